@@ -1,0 +1,197 @@
+//! `freehold.toml`: everything that an operator declares, and `FREEHOLD_*` variables that override it.
+//!
+//! A nested field is reached with two underscores: `FREEHOLD_DATABASE__URL` is `url` of `[database]`.
+
+mod access;
+mod check;
+mod organization;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+pub use access::{Access, IdentityCenter, PermissionSet, TierConfig};
+pub use organization::{EmailPattern, Organization, Quotas, Rate, Residency, Stack, Waits};
+
+use crate::{Region, ResidencyName, Tier};
+
+/// The whole of `freehold.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where PostgreSQL is.
+    #[serde(default)]
+    pub database: Database,
+    /// How the REST API is reached and whose tokens it believes.
+    #[serde(default)]
+    pub api: Api,
+    /// The AWS organisation that accounts are vended in.
+    pub organization: Organization,
+    /// Named sets of regions; a home region belongs to exactly one of them.
+    pub residencies: Vec<Residency>,
+    /// Commercial plans; the first is the one that a signup gets when it names none.
+    #[serde(default = "TierConfig::standard_only")]
+    pub tiers: Vec<TierConfig>,
+    /// The Identity Center instance; found by itself where its region is the worker's own.
+    #[serde(default)]
+    pub identity_center: IdentityCenter,
+    /// Permission sets that `freehold bootstrap` makes and keeps.
+    #[serde(default)]
+    pub permission_sets: Vec<PermissionSet>,
+    /// Which group of Identity Center gets which permission set in every tenant's account.
+    #[serde(default)]
+    pub access: Vec<Access>,
+    /// The CloudFormation stack deployed into every tenant's account.
+    #[serde(default)]
+    pub stack: Stack,
+    /// How long a step looks for something before a person is asked.
+    #[serde(default)]
+    pub waits: Waits,
+    /// What AWS lets one organisation do at a time.
+    #[serde(default)]
+    pub quotas: Quotas,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://user:password@host/name`; kept out of logs.
+    pub url: Option<SecretString>,
+}
+
+/// `[api]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// The `iss` that a token must carry.
+    pub issuer: String,
+    /// The `aud` that a token must carry.
+    pub audience: String,
+    /// The issuer's keys: an `https://` URL or the path of a JWKS file.
+    pub jwks: String,
+    /// The `typ` that a token's header must carry (RFC 9068); empty for issuers that omit it.
+    pub token_type: String,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            issuer: String::new(),
+            audience: "freehold".to_owned(),
+            jwks: String::new(),
+            token_type: "at+jwt".to_owned(),
+        }
+    }
+}
+
+/// Why `freehold.toml` cannot be used; names the field.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file named on the command line is not there.
+    #[error("there is no configuration file at {0}; name one with --config")]
+    Missing(PathBuf),
+    /// Not TOML, a field missing, unknown or of the wrong type.
+    #[error("the configuration cannot be read: {0}")]
+    Unreadable(#[from] Box<figment::Error>),
+    /// Each field is fine by itself, but they do not fit together.
+    #[error("the configuration does not fit together:\n{}", .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
+    Inconsistent(Vec<String>),
+}
+
+impl Config {
+    /// Reads `path` and the environment.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        if !path.is_file() {
+            return Err(ConfigError::Missing(path.to_owned()));
+        }
+        Self::from_figment(Figment::from(Toml::file_exact(path)).merge(Env::prefixed("FREEHOLD_").split("__")))
+    }
+
+    /// Reads a text in the form of `freehold.toml`, and no environment.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::from_figment(Figment::from(Toml::string(text)))
+    }
+
+    fn from_figment(figment: Figment) -> Result<Self, ConfigError> {
+        let config: Self = figment.extract().map_err(Box::new)?;
+        let problems = check::problems(&config);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Inconsistent(problems)) }
+    }
+
+    /// The residency that `region` belongs to.
+    pub fn residency_of(&self, region: Region) -> Option<&Residency> {
+        self.residencies.iter().find(|residency| residency.regions.contains(&region))
+    }
+
+    /// The residency called `name`.
+    pub fn residency(&self, name: &ResidencyName) -> Option<&Residency> {
+        self.residencies.iter().find(|residency| residency.name == *name)
+    }
+
+    /// The tier called `name`.
+    pub fn tier(&self, name: &Tier) -> Option<&TierConfig> {
+        self.tiers.iter().find(|tier| tier.name == *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = r#"
+        [organization]
+        management_account_id = "111122223333"
+        freehold_account_id = "444455556666"
+        control_role_arn = "arn:aws:iam::111122223333:role/freehold-control"
+        account_email = "aws+{environment_id}@example.com"
+        [[residencies]]
+        name = "eu"
+        regions = ["eu-central-1", "eu-central-2"]
+    "#;
+
+    #[test]
+    fn the_smallest_configuration_is_enough() {
+        let config = Config::parse(SMALLEST).unwrap();
+        assert_eq!(config.tiers[0].name.as_str(), "standard");
+        assert_eq!(config.residency_of("eu-central-2".parse().unwrap()).unwrap().name.as_str(), "eu");
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        for (change, field) in [
+            ("regions = [\"mars-north-1\"]", "regions"),
+            ("regions = []", "residencies.eu.regions"),
+            ("regions = [\"eu-west-1\"]\nspeed = 3", "speed"),
+        ] {
+            let text = SMALLEST.replace("regions = [\"eu-central-1\", \"eu-central-2\"]", change);
+            let error = Config::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(field), "{error} does not name {field}");
+        }
+    }
+
+    #[test]
+    fn an_email_pattern_that_could_outgrow_the_limit_of_aws_is_refused() {
+        let text = SMALLEST.replace("@example.com", "@a-domain-that-is-much-too-long.example.com");
+        assert!(Config::parse(&text).unwrap_err().to_string().contains("organization.account_email"));
+    }
+
+    #[test]
+    fn a_region_belongs_to_one_residency_only() {
+        let text = format!("{SMALLEST}\n[[residencies]]\nname = \"dach\"\nregions = [\"eu-central-2\"]");
+        assert!(Config::parse(&text).unwrap_err().to_string().contains("eu-central-2"));
+    }
+
+    #[test]
+    fn access_must_name_a_permission_set_that_is_declared() {
+        let text = format!("{SMALLEST}\n[[access]]\npermission_set = \"support\"\ngroup = \"support\"");
+        assert!(Config::parse(&text).unwrap_err().to_string().contains("access.support"));
+    }
+}

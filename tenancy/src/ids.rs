@@ -1,0 +1,158 @@
+//! Typed ids: a prefix that says what it names, then 26 characters of Crockford's base 32 (`ten_01jb…`).
+//!
+//! An id is a version 7 UUID, so ids sort by the time at which they were made; the database keeps them as `uuid`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+/// Crockford's base 32, lower case: no i, l, o, u.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Characters of an id after its prefix.
+pub const ID_CHARACTERS: usize = 26;
+
+/// A text that is not an id of the kind asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not an id of the form {prefix}_ and {ID_CHARACTERS} characters")]
+pub struct InvalidId {
+    text: String,
+    prefix: &'static str,
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
+        #[sqlx(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// What stands before the underscore.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new id, made at `now`.
+            pub fn new(now: DateTime<Utc>) -> Self {
+                Self(uuid_at(now))
+            }
+
+            /// The id as the database keeps it.
+            pub fn as_uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}_{}", $prefix, encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .and_then(decode)
+                    .map(Self)
+                    .ok_or_else(|| InvalidId { text: text.chars().take(64).collect(), prefix: $prefix })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// One installation of Freehold: a database and the organisation that it vends accounts in.
+    InstallationId = "ins";
+    /// One B2B customer.
+    TenantId = "ten";
+    /// One isolated installation of a tenant, in an AWS account of its own.
+    EnvironmentId = "env";
+    /// One long-running piece of work on one environment.
+    OperationId = "op";
+    /// One account mapping.
+    MappingId = "map";
+}
+
+/// A version 7 UUID for `now`: 48 bits of milliseconds, the rest random.
+fn uuid_at(now: DateTime<Utc>) -> Uuid {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos()))
+}
+
+fn encode(uuid: Uuid) -> String {
+    let bits = uuid.as_u128();
+    (0..ID_CHARACTERS).rev().map(|digit| char::from(ALPHABET[(bits >> (digit * 5)) as usize & 31])).collect()
+}
+
+fn decode(text: &str) -> Option<Uuid> {
+    if text.len() != ID_CHARACTERS {
+        return None;
+    }
+    let mut bits: u128 = 0;
+    for (position, character) in text.bytes().enumerate() {
+        let digit = ALPHABET.iter().position(|known| *known == character)?;
+        // 26 digits hold 130 bits: the first may only use its lower three.
+        if position == 0 && digit > 7 {
+            return None;
+        }
+        bits = bits << 5 | digit as u128;
+    }
+    Some(Uuid::from_u128(bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_as_itself() {
+        let id = TenantId::new(DateTime::UNIX_EPOCH);
+        let text = id.to_string();
+        assert_eq!(text.len(), "ten_".len() + ID_CHARACTERS);
+        assert_eq!(text.parse(), Ok(id));
+    }
+
+    #[test]
+    fn ids_sort_by_the_time_at_which_they_were_made() {
+        let earlier = OperationId::new(DateTime::UNIX_EPOCH);
+        let later = OperationId::new(DateTime::UNIX_EPOCH + chrono::TimeDelta::milliseconds(1));
+        assert!(earlier.to_string() < later.to_string());
+    }
+
+    #[test]
+    fn another_kind_of_id_and_anything_malformed_is_refused() {
+        let tenant = TenantId::new(DateTime::UNIX_EPOCH).to_string();
+        assert!(tenant.parse::<OperationId>().is_err());
+        for text in ["", "ten_", "ten_8zzzzzzzzzzzzzzzzzzzzzzzzz", "ten_0000000000000000000000000u", &tenant[..29]] {
+            assert!(text.parse::<TenantId>().is_err(), "{text} was taken for an id");
+        }
+    }
+}

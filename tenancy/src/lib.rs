@@ -1,0 +1,13 @@
+//! The vocabulary of Freehold, its state machines and every SQL statement. No HTTP, no AWS.
+
+pub mod clock;
+pub mod config;
+pub mod ids;
+pub mod region;
+pub mod text;
+
+pub use clock::Clock;
+pub use config::Config;
+pub use ids::{EnvironmentId, InstallationId, MappingId, OperationId, TenantId};
+pub use region::Region;
+pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};

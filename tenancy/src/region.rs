@@ -1,0 +1,125 @@
+//! AWS regions, and whether an account has to opt in to one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An AWS region of the commercial partition that Freehold knows, such as `eu-central-1`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Region(&'static str);
+
+/// A text that is not the code of a known region.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an AWS region that Freehold knows; use a region code such as eu-central-1")]
+pub struct UnknownRegion(String);
+
+/// Enabled in every account from the start (AWS Account Management, "Enable or disable AWS Regions").
+const DEFAULT: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// An account has to opt in to these (same source).
+const OPT_IN: [&str; 17] = [
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-south-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-west-1",
+    "eu-central-2",
+    "eu-south-1",
+    "eu-south-2",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+];
+
+impl Region {
+    /// The region's code.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// Whether an account has to opt in before the region can be used.
+    pub fn is_opt_in(self) -> bool {
+        OPT_IN.contains(&self.0)
+    }
+
+    /// Every region that Freehold knows.
+    pub fn all() -> impl Iterator<Item = Region> {
+        DEFAULT.into_iter().chain(OPT_IN).map(Region)
+    }
+}
+
+impl FromStr for Region {
+    type Err = UnknownRegion;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRegion> {
+        Self::all().find(|region| region.0 == text).ok_or_else(|| UnknownRegion(text.chars().take(64).collect()))
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Serialize for Region {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_known_by_its_code_alone() {
+        assert_eq!("eu-central-1".parse::<Region>().unwrap().as_str(), "eu-central-1");
+        for text in ["", "EU-CENTRAL-1", "eu-central-1a", "mars-north-1"] {
+            assert!(text.parse::<Region>().is_err(), "{text} was taken for a region");
+        }
+    }
+
+    #[test]
+    fn only_newer_regions_want_an_opt_in() {
+        assert!("eu-central-2".parse::<Region>().unwrap().is_opt_in());
+        assert!(!"us-east-1".parse::<Region>().unwrap().is_opt_in());
+    }
+}
