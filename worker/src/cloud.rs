@@ -1,0 +1,280 @@
+//! What a step may ask of a cloud. One implementation stands behind it: [`crate::aws`].
+//!
+//! Every verb is one look or one act; none of them waits, retries or decides. An act on an account takes a [`Target`],
+//! which cannot be made of an account that Freehold must leave alone.
+
+mod error;
+mod target;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use freehold_tenancy::config::Residency;
+use freehold_tenancy::{AwsAccountId, Region};
+use serde::{Deserialize, Serialize};
+
+pub use error::{CloudError, Kind};
+pub use target::{Refused, Target};
+
+/// The answer of every verb.
+pub type Result<T> = std::result::Result<T, CloudError>;
+
+/// Tags of an account, a stack or a permission set.
+pub type Tags = BTreeMap<String, String>;
+
+/// An account to be created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAccount {
+    /// 1 to 50 printable ASCII characters; holds the environment's id, by which a creation is found again.
+    pub name: String,
+    /// Never used before and never again; by it the account is found again.
+    pub email: String,
+    /// Names this installation and this environment.
+    pub tags: Tags,
+}
+
+/// How far a CreateAccount has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creation {
+    /// `car-…`
+    pub request_id: String,
+    /// The name that was asked for; AWS does not give the e-mail address back.
+    pub account_name: String,
+    /// When AWS accepted it.
+    pub requested_at: DateTime<Utc>,
+    /// Where it stands.
+    pub state: CreationState,
+}
+
+/// The state of a CreateAccount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreationState {
+    /// Look again later.
+    InProgress,
+    /// The account exists.
+    Succeeded(AwsAccountId),
+    /// AWS's failure reason, such as `EMAIL_ALREADY_EXISTS`.
+    Failed(String),
+}
+
+/// An account as the organisation lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedAccount {
+    /// Its id.
+    pub id: AwsAccountId,
+    /// Its root user's e-mail address.
+    pub email: String,
+    /// Its name.
+    pub name: String,
+    /// `ACTIVE`, `SUSPENDED`, …
+    pub state: String,
+}
+
+/// A residency's OU and its guardrail, as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResidencyOu {
+    /// `ou-…`
+    pub ou_id: String,
+    /// Whether the OU carries the residency's region SCP, with the content that the configuration asks for.
+    pub guarded: bool,
+}
+
+/// Which role to act as in a tenant's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The role that Organizations made; installs the baseline and then rests.
+    Organization,
+    /// `freehold-access`: deploys.
+    Access,
+    /// `freehold-verify`: looks, and is held by the guardrail as a tenant would be.
+    Verify,
+}
+
+/// A CloudFormation stack to be created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewStack {
+    /// The stack's name.
+    pub name: String,
+    /// The template's text.
+    #[serde(skip)]
+    pub template: String,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: Tags,
+    /// Names this attempt: 1 to 128 letters, digits and hyphens.
+    pub token: String,
+}
+
+/// A CloudFormation stack as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackState {
+    /// `arn:aws:cloudformation:…`
+    pub id: String,
+    /// Where it stands.
+    pub status: StackStatus,
+    /// CloudFormation's own word for it, such as `CREATE_IN_PROGRESS`.
+    pub status_text: String,
+    /// What the stack says of itself, where it says something.
+    pub reason: Option<String>,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// What CloudFormation's twenty-odd states mean to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StackStatus {
+    /// Look again later.
+    InProgress,
+    /// Deployed.
+    Complete,
+    /// The creation failed and what it made is gone: delete the rest, then create anew.
+    RolledBack,
+    /// On its way out.
+    Deleting,
+    /// Gone.
+    Deleted,
+    /// Stands still in a state that only a person can judge.
+    Broken,
+}
+
+/// Where a region stands in an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegionStatus {
+    /// It can be used.
+    Enabled,
+    /// It will be.
+    Enabling,
+    /// It has to be asked for.
+    Disabled,
+    /// Somebody is switching it off.
+    Disabling,
+}
+
+/// Who gets which permission set.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Grant {
+    /// The ARN of the permission set.
+    pub permission_set_arn: String,
+    /// The id of the group in the Identity Store.
+    pub group_id: String,
+}
+
+/// How far an account assignment has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The id of the request; a UUID.
+    pub request_id: String,
+    /// Where it stands.
+    pub state: AssignmentState,
+}
+
+/// The state of an account assignment's creation or deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssignmentState {
+    /// Look again later.
+    InProgress,
+    /// Done.
+    Succeeded,
+    /// AWS's reason, in its own words.
+    Failed(String),
+}
+
+/// The first thing that went wrong in a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackFailure {
+    /// The resource's name in the template.
+    pub resource: String,
+    /// CloudFormation's reason.
+    pub reason: String,
+}
+
+/// The person that administers a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person<'a> {
+    /// The user name, and where mail goes.
+    pub email: &'a str,
+    /// Shown beside it.
+    pub display_name: &'a str,
+}
+
+/// What a step may ask.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    // The organisation.
+
+    /// Asks for an account. There is no client token: asking twice makes two requests.
+    async fn create_account(&self, account: &NewAccount) -> Result<Creation>;
+    /// How far a creation has come.
+    async fn creation(&self, request_id: &str) -> Result<Creation>;
+    /// The latest creation of an account called `name`, requested at or after `since`.
+    async fn find_creation(&self, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>>;
+    /// The account with this e-mail address, if the organisation has it.
+    async fn find_account(&self, email: &str) -> Result<Option<ListedAccount>>;
+    /// An account's tags.
+    async fn account_tags(&self, account: &AwsAccountId) -> Result<Tags>;
+    /// The OU or root that an account is in.
+    async fn parent_of(&self, account: &Target) -> Result<String>;
+    /// Moves an account; that it is there already is a success.
+    async fn move_account(&self, account: &Target, from: &str, to: &str) -> Result<()>;
+    /// A residency's OU; `None` where `freehold bootstrap` has not made it.
+    async fn residency_ou(&self, residency: &Residency) -> Result<Option<ResidencyOu>>;
+    /// The quarantine OU; `None` where `freehold bootstrap` has not made it.
+    async fn quarantine_ou(&self) -> Result<Option<String>>;
+
+    // Regions.
+
+    /// Where a region stands in an account.
+    async fn region_status(&self, account: &Target, region: Region) -> Result<RegionStatus>;
+    /// Asks for an opt-in region.
+    async fn enable_region(&self, account: &Target, region: Region) -> Result<()>;
+
+    // Inside the account.
+
+    /// Whether `role` can be assumed and used there.
+    async fn reach(&self, account: &Target, role: Role) -> Result<()>;
+    /// A stack by name or id; `None` where there is none. A deleted stack is only found by its id.
+    async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>>;
+    /// Asks for a stack and answers its id.
+    async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String>;
+    /// Asks for a stack's deletion; that there is none is a success.
+    async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
+    /// The first resource that failed in a stack, where one did.
+    async fn stack_failure(
+        &self,
+        account: &Target,
+        role: Role,
+        region: Region,
+        stack_id: &str,
+    ) -> Result<Option<StackFailure>>;
+    /// One harmless read in a region as `freehold-verify`: allowed, or refused as [`Kind::Denied`].
+    async fn read_in_region(&self, account: &Target, region: Region) -> Result<()>;
+    /// A signed GET of the stack's Function URL as `freehold-verify`; answers its JSON.
+    async fn call_function_url(&self, account: &Target, region: Region, url: &str) -> Result<serde_json::Value>;
+
+    // Identity Center.
+
+    /// The ARN of a permission set by name.
+    async fn permission_set(&self, name: &str) -> Result<Option<String>>;
+    /// The id of a group by its display name.
+    async fn group(&self, display_name: &str) -> Result<Option<String>>;
+    /// Makes a group, or finds the one that is there.
+    async fn ensure_group(&self, display_name: &str, description: &str) -> Result<String>;
+    /// Makes a user, or finds the one that is there.
+    async fn ensure_user(&self, person: &Person<'_>) -> Result<String>;
+    /// Puts a user into a group; that it is there already is a success.
+    async fn ensure_member(&self, group_id: &str, user_id: &str) -> Result<()>;
+    /// Asks for an assignment.
+    async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
+    /// How far an assignment has come.
+    async fn assignment(&self, request_id: &str) -> Result<AssignmentState>;
+    /// The groups that hold a permission set in an account.
+    async fn assigned_groups(&self, account: &Target, permission_set_arn: &str) -> Result<Vec<String>>;
+    /// Asks for an assignment's end.
+    async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
+    /// How far an assignment's end has come.
+    async fn unassignment(&self, request_id: &str) -> Result<AssignmentState>;
+}
