@@ -1,0 +1,212 @@
+//! From text to a [`Template`]: YAML with its short forms or JSON, then the shape of every section.
+
+use serde_json::{Map, Value, json};
+use serde_yaml_ng::Value as Yaml;
+
+use super::parameters::Parameter;
+use super::{Declaration, Output, Template, TemplateError};
+
+const SECTIONS: [&str; 9] = [
+    "AWSTemplateFormatVersion",
+    "Description",
+    "Metadata",
+    "Parameters",
+    "Rules",
+    "Mappings",
+    "Conditions",
+    "Resources",
+    "Outputs",
+];
+
+pub(super) fn read(text: &str) -> Result<Template, TemplateError> {
+    let Value::Object(mut root) = long_form(text)? else {
+        return Err(TemplateError::format("unsupported structure."));
+    };
+    if root.contains_key("Transform") {
+        return Err(TemplateError::template("this CloudFormation is simulated and knows no Transform"));
+    }
+    let unknown: Vec<_> = root.keys().filter(|key| !SECTIONS.contains(&key.as_str())).cloned().collect();
+    if !unknown.is_empty() {
+        return Err(TemplateError(format!("Invalid template property or properties [{}]", unknown.join(", "))));
+    }
+    if let Some(version) = root.get("AWSTemplateFormatVersion").filter(|version| **version != "2010-09-09") {
+        return Err(TemplateError::format(format_args!("Unsupported version {version}; it must be 2010-09-09.")));
+    }
+    let description = match root.remove("Description") {
+        None => None,
+        Some(Value::String(text)) if text.len() <= 1024 => Some(text),
+        Some(Value::String(_)) => {
+            return Err(TemplateError::format("'Description' length is greater than 1024."));
+        }
+        Some(_) => return Err(TemplateError::format("Description must be a string.")),
+    };
+    let resources = section(&mut root, "Resources")?;
+    if resources.is_empty() {
+        return Err(TemplateError::format("At least one Resources member must be defined."));
+    }
+    Ok(Template {
+        description,
+        parameters: section(&mut root, "Parameters")?
+            .into_iter()
+            .map(|(name, value)| Parameter::read(name, &value))
+            .collect::<Result<_, _>>()?,
+        mappings: section(&mut root, "Mappings")?,
+        conditions: section(&mut root, "Conditions")?,
+        resources: resources.into_iter().map(|(id, value)| resource(id, value)).collect::<Result<_, _>>()?,
+        outputs: section(&mut root, "Outputs")?
+            .into_iter()
+            .map(|(key, value)| output(key, value))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn section(root: &mut Map<String, Value>, name: &str) -> Result<Map<String, Value>, TemplateError> {
+    match root.remove(name) {
+        None => Ok(Map::new()),
+        Some(Value::Object(entries)) => Ok(entries),
+        Some(_) => Err(TemplateError::format(format_args!("{name} must be an object."))),
+    }
+}
+
+fn resource(logical_id: String, value: Value) -> Result<Declaration, TemplateError> {
+    const ATTRIBUTES: [&str; 9] = [
+        "Type",
+        "Properties",
+        "DependsOn",
+        "Condition",
+        "DeletionPolicy",
+        "UpdateReplacePolicy",
+        "UpdatePolicy",
+        "CreationPolicy",
+        "Metadata",
+    ];
+    if logical_id.is_empty() || !logical_id.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(TemplateError::format(format_args!("Resource name {logical_id} is non alphanumeric.")));
+    }
+    let Value::Object(mut fields) = value else {
+        return Err(TemplateError::format("[/Resources] resource definition is malformed"));
+    };
+    if let Some(unknown) = fields.keys().find(|key| !ATTRIBUTES.contains(&key.as_str())) {
+        return Err(TemplateError(format!("Invalid template resource property '{unknown}'")));
+    }
+    let Some(Value::String(kind)) = fields.remove("Type") else {
+        return Err(TemplateError::format(format_args!(
+            "[/Resources/{logical_id}] Every Resources object must contain a Type member."
+        )));
+    };
+    let depends_on = match fields.remove("DependsOn") {
+        None => Vec::new(),
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) if many.iter().all(Value::is_string) => {
+            many.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
+        Some(_) => return Err(TemplateError::format("DependsOn must be a string or list of strings.")),
+    };
+    let properties = match fields.remove("Properties") {
+        None => json!({}),
+        Some(properties @ Value::Object(_)) => properties,
+        Some(_) => {
+            return Err(TemplateError::format(format_args!("[/Resources/{logical_id}] Properties must be an object.")));
+        }
+    };
+    let retained = match fields.get("DeletionPolicy") {
+        None => false,
+        Some(policy) if policy == "Delete" => false,
+        Some(policy) if policy == "Retain" => true,
+        // The one kind that deletes after a failed creation and retains afterwards.
+        Some(policy) if policy == "RetainExceptOnCreate" => true,
+        Some(policy) => {
+            return Err(TemplateError::format(format_args!("Unrecognized DeletionPolicy {policy} for {logical_id}")));
+        }
+    };
+    Ok(Declaration {
+        condition: name_of_condition(fields.remove("Condition"))?,
+        logical_id,
+        kind,
+        depends_on,
+        retained,
+        properties,
+    })
+}
+
+fn output(key: String, value: Value) -> Result<Output, TemplateError> {
+    let Value::Object(mut fields) = value else {
+        return Err(TemplateError::format(format_args!("[/Outputs/{key}] must be an object.")));
+    };
+    let Some(value) = fields.remove("Value") else {
+        return Err(TemplateError::format(format_args!(
+            "[/Outputs/{key}] Every Outputs member must contain a Value object"
+        )));
+    };
+    let description = fields.get("Description").and_then(Value::as_str).map(str::to_owned);
+    Ok(Output { key, description, condition: name_of_condition(fields.remove("Condition"))?, value })
+}
+
+fn name_of_condition(value: Option<Value>) -> Result<Option<String>, TemplateError> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(name)) => Ok(Some(name)),
+        Some(_) => Err(TemplateError::format("Every Condition member must be a string.")),
+    }
+}
+
+fn long_form(text: &str) -> Result<Value, TemplateError> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| {
+            TemplateError::format(format_args!(
+                "JSON not well-formed. (line {}, column {})",
+                error.line(),
+                error.column()
+            ))
+        });
+    }
+    let yaml: Yaml = serde_yaml_ng::from_str(text).map_err(|error| {
+        let place = error
+            .location()
+            .map(|place| format!(" (line {}, column {})", place.line(), place.column()))
+            .unwrap_or_default();
+        TemplateError::format(format_args!("YAML not well-formed.{place}"))
+    })?;
+    json_of(yaml)
+}
+
+/// YAML as JSON, with `!Sub x` written out as `{"Fn::Sub": x}`.
+fn json_of(yaml: Yaml) -> Result<Value, TemplateError> {
+    Ok(match yaml {
+        // CloudFormation refuses nulls.
+        Yaml::Null => return Err(TemplateError::format("[/] 'null' values are not allowed in templates")),
+        Yaml::Bool(flag) => json!(flag),
+        Yaml::Number(number) => serde_json::to_value(&number).unwrap_or_else(|_| json!(number.to_string())),
+        Yaml::String(text) => json!(text),
+        Yaml::Sequence(items) => Value::Array(items.into_iter().map(json_of).collect::<Result<_, _>>()?),
+        Yaml::Mapping(entries) => {
+            let mut object = Map::new();
+            for (key, value) in entries {
+                object.insert(key_of(key)?, json_of(value)?);
+            }
+            Value::Object(object)
+        }
+        Yaml::Tagged(tagged) => {
+            let name = tagged.tag.to_string();
+            let name = name.trim_start_matches('!');
+            let value = json_of(tagged.value)?;
+            match (name, value) {
+                ("Ref" | "Condition", value) => json!({ name: value }),
+                ("GetAtt", Value::String(path)) => match path.split_once('.') {
+                    Some((resource, attribute)) => json!({ "Fn::GetAtt": [resource, attribute] }),
+                    None => json!({ "Fn::GetAtt": [path] }),
+                },
+                (name, value) => json!({ format!("Fn::{name}"): value }),
+            }
+        }
+    })
+}
+
+fn key_of(key: Yaml) -> Result<String, TemplateError> {
+    match key {
+        Yaml::String(text) => Ok(text),
+        Yaml::Number(number) => Ok(number.to_string()),
+        Yaml::Bool(flag) => Ok(flag.to_string()),
+        _ => Err(TemplateError::format("YAML not well-formed: a key must be a scalar.")),
+    }
+}

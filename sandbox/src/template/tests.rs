@@ -1,0 +1,173 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Resources that all exist: `Ref` gives `{id}-ref`, the attribute `Arn` gives `arn:{id}`.
+struct Everything;
+
+impl Resolved for Everything {
+    fn reference(&self, id: &str) -> Option<Value> {
+        Some(json!(format!("{id}-ref")))
+    }
+
+    fn attribute(&self, id: &str, attribute: &str) -> Option<Value> {
+        (attribute == "Arn").then(|| json!(format!("arn:{id}")))
+    }
+}
+
+fn pseudo() -> Pseudo {
+    Pseudo {
+        account: "111122223333".into(),
+        region: "eu-central-1".into(),
+        stack_id: "arn:stack".into(),
+        stack_name: "demo".into(),
+    }
+}
+
+fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+}
+
+/// The resolved properties of resource `R`.
+fn properties(text: &str, parameters: &[(&str, &str)]) -> Result<Value, TemplateError> {
+    let template = Template::parse(text)?;
+    let scope = template.bind(&given(parameters), pseudo())?;
+    scope.resolve(&template.resource("R").expect("a resource R").properties, &Everything)
+}
+
+fn refusal(text: &str) -> String {
+    properties(text, &[]).expect_err("this template is not valid").to_string()
+}
+
+#[test]
+fn short_forms_of_yaml_are_worked_out() {
+    let text = r#"
+Parameters:
+  Name: {Type: String}
+  List: {Type: CommaDelimitedList, Default: "a, b,c"}
+Mappings:
+  Sizes: {prod: {memory: 512}}
+Conditions:
+  Named: !Not [!Equals [!Ref Name, ""]]
+  Both: !And [!Condition Named, !Equals [!Ref "AWS::Region", eu-central-1]]
+  Either: !Or [!Equals [1, 2], !Condition Both]
+Resources:
+  Other: {Type: "AWS::Logs::LogGroup"}
+  R:
+    Type: AWS::Logs::LogGroup
+    Properties:
+      Ref: {"Ref": Name}
+      Sub: !Sub "${Name}-${AWS::AccountId}-${Other}-${Other.Arn}-${!Literal}"
+      Own: !Sub ["${Name}/${x}", {x: !Ref AWS::StackName}]
+      Get: !GetAtt Other.Arn
+      If: !If [Either, yes-it-is, no]
+      Gone: !If [Named, !Ref AWS::NoValue, there]
+      Join: !Join ["+", !Ref List]
+      Select: !Select [1, !Split [".", "a.b.c"]]
+      Map: !FindInMap [Sizes, prod, memory]
+      Encoded: !Base64 hello
+"#;
+    assert_eq!(
+        properties(text, &[("Name", "n")]).unwrap(),
+        json!({
+            "Ref": "n", "Sub": "n-111122223333-Other-ref-arn:Other-${Literal}", "Own": "n/demo", "Get": "arn:Other",
+            "If": "yes-it-is", "Join": "a+b+c", "Select": "b", "Map": 512, "Encoded": "aGVsbG8=",
+        })
+    );
+}
+
+#[test]
+fn json_says_the_same() {
+    let text = r#"{"Resources": {"R": {"Type": "AWS::Logs::LogGroup", "Properties": {"A": {"Fn::Sub": "x-${AWS::Region}"}}}}}"#;
+    assert_eq!(properties(text, &[]).unwrap(), json!({ "A": "x-eu-central-1" }));
+}
+
+#[test]
+fn resources_wait_for_what_they_refer_to_and_only_where_their_condition_holds() {
+    let text = r"
+Parameters: {Own: {Type: String}}
+Conditions: {HasOwn: !Equals [!Ref Own, 'true']}
+Resources:
+  Log: {Type: AWS::Logs::LogGroup}
+  Extra: {Type: AWS::Logs::LogGroup, Condition: HasOwn}
+  R:
+    Type: AWS::Lambda::Function
+    DependsOn: Log
+    Properties: {A: !If [HasOwn, !Ref Extra, none]}
+";
+    let template = Template::parse(text).unwrap();
+    for (own, needs) in [("true", vec!["Extra", "Log"]), ("false", vec!["Log"])] {
+        let scope = template.bind(&given(&[("Own", own)]), pseudo()).unwrap();
+        let found = scope.dependencies(template.resource("R").unwrap());
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), needs);
+    }
+}
+
+#[test]
+fn parameters_are_held_to_what_the_template_says_of_them() {
+    let text = r"
+Parameters:
+  Tier: {Type: String, AllowedValues: [standard, enterprise], Default: standard}
+  Id: {Type: String, AllowedPattern: 'ten_[a-z]+', ConstraintDescription: must be an id.}
+  Days: {Type: Number, MinValue: 1, MaxValue: 30, Default: 7}
+  Short: {Type: String, MaxLength: 3, Default: abc}
+Resources: {R: {Type: 'AWS::Logs::LogGroup'}}
+";
+    let says = |parameters: &[(&str, &str)]| match properties(text, parameters) {
+        Ok(_) => "valid".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(says(&[("Id", "ten_a")]), "valid");
+    assert_eq!(says(&[]), "Parameters: [Id] must have values");
+    assert_eq!(says(&[("Id", "ten_a"), ("Foo", "1")]), "Parameters: [Foo] do not exist in the template");
+    assert_eq!(says(&[("Id", "xten_a")]), "Parameter Id failed to satisfy constraint: must be an id.");
+    assert!(says(&[("Id", "ten_a"), ("Tier", "gold")]).starts_with("Parameter 'Tier' must be one of AllowedValues"));
+    assert!(says(&[("Id", "ten_a"), ("Days", "31")]).contains("not greater than 30"));
+    assert!(says(&[("Id", "ten_a"), ("Days", "x")]).contains("must be a number"));
+    assert!(says(&[("Id", "ten_a"), ("Short", "abcd")]).contains("at most 3 characters"));
+}
+
+#[test]
+fn what_cannot_be_a_template_is_refused_in_cloudformations_words() {
+    for (text, says) in [
+        ("just text", "Template format error: unsupported structure."),
+        ("a: [", "Template format error: YAML not well-formed."),
+        ("{", "Template format error: JSON not well-formed."),
+        ("Description: x", "Template format error: At least one Resources member must be defined."),
+        ("Foo: 1\nResources: {R: {Type: A}}", "Invalid template property or properties [Foo]"),
+        ("Resources: {R: {}}", "[/Resources/R] Every Resources object must contain a Type member."),
+        ("Resources: {R: {Type: A, Foo: 1}}", "Invalid template resource property 'Foo'"),
+        (
+            "Resources: {R: {Type: A, Properties: {x: !Ref Nobody}}}",
+            "Unresolved resource dependencies [Nobody] in the Resources block of the template",
+        ),
+        (
+            "Resources: {R: {Type: A}}\nOutputs: {O: {Value: !Sub '${Nobody.Arn}'}}",
+            "Unresolved resource dependencies [Nobody] in the Outputs block of the template",
+        ),
+        ("Resources: {R: {Type: A, DependsOn: [Q]}}", "Unresolved resource dependencies [Q]"),
+        ("Resources: {R: {Type: A, Condition: C}}", "Unresolved condition dependency C in the Resources block"),
+        (
+            "Resources: {R: {Type: A, DependsOn: S}, S: {Type: A, Properties: {x: !Ref R}}}",
+            "Circular dependency between resources: [R, S]",
+        ),
+        (
+            "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}\nResources: {R: {Type: A}}",
+            "Found circular condition dependency",
+        ),
+        ("Resources: {R: {Type: A, Properties: {x: !Select [5, [a]]}}}", "cannot select nonexistent value at index 5"),
+    ] {
+        let refusal = refusal(text);
+        assert!(refusal.contains(says), "{text}\nwas refused with\n{refusal}");
+    }
+}
+
+#[test]
+fn iam_resources_need_a_capability_and_named_ones_a_stronger_one() {
+    let capability = |resource: &str| Template::parse(&format!("Resources: {{R: {resource}}}")).unwrap().capability();
+    assert_eq!(capability("{Type: AWS::Logs::LogGroup}"), None);
+    assert_eq!(capability("{Type: AWS::IAM::Role}"), Some("CAPABILITY_IAM"));
+    assert_eq!(capability("{Type: AWS::IAM::Role, Properties: {RoleName: x}}"), Some("CAPABILITY_NAMED_IAM"));
+}
