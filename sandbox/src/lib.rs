@@ -15,10 +15,12 @@ pub mod identitystore;
 pub mod lambda;
 pub mod organizations;
 pub mod policy;
+pub mod postgres;
 pub mod quotas;
 pub mod settings;
 pub mod ssoadmin;
 pub mod sts;
+mod template;
 pub mod world;
 
 pub use settings::{Durations, Settings, Spread};
