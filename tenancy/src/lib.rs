@@ -2,9 +2,16 @@
 
 pub mod clock;
 pub mod config;
+pub mod db;
+pub mod environment;
+pub mod event;
 pub mod ids;
+pub mod operation;
 pub mod region;
+pub mod step;
+pub mod tenant;
 pub mod text;
+mod words;
 
 pub use clock::Clock;
 pub use config::Config;

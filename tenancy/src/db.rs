@@ -1,0 +1,101 @@
+//! Every SQL statement of Freehold. Each opens with its function's name, so that a slow one is found in the server's log.
+
+pub mod events;
+pub mod installation;
+pub mod mappings;
+pub mod operations;
+pub mod quotas;
+pub mod signup;
+pub mod steps;
+pub mod tenants;
+pub mod wake;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub use sqlx::PgPool;
+
+/// The migrations, in order.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// PostgreSQL, or the way to it.
+    #[error("the database did not answer as expected: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// A migration could not be applied.
+    #[error("the database could not be migrated: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Another worker has claimed the operation since; nothing was written.
+    #[error("another worker has claimed the operation since")]
+    Fenced,
+    /// A live tenant has this external id already; nothing was written.
+    #[error("a live tenant has this external id already")]
+    ExternalIdTaken,
+    /// The account is mapped to another environment; nothing was written.
+    #[error("the account belongs to another environment")]
+    AccountTaken,
+    /// The database holds something that this version does not know.
+    #[error("the database holds something that this version does not know: {0}")]
+    Unreadable(String),
+    /// The database belongs to an installation of another kind, or to another organisation.
+    #[error("{0}")]
+    OtherInstallation(String),
+}
+
+/// The answer of every statement.
+pub type Result<T> = std::result::Result<T, DbError>;
+
+/// Connects to PostgreSQL with at most `connections` connections.
+pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
+    let options: PgConnectOptions = url.expose_secret().parse()?;
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(std::time::Duration::from_secs(5))
+        .connect_with(options.application_name("freehold"))
+        .await?;
+    Ok(pool)
+}
+
+/// Applies the migrations that are not applied yet and answers how many those were.
+pub async fn migrate(pool: &PgPool) -> Result<usize> {
+    let before = applied(pool).await?;
+    MIGRATIONS.run(pool).await?;
+    Ok(applied(pool).await?.saturating_sub(before))
+}
+
+/// Whether every migration of this version is applied.
+pub async fn is_migrated(pool: &PgPool) -> Result<bool> {
+    Ok(applied(pool).await? >= MIGRATIONS.iter().count())
+}
+
+async fn applied(pool: &PgPool) -> Result<usize> {
+    let table =
+        sqlx::query_scalar!(r#"/* db::applied */ select to_regclass('_sqlx_migrations') is not null as "exists!""#);
+    if !table.fetch_one(pool).await? {
+        return Ok(0);
+    }
+    // The table is sqlx's own: it is not there when the statements are checked, so this one is not.
+    let count: i64 = sqlx::query_scalar("/* db::applied */ select count(*) from _sqlx_migrations where success")
+        .fetch_one(pool)
+        .await?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// Turns the constraints that a caller can do something about into errors of their own.
+pub(crate) fn known_constraint(error: sqlx::Error) -> DbError {
+    match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
+        Some("tenants_external_id_is_unique_among_live_tenants") => DbError::ExternalIdTaken,
+        Some("account_mappings_one_per_account_at_a_time") => DbError::AccountTaken,
+        _ => DbError::Sql(error),
+    }
+}
+
+/// Turns a text that the database has checked, or ought to have, into what it means.
+pub(crate) fn parsed<T: std::str::FromStr>(text: String) -> Result<T>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error| DbError::Unreadable(format!("`{text}`: {error}")))
+}

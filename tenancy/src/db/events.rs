@@ -1,0 +1,66 @@
+//! The events of an operation: appended under its row lock, read in order.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::{PgPool, Result};
+use crate::OperationId;
+use crate::event::{Event, EventType, NewEvent};
+
+/// Appends events; within a transaction that holds the operation's row.
+pub(super) async fn append(
+    tx: &mut PgConnection,
+    id: OperationId,
+    news: &[NewEvent],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    if news.is_empty() {
+        return Ok(());
+    }
+    let types: Vec<String> = news.iter().map(|event| event.event_type.to_string()).collect();
+    let data: Vec<Value> = news.iter().map(|event| event.data.clone()).collect();
+    sqlx::query!(
+        r#"/* db::events::append */
+        with operation as (
+            update operations set last_seq = last_seq + cardinality($2::text[]), updated_at = $4
+            where id = $1 returning id, tenant_id, environment_id, last_seq - cardinality($2::text[]) as seen
+        )
+        insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
+        select o.id, o.seen + news.n, o.tenant_id, o.environment_id, news.type, news.data, $4
+        from operation o, unnest($2::text[], $3::jsonb[]) with ordinality as news (type, data, n)"#,
+        id.as_uuid(),
+        &types,
+        &data,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// At most `limit` events of an operation with a `seq` above `after`.
+pub async fn after(pool: &PgPool, id: OperationId, after: i64, limit: i64) -> Result<Vec<Event>> {
+    let rows = sqlx::query!(
+        r#"/* db::events::after */
+        select seq, tenant_id, environment_id, type as "event_type: EventType", data, occurred_at
+        from events where operation_id = $1 and seq > $2 order by seq limit $3"#,
+        id.as_uuid(),
+        after,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Event {
+            operation_id: id,
+            seq: row.seq,
+            tenant_id: row.tenant_id.into(),
+            environment_id: row.environment_id.into(),
+            event_type: row.event_type,
+            data: row.data,
+            occurred_at: row.occurred_at,
+        })
+        .collect())
+}

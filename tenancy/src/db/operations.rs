@@ -1,0 +1,341 @@
+//! Claiming operations, carrying them on, and reading them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use sqlx::{PgConnection, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::{DbError, PgPool, Result, events, parsed, steps};
+use crate::event::{EventType, NewEvent};
+use crate::operation::{Attention, Operation, OperationKind, OperationState, Remedy};
+use crate::{EnvironmentId, OperationId, TenantId};
+
+/// A claimed operation: every write on its behalf is refused once somebody else has claimed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The operation.
+    pub operation_id: OperationId,
+    /// Its fence at the time of the claim.
+    pub fence: i64,
+    /// Whether no worker had looked at it before.
+    pub first: bool,
+}
+
+/// Claims at most `limit` operations that are due, those first that have been due longest, for `lease`.
+pub async fn claim(
+    pool: &PgPool,
+    worker: &str,
+    now: DateTime<Utc>,
+    lease: TimeDelta,
+    limit: i64,
+) -> Result<Vec<Claim>> {
+    let rows = sqlx::query!(
+        r#"/* db::operations::claim */
+        with due as (
+            select id, state from operations
+            where wake_at <= $1 and (lease_until is null or lease_until <= $1)
+            order by wake_at, id limit $2
+            for no key update skip locked
+        )
+        update operations o set
+            -- Should the worker die, the operation is due when the lease is over.
+            fence = o.fence + 1, lease_until = $3, wake_at = $3, leased_by = $4, updated_at = $1,
+            started_at = coalesce(o.started_at, $1),
+            state = case when o.state = 'pending' then 'running' else o.state end
+        from due where o.id = due.id
+        returning o.id, o.fence, due.state = 'pending' as "first!""#,
+        now,
+        limit,
+        now + lease,
+        worker,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| Claim { operation_id: row.id.into(), fence: row.fence, first: row.first }).collect())
+}
+
+/// Prolongs the lease of a claim.
+pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
+    let done = sqlx::query!(
+        r#"/* db::operations::prolong */
+        update operations set lease_until = $3, wake_at = case when wake_at = lease_until then $3 else wake_at end
+        where id = $1 and fence = $2"#,
+        claim.operation_id.as_uuid(),
+        claim.fence,
+        until,
+    )
+    .execute(pool)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+}
+
+/// When the next operation that nobody works on is due.
+pub async fn next_wake(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
+    let earliest = sqlx::query_scalar!(
+        r#"/* db::operations::next_wake */
+        select min(greatest(wake_at, coalesce(lease_until, wake_at))) from operations where wake_at is not null"#
+    );
+    Ok(earliest.fetch_one(pool).await?)
+}
+
+/// Begins a transaction in which the claim is known to hold, and keeps holding until it ends.
+pub(super) async fn fenced(pool: &PgPool, claim: &Claim) -> Result<Transaction<'static, Postgres>> {
+    let mut tx = pool.begin().await?;
+    let held = sqlx::query_scalar!(
+        "/* db::operations::fenced */ select 1 from operations where id = $1 and fence = $2 for no key update",
+        claim.operation_id.as_uuid(),
+        claim.fence,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if held.is_some() { Ok(tx) } else { Err(DbError::Fenced) }
+}
+
+/// Lets go of a claim until `wake_at`; `None` lets the operation sleep until a person wakes it.
+pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = fenced(pool, claim).await?;
+    sqlx::query!(
+        r#"/* db::operations::release */
+        update operations set lease_until = null, leased_by = null, updated_at = $3,
+            -- A wake-up that came while it was worked on is not slept through.
+            wake_at = case when wake_at < lease_until then least(wake_at, $2) else $2 end
+        where id = $1"#,
+        claim.operation_id.as_uuid(),
+        wake_at,
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends an operation well: its environment is ready.
+pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = fenced(pool, claim).await?;
+    let news = [
+        NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) },
+        NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) },
+    ];
+    events::append(&mut tx, claim.operation_id, &news, now).await?;
+    sqlx::query!(
+        r#"/* db::operations::succeed */
+        with operation as (
+            update operations set state = 'succeeded', finished_at = $2, updated_at = $2, wake_at = null,
+                lease_until = null, leased_by = null,
+                attention_code = null, attention_sentence = null, attention_remedies = null
+            where id = $1 returning environment_id
+        )
+        update environments e set state = 'ready', ready_at = coalesce(ready_at, $2), updated_at = $2
+        from operation where e.id = operation.environment_id"#,
+        claim.operation_id.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Marks the operation as one that needs a person; within a transaction that holds the operation's row.
+pub(super) async fn need_attention(
+    tx: &mut PgConnection,
+    id: OperationId,
+    attention: &Attention,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let remedies: Vec<String> = attention.remedies.iter().map(|remedy| remedy.to_string()).collect();
+    sqlx::query!(
+        r#"/* db::operations::need_attention */
+        with operation as (
+            update operations set state = 'needs_attention', updated_at = $5,
+                attention_code = $2, attention_sentence = $3, attention_remedies = $4
+            where id = $1 returning environment_id
+        )
+        update environments e set state = 'needs_attention', updated_at = $5
+        from operation where e.id = operation.environment_id"#,
+        id.as_uuid(),
+        attention.code,
+        attention.sentence,
+        &remedies,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What became of a wish to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// It is due at once.
+    Yes,
+    /// It does not need attention: it is in this state.
+    Not(OperationState),
+    /// There is no such operation.
+    Unknown,
+}
+
+/// Lets the parked steps of an operation that needs attention try again.
+pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>) -> Result<Retried> {
+    let mut tx = pool.begin().await?;
+    let state = sqlx::query_scalar!(
+        r#"/* db::operations::retry */
+        select state as "state: OperationState" from operations where id = $1 for no key update"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    match state {
+        None => return Ok(Retried::Unknown),
+        Some(OperationState::NeedsAttention) => {}
+        Some(state) => return Ok(Retried::Not(state)),
+    }
+    steps::unpark(&mut tx, id).await?;
+    sqlx::query!(
+        r#"/* db::operations::retry */
+        with operation as (
+            update operations set state = 'running', wake_at = $2, updated_at = $2,
+                attention_code = null, attention_sentence = null, attention_remedies = null
+            where id = $1 returning environment_id
+        )
+        update environments e set state = case when ready_at is null then 'onboarding' else 'ready' end, updated_at = $2
+        from operation where e.id = operation.environment_id"#,
+        id.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let news = [NewEvent { event_type: EventType::OperationRetried, data: json!({ "by": by }) }];
+    events::append(&mut tx, id, &news, now).await?;
+    tx.commit().await?;
+    Ok(Retried::Yes)
+}
+
+/// Which operations to list; what is `None` does not narrow the list.
+#[derive(Debug, Clone, Default)]
+pub struct OperationFilter {
+    /// Where the operation stands.
+    pub state: Option<OperationState>,
+    /// The code of what it needs attention for.
+    pub code: Option<String>,
+    /// Whose environment it works on.
+    pub tenant: Option<TenantId>,
+}
+
+/// At most `limit` operations, newest first, from after `before` on; without their steps.
+pub async fn list(
+    pool: &PgPool,
+    filter: &OperationFilter,
+    before: Option<OperationId>,
+    limit: i64,
+) -> Result<Vec<Operation>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::operations::list */
+        select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
+            o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
+            o.created_at, o.started_at, o.finished_at, o.updated_at
+        from operations o join environments e on e.id = o.environment_id
+        where ($1::uuid is null or o.id < $1)
+          and ($2::text is null or o.state = $2)
+          and ($3::text is null or o.attention_code = $3)
+          and ($4::uuid is null or o.tenant_id = $4)
+        order by o.id desc limit $5"#,
+        before.map(OperationId::as_uuid),
+        filter.state.map(OperationState::as_str),
+        filter.code,
+        filter.tenant.map(TenantId::as_uuid),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(|row| row.operation(Vec::new())).collect()
+}
+
+/// One operation with its steps.
+pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"/* db::operations::get */
+        select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
+            o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
+            o.created_at, o.started_at, o.finished_at, o.updated_at
+        from operations o join environments e on e.id = o.environment_id
+        where o.id = $1"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    match row {
+        Some(row) => Ok(Some(row.operation(steps::journal(pool, id).await?)?)),
+        None => Ok(None),
+    }
+}
+
+/// The environment that an operation works on, with whose it is: what a step needs to know.
+pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<(TenantId, EnvironmentId)>> {
+    let row = sqlx::query!(
+        "/* db::operations::subject */ select tenant_id, environment_id from operations where id = $1",
+        id.as_uuid(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| (row.tenant_id.into(), row.environment_id.into())))
+}
+
+/// How many operations are in each state.
+pub async fn counts(pool: &PgPool) -> Result<Vec<(OperationState, i64)>> {
+    let rows = sqlx::query!(
+        r#"/* db::operations::counts */
+        select state as "state: OperationState", count(*) as "count!" from operations group by state order by state"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
+}
+
+struct Row {
+    id: Uuid,
+    tenant_id: Uuid,
+    environment_id: Uuid,
+    environment_name: String,
+    kind: OperationKind,
+    state: OperationState,
+    attention_code: Option<String>,
+    attention_sentence: Option<String>,
+    attention_remedies: Option<Vec<String>>,
+    wake_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn operation(self, steps: Vec<crate::step::JournalEntry>) -> Result<Operation> {
+        let attention = match (self.attention_code, self.attention_sentence) {
+            (Some(code), Some(sentence)) => {
+                let remedies = self.attention_remedies.unwrap_or_default();
+                let remedies = remedies.into_iter().map(parsed::<Remedy>).collect::<Result<_>>()?;
+                Some(Attention { code, sentence, remedies })
+            }
+            _ => None,
+        };
+        Ok(Operation {
+            id: self.id.into(),
+            tenant_id: self.tenant_id.into(),
+            environment_id: self.environment_id.into(),
+            environment_name: parsed(self.environment_name)?,
+            kind: self.kind,
+            state: self.state,
+            attention,
+            wake_at: self.wake_at,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            updated_at: self.updated_at,
+            steps,
+        })
+    }
+}

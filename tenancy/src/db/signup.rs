@@ -1,0 +1,180 @@
+//! Accepting a signup: one statement, one commit.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{PgPool, Result, known_constraint};
+use crate::environment::EnvironmentState;
+use crate::event::EventType;
+use crate::operation::{OperationKind, OperationState, Requester};
+use crate::tenant::Tenant;
+
+/// The key under which a request is made once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Who issued the caller's token.
+    pub issuer: String,
+    /// Which client of that issuer asks.
+    pub client: String,
+    /// Method and path: `POST /v1/tenants`.
+    pub route: String,
+    /// The key itself, without quotes.
+    pub key: String,
+}
+
+impl IdempotencyKey {
+    /// What the advisory lock is taken on.
+    fn lock(&self) -> i64 {
+        let mut hash = Sha256::new();
+        for part in [&self.issuer, &self.client, &self.route, &self.key] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        i64::from_be_bytes(std::array::from_fn(|index| digest[index]))
+    }
+}
+
+/// An answer as it is given, and given again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: i16,
+    /// The `Location` header.
+    pub location: String,
+    /// The body, to the letter.
+    pub body: String,
+}
+
+/// What became of a signup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedUp {
+    /// It was written.
+    Accepted,
+    /// The same request was accepted before, with this answer.
+    Replayed(Answer),
+    /// The key was used for another request.
+    OtherRequest,
+    /// The same key is being worked on right now.
+    InFlight,
+}
+
+/// Writes `tenant` with its environments, one operation for each, its first event and the answer under `key`; or nothing.
+///
+/// Fails with [`super::DbError::ExternalIdTaken`] where a live tenant has the external id.
+pub async fn sign_up(
+    pool: &PgPool,
+    key: &IdempotencyKey,
+    request_hash: [u8; 32],
+    tenant: &Tenant,
+    requested_by: &Requester,
+    answer: &Answer,
+) -> Result<SignedUp> {
+    loop {
+        // The statement sees the table as it was before it got the lock. Where another signup with this key committed
+        // in between, it writes nothing and finds nothing, and has to look again.
+        if let Some(outcome) = attempt(pool, key, request_hash, tenant, requested_by, answer).await? {
+            return Ok(outcome);
+        }
+    }
+}
+
+async fn attempt(
+    pool: &PgPool,
+    key: &IdempotencyKey,
+    request_hash: [u8; 32],
+    tenant: &Tenant,
+    requested_by: &Requester,
+    answer: &Answer,
+) -> Result<Option<SignedUp>> {
+    let now: DateTime<Utc> = tenant.created_at;
+    let environments = &tenant.environments;
+    let ids: Vec<Uuid> = environments.iter().map(|environment| environment.id.as_uuid()).collect();
+    let operations: Vec<Uuid> = environments.iter().map(|environment| environment.operation_id.as_uuid()).collect();
+    let names: Vec<String> = environments.iter().map(|environment| environment.name.to_string()).collect();
+    let residencies: Vec<String> = environments.iter().map(|environment| environment.residency.to_string()).collect();
+    let regions: Vec<String> = environments.iter().map(|environment| environment.home_region.to_string()).collect();
+    let row = sqlx::query!(
+        r#"/* db::signup::sign_up */
+        with lock as materialized (select pg_try_advisory_xact_lock($1) as free),
+        known as materialized (
+            select request_hash, status, location, response::text as body from idempotency_keys
+            where issuer = $2 and client = $3 and route = $4 and key = $5
+        ),
+        fresh as (
+            insert into idempotency_keys (issuer, client, route, key, request_hash, status, location, response, created_at)
+            select $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10 from lock
+            where lock.free and not exists (select from known)
+            on conflict do nothing
+            returning 1
+        ),
+        tenant as (
+            insert into tenants (id, created_at, company_name, admin_email, tier, external_id, labels, updated_at)
+            select $11, $10, $12, $13, $14, $15, $16, $10 from fresh
+        ),
+        asked as (
+            select * from fresh, unnest($17::uuid[], $18::uuid[], $19::text[], $20::text[], $21::text[])
+                as asked (id, operation_id, name, residency, home_region)
+        ),
+        environment as (
+            insert into environments (id, tenant_id, name, residency, home_region, created_at, state, updated_at)
+            select id, $11, name, residency, home_region, $10, $22, $10 from asked
+        ),
+        operation as (
+            insert into operations
+                (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, last_seq, updated_at)
+            select operation_id, $11, id, $23, $24, $10, $25, $10, 1, $10 from asked
+        ),
+        event as (
+            insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
+            select operation_id, 1, $11, id, $26, jsonb_build_object('environment', name, 'home_region', home_region), $10
+            from asked
+        )
+        select lock.free as "free!", exists (select from fresh) as "written!",
+            known.request_hash as "request_hash?", known.status as "status?", known.location as "location?",
+            known.body as "body?"
+        from lock left join known on true"#,
+        key.lock(),
+        key.issuer,
+        key.client,
+        key.route,
+        key.key,
+        request_hash.as_slice(),
+        answer.status,
+        answer.location,
+        answer.body,
+        now,
+        tenant.id.as_uuid(),
+        tenant.company_name.as_str(),
+        tenant.admin_email.as_str(),
+        tenant.tier.as_str(),
+        tenant.external_id.as_ref().map(crate::ExternalId::as_str),
+        json!(tenant.labels),
+        &ids,
+        &operations,
+        &names,
+        &residencies,
+        &regions,
+        EnvironmentState::Onboarding.as_str(),
+        OperationKind::Onboard.as_str(),
+        json!(requested_by),
+        OperationState::Pending.as_str(),
+        EventType::OperationAccepted.as_str(),
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(known_constraint)?;
+
+    Ok(match (row.request_hash, row.status, row.location, row.body) {
+        (Some(hash), Some(status), Some(location), Some(body)) => Some(if hash == request_hash {
+            SignedUp::Replayed(Answer { status, location, body })
+        } else {
+            SignedUp::OtherRequest
+        }),
+        _ if row.written => Some(SignedUp::Accepted),
+        _ if !row.free => Some(SignedUp::InFlight),
+        _ => None,
+    })
+}

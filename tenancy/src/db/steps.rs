@@ -1,0 +1,291 @@
+//! The journal: reading it, and writing it under the operation's fence.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::operations::{Claim, fenced, need_attention};
+use super::{DbError, PgPool, Result, events, mappings, quotas};
+use crate::event::{EventType, NewEvent};
+use crate::operation::Attention;
+use crate::step::{Facts, JournalEntry, StepState};
+use crate::{AwsAccountId, OperationId};
+
+/// An entry of the list that an operation walks, as it is first journaled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedStep {
+    /// The step, as in the list.
+    pub name: &'static str,
+    /// The steps that must be done before it may start.
+    pub after: Vec<String>,
+}
+
+/// What came of running a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The step.
+    pub step: &'static str,
+    /// What came of it.
+    pub ending: Ending,
+    /// What was learnt, kept beside what is known.
+    pub facts: Facts,
+    /// Places that are no longer needed.
+    pub released: Vec<quotas::Place>,
+    /// The account that is now known to be the environment's.
+    pub mapped: Option<AwsAccountId>,
+}
+
+/// How a run of a step ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// It is done.
+    Done,
+    /// It looks again.
+    Waiting {
+        /// For what it waits.
+        why: String,
+        /// When it looks again.
+        check_at: DateTime<Utc>,
+    },
+    /// It failed and will try again.
+    Retrying {
+        /// What went wrong.
+        error: String,
+        /// When it tries again.
+        check_at: DateTime<Utc>,
+    },
+    /// It waits for a person.
+    Parked(Attention),
+}
+
+/// Journals the list that the operation walks; what is there already stays.
+pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: DateTime<Utc>) -> Result<()> {
+    let mut tx = fenced(pool, claim).await?;
+    for (position, step) in (0_i16..).zip(steps) {
+        sqlx::query!(
+            r#"/* db::steps::plan */
+            insert into operation_steps (operation_id, name, position, after, state)
+            values ($1, $2, $3, $4, $5) on conflict do nothing"#,
+            claim.operation_id.as_uuid(),
+            step.name,
+            position,
+            &step.after,
+            StepState::Pending.as_str(),
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    if claim.first {
+        let news = [NewEvent { event_type: EventType::OperationStarted, data: json!({}) }];
+        events::append(&mut tx, claim.operation_id, &news, now).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The journal of an operation, in the order of its list.
+pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>> {
+    let rows = sqlx::query!(
+        r#"/* db::steps::journal */
+        select name, after, state as "state: StepState", intent, intent_at, facts, attempts, attempts_without_progress,
+            waits_for, check_at, last_error, started_at, finished_at
+        from operation_steps where operation_id = $1 order by position"#,
+        id.as_uuid(),
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| JournalEntry {
+            name: row.name,
+            after: row.after,
+            state: row.state,
+            intent: row.intent,
+            intent_at: row.intent_at,
+            facts: object(row.facts),
+            attempts: row.attempts.unsigned_abs(),
+            attempts_without_progress: row.attempts_without_progress.unsigned_abs(),
+            waits_for: row.waits_for,
+            check_at: row.check_at,
+            last_error: row.last_error,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        })
+        .collect())
+}
+
+/// Journals that these steps are about to run.
+pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[&'static str], now: DateTime<Utc>) -> Result<()> {
+    let names: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    let mut tx = fenced(pool, claim).await?;
+    let begun = sqlx::query!(
+        r#"/* db::steps::begin */
+        update operation_steps s set attempts = s.attempts + 1, state = 'running', started_at = coalesce(s.started_at, $3)
+        from operation_steps before
+        where s.operation_id = $1 and s.name = any($2)
+          and before.operation_id = s.operation_id and before.name = s.name
+        returning s.name, s.position, before.started_at is null as "first!""#,
+        claim.operation_id.as_uuid(),
+        &names,
+        now,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut first: Vec<_> = begun.into_iter().filter(|row| row.first).collect();
+    first.sort_by_key(|row| row.position);
+    let news: Vec<_> = first.iter().map(|row| news(EventType::StepStarted, &row.name, json!({}))).collect();
+    events::append(&mut tx, claim.operation_id, &news, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Writes down what a step is about to ask, in a transaction of its own.
+pub async fn intend(pool: &PgPool, claim: &Claim, step: &str, intent: &Value, now: DateTime<Utc>) -> Result<()> {
+    set_intent(pool, claim, step, Some(intent), Some(now)).await
+}
+
+/// Takes an intent back: it is known that nothing was asked.
+pub async fn withdraw(pool: &PgPool, claim: &Claim, step: &str) -> Result<()> {
+    set_intent(pool, claim, step, None, None).await
+}
+
+async fn set_intent(
+    pool: &PgPool,
+    claim: &Claim,
+    step: &str,
+    intent: Option<&Value>,
+    at: Option<DateTime<Utc>>,
+) -> Result<()> {
+    // One statement: the row of the operation is locked by the same snapshot that checks the fence.
+    let done = sqlx::query!(
+        r#"/* db::steps::set_intent */
+        with held as (select id from operations where id = $1 and fence = $2 for no key update)
+        update operation_steps s set intent = $4, intent_at = $5 from held where s.operation_id = held.id and s.name = $3"#,
+        claim.operation_id.as_uuid(),
+        claim.fence,
+        step,
+        intent,
+        at,
+    )
+    .execute(pool)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+}
+
+/// Journals what came of a step, with everything that follows from it, in one transaction.
+///
+/// Fails with [`DbError::AccountTaken`] where the account to be mapped belongs to another environment.
+pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = fenced(pool, claim).await?;
+    let id = claim.operation_id;
+    let before = sqlx::query!(
+        "/* db::steps::record */ select waits_for, last_error, facts from operation_steps where operation_id = $1 and name = $2",
+        id.as_uuid(),
+        outcome.step,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let mut facts = object(before.facts);
+    let learnt = outcome.facts.iter().any(|(name, value)| facts.get(name) != Some(value));
+    facts.extend(outcome.facts.clone());
+
+    let mut journal = vec![];
+    let (state, waits_for, check_at, last_error) = match &outcome.ending {
+        Ending::Done => {
+            journal.push(news(EventType::StepSucceeded, outcome.step, json!({})));
+            (StepState::Done, None, None, None)
+        }
+        Ending::Waiting { why, check_at } => {
+            if before.waits_for.as_ref() != Some(why) {
+                journal.push(news(EventType::StepWaiting, outcome.step, json!({ "waits_for": why })));
+            }
+            (StepState::Waiting, Some(why.clone()), Some(*check_at), None)
+        }
+        Ending::Retrying { error, check_at } => {
+            if before.last_error.as_ref() != Some(error) {
+                journal.push(news(EventType::StepRetrying, outcome.step, json!({ "error": error })));
+            }
+            (StepState::Waiting, Some("another try".to_owned()), Some(*check_at), Some(error.clone()))
+        }
+        Ending::Parked(attention) => {
+            let data = json!({ "code": attention.code, "sentence": attention.sentence });
+            journal.push(news(EventType::OperationNeedsAttention, outcome.step, data));
+            (StepState::Parked, None, None, Some(attention.sentence.clone()))
+        }
+    };
+    let failed = matches!(outcome.ending, Ending::Retrying { .. }) && !learnt;
+    sqlx::query!(
+        r#"/* db::steps::record */
+        update operation_steps set state = $3, facts = $4, waits_for = $5, check_at = $6, last_error = $7,
+            attempts_without_progress = case when $8 then attempts_without_progress + 1 else 0 end,
+            finished_at = case when $3 = 'done' then $9::timestamptz end
+        where operation_id = $1 and name = $2"#,
+        id.as_uuid(),
+        outcome.step,
+        state.as_str(),
+        Value::Object(facts),
+        waits_for,
+        check_at,
+        last_error,
+        failed,
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    for place in &outcome.released {
+        quotas::give_back(&mut tx, id, place).await?;
+    }
+    if let Some(account) = &outcome.mapped
+        && mappings::assign(&mut tx, id, account, now).await?
+    {
+        let data = json!({ "aws_account_id": account });
+        journal.push(NewEvent { event_type: EventType::AccountAssigned, data });
+    }
+    if let Ending::Parked(attention) = &outcome.ending {
+        need_attention(&mut tx, id, attention, now).await?;
+    }
+    events::append(&mut tx, id, &journal, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Lets parked steps try again; within a transaction that holds the operation's row.
+pub(super) async fn unpark(tx: &mut PgConnection, id: OperationId) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::steps::unpark */
+        update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0
+        where operation_id = $1 and state = 'parked'"#,
+        id.as_uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How long the latest runs of a step took, in seconds, as far as they noted it; at most `limit`.
+pub async fn recent_durations(pool: &PgPool, step: &str, limit: i64) -> Result<Vec<f64>> {
+    let rows = sqlx::query_scalar!(
+        r#"/* db::steps::recent_durations */
+        select (facts ->> 'took_seconds')::float8 as "seconds!" from operation_steps
+        where name = $1 and state = 'done' and facts ? 'took_seconds' order by finished_at desc limit $2"#,
+        step,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+fn news(event_type: EventType, step: &str, mut data: Value) -> NewEvent {
+    if let Value::Object(data) = &mut data {
+        data.insert("step".to_owned(), step.into());
+    }
+    NewEvent { event_type, data }
+}
+
+fn object(value: Value) -> Facts {
+    match value {
+        Value::Object(facts) => facts,
+        _ => Facts::new(),
+    }
+}

@@ -1,0 +1,130 @@
+//! Reading tenants and their environments.
+
+use std::collections::HashMap;
+
+use super::{PgPool, Result, parsed};
+use crate::environment::{Environment, EnvironmentState};
+use crate::tenant::{Tenant, TenantState};
+use crate::{OperationId, Region, TenantId, Tier};
+
+/// Which tenants to list; what is `None` does not narrow the list.
+#[derive(Debug, Clone, Default)]
+pub struct TenantFilter {
+    /// Where the tenant stands.
+    pub state: Option<TenantState>,
+    /// The home region of one of its environments.
+    pub home_region: Option<Region>,
+    /// Its plan.
+    pub tier: Option<Tier>,
+    /// The id that the SaaS gives it.
+    pub external_id: Option<String>,
+    /// Part of its company name or external id, in any case.
+    pub q: Option<String>,
+}
+
+/// At most `limit` tenants, newest first, from after `before` on.
+pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>, limit: i64) -> Result<Vec<Tenant>> {
+    let pattern = filter.q.as_deref().map(contains);
+    let ids = sqlx::query_scalar!(
+        r#"/* db::tenants::list */
+        select t.id from tenants t
+        where ($1::uuid is null or t.id < $1)
+          and ($2::text is null or t.tier = $2)
+          and ($3::text is null or t.external_id = $3)
+          and ($4::text is null or t.company_name ilike $4 or t.external_id ilike $4)
+          and ($5::text is null or exists (
+              select from environments e where e.tenant_id = t.id and e.home_region = $5))
+          and ($6::text is null or $6 = (
+              select case
+                  when bool_or(e.state = 'needs_attention') then 'needs_attention'
+                  when bool_or(e.state = 'onboarding') then 'onboarding'
+                  else 'ready' end
+              from environments e where e.tenant_id = t.id))
+        order by t.id desc limit $7"#,
+        before.map(TenantId::as_uuid),
+        filter.tier.as_ref().map(Tier::as_str),
+        filter.external_id,
+        pattern,
+        filter.home_region.map(Region::as_str),
+        filter.state.map(TenantState::as_str),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    by_ids(pool, &ids.into_iter().map(TenantId::from).collect::<Vec<_>>()).await
+}
+
+/// One tenant.
+pub async fn get(pool: &PgPool, id: TenantId) -> Result<Option<Tenant>> {
+    Ok(by_ids(pool, &[id]).await?.pop())
+}
+
+/// These tenants, newest first.
+async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
+    let uuids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
+    let mut environments = environments_of(pool, &uuids).await?;
+    let rows = sqlx::query!(
+        r#"/* db::tenants::by_ids */
+        select id, company_name, admin_email, tier, external_id, labels, created_at, updated_at
+        from tenants where id = any($1) order by id desc"#,
+        &uuids,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let id = TenantId::from(row.id);
+            Ok(Tenant {
+                id,
+                company_name: parsed(row.company_name)?,
+                admin_email: parsed(row.admin_email)?,
+                tier: parsed(row.tier)?,
+                external_id: row.external_id.map(parsed).transpose()?,
+                labels: serde_json::from_value(row.labels).unwrap_or_default(),
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+                environments: environments.remove(&id).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMap<TenantId, Vec<Environment>>> {
+    let rows = sqlx::query!(
+        r#"/* db::tenants::environments_of */
+        select e.id, e.tenant_id, e.name, e.residency, e.home_region, e.state as "state: EnvironmentState", e.created_at,
+            e.ready_at, m.aws_account_id as "aws_account_id?", o.id as operation_id
+        from environments e
+        left join account_mappings m on m.environment_id = e.id and m.valid_to is null
+        join lateral (
+            select id from operations where environment_id = e.id order by (finished_at is null) desc, id desc limit 1
+        ) o on true
+        where e.tenant_id = any($1) order by e.id"#,
+        tenants,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut environments: HashMap<TenantId, Vec<Environment>> = HashMap::new();
+    for row in rows {
+        let tenant_id = TenantId::from(row.tenant_id);
+        environments.entry(tenant_id).or_default().push(Environment {
+            id: row.id.into(),
+            tenant_id,
+            name: parsed(row.name)?,
+            residency: parsed(row.residency)?,
+            home_region: parsed(row.home_region)?,
+            state: row.state,
+            aws_account_id: row.aws_account_id.map(parsed).transpose()?,
+            operation_id: OperationId::from(row.operation_id),
+            created_at: row.created_at,
+            ready_at: row.ready_at,
+        });
+    }
+    Ok(environments)
+}
+
+/// A pattern for `ilike` that finds `text` anywhere.
+fn contains(text: &str) -> String {
+    let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    format!("%{escaped}%")
+}

@@ -1,0 +1,106 @@
+//! Waking the workers: a NOTIFY after the commit, coalesced, on one connection; never inside a transaction, where it
+//! would make commits queue behind each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::{PgPool, Result};
+
+const CHANNEL: &str = "freehold_wake";
+
+/// Tells the workers that something may be due.
+#[derive(Clone, Debug)]
+pub struct Bell(Arc<Ring>);
+
+#[derive(Debug)]
+struct Ring {
+    rung: Arc<Notify>,
+    ringer: JoinHandle<()>,
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.ringer.abort();
+    }
+}
+
+impl Bell {
+    /// A bell on the database of `pool`.
+    pub fn new(pool: PgPool) -> Self {
+        let rung = Arc::new(Notify::new());
+        let ringer = tokio::spawn({
+            let rung = Arc::clone(&rung);
+            async move {
+                loop {
+                    rung.notified().await;
+                    if let Err(error) = ring(&pool).await {
+                        // Workers look by themselves as well, only later.
+                        tracing::warn!(%error, "the workers could not be woken");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        rung.notify_one();
+                    }
+                }
+            }
+        });
+        Self(Arc::new(Ring { rung, ringer }))
+    }
+
+    /// Rings soon; many rings at once are one.
+    pub fn ring(&self) {
+        self.0.rung.notify_one();
+    }
+}
+
+async fn ring(pool: &PgPool) -> Result<()> {
+    sqlx::query!("/* db::wake::ring */ select pg_notify($1, '')", CHANNEL).execute(pool).await?;
+    Ok(())
+}
+
+/// Hears the bell.
+#[derive(Debug)]
+pub struct Ear {
+    pool: PgPool,
+    listener: Option<PgListener>,
+}
+
+impl Ear {
+    /// An ear that is not listening yet.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, listener: None }
+    }
+
+    /// Returns when the bell has rung, or may have rung unheard: after each (re)connection the caller has to look.
+    pub async fn heard(&mut self) {
+        if let Some(listener) = &mut self.listener {
+            match listener.try_recv().await {
+                Ok(Some(_)) => return,
+                Ok(None) | Err(_) => self.listener = None,
+            }
+        }
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.listen().await {
+                Ok(listener) => {
+                    self.listener = Some(listener);
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot listen for wake-ups");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+            }
+        }
+    }
+
+    async fn listen(&self) -> Result<PgListener> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.ignore_pool_close_event(true);
+        listener.listen(CHANNEL).await?;
+        Ok(listener)
+    }
+}

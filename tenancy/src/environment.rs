@@ -1,0 +1,43 @@
+//! An environment: one isolated installation of a tenant, in an AWS account of its own.
+
+use chrono::{DateTime, Utc};
+
+use crate::words::words;
+use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
+
+words! {
+    /// Where an environment stands; written only together with the operation that it follows from.
+    EnvironmentState {
+        /// Being prepared.
+        Onboarding = "onboarding",
+        /// Verified: it answers.
+        Ready = "ready",
+        /// Waits for a person.
+        NeedsAttention = "needs_attention",
+    }
+}
+
+/// One isolated installation of a tenant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    /// `env_…`
+    pub id: EnvironmentId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// `production`, `staging`, …
+    pub name: EnvironmentName,
+    /// The named set of regions that it may use.
+    pub residency: ResidencyName,
+    /// Where its stack runs first.
+    pub home_region: Region,
+    /// Where it stands.
+    pub state: EnvironmentState,
+    /// Its AWS account, once that is known for certain.
+    pub aws_account_id: Option<AwsAccountId>,
+    /// Its open operation, or its latest.
+    pub operation_id: OperationId,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it was first verified.
+    pub ready_at: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,63 @@
+//! What happened to an operation, in order.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::words::words;
+use crate::{EnvironmentId, OperationId, TenantId};
+
+words! {
+    /// What an event says.
+    EventType {
+        /// A signup was accepted.
+        OperationAccepted = "operation.accepted",
+        /// A worker looked at it for the first time.
+        OperationStarted = "operation.started",
+        /// A person has to look at it.
+        OperationNeedsAttention = "operation.needs_attention",
+        /// A person asked for another try.
+        OperationRetried = "operation.retried",
+        /// It ended well.
+        OperationSucceeded = "operation.succeeded",
+        /// A step was begun.
+        StepStarted = "step.started",
+        /// A step waits for something; once for each thing that it waits for.
+        StepWaiting = "step.waiting",
+        /// A step failed and will try again; once for each error.
+        StepRetrying = "step.retrying",
+        /// A step was done.
+        StepSucceeded = "step.succeeded",
+        /// The environment's AWS account is known.
+        AccountAssigned = "environment.account.assigned",
+        /// The environment was verified.
+        EnvironmentReady = "environment.ready",
+    }
+}
+
+/// What happened to an operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The operation.
+    pub operation_id: OperationId,
+    /// 1, 2, 3, … within the operation.
+    pub seq: i64,
+    /// Whose operation it is.
+    pub tenant_id: TenantId,
+    /// What it works on.
+    pub environment_id: EnvironmentId,
+    /// What happened.
+    pub event_type: EventType,
+    /// More of it; no personal data.
+    pub data: Value,
+    /// When.
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// An event that is about to be appended; its `seq` is given under the operation's row lock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// What happened.
+    pub event_type: EventType,
+    /// More of it; no personal data.
+    pub data: Value,
+}
