@@ -1,12 +1,18 @@
 //! Roles. There is no IAM endpoint: roles come with accounts and with CloudFormation stacks.
 
+mod managed;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+pub use managed::managed_policy;
 
 use crate::policy::Document;
 use crate::settings::Settings;
+use crate::world::ids::UPPERCASE;
 use crate::world::{AccountState, Session, State};
 
 /// An IAM role.
@@ -32,24 +38,93 @@ pub struct Role {
     pub created_at: DateTime<Utc>,
 }
 
-/// Founds the management account and Freehold's own.
+impl Role {
+    /// The documents of its inline and managed policies; a managed policy that the sandbox does not know grants nothing.
+    pub fn policies(&self) -> Vec<Document> {
+        let managed = self.managed.iter().filter_map(|arn| managed_policy(arn));
+        self.inline.values().cloned().chain(managed).collect()
+    }
+}
+
+impl State {
+    /// A new role with the IAM default of at most one hour a session, with no policies yet; it is not added to any
+    /// account.
+    pub fn new_role(&mut self, account: &str, path: &str, name: &str, trust: Document, now: DateTime<Utc>) -> Role {
+        Role {
+            name: name.to_owned(),
+            arn: format!("arn:aws:iam::{account}:role{path}{name}"),
+            id: format!("AROA{}", self.ids.next(UPPERCASE, 17)),
+            trust,
+            inline: BTreeMap::new(),
+            managed: Vec::new(),
+            max_session_seconds: 3_600,
+            tags: BTreeMap::new(),
+            created_at: now,
+        }
+    }
+
+    /// Gives an account a role with AdministratorAccess that another account may assume.
+    pub(crate) fn add_access_role(
+        &mut self,
+        account: &str,
+        name: &str,
+        trusted: &str,
+        external_id: Option<&str>,
+        now: DateTime<Utc>,
+    ) {
+        let mut statement = json!({
+            "Effect": "Allow",
+            "Principal": { "AWS": format!("arn:aws:iam::{trusted}:root") },
+            "Action": "sts:AssumeRole",
+        });
+        if let Some(external_id) = external_id {
+            statement["Condition"] = json!({ "StringEquals": { "sts:ExternalId": external_id } });
+        }
+        let mut role = self.new_role(account, "/", name, document(json!([statement])), now);
+        role.managed.push("arn:aws:iam::aws:policy/AdministratorAccess".into());
+        if let Some(account) = self.accounts.get_mut(account) {
+            account.roles.insert(name.to_owned(), role);
+        }
+    }
+}
+
+/// Founds the management account and Freehold's own, with their access keys and the control role.
 pub(crate) fn found(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
-    for (account, key) in [
-        (&settings.management_account, &settings.management_access_key),
-        (&settings.freehold_account, &settings.freehold_access_key),
-    ] {
+    let (management, freehold) = (&settings.management_account, &settings.freehold_account);
+    for account in [management, freehold] {
         state.accounts.insert(account.clone(), AccountState::new(account, now));
+    }
+    state.add_access_role(management, &settings.control_role, freehold, settings.control_external_id.as_deref(), now);
+    if let Some(policy) = &settings.control_policy
+        && let Some(role) =
+            state.accounts.get_mut(management).and_then(|account| account.roles.get_mut(&settings.control_role))
+    {
+        role.managed.clear();
+        role.inline.insert("control".into(), policy.clone());
+    }
+    let everything = json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
+    let control = format!("arn:aws:iam::{management}:role/{}", settings.control_role);
+    let assume = json!([{ "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": control }]);
+    for (account, key, user, policy) in [
+        (management, &settings.management_access_key, "administrator", everything),
+        (freehold, &settings.freehold_access_key, "freehold", assume),
+    ] {
         state.access_keys.insert(
             key.clone(),
             Session {
                 account: account.clone(),
-                arn: format!("arn:aws:iam::{account}:user/bootstrap"),
-                user_id: format!("AIDA{key}"),
+                arn: format!("arn:aws:iam::{account}:user/{user}"),
+                user_id: format!("AIDA{}", key.trim_start_matches("AKIA")),
                 role: None,
-                policy: None,
+                policy: Some(document(policy)),
                 token: None,
                 expires: None,
             },
         );
     }
+}
+
+fn document(statements: serde_json::Value) -> Document {
+    let value = json!({ "Version": "2012-10-17", "Statement": statements });
+    Document::from_value(value).unwrap_or_default()
 }

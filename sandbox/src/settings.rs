@@ -5,6 +5,8 @@ use freehold_tenancy::clock::seconds;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::policy::Document;
+
 /// How a world is set up. Saved with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +25,8 @@ pub struct Settings {
     pub control_role: String,
     /// What an assumption of the control role must bring along, if anything.
     pub control_external_id: Option<String>,
+    /// What the control role may do; AdministratorAccess if nothing is said.
+    pub control_policy: Option<Document>,
     /// Where Identity Center lives.
     pub home_region: String,
     /// Groups that Identity Center knows from the start.
@@ -47,6 +51,7 @@ impl Default for Settings {
             freehold_access_key: "AKIASANDBOXFREEHOLD".into(),
             control_role: "freehold-control".into(),
             control_external_id: None,
+            control_policy: None,
             home_region: "eu-central-1".into(),
             groups: vec!["support".into(), "platform".into()],
             account_quota: 5_000,

@@ -13,17 +13,21 @@ mod request;
 mod saved;
 mod service;
 mod session;
+pub mod shape;
 mod state;
+mod usable;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use freehold_tenancy::Clock;
 use winterbaume_core::{MockRequest, MockResponse};
 
+pub(crate) use answer::refusal;
+pub use authorize::access_denied;
 pub use busy::Busy;
 pub use calls::{CallCount, CallLog, CallRecord};
 pub use error::AwsError;
-pub use inspect::{AccountView, PolicyView};
+pub use inspect::{AccountView, PolicyView, UnitView};
 pub use page::page;
 pub use request::{Request, Signature};
 pub use saved::SaveError;

@@ -10,8 +10,7 @@ use super::{AwsError, Protocol, Service};
 pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> MockResponse {
     match service.protocol() {
         Protocol::AwsJson => {
-            let member = if service == Service::Organizations { "Message" } else { "message" };
-            let mut body = json!({ "__type": error.code, member: error.message });
+            let mut body = json!({ "__type": error.code, "Message": error.message });
             if let Some(body) = body.as_object_mut() {
                 body.extend(error.members.clone());
             }
@@ -40,6 +39,11 @@ pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> Moc
             )
         }
     }
+}
+
+/// The same, for whoever answers in the place of AWS.
+pub(crate) fn refusal(service: Service, refused: &AwsError) -> MockResponse {
+    error(service, refused, "00000000-0000-0000-0000-000000000000")
 }
 
 /// Sets a header, where the value can be one.

@@ -60,6 +60,7 @@ pub(super) fn answer(world: &World, raw: &MockRequest) -> MockResponse {
 
 fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Result<MockResponse, AwsError> {
     ctx.caller = identify(state, ctx, request.signature.as_ref())?;
+    super::usable::check(state, ctx)?;
     match state.faults.next(ctx, request) {
         Some(Fault::Error { status, code, message }) => return Err(AwsError::new(&code, message).status(status)),
         Some(Fault::Throttle) => return Err(crate::quotas::throttled(ctx.service)),
@@ -90,31 +91,36 @@ fn identify(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Result<C
         if ctx.service == Service::Lambda {
             return Ok(Caller::anonymous());
         }
-        let code = match ctx.service.protocol() {
-            Protocol::AwsQuery => "MissingAuthenticationToken",
-            _ => "MissingAuthenticationTokenException",
-        };
-        return Err(AwsError::new(code, "Request is missing Authentication Token").status(403));
+        let message = "Request is missing Authentication Token";
+        return Err(unauthenticated(
+            ctx.service,
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            message,
+        ));
     };
     let session = state.access_keys.get(&signature.access_key).filter(|session| session.token == signature.token);
     let Some(session) = session else {
         return Err(invalid_token(ctx.service));
     };
     if session.expires.is_some_and(|expires| expires <= ctx.now) {
-        let code = match ctx.service.protocol() {
-            Protocol::AwsQuery => "ExpiredToken",
-            _ => "ExpiredTokenException",
-        };
-        return Err(AwsError::new(code, "The security token included in the request is expired").status(403));
+        let message = "The security token included in the request is expired";
+        return Err(unauthenticated(ctx.service, "ExpiredToken", "ExpiredTokenException", message));
     }
     Ok(Caller { account: session.account.clone(), arn: session.arn.clone(), session: Some(session.clone()) })
 }
 
 /// The access key is unknown, or means nothing in this region.
 pub(super) fn invalid_token(service: Service) -> AwsError {
-    let code = match service.protocol() {
-        Protocol::AwsQuery => "InvalidClientTokenId",
-        _ => "UnrecognizedClientException",
-    };
-    AwsError::new(code, "The security token included in the request is invalid.").status(403)
+    let message = "The security token included in the request is invalid.";
+    unauthenticated(service, "InvalidClientTokenId", "UnrecognizedClientException", message)
+}
+
+/// One thing has two codes: one in XML, another in JSON.
+fn unauthenticated(service: Service, in_xml: &str, in_json: &str, message: &str) -> AwsError {
+    match service.protocol() {
+        Protocol::AwsQuery => AwsError::new(in_xml, message).status(403),
+        Protocol::AwsJson => AwsError::new(in_json, message),
+        Protocol::RestJson => AwsError::new(in_json, message).status(403),
+    }
 }

@@ -20,7 +20,8 @@ pub struct Ids {
 }
 
 impl Ids {
-    pub(super) fn new(seed: u64) -> Self {
+    /// Ids that depend on `seed`.
+    pub fn new(seed: u64) -> Self {
         Self { seed, given: 0 }
     }
 

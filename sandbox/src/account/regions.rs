@@ -1,0 +1,130 @@
+//! Opting in to regions.
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::Region;
+use serde::{Deserialize, Serialize};
+use winterbaume_account::wire;
+use winterbaume_core::MockResponse;
+
+use crate::faults::Fault;
+use crate::world::{AwsError, Busy, Ctx, Request, State, page};
+
+/// Opt-ins that an account may have in progress (AWS Account Management, quotas).
+const IN_PROGRESS_ACCOUNT: usize = 6;
+/// Opt-ins that an organisation may have in progress (same source).
+const IN_PROGRESS_ORGANIZATION: usize = 50;
+
+/// Whether an opt-in region has been enabled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OptIn {
+    /// Never asked for.
+    #[default]
+    Disabled,
+    /// Asked for, and done at this time; never, if it is stuck.
+    Enabling(Option<DateTime<Utc>>),
+}
+
+impl OptIn {
+    fn status(self, now: DateTime<Utc>) -> &'static str {
+        match self {
+            Self::Disabled => "DISABLED",
+            Self::Enabling(Some(ready_at)) if ready_at <= now => "ENABLED",
+            Self::Enabling(_) => "ENABLING",
+        }
+    }
+}
+
+impl State {
+    /// `ENABLED_BY_DEFAULT`, `ENABLED`, `ENABLING` or `DISABLED`; none for a region that does not exist.
+    pub fn region_status(&self, account: &str, region: &str, now: DateTime<Utc>) -> Option<&'static str> {
+        let known: Region = region.parse().ok()?;
+        if !known.is_opt_in() {
+            return Some("ENABLED_BY_DEFAULT");
+        }
+        let opt_in = self.accounts.get(account).and_then(|account| account.regions.get(region));
+        Some(opt_in.map(|region| region.opt_in).unwrap_or_default().status(now))
+    }
+
+    /// Whether an account can use a region.
+    pub fn region_enabled(&self, account: &str, region: &str, now: DateTime<Utc>) -> bool {
+        self.region_status(account, region, now).is_some_and(|status| status.starts_with("ENABLED"))
+    }
+
+    fn enabling(&self, account: &str, now: DateTime<Utc>) -> usize {
+        let regions = self.accounts.get(account).into_iter().flat_map(|account| account.regions.values());
+        regions.filter(|region| region.opt_in.status(now) == "ENABLING").count()
+    }
+}
+
+/// EnableRegion.
+pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
+    let input: wire::EnableRegionRequest = request.json()?;
+    let region = input.region_name;
+    match state.region_status(account, &region, ctx.now) {
+        None => return Err(invalid_region(&region)),
+        Some("ENABLED_BY_DEFAULT") => {
+            return Err(AwsError::new("ValidationException", format!("{region} is enabled by default.")));
+        }
+        Some("ENABLING") => {
+            return Err(AwsError::new(
+                "ConflictException",
+                "The request could not be processed because of a conflict in the current status of the resource.",
+            )
+            .status(409));
+        }
+        Some("ENABLED") => return Ok(wire::serialize_enable_region_response()),
+        Some(_) => {}
+    }
+    let everywhere: usize = state.accounts.keys().map(|account| state.enabling(account, ctx.now)).sum();
+    if state.enabling(account, ctx.now) >= IN_PROGRESS_ACCOUNT || everywhere >= IN_PROGRESS_ORGANIZATION {
+        return Err(AwsError::new(
+            "TooManyRequestsException",
+            "The operation failed because it was called too frequently and exceeded a throttle limit.",
+        )
+        .status(429));
+    }
+    let key = format!("opt-in:{account}:{region}");
+    let ready_at = ctx.now + ctx.draw(ctx.settings.durations.region_opt_in, &key);
+    let stuck = ctx.fault == Some(Fault::Stuck);
+    if !stuck {
+        state.note_busy(Busy::account(account, "opt-in", ctx.now, ready_at));
+    }
+    if let Some(account) = state.accounts.get_mut(account) {
+        account.region(&region).opt_in = OptIn::Enabling((!stuck).then_some(ready_at));
+    }
+    Ok(wire::serialize_enable_region_response())
+}
+
+/// GetRegionOptStatus.
+pub(super) fn status(state: &State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
+    let input: wire::GetRegionOptStatusRequest = request.json()?;
+    let region = input.region_name;
+    let status = state.region_status(account, &region, ctx.now).ok_or_else(|| invalid_region(&region))?;
+    Ok(wire::serialize_get_region_opt_status_response(&wire::GetRegionOptStatusResponse {
+        region_name: Some(region),
+        region_opt_status: Some(status.into()),
+    }))
+}
+
+/// ListRegions.
+pub(super) fn list(state: &State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
+    let input: wire::ListRegionsRequest = request.json()?;
+    let wanted = input.region_opt_status_contains.unwrap_or_default();
+    let mut regions: Vec<Region> = Region::all().collect();
+    regions.sort_by_key(|region| region.as_str());
+    let regions = regions.into_iter().filter_map(|region| {
+        let status = state.region_status(account, region.as_str(), ctx.now)?;
+        let asked = wanted.is_empty() || wanted.iter().any(|wanted| wanted == status);
+        asked
+            .then(|| wire::Region { region_name: Some(region.as_str().into()), region_opt_status: Some(status.into()) })
+    });
+    let max = input.max_results.and_then(|max| usize::try_from(max).ok());
+    let (regions, next_token) = page(ctx, regions, input.next_token.as_deref(), max, || {
+        AwsError::new("ValidationException", "The provided NextToken is invalid.")
+    })?;
+    Ok(wire::serialize_list_regions_response(&wire::ListRegionsResponse { next_token, regions: Some(regions) }))
+}
+
+fn invalid_region(region: &str) -> AwsError {
+    AwsError::new("ValidationException", format!("{region} is not a valid region."))
+}

@@ -1,0 +1,70 @@
+//! The world as the HTTP client of an SDK.
+
+use std::fmt;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use winterbaume_core::{MockRequest, MockResponse};
+
+use crate::world::World;
+
+/// An HTTP client that answers every request from the world.
+pub fn client(world: &World) -> SharedHttpClient {
+    SharedHttpClient::new(InProcess(world.clone()))
+}
+
+#[derive(Clone)]
+struct InProcess(World);
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+impl HttpClient for InProcess {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(Ok(to_sdk(self.0.handle(&from_sdk(&request)))))
+    }
+}
+
+/// The SDK's request as the world takes it.
+pub(crate) fn from_sdk(request: &HttpRequest) -> MockRequest {
+    let mut headers = HeaderMap::new();
+    for (name, value) in request.headers() {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            headers.append(name, value);
+        }
+    }
+    MockRequest {
+        method: request.method().to_owned(),
+        uri: request.uri().to_owned(),
+        headers,
+        body: request.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default(),
+    }
+}
+
+/// The world's answer as the SDK takes it.
+pub(crate) fn to_sdk(answer: MockResponse) -> HttpResponse {
+    let status = StatusCode::from(http::StatusCode::from_u16(answer.status).unwrap_or_default());
+    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
+    for (name, value) in &answer.headers {
+        if let Ok(value) = value.to_str() {
+            response.headers_mut().append(name.as_str().to_owned(), value.to_owned());
+        }
+    }
+    response
+}

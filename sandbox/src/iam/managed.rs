@@ -1,0 +1,53 @@
+//! The AWS-managed policies that the sandbox knows, as far as what they allow matters here.
+
+use serde_json::json;
+
+use crate::policy::Document;
+
+/// The document of an AWS-managed policy; none for a policy that the sandbox does not know.
+pub fn managed_policy(arn: &str) -> Option<Document> {
+    let name = arn.strip_prefix("arn:aws:iam::aws:policy/")?;
+    let read = ["*:Describe*", "*:Get*", "*:List*"];
+    let statements = match name.rsplit('/').next()? {
+        "AdministratorAccess" => json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]),
+        "PowerUserAccess" => json!([
+            { "Effect": "Allow", "NotAction": ["iam:*", "organizations:*", "account:*"], "Resource": "*" },
+            {
+                "Effect": "Allow",
+                "Action": ["iam:ListRoles", "organizations:DescribeOrganization", "account:ListRegions"],
+                "Resource": "*",
+            },
+        ]),
+        "ReadOnlyAccess" | "ViewOnlyAccess" | "SecurityAudit" => {
+            json!([{ "Effect": "Allow", "Action": read, "Resource": "*" }])
+        }
+        "AWSSupportAccess" => json!([{ "Effect": "Allow", "Action": "support:*", "Resource": "*" }]),
+        "CloudWatchReadOnlyAccess" => json!([{
+            "Effect": "Allow",
+            "Action": ["cloudwatch:Describe*", "cloudwatch:Get*", "cloudwatch:List*", "logs:Get*", "logs:List*",
+                       "logs:Describe*", "logs:FilterLogEvents"],
+            "Resource": "*",
+        }]),
+        "Billing" => json!([{ "Effect": "Allow", "Action": ["billing:*", "ce:*", "budgets:*"], "Resource": "*" }]),
+        "AWSLambdaBasicExecutionRole" => json!([{
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": "*",
+        }]),
+        _ => return None,
+    };
+    Document::from_value(json!({ "Version": "2012-10-17", "Statement": statements })).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_ones_can_be_read() {
+        for name in ["AdministratorAccess", "job-function/Billing", "service-role/AWSLambdaBasicExecutionRole"] {
+            assert!(managed_policy(&format!("arn:aws:iam::aws:policy/{name}")).is_some(), "{name}");
+        }
+        assert!(managed_policy("arn:aws:iam::aws:policy/Unheard").is_none());
+    }
+}

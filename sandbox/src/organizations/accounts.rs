@@ -1,0 +1,154 @@
+//! Accounts that exist: reading them, and moving them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use winterbaume_core::MockResponse;
+use winterbaume_organizations::wire;
+
+use super::tree::check_parent;
+use super::{History, Organization, error, page, timestamp};
+use crate::world::{AwsError, Ctx, State};
+
+/// An account as a member of the organisation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its e-mail, as it was given.
+    pub email: String,
+    /// Since when.
+    pub joined_at: DateTime<Utc>,
+    /// `CREATED` or `INVITED`.
+    pub joined_method: String,
+    /// The root or unit under which it stands; policies follow a move a little later.
+    pub parent: History<String>,
+    /// Whether it lives.
+    pub lifecycle: Lifecycle,
+}
+
+/// The life of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lifecycle {
+    /// In use.
+    Active,
+    /// CloseAccount has been asked for and is done at this time.
+    Closing(DateTime<Utc>),
+    /// Closed since then; counts against the quota for another 90 days.
+    Closed(DateTime<Utc>),
+}
+
+impl Lifecycle {
+    /// `State`, and `Status`, which AWS retires.
+    pub fn state_and_status(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Active => ("ACTIVE", "ACTIVE"),
+            Self::Closing(_) => ("PENDING_CLOSURE", "PENDING_CLOSURE"),
+            Self::Closed(_) => ("CLOSED", "SUSPENDED"),
+        }
+    }
+}
+
+impl Organization {
+    /// The accounts directly under a root or unit, in the order in which they joined.
+    pub fn accounts_under(&self, parent: &str) -> impl Iterator<Item = (&String, &Member)> {
+        let members = self.joined.iter().filter_map(|id| self.members.get_key_value(id));
+        members.filter(move |(_, member)| member.parent.current() == parent)
+    }
+
+    /// `o-…/r-…/ou-…/{account}/`
+    fn path(&self, account: &str, member: &Member) -> String {
+        let mut path = format!("{account}/");
+        let mut parent = member.parent.current();
+        while let Some(unit) = self.units.get(parent) {
+            path = format!("{parent}/{path}");
+            parent = &unit.parent;
+        }
+        format!("{}/{}/{path}", self.id, self.root)
+    }
+
+    fn show(&self, id: &str, member: &Member) -> wire::Account {
+        let (state, status) = member.lifecycle.state_and_status();
+        wire::Account {
+            arn: Some(self.arn_of(id)),
+            email: Some(member.email.clone()),
+            id: Some(id.to_owned()),
+            joined_method: Some(member.joined_method.clone()),
+            joined_timestamp: Some(timestamp(member.joined_at)),
+            name: Some(member.name.clone()),
+            paths: Some(vec![self.path(id, member)]),
+            state: Some(state.into()),
+            status: Some(status.into()),
+        }
+    }
+}
+
+/// ListAccounts.
+pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_list_accounts_request(body).map_err(AwsError::serialization)?;
+    let organization = &state.organization;
+    let accounts =
+        organization.joined.iter().filter_map(|id| Some(organization.show(id, organization.members.get(id)?)));
+    let (accounts, next_token) = page(ctx, accounts, input.next_token.as_deref(), input.max_results)?;
+    Ok(wire::serialize_list_accounts_response(&wire::ListAccountsResponse { accounts: Some(accounts), next_token }))
+}
+
+/// ListAccountsForParent.
+pub(super) fn list_for_parent(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_list_accounts_for_parent_request(body).map_err(AwsError::serialization)?;
+    check_parent(state, &input.parent_id)?;
+    let organization = &state.organization;
+    let accounts = organization.accounts_under(&input.parent_id).map(|(id, member)| organization.show(id, member));
+    let (accounts, next_token) = page(ctx, accounts, input.next_token.as_deref(), input.max_results)?;
+    Ok(wire::serialize_list_accounts_for_parent_response(&wire::ListAccountsForParentResponse {
+        accounts: Some(accounts),
+        next_token,
+    }))
+}
+
+/// DescribeAccount.
+pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_describe_account_request(body).map_err(AwsError::serialization)?;
+    let organization = &state.organization;
+    let member = organization.members.get(&input.account_id).ok_or_else(account_not_found)?;
+    let account = Some(organization.show(&input.account_id, member));
+    Ok(wire::serialize_describe_account_response(&wire::DescribeAccountResponse { account }))
+}
+
+/// MoveAccount.
+pub(super) fn move_to(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_move_account_request(body).map_err(AwsError::serialization)?;
+    let organization = &mut state.organization;
+    if !organization.members.contains_key(&input.account_id) {
+        return Err(account_not_found());
+    }
+    if !organization.has_parent(&input.source_parent_id) {
+        return Err(source_not_found());
+    }
+    if !organization.has_parent(&input.destination_parent_id) {
+        return Err(error(
+            "DestinationParentNotFoundException",
+            "You specified a destination parent that doesn't exist.",
+        ));
+    }
+    let member = organization.members.get_mut(&input.account_id).ok_or_else(account_not_found)?;
+    let parent = member.parent.current();
+    if *parent == input.destination_parent_id {
+        return Err(error("DuplicateAccountException", "You specified an account that already exists."));
+    }
+    if *parent != input.source_parent_id {
+        return Err(source_not_found());
+    }
+    let key = format!("move:{}:{}", input.account_id, input.destination_parent_id);
+    let delay = ctx.draw(ctx.settings.durations.policy_propagation, &key);
+    member.parent.set(ctx.now, delay, input.destination_parent_id);
+    Ok(wire::serialize_move_account_response())
+}
+
+/// There is no such account in the organisation.
+pub(super) fn account_not_found() -> AwsError {
+    error("AccountNotFoundException", "You specified an account that doesn't exist.")
+}
+
+fn source_not_found() -> AwsError {
+    error("SourceParentNotFoundException", "You specified a source parent that doesn't exist.")
+}

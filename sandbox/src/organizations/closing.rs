@@ -1,0 +1,74 @@
+//! CloseAccount.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use winterbaume_core::MockResponse;
+use winterbaume_organizations::wire;
+
+use super::accounts::account_not_found;
+use super::{Lifecycle, constraint, error};
+use crate::world::{AwsError, Busy, Ctx, State};
+
+/// How many accounts may be in closure at a time (AWS Organizations, quotas).
+const AT_A_TIME: usize = 3;
+
+/// CloseAccount.
+pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_close_account_request(body).map_err(AwsError::serialization)?;
+    let id = input.account_id;
+    let organization = &mut state.organization;
+    if id == organization.management_account {
+        return Err(constraint("CANNOT_CLOSE_MANAGEMENT_ACCOUNT", "You can't close the management account."));
+    }
+    let closing = |lifecycle: Lifecycle| matches!(lifecycle, Lifecycle::Closing(_));
+    let in_progress = organization.members.values().filter(|member| closing(member.lifecycle)).count();
+    match organization.members.get(&id).map(|member| member.lifecycle) {
+        None => return Err(account_not_found()),
+        Some(Lifecycle::Closed(_)) => {
+            return Err(error(
+                "AccountAlreadyClosedException",
+                "You attempted to close an account that is already closed.",
+            ));
+        }
+        Some(Lifecycle::Closing(_)) => {
+            return Err(error("ConflictException", "The account is already being closed."));
+        }
+        Some(Lifecycle::Active) => {}
+    }
+    if in_progress >= AT_A_TIME {
+        return Err(constraint(
+            "CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED",
+            "You have exceeded the number of accounts that you can close at one time.",
+        ));
+    }
+    let month = ctx.now - TimeDelta::days(30);
+    organization.closures.retain(|at| *at > month);
+    if organization.closures.len() >= monthly_quota(organization.members.len()) {
+        return Err(constraint(
+            "CLOSE_ACCOUNT_QUOTA_EXCEEDED",
+            "You have exceeded the number of accounts that you can close in a 30-day period.",
+        ));
+    }
+    let until = ctx.now + ctx.draw(ctx.settings.durations.close_account, &format!("close-account:{id}"));
+    organization.closures.push(ctx.now);
+    if let Some(member) = organization.members.get_mut(&id) {
+        member.lifecycle = Lifecycle::Closing(until);
+    }
+    state.note_busy(Busy::account(&id, "close-account", ctx.now, until));
+    Ok(wire::serialize_close_account_response())
+}
+
+/// 20 % of the accounts, at least 250 and at most 1,000 (AWS Organizations, quotas).
+fn monthly_quota(accounts: usize) -> usize {
+    (accounts / 5).clamp(250, 1_000)
+}
+
+/// Ends the closures that are done.
+pub(super) fn advance(state: &mut State, now: DateTime<Utc>) {
+    for member in state.organization.members.values_mut() {
+        if let Lifecycle::Closing(until) = member.lifecycle
+            && until <= now
+        {
+            member.lifecycle = Lifecycle::Closed(until);
+        }
+    }
+}

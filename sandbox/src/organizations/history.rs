@@ -1,0 +1,61 @@
+//! A value that changes at once for whoever reads it, and a little later for whoever has to obey it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The values of something, each with the time from which it is effective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct History<T> {
+    current: (DateTime<Utc>, T),
+    earlier: Vec<(DateTime<Utc>, T)>,
+}
+
+impl<T> History<T> {
+    /// A first value, effective from `from`.
+    pub fn new(from: DateTime<Utc>, value: T) -> Self {
+        Self { current: (from, value), earlier: Vec::new() }
+    }
+
+    /// The value that was set last.
+    pub fn current(&self) -> &T {
+        &self.current.1
+    }
+
+    /// The value in effect; the first one before any is.
+    pub fn effective(&self, now: DateTime<Utc>) -> &T {
+        if self.current.0 <= now {
+            return &self.current.1;
+        }
+        let past = self.earlier.iter().rev().find(|(from, _)| *from <= now);
+        &past.or(self.earlier.first()).unwrap_or(&self.current).1
+    }
+
+    /// Sets a value that takes effect `delay` from now, but never before an earlier one does.
+    pub fn set(&mut self, now: DateTime<Utc>, delay: TimeDelta, value: T) {
+        let from = (now + delay).max(self.current.0);
+        let before = std::mem::replace(&mut self.current, (from, value));
+        let in_effect = self.earlier.iter().rposition(|(from, _)| *from <= now).unwrap_or(0);
+        self.earlier.drain(..in_effect);
+        self.earlier.push(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_takes_effect_late_and_in_order() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let mut history = History::new(at(0), 'a');
+        history.set(at(10), TimeDelta::seconds(20), 'b');
+        history.set(at(12), TimeDelta::seconds(1), 'c');
+        assert_eq!(*history.current(), 'c');
+        assert_eq!(*history.effective(at(29)), 'a');
+        assert_eq!(*history.effective(at(30)), 'c', "b and c take effect together, c being the later");
+        for n in 0..100 {
+            history.set(at(100 + n), TimeDelta::seconds(2), 'd');
+        }
+        assert!(history.earlier.len() < 6, "what nobody will ask for again is forgotten");
+    }
+}

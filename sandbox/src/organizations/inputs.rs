@@ -1,0 +1,170 @@
+//! The constraints of AWS's service model (botocore, `organizations`) on the inputs of the operations simulated here.
+
+use serde_json::Value;
+
+use crate::world::AwsError;
+use crate::world::shape::{Kind, Member, Shape, Violation, check, matching, optional, required, text};
+
+const ACCOUNT: Shape = matching(0, 12, r"\d{12}");
+const ROOT: Shape = matching(0, 34, "r-[0-9a-z]{4,32}");
+const UNIT: Shape = matching(0, 68, "ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
+const PARENT: Shape = matching(0, 100, "r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
+const CHILD: Shape = matching(0, 100, r"\d{12}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
+const TARGET: Shape = matching(0, 100, r"r-[0-9a-z]{4,32}|\d{12}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}");
+const TAGGABLE: Shape =
+    matching(0, 130, r"r-[0-9a-z]{4,32}|\d{12}|ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}|r?[pt]?-[0-9a-zA-Z_]{4,128}");
+const POLICY: Shape = matching(0, 130, "p-[0-9a-zA-Z_]{8,128}");
+const REQUEST: Shape = matching(0, 36, "car-[a-z0-9]{8,32}");
+const EMAIL: Shape = matching(6, 64, r"[^\s@]+@[^\s@]+\.[^\s@]+");
+const ACCOUNT_NAME: Shape = matching(1, 50, r"[\x20-\x7E]+");
+const ROLE_NAME: Shape = matching(0, 64, r"[\w+=,.@-]{1,64}");
+/// AWS: letters, spaces and digits of any script, and `_.:/=+-@`. Here everything beyond ASCII passes.
+const TAG_TEXT: &str = r"(?:[\w .:/=+\-@]|[^\x00-\x7F])*";
+const TAG_KEY: Shape = matching(1, 128, TAG_TEXT);
+const TAG_VALUE: Shape = matching(0, 256, TAG_TEXT);
+const TAGS: Shape =
+    Shape::List(usize::MAX, &Shape::Structure(&[required("Key", TAG_KEY), required("Value", TAG_VALUE)]));
+const POLICY_TYPE: Shape = Shape::OneOf(&[
+    "SERVICE_CONTROL_POLICY",
+    "RESOURCE_CONTROL_POLICY",
+    "TAG_POLICY",
+    "BACKUP_POLICY",
+    "AISERVICES_OPT_OUT_POLICY",
+    "CHATBOT_POLICY",
+    "DECLARATIVE_POLICY_EC2",
+    "SECURITYHUB_POLICY",
+    "INSPECTOR_POLICY",
+    "UPGRADE_ROLLOUT_POLICY",
+    "BEDROCK_POLICY",
+    "S3_POLICY",
+    "NETWORK_SECURITY_DIRECTOR_POLICY",
+    "GUARDDUTY_POLICY",
+]);
+const STATE: Shape = Shape::OneOf(&["IN_PROGRESS", "SUCCEEDED", "FAILED"]);
+const CHILD_TYPE: Shape = Shape::OneOf(&["ACCOUNT", "ORGANIZATIONAL_UNIT"]);
+const PRINCIPAL: Shape = matching(1, 128, r"[\w+=,.@-]*");
+const CONTENT: Shape = text(1, usize::MAX);
+const NAME: Shape = text(1, 128);
+const DESCRIPTION: Shape = text(0, 512);
+const TOKEN: Member = optional("NextToken", text(0, 100_000));
+const MOST: Member = optional("MaxResults", Shape::Number { min: 1, max: 20 });
+
+/// The members of an operation's input; none for an operation that is not simulated.
+fn members(operation: &str) -> Option<Vec<Member>> {
+    Some(match operation {
+        "DescribeOrganization" => vec![],
+        "ListRoots" | "ListAccounts" | "ListAWSServiceAccessForOrganization" => vec![TOKEN, MOST],
+        "CreateAccount" => vec![
+            required("Email", EMAIL),
+            required("AccountName", ACCOUNT_NAME),
+            optional("RoleName", ROLE_NAME),
+            optional("IamUserAccessToBilling", Shape::OneOf(&["ALLOW", "DENY"])),
+            optional("Tags", TAGS),
+        ],
+        "DescribeCreateAccountStatus" => vec![required("CreateAccountRequestId", REQUEST)],
+        "ListCreateAccountStatus" => vec![optional("States", Shape::List(usize::MAX, &STATE)), TOKEN, MOST],
+        "DescribeAccount" | "CloseAccount" => vec![required("AccountId", ACCOUNT)],
+        "MoveAccount" => vec![
+            required("AccountId", ACCOUNT),
+            required("SourceParentId", PARENT),
+            required("DestinationParentId", PARENT),
+        ],
+        "ListParents" => vec![required("ChildId", CHILD), TOKEN, MOST],
+        "ListChildren" => vec![required("ParentId", PARENT), required("ChildType", CHILD_TYPE), TOKEN, MOST],
+        "ListAccountsForParent" | "ListOrganizationalUnitsForParent" => vec![required("ParentId", PARENT), TOKEN, MOST],
+        "CreateOrganizationalUnit" => {
+            vec![required("ParentId", PARENT), required("Name", NAME), optional("Tags", TAGS)]
+        }
+        "DescribeOrganizationalUnit" => vec![required("OrganizationalUnitId", UNIT)],
+        "CreatePolicy" => vec![
+            required("Content", CONTENT),
+            required("Description", DESCRIPTION),
+            required("Name", NAME),
+            required("Type", POLICY_TYPE),
+            optional("Tags", TAGS),
+        ],
+        "UpdatePolicy" => vec![
+            required("PolicyId", POLICY),
+            optional("Name", NAME),
+            optional("Description", DESCRIPTION),
+            optional("Content", CONTENT),
+        ],
+        "DescribePolicy" | "DeletePolicy" => vec![required("PolicyId", POLICY)],
+        "ListPolicies" => vec![required("Filter", POLICY_TYPE), TOKEN, MOST],
+        "ListPoliciesForTarget" => vec![required("TargetId", TARGET), required("Filter", POLICY_TYPE), TOKEN, MOST],
+        "ListTargetsForPolicy" => vec![required("PolicyId", POLICY), TOKEN, MOST],
+        "AttachPolicy" | "DetachPolicy" => vec![required("PolicyId", POLICY), required("TargetId", TARGET)],
+        "EnablePolicyType" => vec![required("RootId", ROOT), required("PolicyType", POLICY_TYPE)],
+        "TagResource" => vec![required("ResourceId", TAGGABLE), required("Tags", TAGS)],
+        "UntagResource" => {
+            vec![required("ResourceId", TAGGABLE), required("TagKeys", Shape::List(usize::MAX, &TAG_KEY))]
+        }
+        "ListTagsForResource" => vec![required("ResourceId", TAGGABLE), TOKEN],
+        "EnableAWSServiceAccess" | "DisableAWSServiceAccess" => vec![required("ServicePrincipal", PRINCIPAL)],
+        _ => return None,
+    })
+}
+
+/// Checks the input of an operation; an unknown operation is refused as such.
+pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError> {
+    let members = members(operation).ok_or_else(|| AwsError::unknown_operation(operation))?;
+    check(&members, input).map_err(|violation| invalid_input(&violation))
+}
+
+fn invalid_input(violation: &Violation) -> AwsError {
+    let reason = match violation.kind {
+        Kind::Type => return AwsError::serialization(format!("{}: {}", violation.member, violation.constraint)),
+        Kind::Required => "INPUT_REQUIRED",
+        Kind::TooShort => "MIN_LENGTH_EXCEEDED",
+        Kind::TooLong => "MAX_LENGTH_EXCEEDED",
+        Kind::Pattern => "INVALID_PATTERN",
+        Kind::Enum => "INVALID_ENUM",
+        Kind::TooSmall => "MIN_VALUE_EXCEEDED",
+        Kind::TooLarge => "MAX_VALUE_EXCEEDED",
+    };
+    let message = match violation.kind {
+        Kind::Pattern if violation.member == "NextToken" => "You specified an invalid NextToken.".to_owned(),
+        _ => format!("You specified an invalid value for {}: {}.", violation.member, violation.constraint),
+    };
+    AwsError::new("InvalidInputException", message).reason(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reason(operation: &str, input: &Value) -> Option<String> {
+        let error = check_input(operation, input).err()?;
+        assert_eq!(error.code, "InvalidInputException");
+        Some(error.members["Reason"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn create_account_is_held_to_the_lengths_and_patterns_of_the_model() {
+        let with = |email: &str, name: &str| json!({ "Email": email, "AccountName": name });
+        assert_eq!(reason("CreateAccount", &with("a@example.com", "Example")), None);
+        assert_eq!(reason("CreateAccount", &with("a@b.c", "Example")).as_deref(), Some("MIN_LENGTH_EXCEEDED"));
+        let long = format!("{}@example.com", "a".repeat(53));
+        assert_eq!(reason("CreateAccount", &with(&long, "Example")).as_deref(), Some("MAX_LENGTH_EXCEEDED"));
+        assert_eq!(reason("CreateAccount", &with("a b@example.com", "x")).as_deref(), Some("INVALID_PATTERN"));
+        assert_eq!(reason("CreateAccount", &with("a@example.com", "Grüße")).as_deref(), Some("INVALID_PATTERN"));
+        assert_eq!(reason("CreateAccount", &json!({ "AccountName": "x" })).as_deref(), Some("INPUT_REQUIRED"));
+        let tagged = json!({ "Email": "a@example.com", "AccountName": "x", "Tags": [{ "Key": "a*", "Value": "" }] });
+        assert_eq!(reason("CreateAccount", &tagged).as_deref(), Some("INVALID_PATTERN"));
+    }
+
+    #[test]
+    fn every_kind_of_id_has_its_pattern() {
+        assert_eq!(
+            reason("DescribeAccount", &json!({ "AccountId": "12345678901" })).as_deref(),
+            Some("INVALID_PATTERN")
+        );
+        for id in ["r-ab12", "ou-ab12-12345678", "111122223333", "p-FullAWSAccess"] {
+            assert_eq!(reason("ListTagsForResource", &json!({ "ResourceId": id })), None, "{id}");
+        }
+        assert_eq!(reason("ListParents", &json!({ "ChildId": "r-ab12" })).as_deref(), Some("INVALID_PATTERN"));
+        assert_eq!(reason("ListAccounts", &json!({ "MaxResults": 21 })).as_deref(), Some("MAX_VALUE_EXCEEDED"));
+    }
+}

@@ -1,0 +1,135 @@
+//! What an organisation consists of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{CreateRequest, FULL_ACCESS, History, Lifecycle, Member, ServiceControlPolicy, Unit};
+use crate::policy::Document;
+use crate::settings::Settings;
+use crate::world::ids::Ids;
+
+/// The organisation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Organization {
+    /// `o-…`
+    pub id: String,
+    /// `r-…`, its only root.
+    pub root: String,
+    /// The account that manages it; no service control policy binds it.
+    pub management_account: String,
+    /// Units by id.
+    pub units: BTreeMap<String, Unit>,
+    /// Accounts by id.
+    pub members: BTreeMap<String, Member>,
+    /// Account ids in the order in which they joined, which is the order in which they are listed.
+    pub joined: Vec<String>,
+    /// Requests for accounts, oldest first.
+    pub requests: Vec<CreateRequest>,
+    /// Policies by id.
+    pub policies: BTreeMap<String, ServiceControlPolicy>,
+    /// The ids of the policies attached to each root, unit or account, in the order of attachment.
+    pub attached: BTreeMap<String, History<Vec<String>>>,
+    /// Whether service control policies are enabled on the root.
+    pub policies_enabled: bool,
+    /// Tags by resource id.
+    pub tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// Services with trusted access, since when.
+    pub trusted_services: BTreeMap<String, DateTime<Utc>>,
+    /// E-mails in use by accounts outside this organisation.
+    pub foreign_emails: BTreeSet<String>,
+    /// When accounts were closed, for the quota of thirty days.
+    pub closures: Vec<DateTime<Utc>>,
+}
+
+impl Organization {
+    /// An organisation of the management account and Freehold's own, both in the root. As in AWS, the policy type has
+    /// yet to be enabled.
+    pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
+        let mut ids = Ids::new(settings.seed.wrapping_add(0x6f));
+        let root = ids.prefixed("r-", 4);
+        let member = |name: &str, email: &str, joined_method: &str| Member {
+            name: name.to_owned(),
+            email: email.to_owned(),
+            joined_at: now,
+            joined_method: joined_method.to_owned(),
+            parent: History::new(now, root.clone()),
+            lifecycle: Lifecycle::Active,
+        };
+        let (management, own) = (&settings.management_account, &settings.freehold_account);
+        Self {
+            id: ids.prefixed("o-", 10),
+            management_account: management.clone(),
+            units: BTreeMap::new(),
+            members: BTreeMap::from([
+                (management.clone(), member("Management", "aws-management@example.com", "INVITED")),
+                (own.clone(), member("Freehold", "aws-freehold@example.com", "CREATED")),
+            ]),
+            joined: vec![management.clone(), own.clone()],
+            requests: Vec::new(),
+            policies: BTreeMap::from([(FULL_ACCESS.to_owned(), ServiceControlPolicy::full_access(now))]),
+            attached: BTreeMap::new(),
+            policies_enabled: false,
+            tags: BTreeMap::new(),
+            trusted_services: BTreeMap::from([("sso.amazonaws.com".to_owned(), now)]),
+            foreign_emails: BTreeSet::new(),
+            closures: Vec::new(),
+            root,
+        }
+    }
+
+    /// The ARN of the root, a unit, an account or a policy, told apart by its id.
+    pub fn arn_of(&self, id: &str) -> String {
+        let (management, organization) = (&self.management_account, &self.id);
+        if id == FULL_ACCESS {
+            return format!("arn:aws:organizations::aws:policy/service_control_policy/{id}");
+        }
+        let kind = match id.split('-').next() {
+            Some("r") => "root",
+            Some("ou") => "ou",
+            Some("p") => {
+                return format!(
+                    "arn:aws:organizations::{management}:policy/{organization}/service_control_policy/{id}"
+                );
+            }
+            _ => "account",
+        };
+        format!("arn:aws:organizations::{management}:{kind}/{organization}/{id}")
+    }
+
+    /// Whether this is the root, a unit or an account.
+    pub fn has_target(&self, id: &str) -> bool {
+        id == self.root || self.units.contains_key(id) || self.members.contains_key(id)
+    }
+
+    /// Whether this is the root or a unit.
+    pub fn has_parent(&self, id: &str) -> bool {
+        id == self.root || self.units.contains_key(id)
+    }
+
+    /// The service control policies that bind an account at this moment: of the root, of each unit on the way, of the
+    /// account itself. None if nothing binds it.
+    pub fn effective_policies(&self, account: &str, now: DateTime<Utc>) -> Vec<Vec<&Document>> {
+        let Some(member) = self.members.get(account) else {
+            return Vec::new();
+        };
+        if !self.policies_enabled || account == self.management_account {
+            return Vec::new();
+        }
+        let mut path = vec![account];
+        let mut parent = member.parent.effective(now).as_str();
+        while let Some(unit) = self.units.get(parent) {
+            path.push(parent);
+            parent = &unit.parent;
+        }
+        path.push(&self.root);
+        path.into_iter().rev().map(|target| self.effective_on(target, now)).collect()
+    }
+
+    fn effective_on(&self, target: &str, now: DateTime<Utc>) -> Vec<&Document> {
+        let attached = self.attached.get(target).map(|attached| attached.effective(now));
+        let policies = attached.into_iter().flatten().filter_map(|id| self.policies.get(id));
+        policies.map(|policy| policy.document.effective(now)).collect()
+    }
+}

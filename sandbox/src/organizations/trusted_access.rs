@@ -1,0 +1,28 @@
+//! Which services may work across the organisation.
+
+use winterbaume_core::MockResponse;
+use winterbaume_organizations::wire;
+
+use super::{page, timestamp};
+use crate::world::{AwsError, Ctx, State};
+
+/// EnableAWSServiceAccess; enabling twice is no error.
+pub(super) fn enable(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_enable_a_w_s_service_access_request(body).map_err(AwsError::serialization)?;
+    state.organization.trusted_services.entry(input.service_principal).or_insert(ctx.now);
+    Ok(wire::serialize_enable_a_w_s_service_access_response())
+}
+
+/// ListAWSServiceAccessForOrganization.
+pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input =
+        wire::deserialize_list_a_w_s_service_access_for_organization_request(body).map_err(AwsError::serialization)?;
+    let principals = state.organization.trusted_services.iter().map(|(service, since)| wire::EnabledServicePrincipal {
+        date_enabled: Some(timestamp(*since)),
+        service_principal: Some(service.clone()),
+    });
+    let (principals, next_token) = page(ctx, principals, input.next_token.as_deref(), input.max_results)?;
+    Ok(wire::serialize_list_a_w_s_service_access_for_organization_response(
+        &wire::ListAWSServiceAccessForOrganizationResponse { enabled_service_principals: Some(principals), next_token },
+    ))
+}

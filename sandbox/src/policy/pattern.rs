@@ -1,0 +1,63 @@
+//! Wildcards.
+
+/// Whether `text` matches `pattern`, in which `*` is any run of characters and `?` any one.
+pub fn text_matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&expected) if expected == b'?' || expected == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((star_at, from)) => {
+                    star = Some((star_at, from + 1));
+                    p = star_at + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&rest| rest == b'*')
+}
+
+/// Like [`text_matches`], but each of the six parts of an ARN for itself: a `*` does not reach beyond its colon.
+pub fn arn_matches(pattern: &str, arn: &str) -> bool {
+    if pattern == "*" {
+        return true;
+    }
+    let patterns: Vec<&str> = pattern.splitn(6, ':').collect();
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    patterns.len() == 6
+        && parts.len() == 6
+        && patterns.iter().zip(parts).all(|(pattern, part)| text_matches(pattern, part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_reach_as_far_as_they_must() {
+        assert!(text_matches("*", ""));
+        assert!(text_matches("a*b*c", "a-b-b-c"));
+        assert!(text_matches("a?c", "abc"));
+        assert!(!text_matches("a?c", "ac"));
+        assert!(!text_matches("a*b", "abc"));
+        assert!(text_matches("*:role/x", "arn:aws:iam::1:role/x"));
+    }
+
+    #[test]
+    fn a_star_in_an_arn_stays_in_its_part() {
+        assert!(arn_matches("arn:aws:iam::*:role/x", "arn:aws:iam::111122223333:role/x"));
+        assert!(!arn_matches("arn:aws:*:role/x", "arn:aws:iam::111122223333:role/x"));
+        assert!(arn_matches("*", "anything"));
+    }
+}

@@ -1,0 +1,154 @@
+//! AssumeRole.
+
+use std::collections::HashMap;
+
+use chrono::{SecondsFormat, TimeDelta};
+use serde_json::{Map, Value};
+use winterbaume_core::MockResponse;
+use winterbaume_sts::wire;
+
+use super::refusal::{fresh_account, packed_policy_too_large, refused, validation_error};
+use crate::iam::Role;
+use crate::organizations::Lifecycle;
+use crate::policy::{Document, Keys, Question, Verdict, verdict};
+use crate::world::ids::{ALPHANUMERIC, UPPERCASE};
+use crate::world::shape::{Member, Shape, check, matching, optional, required, text};
+use crate::world::{AwsError, Ctx, Session, State};
+
+/// The longest session of a role that was assumed from another role, seconds (IAM, "Role chaining").
+const CHAINED: i32 = 3_600;
+/// Most characters of a session policy.
+const SESSION_POLICY: usize = 2_048;
+/// Expired sessions are remembered for so many hours, so that they answer ExpiredToken.
+const REMEMBERED_HOURS: i64 = 12;
+
+/// The constraints of the service model (botocore, `sts`).
+const INPUT: &[Member] = &[
+    required("RoleArn", text(20, 2_048)),
+    required("RoleSessionName", matching(2, 64, r"[\w+=,.@-]*")),
+    optional("DurationSeconds", Shape::Number { min: 900, max: 43_200 }),
+    optional("ExternalId", matching(2, 1_224, r"[\w+=,.@:\/-]*")),
+    optional("Policy", text(1, usize::MAX)),
+    optional("SourceIdentity", matching(2, 64, r"[\w+=,.@-]*")),
+];
+
+/// AssumeRole.
+pub(super) fn assume_role(
+    state: &mut State,
+    ctx: &Ctx,
+    params: &HashMap<String, String>,
+) -> Result<MockResponse, AwsError> {
+    let shown: Map<String, Value> = params.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    check(INPUT, &Value::Object(shown)).map_err(|violation| validation_error(&violation, params))?;
+    let input =
+        wire::deserialize_assume_role_request(params).map_err(|message| AwsError::new("ValidationError", message))?;
+
+    let (account, role) = role_at(&input.role_arn)
+        .ok_or_else(|| AwsError::new("ValidationError", format!("{} is invalid", input.role_arn)))?;
+    if let Some(refusal) = fresh_account(state, ctx, account, &input.role_arn) {
+        return Err(refusal);
+    }
+    let external_id = input.external_id.as_deref();
+    let role = permitted(state, ctx, account, role, &input.role_arn, external_id)?.clone();
+
+    let seconds = input.duration_seconds.unwrap_or(CHAINED);
+    if ctx.caller.role().is_some() && seconds > CHAINED {
+        return Err(AwsError::new(
+            "ValidationError",
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+        ));
+    }
+    if seconds > role.max_session_seconds {
+        return Err(AwsError::new(
+            "ValidationError",
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ));
+    }
+    let policy = input.policy.as_deref().map(session_policy).transpose()?;
+
+    let name = input.role_session_name;
+    let arn = format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.name);
+    let user_id = format!("{}:{name}", role.id);
+    let expires = ctx.now + TimeDelta::seconds(i64::from(seconds));
+    let session = Session {
+        account: account.to_owned(),
+        arn: arn.clone(),
+        user_id: user_id.clone(),
+        role: Some(role.name),
+        policy,
+        token: Some(format!("SandboxToken{}", state.ids.next(ALPHANUMERIC, 160))),
+        expires: Some(expires),
+    };
+    let key = format!("ASIA{}", state.ids.next(UPPERCASE, 16));
+    let credentials = wire::Credentials {
+        access_key_id: Some(key.clone()),
+        expiration: Some(expires.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        secret_access_key: Some(state.ids.next(ALPHANUMERIC, 40)),
+        session_token: session.token.clone(),
+    };
+    forget_old_sessions(state, ctx);
+    state.access_keys.insert(key, session);
+    Ok(wire::serialize_assume_role_response(&wire::AssumeRoleResponse {
+        assumed_role_user: Some(wire::AssumedRoleUser { arn: Some(arn), assumed_role_id: Some(user_id) }),
+        credentials: Some(credentials),
+        packed_policy_size: None,
+        source_identity: input.source_identity,
+    }))
+}
+
+/// The role, if the caller's own policies and the role's trust policy let it be assumed. A role or an account that does
+/// not exist is refused like one that is forbidden.
+fn permitted<'a>(
+    state: &'a State,
+    ctx: &Ctx,
+    account: &str,
+    role: &str,
+    arn: &str,
+    external_id: Option<&str>,
+) -> Result<&'a Role, AwsError> {
+    let member = state.organization.members.get(account);
+    if member.is_none_or(|member| member.lifecycle != Lifecycle::Active) {
+        return Err(refused(ctx, arn));
+    }
+    let role = state.accounts.get(account).and_then(|account| account.roles.get(role));
+    let role = role.filter(|role| role.arn == arn).ok_or_else(|| refused(ctx, arn))?;
+
+    let extra = external_id.map_or_else(Keys::default, |id| Keys::default().with("sts:ExternalId", id));
+    let mut keys = state.condition_keys(ctx);
+    keys.extend(extra.clone());
+    let caller_role = ctx.caller.principal_arn();
+    let principal = ctx.caller.as_principal(&caller_role);
+    let question = Question { action: "sts:AssumeRole", resource: arn, principal, keys: &keys };
+    if verdict([&role.trust], &question) != Verdict::Allow {
+        return Err(refused(ctx, arn));
+    }
+    // Within one account, a trust policy that names the caller itself is permission enough.
+    let named = role.trust.statements().iter().any(|statement| {
+        statement.principals.as_ref().is_some_and(|names| names.name_exactly(&ctx.caller.arn, &caller_role))
+    });
+    if !(named && account == ctx.caller.account) {
+        state.authorize_with(ctx, "sts:AssumeRole", arn, extra)?;
+    }
+    Ok(role)
+}
+
+/// Account and role name of a role's ARN.
+fn role_at(arn: &str) -> Option<(&str, &str)> {
+    let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
+    (account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit())).then_some((account, name))
+}
+
+fn session_policy(text: &str) -> Result<Document, AwsError> {
+    if text.chars().count() > SESSION_POLICY {
+        return Err(packed_policy_too_large());
+    }
+    Document::parse(text).map_err(|error| AwsError::new("MalformedPolicyDocument", error))
+}
+
+fn forget_old_sessions(state: &mut State, ctx: &Ctx) {
+    if state.access_keys.len() % 1_000 == 0 {
+        let long_ago = ctx.now - TimeDelta::hours(REMEMBERED_HOURS);
+        state.access_keys.retain(|_, session| session.expires.is_none_or(|expires| expires > long_ago));
+    }
+}

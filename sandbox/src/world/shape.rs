@@ -1,0 +1,214 @@
+//! The constraints that AWS's service models put on inputs: required, lengths, patterns, values.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use regex_lite::Regex;
+use serde_json::Value;
+
+/// What a member has to look like.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// A text of `min` to `max` characters that matches a pattern as a whole, where there is one.
+    Text {
+        /// Fewest characters.
+        min: usize,
+        /// Most characters.
+        max: usize,
+        /// A regular expression.
+        pattern: Option<&'static str>,
+    },
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// A whole number.
+    Number {
+        /// Smallest.
+        min: i64,
+        /// Largest.
+        max: i64,
+    },
+    /// Up to so many of these.
+    List(usize, &'static Shape),
+    /// A structure.
+    Structure(&'static [Member]),
+}
+
+/// A member of an input.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// What it has to look like.
+    pub shape: Shape,
+}
+
+/// Which constraint an input breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The member, as in `Tags[1].Key`.
+    pub member: String,
+    /// What is wrong with it.
+    pub kind: Kind,
+    /// The constraint in the words that AWS uses: "Member must have length less than or equal to 50".
+    pub constraint: String,
+}
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is missing.
+    Required,
+    /// It is not of the right type.
+    Type,
+    /// Too few characters.
+    TooShort,
+    /// Too many characters or items.
+    TooLong,
+    /// It does not match.
+    Pattern,
+    /// It is not one of the values.
+    Enum,
+    /// Too small a number.
+    TooSmall,
+    /// Too large a number.
+    TooLarge,
+}
+
+/// A text of `min` to `max` characters.
+pub const fn text(min: usize, max: usize) -> Shape {
+    Shape::Text { min, max, pattern: None }
+}
+
+/// A text of `min` to `max` characters that matches.
+pub const fn matching(min: usize, max: usize, pattern: &'static str) -> Shape {
+    Shape::Text { min, max, pattern: Some(pattern) }
+}
+
+/// A member that has to be there.
+pub const fn required(name: &'static str, shape: Shape) -> Member {
+    Member { name, required: true, shape }
+}
+
+/// A member that may be there.
+pub const fn optional(name: &'static str, shape: Shape) -> Member {
+    Member { name, required: false, shape }
+}
+
+/// The first constraint that the input breaks.
+pub fn check(members: &[Member], input: &Value) -> Result<(), Violation> {
+    check_structure(members, input, "")
+}
+
+fn check_structure(members: &[Member], input: &Value, path: &str) -> Result<(), Violation> {
+    for member in members {
+        let path = if path.is_empty() { member.name.to_owned() } else { format!("{path}.{}", member.name) };
+        match input.get(member.name) {
+            None | Some(Value::Null) if member.required => {
+                return Err(Violation {
+                    member: path,
+                    kind: Kind::Required,
+                    constraint: "Member must not be null".into(),
+                });
+            }
+            None | Some(Value::Null) => {}
+            Some(value) => check_shape(&member.shape, value, &path)?,
+        }
+    }
+    Ok(())
+}
+
+fn check_shape(shape: &Shape, value: &Value, path: &str) -> Result<(), Violation> {
+    let violation = |kind, constraint: String| Err(Violation { member: path.to_owned(), kind, constraint });
+    match shape {
+        Shape::Text { min, max, pattern } => {
+            let Some(text) = value.as_str() else {
+                return violation(Kind::Type, "Member must be a string".into());
+            };
+            let length = text.chars().count();
+            if length < *min {
+                return violation(Kind::TooShort, format!("Member must have length greater than or equal to {min}"));
+            }
+            if length > *max {
+                return violation(Kind::TooLong, format!("Member must have length less than or equal to {max}"));
+            }
+            match pattern {
+                Some(pattern) if !matches(pattern, text) => {
+                    violation(Kind::Pattern, format!("Member must satisfy regular expression pattern: {pattern}"))
+                }
+                _ => Ok(()),
+            }
+        }
+        Shape::OneOf(values) => match value.as_str() {
+            Some(text) if values.contains(&text) => Ok(()),
+            _ => violation(Kind::Enum, format!("Member must satisfy enum value set: [{}]", values.join(", "))),
+        },
+        Shape::Number { min, max } => {
+            let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+            match number {
+                None => violation(Kind::Type, "Member must be a number".into()),
+                Some(number) if number < *min => {
+                    violation(Kind::TooSmall, format!("Member must have value greater than or equal to {min}"))
+                }
+                Some(number) if number > *max => {
+                    violation(Kind::TooLarge, format!("Member must have value less than or equal to {max}"))
+                }
+                Some(_) => Ok(()),
+            }
+        }
+        Shape::List(most, item) => {
+            let Some(values) = value.as_array() else {
+                return violation(Kind::Type, "Member must be a list".into());
+            };
+            if values.len() > *most {
+                return violation(Kind::TooLong, format!("Member must have length less than or equal to {most}"));
+            }
+            values.iter().enumerate().try_for_each(|(n, value)| check_shape(item, value, &format!("{path}[{n}]")))
+        }
+        Shape::Structure(members) => match value {
+            Value::Object(_) => check_structure(members, value, path),
+            _ => violation(Kind::Type, "Member must be a structure".into()),
+        },
+    }
+}
+
+/// Whether the whole text matches; a pattern that is none matches everything.
+fn matches(pattern: &'static str, text: &str) -> bool {
+    static COMPILED: LazyLock<Mutex<HashMap<&'static str, Option<Regex>>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let regex = compiled.entry(pattern).or_insert_with(|| Regex::new(&format!("^(?:{pattern})$")).ok());
+    regex.as_ref().is_none_or(|regex| regex.is_match(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const MEMBERS: &[Member] = &[
+        required("Name", matching(1, 5, "[a-z]+")),
+        optional("Count", Shape::Number { min: 1, max: 20 }),
+        optional("Kind", Shape::OneOf(&["A", "B"])),
+        optional("Tags", Shape::List(2, &Shape::Structure(&[required("Key", text(1, 3))]))),
+    ];
+
+    fn kind(input: &Value) -> Option<(String, Kind)> {
+        check(MEMBERS, input).err().map(|violation| (violation.member, violation.kind))
+    }
+
+    #[test]
+    fn the_first_broken_constraint_is_named() {
+        assert_eq!(kind(&json!({"Name": "abc", "Count": 20, "Kind": "A", "Tags": [{"Key": "k"}]})), None);
+        let of = |member: &str, kind| Some((member.to_owned(), kind));
+        assert_eq!(kind(&json!({})), of("Name", Kind::Required));
+        assert_eq!(kind(&json!({"Name": ""})), of("Name", Kind::TooShort));
+        assert_eq!(kind(&json!({"Name": "abcdef"})), of("Name", Kind::TooLong));
+        assert_eq!(kind(&json!({"Name": "abC"})), of("Name", Kind::Pattern));
+        assert_eq!(kind(&json!({"Name": 3})), of("Name", Kind::Type));
+        assert_eq!(kind(&json!({"Name": "a", "Count": 21})), of("Count", Kind::TooLarge));
+        assert_eq!(kind(&json!({"Name": "a", "Kind": "C"})), of("Kind", Kind::Enum));
+        assert_eq!(kind(&json!({"Name": "a", "Tags": [{"Key": "k"}, {}]})), of("Tags[1].Key", Kind::Required));
+    }
+}
