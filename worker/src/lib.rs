@@ -1,3 +1,106 @@
 //! The background worker. The only place that knows the AWS SDK.
 
+pub mod aws;
+pub mod bootstrap;
+mod claim;
 pub mod cloud;
+pub mod context;
+pub mod guardrail;
+pub mod limits;
+pub mod onboarding;
+mod patience;
+mod runner;
+pub mod saga;
+pub mod step;
+pub mod steps;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use freehold_tenancy::clock::seconds;
+use freehold_tenancy::db::PgPool;
+use freehold_tenancy::db::installation::Installation;
+use freehold_tenancy::db::wake::Bell;
+use freehold_tenancy::{Clock, Config, InstallationId};
+
+use crate::cloud::Cloud;
+use crate::patience::Patience;
+
+/// How long a claim holds without a sign of life, in real time.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// The template of the stack where the configuration names none.
+const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
+
+/// One worker: claims operations and walks their lists. Any number of them share a database.
+pub struct Worker {
+    pub(crate) pool: PgPool,
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) cloud: Arc<dyn Cloud>,
+    pub(crate) bell: Bell,
+    pub(crate) name: String,
+    pub(crate) installation: InstallationId,
+    pub(crate) template: String,
+    pub(crate) patience: Patience,
+    pub(crate) lease_real: Duration,
+}
+
+/// Why a worker cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The stack's template cannot be read.
+    #[error("stack.template: {path} cannot be read: {error}")]
+    Template {
+        /// As configured.
+        path: std::path::PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl Worker {
+    /// A worker called `name` (for people; it need not be unique).
+    pub fn new(
+        name: impl Into<String>,
+        pool: PgPool,
+        config: Arc<Config>,
+        clock: Clock,
+        installation: &Installation,
+        cloud: Arc<dyn Cloud>,
+    ) -> Result<Self, SetupError> {
+        let template = match &config.stack.template {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| SetupError::Template { path: path.clone(), error })?,
+            None => TEMPLATE.to_owned(),
+        };
+        Ok(Self {
+            bell: Bell::new(pool.clone()),
+            patience: Patience::new(pool.clone()),
+            name: name.into(),
+            installation: installation.id,
+            template,
+            lease_real: LEASE,
+            pool,
+            config,
+            clock,
+            cloud,
+        })
+    }
+
+    /// How long a claim holds, on the installation's clock: a sandbox's runs faster than the calls it has to outlast.
+    pub(crate) fn lease(&self) -> TimeDelta {
+        seconds(self.lease_real.as_secs_f64() * self.clock.speed().max(1.0))
+    }
+
+    /// How many places there are under a quota.
+    pub(crate) fn places(&self, quota: &str) -> u16 {
+        let quotas = &self.config.quotas;
+        match quota {
+            "account-creations" => quotas.account_creations,
+            "region-opt-ins" => quotas.region_opt_ins,
+            _ => quotas.assignments,
+        }
+    }
+}

@@ -2,12 +2,18 @@
 
 use std::fmt;
 
-use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::config::Organization;
+use freehold_tenancy::{AwsAccountId, EnvironmentId};
 
-/// An account that Freehold may act on.
+/// An account that Freehold may act on, on behalf of one environment.
+///
+/// The environment's id is the external id of the roles in the account, so that a session for one environment cannot be
+/// opened by mistake for another.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target(AwsAccountId);
+pub struct Target {
+    account: AwsAccountId,
+    environment: EnvironmentId,
+}
 
 /// An account that must be left alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,30 +29,39 @@ pub enum Refused {
 impl Target {
     /// `account`, unless it is the management account or Freehold's own. That it is not another environment's is the
     /// database's to know: one mapping per account at a time.
-    pub fn new(account: AwsAccountId, organization: &Organization) -> Result<Self, Refused> {
+    pub fn new(
+        account: AwsAccountId,
+        environment: EnvironmentId,
+        organization: &Organization,
+    ) -> Result<Self, Refused> {
         if account == organization.management_account_id {
             return Err(Refused::ManagementAccount(account));
         }
         if account == organization.freehold_account_id {
             return Err(Refused::FreeholdAccount(account));
         }
-        Ok(Self(account))
+        Ok(Self { account, environment })
     }
 
-    /// Its id.
+    /// The account's id.
     pub fn id(&self) -> &AwsAccountId {
-        &self.0
+        &self.account
+    }
+
+    /// The environment on whose behalf: the external id of the roles in the account.
+    pub fn environment(&self) -> EnvironmentId {
+        self.environment
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.account.fmt(f)
     }
 }
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.account.fmt(f)
     }
 }

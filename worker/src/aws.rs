@@ -1,0 +1,216 @@
+//! AWS behind [`Cloud`]: every verb is one or a few calls of the real SDK. The only place that knows it.
+//!
+//! A call is never retried here; [`crate::cloud::Kind`] says what its failure means, and the steps decide.
+
+mod account;
+mod call;
+mod cloudformation;
+mod connection;
+mod errors;
+mod function_url;
+mod identitystore;
+mod memory;
+mod organizations;
+mod prepare;
+mod ssoadmin;
+mod sts;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use freehold_tenancy::config::Residency;
+use freehold_tenancy::{AwsAccountId, Clock, Config, Region};
+
+pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
+pub(crate) use prepare::{Contact, PermissionSetFacts};
+pub use ssoadmin::Instance;
+pub use sts::Caller;
+
+use crate::cloud::{
+    Assignment, AssignmentState, Cloud, Creation, Grant, ListedAccount, NewAccount, NewStack, Person, RegionStatus,
+    ResidencyOu, Result, Role, StackFailure, StackState, Tags, Target,
+};
+use crate::limits::Limits;
+use memory::Memory;
+use sts::Sessions;
+
+/// AWS, as one installation of Freehold uses it. Cheap to clone; clones share sessions and what they know.
+#[derive(Clone)]
+pub struct Aws {
+    config: Arc<Config>,
+    clock: Clock,
+    limits: Option<Arc<Limits>>,
+    connection: Connection,
+    sessions: Arc<Sessions>,
+    known: Arc<Known>,
+    /// Whether the identity that Freehold was started with works on the organisation by itself.
+    acts_directly: bool,
+}
+
+/// What was asked a short while ago.
+struct Known {
+    root: Memory<(), String>,
+    ous: Memory<String, String>,
+    guarded: Memory<String, ()>,
+    instance: Memory<(), Instance>,
+    permission_sets: Memory<String, String>,
+    permission_set_names: Mutex<HashMap<String, String>>,
+    groups: Memory<String, String>,
+}
+
+impl Aws {
+    /// AWS by way of `connection`; nothing is called yet. Without `limits` no rate is kept to: fit for a single run of
+    /// `freehold bootstrap` that has no database.
+    pub fn connect(config: Arc<Config>, clock: Clock, limits: Option<Arc<Limits>>, connection: Connection) -> Self {
+        Self {
+            config,
+            clock,
+            limits,
+            connection,
+            sessions: Arc::new(Memory::new(sts::MOST_SESSIONS)),
+            known: Arc::new(Known {
+                root: Memory::new(1),
+                ous: Memory::new(64),
+                guarded: Memory::new(64),
+                instance: Memory::new(1),
+                permission_sets: Memory::new(256),
+                permission_set_names: Mutex::default(),
+                groups: Memory::new(256),
+            }),
+            acts_directly: false,
+        }
+    }
+
+    /// The clock that sessions and rates go by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+/// A time as AWS gives it.
+fn moment(time: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
+}
+
+#[async_trait]
+impl Cloud for Aws {
+    async fn create_account(&self, account: &NewAccount) -> Result<Creation> {
+        organizations::create_account(self, account).await
+    }
+
+    async fn creation(&self, request_id: &str) -> Result<Creation> {
+        organizations::creation(self, request_id).await
+    }
+
+    async fn find_creation(&self, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>> {
+        organizations::find_creation(self, name, since).await
+    }
+
+    async fn find_account(&self, email: &str) -> Result<Option<ListedAccount>> {
+        organizations::find_account(self, email).await
+    }
+
+    async fn account_tags(&self, account: &AwsAccountId) -> Result<Tags> {
+        organizations::account_tags(self, account).await
+    }
+
+    async fn parent_of(&self, account: &Target) -> Result<String> {
+        organizations::parent_of(self, account).await
+    }
+
+    async fn move_account(&self, account: &Target, from: &str, to: &str) -> Result<()> {
+        organizations::move_account(self, account, from, to).await
+    }
+
+    async fn residency_ou(&self, residency: &Residency) -> Result<Option<ResidencyOu>> {
+        organizations::residency_ou(self, residency).await
+    }
+
+    async fn quarantine_ou(&self) -> Result<Option<String>> {
+        organizations::quarantine_ou(self).await
+    }
+
+    async fn region_status(&self, account: &Target, region: Region) -> Result<RegionStatus> {
+        account::region_status(self, account, region).await
+    }
+
+    async fn enable_region(&self, account: &Target, region: Region) -> Result<()> {
+        account::enable_region(self, account, region).await
+    }
+
+    async fn reach(&self, account: &Target, role: Role) -> Result<()> {
+        sts::reach(self, account, role).await
+    }
+
+    async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>> {
+        cloudformation::stack(self, account, role, region, name).await
+    }
+
+    async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String> {
+        cloudformation::create_stack(self, account, role, region, stack).await
+    }
+
+    async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        cloudformation::delete_stack(self, account, role, region, name).await
+    }
+
+    async fn stack_failure(
+        &self,
+        account: &Target,
+        role: Role,
+        region: Region,
+        stack_id: &str,
+    ) -> Result<Option<StackFailure>> {
+        cloudformation::stack_failure(self, account, role, region, stack_id).await
+    }
+
+    async fn read_in_region(&self, account: &Target, region: Region) -> Result<()> {
+        cloudformation::read_in_region(self, account, region).await
+    }
+
+    async fn call_function_url(&self, account: &Target, region: Region, url: &str) -> Result<serde_json::Value> {
+        function_url::call_function_url(self, account, region, url).await
+    }
+
+    async fn permission_set(&self, name: &str) -> Result<Option<String>> {
+        ssoadmin::permission_set(self, name).await
+    }
+
+    async fn group(&self, display_name: &str) -> Result<Option<String>> {
+        identitystore::group(self, display_name).await
+    }
+
+    async fn ensure_group(&self, display_name: &str, description: &str) -> Result<String> {
+        identitystore::ensure_group(self, display_name, description).await
+    }
+
+    async fn ensure_user(&self, person: &Person<'_>) -> Result<String> {
+        identitystore::ensure_user(self, person).await
+    }
+
+    async fn ensure_member(&self, group_id: &str, user_id: &str) -> Result<()> {
+        identitystore::ensure_member(self, group_id, user_id).await
+    }
+
+    async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
+        ssoadmin::assign(self, account, grant).await
+    }
+
+    async fn assignment(&self, request_id: &str) -> Result<AssignmentState> {
+        ssoadmin::assignment(self, request_id).await
+    }
+
+    async fn assigned_groups(&self, account: &Target, permission_set_arn: &str) -> Result<Vec<String>> {
+        ssoadmin::assigned_groups(self, account, permission_set_arn).await
+    }
+
+    async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
+        ssoadmin::unassign(self, account, grant).await
+    }
+
+    async fn unassignment(&self, request_id: &str) -> Result<AssignmentState> {
+        ssoadmin::unassignment(self, request_id).await
+    }
+}

@@ -1,0 +1,42 @@
+//! AWS Account Management: which regions an account has.
+
+use aws_sdk_account::Client;
+use aws_sdk_account::types::RegionOptStatus;
+use freehold_tenancy::Region;
+
+use super::Aws;
+use super::call::incomplete;
+use super::sts::Session;
+use crate::cloud::{RegionStatus, Result, Target};
+
+/// Account Management has one endpoint.
+const REGION: &str = "us-east-1";
+
+pub(super) fn client(session: &Session) -> Client {
+    Client::new(&session.sdk(REGION))
+}
+
+pub(super) async fn region_status(aws: &Aws, account: &Target, region: Region) -> Result<RegionStatus> {
+    const CALL: &str = "account:GetRegionOptStatus";
+    let control = aws.control().await?;
+    let request =
+        client(&control).get_region_opt_status().account_id(account.id().as_str()).region_name(region.as_str());
+    let answer = aws.ask(&control, CALL, request.send()).await?;
+    answer.region_opt_status.as_ref().and_then(status).ok_or_else(|| incomplete(CALL, "status that Freehold knows"))
+}
+
+fn status(status: &RegionOptStatus) -> Option<RegionStatus> {
+    Some(match status {
+        RegionOptStatus::Enabled | RegionOptStatus::EnabledByDefault => RegionStatus::Enabled,
+        RegionOptStatus::Enabling => RegionStatus::Enabling,
+        RegionOptStatus::Disabling => RegionStatus::Disabling,
+        RegionOptStatus::Disabled => RegionStatus::Disabled,
+        _ => return None,
+    })
+}
+
+pub(super) async fn enable_region(aws: &Aws, account: &Target, region: Region) -> Result<()> {
+    let control = aws.control().await?;
+    let request = client(&control).enable_region().account_id(account.id().as_str()).region_name(region.as_str());
+    aws.ask(&control, "account:EnableRegion", request.send()).await.map(drop)
+}

@@ -1,0 +1,175 @@
+//! The one door to AWS: every call passes here, so that it keeps within its rate, is measured, is logged with AWS's
+//! request id, and its failure is put into Freehold's words.
+
+use std::time::Instant;
+
+use aws_sdk_sts::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures::future::{BoxFuture, FutureExt};
+
+use super::Aws;
+use super::errors::{self, Refusal};
+use super::sts::Session;
+use crate::cloud::{CloudError, Kind, Result};
+
+impl Aws {
+    /// Makes `call`, such as `organizations:MoveAccount`, as `session`. A request does nothing before it is awaited here.
+    ///
+    /// Boxed: the SDK's futures are large, and a step's own would otherwise hold each of them.
+    pub(super) fn ask<'a, T, E>(
+        &'a self,
+        session: &'a Session,
+        call: &'static str,
+        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T>>
+    where
+        T: RequestId + Send + Sync + 'a,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        async move {
+            let answer = self.measured(call, async { request.await.map_err(|error| refused(call, error)) }).await;
+            if let Err(error) = &answer
+                && errors::ends_session(&error.code)
+            {
+                self.sessions.forget(&session.who);
+            }
+            answer
+        }
+        .boxed()
+    }
+
+    /// Takes `call` out of its quota, then measures and logs how it goes.
+    pub(super) async fn measured<T: RequestId>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        if let Some(limits) = &self.limits {
+            limits.take(call).await?;
+        }
+        let started = Instant::now();
+        let answer = answer.await;
+        let elapsed = started.elapsed();
+
+        let (service, operation) = call.split_once(':').unwrap_or(("aws", call));
+        let outcome = answer.as_ref().err().map_or("ok", |error| label(&error.kind));
+        metrics::counter!("freehold_aws_calls_total",
+            "service" => service, "operation" => operation, "outcome" => outcome)
+        .increment(1);
+        metrics::histogram!("freehold_aws_call_duration_seconds", "service" => service, "operation" => operation)
+            .record(elapsed.as_secs_f64());
+        match &answer {
+            Ok(answered) => tracing::debug!(call, outcome, request_id = answered.request_id(), ?elapsed, "aws call"),
+            Err(error) => tracing::info!(call, outcome, request_id = error.request_id, ?elapsed, %error, "aws call"),
+        }
+
+        if let Some(limits) = &self.limits
+            && let Err(CloudError { kind: Kind::Quota { .. }, code, .. }) = &answer
+            && is_throttle(code)
+        {
+            limits.throttled(call).await;
+        }
+        answer
+    }
+}
+
+/// Whether a quota error is about the rate of calls, as opposed to the number of things.
+fn is_throttle(code: &str) -> bool {
+    !matches!(code, "ConstraintViolationException" | "ServiceQuotaExceededException" | "LimitExceededException")
+}
+
+/// What a metric calls an outcome.
+fn label(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Retry => "unknown",
+        Kind::Wait => "not_yet",
+        Kind::Conflict => "conflict",
+        Kind::Denied { .. } => "denied",
+        Kind::Quota { .. } => "throttled",
+        Kind::Terminal => "failed",
+    }
+}
+
+/// A call that AWS refused, or that never came back.
+fn refused<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> CloudError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let SdkError::ServiceError(service_error) = &error else { return lost(call, &error) };
+    let metadata = service_error.err().meta();
+    let raw = service_error.raw();
+    let reason = raw.body().bytes().and_then(reason_in);
+    let refusal = Refusal {
+        service: call.split_once(':').map_or("", |(service, _)| service),
+        code: metadata.code().unwrap_or_default(),
+        reason: reason.as_deref().unwrap_or_default(),
+        message: metadata.message().unwrap_or_default(),
+        status: raw.status().as_u16(),
+    };
+    let code = match (refusal.code, refusal.reason) {
+        ("", _) => format!("HTTP {}", refusal.status),
+        (code, _) => code.to_owned(),
+    };
+    let message = match (refusal.message, refusal.reason) {
+        (message, "") => message.to_owned(),
+        (message, reason) => format!("{reason}: {message}"),
+    };
+    CloudError { kind: errors::kind(&refusal), call, code, message, request_id: error.request_id().map(str::to_owned) }
+}
+
+/// A call that has no answer, or none that can be read: whether it had an effect is unknown, unless it was never sent.
+pub(super) fn lost<E>(call: &'static str, error: &SdkError<E, HttpResponse>) -> CloudError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let (kind, code) = match error {
+        SdkError::ConstructionFailure(_) => (Kind::Terminal, "RequestNotBuilt"),
+        SdkError::TimeoutError(_) => (Kind::Retry, "Timeout"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => (Kind::Retry, "Timeout"),
+        SdkError::DispatchFailure(_) => (Kind::Retry, "ConnectionFailed"),
+        _ => (Kind::Retry, "UnreadableAnswer"),
+    };
+    CloudError {
+        kind,
+        call,
+        code: code.to_owned(),
+        message: DisplayErrorContext(error).to_string(),
+        request_id: error.request_id().map(str::to_owned),
+    }
+}
+
+/// AWS answered, but left out what the answer is for; what it did is unknown.
+pub(super) fn incomplete(call: &'static str, missing: &str) -> CloudError {
+    CloudError {
+        kind: Kind::Retry,
+        call,
+        code: "UnreadableAnswer".to_owned(),
+        message: format!("the answer has no {missing}"),
+        request_id: None,
+    }
+}
+
+/// That it is there, or done, already is as good as having done it.
+pub(super) fn done_already<T>(answer: Result<T>) -> Result<()> {
+    match answer {
+        Err(error) if error.kind == Kind::Conflict => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Nothing of that name is a fine answer.
+pub(super) fn found<T>(answer: Result<T>, not_found: &str) -> Result<Option<T>> {
+    match answer {
+        Err(error) if error.code == not_found => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// The `Reason` of an error that is told in JSON.
+fn reason_in(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    body.get("Reason").or_else(|| body.get("reason"))?.as_str().map(str::to_owned)
+}

@@ -1,0 +1,199 @@
+//! CloudFormation, inside a tenant's account and in one of its regions.
+
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, Stack, StackEvent, Tag};
+use freehold_tenancy::Region;
+
+use super::Aws;
+use super::call::incomplete;
+use super::sts::Session;
+use crate::cloud::{NewStack, Result, Role, StackFailure, StackState, StackStatus, Target};
+
+fn client(session: &Session, region: Region) -> Client {
+    Client::new(&session.sdk(region.as_str()))
+}
+
+pub(super) async fn stack(
+    aws: &Aws,
+    account: &Target,
+    role: Role,
+    region: Region,
+    name: &str,
+) -> Result<Option<StackState>> {
+    const CALL: &str = "cloudformation:DescribeStacks";
+    let inside = aws.inside(account, role).await?;
+    let request = client(&inside, region).describe_stacks().stack_name(name);
+    match aws.ask(&inside, CALL, request.send()).await {
+        Ok(answer) => Ok(answer.stacks.unwrap_or_default().into_iter().next().and_then(state_of)),
+        // There is no code of its own for a stack that is not there.
+        Err(error) if error.code == "ValidationError" && error.message.contains("does not exist") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn create_stack(
+    aws: &Aws,
+    account: &Target,
+    role: Role,
+    region: Region,
+    stack: &NewStack,
+) -> Result<String> {
+    const CALL: &str = "cloudformation:CreateStack";
+    let inside = aws.inside(account, role).await?;
+    let parameter = |(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build();
+    let tag = |(key, value)| Tag::builder().key(key).value(value).build();
+    let request = client(&inside, region)
+        .create_stack()
+        .stack_name(&stack.name)
+        .template_body(&stack.template)
+        .set_parameters(Some(stack.parameters.iter().map(parameter).collect()))
+        .set_tags(Some(stack.tags.iter().map(tag).collect()))
+        .capabilities(Capability::CapabilityNamedIam)
+        .on_failure(OnFailure::Rollback)
+        .client_request_token(&stack.token);
+    aws.ask(&inside, CALL, request.send()).await?.stack_id.ok_or_else(|| incomplete(CALL, "stack id"))
+}
+
+pub(super) async fn delete_stack(aws: &Aws, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+    let inside = aws.inside(account, role).await?;
+    let request = client(&inside, region).delete_stack().stack_name(name);
+    // CloudFormation itself takes the deletion of what is not there for done.
+    aws.ask(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
+}
+
+pub(super) async fn stack_failure(
+    aws: &Aws,
+    account: &Target,
+    role: Role,
+    region: Region,
+    stack_id: &str,
+) -> Result<Option<StackFailure>> {
+    const CALL: &str = "cloudformation:DescribeStackEvents";
+    let inside = aws.inside(account, role).await?;
+    let mut events = Vec::new();
+    let mut token = None;
+    loop {
+        let request = client(&inside, region).describe_stack_events().stack_name(stack_id).set_next_token(token);
+        let page = aws.ask(&inside, CALL, request.send()).await?;
+        events.extend(page.stack_events.unwrap_or_default());
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(first_failure(events));
+        }
+    }
+}
+
+pub(super) async fn read_in_region(aws: &Aws, account: &Target, region: Region) -> Result<()> {
+    let inside = aws.inside(account, Role::Verify).await?;
+    // The one regional read that freehold-verify may do (stacks/baseline.yaml); one page is enough.
+    aws.ask(&inside, "cloudformation:ListStacks", client(&inside, region).list_stacks().send()).await.map(drop)
+}
+
+/// The earliest failure of a resource; the stack's own, where no resource failed. Events come latest first.
+fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
+    let mut failures: Vec<StackEvent> = events.into_iter().rev().filter(is_failure).collect();
+    let of_resource = failures.iter().position(|event| event.physical_resource_id != event.stack_id).unwrap_or(0);
+    let event = (of_resource < failures.len()).then(|| failures.swap_remove(of_resource))?;
+    Some(StackFailure {
+        resource: event.logical_resource_id.unwrap_or_default(),
+        reason: event.resource_status_reason.unwrap_or_default(),
+    })
+}
+
+/// A failure of its own, and not a creation that was given up because another failed.
+fn is_failure(event: &StackEvent) -> bool {
+    let failed = event.resource_status.as_ref().is_some_and(|status| status.as_str().ends_with("_FAILED"));
+    let reason = event.resource_status_reason.as_deref().unwrap_or_default();
+    failed && !reason.starts_with("Resource creation cancelled")
+}
+
+fn state_of(stack: Stack) -> Option<StackState> {
+    let status_text = stack.stack_status.as_ref()?.as_str().to_owned();
+    let outputs = stack.outputs.unwrap_or_default().into_iter();
+    let tags = stack.tags.unwrap_or_default().into_iter();
+    Some(StackState {
+        id: stack.stack_id?,
+        status: status(&status_text),
+        status_text,
+        reason: stack.stack_status_reason,
+        outputs: outputs.filter_map(|output| output.output_key.zip(output.output_value)).collect(),
+        tags: tags.filter_map(|tag| tag.key.zip(tag.value)).collect(),
+    })
+}
+
+fn status(text: &str) -> StackStatus {
+    match text {
+        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => StackStatus::Complete,
+        // An update or an import was taken back: what stood before stands again.
+        "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => StackStatus::Complete,
+        // Neither was ever complete, so nothing is lost by deleting it.
+        "ROLLBACK_COMPLETE" | "CREATE_FAILED" => StackStatus::RolledBack,
+        "DELETE_IN_PROGRESS" => StackStatus::Deleting,
+        "DELETE_COMPLETE" => StackStatus::Deleted,
+        // Somebody made a change set by hand and has not run it.
+        "REVIEW_IN_PROGRESS" => StackStatus::Broken,
+        working if working.ends_with("_IN_PROGRESS") => StackStatus::InProgress,
+        _ => StackStatus::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudformation::types::{ResourceStatus, StackStatus as AwsStatus};
+
+    use super::*;
+
+    #[test]
+    fn every_state_of_cloudformation_means_something() {
+        let mut meanings = AwsStatus::values().iter().map(|text| format!("{text}: {:?}", status(text)));
+        assert_eq!(meanings.by_ref().count(), 23);
+        for (text, expected) in [
+            ("CREATE_IN_PROGRESS", StackStatus::InProgress),
+            ("ROLLBACK_IN_PROGRESS", StackStatus::InProgress),
+            ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", StackStatus::InProgress),
+            ("CREATE_COMPLETE", StackStatus::Complete),
+            ("UPDATE_ROLLBACK_COMPLETE", StackStatus::Complete),
+            ("ROLLBACK_COMPLETE", StackStatus::RolledBack),
+            ("ROLLBACK_FAILED", StackStatus::Broken),
+            ("DELETE_IN_PROGRESS", StackStatus::Deleting),
+            ("DELETE_COMPLETE", StackStatus::Deleted),
+            ("DELETE_FAILED", StackStatus::Broken),
+            ("UPDATE_ROLLBACK_FAILED", StackStatus::Broken),
+            ("TAKEN_BY_ELVES", StackStatus::Broken),
+        ] {
+            assert_eq!(status(text), expected, "{text}");
+        }
+    }
+
+    fn event(resource: &str, status: &str, reason: &str) -> StackEvent {
+        StackEvent::builder()
+            .stack_id("stack-id")
+            .logical_resource_id(resource)
+            .physical_resource_id(if resource == "the-stack" { "stack-id" } else { resource })
+            .resource_status(ResourceStatus::from(status))
+            .resource_status_reason(reason)
+            .build()
+    }
+
+    #[test]
+    fn the_first_resource_that_failed_by_itself_is_to_blame() {
+        let latest_first = vec![
+            event("the-stack", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create: [Function]."),
+            event("Logs", "CREATE_FAILED", "Resource creation cancelled"),
+            event("Url", "CREATE_FAILED", "The function is gone"),
+            event("Function", "CREATE_FAILED", "explicit deny in a service control policy"),
+            event("Role", "CREATE_COMPLETE", ""),
+            event("the-stack", "CREATE_IN_PROGRESS", "User Initiated"),
+        ];
+        let failure = first_failure(latest_first).unwrap();
+        assert_eq!(failure.resource, "Function");
+        assert!(failure.reason.contains("explicit deny"));
+    }
+
+    #[test]
+    fn a_stack_that_failed_as_a_whole_tells_its_own_reason() {
+        let failure = first_failure(vec![event("the-stack", "CREATE_FAILED", "no permission")]).unwrap();
+        assert_eq!(failure.reason, "no permission");
+        assert_eq!(first_failure(vec![event("the-stack", "CREATE_COMPLETE", "")]), None);
+    }
+}

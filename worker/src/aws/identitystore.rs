@@ -1,0 +1,130 @@
+//! The Identity Store: groups, and the people in them.
+
+use std::sync::Arc;
+
+use aws_sdk_identitystore::Client;
+use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, UniqueAttribute};
+use aws_smithy_types::Document;
+
+use super::call::{done_already, found, incomplete};
+use super::memory::SHORT;
+use super::sts::Session;
+use super::{Aws, ssoadmin};
+use crate::cloud::{Kind, Person, Result};
+
+const GET_GROUP: &str = "identitystore:GetGroupId";
+const GET_USER: &str = "identitystore:GetUserId";
+const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// A way to the store: as whom, which one, and through what.
+struct Store {
+    session: Arc<Session>,
+    id: String,
+    client: Client,
+}
+
+async fn store(aws: &Aws) -> Result<Store> {
+    let session = aws.control().await?;
+    let instance = ssoadmin::instance(aws).await?;
+    let client = Client::new(&session.sdk(&instance.region));
+    Ok(Store { session, id: instance.identity_store_id, client })
+}
+
+pub(super) async fn group(aws: &Aws, display_name: &str) -> Result<Option<String>> {
+    let look = async {
+        let store = store(aws).await?;
+        let found = find_group(aws, &store, display_name).await?;
+        Ok(found.map(|id| (id, aws.clock.now() + SHORT)))
+    };
+    aws.known.groups.recall(&display_name.to_owned(), &aws.clock, look).await
+}
+
+async fn find_group(aws: &Aws, store: &Store, display_name: &str) -> Result<Option<String>> {
+    let request = store
+        .client
+        .get_group_id()
+        .identity_store_id(&store.id)
+        .set_alternate_identifier(unique("displayName", display_name));
+    let answer = found(aws.ask(&store.session, GET_GROUP, request.send()).await, NOT_FOUND)?;
+    Ok(answer.map(|answer| answer.group_id))
+}
+
+pub(super) async fn ensure_group(aws: &Aws, display_name: &str, description: &str) -> Result<String> {
+    if let Some(id) = group(aws, display_name).await? {
+        return Ok(id);
+    }
+    let store = store(aws).await?;
+    let request =
+        store.client.create_group().identity_store_id(&store.id).display_name(display_name).description(description);
+    match aws.ask(&store.session, "identitystore:CreateGroup", request.send()).await {
+        Ok(answer) => Ok(answer.group_id),
+        Err(error) if error.kind == Kind::Conflict => {
+            find_group(aws, &store, display_name).await?.ok_or_else(|| incomplete(GET_GROUP, "group"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String> {
+    let store = store(aws).await?;
+    if let Some(id) = find_user(aws, &store, person.email).await? {
+        return Ok(id);
+    }
+    let (given, family) = split(person.display_name);
+    let request = store
+        .client
+        .create_user()
+        .identity_store_id(&store.id)
+        .user_name(person.email)
+        .display_name(person.display_name)
+        .name(Name::builder().given_name(given).family_name(family).build())
+        .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
+    match aws.ask(&store.session, "identitystore:CreateUser", request.send()).await {
+        Ok(answer) => Ok(answer.user_id),
+        Err(error) if error.kind == Kind::Conflict => {
+            find_user(aws, &store, person.email).await?.ok_or_else(|| incomplete(GET_USER, "user"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn find_user(aws: &Aws, store: &Store, user_name: &str) -> Result<Option<String>> {
+    let request =
+        store.client.get_user_id().identity_store_id(&store.id).set_alternate_identifier(unique("userName", user_name));
+    let answer = found(aws.ask(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
+    Ok(answer.map(|answer| answer.user_id))
+}
+
+pub(super) async fn ensure_member(aws: &Aws, group_id: &str, user_id: &str) -> Result<()> {
+    let store = store(aws).await?;
+    let request = store
+        .client
+        .create_group_membership()
+        .identity_store_id(&store.id)
+        .group_id(group_id)
+        .member_id(MemberId::UserId(user_id.to_owned()));
+    done_already(aws.ask(&store.session, "identitystore:CreateGroupMembership", request.send()).await)
+}
+
+fn unique(path: &str, value: &str) -> Option<AlternateIdentifier> {
+    let attribute =
+        UniqueAttribute::builder().attribute_path(path).attribute_value(Document::String(value.to_owned())).build();
+    attribute.ok().map(AlternateIdentifier::UniqueAttribute)
+}
+
+/// The store wants a given and a family name; a person who goes by one word is called by it twice.
+fn split(display_name: &str) -> (&str, &str) {
+    display_name.trim().split_once(' ').unwrap_or((display_name, display_name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_has_a_given_and_a_family_name() {
+        assert_eq!(split("Ada Lovelace"), ("Ada", "Lovelace"));
+        assert_eq!(split("Juan de la Cruz"), ("Juan", "de la Cruz"));
+        assert_eq!(split("Example"), ("Example", "Example"));
+    }
+}

@@ -1,0 +1,118 @@
+//! What AWS said a short while ago, so that a thousand onboardings do not ask the same thing a thousand times.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::Clock;
+
+use crate::cloud::Result;
+
+/// How long an answer is believed: short, so that what a person changes by hand is seen soon.
+pub(super) const SHORT: TimeDelta = TimeDelta::seconds(60);
+
+/// A value, and until when it holds.
+type Held<V> = (V, DateTime<Utc>);
+
+/// Answers by key. Whoever asks while another is asking the same waits for that answer; only what was found is kept.
+pub(super) struct Memory<K, V> {
+    capacity: usize,
+    slots: Mutex<HashMap<K, Arc<tokio::sync::Mutex<Option<Held<V>>>>>>,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Memory<K, V> {
+    /// A memory for about `capacity` answers.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, slots: Mutex::default() }
+    }
+
+    /// The answer that is held for `key`, else the one that `look` brings.
+    pub(super) async fn recall(
+        &self,
+        key: &K,
+        clock: &Clock,
+        look: impl Future<Output = Result<Option<Held<V>>>>,
+    ) -> Result<Option<V>> {
+        let slot = self.slot(key, clock.now());
+        let mut held = slot.lock().await;
+        if let Some((value, until)) = &*held
+            && clock.now() < *until
+        {
+            return Ok(Some(value.clone()));
+        }
+        *held = None;
+        held.clone_from(&look.await?);
+        Ok(held.as_ref().map(|(value, _)| value.clone()))
+    }
+
+    /// Drops the answer that is held for `key`.
+    pub(super) fn forget(&self, key: &K) {
+        self.slots().remove(key);
+    }
+
+    fn slot(&self, key: &K, now: DateTime<Utc>) -> Arc<tokio::sync::Mutex<Option<Held<V>>>> {
+        let mut slots = self.slots();
+        if slots.len() >= self.capacity && !slots.contains_key(key) {
+            // One that is locked is being asked for just now.
+            slots.retain(|_, slot| match slot.try_lock() {
+                Ok(held) => held.as_ref().is_some_and(|(_, until)| now < *until),
+                Err(_) => true,
+            });
+            if slots.len() >= self.capacity
+                && let Some(any) = slots.keys().next().cloned()
+            {
+                slots.remove(&any);
+            }
+        }
+        Arc::clone(slots.entry(key.clone()).or_default())
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<K, Arc<tokio::sync::Mutex<Option<Held<V>>>>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn ask(memory: &Memory<u32, u32>, clock: &Clock, asked: &AtomicU32, key: u32) -> Option<u32> {
+        let look = async {
+            asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Ok((key != 0).then(|| (key, clock.now() + SHORT)))
+        };
+        memory.recall(&key, clock, look).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn many_askers_make_one_question_until_the_answer_is_old() {
+        let (memory, clock, asked) = (Memory::new(4), Clock::manual(DateTime::UNIX_EPOCH), AtomicU32::new(0));
+        futures::future::join_all((0..50).map(|_| ask(&memory, &clock, &asked, 7))).await;
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        clock.advance(Duration::from_secs(60));
+        ask(&memory, &clock, &asked, 7).await;
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_found_is_looked_for_again() {
+        let (memory, clock, asked) = (Memory::new(4), Clock::manual(DateTime::UNIX_EPOCH), AtomicU32::new(0));
+        assert_eq!(ask(&memory, &clock, &asked, 0).await, None);
+        assert_eq!(ask(&memory, &clock, &asked, 0).await, None);
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn it_stays_small() {
+        let (memory, clock, asked) = (Memory::new(4), Clock::manual(DateTime::UNIX_EPOCH), AtomicU32::new(0));
+        for key in 1..100 {
+            ask(&memory, &clock, &asked, key).await;
+        }
+        assert!(memory.slots().len() <= 4);
+    }
+}

@@ -1,0 +1,93 @@
+//! Carrying a plan out.
+
+use std::time::Duration;
+
+use super::{Action, Ids, Plan, Problem, patiently};
+use crate::aws::Aws;
+use crate::cloud::AssignmentState;
+
+/// Between two looks at how far a permission set has come.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+/// Looks before giving up: ten minutes.
+const MOST_LOOKS: usize = 200;
+
+/// Carries out `plan`, one action after the other, and tells `progress` of each that is done. What failed half-way is
+/// finished by the next run.
+pub async fn apply(aws: &Aws, plan: Plan, mut progress: impl FnMut(&Action)) -> Result<(), Problem> {
+    let aws = patiently(aws.clock(), || aws.as_administrator()).await?;
+    let mut known = plan.known;
+    for action in &plan.actions {
+        carry_out(&aws, action, &mut known).await?;
+        progress(action);
+    }
+    Ok(())
+}
+
+async fn carry_out(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Problem> {
+    let clock = aws.clock();
+    match action {
+        Action::EnableScps { root } => patiently(clock, || aws.enable_scps(root)).await?,
+        Action::TrustService { service } => patiently(clock, || aws.trust_service(service)).await?,
+        Action::CreateOu { name, parent } => {
+            let id = patiently(clock, || aws.create_ou(parent, name)).await?;
+            known.ous.insert(name.clone(), id);
+        }
+        Action::CreatePolicy { name, description, content } => {
+            let id = patiently(clock, || aws.create_policy(name, description, content)).await?;
+            known.policies.insert(name.clone(), id);
+        }
+        Action::UpdatePolicy { name, content } => {
+            let id = id_of(&known.policies, name)?;
+            patiently(clock, || aws.update_policy(id, content)).await?;
+        }
+        Action::AttachPolicy { name, ou } => {
+            let (policy, ou) = (id_of(&known.policies, name)?, id_of(&known.ous, ou)?);
+            patiently(clock, || aws.attach_policy(policy, ou)).await?;
+        }
+        Action::CreatePermissionSet { name, description, session_duration } => {
+            let arn = patiently(clock, || aws.create_permission_set(name, description, session_duration)).await?;
+            known.permission_sets.insert(name.clone(), arn);
+        }
+        Action::UpdatePermissionSet { name, description, session_duration } => {
+            let arn = id_of(&known.permission_sets, name)?;
+            patiently(clock, || aws.update_permission_set(arn, description, session_duration)).await?;
+        }
+        Action::AttachManagedPolicy { set, policy } => {
+            let arn = id_of(&known.permission_sets, set)?;
+            patiently(clock, || aws.attach_managed_policy(arn, policy)).await?;
+        }
+        Action::DetachManagedPolicy { set, policy } => {
+            let arn = id_of(&known.permission_sets, set)?;
+            patiently(clock, || aws.detach_managed_policy(arn, policy)).await?;
+        }
+        Action::PutInlinePolicy { set, policy } => {
+            let arn = id_of(&known.permission_sets, set)?;
+            patiently(clock, || aws.put_inline_policy(arn, policy)).await?;
+        }
+        Action::DeleteInlinePolicy { set } => {
+            let arn = id_of(&known.permission_sets, set)?;
+            patiently(clock, || aws.delete_inline_policy(arn)).await?;
+        }
+        Action::Provision { set } => provision(aws, set, id_of(&known.permission_sets, set)?).await?,
+    }
+    Ok(())
+}
+
+async fn provision(aws: &Aws, set: &str, arn: &str) -> Result<(), Problem> {
+    let clock = aws.clock();
+    let request = patiently(clock, || aws.provision_permission_set(arn)).await?;
+    let failed = |reason: String| Problem::NotProvisioned { set: set.to_owned(), reason };
+    for _ in 0..MOST_LOOKS {
+        match patiently(clock, || aws.provisioning(&request)).await? {
+            AssignmentState::Succeeded => return Ok(()),
+            AssignmentState::Failed(reason) => return Err(failed(reason)),
+            AssignmentState::InProgress => clock.sleep(LOOK_AGAIN).await,
+        }
+    }
+    Err(failed("it is still under way; run bootstrap again later".to_owned()))
+}
+
+fn id_of<'a>(ids: &'a std::collections::BTreeMap<String, String>, name: &str) -> Result<&'a str, Problem> {
+    ids.get(name).map(String::as_str).ok_or_else(|| Problem::Missing(name.to_owned()))
+}

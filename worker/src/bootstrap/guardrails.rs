@@ -1,0 +1,100 @@
+//! OUs, the policies on them, and the services that the organisation trusts.
+
+use std::collections::BTreeSet;
+
+use freehold_tenancy::Config;
+
+use super::{Action, Plan, Problem, patiently};
+use crate::aws::Aws;
+use crate::guardrail;
+
+/// Lets the management account ask for regions and contacts on behalf of a member.
+const ACCOUNT_MANAGEMENT: &str = "account.amazonaws.com";
+
+/// Lets Identity Center make roles in members.
+const IDENTITY_CENTER: &str = "sso.amazonaws.com";
+
+/// One OU and the policy on it.
+struct Wanted {
+    ou: String,
+    policy: String,
+    description: String,
+    content: String,
+}
+
+pub(super) async fn plan(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
+    let wanted = wanted(config)?;
+    let clock = aws.clock();
+    let root = patiently(clock, || aws.root_facts()).await?;
+    if !root.scps_enabled {
+        plan.actions.push(Action::EnableScps { root: root.id });
+    }
+
+    let parent = patiently(clock, || aws.parent_of_ous()).await?;
+    plan.known.ous = patiently(clock, || aws.ous(&parent)).await?;
+    for Wanted { ou, .. } in &wanted {
+        if !plan.known.ous.contains_key(ou) {
+            plan.actions.push(Action::CreateOu { name: ou.clone(), parent: parent.clone() });
+        }
+    }
+
+    plan.known.policies = patiently(clock, || aws.policies()).await?;
+    for wanted in wanted {
+        policy(aws, wanted, plan).await?;
+    }
+
+    let trusted = patiently(clock, || aws.trusted_services()).await?;
+    let uses_access = !config.permission_sets.is_empty();
+    for (service, needed) in [(ACCOUNT_MANAGEMENT, true), (IDENTITY_CENTER, uses_access)] {
+        if needed && !trusted.contains(service) {
+            plan.actions.push(Action::TrustService { service: service.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn wanted(config: &Config) -> Result<Vec<Wanted>, Problem> {
+    let organization = &config.organization;
+    let mut wanted = Vec::new();
+    for residency in &config.residencies {
+        wanted.push(Wanted {
+            ou: residency.ou_name(),
+            policy: residency.guardrail_name(),
+            description: format!(
+                "Freehold: the regions of residency {}. Kept by `freehold bootstrap`.",
+                residency.name
+            ),
+            content: guardrail::of_residency(residency, organization)?,
+        });
+    }
+    wanted.push(Wanted {
+        ou: organization.quarantine_ou.clone(),
+        policy: guardrail::QUARANTINE_POLICY.to_owned(),
+        description: "Freehold: accounts taken out of service. Kept by `freehold bootstrap`.".to_owned(),
+        content: guardrail::of_quarantine(organization)?,
+    });
+    Ok(wanted)
+}
+
+async fn policy(aws: &Aws, wanted: Wanted, plan: &mut Plan) -> Result<(), Problem> {
+    let Wanted { ou, policy: name, description, content } = wanted;
+    let clock = aws.clock();
+    let id = plan.known.policies.get(&name);
+    match id {
+        None => plan.actions.push(Action::CreatePolicy { name: name.clone(), description, content }),
+        Some(id) => {
+            let current = patiently(clock, || aws.policy_content(id)).await?;
+            if !guardrail::same(&current, &content) {
+                plan.actions.push(Action::UpdatePolicy { name: name.clone(), content });
+            }
+        }
+    }
+    let attached = match plan.known.ous.get(&ou) {
+        Some(ou_id) => patiently(clock, || aws.policies_on(ou_id)).await?,
+        None => BTreeSet::new(),
+    };
+    if !id.is_some_and(|id| attached.contains(id)) {
+        plan.actions.push(Action::AttachPolicy { name, ou });
+    }
+    Ok(())
+}

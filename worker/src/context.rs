@@ -1,0 +1,204 @@
+//! What a step gets to see and may use.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::clock::seconds;
+use freehold_tenancy::config::Residency;
+use freehold_tenancy::db::operations::{self, Claim};
+use freehold_tenancy::db::quotas::{self, Line, Place};
+use freehold_tenancy::db::steps;
+use freehold_tenancy::environment::Environment;
+use freehold_tenancy::step::JournalEntry;
+use freehold_tenancy::tenant::Tenant;
+use freehold_tenancy::{AwsAccountId, Config};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Worker;
+use crate::cloud::{Cloud, Tags, Target};
+use crate::patience;
+use crate::step::{Outcome, StepError};
+
+/// What a step gets to see and may use.
+pub struct StepContext {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) claim: Claim,
+    pub(crate) step: &'static str,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) journal: Arc<Vec<JournalEntry>>,
+}
+
+impl StepContext {
+    /// Whose environment it is.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// What the operation works on.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// What the operator has declared.
+    pub fn config(&self) -> &Config {
+        &self.worker.config
+    }
+
+    /// The cloud.
+    pub fn cloud(&self) -> &dyn Cloud {
+        &*self.worker.cloud
+    }
+
+    /// The time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.worker.clock.now()
+    }
+
+    /// The residency of the environment.
+    pub fn residency(&self) -> Result<&Residency, StepError> {
+        let name = &self.environment.residency;
+        self.config().residency(name).ok_or_else(|| {
+            StepError::park(
+                "residency_not_configured",
+                format!("The residency `{name}` is no longer in the configuration. Declare it again, then retry."),
+            )
+        })
+    }
+
+    /// The tags that mark what Freehold makes for this environment.
+    pub fn tags(&self) -> Tags {
+        Tags::from([
+            ("freehold:installation".to_owned(), self.worker.installation.to_string()),
+            ("freehold:tenant".to_owned(), self.tenant.id.to_string()),
+            ("freehold:environment".to_owned(), self.environment.id.to_string()),
+        ])
+    }
+
+    /// Whether these tags mark something as made for this environment, by this installation.
+    pub fn is_ours(&self, tags: &Tags) -> bool {
+        ["freehold:installation", "freehold:environment"].iter().all(|key| tags.get(*key) == self.tags().get(*key))
+    }
+
+    /// The environment's account, as the target of an act.
+    pub fn account(&self) -> Result<Target, StepError> {
+        let id: AwsAccountId = self.known("account_id").ok_or_else(|| {
+            // No list lets a step come here without `await-account`; if one did, it must not act on nothing.
+            StepError::park("account_unknown", "The journal does not say which account is this environment's.")
+        })?;
+        Ok(Target::new(id, self.environment.id, &self.config().organization)?)
+    }
+
+    // The journal.
+
+    fn entry(&self) -> Option<&JournalEntry> {
+        self.journal.iter().find(|entry| entry.name == self.step)
+    }
+
+    /// What this step or one before it has learnt.
+    pub fn known<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
+        let mine = self.entry().and_then(|entry| entry.facts.get(fact));
+        let value = mine.or_else(|| self.journal.iter().find_map(|entry| entry.facts.get(fact)))?;
+        serde_json::from_value(value.clone()).ok()
+    }
+
+    /// What this step itself has learnt.
+    pub fn remembered<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
+        serde_json::from_value(self.entry()?.facts.get(fact)?.clone()).ok()
+    }
+
+    /// When this step was first run.
+    pub fn entry_started_at(&self) -> DateTime<Utc> {
+        self.entry().and_then(|entry| entry.started_at).unwrap_or_else(|| self.now())
+    }
+
+    /// When a step before this one was done.
+    pub fn done_at(&self, step: &str) -> Option<DateTime<Utc>> {
+        self.journal.iter().find(|entry| entry.name == step).and_then(|entry| entry.finished_at)
+    }
+
+    /// What this step set out to ask, and when, where it did so before and the outcome is unknown.
+    pub fn intended<T: DeserializeOwned>(&self) -> Option<(T, DateTime<Utc>)> {
+        let entry = self.entry()?;
+        let intent = serde_json::from_value(entry.intent.clone()?).ok()?;
+        Some((intent, entry.intent_at?))
+    }
+
+    /// Writes down what is about to be asked, and makes sure that the lease outlasts the call. Comes before every call
+    /// that changes something and is not safe to repeat blindly.
+    pub async fn intend(&self, intent: &impl Serialize) -> Result<(), StepError> {
+        let intent = serde_json::to_value(intent).map_err(|error| StepError::Retry(error.to_string()))?;
+        let now = self.now();
+        operations::prolong(&self.worker.pool, &self.claim, now + self.worker.lease()).await?;
+        steps::intend(&self.worker.pool, &self.claim, self.step, &intent, now).await?;
+        Ok(())
+    }
+
+    /// Takes the intent back: it is known that nothing was asked.
+    pub async fn withdraw(&self) -> Result<(), StepError> {
+        steps::withdraw(&self.worker.pool, &self.claim, self.step).await?;
+        Ok(())
+    }
+
+    // Quotas and waiting.
+
+    /// A place of this step's under `quota`.
+    pub fn place(&self, quota: &'static str, item: impl Into<String>) -> Place {
+        Place { quota, step: self.step, item: item.into() }
+    }
+
+    /// Takes a place under its quota, or says how long the line is.
+    pub async fn take(&self, place: &Place, limit: u16) -> Result<(), StepError> {
+        match quotas::ask(&self.worker.pool, &self.claim, place, limit, self.now()).await? {
+            Line::Granted => Ok(()),
+            Line::Waiting { .. } => Err(StepError::NotYet {
+                why: format!("a place under AWS's limit of {limit} {} at a time", place.quota.replace('-', " ")),
+                // Whoever gives a place back wakes the next in line; this is for when that wake-up is lost.
+                until: Some(self.now() + TimeDelta::minutes(2)),
+            }),
+        }
+    }
+
+    /// Waits for work that AWS accepted at `since` and that takes about `usually` seconds, until `at_most` have passed.
+    ///
+    /// How long such work has taken before decides when it looks again. Past the deadline a person is asked.
+    pub async fn look_again(
+        &self,
+        why: &str,
+        since: DateTime<Utc>,
+        usually: u64,
+        at_most: u64,
+    ) -> Result<Outcome, StepError> {
+        let now = self.now();
+        let elapsed = now - since;
+        if elapsed >= seconds_of(at_most) {
+            return Err(StepError::park(
+                "deadline_passed",
+                format!(
+                    "Still waiting for {why} after {} minutes; {} are allowed. Look at it in AWS, then retry.",
+                    elapsed.num_minutes(),
+                    at_most / 60
+                ),
+            ));
+        }
+        let expected = self.worker.patience.expected(self.step, usually, now).await;
+        let check_at = now + patience::next_look(elapsed, expected);
+        let deadline = since + seconds_of(at_most);
+        Ok(Outcome::wait(why, check_at.min(deadline)).with("looked_at", now.to_rfc3339()))
+    }
+
+    /// About how many seconds the work took that was accepted at `since` and is now found done: between the last look
+    /// that found it under way and this one.
+    pub fn took_seconds(&self, since: DateTime<Utc>) -> f64 {
+        let elapsed = (self.now() - since).as_seconds_f64();
+        let looked: Option<DateTime<Utc>> = self.remembered("looked_at");
+        let before = looked.filter(|at| *at > since).map_or(0.0, |at| (at - since).as_seconds_f64());
+        f64::midpoint(before.max(0.7 * elapsed), elapsed)
+    }
+}
+
+fn seconds_of(count: u64) -> TimeDelta {
+    #[expect(clippy::cast_precision_loss, reason = "deadlines are far below 2^52 seconds")]
+    seconds(count as f64)
+}

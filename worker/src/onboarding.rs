@@ -1,0 +1,71 @@
+//! ★ From signup to a ready environment: the list of steps, and nothing else.
+
+use crate::step::{Step, Undo};
+use crate::steps::{
+    await_account, deploy_stack, enable_regions, enforce_residency, grant_access, install_baseline, place_account,
+    reach_account, request_account, verify,
+};
+
+/// The list that an `onboard` operation walks. Steps whose `after` are done run side by side.
+pub static ONBOARDING: &[Step] = &[
+    Step {
+        name: "request-account",
+        after: &[],
+        run: |context| Box::pin(request_account::run(context)),
+        undo: Undo::Park("an account cannot be un-created"),
+    },
+    Step {
+        name: "await-account",
+        after: &["request-account"],
+        run: |context| Box::pin(await_account::run(context)),
+        undo: Undo::Park("an account cannot be un-created"),
+    },
+    Step {
+        name: "enforce-residency",
+        after: &[],
+        run: |context| Box::pin(enforce_residency::run(context)),
+        undo: Undo::Nothing("the guardrail is shared by the OU"),
+    },
+    Step {
+        name: "place-account",
+        after: &["await-account", "enforce-residency"],
+        run: |context| Box::pin(place_account::run(context)),
+        undo: Undo::Act("move to the quarantine OU", |context| Box::pin(place_account::undo(context))),
+    },
+    Step {
+        name: "reach-account",
+        after: &["place-account"],
+        run: |context| Box::pin(reach_account::run(context)),
+        undo: Undo::Nothing("it only reads"),
+    },
+    Step {
+        name: "install-baseline",
+        after: &["reach-account"],
+        run: |context| Box::pin(install_baseline::run(context)),
+        undo: Undo::Act("delete the stack", |context| Box::pin(install_baseline::undo(context))),
+    },
+    Step {
+        name: "enable-regions",
+        after: &["place-account"],
+        run: |context| Box::pin(enable_regions::run(context)),
+        undo: Undo::Nothing("an enabled region costs nothing and the guardrail holds it shut"),
+    },
+    Step {
+        name: "deploy-stack",
+        after: &["install-baseline", "enable-regions"],
+        run: |context| Box::pin(deploy_stack::run(context)),
+        undo: Undo::Act("delete the stack", |context| Box::pin(deploy_stack::undo(context))),
+    },
+    Step {
+        name: "grant-access",
+        after: &["reach-account"],
+        run: |context| Box::pin(grant_access::run(context)),
+        undo: Undo::Act("revoke", |context| Box::pin(grant_access::undo(context))),
+    },
+    Step {
+        name: "verify",
+        after: &["deploy-stack", "grant-access"],
+        run: |context| Box::pin(verify::run(context)),
+        undo: Undo::Nothing("it only reads"),
+    },
+];

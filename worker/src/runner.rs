@@ -1,0 +1,201 @@
+//! Carries out what the saga decides: intent, call, then outcome and next wake-up in one transaction, under the fence.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::clock::seconds;
+use freehold_tenancy::db::operations::{self, Claim};
+use freehold_tenancy::db::steps::{self, Ending, PlannedStep};
+use freehold_tenancy::db::{DbError, quotas, tenants};
+use freehold_tenancy::step::{Facts, JournalEntry};
+use futures::FutureExt;
+use futures::future::join_all;
+
+use crate::Worker;
+use crate::context::StepContext;
+use crate::onboarding::ONBOARDING;
+use crate::saga::{self, Decision};
+use crate::step::{Outcome, Step, StepError, Wait};
+
+/// After so many failures in a row without progress a person is asked.
+const TRIES: u32 = 12;
+
+/// Carries a claimed operation on until it waits, is parked or has ended.
+///
+/// [`DbError::Fenced`] means that another worker has taken over; nothing was written since.
+pub(crate) async fn carry_on(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
+    let keep = keep_lease(worker, claim);
+    tokio::select! {
+        done = walk(worker, claim) => done,
+        lost = keep => lost,
+    }
+}
+
+/// Prolongs the lease while the operation is worked on; ends only when it is lost.
+async fn keep_lease(worker: &Worker, claim: Claim) -> Result<(), DbError> {
+    loop {
+        tokio::time::sleep(worker.lease_real / 3).await;
+        let until = worker.clock.now() + worker.lease();
+        if let Err(DbError::Fenced) = operations::prolong(&worker.pool, &claim, until).await {
+            return Err(DbError::Fenced);
+        }
+    }
+}
+
+async fn walk(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
+    let pool = &worker.pool;
+    let id = claim.operation_id;
+    let unreadable = || DbError::Unreadable(format!("{id} works on an environment that is not there"));
+    let (tenant_id, environment_id) = operations::subject(pool, id).await?.ok_or_else(unreadable)?;
+    let tenant = tenants::get(pool, tenant_id).await?.ok_or_else(unreadable)?;
+    let environment = tenant.environments.iter().find(|one| one.id == environment_id).ok_or_else(unreadable)?.clone();
+    let (tenant, environment) = (Arc::new(tenant), Arc::new(environment));
+    // Every kind of operation has its list; there is one kind so far.
+    let list = ONBOARDING;
+
+    let mut journal = Arc::new(steps::journal(pool, id).await?);
+    if claim.first || journal.len() < list.len() {
+        let plan: Vec<_> = list.iter().map(planned).collect();
+        steps::plan(pool, &claim, &plan, worker.clock.now()).await?;
+        journal = Arc::new(steps::journal(pool, id).await?);
+    }
+    loop {
+        let now = worker.clock.now();
+        match saga::decide(list, &journal, now) {
+            Decision::Run(ready) => {
+                let names: Vec<_> = ready.iter().map(|step| step.name).collect();
+                steps::begin(pool, &claim, &names, now).await?;
+                journal = Arc::new(steps::journal(pool, id).await?);
+                let runs = ready.into_iter().map(|step| {
+                    let context = StepContext {
+                        worker: Arc::clone(worker),
+                        claim,
+                        step: step.name,
+                        tenant: Arc::clone(&tenant),
+                        environment: Arc::clone(&environment),
+                        journal: Arc::clone(&journal),
+                    };
+                    async move { run(&context, step).await }
+                });
+                for outcome in join_all(runs).await {
+                    outcome?;
+                }
+                journal = Arc::new(steps::journal(pool, id).await?);
+            }
+            Decision::Wait(until) => return operations::release(pool, &claim, Some(until), now).await,
+            Decision::Park => return operations::release(pool, &claim, None, now).await,
+            Decision::Finish => {
+                operations::succeed(pool, &claim, now).await?;
+                let took = (now - environment.created_at).as_seconds_f64();
+                metrics::histogram!("freehold_onboarding_duration_seconds").record(took);
+                tracing::info!(tenant = %tenant.id, operation = %id, seconds = took, "the environment is ready");
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn planned(step: &Step) -> PlannedStep {
+    PlannedStep { name: step.name, after: step.after.iter().map(ToString::to_string).collect() }
+}
+
+/// Runs one step and journals what came of it.
+async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> {
+    let ran = AssertUnwindSafe((step.run)(context)).catch_unwind().await;
+    let ran = ran.unwrap_or_else(|_| Err(StepError::Retry("the step ended unexpectedly; see the log".to_owned())));
+    let outcome = outcome(context, step, ran)?;
+    log(context, &outcome);
+    match record(context, &outcome).await {
+        Err(DbError::AccountTaken) => {
+            let why = "The account found for this environment belongs to another one. Nothing was mapped.";
+            let parked = self::outcome(context, step, Err(StepError::park("account_mapped_elsewhere", why)))?;
+            record(context, &parked).await
+        }
+        done => done,
+    }
+}
+
+async fn record(context: &StepContext, outcome: &steps::Outcome) -> Result<(), DbError> {
+    let (worker, now) = (&context.worker, context.now());
+    steps::record(&worker.pool, &context.claim, outcome, now).await?;
+    for place in &outcome.released {
+        if quotas::wake_line(&worker.pool, place.quota, worker.places(place.quota), now).await? > 0 {
+            worker.bell.ring();
+        }
+    }
+    Ok(())
+}
+
+/// Puts what a step said into what the journal keeps.
+fn outcome(
+    context: &StepContext,
+    step: &'static Step,
+    ran: Result<Outcome, StepError>,
+) -> Result<steps::Outcome, DbError> {
+    let nothing = |ending| steps::Outcome {
+        step: step.name,
+        ending,
+        facts: Facts::new(),
+        released: Vec::new(),
+        mapped: None,
+    };
+    let failures = context.attempts_without_progress();
+    Ok(match ran {
+        Ok(Outcome { wait, facts, released, mapped }) => {
+            let ending = match wait {
+                None => Ending::Done,
+                Some(Wait { why, check_at }) => Ending::Waiting { why, check_at },
+            };
+            steps::Outcome { step: step.name, ending, facts, released, mapped }
+        }
+        Err(StepError::NotYet { why, until }) => {
+            let soon = context.now() + TimeDelta::seconds(15);
+            nothing(Ending::Waiting { why, check_at: until.unwrap_or(soon) })
+        }
+        Err(StepError::Retry(error)) if failures + 1 >= TRIES => {
+            let why = format!("This failed {TRIES} times in a row. Remove the cause, then retry. The last error: {error}");
+            let StepError::Park(attention) = StepError::park("step_keeps_failing", why) else {
+                return Err(DbError::Unreadable("a parked step".to_owned()));
+            };
+            nothing(Ending::Parked(attention))
+        }
+        Err(StepError::Retry(error)) => {
+            nothing(Ending::Retrying { error, check_at: context.now() + pause(failures) })
+        }
+        Err(StepError::Park(attention)) => nothing(Ending::Parked(attention)),
+        Err(StepError::Journal(error)) => return Err(error),
+    })
+}
+
+/// 2 s, 4 s, 8 s, … up to five minutes, up to a quarter less so that failures that came together do not stay together.
+fn pause(failures: u32) -> TimeDelta {
+    let longest = f64::from(2_u32.saturating_pow(failures.min(16) + 1)).min(300.0);
+    seconds(longest * (1.0 - 0.25 * rand::random::<f64>()))
+}
+
+fn log(context: &StepContext, outcome: &steps::Outcome) {
+    let (tenant, operation, step) = (context.tenant.id, context.claim.operation_id, outcome.step);
+    match &outcome.ending {
+        Ending::Done => tracing::info!(%tenant, %operation, step, "step done"),
+        Ending::Waiting { why, check_at } => tracing::debug!(%tenant, %operation, step, why, %check_at, "step waits"),
+        Ending::Retrying { error, check_at } => {
+            tracing::warn!(%tenant, %operation, step, error, %check_at, "step will try again");
+        }
+        Ending::Parked(attention) => {
+            tracing::warn!(%tenant, %operation, step, code = attention.code, "{}", attention.sentence);
+        }
+    }
+}
+
+impl StepContext {
+    fn attempts_without_progress(&self) -> u32 {
+        let entry: Option<&JournalEntry> = self.journal.iter().find(|entry| entry.name == self.step);
+        entry.map_or(0, |entry| entry.attempts_without_progress)
+    }
+}
+
+/// When the earliest of two times is, where there are any.
+pub(crate) fn earliest(one: Option<DateTime<Utc>>, other: DateTime<Utc>) -> DateTime<Utc> {
+    one.map_or(other, |one| one.min(other))
+}

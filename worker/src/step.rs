@@ -1,0 +1,165 @@
+//! What a step is: an entry of a list, with what it does and what undoes it.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::AwsAccountId;
+use freehold_tenancy::db::DbError;
+use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::operation::{Attention, Remedy};
+use freehold_tenancy::step::Facts;
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use crate::cloud::{CloudError, Kind, Refused};
+use crate::context::StepContext;
+
+/// One entry of the list that an operation walks: read, act, or wait; safe to run twice.
+pub struct Step {
+    /// As the journal, the API and the metrics call it.
+    pub name: &'static str,
+    /// The steps that must be done before it may start.
+    pub after: &'static [&'static str],
+    /// What it does. It observes before it acts.
+    pub run: Run,
+    /// What undoes it.
+    pub undo: Undo,
+}
+
+/// What a step does.
+pub type Run = for<'a> fn(&'a StepContext) -> BoxFuture<'a, Result<Outcome, StepError>>;
+
+/// What undoes a step.
+pub enum Undo {
+    /// Nothing needs to be undone, for this reason.
+    Nothing(&'static str),
+    /// Nothing can undo it, for this reason: a person has to decide.
+    Park(&'static str),
+    /// This, in words and in deed.
+    Act(&'static str, Run),
+}
+
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing(why) => write!(f, "nothing: {why}"),
+            Self::Park(why) => write!(f, "a person decides: {why}"),
+            Self::Act(what, _) => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Step {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// How a run of a step went well.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// When to look again and what for; done where there is nothing to look for.
+    pub wait: Option<Wait>,
+    /// What was learnt.
+    pub facts: Facts,
+    /// Places under a quota that are no longer needed.
+    pub released: Vec<Place>,
+    /// The account that is now known to be the environment's.
+    pub mapped: Option<AwsAccountId>,
+}
+
+/// For what a step waits, and when it looks again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// In plain words, as the end of "it waits for …".
+    pub why: String,
+    /// When it looks again.
+    pub check_at: DateTime<Utc>,
+}
+
+impl Outcome {
+    /// The step is done.
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// The step looks again.
+    pub fn wait(why: impl Into<String>, check_at: DateTime<Utc>) -> Self {
+        Self { wait: Some(Wait { why: why.into(), check_at }), ..Self::default() }
+    }
+
+    /// Keeps a fact.
+    #[must_use]
+    pub fn with(mut self, fact: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(fact.to_owned(), value.into());
+        self
+    }
+
+    /// Gives a place back.
+    #[must_use]
+    pub fn releasing(mut self, place: Place) -> Self {
+        self.released.push(place);
+        self
+    }
+}
+
+/// How a run of a step did not go well.
+#[derive(Debug)]
+pub enum StepError {
+    /// Try again after a pause that grows.
+    Retry(String),
+    /// It cannot be done yet; that is no fault.
+    NotYet {
+        /// In plain words, as the end of "it waits for …".
+        why: String,
+        /// When it can be done, where that is known.
+        until: Option<DateTime<Utc>>,
+    },
+    /// A person has to look at it.
+    Park(Attention),
+    /// The journal could not be written, or is no longer ours to write.
+    Journal(DbError),
+}
+
+impl StepError {
+    /// Parks the operation, to be tried again once a person has removed the cause.
+    pub fn park(code: &str, sentence: impl Into<String>) -> Self {
+        Self::Park(Attention { code: code.to_owned(), sentence: sentence.into(), remedies: vec![Remedy::Retry] })
+    }
+}
+
+impl From<DbError> for StepError {
+    fn from(error: DbError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl From<Refused> for StepError {
+    fn from(refused: Refused) -> Self {
+        Self::park("account_protected", format!("Freehold never works on this account: {refused}."))
+    }
+}
+
+/// What an error of the cloud means where a step has no better idea.
+impl From<CloudError> for StepError {
+    fn from(error: CloudError) -> Self {
+        match error.kind {
+            Kind::Retry | Kind::Conflict => Self::Retry(error.to_string()),
+            Kind::Wait => Self::NotYet { why: format!("AWS to be ready: {error}"), until: None },
+            Kind::Quota { until } => Self::NotYet { why: format!("AWS's limit on {}", error.call), until },
+            Kind::Denied { .. } => Self::park(
+                "aws_access_denied",
+                format!("AWS does not let Freehold do this. Give the role the permission, then retry. {error}"),
+            ),
+            Kind::Terminal => {
+                Self::park("aws_refused", format!("AWS refuses this for good. Look at what was asked. {error}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The steps, one file each; what several of them share stands beside them.
+
+pub mod await_account;
+pub mod deploy_stack;
+pub mod enable_regions;
+pub mod enforce_residency;
+pub mod grant_access;
+pub mod install_baseline;
+pub mod place_account;
+pub mod reach_account;
+pub mod request_account;
+pub mod verify;
+
+mod account;
+mod stack;
+
+use crate::step::{Outcome, StepError};
+
+/// The answer of every step.
+pub type StepResult = Result<Outcome, StepError>;

@@ -1,0 +1,140 @@
+//! Asking for an account so that it is never asked for twice, and taking one back that was asked for before.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::db::mappings;
+use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
+
+use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
+use crate::context::StepContext;
+use crate::step::{Outcome, StepError};
+
+use super::StepResult;
+
+/// Creations in progress: 5 at a time ("Quotas for AWS Organizations").
+const QUOTA: &str = "account-creations";
+
+/// How long both look-ups must have stayed empty before an account is asked for again.
+const CERTAINTY: TimeDelta = TimeDelta::minutes(5);
+
+/// Asks for the environment's account, unless that was done before: then finds what came of it.
+///
+/// Done means that the journal knows the creation's id, or the account's.
+pub(super) async fn obtain(context: &StepContext) -> StepResult {
+    // Where nothing was ever intended, nothing was asked, and there is nothing to look for.
+    if let Some((asked, at)) = context.intended::<NewAccount>() {
+        if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
+            return requested(context, &creation);
+        }
+        if let Some(found) = context.cloud().find_account(&asked.email).await? {
+            return adopt(context, found).await;
+        }
+        if context.now() < at + CERTAINTY {
+            return Ok(Outcome::wait(
+                "certainty that the request made before left nothing behind",
+                (context.now() + TimeDelta::minutes(1)).min(at + CERTAINTY),
+            ));
+        }
+    }
+    ask(context).await
+}
+
+async fn ask(context: &StepContext) -> StepResult {
+    let environment = context.environment();
+    let account = NewAccount {
+        name: account_name(&context.tenant().company_name, environment.id),
+        email: context.config().organization.account_email.address(environment.id),
+        tags: context.tags(),
+    };
+    context.take(&place(context), context.config().quotas.account_creations).await?;
+    context.intend(&account).await?;
+    match context.cloud().create_account(&account).await {
+        Ok(creation) => requested(context, &creation),
+        Err(error) => {
+            if error.had_no_effect() {
+                context.withdraw().await?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The environment's place among the creations in progress; the same for every step that asks.
+pub(super) fn place(context: &StepContext) -> Place {
+    context.place(QUOTA, "")
+}
+
+fn requested(context: &StepContext, creation: &Creation) -> StepResult {
+    if let CreationState::Succeeded(account) = &creation.state {
+        return mapped(context, account.clone());
+    }
+    Ok(Outcome::done()
+        .with("creation_request_id", creation.request_id.clone())
+        .with("creation_requested_at", creation.requested_at.to_rfc3339()))
+}
+
+/// The account is the environment's: keeps its id, maps it, and frees the place.
+pub(super) fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
+    // Refuses the management account and Freehold's own before anything is written.
+    Target::new(account.clone(), context.environment().id, &context.config().organization)?;
+    Ok(Outcome { mapped: Some(account.clone()), ..Outcome::done() }
+        .with("account_id", account.as_str())
+        .releasing(place(context)))
+}
+
+/// Takes an account that already has this environment's e-mail address, if it is provably this environment's.
+pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
+    let tags = context.cloud().account_tags(&found.id).await?;
+    let environment = context.environment().id;
+    let another = mappings::is_anothers(&context.worker.pool, &found.id, environment).await?;
+    let reason = if !context.is_ours(&tags) {
+        "it does not carry this environment's tags"
+    } else if found.state != "ACTIVE" {
+        "it is not active"
+    } else if another {
+        "it belongs to another environment"
+    } else {
+        return mapped(context, found.id);
+    };
+    Err(taken(&found.email, &format!("account {} has it, and {reason}", found.id)))
+}
+
+/// The e-mail address belongs to an account that is not this environment's.
+pub(super) fn taken(email: &str, detail: &str) -> StepError {
+    StepError::park(
+        "account_email_taken",
+        format!("The e-mail address {email} is in use by an account that is not this environment's: {detail}."),
+    )
+}
+
+/// When AWS accepted the request for the account.
+pub(super) fn requested_at(context: &StepContext) -> DateTime<Utc> {
+    context.known("creation_requested_at").unwrap_or_else(|| context.now())
+}
+
+/// What the account is called: the company, as far as ASCII and 50 characters go, and the environment's id, by which a
+/// creation is found again (its status carries neither e-mail address nor tags).
+fn account_name(company: &CompanyName, environment: EnvironmentId) -> String {
+    const LONGEST: usize = 50;
+    let id = environment.to_string();
+    let printable: String = company.as_str().chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
+    let room = LONGEST - id.len() - 1;
+    let company: String = printable.trim().chars().take(room).collect();
+    format!("{} {id}", company.trim_end()).trim_start().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_name_fits_aws_and_holds_the_environment() {
+        let environment = EnvironmentId::new(DateTime::UNIX_EPOCH);
+        for company in ["Example", "Müller & Söhne Gesellschaft mit beschränkter Haftung", "株式会社"] {
+            let name = account_name(&company.parse().unwrap(), environment);
+            assert!((1..=50).contains(&name.len()), "{name} has {} characters", name.len());
+            assert!(name.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name} is not ASCII");
+            assert!(name.ends_with(&environment.to_string()), "{name} does not name its environment");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Waits until the account exists, and maps it to the environment.
+
+use chrono::TimeDelta;
+
+use super::{StepResult, account};
+use crate::cloud::CreationState;
+use crate::context::StepContext;
+use crate::step::{Outcome, StepError};
+
+/// Creations take "a few minutes" (Organizations API Reference); sooner in most reports.
+const USUALLY_SECONDS: u64 = 60;
+
+pub(crate) async fn run(context: &StepContext) -> StepResult {
+    if let Some(id) = context.known("account_id") {
+        // Found or adopted when it was asked for.
+        return account::mapped(context, id);
+    }
+    let Some(request) = context.known::<Option<String>>("creation_request_id").flatten() else {
+        // The creation asked for before has failed in a way that asking again may mend.
+        let outcome = account::obtain(context).await?;
+        let asked = outcome.wait.is_none() && !outcome.facts.contains_key("account_id");
+        return Ok(if asked { again(outcome, context, "the account to be created") } else { outcome });
+    };
+    let since = account::requested_at(context);
+    let creation = context.cloud().creation(&request).await?;
+    match creation.state {
+        CreationState::InProgress => {
+            let at_most = context.config().waits.account_creation_seconds;
+            context.look_again("the account to be created", since, USUALLY_SECONDS, at_most).await
+        }
+        CreationState::Succeeded(id) => {
+            Ok(account::mapped(context, id)?.with("took_seconds", context.took_seconds(since)))
+        }
+        CreationState::Failed(reason) => failed(context, &reason).await,
+    }
+}
+
+async fn failed(context: &StepContext, reason: &str) -> StepResult {
+    let email = context.config().organization.account_email.address(context.environment().id);
+    match reason {
+        "EMAIL_ALREADY_EXISTS" => match context.cloud().find_account(&email).await? {
+            Some(found) => account::adopt(context, found).await,
+            None => Err(account::taken(&email, "it is outside this organisation or closed")),
+        },
+        // AWS's side; or our own request reached it twice, and one of the two goes on.
+        "INTERNAL_FAILURE" | "CONCURRENT_ACCOUNT_MODIFICATION" => match context.cloud().find_account(&email).await? {
+            Some(found) => account::adopt(context, found).await,
+            None => {
+                let outcome = Outcome::done().with("creation_request_id", serde_json::Value::Null);
+                Ok(again(outcome, context, "another request for the account, since AWS failed the last one"))
+            }
+        },
+        "ACCOUNT_LIMIT_EXCEEDED" => Err(StepError::park(
+            "account_quota_reached",
+            "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota, then retry.",
+        )),
+        reason => Err(StepError::park(
+            "account_creation_failed",
+            format!("AWS could not create the account: {reason}. Remove the cause, then retry."),
+        )),
+    }
+}
+
+fn again(outcome: Outcome, context: &StepContext, why: &str) -> Outcome {
+    let wait = Outcome::wait(why, context.now() + TimeDelta::minutes(1)).wait;
+    Outcome { wait, ..outcome }
+}

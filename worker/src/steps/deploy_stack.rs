@@ -1,0 +1,40 @@
+//! Deploys the SaaS's stack into the environment's account and home region.
+
+use std::collections::BTreeMap;
+
+use super::StepResult;
+use super::stack::Deployment;
+use crate::cloud::Role;
+use crate::context::StepContext;
+
+pub(crate) async fn run(context: &StepContext) -> StepResult {
+    deployment(context).run(context).await
+}
+
+/// Deletes the stack.
+pub(crate) async fn undo(context: &StepContext) -> StepResult {
+    deployment(context).undo(context).await
+}
+
+fn deployment(context: &StepContext) -> Deployment {
+    let (tenant, environment) = (context.tenant(), context.environment());
+    let mut parameters = BTreeMap::from([
+        ("TenantId".to_owned(), tenant.id.to_string()),
+        ("EnvironmentId".to_owned(), environment.id.to_string()),
+        ("EnvironmentName".to_owned(), environment.name.to_string()),
+        ("Tier".to_owned(), tenant.tier.to_string()),
+        ("HomeRegion".to_owned(), environment.home_region.to_string()),
+    ]);
+    if let Some(role) = context.known("output_VerifyRoleArn") {
+        parameters.insert("VerifyRoleArn".to_owned(), role);
+    }
+    parameters.extend(context.config().stack.parameters.clone());
+    Deployment {
+        role: Role::Access,
+        region: environment.home_region,
+        name: context.config().stack.name.clone(),
+        template: context.worker.template.clone(),
+        parameters,
+        usually_seconds: 60,
+    }
+}

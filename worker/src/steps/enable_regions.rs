@@ -1,0 +1,46 @@
+//! Opts the account in to its home region, where that has to be asked for.
+
+use chrono::{DateTime, Utc};
+
+use super::StepResult;
+use crate::cloud::{Kind, RegionStatus};
+use crate::context::StepContext;
+use crate::step::Outcome;
+
+/// "Minutes to hours" (Account Management, "Enable or disable AWS Regions"); mostly minutes.
+const USUALLY_SECONDS: u64 = 300;
+
+/// Opt-ins in progress in the organisation: 50 ("Quotas for AWS Account Management").
+const QUOTA: &str = "region-opt-ins";
+
+pub(crate) async fn run(context: &StepContext) -> StepResult {
+    let region = context.environment().home_region;
+    if !region.is_opt_in() {
+        return Ok(Outcome::done());
+    }
+    let account = context.account()?;
+    let place = context.place(QUOTA, "");
+    let since: DateTime<Utc> = context.remembered("asked_at").unwrap_or_else(|| context.now());
+    match context.cloud().region_status(&account, region).await? {
+        RegionStatus::Enabled => {
+            let outcome = Outcome::done().with("region", region.as_str()).releasing(place);
+            let asked = context.remembered::<DateTime<Utc>>("asked_at").is_some();
+            Ok(if asked { outcome.with("took_seconds", context.took_seconds(since)) } else { outcome })
+        }
+        RegionStatus::Enabling => wait(context, since).await,
+        RegionStatus::Disabling | RegionStatus::Disabled => {
+            context.take(&place, context.config().quotas.region_opt_ins).await?;
+            match context.cloud().enable_region(&account, region).await {
+                Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
+                // Asked for before, or being switched off: either ends by itself.
+                Err(error) if error.kind == Kind::Conflict => wait(context, since).await,
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+}
+
+async fn wait(context: &StepContext, since: DateTime<Utc>) -> StepResult {
+    let why = format!("the region {} to be enabled", context.environment().home_region);
+    context.look_again(&why, since, USUALLY_SECONDS, context.config().waits.region_opt_in_seconds).await
+}

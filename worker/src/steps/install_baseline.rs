@@ -1,0 +1,50 @@
+//! Installs the two narrow roles through which Freehold works in the account: freehold-access and freehold-verify.
+
+use std::collections::BTreeMap;
+
+use freehold_tenancy::Region;
+
+use super::StepResult;
+use super::stack::Deployment;
+use crate::cloud::Role;
+use crate::context::StepContext;
+
+const TEMPLATE: &str = include_str!("../../../stacks/baseline.yaml");
+
+pub(crate) async fn run(context: &StepContext) -> StepResult {
+    deployment(context).run(context).await
+}
+
+/// Deletes the two roles.
+pub(crate) async fn undo(context: &StepContext) -> StepResult {
+    deployment(context).undo(context).await
+}
+
+fn deployment(context: &StepContext) -> Deployment {
+    let parameters = BTreeMap::from([
+        ("ControlRoleArn".to_owned(), context.config().organization.control_role_arn.clone()),
+        ("ExternalId".to_owned(), context.environment().id.to_string()),
+    ]);
+    Deployment {
+        role: Role::Organization,
+        region: region(context),
+        name: "freehold-baseline".to_owned(),
+        template: TEMPLATE.to_owned(),
+        parameters,
+        usually_seconds: 40,
+    }
+}
+
+/// The roles are global, but their stack is somewhere: at home, unless home has yet to be opted in to.
+fn region(context: &StepContext) -> Region {
+    let home = context.environment().home_region;
+    let residency = context.config().residency(&context.environment().residency);
+    let candidates = residency.map(|residency| residency.regions.as_slice()).unwrap_or_default();
+    std::iter::once(&home)
+        .chain(candidates)
+        .find(|region| !region.is_opt_in())
+        .copied()
+        // The organisation's role is exempt from the guardrail, so that this one is allowed wherever home is.
+        .or_else(|| "us-east-1".parse().ok())
+        .unwrap_or(home)
+}

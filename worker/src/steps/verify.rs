@@ -1,0 +1,111 @@
+//! Proves that the environment is what it is said to be. Nothing is ready before this has passed.
+
+use std::collections::BTreeMap;
+
+use freehold_tenancy::Region;
+use serde_json::Value;
+
+use super::{StepResult, grant_access};
+use crate::cloud::{Grant, Kind};
+use crate::context::StepContext;
+use crate::step::{Outcome, StepError};
+
+/// Permissions and policies take effect within a minute, as a rule.
+const USUALLY_SECONDS: u64 = 30;
+
+pub(crate) async fn run(context: &StepContext) -> StepResult {
+    // Each answers what is still missing, or nothing.
+    let missing = match home_is_open(context).await? {
+        None => match elsewhere_is_shut(context).await? {
+            None => match it_answers(context).await? {
+                None => access_is_granted(context).await?,
+                missing => missing,
+            },
+            missing => missing,
+        },
+        missing => missing,
+    };
+    match missing {
+        None => Ok(Outcome::done()),
+        Some(why) => {
+            let at_most = context.config().waits.propagation_seconds;
+            context.look_again(&why, context.entry_started_at(), USUALLY_SECONDS, at_most).await
+        }
+    }
+}
+
+/// One regional read at home must be allowed.
+async fn home_is_open(context: &StepContext) -> Result<Option<String>, StepError> {
+    let home = context.environment().home_region;
+    match context.cloud().read_in_region(&context.account()?, home).await {
+        Ok(()) => Ok(None),
+        Err(error) if matches!(error.kind, Kind::Denied { .. } | Kind::Wait) => {
+            Ok(Some(format!("a read in the home region {home} to be allowed")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same read outside the residency must meet the guardrail itself, not merely a missing permission.
+async fn elsewhere_is_shut(context: &StepContext) -> Result<Option<String>, StepError> {
+    let Some(elsewhere) = outside(context) else { return Ok(None) };
+    let missing = Some(format!("the region guardrail to deny a read in {elsewhere}"));
+    match context.cloud().read_in_region(&context.account()?, elsewhere).await {
+        Err(error) if error.kind == (Kind::Denied { explicit: true }) => Ok(None),
+        Ok(()) => Ok(missing),
+        Err(error) if matches!(error.kind, Kind::Denied { explicit: false } | Kind::Wait) => Ok(missing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A region that every account has and that this residency does not include.
+fn outside(context: &StepContext) -> Option<Region> {
+    let inside = context.config().residency(&context.environment().residency)?;
+    Region::all().find(|region| !region.is_opt_in() && !inside.regions.contains(region))
+}
+
+/// The stack's Function URL must answer with this tenant, environment and region.
+async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> {
+    let output = &context.config().stack.url_output;
+    let url: String = context.known(&format!("output_{output}")).ok_or_else(|| {
+        StepError::park(
+            "stack_without_url",
+            format!("The stack has no output `{output}`, which names the URL to verify. Mend the template, then retry."),
+        )
+    })?;
+    let home = context.environment().home_region;
+    let answer = match context.cloud().call_function_url(&context.account()?, home, &url).await {
+        Ok(answer) => answer,
+        Err(error) if matches!(error.kind, Kind::Denied { .. } | Kind::Wait | Kind::Retry) => {
+            return Ok(Some(format!("the stack to answer at its URL ({error})")));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let expected = [
+        ("tenant_id", context.tenant().id.to_string()),
+        ("environment_id", context.environment().id.to_string()),
+        ("region", home.to_string()),
+    ];
+    for (field, expected) in expected {
+        let found = answer.get(field).and_then(Value::as_str).unwrap_or("nothing");
+        if found != expected {
+            return Err(StepError::park(
+                "stack_answers_wrongly",
+                format!("The stack at {url} says that its {field} is {found}, not {expected}. Look at what is deployed."),
+            ));
+        }
+    }
+    Ok(None)
+}
+
+/// Every declared assignment must be there.
+async fn access_is_granted(context: &StepContext) -> Result<Option<String>, StepError> {
+    let grants: BTreeMap<String, Grant> = context.known("grants").unwrap_or_default();
+    let account = context.account()?;
+    for (name, grant) in &grants {
+        if !grant_access::holds(context, &account, grant).await? {
+            return Ok(Some(format!("the assignment of {name} to show")));
+        }
+    }
+    Ok(None)
+}
