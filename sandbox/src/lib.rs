@@ -21,6 +21,8 @@ pub mod settings;
 pub mod ssoadmin;
 pub mod sts;
 mod template;
+#[cfg(test)]
+mod testing;
 pub mod world;
 
 pub use settings::{Durations, Settings, Spread};

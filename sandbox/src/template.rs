@@ -10,7 +10,7 @@ mod references;
 
 use serde_json::{Map, Value};
 
-pub(crate) use intrinsics::{Pseudo, Resolved, Scope};
+pub(crate) use intrinsics::{Pseudo, Resolved};
 pub(crate) use parameters::Parameter;
 
 /// Why a template, or a template with these parameters, is not valid: the message of a `ValidationError`.
@@ -29,7 +29,7 @@ impl TemplateError {
 }
 
 /// A template in its long form (`{"Ref": …}`, `{"Fn::Sub": …}`), in the order in which it was written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Template {
     pub(crate) description: Option<String>,
     pub(crate) parameters: Vec<Parameter>,
@@ -40,7 +40,7 @@ pub(crate) struct Template {
 }
 
 /// One entry of `Resources`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Declaration {
     pub(crate) logical_id: String,
     pub(crate) kind: String,
@@ -52,7 +52,7 @@ pub(crate) struct Declaration {
 }
 
 /// One entry of `Outputs`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Output {
     pub(crate) key: String,
     pub(crate) description: Option<String>,

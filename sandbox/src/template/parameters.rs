@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::TemplateError;
 
 /// One entry of `Parameters`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) description: Option<String>,

@@ -128,6 +128,8 @@ impl State {
     /// Brings everything that has become ready by now to where it is.
     pub fn advance(&mut self, settings: &Settings, now: DateTime<Utc>) {
         crate::organizations::advance(self, settings, now);
+        crate::cloudformation::advance(self, settings, now);
+        crate::cloudformation::advance(self, settings, now);
     }
 
     /// Notes that the world works (or will have worked) on something for an account.

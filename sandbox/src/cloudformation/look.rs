@@ -1,0 +1,222 @@
+//! The calls that only look.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use winterbaume_cloudformation::{model, wire};
+use winterbaume_core::MockResponse;
+
+use super::stack::{Event, Resource, Stack, Status};
+use super::{rules, validation};
+use crate::template::Template;
+use crate::world::{AwsError, Ctx, Request, State, page};
+
+/// Stacks and events a page.
+const PAGE: usize = 100;
+
+pub(super) fn stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_describe_stacks_request(&request.params).map_err(validation)?;
+    let stacks = &state.here(ctx).stacks;
+    let (found, next_token) = match input.stack_name.filter(|name| !name.is_empty()) {
+        Some(name) => {
+            let stack = stacks.find(&name).ok_or_else(|| absent(&name))?;
+            (vec![stack], None)
+        }
+        None => {
+            let alive = stacks.iter().filter(|stack| stack.status != Status::DeleteComplete);
+            page(ctx, alive, input.next_token.as_deref(), Some(PAGE), invalid_token)?
+        }
+    };
+    let items = found.into_iter().map(|stack| described(ctx, stack)).collect();
+    Ok(wire::serialize_describe_stacks_response(&model::DescribeStacksOutput {
+        stacks: Some(model::Stacks { items }),
+        next_token,
+    }))
+}
+
+pub(super) fn list(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_list_stacks_request(&request.params).map_err(validation)?;
+    let filter = input.stack_status_filter.map(|filter| filter.items).unwrap_or_default();
+    let mut stacks: Vec<&Stack> = state
+        .here(ctx)
+        .stacks
+        .iter()
+        .filter(|stack| filter.is_empty() || filter.iter().any(|status| status == stack.status.as_str()))
+        .collect();
+    stacks.sort_by(|a, b| (b.created_at, &a.id).cmp(&(a.created_at, &b.id)));
+    let (found, next_token) = page(ctx, stacks, input.next_token.as_deref(), Some(PAGE), invalid_token)?;
+    let items = found
+        .into_iter()
+        .map(|stack| model::StackSummary {
+            stack_id: Some(stack.id.clone()),
+            stack_name: Some(stack.name.clone()),
+            stack_status: Some(stack.status.as_str().into()),
+            stack_status_reason: stack.reason.clone(),
+            template_description: description(stack),
+            creation_time: Some(time(stack.created_at)),
+            last_updated_time: stack.updated_at.map(time),
+            deletion_time: stack.deleted_at.map(time),
+            ..Default::default()
+        })
+        .collect();
+    Ok(wire::serialize_list_stacks_response(&model::ListStacksOutput {
+        stack_summaries: Some(model::StackSummaries { items }),
+        next_token,
+    }))
+}
+
+pub(super) fn events(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_describe_stack_events_request(&request.params).map_err(validation)?;
+    let stack = state.here(ctx).stacks.find(&input.stack_name);
+    let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
+    let newest_first = stack.events.iter().rev();
+    let (found, next_token) = page(ctx, newest_first, input.next_token.as_deref(), Some(PAGE), invalid_token)?;
+    let shown = |event: &Event| model::StackEvent {
+        stack_id: Some(stack.id.clone()),
+        stack_name: Some(stack.name.clone()),
+        event_id: Some(event.id.clone()),
+        logical_resource_id: Some(event.logical_id.clone()),
+        physical_resource_id: Some(event.physical_id.clone().unwrap_or_default()),
+        resource_type: Some(event.kind.clone()),
+        resource_status: Some(event.status.as_str().into()),
+        resource_status_reason: event.reason.clone(),
+        client_request_token: event.token.clone(),
+        timestamp: Some(time(event.at)),
+        ..Default::default()
+    };
+    Ok(wire::serialize_describe_stack_events_response(&model::DescribeStackEventsOutput {
+        stack_events: Some(model::StackEvents { items: found.into_iter().map(shown).collect() }),
+        next_token,
+    }))
+}
+
+pub(super) fn resources(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_describe_stack_resources_request(&request.params).map_err(validation)?;
+    let name = input.stack_name.unwrap_or_default();
+    let stack = state.here(ctx).stacks.find(&name).ok_or_else(|| absent(&name))?;
+    let wanted = input.logical_resource_id;
+    let shown = |resource: &Resource| model::StackResource {
+        stack_id: Some(stack.id.clone()),
+        stack_name: Some(stack.name.clone()),
+        logical_resource_id: Some(resource.logical_id.clone()),
+        physical_resource_id: resource.physical_id.clone(),
+        resource_type: Some(resource.kind.clone()),
+        resource_status: Some(resource.status.as_str().into()),
+        resource_status_reason: resource.reason.clone(),
+        timestamp: Some(time(resource.changed_at)),
+        ..Default::default()
+    };
+    let items: Vec<_> = stack
+        .resources
+        .values()
+        .filter(|resource| wanted.as_ref().is_none_or(|wanted| *wanted == resource.logical_id))
+        .map(shown)
+        .collect();
+    if let Some(wanted) = wanted.filter(|_| items.is_empty()) {
+        return Err(validation(format!("Resource {wanted} does not exist for stack {}", stack.name)));
+    }
+    Ok(wire::serialize_describe_stack_resources_response(&model::DescribeStackResourcesOutput {
+        stack_resources: Some(model::StackResources { items }),
+    }))
+}
+
+pub(super) fn template(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_get_template_request(&request.params).map_err(validation)?;
+    let name = input.stack_name.unwrap_or_default();
+    let stack = state.here(ctx).stacks.find(&name).ok_or_else(|| absent(&name))?;
+    Ok(wire::serialize_get_template_response(&model::GetTemplateOutput {
+        template_body: Some(stack.design.template.clone()),
+        stages_available: Some(model::StageList { items: vec!["Original".into(), "Processed".into()] }),
+    }))
+}
+
+pub(super) fn validate(request: &Request) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_validate_template_request(&request.params).map_err(validation)?;
+    let body = rules::body(input.template_body, input.template_u_r_l.as_ref())?;
+    let template = Template::parse(&body)?;
+    rules::kinds(&template)?;
+    let items = template
+        .parameters
+        .iter()
+        .map(|parameter| model::TemplateParameter {
+            parameter_key: Some(parameter.name.clone()),
+            default_value: parameter.default.clone(),
+            description: parameter.description.clone(),
+            no_echo: Some(parameter.no_echo),
+        })
+        .collect();
+    let capability = template.capability();
+    Ok(wire::serialize_validate_template_response(&model::ValidateTemplateOutput {
+        description: template.description.clone(),
+        parameters: Some(model::TemplateParameters { items }),
+        capabilities: capability.map(|capability| model::Capabilities { items: vec![capability.into()] }),
+        capabilities_reason: capability.map(|_| {
+            let mut kinds: Vec<&str> = template.resources.iter().map(|resource| resource.kind.as_str()).collect();
+            kinds.retain(|kind| kind.starts_with("AWS::IAM::"));
+            kinds.dedup();
+            format!("The following resource(s) require capabilities: [{}]", kinds.join(", "))
+        }),
+        declared_transforms: None,
+    }))
+}
+
+/// The default quotas of AWS CloudFormation.
+pub(super) fn limits() -> MockResponse {
+    let limit = |name: &str, value| model::AccountLimit { name: Some(name.into()), value: Some(value) };
+    let items = vec![limit("StackLimit", 2_000), limit("StackOutputsLimit", 200)];
+    wire::serialize_describe_account_limits_response(&model::DescribeAccountLimitsOutput {
+        account_limits: Some(model::AccountLimitList { items }),
+        next_token: None,
+    })
+}
+
+fn described(ctx: &Ctx, stack: &Stack) -> model::Stack {
+    let template = Template::parse(&stack.design.template).ok();
+    let hidden = |name: &str| {
+        let declared = template.iter().flat_map(|template| &template.parameters);
+        declared.into_iter().any(|parameter| parameter.name == name && parameter.no_echo)
+    };
+    let parameters = stack.design.parameters.iter().map(|(name, value)| model::Parameter {
+        parameter_key: Some(name.clone()),
+        parameter_value: Some(if hidden(name) { "****".into() } else { value.clone() }),
+        ..Default::default()
+    });
+    let outputs = stack.outputs.iter().map(|(key, shown)| model::Output {
+        output_key: Some(key.clone()),
+        output_value: Some(crate::lambda::reachable(ctx, &shown.value)),
+        description: shown.description.clone(),
+        export_name: None,
+    });
+    let tags = stack.design.tags.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() });
+    model::Stack {
+        stack_id: Some(stack.id.clone()),
+        stack_name: Some(stack.name.clone()),
+        description: template.as_ref().and_then(|template| template.description.clone()),
+        stack_status: Some(stack.status.as_str().into()),
+        stack_status_reason: stack.reason.clone(),
+        creation_time: Some(time(stack.created_at)),
+        last_updated_time: stack.updated_at.map(time),
+        deletion_time: stack.deleted_at.map(time),
+        parameters: Some(model::Parameters { items: parameters.collect() }),
+        outputs: Some(model::Outputs { items: outputs.collect() }),
+        tags: Some(model::Tags { items: tags.collect() }),
+        capabilities: Some(model::Capabilities { items: stack.design.capabilities.clone() }),
+        disable_rollback: Some(stack.on_failure == super::stack::OnFailure::DoNothing),
+        enable_termination_protection: Some(stack.protected),
+        ..Default::default()
+    }
+}
+
+fn description(stack: &Stack) -> Option<String> {
+    Template::parse(&stack.design.template).ok()?.description
+}
+
+fn absent(name: &str) -> AwsError {
+    validation(format!("Stack with id {name} does not exist"))
+}
+
+fn invalid_token() -> AwsError {
+    validation("Invalid NextToken")
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
