@@ -121,6 +121,7 @@ fn state_of(stack: Stack) -> Option<StackState> {
     })
 }
 
+#[expect(clippy::match_same_arms, reason = "what stands together means the same for the same reason")]
 fn status(text: &str) -> StackStatus {
     match text {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => StackStatus::Complete,
@@ -145,8 +146,9 @@ mod tests {
 
     #[test]
     fn every_state_of_cloudformation_means_something() {
-        let mut meanings = AwsStatus::values().iter().map(|text| format!("{text}: {:?}", status(text)));
-        assert_eq!(meanings.by_ref().count(), 23);
+        for text in AwsStatus::values().iter().filter(|text| text.ends_with("_COMPLETE")) {
+            assert_ne!(status(text), StackStatus::InProgress, "{text} would be waited for without an end");
+        }
         for (text, expected) in [
             ("CREATE_IN_PROGRESS", StackStatus::InProgress),
             ("ROLLBACK_IN_PROGRESS", StackStatus::InProgress),

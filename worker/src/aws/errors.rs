@@ -18,6 +18,7 @@ pub(super) struct Refusal<'a> {
 }
 
 /// What to do about a refusal.
+#[expect(clippy::match_same_arms, reason = "a table: what belongs together stands together")]
 pub(super) fn kind(refusal: &Refusal<'_>) -> Kind {
     const QUOTA: Kind = Kind::Quota { until: None };
     let says = |text: &str| refusal.message.contains(text);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
+use futures::future::{BoxFuture, FutureExt};
 
 use crate::cloud::Result;
 
@@ -15,35 +16,43 @@ pub(super) const SHORT: TimeDelta = TimeDelta::seconds(60);
 /// A value, and until when it holds.
 type Held<V> = (V, DateTime<Utc>);
 
+/// Where the answer to one question is, or is about to be.
+type Slot<V> = Arc<tokio::sync::Mutex<Option<Held<V>>>>;
+
 /// Answers by key. Whoever asks while another is asking the same waits for that answer; only what was found is kept.
 pub(super) struct Memory<K, V> {
     capacity: usize,
-    slots: Mutex<HashMap<K, Arc<tokio::sync::Mutex<Option<Held<V>>>>>>,
+    slots: Mutex<HashMap<K, Slot<V>>>,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Memory<K, V> {
+impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Memory<K, V> {
     /// A memory for about `capacity` answers.
     pub(super) fn new(capacity: usize) -> Self {
         Self { capacity, slots: Mutex::default() }
     }
 
     /// The answer that is held for `key`, else the one that `look` brings.
-    pub(super) async fn recall(
-        &self,
-        key: &K,
-        clock: &Clock,
-        look: impl Future<Output = Result<Option<Held<V>>>>,
-    ) -> Result<Option<V>> {
-        let slot = self.slot(key, clock.now());
-        let mut held = slot.lock().await;
-        if let Some((value, until)) = &*held
-            && clock.now() < *until
-        {
-            return Ok(Some(value.clone()));
+    ///
+    /// Boxed: most calls find an answer, and need not make room for looking.
+    pub(super) fn recall<'a>(
+        &'a self,
+        key: &'a K,
+        clock: &'a Clock,
+        look: impl Future<Output = Result<Option<Held<V>>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Option<V>>> {
+        async move {
+            let slot = self.slot(key, clock.now());
+            let mut held = slot.lock().await;
+            if let Some((value, until)) = &*held
+                && clock.now() < *until
+            {
+                return Ok(Some(value.clone()));
+            }
+            *held = None;
+            held.clone_from(&look.await?);
+            Ok(held.as_ref().map(|(value, _)| value.clone()))
         }
-        *held = None;
-        held.clone_from(&look.await?);
-        Ok(held.as_ref().map(|(value, _)| value.clone()))
+        .boxed()
     }
 
     /// Drops the answer that is held for `key`.
@@ -51,7 +60,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Memory<K, V> {
         self.slots().remove(key);
     }
 
-    fn slot(&self, key: &K, now: DateTime<Utc>) -> Arc<tokio::sync::Mutex<Option<Held<V>>>> {
+    fn slot(&self, key: &K, now: DateTime<Utc>) -> Slot<V> {
         let mut slots = self.slots();
         if slots.len() >= self.capacity && !slots.contains_key(key) {
             // One that is locked is being asked for just now.
@@ -68,7 +77,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Memory<K, V> {
         Arc::clone(slots.entry(key.clone()).or_default())
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<K, Arc<tokio::sync::Mutex<Option<Held<V>>>>>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,7 +103,7 @@ mod tests {
         let (memory, clock, asked) = (Memory::new(4), Clock::manual(DateTime::UNIX_EPOCH), AtomicU32::new(0));
         futures::future::join_all((0..50).map(|_| ask(&memory, &clock, &asked, 7))).await;
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         ask(&memory, &clock, &asked, 7).await;
         assert_eq!(asked.load(Ordering::SeqCst), 2);
     }

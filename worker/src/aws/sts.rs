@@ -118,7 +118,7 @@ impl Aws {
     async fn session(
         &self,
         who: Who,
-        open: impl Future<Output = Result<(Credentials, DateTime<Utc>)>>,
+        open: impl Future<Output = Result<(Credentials, DateTime<Utc>)>> + Send,
     ) -> Result<Arc<Session>> {
         let opened = async {
             let (credentials, until) = open.await?;

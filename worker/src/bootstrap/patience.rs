@@ -60,8 +60,8 @@ mod tests {
     }
 
     async fn asked_until(kinds: &[Kind]) -> (usize, Result<()>) {
-        let asked = Cell::new(0);
-        let answer = patiently(&fast(), || {
+        let (asked, clock) = (Cell::new(0), fast());
+        let answer = patiently(&clock, || {
             let turn = asked.replace(asked.get() + 1);
             std::future::ready(kinds.get(turn).map_or(Ok(()), |kind| Err(error(kind.clone()))))
         });
@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_and_an_unknown_effect_are_final() {
         for kind in [Kind::Terminal, Kind::Denied { explicit: false }, Kind::Retry, Kind::Conflict] {
-            let (asked, answer) = asked_until(&[kind.clone()]).await;
+            let (asked, answer) = asked_until(std::slice::from_ref(&kind)).await;
             assert_eq!((asked, answer.unwrap_err().kind), (1, kind));
         }
     }
