@@ -3,6 +3,8 @@
 mod contacts;
 mod inputs;
 mod regions;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 use winterbaume_core::MockResponse;

@@ -8,6 +8,8 @@ mod inputs;
 mod policies;
 mod state;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod trusted_access;
 mod units;
@@ -38,7 +40,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     }
     let body = &request.body;
     match operation {
-        "DescribeOrganization" => tree::describe_organization(state),
+        "DescribeOrganization" => Ok(tree::describe_organization(state)),
         "ListRoots" => tree::list_roots(state, ctx, body),
         "ListParents" => tree::list_parents(state, ctx, body),
         "ListChildren" => tree::list_children(state, ctx, body),

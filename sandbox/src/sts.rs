@@ -2,6 +2,8 @@
 
 mod assume;
 pub(crate) mod refusal;
+#[cfg(test)]
+mod tests;
 
 use winterbaume_core::MockResponse;
 use winterbaume_sts::wire;

@@ -15,6 +15,10 @@ mod service;
 mod session;
 pub mod shape;
 mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod usable;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

@@ -202,3 +202,46 @@ fn reset() -> ConnectorError {
     let error = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset by the sandbox");
     ConnectorError::io(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::connector;
+    use crate::world::Service;
+    use crate::world::World;
+    use crate::world::testing::{As, signed, world};
+
+    /// CreateAccount over the wire: the status, or none if there was no answer.
+    async fn create(world: &World, client: &FaultyClient, email: &str) -> Option<u16> {
+        let input = json!({ "Email": email, "AccountName": "Example" });
+        let call = signed(&As::management(world), Service::Organizations, "CreateAccount", &input);
+        let mut request = http::Request::post(&call.uri).body(call.body.into()).unwrap();
+        *request.headers_mut() = call.headers;
+        let connector = FaultyConnector { client: client.clone(), inner: connector(world) };
+        let answer = connector.call(request.try_into().unwrap()).await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn the_wire_loses_the_call_or_the_answer_or_lets_it_through() {
+        let world = world();
+        let client = FaultyClient::new(crate::http::client(&world), world.clock().clone());
+        client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::BeforeEffect).nth(1));
+        client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).nth(2));
+        client.inject(WireRule::on("*", "*", WireEffect::Throttle).containing("greedy@"));
+        client.inject(WireRule::on("sts", "AssumeRole", WireEffect::BeforeEffect));
+
+        assert_eq!(create(&world, &client, "a1@example.com").await, None);
+        assert_eq!(world.create_requests().len(), 0, "the call never arrived");
+        assert_eq!(create(&world, &client, "a2@example.com").await, None);
+        assert_eq!(world.create_requests().len(), 1, "the call arrived, and its answer was lost");
+        assert_eq!(create(&world, &client, "greedy@example.com").await, Some(400));
+        assert_eq!(create(&world, &client, "a3@example.com").await, Some(200));
+        assert_eq!(world.create_requests().len(), 2);
+
+        let effects: Vec<WireEffect> = client.hits().into_iter().map(|hit| hit.effect).collect();
+        assert_eq!(effects, [WireEffect::BeforeEffect, WireEffect::AfterEffect, WireEffect::Throttle]);
+    }
+}

@@ -20,6 +20,12 @@ pub fn client(world: &World) -> SharedHttpClient {
     SharedHttpClient::new(InProcess(world.clone()))
 }
 
+/// One connection of that client.
+#[cfg(test)]
+pub(crate) fn connector(world: &World) -> SharedHttpConnector {
+    SharedHttpConnector::new(InProcess(world.clone()))
+}
+
 #[derive(Clone)]
 struct InProcess(World);
 

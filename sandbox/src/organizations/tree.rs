@@ -7,7 +7,7 @@ use super::{error, page};
 use crate::world::{AwsError, Ctx, State};
 
 /// DescribeOrganization: any member may ask.
-pub(super) fn describe_organization(state: &State) -> Result<MockResponse, AwsError> {
+pub(super) fn describe_organization(state: &State) -> MockResponse {
     let organization = &state.organization;
     let management = &organization.management_account;
     let email = organization.members.get(management).map(|member| member.email.clone());
@@ -20,9 +20,9 @@ pub(super) fn describe_organization(state: &State) -> Result<MockResponse, AwsEr
         master_account_email: email,
         master_account_id: Some(management.clone()),
     };
-    Ok(wire::serialize_describe_organization_response(&wire::DescribeOrganizationResponse {
+    wire::serialize_describe_organization_response(&wire::DescribeOrganizationResponse {
         organization: Some(described),
-    }))
+    })
 }
 
 /// ListRoots.

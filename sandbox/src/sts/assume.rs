@@ -147,7 +147,7 @@ fn session_policy(text: &str) -> Result<Document, AwsError> {
 }
 
 fn forget_old_sessions(state: &mut State, ctx: &Ctx) {
-    if state.access_keys.len() % 1_000 == 0 {
+    if state.access_keys.len().is_multiple_of(1_000) {
         let long_ago = ctx.now - TimeDelta::hours(REMEMBERED_HOURS);
         state.access_keys.retain(|_, session| session.expires.is_none_or(|expires| expires > long_ago));
     }

@@ -1,6 +1,8 @@
 //! An error as a service states it; how it looks on the wire is the protocol's business.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 /// An error answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,13 +14,13 @@ pub struct AwsError {
     /// What it says to people.
     pub message: String,
     /// Further members of the error shape, such as `Reason`.
-    pub members: Map<String, Value>,
+    pub members: BTreeMap<String, Value>,
 }
 
 impl AwsError {
     /// An error with HTTP status 400, which most AWS errors have.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { status: 400, code: code.into(), message: message.into(), members: Map::new() }
+        Self { status: 400, code: code.into(), message: message.into(), members: BTreeMap::new() }
     }
 
     /// With another HTTP status.

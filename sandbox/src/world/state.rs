@@ -129,7 +129,7 @@ impl State {
     pub fn advance(&mut self, settings: &Settings, now: DateTime<Utc>) {
         crate::organizations::advance(self, settings, now);
         crate::cloudformation::advance(self, settings, now);
-        crate::cloudformation::advance(self, settings, now);
+        crate::ssoadmin::advance(self, now);
     }
 
     /// Notes that the world works (or will have worked) on something for an account.

@@ -1,0 +1,297 @@
+//! The organisation through its API.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::faults::{Fault, Rule};
+use crate::settings::Settings;
+use crate::world::testing::{Answer, As, access_role, account, assume, call, world, world_of};
+use crate::world::{Service, World};
+
+fn ask(world: &World, operation: &str, input: Value) -> Answer {
+    call(world, &As::management(world), Service::Organizations, operation, input)
+}
+
+fn create(world: &World, email: &str) -> Answer {
+    ask(world, "CreateAccount", json!({ "Email": email, "AccountName": format!("Account of {email}") }))
+}
+
+fn status(world: &World, created: &Answer) -> Value {
+    let id = &created.body["CreateAccountStatus"]["Id"];
+    let described = ask(world, "DescribeCreateAccountStatus", json!({ "CreateAccountRequestId": id })).ok();
+    described.body["CreateAccountStatus"].clone()
+}
+
+fn root(world: &World) -> String {
+    ask(world, "ListRoots", json!({})).body["Roots"][0]["Id"].as_str().unwrap().to_owned()
+}
+
+fn unit(world: &World, name: &str) -> String {
+    let input = json!({ "ParentId": root(world), "Name": name });
+    let created = ask(world, "CreateOrganizationalUnit", input).ok();
+    created.body["OrganizationalUnit"]["Id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_new_account_is_invisible_until_it_is_created_and_then_stands_in_the_root() {
+    let world = world();
+    let tags = json!([{ "Key": "freehold:environment", "Value": "env_1" }]);
+    let input = json!({ "Email": "a@example.com", "AccountName": "Example", "Tags": tags });
+    let created = ask(&world, "CreateAccount", input).ok();
+    assert_eq!(created.body["CreateAccountStatus"]["State"], "IN_PROGRESS");
+    assert_eq!(created.body["CreateAccountStatus"].get("AccountId"), None);
+    assert_eq!(ask(&world, "ListAccounts", json!({})).body["Accounts"].as_array().unwrap().len(), 2);
+
+    world.clock().advance(Duration::from_mins(10));
+    let status = status(&world, &created);
+    assert_eq!(status["State"], "SUCCEEDED");
+    let id = &status["AccountId"];
+    assert_eq!(ask(&world, "ListParents", json!({ "ChildId": id })).body["Parents"][0]["Id"], root(&world).as_str());
+    assert_eq!(ask(&world, "ListTagsForResource", json!({ "ResourceId": id })).body["Tags"], tags);
+    let described = ask(&world, "DescribeAccount", json!({ "AccountId": id })).ok().body;
+    assert_eq!((&described["Account"]["State"], &described["Account"]["Status"]), (&json!("ACTIVE"), &json!("ACTIVE")));
+}
+
+#[test]
+fn one_email_is_one_account_and_the_failure_is_a_status() {
+    let world = world();
+    account(&world, "a@example.com");
+    world.reserve_email("foreign@example.com");
+    for email in ["A@example.com", "foreign@example.com"] {
+        let created = create(&world, email).ok();
+        world.clock().advance(Duration::from_mins(1));
+        let status = status(&world, &created);
+        assert_eq!((&status["State"], &status["FailureReason"]), (&json!("FAILED"), &json!("EMAIL_ALREADY_EXISTS")));
+    }
+    assert_eq!(world.accounts().len(), 3);
+}
+
+#[test]
+fn the_same_request_twice_at_once_makes_one_account() {
+    let world = world();
+    let first = create(&world, "a@example.com").ok();
+    let second = create(&world, "a@example.com").ok();
+    world.clock().advance(Duration::from_mins(10));
+    assert_eq!(status(&world, &first)["State"], "SUCCEEDED");
+    assert_eq!(status(&world, &second)["FailureReason"], "CONCURRENT_ACCOUNT_MODIFICATION");
+}
+
+#[test]
+fn five_accounts_are_created_at_a_time_and_no_more_than_the_quota() {
+    let world = world_of(Settings { throttling: false, account_quota: 8, ..Settings::default() });
+    for n in 0..5 {
+        create(&world, &format!("a{n}@example.com")).ok();
+    }
+    let sixth = create(&world, "a5@example.com");
+    assert_eq!(sixth.code().as_deref(), Some("ConstraintViolationException"));
+    assert_eq!(sixth.reason(), "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED");
+
+    world.clock().advance(Duration::from_mins(10));
+    create(&world, "a5@example.com").ok();
+    assert_eq!(create(&world, "a6@example.com").reason(), "ACCOUNT_NUMBER_LIMIT_EXCEEDED");
+}
+
+#[test]
+fn only_the_management_account_may_ask() {
+    let world = world();
+    let id = account(&world, "a@example.com");
+    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
+    let ask = |operation, input| call(&world, &member, Service::Organizations, operation, input);
+    let refused = ask("CreateAccount", json!({ "Email": "b@example.com", "AccountName": "x" }));
+    assert_eq!(refused.code().as_deref(), Some("AccessDeniedException"));
+    ask("DescribeOrganization", json!({})).ok();
+}
+
+#[test]
+fn lists_come_in_pages_of_twenty_and_an_empty_page_may_have_a_next_one() {
+    let world = world_of(Settings::instant());
+    for n in 0..23 {
+        create(&world, &format!("a{n}@example.com")).ok();
+    }
+    let first = ask(&world, "ListAccounts", json!({})).ok().body;
+    assert_eq!(first["Accounts"].as_array().unwrap().len(), 20);
+    world.inject(Rule::on("organizations", "ListAccounts", Fault::EmptyPage).times(1));
+    let empty = ask(&world, "ListAccounts", json!({ "NextToken": first["NextToken"] })).ok().body;
+    assert_eq!(empty["Accounts"], json!([]));
+    let second = ask(&world, "ListAccounts", json!({ "NextToken": empty["NextToken"] })).ok().body;
+    assert_eq!(second["Accounts"].as_array().unwrap().len(), 5);
+    assert_eq!(second.get("NextToken"), None);
+
+    let wrong = ask(&world, "ListAccounts", json!({ "NextToken": "nonsense" }));
+    assert_eq!(wrong.reason(), "INVALID_NEXT_TOKEN");
+    let other = ask(&world, "ListCreateAccountStatus", json!({ "NextToken": first["NextToken"] }));
+    assert_eq!(other.reason(), "INVALID_NEXT_TOKEN");
+}
+
+#[test]
+fn a_move_needs_the_parent_that_is_and_one_that_exists() {
+    let world = world();
+    let id = account(&world, "a@example.com");
+    let (root, unit) = (root(&world), unit(&world, "eu"));
+    let go = |from: &str, to: &str| {
+        let input = json!({ "AccountId": id, "SourceParentId": from, "DestinationParentId": to });
+        ask(&world, "MoveAccount", input).code()
+    };
+    assert_eq!(go(&unit, &root).as_deref(), Some("DuplicateAccountException"));
+    assert_eq!(go(&root, "ou-none-12345678").as_deref(), Some("DestinationParentNotFoundException"));
+    assert_eq!(go("ou-none-12345678", &unit).as_deref(), Some("SourceParentNotFoundException"));
+    assert_eq!(go(&root, &unit), None);
+    assert_eq!(go(&root, &unit).as_deref(), Some("DuplicateAccountException"));
+    assert_eq!(world.account_by_email("a@example.com").unwrap().parent_name, "eu");
+}
+
+fn policy(world: &World, name: &str, content: &str) -> Answer {
+    let input = json!({ "Name": name, "Description": "", "Type": "SERVICE_CONTROL_POLICY", "Content": content });
+    ask(world, "CreatePolicy", input)
+}
+
+const DENY_ABROAD: &str = r#"{"Statement": {"Effect": "Deny", "NotAction": ["sts:*"], "Resource": "*",
+    "Condition": {"StringNotEquals": {"aws:RequestedRegion": "eu-central-1"}}}}"#;
+
+#[test]
+fn between_one_and_ten_policies_hang_on_a_unit_once_the_type_is_enabled() {
+    let world = world();
+    let unit = unit(&world, "eu");
+    let id = |n: usize| {
+        let created = policy(&world, &format!("p{n}"), DENY_ABROAD).ok();
+        created.body["Policy"]["PolicySummary"]["Id"].as_str().unwrap().to_owned()
+    };
+    let ids: Vec<String> = (0..10).map(id).collect();
+    assert_eq!(policy(&world, "p0", DENY_ABROAD).code().as_deref(), Some("DuplicatePolicyException"));
+    let attach = |id: &str| ask(&world, "AttachPolicy", json!({ "PolicyId": id, "TargetId": unit }));
+    assert_eq!(attach(&ids[0]).code().as_deref(), Some("PolicyTypeNotEnabledException"));
+
+    let root = root(&world);
+    ask(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
+    let detach = |id: &str| ask(&world, "DetachPolicy", json!({ "PolicyId": id, "TargetId": unit }));
+    assert_eq!(detach("p-FullAWSAccess").reason(), "MIN_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED");
+    for id in &ids[..9] {
+        attach(id).ok();
+    }
+    assert_eq!(attach(&ids[0]).code().as_deref(), Some("DuplicatePolicyAttachmentException"));
+    assert_eq!(attach(&ids[9]).reason(), "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED");
+    detach(&ids[0]).ok();
+    assert_eq!(detach(&ids[0]).code().as_deref(), Some("PolicyNotAttachedException"));
+}
+
+#[test]
+fn a_policy_is_at_most_10_240_characters_of_the_policy_language() {
+    let world = world();
+    let long = format!("{DENY_ABROAD}{}", " ".repeat(10_241 - DENY_ABROAD.len()));
+    assert_eq!(policy(&world, "long", &long).reason(), "POLICY_CONTENT_LIMIT_EXCEEDED");
+    policy(&world, "just", &long[..10_240]).ok();
+    for content in
+        ["{}", "no", r#"{"Statement": {"Effect": "Deny", "Action": "*", "Principal": "*", "Resource": "*"}}"#]
+    {
+        assert_eq!(policy(&world, "bad", content).code().as_deref(), Some("MalformedPolicyDocumentException"));
+    }
+}
+
+#[test]
+fn a_policy_binds_the_members_under_it_a_little_later_and_never_the_management_account() {
+    let world = world();
+    let id = account(&world, "a@example.com");
+    let (root, unit) = (root(&world), unit(&world, "eu"));
+    ask(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
+    let policy = policy(&world, "eu", DENY_ABROAD).ok().body["Policy"]["PolicySummary"]["Id"].clone();
+    ask(&world, "AttachPolicy", json!({ "PolicyId": policy, "TargetId": unit })).ok();
+    let go = json!({ "AccountId": id, "SourceParentId": root, "DestinationParentId": unit });
+    ask(&world, "MoveAccount", go).ok();
+
+    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
+    let stacks = |region| call(&world, &member.in_region(region), Service::CloudFormation, "ListStacks", json!({}));
+    stacks("eu-west-1").ok();
+    world.clock().advance(Duration::from_mins(1));
+    let denied = stacks("eu-west-1");
+    assert_eq!(denied.code().as_deref(), Some("AccessDenied"));
+    let message = denied.element("Message").unwrap();
+    assert!(message.ends_with("with an explicit deny in a service control policy"), "{message}");
+    stacks("eu-central-1").ok();
+    call(&world, &As::management(&world).in_region("eu-west-1"), Service::CloudFormation, "ListStacks", json!({})).ok();
+}
+
+#[test]
+fn without_an_allowing_policy_at_every_level_nothing_is_allowed() {
+    let world = world();
+    let id = account(&world, "a@example.com");
+    let root = root(&world);
+    ask(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
+    let policy = policy(&world, "eu", DENY_ABROAD).ok().body["Policy"]["PolicySummary"]["Id"].clone();
+    ask(&world, "AttachPolicy", json!({ "PolicyId": policy, "TargetId": id })).ok();
+    ask(&world, "DetachPolicy", json!({ "PolicyId": "p-FullAWSAccess", "TargetId": id })).ok();
+    world.clock().advance(Duration::from_mins(1));
+    let member = assume(&world, &As::management(&world).in_region("eu-central-1"), &access_role(&id), &[]).unwrap();
+    let denied = call(&world, &member, Service::CloudFormation, "ListStacks", json!({}));
+    let message = denied.element("Message").unwrap();
+    assert!(
+        message.ends_with("because no service control policy allows the cloudformation:ListStacks action"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_closed_account_keeps_its_email_and_answers_nothing() {
+    let world = world();
+    let id = account(&world, "a@example.com");
+    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
+    let close = || ask(&world, "CloseAccount", json!({ "AccountId": id }));
+    close().ok();
+    assert_eq!(close().code().as_deref(), Some("ConflictException"));
+    assert_eq!(world.account_by_email("a@example.com").unwrap().state, "PENDING_CLOSURE");
+    let who = call(&world, &member, Service::Sts, "GetCallerIdentity", json!({}));
+    assert_eq!(who.code().as_deref(), Some("InvalidClientTokenId"));
+
+    world.clock().advance(Duration::from_mins(10));
+    assert_eq!(close().code().as_deref(), Some("AccountAlreadyClosedException"));
+    let described = ask(&world, "DescribeAccount", json!({ "AccountId": id })).ok().body;
+    assert_eq!(
+        (&described["Account"]["State"], &described["Account"]["Status"]),
+        (&json!("CLOSED"), &json!("SUSPENDED"))
+    );
+    assert!(assume(&world, &As::management(&world), &access_role(&id), &[]).is_err());
+    let again = create(&world, "a@example.com").ok();
+    world.clock().advance(Duration::from_mins(10));
+    assert_eq!(status(&world, &again)["FailureReason"], "EMAIL_ALREADY_EXISTS");
+}
+
+#[test]
+fn three_accounts_are_closed_at_a_time() {
+    let world = world();
+    let ids: Vec<String> = (0..4).map(|n| account(&world, &format!("a{n}@example.com"))).collect();
+    let close = |id: &str| ask(&world, "CloseAccount", json!({ "AccountId": id }));
+    for id in &ids[..3] {
+        close(id).ok();
+    }
+    assert_eq!(close(&ids[3]).reason(), "CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED");
+    let management = &world.settings().management_account;
+    assert_eq!(close(management).reason(), "CANNOT_CLOSE_MANAGEMENT_ACCOUNT");
+}
+
+#[test]
+fn tags_are_set_replaced_and_taken_away() {
+    let world = world();
+    let unit = unit(&world, "eu");
+    let tags = |tags: Value| ask(&world, "TagResource", json!({ "ResourceId": unit, "Tags": tags }));
+    tags(json!([{ "Key": "a", "Value": "1" }, { "Key": "b", "Value": "1" }])).ok();
+    tags(json!([{ "Key": "a", "Value": "2" }])).ok();
+    ask(&world, "UntagResource", json!({ "ResourceId": unit, "TagKeys": ["b", "c"] })).ok();
+    let listed = ask(&world, "ListTagsForResource", json!({ "ResourceId": unit })).ok();
+    assert_eq!(listed.body["Tags"], json!([{ "Key": "a", "Value": "2" }]));
+    let twice = tags(json!([{ "Key": "a", "Value": "1" }, { "Key": "a", "Value": "1" }]));
+    assert_eq!(twice.reason(), "DUPLICATE_TAG_KEY");
+    let many: Vec<Value> = (0..50).map(|n| json!({ "Key": format!("k{n}"), "Value": "" })).collect();
+    assert_eq!(tags(json!(many)).reason(), "MAX_TAG_LIMIT_EXCEEDED");
+}
+
+#[test]
+fn a_stuck_request_never_ends_and_a_failed_one_says_why() {
+    let world = world();
+    world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).containing("stuck@").times(1));
+    world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INTERNAL_FAILURE")).containing("bad@"));
+    let (stuck, bad) = (create(&world, "stuck@example.com").ok(), create(&world, "bad@example.com").ok());
+    world.clock().advance(Duration::from_hours(24));
+    assert_eq!(status(&world, &stuck)["State"], "IN_PROGRESS");
+    assert_eq!(status(&world, &bad)["FailureReason"], "INTERNAL_FAILURE");
+    assert_eq!(world.fault_hits().len(), 2);
+}
