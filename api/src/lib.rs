@@ -1,1 +1,34 @@
-//! 
+//! The REST API of Freehold. It knows the database and its callers' tokens; it has no AWS SDK and no AWS credentials.
+//!
+//! [`router`] lists every route with the scope that it needs. A request passes the [`door`] (request id, log, time
+//! limit, problems), then [`auth`], then its route, which parses what it was given into the types of
+//! `freehold_tenancy` before it does anything.
+
+mod app;
+mod auth;
+mod door;
+mod extract;
+mod idempotency;
+mod metrics;
+mod openapi;
+mod pagination;
+mod problem;
+mod router;
+mod routes;
+mod scope;
+
+pub use app::{App, AppError, router, serve};
+pub use auth::{Keys, KeysError, Tokens};
+pub use openapi::{openapi, openapi_json};
+pub use scope::Scope;
+
+/// What the API speaks: the bodies of its requests and answers.
+pub mod schema {
+    pub use crate::problem::{FieldError, Problem};
+    pub use crate::routes::account_mappings::{AccountMapping, AccountMappingPage};
+    pub use crate::routes::environments::Environment;
+    pub use crate::routes::events::OperationEvent;
+    pub use crate::routes::health::Health;
+    pub use crate::routes::operations::{Attention, Operation, OperationPage, Step};
+    pub use crate::routes::tenants::{Signup, Tenant, TenantPage};
+}

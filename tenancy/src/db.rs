@@ -44,6 +44,20 @@ pub enum DbError {
     OtherInstallation(String),
 }
 
+impl DbError {
+    /// Whether PostgreSQL cannot be reached or cannot serve now, so that asking again later is the thing to do.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
+            // Connection exceptions, insufficient resources, operator intervention (PostgreSQL, "Error Codes").
+            Self::Sql(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| ["08", "53", "57"].iter().any(|class| code.starts_with(class)))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The answer of every statement.
 pub type Result<T> = std::result::Result<T, DbError>;
 

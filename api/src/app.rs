@@ -1,0 +1,86 @@
+//! The API as a whole: what its routes share, and serving it.
+
+use std::future::IntoFuture;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use freehold_tenancy::db::{PgPool, wake::Bell};
+use freehold_tenancy::{Clock, Config};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{KeysError, Tokens};
+use crate::metrics::Metrics;
+
+/// How long answers that have begun may take to end after a shutdown was asked for.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// How often measurements are summed up.
+const SUM_UP_EVERY: Duration = Duration::from_secs(5);
+
+/// What the routes share; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) pool: PgPool,
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) bell: Bell,
+    pub(crate) tokens: Tokens,
+    pub(crate) metrics: Metrics,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Why the API does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// `[api]` does not say whose tokens to believe.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The port.
+    #[error("the API cannot be served: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl App {
+    /// An API on the database of `pool`, within a Tokio runtime. `clock` is the installation's: it dates what is
+    /// written. Tokens are judged by the wall clock.
+    ///
+    /// Fails where `[api]` names no issuer or no usable place of its keys; the keys themselves are read when they are
+    /// first needed.
+    pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
+        let tokens = Tokens::new(&config.api)?;
+        let bell = Bell::new(pool.clone());
+        Ok(Self { pool, config, clock, bell, tokens, metrics: Metrics::new(), shutdown: CancellationToken::new() })
+    }
+}
+
+/// The routes of `app`, to be served by [`serve`] or called in place.
+pub fn router(app: App) -> Router {
+    crate::router::router(app)
+}
+
+/// Serves `app` on `listener` until `shutdown`, then lets the answers that have begun come to their end, for at most
+/// ten seconds.
+pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
+    app.shutdown = shutdown.clone();
+    let metrics = app.metrics.clone();
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let upkeep = async {
+        loop {
+            tokio::time::sleep(SUM_UP_EVERY).await;
+            metrics.sum_up();
+        }
+    };
+    let too_late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        ended = server.into_future() => ended?,
+        () = too_late => tracing::warn!("some answers did not come to their end in time"),
+        () = upkeep => {}
+    }
+    Ok(())
+}

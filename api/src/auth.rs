@@ -1,0 +1,94 @@
+//! Who asks, and whether they may: bearer tokens (RFC 6750) that are JWTs (RFC 9068), checked against the issuer's keys.
+
+mod keys;
+mod token;
+
+use std::collections::BTreeSet;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use freehold_tenancy::operation::Requester;
+
+pub use keys::{Keys, KeysError};
+pub use token::Tokens;
+
+use crate::problem::{Code, Refusal};
+use crate::scope::Scope;
+use token::TokenError;
+
+/// Who asks, as the token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// `iss`
+    pub(crate) issuer: String,
+    /// `sub`
+    pub(crate) subject: String,
+    /// `client_id` or `azp`, or else the subject.
+    pub(crate) client: String,
+    /// `scope` or `scp`; scopes that Freehold does not know are kept.
+    pub(crate) scopes: BTreeSet<String>,
+    /// `exp`
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+impl Caller {
+    pub(crate) fn requester(&self) -> Requester {
+        Requester { issuer: self.issuer.clone(), subject: self.subject.clone() }
+    }
+}
+
+/// Lets a request pass whose token has the scope; the route finds the [`Caller`] among the request's extensions.
+pub(crate) async fn admit(scope: Scope, tokens: Tokens, mut request: Request, next: Next) -> Response {
+    let mut response = match authenticate(&tokens, request.headers()).await {
+        Ok(caller) if caller.scopes.contains(scope.as_str()) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Ok(_) => lacks(scope).into_response(),
+        Err(error) => refused(error).into_response(),
+    };
+    // What is behind a token is nobody else's.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (given.next(), given.next()) else {
+        return Err(TokenError::Missing);
+    };
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty())
+        .ok_or(TokenError::Missing)?;
+    tokens.verify(token).await
+}
+
+fn lacks(scope: Scope) -> Refusal {
+    Refusal::new(Code::InsufficientScope, format!("The token lacks the scope {scope}."))
+        .with_header(header::WWW_AUTHENTICATE, &format!(r#"Bearer error="insufficient_scope", scope="{scope}""#))
+}
+
+fn refused(error: TokenError) -> Refusal {
+    let (code, challenge) = match &error {
+        TokenError::Missing => (Code::TokenMissing, "Bearer".to_owned()),
+        TokenError::Expired => {
+            (Code::TokenExpired, r#"Bearer error="invalid_token", error_description="expired""#.to_owned())
+        }
+        TokenError::Invalid(why) => {
+            (Code::TokenInvalid, format!(r#"Bearer error="invalid_token", error_description="{why}""#))
+        }
+        TokenError::NoKeys(why) => {
+            tracing::error!(error = %why, "tokens cannot be checked");
+            return Refusal::new(Code::TokenKeysUnavailable, "Tokens cannot be checked at the moment.").retry_after(30);
+        }
+    };
+    Refusal::new(code, error.to_string()).with_header(header::WWW_AUTHENTICATE, &challenge)
+}

@@ -1,0 +1,137 @@
+//! Checking a token. The token itself is never logged, nor is any part of it.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::config::Api;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation};
+use serde::Deserialize;
+
+use super::Caller;
+use super::keys::{Keys, KeysError};
+
+/// Signatures that are believed: asymmetric ones only, so that nobody who can check a token can make one.
+pub(super) const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
+
+/// How far the issuer's clock may be off, in seconds.
+const LEEWAY: u64 = 30;
+
+/// Why a token is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TokenError {
+    #[error("Send `Authorization: Bearer …` with a token, once.")]
+    Missing,
+    #[error("The token has expired; get a new one.")]
+    Expired,
+    #[error("The token is not accepted: {0}.")]
+    Invalid(&'static str),
+    #[error("the issuer's keys cannot be had: {0}")]
+    NoKeys(KeysError),
+}
+
+/// Which tokens are believed: those of one issuer, for one audience, signed by one of its keys.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    keys: Keys,
+    issuer: String,
+    audience: String,
+    token_type: String,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    exp: f64,
+    client_id: Option<String>,
+    azp: Option<String>,
+    scope: Option<Words>,
+    scp: Option<Words>,
+}
+
+/// Issuers write scopes as one text with blanks or as a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Words {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Tokens {
+    /// The tokens that `[api]` describes.
+    ///
+    /// Fails where it names no issuer or no usable place of its keys.
+    pub fn new(api: &Api) -> Result<Self, KeysError> {
+        if api.issuer.is_empty() {
+            return Err(KeysError::NoIssuer);
+        }
+        Ok(Self {
+            keys: Keys::new(&api.jwks)?,
+            issuer: api.issuer.clone(),
+            audience: api.audience.clone(),
+            token_type: api.token_type.clone(),
+        })
+    }
+
+    pub(super) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid("it is not a JWT"))?;
+        if !ALGORITHMS.contains(&header.alg) {
+            return Err(TokenError::Invalid("its algorithm is not one of RS256, PS256, ES256, EdDSA"));
+        }
+        if !self.is_of_our_type(header.typ.as_deref()) {
+            return Err(TokenError::Invalid("its header has another typ than that of an access token"));
+        }
+        let key = self.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::NoKeys)?;
+        let key = key.ok_or(TokenError::Invalid("the issuer has no such key"))?;
+
+        let mut validation = Validation::new(header.alg);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        validation.leeway = LEEWAY;
+        validation.validate_nbf = true;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(reason)?.claims;
+        caller(claims).ok_or(TokenError::Invalid("its claims do not fit"))
+    }
+
+    /// RFC 9068: `at+jwt`, in any case, with or without `application/`.
+    fn is_of_our_type(&self, given: Option<&str>) -> bool {
+        let given = given.unwrap_or_default().to_ascii_lowercase();
+        let given = given.strip_prefix("application/").unwrap_or(&given);
+        self.token_type.is_empty() || self.token_type.eq_ignore_ascii_case(given)
+    }
+}
+
+fn caller(claims: Claims) -> Option<Caller> {
+    let client = claims.client_id.or(claims.azp).unwrap_or_else(|| claims.sub.clone());
+    // They are kept in the database, which takes no NUL, and shown to people.
+    if [&claims.sub, &client].iter().any(|text| text.is_empty() || text.chars().any(char::is_control)) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a time beyond what fits is cut to the latest that does")]
+    let expires_at = DateTime::from_timestamp(claims.exp as i64, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let scopes = [claims.scope, claims.scp].into_iter().flatten().flat_map(Words::into_set).collect();
+    Some(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, expires_at })
+}
+
+impl Words {
+    fn into_set(self) -> BTreeSet<String> {
+        match self {
+            Self::Text(text) => text.split_whitespace().map(ToOwned::to_owned).collect(),
+            Self::List(list) => list.into_iter().collect(),
+        }
+    }
+}
+
+fn reason(error: jsonwebtoken::errors::Error) -> TokenError {
+    TokenError::Invalid(match error.kind() {
+        ErrorKind::ExpiredSignature => return TokenError::Expired,
+        ErrorKind::ImmatureSignature => "it is not valid yet",
+        ErrorKind::InvalidIssuer => "it comes from another issuer",
+        ErrorKind::InvalidAudience => "it is meant for another audience",
+        ErrorKind::InvalidSignature => "its signature does not fit",
+        ErrorKind::MissingRequiredClaim(_) => "it lacks one of iss, sub, aud, exp",
+        _ => "its claims do not fit",
+    })
+}

@@ -1,0 +1,110 @@
+//! Taking a request apart: its JSON body and its query become [`Fields`], an id in its path becomes an id.
+
+mod fields;
+
+use std::str::FromStr;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::{HeaderMap, header, request::Parts};
+use futures::StreamExt;
+use serde_json::{Map, Value};
+
+pub(crate) use fields::{Fields, shortened};
+
+use crate::problem::{Code, FieldError, Refusal};
+
+/// How large a body may be, in bytes: several times what the longest signup takes.
+pub(crate) const LARGEST_BODY: usize = 64 * 1024;
+
+/// A JSON object from the body.
+pub(crate) struct Body(pub(crate) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+        if !is_json(request.headers()) {
+            return Err(Refusal::new(
+                Code::UnsupportedMediaType,
+                "The body must be JSON, and say so: `Content-Type: application/json`.",
+            ));
+        }
+        let bytes = read(request).await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(values)) => Ok(Self(Fields::of_body(values))),
+            Ok(_) => Err(Refusal::new(Code::ValidationFailed, "The body must be a JSON object.").with_errors(vec![
+                FieldError {
+                    field: String::new(),
+                    code: "wrong_type".to_owned(),
+                    message: "this must be an object".to_owned(),
+                },
+            ])),
+            Err(error) => Err(Refusal::new(Code::InvalidJson, format!("The body is not JSON: {error}."))),
+        }
+    }
+}
+
+async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > LARGEST_BODY) {
+        return Err(too_large());
+    }
+    let mut chunks = request.into_body().into_data_stream();
+    let mut body = Vec::with_capacity(announced.unwrap_or_default());
+    while let Some(chunk) = chunks.next().await {
+        body.extend_from_slice(&chunk.map_err(|_| Refusal::new(Code::BadRequest, "The body did not arrive in full."))?);
+        if body.len() > LARGEST_BODY {
+            return Err(too_large());
+        }
+    }
+    Ok(body)
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Code::BodyTooLarge, format!("The body is larger than {LARGEST_BODY} bytes."))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+/// What stands behind the question mark.
+pub(crate) struct Asked(pub(crate) Fields);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Refusal::new(Code::InvalidQuery, "The query is not made of names and values."))?;
+        let mut values = Map::new();
+        let mut repeated = Vec::new();
+        // `?state=` asks for as much as no `state` at all.
+        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+            if values.insert(name.clone(), Value::String(value)).is_some() {
+                repeated.push(name);
+            }
+        }
+        let mut fields = Fields::of_query(values);
+        for name in repeated {
+            fields.refuse(name, "repeated", "give this once");
+        }
+        Ok(Self(fields))
+    }
+}
+
+/// An id from the path, the route's first parameter. What is not an id names nothing.
+pub(crate) struct Id<T>(pub(crate) Option<T>);
+
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let given = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        let first = given.ok().and_then(|Path(values)| values.into_iter().next());
+        Ok(Self(first.and_then(|(_, value)| value.parse().ok())))
+    }
+}

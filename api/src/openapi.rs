@@ -1,0 +1,223 @@
+//! The description of the API, OpenAPI 3.1, made from the routes themselves.
+
+use serde_json::json;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{Operation, ParameterIn, Paths};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, Object, OpenApi, OpenApiBuilder, Ref, RefOr,
+    Response, ResponseBuilder, Type, tag::TagBuilder,
+};
+
+use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
+use crate::scope::Scope;
+
+/// What the token's scheme is called.
+const BEARER: &str = "bearer";
+
+const DESCRIPTION: &str = "\
+Freehold gives every customer of a SaaS an AWS account of its own. A signup is answered at once with `202`; what follows \
+is an *operation* for each environment, whose steps can be watched.
+
+Ids are texts with a prefix (`ten_…`, `env_…`, `op_…`); AWS account ids are texts of 12 digits. Times are RFC 3339 in UTC. \
+Lists come in pages: hand `next_page_token` back as `page_token`, with the same filters, until it is `null`. Whatever goes \
+wrong is answered as a problem (RFC 9457) with the `request_id` that finds it in the log and one of these codes, which \
+keep their meaning; others may be added.
+
+| status | code | meaning |
+|---|---|---|
+";
+
+/// The description of every route, OpenAPI 3.1.
+pub fn openapi() -> OpenApi {
+    crate::router::routes().split_for_parts().1
+}
+
+/// The same as JSON, always in the same order, with a newline at its end.
+pub fn openapi_json() -> String {
+    let mut json = openapi().to_pretty_json().unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+/// Everything but the routes.
+pub(crate) fn cover() -> OpenApi {
+    let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
+    let codes: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| format!("| {} | `{}` | {} |", code.status().as_u16(), code.as_str(), code.title()))
+        .collect();
+    let info = InfoBuilder::new()
+        .title("Freehold")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(format!("{DESCRIPTION}{}", codes.join("\n"))))
+        .license(Some(license))
+        .build();
+    let scopes: Vec<_> = Scope::ALL.iter().map(|scope| format!("`{scope}`")).collect();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some(format!("An access token of the configured issuer. Scopes: {}.", scopes.join(", "))))
+        .build();
+    let components = REFUSALS
+        .iter()
+        .fold(ComponentsBuilder::new(), |components, refusal| components.response(refusal.name, refusal.described()))
+        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .schema_from::<Problem>()
+        .schema_from::<FieldError>()
+        .build();
+    let tags = [
+        ("tenants", "The customers and their environments."),
+        ("operations", "Long-running work on an environment, step by step."),
+        ("account-mappings", "Which AWS account belongs to which tenant."),
+        ("service", "The API itself. These need no token."),
+    ];
+    let tags = tags.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
+    OpenApiBuilder::new().info(info).components(Some(components)).tags(Some(tags)).build()
+}
+
+/// A refusal that many routes have in common.
+struct Shared {
+    name: &'static str,
+    description: &'static str,
+    example: Code,
+    /// The headers that come with it.
+    headers: &'static [(&'static str, &'static str)],
+    /// Which routes have it.
+    when: fn(&Operation, Option<Scope>) -> bool,
+}
+
+const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "What a token must be (RFC 6750).");
+const RETRY_AFTER: (&str, &str) = ("Retry-After", "Seconds after which to ask again.");
+
+const REFUSALS: [Shared; 10] = [
+    Shared {
+        name: "BadRequest",
+        description: "The query, a header or the body cannot be understood.",
+        example: Code::InvalidQuery,
+        headers: &[],
+        when: |operation, _| operation.request_body.is_some() || takes(operation, ParameterIn::Query),
+    },
+    Shared {
+        name: "Unauthorized",
+        description: "The token is missing, has expired or is not accepted.",
+        example: Code::TokenMissing,
+        headers: &[CHALLENGE],
+        when: |_, scope| scope.is_some(),
+    },
+    Shared {
+        name: "Forbidden",
+        description: "The token lacks the scope.",
+        example: Code::InsufficientScope,
+        headers: &[CHALLENGE],
+        when: |_, scope| scope.is_some(),
+    },
+    Shared {
+        name: "NotFound",
+        description: "There is no such thing.",
+        example: Code::TenantNotFound,
+        headers: &[],
+        when: |operation, _| takes(operation, ParameterIn::Path),
+    },
+    Shared {
+        name: "ContentTooLarge",
+        description: "The body is larger than 65536 bytes.",
+        example: Code::BodyTooLarge,
+        headers: &[],
+        when: |operation, _| operation.request_body.is_some(),
+    },
+    Shared {
+        name: "UnsupportedMediaType",
+        description: "The body is not `application/json`.",
+        example: Code::UnsupportedMediaType,
+        headers: &[],
+        when: |operation, _| operation.request_body.is_some(),
+    },
+    Shared {
+        name: "UnprocessableContent",
+        description: "Fields that do not fit, each named in `errors`; or an Idempotency-Key that came with another body.",
+        example: Code::ValidationFailed,
+        headers: &[],
+        when: |operation, _| operation.request_body.is_some(),
+    },
+    Shared {
+        name: "InternalServerError",
+        description: "Something went wrong on our side.",
+        example: Code::InternalError,
+        headers: &[],
+        when: |_, scope| scope.is_some(),
+    },
+    Shared {
+        name: "ServiceUnavailable",
+        description: "The database, or the issuer of tokens, cannot be reached. Nothing was changed.",
+        example: Code::DatabaseUnavailable,
+        headers: &[RETRY_AFTER],
+        when: |_, scope| scope.is_some(),
+    },
+    Shared {
+        name: "GatewayTimeout",
+        description: "The answer was not ready in time.",
+        example: Code::Timeout,
+        headers: &[],
+        when: |_, scope| scope.is_some(),
+    },
+];
+
+impl Shared {
+    fn described(&self) -> Response {
+        let problem = Problem {
+            r#type: format!("urn:freehold:problem:{}", self.example.as_str()),
+            title: self.example.title().to_owned(),
+            status: self.example.status().as_u16(),
+            detail: self.description.to_owned(),
+            code: self.example.as_str().to_owned(),
+            request_id: "0199aa5b6c1e7d3f8a9b0c1d2e3f4a5b".to_owned(),
+            errors: if self.example == Code::ValidationFailed {
+                vec![FieldError {
+                    field: "environments[1]".to_owned(),
+                    code: "repeated".to_owned(),
+                    message: "each environment needs a name of its own".to_owned(),
+                }]
+            } else {
+                Vec::new()
+            },
+        };
+        let content =
+            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).example(Some(json!(problem))).build();
+        let text = || Object::with_type(Type::String);
+        self.headers
+            .iter()
+            .fold(ResponseBuilder::new(), |response, (name, what)| {
+                response.header(*name, HeaderBuilder::new().schema(Some(text())).description(Some(*what)).build())
+            })
+            .description(self.description)
+            .content(MEDIA_TYPE, content)
+            .build()
+    }
+}
+
+fn takes(operation: &Operation, place: ParameterIn) -> bool {
+    operation.parameters.iter().flatten().any(|parameter| match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == place,
+        RefOr::Ref(_) => false,
+    })
+}
+
+/// Adds to the routes in `paths` what they have in common: the scope that they need and how they refuse.
+pub(crate) fn with_refusals(mut paths: Paths, scope: Option<Scope>) -> Paths {
+    for item in paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            operation.security =
+                Some(scope.iter().map(|scope| SecurityRequirement::new(BEARER, [scope.as_str()])).collect());
+            for refusal in &REFUSALS {
+                if !(refusal.when)(operation, scope) {
+                    continue;
+                }
+                let reference = Ref::new(format!("#/components/responses/{}", refusal.name));
+                let status = refusal.example.status().as_u16().to_string();
+                operation.responses.responses.entry(status).or_insert(RefOr::Ref(reference));
+            }
+        }
+    }
+    paths
+}

@@ -1,0 +1,61 @@
+//! The table of everything that can go wrong, as callers see it. A code, once published, keeps its meaning.
+
+use axum::http::StatusCode;
+
+macro_rules! codes {
+    ($($status:literal $code:literal $variant:ident: $title:literal;)+) => {
+        /// A stable code, with the status and the title that go with it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Code {
+            $(#[doc = $title] $variant,)+
+        }
+
+        impl Code {
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),+];
+
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            pub(crate) const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+
+            pub(crate) fn status(self) -> StatusCode {
+                let status: u16 = match self { $(Self::$variant => $status),+ };
+                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    };
+}
+
+codes! {
+    400 "bad_request"               BadRequest:             "The request cannot be understood";
+    400 "invalid_json"              InvalidJson:            "The body is not JSON";
+    400 "invalid_query"             InvalidQuery:           "The query does not fit";
+    400 "invalid_page_token"        InvalidPageToken:       "The page token does not belong to this list";
+    400 "invalid_last_event_id"     InvalidLastEventId:     "Last-Event-ID is not the id of an event";
+    400 "idempotency_key_required"  IdempotencyKeyRequired: "The Idempotency-Key header is missing";
+    400 "idempotency_key_invalid"   IdempotencyKeyInvalid:  "The Idempotency-Key header does not fit";
+    401 "token_missing"             TokenMissing:           "A bearer token is needed";
+    401 "token_invalid"             TokenInvalid:           "The bearer token is not accepted";
+    401 "token_expired"             TokenExpired:           "The bearer token has expired";
+    403 "insufficient_scope"        InsufficientScope:      "The token does not allow this";
+    404 "route_not_found"           RouteNotFound:          "There is nothing at this address";
+    404 "tenant_not_found"          TenantNotFound:         "There is no such tenant";
+    404 "environment_not_found"     EnvironmentNotFound:    "There is no such environment";
+    404 "operation_not_found"       OperationNotFound:      "There is no such operation";
+    405 "method_not_allowed"        MethodNotAllowed:       "This address does not answer to this method";
+    409 "idempotency_key_in_flight" IdempotencyKeyInFlight: "The same request is being worked on";
+    409 "external_id_taken"         ExternalIdTaken:        "A live tenant has this external id";
+    409 "operation_not_parked"      OperationNotParked:     "The operation does not wait for a person";
+    413 "body_too_large"            BodyTooLarge:           "The body is too large";
+    415 "unsupported_media_type"    UnsupportedMediaType:   "The body must be JSON";
+    422 "validation_failed"         ValidationFailed:       "Some fields do not fit";
+    422 "idempotency_key_reused"    IdempotencyKeyReused:   "The Idempotency-Key belongs to another request";
+    500 "internal_error"            InternalError:          "Something went wrong on our side";
+    503 "database_unavailable"      DatabaseUnavailable:    "The database cannot be reached";
+    503 "not_migrated"              NotMigrated:            "The database is not up to date";
+    503 "token_keys_unavailable"    TokenKeysUnavailable:   "The keys that tokens are checked with cannot be had";
+    504 "timeout"                   Timeout:                "The request took too long";
+}

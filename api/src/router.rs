@@ -1,0 +1,56 @@
+//! Every route, with the scope that a token needs for it.
+
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::{Extension, Router};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::auth::{self, Tokens};
+use crate::routes::{account_mappings, docs, environments, events, health, operations, tenants};
+use crate::scope::Scope::{self, AccountMappingsRead, OperationsRead, OperationsWrite, TenantsRead, TenantsWrite};
+use crate::{door, openapi};
+
+/// Every route and its description.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::cover())
+        .routes(needs(TenantsWrite, routes!(tenants::create_tenant)))
+        .routes(needs(TenantsRead, routes!(tenants::list_tenants)))
+        .routes(needs(TenantsRead, routes!(tenants::get_tenant)))
+        .routes(needs(TenantsRead, routes!(environments::get_environment)))
+        .routes(needs(OperationsRead, routes!(operations::list_operations)))
+        .routes(needs(OperationsRead, routes!(operations::get_operation)))
+        .routes(needs(OperationsRead, routes!(events::follow_operation)))
+        .routes(needs(OperationsWrite, routes!(operations::retry_operation)))
+        .routes(needs(AccountMappingsRead, routes!(account_mappings::list_account_mappings)))
+        .routes(open(routes!(health::livez)))
+        .routes(open(routes!(health::readyz)))
+        .routes(open(routes!(health::metrics)))
+        .routes(open(routes!(docs::openapi_json)))
+}
+
+/// Everything that [`crate::serve`] answers.
+pub(crate) fn router(app: App) -> Router {
+    routes()
+        .split_for_parts()
+        .0
+        .merge(docs::swagger_ui())
+        .fallback(docs::nothing_here)
+        .layer(Extension(app.tokens.clone()))
+        .layer(middleware::from_fn_with_state(app.clone(), door::pass))
+        .with_state(app)
+}
+
+/// A route for callers whose token has the scope.
+fn needs(scope: Scope, (schemas, paths, methods): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let admit = move |Extension(tokens): Extension<Tokens>, request: Request, next: Next| {
+        auth::admit(scope, tokens, request, next)
+    };
+    (schemas, openapi::with_refusals(paths, Some(scope)), methods.route_layer(middleware::from_fn(admit)))
+}
+
+/// A route for everybody.
+fn open((schemas, paths, methods): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+    (schemas, openapi::with_refusals(paths, None), methods)
+}

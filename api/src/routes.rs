@@ -1,0 +1,9 @@
+//! The routes: one file a resource, with what it speaks.
+
+pub(crate) mod account_mappings;
+pub(crate) mod docs;
+pub(crate) mod environments;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod operations;
+pub(crate) mod tenants;

@@ -1,0 +1,62 @@
+//! How the API itself is doing.
+
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::http::header;
+use axum::response::IntoResponse;
+use freehold_tenancy::db;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+
+/// How the API is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok`
+    #[schema(example = "ok")]
+    pub status: String,
+}
+
+fn ok() -> Json<Health> {
+    Json(Health { status: "ok".to_owned() })
+}
+
+/// Whether the process runs
+#[utoipa::path(
+    get, path = "/livez", operation_id = "livez", tag = "service",
+    responses((status = 200, description = "It runs", body = Health)),
+)]
+pub(crate) async fn livez() -> Json<Health> {
+    ok()
+}
+
+/// Whether requests can be served
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "readyz", tag = "service",
+    responses(
+        (status = 200, description = "The database can be reached and is up to date", body = Health),
+        (status = 503, description = "It cannot (`database_unavailable`), or is not (`not_migrated`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn readyz(Shared(app): Shared<App>) -> Result<Json<Health>, Refusal> {
+    if db::is_migrated(&app.pool).await? {
+        return Ok(ok());
+    }
+    Err(Refusal::new(Code::NotMigrated, "The database is not up to date; run `freehold migrate`.").retry_after(5))
+}
+
+/// Measurements for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "service",
+    responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")),
+)]
+pub(crate) async fn metrics(Shared(app): Shared<App>) -> impl IntoResponse {
+    match db::operations::counts(&app.pool).await {
+        Ok(counts) => app.metrics.operations(&counts),
+        // How requests fare is worth knowing all the more.
+        Err(error) => tracing::warn!(%error, "operations cannot be counted"),
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
+}

@@ -1,0 +1,304 @@
+//! Operations: long-running work on an environment, step by step.
+
+use axum::extract::State as Shared;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use chrono::{DateTime, Utc};
+use freehold_tenancy::db::operations::{OperationFilter, Retried};
+use freehold_tenancy::{OperationId, db, operation, step};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::extract::{Asked, Id};
+use crate::pagination::Page;
+use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+
+/// Where an operation stands.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
+pub(crate) enum OperationState {
+    /// Accepted; no worker has looked at it yet.
+    Pending,
+    /// On its way.
+    Running,
+    /// Waits for a person.
+    NeedsAttention,
+    /// Ended well.
+    Succeeded,
+    /// Ended without success.
+    Failed,
+    /// Ended because somebody asked for that.
+    Canceled,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
+pub(crate) enum StepState {
+    /// Not begun.
+    Pending,
+    /// Begun.
+    Running,
+    /// Looks again at `check_at`.
+    Waiting,
+    /// Waits for a person.
+    Parked,
+    /// Done.
+    Done,
+}
+
+/// Work on one environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Operation {
+    /// Its id.
+    #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
+    pub id: String,
+    /// The tenant whose environment it works on.
+    #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
+    pub tenant_id: String,
+    /// What it works on.
+    #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
+    pub environment_id: String,
+    /// What that is called.
+    #[schema(example = "production")]
+    pub environment: String,
+    /// What it does: `onboard`, …
+    #[schema(example = "onboard")]
+    pub kind: String,
+    /// Where it stands.
+    #[schema(value_type = OperationState, example = "running")]
+    pub state: String,
+    /// With `needs_attention`: why it needs a person, and what that person can do.
+    pub attention: Option<Attention>,
+    /// When it is looked at next; `null` while it waits for a person, and once it has ended.
+    pub wake_at: Option<DateTime<Utc>>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it was begun.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// Its steps, in the order of its list; empty until it is begun. Lists of operations leave them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub steps: Option<Vec<Step>>,
+}
+
+/// Why an operation needs a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Attention {
+    /// Stable, for programs.
+    #[schema(example = "account_email_taken")]
+    pub code: String,
+    /// One sentence in plain words, for people.
+    #[schema(example = "The e-mail address of the new AWS account belongs to an account that is not ours.")]
+    pub sentence: String,
+    /// What can be done about it: `retry`, …
+    #[schema(example = json!(["retry"]))]
+    pub remedies: Vec<String>,
+}
+
+/// One entry of the list that an operation walks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Step {
+    /// What it is called.
+    #[schema(example = "deploy-stack")]
+    pub name: String,
+    /// The steps that must be done before it may start.
+    #[schema(example = json!(["install-baseline", "enable-regions"]))]
+    pub after: Vec<String>,
+    /// Where it stands.
+    #[schema(value_type = StepState, example = "waiting")]
+    pub state: String,
+    /// How often it was run.
+    #[schema(example = 3)]
+    pub attempts: u32,
+    /// When it was first run.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it was done.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What it waits for, in plain words.
+    #[schema(example = "the stack to be created")]
+    pub waits_for: Option<String>,
+    /// When it looks again.
+    pub check_at: Option<DateTime<Utc>>,
+    /// The latest error, in plain words; `null` once it has got over it.
+    pub last_error: Option<String>,
+    /// What it has learnt, such as the id of the stack.
+    #[schema(example = json!({ "region": "eu-central-1" }))]
+    pub facts: Map<String, Value>,
+}
+
+impl Operation {
+    fn without_steps(operation: operation::Operation) -> Self {
+        Self { steps: None, ..operation.into() }
+    }
+}
+
+impl From<operation::Operation> for Operation {
+    fn from(operation: operation::Operation) -> Self {
+        Self {
+            id: operation.id.to_string(),
+            tenant_id: operation.tenant_id.to_string(),
+            environment_id: operation.environment_id.to_string(),
+            environment: operation.environment_name.into(),
+            kind: operation.kind.to_string(),
+            state: operation.state.to_string(),
+            attention: operation.attention.map(Attention::from),
+            wake_at: operation.wake_at,
+            created_at: operation.created_at,
+            started_at: operation.started_at,
+            finished_at: operation.finished_at,
+            updated_at: operation.updated_at,
+            steps: Some(operation.steps.into_iter().map(Step::from).collect()),
+        }
+    }
+}
+
+impl From<operation::Attention> for Attention {
+    fn from(attention: operation::Attention) -> Self {
+        let remedies = attention.remedies.iter().map(ToString::to_string).collect();
+        Self { code: attention.code, sentence: attention.sentence, remedies }
+    }
+}
+
+impl From<step::JournalEntry> for Step {
+    fn from(entry: step::JournalEntry) -> Self {
+        Self {
+            name: entry.name,
+            after: entry.after,
+            state: entry.state.to_string(),
+            attempts: entry.attempts,
+            started_at: entry.started_at,
+            finished_at: entry.finished_at,
+            waits_for: entry.waits_for,
+            check_at: entry.check_at,
+            last_error: entry.last_error,
+            facts: entry.facts,
+        }
+    }
+}
+
+/// A page of operations, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OperationPage {
+    /// The operations, without their steps.
+    pub operations: Vec<Operation>,
+    /// Leads to the next page; `null` on the last.
+    pub next_page_token: Option<String>,
+}
+
+pub(super) fn not_found() -> Refusal {
+    Refusal::new(Code::OperationNotFound, "There is no operation with this id.")
+}
+
+/// Operations, newest first
+#[utoipa::path(
+    get,
+    path = "/v1/operations",
+    operation_id = "listOperations",
+    tag = "operations",
+    params(
+        ("page_size" = Option<u32>, Query, description = "1 to 200; 50 if left out"),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+        ("state" = Option<OperationState>, Query, description = "Where the operation stands", example = "needs_attention"),
+        ("code" = Option<String>, Query, description = "The code of what it needs attention for", example = "account_email_taken"),
+        ("tenant" = Option<String>, Query, description = "The tenant whose environment it works on", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+    ),
+    responses((status = 200, description = "A page of operations", body = OperationPage)),
+)]
+pub(crate) async fn list_operations(
+    Shared(app): Shared<App>,
+    Asked(mut query): Asked,
+) -> Result<Json<OperationPage>, Refusal> {
+    let page = Page::read("operations", &mut query)?;
+    let filter = OperationFilter {
+        state: query.optional("state"),
+        code: query.optional::<AttentionCode>("code").map(|code| code.0),
+        tenant: query.optional("tenant"),
+    };
+    let filter = query.finish(Some(filter))?;
+    let mut operations = db::operations::list(&app.pool, &filter, page.after(), page.limit()).await?;
+    let next_page_token = page.cut(&mut operations, |operation| operation.id.as_uuid());
+    let operations = operations.into_iter().map(Operation::without_steps).collect();
+    Ok(Json(OperationPage { operations, next_page_token }))
+}
+
+struct AttentionCode(String);
+
+impl std::str::FromStr for AttentionCode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned())).ok_or("this is a code such as account_email_taken")
+    }
+}
+
+/// One operation with its steps
+#[utoipa::path(
+    get,
+    path = "/v1/operations/{id}",
+    operation_id = "getOperation",
+    tag = "operations",
+    params(("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
+    responses((status = 200, description = "The operation", body = Operation)),
+)]
+pub(crate) async fn get_operation(
+    Shared(app): Shared<App>,
+    Id(id): Id<OperationId>,
+) -> Result<Json<Operation>, Refusal> {
+    let id = id.ok_or_else(not_found)?;
+    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
+    Ok(Json(operation.into()))
+}
+
+/// Have an operation that needs attention tried again
+///
+/// Once the cause is gone. Its parked steps are run again at once. It may be sent again: what does not need attention
+/// any more is left alone (`409`), so an `Idempotency-Key` is not needed, and ignored.
+#[utoipa::path(
+    post,
+    path = "/v1/operations/{id}/retry",
+    operation_id = "retryOperation",
+    tag = "operations",
+    params(("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
+    responses(
+        (status = 202, description = "It is tried again", body = Operation, headers(
+            ("Location" = String, description = "Where the operation is found"),
+            ("Retry-After" = u32, description = "Seconds after which to look again"),
+        )),
+        (status = 409, description = "It does not need attention (`operation_not_parked`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn retry_operation(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<OperationId>,
+) -> Result<Response, Refusal> {
+    let id = id.ok_or_else(not_found)?;
+    match db::operations::retry(&app.pool, id, &caller.subject, app.clock.now()).await? {
+        Retried::Yes => app.bell.ring(),
+        Retried::Unknown => return Err(not_found()),
+        Retried::Not(state) => {
+            return Err(Refusal::new(
+                Code::OperationNotParked,
+                format!("The operation does not need attention: its state is {state}."),
+            ));
+        }
+    }
+    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
+    let headers = [
+        (header::LOCATION, HeaderValue::from_str(&format!("/v1/operations/{id}")).map_err(|_| Refusal::internal())?),
+        (header::RETRY_AFTER, HeaderValue::from_static("5")),
+    ];
+    Ok((StatusCode::ACCEPTED, headers, Json(Operation::from(operation))).into_response())
+}

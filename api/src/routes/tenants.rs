@@ -1,0 +1,237 @@
+//! Tenants: the customers, each with one environment or more.
+
+mod signup;
+
+use std::collections::BTreeMap;
+
+use axum::extract::State as Shared;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use chrono::{DateTime, Utc};
+use freehold_tenancy::db::signup::{Answer, SignedUp};
+use freehold_tenancy::db::tenants::TenantFilter;
+use freehold_tenancy::{TenantId, db, tenant};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use signup::Signup;
+
+use super::environments::Environment;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::extract::{Asked, Body, Id};
+use crate::idempotency::{self, Key, REPLAYED};
+use crate::pagination::Page;
+use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+
+/// What an idempotency key is good for.
+const CREATE: &str = "POST /v1/tenants";
+
+/// When to look again after a signup, in seconds.
+const LOOK_AGAIN_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Where a tenant or one of its environments stands.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
+pub(crate) enum State {
+    /// Being prepared.
+    Onboarding,
+    /// Verified: it answers.
+    Ready,
+    /// Waits for a person.
+    NeedsAttention,
+}
+
+/// One customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Tenant {
+    /// Its id.
+    #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
+    pub id: String,
+    /// What it calls itself.
+    #[schema(example = "Example GmbH")]
+    pub company_name: String,
+    /// The person who administers it.
+    #[schema(example = "admin@example.com")]
+    pub admin_email: String,
+    /// Where it stands: as its worst environment does.
+    #[schema(value_type = State, example = "ready")]
+    pub state: String,
+    /// Its commercial plan.
+    #[schema(example = "standard")]
+    pub tier: String,
+    /// The id that the SaaS gives it.
+    #[schema(example = "customer-4711")]
+    pub external_id: Option<String>,
+    /// Free key and value pairs.
+    #[schema(example = json!({ "team": "north" }))]
+    pub labels: BTreeMap<String, String>,
+    /// Its environments, in the order in which they were asked for.
+    pub environments: Vec<Environment>,
+    /// When the signup was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<tenant::Tenant> for Tenant {
+    fn from(tenant: tenant::Tenant) -> Self {
+        Self {
+            id: tenant.id.to_string(),
+            state: tenant.state().to_string(),
+            company_name: tenant.company_name.into(),
+            admin_email: tenant.admin_email.into(),
+            tier: tenant.tier.into(),
+            external_id: tenant.external_id.map(String::from),
+            labels: tenant.labels,
+            environments: tenant.environments.into_iter().map(Environment::from).collect(),
+            created_at: tenant.created_at,
+            updated_at: tenant.updated_at,
+        }
+    }
+}
+
+/// A page of tenants, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TenantPage {
+    /// The tenants.
+    pub tenants: Vec<Tenant>,
+    /// Leads to the next page; `null` on the last.
+    pub next_page_token: Option<String>,
+}
+
+pub(super) fn not_found() -> Refusal {
+    Refusal::new(Code::TenantNotFound, "There is no tenant with this id.")
+}
+
+/// Sign a customer up
+///
+/// Answers at once; the AWS accounts follow. Sent again with the same `Idempotency-Key` and body, it answers the same
+/// and does nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants",
+    operation_id = "createTenant",
+    tag = "tenants",
+    params((
+        "Idempotency-Key" = String, Header,
+        description = "Makes the signup happen once however often it is sent: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. It belongs to the issuer and client of the token and to this route.",
+        example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57",
+    )),
+    request_body = Signup,
+    responses(
+        (status = 202, description = "Accepted: one operation for each environment has begun", body = Tenant, headers(
+            ("Location" = String, description = "Where the tenant is found"),
+            ("Retry-After" = u32, description = "Seconds after which to look again"),
+            ("Idempotency-Replayed" = bool, description = "`true` where this answer was given before"),
+        )),
+        (status = 409, description = "The same request is being worked on (`idempotency_key_in_flight`; send it again), or a live tenant has the `external_id` (`external_id_taken`)", body = Problem, content_type = MEDIA_TYPE, headers(
+            ("Retry-After" = u32, description = "With `idempotency_key_in_flight`: seconds after which to send it again"),
+        )),
+    ),
+)]
+pub(crate) async fn create_tenant(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    key: Key,
+    Body(fields): Body,
+) -> Result<Response, Refusal> {
+    let request_hash = idempotency::hash(fields.values());
+    let tenant = signup::read(fields, &app.config, app.clock.now())?;
+    let location = format!("/v1/tenants/{}", tenant.id);
+    let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| Refusal::internal())?;
+    let answer = Answer { status: 202, location, body };
+
+    let key = key.of(&caller, CREATE);
+    match db::signup::sign_up(&app.pool, &key, request_hash, &tenant, &caller.requester(), &answer).await? {
+        SignedUp::Accepted => {
+            app.bell.ring();
+            tracing::info!(tenant_id = %tenant.id, "signed up");
+            Ok(accepted(answer))
+        }
+        SignedUp::Replayed(answer) => {
+            let mut response = accepted(answer);
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            Ok(response)
+        }
+        SignedUp::OtherRequest => Err(idempotency::reused()),
+        SignedUp::InFlight => Err(idempotency::in_flight()),
+    }
+}
+
+fn accepted(answer: Answer) -> Response {
+    let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let headers =
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::RETRY_AFTER, LOOK_AGAIN_AFTER)];
+    let mut response = (status.unwrap_or(StatusCode::ACCEPTED), headers, answer.body).into_response();
+    if let Ok(location) = HeaderValue::from_str(&answer.location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Tenants, newest first
+#[utoipa::path(
+    get,
+    path = "/v1/tenants",
+    operation_id = "listTenants",
+    tag = "tenants",
+    params(
+        ("page_size" = Option<u32>, Query, description = "1 to 200; 50 if left out"),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+        ("state" = Option<State>, Query, description = "Where the tenant stands"),
+        ("home_region" = Option<String>, Query, description = "The home region of one of its environments", example = "eu-central-1"),
+        ("tier" = Option<String>, Query, description = "Its commercial plan", example = "standard"),
+        ("external_id" = Option<String>, Query, description = "The id that the SaaS gives it", example = "customer-4711"),
+        ("q" = Option<String>, Query, description = "Part of its company name or external id, in any case", example = "exam"),
+    ),
+    responses((status = 200, description = "A page of tenants", body = TenantPage)),
+)]
+pub(crate) async fn list_tenants(
+    Shared(app): Shared<App>,
+    Asked(mut query): Asked,
+) -> Result<Json<TenantPage>, Refusal> {
+    let page = Page::read("tenants", &mut query)?;
+    let filter = TenantFilter {
+        state: query.optional("state"),
+        home_region: query.optional("home_region"),
+        tier: query.optional("tier"),
+        external_id: query.optional::<freehold_tenancy::ExternalId>("external_id").map(String::from),
+        q: query.optional::<SearchText>("q").map(|text| text.0),
+    };
+    let filter = query.finish(Some(filter))?;
+    let mut tenants = db::tenants::list(&app.pool, &filter, page.after(), page.limit()).await?;
+    let next_page_token = page.cut(&mut tenants, |tenant| tenant.id.as_uuid());
+    Ok(Json(TenantPage { tenants: tenants.into_iter().map(Tenant::from).collect(), next_page_token }))
+}
+
+/// What somebody looks for: no longer than what is searched, and nothing that PostgreSQL takes for no text.
+struct SearchText(String);
+
+impl std::str::FromStr for SearchText {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.chars().count() {
+            1..=128 if !text.chars().any(char::is_control) => Ok(Self(text.to_owned())),
+            _ => Err("this has 1 to 128 characters, none of them a control character"),
+        }
+    }
+}
+
+/// One tenant
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{id}",
+    operation_id = "getTenant",
+    tag = "tenants",
+    params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
+    responses((status = 200, description = "The tenant with its environments", body = Tenant)),
+)]
+pub(crate) async fn get_tenant(Shared(app): Shared<App>, Id(id): Id<TenantId>) -> Result<Json<Tenant>, Refusal> {
+    let id = id.ok_or_else(not_found)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(not_found)?;
+    Ok(Json(tenant.into()))
+}

@@ -1,0 +1,181 @@
+//! What a signup says, and what becomes of it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::environment::{Environment, EnvironmentState};
+use freehold_tenancy::tenant::{Labels, Tenant};
+use freehold_tenancy::{Config, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId, Tier};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::extract::{Fields, shortened};
+use crate::problem::Refusal;
+
+/// How many environments a tenant may begin with.
+const MOST_ENVIRONMENTS: usize = 5;
+
+/// How many labels a tenant may have.
+const MOST_LABELS: usize = 32;
+
+/// How long the key of a label may be, in characters.
+const LONGEST_KEY: usize = 63;
+
+/// How long the value of a label may be, in characters.
+const LONGEST_VALUE: usize = 255;
+
+/// What a customer that does not say so gets.
+const USUAL_ENVIRONMENT: &str = "production";
+
+/// A signup. Fields that are not named here are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signup {
+    /// What the customer calls itself.
+    #[schema(example = "Example GmbH", min_length = 1, max_length = 120)]
+    pub company_name: String,
+    /// The person who administers it. Not the e-mail address of an AWS account.
+    #[schema(example = "admin@example.com", max_length = 254)]
+    pub admin_email: String,
+    /// Where its stacks run first: a region of one of the configured residencies.
+    #[schema(example = "eu-central-1")]
+    pub home_region: String,
+    /// The named set of regions that it may use, which must contain `home_region`; follows from that if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "eu")]
+    pub residency: Option<String>,
+    /// The commercial plan, as configured; the first one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "standard")]
+    pub tier: Option<String>,
+    /// The id that the SaaS itself gives the customer; unique among live tenants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "customer-4711", min_length = 1, max_length = 128)]
+    pub external_id: Option<String>,
+    /// What its environments are called, each of which gets an AWS account; `["production"]` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["production", "staging"]), min_items = 1, max_items = 5)]
+    pub environments: Option<Vec<String>>,
+    /// Free key and value pairs: at most 32, keys of 1 to 63 and values of at most 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({ "team": "north" }))]
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// The tenant that a signup asks for, with new ids; or everything that does not fit.
+pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, Refusal> {
+    let company_name = fields.required("company_name");
+    let admin_email = fields.required("admin_email");
+    let home_region = fields.required_or("home_region", "unknown_region");
+    let residency = residency(&mut fields, config, home_region);
+    let tier = tier(&mut fields, config);
+    let external_id = fields.optional("external_id");
+    let names = environments(&mut fields);
+    let labels = labels(&mut fields);
+
+    let read = company_name.zip(admin_email).zip(home_region).zip(residency).zip(tier).zip(names);
+    let (((((company_name, admin_email), home_region), residency), tier), names) = fields.finish(read)?;
+    let id = TenantId::new(now);
+    let environment = |name| Environment {
+        id: EnvironmentId::new(now),
+        tenant_id: id,
+        name,
+        residency: residency.clone(),
+        home_region,
+        state: EnvironmentState::Onboarding,
+        aws_account_id: None,
+        operation_id: OperationId::new(now),
+        created_at: now,
+        ready_at: None,
+    };
+    let environments = names.into_iter().map(environment).collect();
+    Ok(Tenant {
+        id,
+        company_name,
+        admin_email,
+        tier,
+        external_id,
+        labels,
+        created_at: now,
+        updated_at: now,
+        environments,
+    })
+}
+
+/// The residency that was asked for, or that the region belongs to.
+fn residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Option<ResidencyName> {
+    let asked: Option<ResidencyName> = fields.optional("residency");
+    if let Some(name) = &asked
+        && config.residency(name).is_none()
+    {
+        let known: Vec<_> = config.residencies.iter().map(|residency| residency.name.as_str()).collect();
+        fields.refuse("residency", "unknown_residency", format!("this must be one of {}", known.join(", ")));
+    }
+    let region = region?;
+    let Some(offered) = config.residency_of(region) else {
+        let offered: Vec<_> = config.residencies.iter().flat_map(|residency| &residency.regions).collect();
+        let offered: Vec<_> = offered.into_iter().map(|region| region.as_str()).collect();
+        let message = format!("{region} is not offered; choose one of {}", offered.join(", "));
+        fields.refuse("home_region", "region_not_offered", message);
+        return None;
+    };
+    if let Some(asked) = asked.and_then(|name| config.residency(&name))
+        && asked.name != offered.name
+    {
+        let message = format!("{region} belongs to the residency {}, not to {}", offered.name, asked.name);
+        fields.refuse("home_region", "region_outside_residency", message);
+    }
+    Some(offered.name.clone())
+}
+
+fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
+    let has_named_one = fields.values().get("tier").is_some_and(|tier| !tier.is_null());
+    if !has_named_one {
+        return config.tiers.first().map(|tier| tier.name.clone());
+    }
+    let tier: Tier = fields.optional("tier")?;
+    if config.tier(&tier).is_none() {
+        let known: Vec<_> = config.tiers.iter().map(|tier| tier.name.as_str()).collect();
+        fields.refuse("tier", "unknown_tier", format!("this must be one of {}", known.join(", ")));
+    }
+    Some(tier)
+}
+
+fn environments(fields: &mut Fields) -> Option<Vec<EnvironmentName>> {
+    let has_named_some = fields.values().get("environments").is_some_and(|names| !names.is_null());
+    if !has_named_some {
+        return USUAL_ENVIRONMENT.parse().ok().map(|name| vec![name]);
+    }
+    let asked: usize = fields.values().get("environments").and_then(|names| names.as_array()).map_or(1, Vec::len);
+    let named: Vec<(usize, EnvironmentName)> = fields.list("environments")?;
+    if !(1..=MOST_ENVIRONMENTS).contains(&asked) {
+        let message = format!("a tenant begins with 1 to {MOST_ENVIRONMENTS} environments");
+        fields.refuse("environments", "invalid", message);
+    }
+    let mut names = Vec::new();
+    for (place, name) in named {
+        if names.contains(&name) {
+            fields.refuse(format!("environments[{place}]"), "repeated", "each environment needs a name of its own");
+        }
+        names.push(name);
+    }
+    Some(names)
+}
+
+fn labels(fields: &mut Fields) -> Labels {
+    let labels = fields.texts("labels").unwrap_or_default();
+    if labels.len() > MOST_LABELS {
+        fields.refuse("labels", "too_many", format!("a tenant has at most {MOST_LABELS} labels"));
+    }
+    for (key, value) in &labels {
+        let field = format!("labels.{}", shortened(key));
+        if !(1..=LONGEST_KEY).contains(&key.chars().count()) || key.chars().any(char::is_control) {
+            let message = format!("a key has 1 to {LONGEST_KEY} characters, none of them a control character");
+            fields.refuse(field, "invalid", message);
+        } else if value.chars().count() > LONGEST_VALUE || value.chars().any(char::is_control) {
+            let message = format!("a value has at most {LONGEST_VALUE} characters, none of them a control character");
+            fields.refuse(field, "invalid", message);
+        }
+    }
+    labels
+}

@@ -1,0 +1,41 @@
+//! What a token may allow.
+
+use std::fmt;
+
+/// A scope, as tokens name it in `scope` or `scp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// See tenants and their environments.
+    TenantsRead,
+    /// Sign tenants up.
+    TenantsWrite,
+    /// See operations, their steps and their events.
+    OperationsRead,
+    /// Have an operation tried again.
+    OperationsWrite,
+    /// See which AWS account belongs to which tenant.
+    AccountMappingsRead,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 5] =
+        [Self::TenantsRead, Self::TenantsWrite, Self::OperationsRead, Self::OperationsWrite, Self::AccountMappingsRead];
+
+    /// The scope as tokens name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TenantsRead => "tenants:read",
+            Self::TenantsWrite => "tenants:write",
+            Self::OperationsRead => "operations:read",
+            Self::OperationsWrite => "operations:write",
+            Self::AccountMappingsRead => "account-mappings:read",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
