@@ -1,24 +1,193 @@
-//! Identity Center's directory: users and groups.
+//! Identity Center's directory: users (`users.rs`), groups and who is in them (`groups.rs`).
+
+mod groups;
+mod inputs;
+mod users;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use winterbaume_core::MockResponse;
+use winterbaume_identitystore::model;
 
 use crate::settings::Settings;
-use crate::world::{AwsError, Ctx, Request, State};
+use crate::world::{AwsError, Ctx, Request, State, access_denied};
 
 /// The directory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct IdentityStore {}
+pub struct IdentityStore {
+    /// `d-…`
+    pub id: String,
+    /// Users by id.
+    pub users: BTreeMap<String, User>,
+    /// Groups by id.
+    pub groups: BTreeMap<String, Group>,
+    /// Who is in which group, by the membership's id.
+    pub memberships: BTreeMap<String, Membership>,
+}
+
+/// A person.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    /// A UUID.
+    pub id: String,
+    /// Unique among users, whatever the case.
+    pub user_name: String,
+    /// Everything that CreateUser was given, in its own shape.
+    pub attributes: Value,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A group.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Group {
+    /// A UUID.
+    pub id: String,
+    /// Unique among groups, whatever the case.
+    pub display_name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A user in a group.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Membership {
+    /// A UUID.
+    pub id: String,
+    /// The group.
+    pub group: String,
+    /// The user.
+    pub user: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
 
 impl IdentityStore {
     /// A directory with the groups of the settings.
-    pub fn new(_settings: &Settings, _now: DateTime<Utc>) -> Self {
-        Self {}
+    pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
+        let digest = |what: &str| {
+            let digest = Sha256::new().chain_update(what).chain_update(settings.seed.to_be_bytes()).finalize();
+            hex::encode(digest)
+        };
+        let group = |name: &String| {
+            let hex = digest(&format!("group/{name}"));
+            let id = format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]);
+            let group = Group { id: id.clone(), display_name: name.clone(), description: None, created_at: now };
+            (id, group)
+        };
+        Self {
+            id: format!("d-{}", &digest("identity-store")[..10]),
+            groups: settings.groups.iter().map(group).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The groups that a user is in.
+    pub fn groups_of(&self, user: &str) -> BTreeSet<String> {
+        let own = self.memberships.values().filter(|membership| membership.user == user);
+        own.map(|membership| membership.group.clone()).collect()
     }
 }
 
 /// Answers a call.
-pub fn call(_state: &mut State, _ctx: &Ctx, operation: &str, _request: &Request) -> Result<MockResponse, AwsError> {
-    Err(AwsError::unknown_operation(operation))
+pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
+    let input: Value = request.json()?;
+    inputs::check_input(operation, &input)?;
+    if ctx.caller.account != ctx.settings.management_account {
+        return Err(access_denied(ctx.service, "You do not have sufficient access to perform this action."));
+    }
+    let asked = input.get("IdentityStoreId").and_then(Value::as_str).unwrap_or_default();
+    let asked = asked.rsplit('/').next().unwrap_or_default();
+    if ctx.region != ctx.settings.home_region || asked != state.identity_store.id {
+        return Err(absent("IDENTITY_STORE", asked));
+    }
+    let body = &request.body;
+    match operation {
+        "CreateUser" => users::create(state, ctx, body),
+        "DescribeUser" => users::describe(state, body),
+        "GetUserId" => users::get_id(state, body),
+        "ListUsers" => users::list(state, ctx, body),
+        "DeleteUser" => users::delete(state, body),
+        "CreateGroup" => groups::create(state, ctx, body),
+        "DescribeGroup" => groups::describe(state, body),
+        "GetGroupId" => groups::get_id(state, body),
+        "ListGroups" => groups::list(state, ctx, body),
+        "DeleteGroup" => groups::delete(state, body),
+        "CreateGroupMembership" => groups::add(state, ctx, body),
+        "GetGroupMembershipId" => groups::membership_id(state, body),
+        "ListGroupMemberships" => groups::members(state, ctx, body),
+        "ListGroupMembershipsForMember" => groups::memberships_of(state, ctx, body),
+        "IsMemberInGroups" => groups::is_member(state, body),
+        "DeleteGroupMembership" => groups::remove(state, body),
+        _ => Err(AwsError::unknown_operation(operation)),
+    }
 }
+
+/// `USER`, `GROUP`, … not found.
+fn absent(kind: &str, id: &str) -> AwsError {
+    AwsError::new("ResourceNotFoundException", format!("{kind} not found."))
+        .with("ResourceType", kind)
+        .with("ResourceId", id)
+}
+
+fn taken(kind: &str, attribute: &str) -> AwsError {
+    AwsError::new("ConflictException", format!("Duplicate {kind} {attribute}"))
+        .reason("UNIQUENESS_CONSTRAINT_VIOLATION")
+}
+
+/// The last part of an id that may be given as an ARN.
+fn id(id_or_arn: &str) -> &str {
+    id_or_arn.rsplit('/').next().unwrap_or_default()
+}
+
+/// The value of the unique attribute, if it is the one that can be asked for (without regard to case).
+fn unique(identifier: &model::AlternateIdentifier, path: &str) -> Result<String, AwsError> {
+    let attribute =
+        identifier.unique_attribute.as_ref().filter(|unique| unique.attribute_path.eq_ignore_ascii_case(path));
+    let value = attribute.and_then(|unique| unique.attribute_value.as_str()).map(str::to_lowercase);
+    value.ok_or_else(|| AwsError::new("ValidationException", format!("The AlternateIdentifier must name {path}")))
+}
+
+/// The value that the one filter asks for, if there is a filter; its path must be one of `paths`.
+fn filter(filters: Option<&Vec<model::Filter>>, path: &str) -> Result<Option<String>, AwsError> {
+    match filters.and_then(|filters| filters.first()) {
+        None => Ok(None),
+        Some(filter) if filter.attribute_path.eq_ignore_ascii_case(path) => {
+            Ok(Some(filter.attribute_value.to_lowercase()))
+        }
+        Some(filter) => {
+            Err(AwsError::new("ValidationException", format!("Cannot filter by {}", filter.attribute_path)))
+        }
+    }
+}
+
+/// One page of items.
+fn page<T>(
+    ctx: &Ctx,
+    items: impl IntoIterator<Item = T>,
+    token: Option<&str>,
+    max: Option<i32>,
+) -> Result<(Vec<T>, Option<String>), AwsError> {
+    let max = max.and_then(|max| usize::try_from(max).ok());
+    let invalid = || AwsError::new("ValidationException", "The provided NextToken is invalid");
+    crate::world::page(ctx, items, token, max, invalid)
+}
+
+/// A time as JSON 1.1 states it: seconds since 1970.
+fn seconds(time: DateTime<Utc>) -> f64 {
+    (time - DateTime::UNIX_EPOCH).as_seconds_f64()
+}
+
+/// A required member that is sure to be there reads better as a text than as an option.
+fn owned(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,19 @@
-//! What the unit tests of several services share: a world on a clock moved by hand, and somebody who calls it.
+//! Somebody who calls the world, for the tests of stacks, functions and Identity Center.
 
-use chrono::DateTime;
-use freehold_tenancy::Clock;
 use http::HeaderMap;
 use serde_json::{Value, json};
 use winterbaume_core::MockRequest;
 
+use crate::world::Service;
+use crate::world::testing::{Answer, As, access_role, account, assume, call, control, world_of};
 use crate::{Settings, World};
 
 /// The e-mail of [`Person::member`].
 pub(crate) const EMAIL: &str = "aws+one@example.com";
 
-/// An instant world without rate limits, at noon of some day.
+/// A world in which everything is done at once.
 pub(crate) fn instant() -> World {
-    world(Settings::instant())
-}
-
-pub(crate) fn world(settings: Settings) -> World {
-    let noon = DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
-    World::new(settings, Clock::manual(noon))
+    world_of(Settings::instant())
 }
 
 pub(crate) fn wait(world: &World, seconds: u64) {
@@ -29,118 +24,73 @@ pub(crate) fn wait(world: &World, seconds: u64) {
 #[derive(Clone)]
 pub(crate) struct Person {
     pub(crate) world: World,
-    key: String,
-    token: Option<String>,
-    pub(crate) region: String,
+    who: As,
 }
 
 impl Person {
-    /// The administrator of the management account.
+    /// The administrator of the management account, in the home region.
     pub(crate) fn administrator(world: &World) -> Self {
-        let settings = world.settings();
-        Self {
-            world: world.clone(),
-            key: settings.management_access_key.clone(),
-            token: None,
-            region: settings.home_region.clone(),
-        }
+        Self::new(world, &As::management(world))
     }
 
-    /// Freehold's worker, in its own account.
-    pub(crate) fn freehold(world: &World) -> Self {
-        Self { key: world.settings().freehold_access_key.clone(), ..Self::administrator(world) }
+    /// Freehold's worker, as its control role.
+    pub(crate) fn control(world: &World) -> Self {
+        Self::new(world, &control(world))
     }
 
     /// An administrator of a new member account, which has settled.
     pub(crate) fn member(world: &World) -> Self {
-        let administrator = Self::administrator(world);
-        let asked = administrator
-            .json("AWSOrganizationsV20161128.CreateAccount", json!({ "Email": EMAIL, "AccountName": "one" }));
-        assert_eq!(asked.0, 200, "{}", asked.1);
-        wait(world, 3_600);
-        let listed = administrator.json("AWSOrganizationsV20161128.ListAccounts", json!({})).1;
-        let account = listed["Accounts"].as_array().unwrap().iter().find(|account| account["Email"] == EMAIL).unwrap();
-        let id = account["Id"].as_str().unwrap();
-        administrator.assume(&format!("arn:aws:iam::{id}:role/OrganizationAccountAccessRole"), &[])
+        Self::administrator(world).assume(&access_role(&account(world, EMAIL)), &[])
+    }
+
+    fn new(world: &World, who: &As) -> Self {
+        Self { world: world.clone(), who: who.in_region(&world.settings().home_region) }
     }
 
     pub(crate) fn assume(&self, role: &str, more: &[(&str, &str)]) -> Self {
-        let mut params = vec![("RoleArn", role), ("RoleSessionName", "test")];
-        params.extend(more);
-        let (status, xml) = self.query("sts", "AssumeRole", &params);
-        assert_eq!(status, 200, "{xml}");
-        Self {
-            world: self.world.clone(),
-            key: between(&xml, "AccessKeyId").unwrap(),
-            token: between(&xml, "SessionToken"),
-            region: self.region.clone(),
-        }
+        let who = assume(&self.world, &self.who, role, more);
+        Self { world: self.world.clone(), who: who.unwrap_or_else(|refusal| panic!("{role}: {}", refusal.body)) }
     }
 
     pub(crate) fn in_region(&self, region: &str) -> Self {
-        Self { region: region.into(), ..self.clone() }
+        Self { who: self.who.in_region(region), ..self.clone() }
     }
 
     /// The account that this person acts in.
     pub(crate) fn account(&self) -> String {
-        between(&self.query("sts", "GetCallerIdentity", &[]).1, "Account").unwrap()
+        self.ask(Service::Sts, "GetCallerIdentity", json!({})).element("Account").unwrap()
     }
 
-    /// Calls a service that speaks forms and XML.
-    pub(crate) fn query(&self, service: &str, action: &str, params: &[(&str, &str)]) -> (u16, String) {
-        let mut body = format!("Action={action}");
-        for (name, value) in params {
-            let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            body.extend(["&", *name, "=", &value]);
-        }
-        let uri = format!("https://{service}.{}.amazonaws.com/", self.region);
-        self.send("POST", &uri, service, &[], body)
-    }
-
-    /// Calls a service that speaks JSON; `target` is the value of `X-Amz-Target`.
-    pub(crate) fn json(&self, target: &str, body: Value) -> (u16, Value) {
-        let service = match target.split('.').next() {
-            Some("SWBExternalService") => "sso",
-            Some("AWSIdentityStore") => "identitystore",
-            _ => "organizations",
-        };
-        let uri = format!("https://{service}.{}.amazonaws.com/", self.region);
-        let (status, text) = self.send("POST", &uri, service, &[("x-amz-target", target)], body.to_string());
-        (status, serde_json::from_str(&text).unwrap_or_default())
+    pub(crate) fn ask(&self, service: Service, operation: &str, input: Value) -> Answer {
+        call(&self.world, &self.who, service, operation, input)
     }
 
     /// A signed GET of a Function URL.
     pub(crate) fn get(&self, url: &str) -> (u16, Value) {
-        let (status, text) = self.send("GET", url, "lambda", &[], String::new());
-        (status, serde_json::from_str(&text).unwrap_or_default())
-    }
-
-    fn send(&self, method: &str, uri: &str, service: &str, more: &[(&str, &str)], body: String) -> (u16, String) {
-        let credential = format!("{}/20260101/{}/{service}/aws4_request", self.key, self.region);
+        let As { key, token, region } = &self.who;
         let authorization =
-            format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature=00");
+            format!("AWS4-HMAC-SHA256 Credential={key}/20261123/{region}/lambda/aws4_request, Signature=0");
         let mut headers = HeaderMap::new();
         headers.insert("authorization", authorization.parse().unwrap());
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             headers.insert("x-amz-security-token", token.parse().unwrap());
         }
-        for (name, value) in more {
-            headers.insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        let request = MockRequest { method: method.into(), uri: uri.into(), headers, body: body.into() };
-        let answer = self.world.handle(&request);
-        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+        get(&self.world, url, headers)
     }
 }
 
 /// An unsigned GET.
 pub(crate) fn get_unsigned(world: &World, url: &str) -> u16 {
-    let request =
-        MockRequest { method: "GET".into(), uri: url.into(), headers: HeaderMap::new(), body: bytes::Bytes::new() };
-    world.handle(&request).status
+    get(world, url, HeaderMap::new()).0
 }
 
-/// The text of the first element of this name.
+fn get(world: &World, url: &str, headers: HeaderMap) -> (u16, Value) {
+    let request = MockRequest { method: "GET".into(), uri: url.into(), headers, body: bytes::Bytes::new() };
+    let answer = world.handle(&request);
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+/// The text of the first XML element of this name.
 pub(crate) fn between(xml: &str, element: &str) -> Option<String> {
     let after = xml.split_once(&format!("<{element}>"))?.1;
     let text = after.split_once(&format!("</{element}>"))?.0;

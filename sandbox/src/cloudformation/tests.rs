@@ -1,8 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::Settings;
-use crate::testing::{Person, between, get_unsigned, instant, wait, world};
+use crate::testing::{Person, between, get_unsigned, instant, wait};
+use crate::world::Service;
+use crate::world::testing::world;
 
 const TENANT: &str = include_str!("../../../stacks/tenant.yaml");
 const BASELINE: &str = include_str!("../../../stacks/baseline.yaml");
@@ -11,7 +12,9 @@ const CONTROL: &str = "arn:aws:iam::111122223333:role/freehold-control";
 
 impl Person {
     fn cloudformation(&self, action: &str, params: &[(&str, &str)]) -> (u16, String) {
-        self.query("cloudformation", action, params)
+        let input = params.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let answer = self.ask(Service::CloudFormation, action, serde_json::Value::Object(input));
+        (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
     }
 
     /// CreateStack with a template and parameters; answers the stack's id.
@@ -82,7 +85,7 @@ fn install_baseline(member: &Person) -> (Person, Person) {
     member.create("freehold-baseline", BASELINE, &parameters).unwrap();
     wait(&member.world, 600);
     assert_eq!(member.status("freehold-baseline"), "CREATE_COMPLETE", "{}", member.reasons("freehold-baseline"));
-    let control = Person::freehold(&member.world).assume(CONTROL, &[]);
+    let control = Person::control(&member.world);
     let role = |name: &str| {
         let arn = format!("arn:aws:iam::{}:role/{name}", member.account());
         control.assume(&arn, &[("ExternalId", ENVIRONMENT)])
@@ -101,7 +104,7 @@ fn tenant_parameters(verify: &str) -> [(&str, &str); 4] {
 
 #[test]
 fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
-    let world = world(Settings { throttling: false, ..Settings::default() });
+    let world = world();
     let member = Person::member(&world);
     let (access, verify) = install_baseline(&member);
     let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
@@ -138,7 +141,7 @@ fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
 
 #[test]
 fn a_resource_follows_what_it_refers_to_and_the_token_is_on_every_event() {
-    let world = world(Settings { throttling: false, ..Settings::default() });
+    let world = world();
     let member = Person::member(&world);
     install_baseline(&member);
     let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
@@ -260,17 +263,10 @@ fn a_guardrail_denies_inside_a_stack() {
     let world = instant();
     let member = Person::member(&world);
     let administrator = Person::administrator(&world);
-    let organizations = |operation: &str, body| {
-        let (status, answer) = administrator.json(&format!("AWSOrganizationsV20161128.{operation}"), body);
-        assert_eq!(status, 200, "{operation}: {answer}");
-        answer
-    };
+    let organizations = |operation: &str, body| administrator.ask(Service::Organizations, operation, body).ok().body;
     let root = organizations("ListRoots", json!({}))["Roots"][0]["Id"].as_str().unwrap().to_owned();
-    let enabled = administrator.json(
-        "AWSOrganizationsV20161128.EnablePolicyType",
-        json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" }),
-    );
-    assert!(enabled.0 == 200 || enabled.1["__type"] == "PolicyTypeAlreadyEnabledException", "{}", enabled.1);
+    let scps = json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" });
+    administrator.ask(Service::Organizations, "EnablePolicyType", scps);
     let content = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Deny", "Action": "logs:CreateLogGroup", "Resource": "*" },
     ]});
@@ -357,7 +353,7 @@ fn a_protected_stack_stays() {
 #[test]
 fn a_schedule_takes_equally_long_however_often_somebody_looks() {
     let done_at = |step: u64| {
-        let world = world(Settings { throttling: false, ..Settings::default() });
+        let world = world();
         let member = Person::member(&world);
         install_baseline(&member);
         let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
@@ -375,7 +371,7 @@ fn a_schedule_takes_equally_long_however_often_somebody_looks() {
 
 #[test]
 fn a_world_that_was_saved_goes_on_with_its_stacks() {
-    let world = world(Settings { throttling: false, ..Settings::default() });
+    let world = world();
     let member = Person::member(&world);
     member.create("one", LOG, &[]).unwrap();
     let text = serde_json::to_string(&*world.state()).unwrap();

@@ -130,6 +130,7 @@ impl State {
         crate::organizations::advance(self, settings, now);
         crate::cloudformation::advance(self, settings, now);
         crate::ssoadmin::advance(self, now);
+        crate::ssoadmin::advance(self, now);
     }
 
     /// Notes that the world works (or will have worked) on something for an account.

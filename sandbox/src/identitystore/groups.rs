@@ -1,0 +1,182 @@
+//! Groups, and who is in them.
+
+use winterbaume_core::MockResponse;
+use winterbaume_identitystore::{model, wire};
+
+use super::{Group, Membership, absent, filter, id, owned, page, seconds, taken, unique};
+use crate::world::{AwsError, Ctx, State};
+
+pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_create_group_request(body).map_err(AwsError::serialization)?;
+    let missing = || AwsError::new("ValidationException", "displayName is a required attribute");
+    let display_name = input.display_name.ok_or_else(missing)?;
+    let group_id = state.ids.uuid();
+    let store = &mut state.identity_store;
+    let same = |group: &Group| group.display_name.to_lowercase() == display_name.to_lowercase();
+    if store.groups.values().any(same) {
+        return Err(taken("GroupDisplayName", &display_name));
+    }
+    let group = Group { id: group_id.clone(), display_name, description: input.description, created_at: ctx.now };
+    store.groups.insert(group_id.clone(), group);
+    Ok(wire::serialize_create_group_response(&model::CreateGroupResponse {
+        identity_store_id: owned(&store.id),
+        group_id: Some(group_id),
+    }))
+}
+
+pub(super) fn describe(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_describe_group_request(body).map_err(AwsError::serialization)?;
+    let group = find(state, &input.group_id)?;
+    let shown = serde_json::to_string(&shown(&state.identity_store.id, group)).unwrap_or_default();
+    Ok(MockResponse::json(200, shown))
+}
+
+pub(super) fn get_id(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_get_group_id_request(body).map_err(AwsError::serialization)?;
+    let name = unique(&input.alternate_identifier, "displayName")?;
+    let store = &state.identity_store;
+    let named = |group: &&Group| group.display_name.to_lowercase() == name;
+    let group = store.groups.values().find(named).ok_or_else(|| absent("GROUP", ""))?;
+    Ok(wire::serialize_get_group_id_response(&model::GetGroupIdResponse {
+        identity_store_id: owned(&store.id),
+        group_id: owned(&group.id),
+    }))
+}
+
+pub(super) fn list(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_list_groups_request(body).map_err(AwsError::serialization)?;
+    let name = filter(input.filters.as_ref(), "DisplayName")?;
+    let store = &state.identity_store;
+    let found = store
+        .groups
+        .values()
+        .filter(|group| name.as_ref().is_none_or(|name| group.display_name.to_lowercase() == *name));
+    let (groups, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
+    let groups = groups.into_iter().map(|group| shown(&store.id, group)).collect();
+    Ok(wire::serialize_list_groups_response(&model::ListGroupsResponse { groups: Some(groups), next_token }))
+}
+
+/// A group takes its memberships and its assignments along.
+pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_delete_group_request(body).map_err(AwsError::serialization)?;
+    let id = find(state, &input.group_id)?.id.clone();
+    let store = &mut state.identity_store;
+    store.groups.remove(&id);
+    store.memberships.retain(|_, membership| membership.group != id);
+    state.identity_center.assignments.retain(|assignment| assignment.principal_id != id);
+    Ok(wire::serialize_delete_group_response(&model::DeleteGroupResponse {}))
+}
+
+pub(super) fn add(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_create_group_membership_request(body).map_err(AwsError::serialization)?;
+    let group = find(state, &input.group_id)?.id.clone();
+    let user = user(state, &input.member_id)?;
+    let membership_id = state.ids.uuid();
+    let store = &mut state.identity_store;
+    if store.memberships.values().any(|other| other.group == group && other.user == user) {
+        return Err(taken("GroupMembership", "MemberId"));
+    }
+    let membership = Membership { id: membership_id.clone(), group, user, created_at: ctx.now };
+    store.memberships.insert(membership_id.clone(), membership);
+    Ok(wire::serialize_create_group_membership_response(&model::CreateGroupMembershipResponse {
+        identity_store_id: owned(&store.id),
+        membership_id: Some(membership_id),
+    }))
+}
+
+pub(super) fn membership_id(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_get_group_membership_id_request(body).map_err(AwsError::serialization)?;
+    let group = find(state, &input.group_id)?.id.clone();
+    let user = user(state, &input.member_id)?;
+    let store = &state.identity_store;
+    let found = store.memberships.values().find(|membership| membership.group == group && membership.user == user);
+    let membership = found.ok_or_else(|| absent("GROUP_MEMBERSHIP", ""))?;
+    Ok(wire::serialize_get_group_membership_id_response(&model::GetGroupMembershipIdResponse {
+        identity_store_id: owned(&store.id),
+        membership_id: owned(&membership.id),
+    }))
+}
+
+pub(super) fn members(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_list_group_memberships_request(body).map_err(AwsError::serialization)?;
+    let group = find(state, &input.group_id)?.id.clone();
+    let store = &state.identity_store;
+    let found = store.memberships.values().filter(|membership| membership.group == group);
+    let (found, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
+    let found = found.into_iter().map(|membership| shown_membership(&store.id, membership)).collect();
+    Ok(wire::serialize_list_group_memberships_response(&model::ListGroupMembershipsResponse {
+        group_memberships: Some(found),
+        next_token,
+    }))
+}
+
+pub(super) fn memberships_of(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_list_group_memberships_for_member_request(body).map_err(AwsError::serialization)?;
+    let user = user(state, &input.member_id)?;
+    let store = &state.identity_store;
+    let found = store.memberships.values().filter(|membership| membership.user == user);
+    let (found, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
+    let found = found.into_iter().map(|membership| shown_membership(&store.id, membership)).collect();
+    Ok(wire::serialize_list_group_memberships_for_member_response(&model::ListGroupMembershipsForMemberResponse {
+        group_memberships: Some(found),
+        next_token,
+    }))
+}
+
+pub(super) fn is_member(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_is_member_in_groups_request(body).map_err(AwsError::serialization)?;
+    let user = user(state, &input.member_id)?;
+    let own = state.identity_store.groups_of(&user);
+    let results = input
+        .group_ids
+        .into_iter()
+        .map(|group| model::GroupMembershipExistenceResult {
+            membership_exists: Some(own.contains(id(&group))),
+            group_id: Some(group),
+            member_id: Some(model::MemberId { user_id: Some(user.clone()) }),
+        })
+        .collect();
+    Ok(wire::serialize_is_member_in_groups_response(&model::IsMemberInGroupsResponse { results: Some(results) }))
+}
+
+pub(super) fn remove(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_delete_group_membership_request(body).map_err(AwsError::serialization)?;
+    let id = id(&input.membership_id);
+    state.identity_store.memberships.remove(id).ok_or_else(|| absent("GROUP_MEMBERSHIP", id))?;
+    Ok(wire::serialize_delete_group_membership_response(&model::DeleteGroupMembershipResponse {}))
+}
+
+fn find<'a>(state: &'a State, group: &str) -> Result<&'a Group, AwsError> {
+    let id = id(group);
+    state.identity_store.groups.get(id).ok_or_else(|| absent("GROUP", id))
+}
+
+fn user(state: &State, member: &model::MemberId) -> Result<String, AwsError> {
+    let id = id(member.user_id.as_deref().unwrap_or_default());
+    let user = state.identity_store.users.get(id).ok_or_else(|| absent("USER", id))?;
+    Ok(user.id.clone())
+}
+
+fn shown(store: &str, group: &Group) -> model::Group {
+    model::Group {
+        identity_store_id: owned(store),
+        group_id: owned(&group.id),
+        display_name: owned(&group.display_name),
+        description: group.description.clone(),
+        created_at: Some(seconds(group.created_at)),
+        updated_at: Some(seconds(group.created_at)),
+        ..Default::default()
+    }
+}
+
+fn shown_membership(store: &str, membership: &Membership) -> model::GroupMembership {
+    model::GroupMembership {
+        identity_store_id: owned(store),
+        membership_id: owned(&membership.id),
+        group_id: owned(&membership.group),
+        member_id: Some(model::MemberId { user_id: owned(&membership.user) }),
+        created_at: Some(seconds(membership.created_at)),
+        updated_at: Some(seconds(membership.created_at)),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,93 @@
+//! Users.
+
+use serde_json::Value;
+use winterbaume_core::MockResponse;
+use winterbaume_identitystore::{model, wire};
+
+use super::{User, absent, filter, id, owned, page, seconds, taken, unique};
+use crate::world::{AwsError, Ctx, State};
+
+pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_create_user_request(body).map_err(AwsError::serialization)?;
+    let attributes: Value = serde_json::from_slice(body).map_err(|error| AwsError::serialization(error.to_string()))?;
+    let missing = |member: &str| AwsError::new("ValidationException", format!("{member} is a required attribute"));
+    let user_name = input.user_name.ok_or_else(|| missing("userName"))?;
+    input.display_name.ok_or_else(|| missing("displayName"))?;
+    let name = input.name.ok_or_else(|| missing("name"))?;
+    name.given_name.zip(name.family_name).ok_or_else(|| missing("name.givenName and name.familyName"))?;
+    if ["Administrator", "AWSAdministrators"].contains(&user_name.as_str()) {
+        return Err(AwsError::new("ValidationException", format!("{user_name} is a reserved user name")));
+    }
+    let user_id = state.ids.uuid();
+    let store = &mut state.identity_store;
+    let same = |user: &User| user.user_name.to_lowercase() == user_name.to_lowercase();
+    if store.users.values().any(same) {
+        return Err(taken("UserName", &user_name));
+    }
+    let user = User { id: user_id.clone(), user_name, attributes, created_at: ctx.now };
+    store.users.insert(user_id.clone(), user);
+    Ok(wire::serialize_create_user_response(&model::CreateUserResponse {
+        identity_store_id: owned(&store.id),
+        user_id: Some(user_id),
+    }))
+}
+
+pub(super) fn describe(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_describe_user_request(body).map_err(AwsError::serialization)?;
+    let id = id(&input.user_id);
+    let user = state.identity_store.users.get(id).ok_or_else(|| absent("USER", id))?;
+    let shown = serde_json::to_string(&shown(&state.identity_store.id, user)).unwrap_or_default();
+    Ok(MockResponse::json(200, shown))
+}
+
+pub(super) fn get_id(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_get_user_id_request(body).map_err(AwsError::serialization)?;
+    let name = unique(&input.alternate_identifier, "userName")
+        .or_else(|_| unique(&input.alternate_identifier, "emails.value"))?;
+    let store = &state.identity_store;
+    let named = |user: &&User| user.user_name.to_lowercase() == name || email(user).is_some_and(|email| email == name);
+    let user = store.users.values().find(named).ok_or_else(|| absent("USER", ""))?;
+    Ok(wire::serialize_get_user_id_response(&model::GetUserIdResponse {
+        identity_store_id: owned(&store.id),
+        user_id: owned(&user.id),
+    }))
+}
+
+pub(super) fn list(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_list_users_request(body).map_err(AwsError::serialization)?;
+    let name = filter(input.filters.as_ref(), "UserName")?;
+    let store = &state.identity_store;
+    let found =
+        store.users.values().filter(|user| name.as_ref().is_none_or(|name| user.user_name.to_lowercase() == *name));
+    let (users, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
+    let users = users.into_iter().map(|user| shown(&store.id, user)).collect();
+    Ok(wire::serialize_list_users_response(&model::ListUsersResponse { users: Some(users), next_token }))
+}
+
+/// A user leaves its groups and loses its assignments.
+pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_delete_user_request(body).map_err(AwsError::serialization)?;
+    let id = id(&input.user_id);
+    let store = &mut state.identity_store;
+    store.users.remove(id).ok_or_else(|| absent("USER", id))?;
+    store.memberships.retain(|_, membership| membership.user != id);
+    state.identity_center.assignments.retain(|assignment| assignment.principal_id != id);
+    Ok(wire::serialize_delete_user_response(&model::DeleteUserResponse {}))
+}
+
+fn email(user: &User) -> Option<String> {
+    Some(user.attributes.get("Emails")?.get(0)?.get("Value")?.as_str()?.to_lowercase())
+}
+
+fn shown(store: &str, user: &User) -> model::User {
+    let attributes = serde_json::from_value::<model::User>(user.attributes.clone()).unwrap_or_default();
+    model::User {
+        identity_store_id: owned(store),
+        user_id: owned(&user.id),
+        user_name: owned(&user.user_name),
+        user_status: owned("ENABLED"),
+        created_at: Some(seconds(user.created_at)),
+        updated_at: Some(seconds(user.created_at)),
+        ..attributes
+    }
+}

@@ -1,0 +1,154 @@
+//! The constraints of AWS's service model (botocore, `sso-admin`) on the inputs of the operations simulated here.
+
+use serde_json::Value;
+
+use crate::world::AwsError;
+use crate::world::shape::{Kind, Member, Shape, Violation, check, matching, optional, required, text};
+
+const INSTANCE_ARN: Shape =
+    matching(10, 1_224, r"arn:aws(-[a-z]{1,5}){0,3}:sso:::instance/(sso)?ins-[a-zA-Z0-9-.]{16}");
+const SET_ARN: Shape = matching(
+    10,
+    1_224,
+    r"arn:aws(-[a-z]{1,5}){0,3}:sso:::permissionSet/(sso)?ins-[a-zA-Z0-9-.]{16}/ps-[a-zA-Z0-9-./]{16}",
+);
+const POLICY_ARN: Shape = matching(
+    20,
+    2_048,
+    r"arn:aws(-[a-z]{1,5}){0,3}:iam::aws:policy((/[A-Za-z0-9\.,\+@=_-]+)*)/([A-Za-z0-9\.,\+=@_-]+)",
+);
+const TAGGABLE: Shape = matching(
+    10,
+    2_048,
+    r"arn:aws(-[a-z]{1,5}){0,3}:sso:::(instance/(sso)?ins-[a-zA-Z0-9-.]{16}|permissionSet/(sso)?ins-[a-zA-Z0-9-.]{16}/ps-[a-zA-Z0-9-./]{16})",
+);
+const SET_NAME: Shape = matching(1, 32, r"[\w+=,.@-]+");
+const DESCRIPTION: Shape = matching(1, 700, r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*");
+const DURATION: Shape = matching(1, 100, r"PT(\d+H)?(\d+M)?(\d+S)?");
+const RELAY_STATE: Shape = text(1, 240);
+const INLINE_POLICY: Shape = matching(1, 32_768, r"[\u0009\u000A\u000D\u0020-\u00FF]+");
+const ACCOUNT: Shape = matching(12, 12, r"\d{12}");
+const PRINCIPAL: Shape =
+    matching(1, 47, "([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}");
+const UUID: Shape = matching(36, 36, "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");
+const PRINCIPAL_TYPE: Shape = Shape::OneOf(&["USER", "GROUP"]);
+const PROVISIONING: Shape =
+    Shape::OneOf(&["LATEST_PERMISSION_SET_PROVISIONED", "LATEST_PERMISSION_SET_NOT_PROVISIONED"]);
+const ACCOUNT_FILTER: Shape = Shape::Structure(&[optional("AccountId", ACCOUNT)]);
+const FILTER: Shape = Shape::Structure(&[optional("Status", Shape::OneOf(&["IN_PROGRESS", "FAILED", "SUCCEEDED"]))]);
+/// AWS: letters, spaces and digits of any script, and `_.:/=+-@`. Here everything beyond ASCII passes.
+const TAG_TEXT: &str = r"(?:[\w .:/=+\-@]|[^\x00-\x7F])*";
+const TAG_KEY: Shape = matching(1, 128, TAG_TEXT);
+const TAGS: Shape =
+    Shape::List(75, &Shape::Structure(&[required("Key", TAG_KEY), required("Value", matching(0, 256, TAG_TEXT))]));
+
+const INSTANCE: Member = required("InstanceArn", INSTANCE_ARN);
+const SET: Member = required("PermissionSetArn", SET_ARN);
+const TOKEN: Member = optional("NextToken", matching(0, 2_048, "[-a-zA-Z0-9+=/_]*"));
+const MOST: Member = optional("MaxResults", Shape::Number { min: 1, max: 100 });
+
+/// The members of an operation's input; none for an operation that is not simulated.
+fn members(operation: &str) -> Option<Vec<Member>> {
+    Some(match operation {
+        "ListInstances" => {
+            vec![TOKEN, MOST, optional("RegionScope", Shape::OneOf(&["CURRENT_REGION", "ALL_REGIONS"]))]
+        }
+        "CreatePermissionSet" => vec![
+            INSTANCE,
+            required("Name", SET_NAME),
+            optional("Description", DESCRIPTION),
+            optional("SessionDuration", DURATION),
+            optional("RelayState", RELAY_STATE),
+            optional("Tags", TAGS),
+        ],
+        "UpdatePermissionSet" => vec![
+            INSTANCE,
+            SET,
+            optional("Description", DESCRIPTION),
+            optional("SessionDuration", DURATION),
+            optional("RelayState", RELAY_STATE),
+        ],
+        "DescribePermissionSet"
+        | "DeletePermissionSet"
+        | "GetInlinePolicyForPermissionSet"
+        | "DeleteInlinePolicyFromPermissionSet" => vec![INSTANCE, SET],
+        "ListPermissionSets" => vec![INSTANCE, TOKEN, MOST],
+        "AttachManagedPolicyToPermissionSet" | "DetachManagedPolicyFromPermissionSet" => {
+            vec![INSTANCE, SET, required("ManagedPolicyArn", POLICY_ARN)]
+        }
+        "ListManagedPoliciesInPermissionSet" => vec![INSTANCE, SET, TOKEN, MOST],
+        "PutInlinePolicyToPermissionSet" => vec![INSTANCE, SET, required("InlinePolicy", INLINE_POLICY)],
+        "TagResource" => {
+            vec![optional("InstanceArn", INSTANCE_ARN), required("ResourceArn", TAGGABLE), required("Tags", TAGS)]
+        }
+        "UntagResource" => vec![
+            optional("InstanceArn", INSTANCE_ARN),
+            required("ResourceArn", TAGGABLE),
+            required("TagKeys", Shape::List(75, &TAG_KEY)),
+        ],
+        "ListTagsForResource" => {
+            vec![optional("InstanceArn", INSTANCE_ARN), required("ResourceArn", TAGGABLE), TOKEN]
+        }
+        "ProvisionPermissionSet" => vec![
+            INSTANCE,
+            SET,
+            optional("TargetId", ACCOUNT),
+            required("TargetType", Shape::OneOf(&["AWS_ACCOUNT", "ALL_PROVISIONED_ACCOUNTS"])),
+        ],
+        "DescribePermissionSetProvisioningStatus" => {
+            vec![INSTANCE, required("ProvisionPermissionSetRequestId", UUID)]
+        }
+        "ListPermissionSetsProvisionedToAccount" => {
+            vec![INSTANCE, required("AccountId", ACCOUNT), optional("ProvisioningStatus", PROVISIONING), TOKEN, MOST]
+        }
+        "ListAccountsForProvisionedPermissionSet" => {
+            vec![INSTANCE, SET, optional("ProvisioningStatus", PROVISIONING), TOKEN, MOST]
+        }
+        "CreateAccountAssignment" | "DeleteAccountAssignment" => vec![
+            INSTANCE,
+            SET,
+            required("TargetId", ACCOUNT),
+            required("TargetType", Shape::OneOf(&["AWS_ACCOUNT"])),
+            required("PrincipalType", PRINCIPAL_TYPE),
+            required("PrincipalId", PRINCIPAL),
+        ],
+        "DescribeAccountAssignmentCreationStatus" => {
+            vec![INSTANCE, required("AccountAssignmentCreationRequestId", UUID)]
+        }
+        "DescribeAccountAssignmentDeletionStatus" => {
+            vec![INSTANCE, required("AccountAssignmentDeletionRequestId", UUID)]
+        }
+        "ListAccountAssignmentCreationStatus" | "ListAccountAssignmentDeletionStatus" => {
+            vec![INSTANCE, optional("Filter", FILTER), TOKEN, MOST]
+        }
+        "ListAccountAssignments" => vec![INSTANCE, required("AccountId", ACCOUNT), SET, TOKEN, MOST],
+        "ListAccountAssignmentsForPrincipal" => vec![
+            INSTANCE,
+            required("PrincipalId", PRINCIPAL),
+            required("PrincipalType", PRINCIPAL_TYPE),
+            optional("Filter", ACCOUNT_FILTER),
+            TOKEN,
+            MOST,
+        ],
+        _ => return None,
+    })
+}
+
+/// Checks the input of an operation; an unknown operation is refused as such.
+pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError> {
+    let members = members(operation).ok_or_else(|| AwsError::unknown_operation(operation))?;
+    check(&members, input).map_err(|violation| violated(&violation))
+}
+
+/// How Identity Center's services word a broken constraint.
+pub(crate) fn violated(violation: &Violation) -> AwsError {
+    let Violation { member, kind, constraint } = violation;
+    if *kind == Kind::Type {
+        return AwsError::serialization(format!("{member}: {constraint}"));
+    }
+    let member = member.chars().take(1).flat_map(char::to_lowercase).chain(member.chars().skip(1)).collect::<String>();
+    AwsError::new(
+        "ValidationException",
+        format!("1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"),
+    )
+}
