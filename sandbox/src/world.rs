@@ -31,7 +31,7 @@ pub use authorize::access_denied;
 pub use busy::Busy;
 pub use calls::{CallCount, CallLog, CallRecord};
 pub use error::AwsError;
-pub use inspect::{AccountView, PolicyView, UnitView};
+pub use inspect::{AccountView, AssignmentView, PolicyView, StackView, UnitView};
 pub use page::page;
 pub use request::{Request, Signature};
 pub use saved::SaveError;

@@ -57,6 +57,36 @@ pub struct UnitView {
     pub tags: BTreeMap<String, String>,
 }
 
+/// A CloudFormation stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StackView {
+    /// The account that it is in.
+    pub account: String,
+    /// The region that it is in.
+    pub region: String,
+    /// Its ARN.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `CREATE_COMPLETE`, …
+    pub status: &'static str,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Who has which permission set in which account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct AssignmentView {
+    /// The account.
+    pub account: String,
+    /// The permission set's name.
+    pub permission_set: String,
+    /// `USER` or `GROUP`.
+    pub principal_type: String,
+    /// Its id in the Identity Store.
+    pub principal_id: String,
+}
+
 impl World {
     /// Every account that exists by now, in the order in which they joined; the management account and Freehold's own
     /// are the first two.
@@ -126,6 +156,44 @@ impl World {
                 name: unit.name.clone(),
                 parent: unit.parent.clone(),
                 tags: organization.tags.get(id).cloned().unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    /// Every stack that there ever was, deleted ones included, by account and region.
+    pub fn stacks(&self) -> Vec<StackView> {
+        let mut state = self.state();
+        state.advance(self.settings(), self.clock().now());
+        let regions = state.accounts.values().flat_map(|account| {
+            account.regions.iter().map(|(region, held)| (account.id.as_str(), region.as_str(), held))
+        });
+        let stacks =
+            regions.flat_map(|(account, region, held)| held.stacks.iter().map(move |stack| (account, region, stack)));
+        stacks
+            .map(|(account, region, stack)| StackView {
+                account: account.to_owned(),
+                region: region.to_owned(),
+                id: stack.id.clone(),
+                name: stack.name.clone(),
+                status: stack.status.as_str(),
+                outputs: stack.outputs.iter().map(|(key, output)| (key.clone(), output.value.clone())).collect(),
+            })
+            .collect()
+    }
+
+    /// Every account assignment.
+    pub fn assignments(&self) -> Vec<AssignmentView> {
+        let mut state = self.state();
+        state.advance(self.settings(), self.clock().now());
+        let center = &state.identity_center;
+        let name = |arn: &String| center.permission_sets.get(arn).map_or(arn, |set| &set.name).clone();
+        let assignments = center.assignments.iter();
+        assignments
+            .map(|assignment| AssignmentView {
+                account: assignment.account.clone(),
+                permission_set: name(&assignment.permission_set),
+                principal_type: assignment.principal_type.clone(),
+                principal_id: assignment.principal_id.clone(),
             })
             .collect()
     }
