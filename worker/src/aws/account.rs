@@ -13,7 +13,7 @@ use crate::cloud::{RegionStatus, Result, Target};
 const REGION: &str = "us-east-1";
 
 pub(super) fn client(session: &Session) -> Client {
-    Client::new(&session.sdk(REGION))
+    session.client(REGION, Client::new)
 }
 
 pub(super) async fn region_status(aws: &Aws, account: &Target, region: Region) -> Result<RegionStatus> {

@@ -10,7 +10,7 @@ use super::sts::Session;
 use crate::cloud::{NewStack, Result, Role, StackFailure, StackState, StackStatus, Target};
 
 fn client(session: &Session, region: Region) -> Client {
-    Client::new(&session.sdk(region.as_str()))
+    session.client(region.as_str(), Client::new)
 }
 
 pub(super) async fn stack(

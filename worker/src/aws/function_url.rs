@@ -64,8 +64,10 @@ fn check(at: &At, region: Region, url: &str) -> Result<()> {
         (plain && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(())
     };
     let fits = match at {
-        At::Aws | At::InProcess => of_region().is_some(),
+        At::Aws => of_region().is_some(),
         At::Loopback(_) => is_loopback(url),
+        // Nothing leaves the process, whatever the host.
+        At::InProcess => of_region().is_some() || is_loopback(url),
     };
     if fits {
         return Ok(());
@@ -178,6 +180,7 @@ mod tests {
         let stand_in = At::Loopback("http://127.0.0.1:4566".to_owned());
         assert!(check(&stand_in, region(), "http://127.0.0.1:4566/lambda-url/eu-central-1/abc/").is_ok());
         assert!(check(&stand_in, region(), "https://abc.lambda-url.eu-central-1.on.aws/").is_err());
+        assert!(check(&At::InProcess, region(), "https://example.com/").is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ struct Store {
 async fn store(aws: &Aws) -> Result<Store> {
     let session = aws.control().await?;
     let instance = ssoadmin::instance(aws).await?;
-    let client = Client::new(&session.sdk(&instance.region));
+    let client = session.client(&instance.region, Client::new);
     Ok(Store { session, id: instance.identity_store_id, client })
 }
 

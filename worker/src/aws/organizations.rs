@@ -25,7 +25,7 @@ const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 const ROOT_HOLDS: TimeDelta = TimeDelta::hours(1);
 
 pub(super) fn client(session: &Session) -> Client {
-    Client::new(&session.sdk(REGION))
+    session.client(REGION, Client::new)
 }
 
 pub(super) async fn create_account(aws: &Aws, account: &NewAccount) -> Result<Creation> {

@@ -36,7 +36,7 @@ pub(super) struct Sso {
 pub(super) async fn sso(aws: &Aws) -> Result<Sso> {
     let session = aws.control().await?;
     let instance = instance(aws).await?;
-    let client = Client::new(&session.sdk(&instance.region));
+    let client = session.client(&instance.region, Client::new);
     Ok(Sso { session, instance, client })
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn instance(aws: &Aws) -> Result<Instance> {
     }
     let look = async {
         let control = aws.control().await?;
-        let client = Client::new(&control.sdk(&region));
+        let client = control.client(&region, Client::new);
         let answer = aws.ask(&control, CALL, client.list_instances().send()).await?;
         let mut instances = answer.instances.unwrap_or_default().into_iter();
         let found = instances

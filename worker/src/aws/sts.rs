@@ -1,6 +1,8 @@
 //! Who acts: the ambient identity assumes the control role and, from there, account by account, the roles in them.
 
-use std::sync::Arc;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
@@ -19,8 +21,8 @@ const SESSION_SECONDS: i32 = 3_600;
 /// A session is given up this long before it ends.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
 
-/// Sessions kept at a time: a few for each account that is being worked on.
-pub(super) const MOST_SESSIONS: usize = 2_048;
+/// Sessions kept at a time: a few for each account that is being worked on. One that had to go is opened again.
+pub(super) const MOST_SESSIONS: usize = 512;
 
 /// What a session is called in an account's CloudTrail.
 const SESSION_NAME: &str = "freehold";
@@ -42,22 +44,30 @@ pub(super) enum Who {
 /// The open sessions.
 pub(super) type Sessions = Memory<Who, Arc<Session>>;
 
-/// Credentials of somebody, for a while.
+/// Credentials of somebody, for a while, and the clients that speak as them.
 pub(super) struct Session {
     pub(super) who: Who,
     pub(super) credentials: Credentials,
     connection: Connection,
+    clients: Mutex<HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>>,
 }
 
 impl Session {
-    /// What an SDK client needs to act as this session in `region`.
-    pub(super) fn sdk(&self, region: &str) -> SdkConfig {
-        self.connection.sdk(self.credentials.clone(), region)
+    /// The client of one service in `region`; `new` makes it, which takes longer than most of its calls' other work.
+    pub(super) fn client<C: Clone + Send + Sync + 'static>(&self, region: &str, new: fn(&SdkConfig) -> C) -> C {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (TypeId::of::<C>(), region.to_owned());
+        if let Some(client) = clients.get(&key).and_then(|client| client.downcast_ref::<C>()) {
+            return client.clone();
+        }
+        let client = new(&self.connection.sdk(self.credentials.clone(), region));
+        clients.insert(key, Box::new(client.clone()));
+        client
     }
 
     /// STS in Freehold's own region: the tokens of a regional endpoint hold in every region, opt-in ones included.
     fn sts(&self) -> aws_sdk_sts::Client {
-        aws_sdk_sts::Client::new(&self.sdk(self.connection.region()))
+        self.client(self.connection.region(), aws_sdk_sts::Client::new)
     }
 }
 
@@ -122,7 +132,8 @@ impl Aws {
     ) -> Result<Arc<Session>> {
         let opened = async {
             let (credentials, until) = open.await?;
-            let session = Session { who: who.clone(), credentials, connection: self.connection.clone() };
+            let connection = self.connection.clone();
+            let session = Session { who: who.clone(), credentials, connection, clients: Mutex::default() };
             Ok(Some((Arc::new(session), until)))
         };
         let session = self.sessions.recall(&who, &self.clock, opened).await?;

@@ -36,12 +36,12 @@ fn account_quota(accounts: usize) -> String {
     if accounts < DEFAULT_ACCOUNTS {
         let left = DEFAULT_ACCOUNTS - accounts;
         format!(
-            "the organisation has {accounts} accounts; AWS allows {DEFAULT_ACCOUNTS} unless you had that raised, so {left} \
+            "accounts in the organisation: {accounts}; AWS allows {DEFAULT_ACCOUNTS} unless you had that raised, so {left} \
              more may be all: {raise}"
         )
     } else {
         format!(
-            "the organisation has {accounts} accounts, and how many AWS allows cannot be read here: make sure that it is \
+            "accounts in the organisation: {accounts}; how many AWS allows cannot be read here: make sure that it is \
              enough, or {raise}"
         )
     }
@@ -54,6 +54,6 @@ mod tests {
     #[test]
     fn the_account_quota_is_told_in_numbers() {
         assert!(account_quota(3).contains("7 more"));
-        assert!(account_quota(250).contains("250 accounts"));
+        assert!(account_quota(250).contains("organisation: 250"));
     }
 }
