@@ -12,7 +12,7 @@ use futures::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::app::App;
+use crate::metrics::Metrics;
 use crate::problem::{Code, Refusal};
 
 /// Names a request in the log and in problems.
@@ -24,7 +24,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// How long a request id that a caller brings may be.
 const LONGEST_REQUEST_ID: usize = 128;
 
-pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let request_id = request_id(request.headers());
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
@@ -54,7 +54,7 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
     let status = response.status().as_u16();
-    app.metrics.request(method, &route, status, took);
+    metrics.request(method, &route, status, took);
     tracing::info!(status, took_ms = took.as_millis(), "answered");
     response
 }
@@ -97,5 +97,46 @@ fn known_method(method: &Method) -> &'static str {
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
         _ => "_OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(path: &str) -> (StatusCode, HeaderMap, Value) {
+        let router = Router::new()
+            .route("/panics", get(|| async { panic!("on purpose") as &'static str }))
+            .route("/sleeps", get(std::future::pending::<&'static str>))
+            .route("/refuses", get(|| async { StatusCode::IM_A_TEAPOT }))
+            .layer(from_fn_with_state(Metrics::new(), pass));
+        let request = Request::get(path).header(REQUEST_ID, "ours-1").body(Body::empty()).unwrap();
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_goes_wrong_leaves_as_a_problem_with_the_request_id() {
+        for (path, status, code) in [
+            ("/panics", 500, "internal_error"),
+            ("/sleeps", 504, "timeout"),
+            ("/refuses", 400, "bad_request"),
+            ("/elsewhere", 404, "route_not_found"),
+        ] {
+            let (answered, headers, problem) = ask(path).await;
+            assert_eq!((answered.as_u16(), problem["code"].as_str()), (status, Some(code)), "{path}");
+            assert_eq!(headers[header::CONTENT_TYPE], crate::problem::MEDIA_TYPE);
+            assert_eq!(headers[REQUEST_ID], "ours-1");
+            assert_eq!(problem["request_id"], "ours-1");
+        }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(docs::swagger_ui())
         .fallback(docs::nothing_here)
         .layer(Extension(app.tokens.clone()))
-        .layer(middleware::from_fn_with_state(app.clone(), door::pass))
+        .layer(middleware::from_fn_with_state(app.metrics.clone(), door::pass))
         .with_state(app)
 }
 

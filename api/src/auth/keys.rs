@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::token::ALGORITHMS;
 
@@ -76,16 +76,16 @@ enum Source {
 
 #[derive(Debug)]
 struct Known {
-    keys: Vec<Key>,
+    keys: Vec<PublicKey>,
     since: Instant,
 }
 
 #[derive(Debug)]
-struct Key {
+struct PublicKey {
     id: Option<String>,
     /// The algorithm that the key is for, where the issuer says so.
     algorithm: Option<Algorithm>,
-    key: DecodingKey,
+    decoding: DecodingKey,
 }
 
 impl Keys {
@@ -106,41 +106,52 @@ impl Keys {
 
     /// The key with this id for this algorithm. A token that names no key is checked with the only one there is.
     pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<DecodingKey>, KeysError> {
-        if let Some(known) = self.0.known.load_full() {
-            let found = known.find(id, algorithm);
-            if found.is_some() && known.since.elapsed() < FRESH_FOR {
-                return Ok(found);
-            }
-            if found.is_some() {
-                // They are due to be looked at; whoever comes first does so, and nobody waits for it.
-                if let Ok(looked_at) = self.0.looked_at.try_lock()
-                    && let Err(error) = self.0.look(looked_at).await
-                {
-                    tracing::warn!(%error, "the keys could not be looked at again");
+        let Cache { known, looked_at, .. } = &*self.0;
+        let find = || known.load().as_ref().and_then(|known| known.find(id, algorithm));
+        if let Some(found) = find() {
+            let stale = known.load().as_ref().is_some_and(|known| known.since.elapsed() > FRESH_FOR);
+            // Whoever comes first looks whether it is still the issuer's; nobody waits for that.
+            return match looked_at.try_lock() {
+                Ok(looked_at) if stale => {
+                    self.0.look(looked_at).await?;
+                    Ok(find())
                 }
-                return Ok(self.0.known.load().as_ref().and_then(|known| known.find(id, algorithm)));
-            }
+                _ => Ok(Some(found)),
+            };
         }
-        let looked = self.0.look(self.0.looked_at.lock().await).await;
-        match (self.0.known.load_full(), looked) {
-            (Some(known), _) => Ok(known.find(id, algorithm)),
-            (None, Err(error)) => Err(error),
-            (None, Ok(())) => Err(KeysError::TriedJustNow),
+        let looked_at = looked_at.lock().await;
+        if let Some(found) = find() {
+            return Ok(Some(found));
         }
+        self.0.look(looked_at).await?;
+        Ok(find())
     }
 }
 
 impl Cache {
-    /// Looks for the keys, unless that was done a moment ago.
-    async fn look(&self, mut looked_at: tokio::sync::MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
-        let pause = if self.known.load().is_some() { LOOK_AGAIN_AFTER } else { START_AGAIN_AFTER };
+    /// Looks for the keys, unless that was done a moment ago. Those that are known outlast a source that fails.
+    async fn look(&self, mut looked_at: MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
+        let are_the_first = self.known.load().is_none();
+        let pause = if are_the_first { START_AGAIN_AFTER } else { LOOK_AGAIN_AFTER };
         if looked_at.is_some_and(|at| at.elapsed() < pause) {
-            return Ok(());
+            return if are_the_first { Err(KeysError::TriedJustNow) } else { Ok(()) };
         }
         *looked_at = Some(Instant::now());
-        let keys = parse(&self.source.read().await?)?;
-        self.known.store(Some(Arc::new(Known { keys, since: Instant::now() })));
-        Ok(())
+        match self.source.read().await.and_then(|text| parse(&text)) {
+            Ok(keys) => {
+                self.known.store(Some(Arc::new(Known { keys, since: Instant::now() })));
+                if are_the_first {
+                    // A token that names another key is worth a look, even right away.
+                    *looked_at = None;
+                }
+                Ok(())
+            }
+            Err(error) if are_the_first => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the issuer's keys cannot be looked at again; those that are known are kept");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -169,10 +180,10 @@ impl Known {
             .keys
             .iter()
             .filter(|key| id.is_none() || key.id.as_deref() == id)
-            .filter(|key| key.key.family().algorithms().contains(&algorithm))
+            .filter(|key| key.decoding.family().algorithms().contains(&algorithm))
             .filter(|key| key.algorithm.is_none_or(|only| only == algorithm));
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Some(key.key.clone()),
+            (Some(key), None) => Some(key.decoding.clone()),
             _ => None,
         }
     }
@@ -190,12 +201,12 @@ struct KeySet {
 }
 
 /// The keys of a set that can check a signature that is believed; others are none of our business.
-fn parse(text: &[u8]) -> Result<Vec<Key>, KeysError> {
+fn parse(text: &[u8]) -> Result<Vec<PublicKey>, KeysError> {
     let set: KeySet = serde_json::from_slice(text)?;
     Ok(set.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?)).collect())
 }
 
-fn usable(jwk: Jwk) -> Option<Key> {
+fn usable(jwk: Jwk) -> Option<PublicKey> {
     let for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|only| *only == PublicKeyUse::Signature);
     let fits = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(key) => key.curve == EllipticCurve::P256,
@@ -207,6 +218,6 @@ fn usable(jwk: Jwk) -> Option<Key> {
         Some(only) => Some(only.to_string().parse().ok().filter(|only| ALGORITHMS.contains(only))?),
         None => None,
     };
-    let key = DecodingKey::from_jwk(&jwk).ok()?;
-    (for_signatures && fits).then_some(Key { id: jwk.common.key_id, algorithm, key })
+    let decoding = DecodingKey::from_jwk(&jwk).ok()?;
+    (for_signatures && fits).then_some(PublicKey { id: jwk.common.key_id, algorithm, decoding })
 }

@@ -82,7 +82,7 @@ pub struct AccountMappingPage {
     operation_id = "listAccountMappings",
     tag = "account-mappings",
     params(
-        ("page_size" = Option<u32>, Query, description = "1 to 200; 50 if left out"),
+        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
         ("tenant" = Option<String>, Query, description = "Only those of this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
     ),

@@ -207,7 +207,7 @@ pub(super) fn not_found() -> Refusal {
     operation_id = "listOperations",
     tag = "operations",
     params(
-        ("page_size" = Option<u32>, Query, description = "1 to 200; 50 if left out"),
+        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
         ("state" = Option<OperationState>, Query, description = "Where the operation stands", example = "needs_attention"),
         ("code" = Option<String>, Query, description = "The code of what it needs attention for", example = "account_email_taken"),

@@ -179,7 +179,7 @@ fn accepted(answer: Answer) -> Response {
     operation_id = "listTenants",
     tag = "tenants",
     params(
-        ("page_size" = Option<u32>, Query, description = "1 to 200; 50 if left out"),
+        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
         ("state" = Option<State>, Query, description = "Where the tenant stands"),
         ("home_region" = Option<String>, Query, description = "The home region of one of its environments", example = "eu-central-1"),
