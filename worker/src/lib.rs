@@ -24,6 +24,8 @@ use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::wake::Bell;
 use freehold_tenancy::{Clock, Config, InstallationId};
 
+pub use crate::runner::current_step;
+
 use crate::cloud::Cloud;
 use crate::patience::Patience;
 
@@ -71,8 +73,9 @@ impl Worker {
         cloud: Arc<dyn Cloud>,
     ) -> Result<Self, SetupError> {
         let template = match &config.stack.template {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|error| SetupError::Template { path: path.clone(), error })?,
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|error| SetupError::Template { path: path.clone(), error })?
+            }
             None => TEMPLATE.to_owned(),
         };
         Ok(Self {

@@ -1,10 +1,10 @@
 //! AWS's rates, obeyed before the call instead of discovered by being throttled; shared by all workers.
 
 use chrono::TimeDelta;
+use freehold_tenancy::Clock;
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::config::{Quotas, Rate};
 use freehold_tenancy::db::{PgPool, quotas};
-use freehold_tenancy::Clock;
 
 use crate::cloud::{CloudError, Kind};
 
@@ -75,8 +75,7 @@ impl Limits {
     pub async fn throttled(&self, call: &'static str) {
         metrics::counter!("freehold_aws_throttled_total", "call" => call).increment(1);
         let Some((bucket, rate)) = self.bucket(call) else { return };
-        let emptied =
-            quotas::empty_bucket(&self.pool, bucket, interval(rate), rate.burst, self.clock.now()).await;
+        let emptied = quotas::empty_bucket(&self.pool, bucket, interval(rate), rate.burst, self.clock.now()).await;
         if let Err(error) = emptied {
             tracing::warn!(%error, call, "a throttled call could not be noted");
         }
@@ -85,8 +84,7 @@ impl Limits {
     /// The bucket of a call: its own, or the one that its service's calls share.
     fn bucket(&self, call: &'static str) -> Option<(&'static str, Rate)> {
         let service = call.split(':').next().unwrap_or(call);
-        let (bucket, per_second, burst) =
-            RATES.iter().copied().find(|(name, ..)| *name == call || *name == service)?;
+        let (bucket, per_second, burst) = RATES.iter().copied().find(|(name, ..)| *name == call || *name == service)?;
         let own = self.quotas.rates.get(bucket).copied();
         Some((bucket, own.unwrap_or(Rate { per_second, burst })))
     }

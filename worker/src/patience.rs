@@ -22,19 +22,19 @@ const THEN: f64 = 0.25;
 
 /// Remembers how long each step's work usually takes.
 #[derive(Debug)]
-pub struct Patience {
+pub(crate) struct Patience {
     pool: PgPool,
     known: Mutex<HashMap<&'static str, (DateTime<Utc>, Option<f64>)>>,
 }
 
 impl Patience {
     /// With the journal in the database of `pool` as its memory.
-    pub fn new(pool: PgPool) -> Self {
+    pub(crate) fn new(pool: PgPool) -> Self {
         Self { pool, known: Mutex::default() }
     }
 
     /// The seconds that the work of `step` usually takes; `guess` where too few runs are known.
-    pub async fn expected(&self, step: &'static str, guess: u64, now: DateTime<Utc>) -> f64 {
+    pub(crate) async fn expected(&self, step: &'static str, guess: u64, now: DateTime<Utc>) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a guess is a small number of seconds")]
         let guess = guess as f64;
         let remembered = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(step).copied();
@@ -62,7 +62,7 @@ fn median(mut durations: Vec<f64>) -> Option<f64> {
 }
 
 /// The pause before the next look at work that has been under way for `elapsed` and usually takes `expected` seconds.
-pub fn next_look(elapsed: TimeDelta, expected: f64) -> TimeDelta {
+pub(crate) fn next_look(elapsed: TimeDelta, expected: f64) -> TimeDelta {
     let elapsed = elapsed.as_seconds_f64().max(0.0);
     // Never less than two seconds, and never a look right after the last.
     let soonest = elapsed + (0.04 * expected).max(2.0);

@@ -11,6 +11,7 @@ use freehold_tenancy::db::{DbError, quotas, tenants};
 use freehold_tenancy::step::{Facts, JournalEntry};
 use futures::FutureExt;
 use futures::future::join_all;
+use tracing::Instrument;
 
 use crate::Worker;
 use crate::context::StepContext;
@@ -20,6 +21,15 @@ use crate::step::{Outcome, Step, StepError, Wait};
 
 /// After so many failures in a row without progress a person is asked.
 const TRIES: u32 = 12;
+
+tokio::task_local! {
+    static STEP: &'static str;
+}
+
+/// The step that the current task is running, if it is running one.
+pub fn current_step() -> Option<&'static str> {
+    STEP.try_with(|step| *step).ok()
+}
 
 /// Carries a claimed operation on until it waits, is parked or has ended.
 ///
@@ -102,7 +112,9 @@ fn planned(step: &Step) -> PlannedStep {
 
 /// Runs one step and journals what came of it.
 async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> {
-    let ran = AssertUnwindSafe((step.run)(context)).catch_unwind().await;
+    let span = tracing::info_span!("step", step = step.name, tenant = %context.tenant.id, operation = %context.claim.operation_id);
+    let running = STEP.scope(step.name, AssertUnwindSafe((step.run)(context)).catch_unwind());
+    let ran = running.instrument(span).await;
     let ran = ran.unwrap_or_else(|_| Err(StepError::Retry("the step ended unexpectedly; see the log".to_owned())));
     let outcome = outcome(context, step, ran)?;
     log(context, &outcome);
@@ -133,13 +145,8 @@ fn outcome(
     step: &'static Step,
     ran: Result<Outcome, StepError>,
 ) -> Result<steps::Outcome, DbError> {
-    let nothing = |ending| steps::Outcome {
-        step: step.name,
-        ending,
-        facts: Facts::new(),
-        released: Vec::new(),
-        mapped: None,
-    };
+    let nothing =
+        |ending| steps::Outcome { step: step.name, ending, facts: Facts::new(), released: Vec::new(), mapped: None };
     let failures = context.attempts_without_progress();
     Ok(match ran {
         Ok(Outcome { wait, facts, released, mapped }) => {
@@ -154,15 +161,14 @@ fn outcome(
             nothing(Ending::Waiting { why, check_at: until.unwrap_or(soon) })
         }
         Err(StepError::Retry(error)) if failures + 1 >= TRIES => {
-            let why = format!("This failed {TRIES} times in a row. Remove the cause, then retry. The last error: {error}");
+            let why =
+                format!("This failed {TRIES} times in a row. Remove the cause, then retry. The last error: {error}");
             let StepError::Park(attention) = StepError::park("step_keeps_failing", why) else {
                 return Err(DbError::Unreadable("a parked step".to_owned()));
             };
             nothing(Ending::Parked(attention))
         }
-        Err(StepError::Retry(error)) => {
-            nothing(Ending::Retrying { error, check_at: context.now() + pause(failures) })
-        }
+        Err(StepError::Retry(error)) => nothing(Ending::Retrying { error, check_at: context.now() + pause(failures) }),
         Err(StepError::Park(attention)) => nothing(Ending::Parked(attention)),
         Err(StepError::Journal(error)) => return Err(error),
     })

@@ -112,8 +112,7 @@ mod tests {
 
     #[test]
     fn one_parked_step_does_not_hold_up_the_others() {
-        let journal =
-            [entry("top", StepState::Done, None), entry("left", StepState::Parked, None)];
+        let journal = [entry("top", StepState::Done, None), entry("left", StepState::Parked, None)];
         assert_eq!(names(decide(DIAMOND, &journal, noon())), ["right"]);
         let journal = [journal[0].clone(), journal[1].clone(), entry("right", StepState::Done, None)];
         assert_eq!(decide(DIAMOND, &journal, noon()), Decision::Park);

@@ -1,6 +1,6 @@
 //! What must hold between fields: each problem is a sentence that starts with the field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Config;
 
@@ -24,10 +24,10 @@ fn residencies(config: &Config, problems: &mut Vec<String>) {
         problems.push("residencies: declare at least one".to_owned());
     }
     let mut owner = BTreeMap::new();
-    let mut names = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for residency in &config.residencies {
         let name = &residency.name;
-        if names.insert(name.clone(), ()).is_some() {
+        if !names.insert(name.clone()) {
             problems.push(format!("residencies.{name}: declared twice"));
         }
         if residency.regions.is_empty() {

@@ -144,7 +144,7 @@ pub(super) async fn need_attention(
     attention: &Attention,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let remedies: Vec<String> = attention.remedies.iter().map(|remedy| remedy.to_string()).collect();
+    let remedies: Vec<String> = attention.remedies.iter().map(ToString::to_string).collect();
     sqlx::query!(
         r#"/* db::operations::need_attention */
         with operation as (

@@ -14,7 +14,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 /// Moves the account to the quarantine OU.
 pub(crate) async fn undo(context: &StepContext) -> StepResult {
     let ou = context.cloud().quarantine_ou().await?.ok_or_else(|| {
-        StepError::park("quarantine_not_prepared", "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.")
+        StepError::park(
+            "quarantine_not_prepared",
+            "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.",
+        )
     })?;
     move_to(context, &ou).await
 }

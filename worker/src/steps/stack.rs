@@ -85,7 +85,7 @@ impl Deployment {
             parameters: self.parameters.clone(),
             tags: context.tags(),
             // A new token for a new try, and the same one however often this try is repeated.
-            token: format!("{}-{attempt}", context.claim.operation_id).replace('_', "-"),
+            token: format!("{}-{}-{attempt}", context.claim.operation_id, self.name).replace('_', "-"),
         };
         context.intend(&stack).await?;
         let id = match context.cloud().create_stack(&account, self.role, self.region, &stack).await {

@@ -70,7 +70,9 @@ async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> 
     let url: String = context.known(&format!("output_{output}")).ok_or_else(|| {
         StepError::park(
             "stack_without_url",
-            format!("The stack has no output `{output}`, which names the URL to verify. Mend the template, then retry."),
+            format!(
+                "The stack has no output `{output}`, which names the URL to verify. Mend the template, then retry."
+            ),
         )
     })?;
     let home = context.environment().home_region;
@@ -91,7 +93,9 @@ async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> 
         if found != expected {
             return Err(StepError::park(
                 "stack_answers_wrongly",
-                format!("The stack at {url} says that its {field} is {found}, not {expected}. Look at what is deployed."),
+                format!(
+                    "The stack at {url} says that its {field} is {found}, not {expected}. Look at what is deployed."
+                ),
             ));
         }
     }

@@ -1,0 +1,227 @@
+//! A whole Freehold around a simulated organisation: real PostgreSQL, the real SDK, a clock that the test moves.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_sandbox::World;
+use freehold_sandbox::faults::FaultyClient;
+use freehold_sandbox::settings::Settings;
+use freehold_tenancy::clock::Scale;
+use freehold_tenancy::config::Residency;
+use freehold_tenancy::db::installation::{Installation, InstallationKind};
+use freehold_tenancy::db::signup::{Answer, IdempotencyKey, SignedUp};
+use freehold_tenancy::db::{PgPool, installation, operations, signup, tenants};
+use freehold_tenancy::environment::{Environment, EnvironmentState};
+use freehold_tenancy::operation::{Operation, Requester};
+use freehold_tenancy::tenant::Tenant;
+use freehold_tenancy::{Clock, Config, EnvironmentId, OperationId, TenantId};
+use freehold_worker::aws::{AccessKey, Aws, Connection};
+use freehold_worker::limits::Limits;
+use freehold_worker::{Worker, bootstrap};
+
+use crate::database::Database;
+use crate::mishap::Mishaps;
+
+/// What the operator of the tests has declared.
+pub const CONFIG: &str = r#"
+    [organization]
+    management_account_id = "111122223333"
+    freehold_account_id = "444455556666"
+    control_role_arn = "arn:aws:iam::111122223333:role/freehold-control"
+    account_email = "aws+{environment_id}@example.com"
+
+    [identity_center]
+    region = "eu-central-1"
+
+    [[residencies]]
+    name = "eu"
+    regions = ["eu-central-1", "eu-west-1"]
+    [[residencies]]
+    name = "us"
+    regions = ["us-east-1", "us-west-2"]
+    [[residencies]]
+    name = "ch"
+    regions = ["eu-central-2"]
+
+    [[permission_sets]]
+    name = "support"
+    description = "Reads, to help"
+    managed_policies = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+    [[permission_sets]]
+    name = "tenant-admin"
+    description = "The tenant's own administrators"
+    session_duration = "PT8H"
+    managed_policies = ["arn:aws:iam::aws:policy/AdministratorAccess"]
+
+    [[access]]
+    permission_set = "support"
+    group = "support"
+
+    [[tiers]]
+    name = "standard"
+    [[tiers]]
+    name = "enterprise"
+    tenant_group_permission_set = "tenant-admin"
+"#;
+
+/// A whole Freehold.
+pub struct Freehold {
+    /// The simulated organisation, bootstrapped.
+    pub world: World,
+    /// The wire between the workers and it.
+    pub wire: FaultyClient,
+    /// What can go wrong at one call of one step.
+    pub mishaps: Mishaps,
+    /// Everybody's clock; it moves when the test moves it.
+    pub clock: Clock,
+    /// What the operator has declared.
+    pub config: Arc<Config>,
+    /// What the database belongs to.
+    pub installation: Installation,
+    /// The database.
+    pub database: Database,
+    _served: freehold_sandbox::http::Served,
+}
+
+impl Freehold {
+    /// With an organisation that does everything at once.
+    pub async fn instant() -> Self {
+        Self::with(Settings::instant(), CONFIG).await
+    }
+
+    /// With an organisation set up like this, and this configuration.
+    pub async fn with(settings: Settings, config: &str) -> Self {
+        let start = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let clock = Clock::manual(start);
+        let config = Arc::new(Config::parse(config).expect("a configuration"));
+        let database = Database::new().await;
+        let scale = Scale { anchored_at: start, origin: start, speed: 1.0 };
+        let organization = &config.organization;
+        let (kind, management) = (InstallationKind::Sandbox, &organization.management_account_id);
+        let installation =
+            installation::ensure(&database.pool, kind, management, Some(scale), start).await.expect("an installation");
+        let world = World::new(settings, clock.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+        // Function URLs are reached over loopback; everything else in process.
+        let served = freehold_sandbox::http::serve(&world, listener).expect("a served world");
+        let wire = FaultyClient::new(freehold_sandbox::http::client(&world), clock.clone());
+        let mishaps = Mishaps::new(wire.shared());
+        let freehold = Self { world, wire, mishaps, clock, config, installation, database, _served: served };
+        freehold.bootstrap().await;
+        freehold
+    }
+
+    async fn bootstrap(&self) {
+        let aws = self.aws(None);
+        let prepare = async {
+            let plan = bootstrap::plan(&aws, &self.config).await.expect("a plan");
+            bootstrap::apply(&aws, plan, |_| {}).await.expect("a bootstrapped organisation");
+        };
+        tokio::select! {
+            () = prepare => {}
+            () = self.pass_time() => {}
+        }
+        // Policies need their time to reach everywhere.
+        self.clock.advance(std::time::Duration::from_secs(60));
+    }
+
+    /// Lets the clock run on by itself.
+    async fn pass_time(&self) {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            self.clock.advance(std::time::Duration::from_secs(1));
+        }
+    }
+
+    /// AWS as Freehold's account reaches it.
+    pub fn aws(&self, limits: Option<Arc<Limits>>) -> Aws {
+        let key = AccessKey { id: &self.world.settings().freehold_access_key, secret: "secret" };
+        let connection = Connection::in_process(key, "eu-central-1", self.mishaps.shared());
+        Aws::connect(Arc::clone(&self.config), self.clock.clone(), limits, connection)
+    }
+
+    /// A worker, as a process of its own would be: nothing in memory is shared with another.
+    pub fn worker(&self, name: &str) -> Arc<Worker> {
+        let pool = self.pool().clone();
+        let limits = Limits::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
+        let cloud = Arc::new(self.aws(Some(Arc::new(limits))));
+        let config = Arc::clone(&self.config);
+        Arc::new(Worker::new(name, pool, config, self.clock.clone(), &self.installation, cloud).expect("a worker"))
+    }
+
+    /// Connections to the database.
+    pub fn pool(&self) -> &PgPool {
+        &self.database.pool
+    }
+
+    /// Signs up a tenant with one environment, as the API would.
+    pub async fn sign_up(&self, company: &str, home_region: &str, tier: &str) -> Tenant {
+        let tenant = self.tenant(company, home_region, tier);
+        let key = IdempotencyKey {
+            issuer: "https://issuer.example.com".to_owned(),
+            client: "tests".to_owned(),
+            route: "POST /v1/tenants".to_owned(),
+            key: tenant.id.to_string(),
+        };
+        let by = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
+        let answer = Answer { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
+        let done = signup::sign_up(self.pool(), &key, [0; 32], &tenant, &by, &answer).await.expect("a signup");
+        assert_eq!(done, SignedUp::Accepted);
+        tenant
+    }
+
+    fn tenant(&self, company: &str, home_region: &str, tier: &str) -> Tenant {
+        let now = self.clock.now();
+        let id = TenantId::new(now);
+        let home_region = home_region.parse().expect("a region");
+        let residency: &Residency = self.config.residency_of(home_region).expect("a residency");
+        let environment = Environment {
+            id: EnvironmentId::new(now),
+            tenant_id: id,
+            name: "production".parse().expect("a name"),
+            residency: residency.name.clone(),
+            home_region,
+            state: EnvironmentState::Onboarding,
+            aws_account_id: None,
+            operation_id: OperationId::new(now),
+            created_at: now,
+            ready_at: None,
+        };
+        Tenant {
+            id,
+            company_name: company.parse().expect("a company name"),
+            admin_email: "admin@example.com".parse().expect("an e-mail address"),
+            tier: tier.parse().expect("a tier"),
+            external_id: None,
+            labels: std::collections::BTreeMap::new(),
+            created_at: now,
+            updated_at: now,
+            environments: vec![environment],
+        }
+    }
+
+    /// The tenant as it is now.
+    pub async fn tenant_now(&self, tenant: &Tenant) -> Tenant {
+        tenants::get(self.pool(), tenant.id).await.expect("an answer").expect("the tenant")
+    }
+
+    /// The operation of the tenant's only environment as it is now.
+    pub async fn operation_of(&self, tenant: &Tenant) -> Operation {
+        let id = tenant.environments[0].operation_id;
+        operations::get(self.pool(), id).await.expect("an answer").expect("the operation")
+    }
+
+    /// Lets `worker` work and time pass until nothing is due any more, at most for `at_most` of simulated time.
+    pub async fn settle(&self, worker: &Arc<Worker>, at_most: TimeDelta) {
+        let until = self.clock.now() + at_most;
+        while self.step(worker).await.is_some_and(|at| at <= until) {}
+    }
+
+    /// Lets `worker` do what is due, then moves the clock to what is due next, and answers when that is.
+    pub async fn step(&self, worker: &Arc<Worker>) -> Option<DateTime<Utc>> {
+        worker.drain().await.expect("what is due to be carried on");
+        let next = operations::next_wake(self.pool()).await.expect("an answer")?;
+        self.clock.advance_to(next);
+        Some(next)
+    }
+}

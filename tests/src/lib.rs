@@ -1,0 +1,8 @@
+//! What the tests share: a database each, and a whole Freehold around a simulated organisation whose clock they move.
+
+#![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unwrap_used, reason = "this is for tests")]
+
+pub mod database;
+pub mod fixture;
+pub mod mishap;
+pub mod picture;
