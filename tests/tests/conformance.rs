@@ -1,0 +1,83 @@
+//! What AWS does, asked of the simulator and of two emulators that others wrote.
+//!
+//! A simulator and its client, written together, can agree on the same mistake. So each behaviour that Freehold relies on
+//! is a small case here, played with the real SDK against the simulator, moto and ministack, and what is observed is
+//! compared with `conformance/expected.toml`: what AWS documents, and where each of the three is known to deviate.
+//! A changed result fails, in either direction.
+
+mod case;
+mod cloud;
+mod emulator;
+mod expected;
+mod simulator;
+mod target;
+
+mod cloudformation;
+mod guardrails;
+mod identity_center;
+mod identity_store;
+mod organizations;
+mod policies;
+mod regions;
+mod sts;
+
+use case::Case;
+use expected::Expected;
+use target::Target;
+
+/// Every case, in the order of the table.
+fn cases() -> Vec<Case> {
+    [
+        organizations::cases(),
+        policies::cases(),
+        guardrails::cases(),
+        sts::cases(),
+        identity_center::cases(),
+        identity_store::cases(),
+        regions::cases(),
+        cloudformation::cases(),
+    ]
+    .concat()
+}
+
+/// Plays every case against a target and compares. With `FREEHOLD_CONFORMANCE_CASE` only those whose name contains it.
+async fn check(target: Target) {
+    let expected = Expected::load();
+    let only = std::env::var("FREEHOLD_CONFORMANCE_CASE").unwrap_or_default();
+    let mut differences = Vec::new();
+    for case in cases().into_iter().filter(|case| case.name.contains(&only)) {
+        let observed = case.play(&target).await;
+        let wanted = expected.of(&case.name, target.name());
+        if observed != wanted {
+            differences.push(format!("{}\n    expected {wanted:?}\n    observed {observed:?}", case.name));
+        }
+    }
+    let (name, differences) = (target.name(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{name} does not answer as tests/conformance/expected.toml says. If it is right and the table is wrong, change \
+         the table:\n{differences}"
+    );
+}
+
+#[tokio::test]
+async fn the_simulator_answers_as_expected() {
+    check(Target::simulator()).await;
+}
+
+#[tokio::test]
+async fn moto_answers_as_expected() {
+    check(Target::moto().await).await;
+}
+
+#[tokio::test]
+async fn ministack_answers_as_expected() {
+    check(Target::ministack().await).await;
+}
+
+#[test]
+fn the_table_has_every_case_and_no_other() {
+    let mut names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
+    names.sort();
+    assert_eq!(Expected::load().names(), names);
+}

@@ -1,0 +1,170 @@
+//! One fresh organisation, as a case sees it: SDK clients, and the few moves that many cases begin with.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_organizations::types::{CreateAccountState, CreateAccountStatus};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+
+use super::case::Failure;
+use super::simulator::Simulator;
+
+/// The region that everything regional is asked in, unless a case is about regions.
+pub(super) const HOME: &str = "eu-central-1";
+
+/// The role that Organizations makes in every account that it creates.
+pub(super) const ACCESS_ROLE: &str = "OrganizationAccountAccessRole";
+
+/// How long a case waits for something in the background before it says so, in pauses.
+const PATIENCE: usize = 200;
+
+/// A fresh organisation and the credentials of an administrator in its management account.
+pub(super) struct Cloud {
+    pub(super) endpoint: String,
+    pub(super) http: SharedHttpClient,
+    pub(super) management: Credentials,
+    /// Whose clock is moved by hand, if it is the simulator; the emulators live by the wall's.
+    pub(super) simulator: Option<Simulator>,
+}
+
+/// A member account and credentials of an administrator in it.
+pub(super) struct Member {
+    pub(super) id: String,
+    pub(super) credentials: Credentials,
+}
+
+impl Cloud {
+    pub(super) fn organizations(&self) -> aws_sdk_organizations::Client {
+        aws_sdk_organizations::Client::new(&self.config(&self.management, "us-east-1"))
+    }
+
+    pub(super) fn organizations_as(&self, member: &Member) -> aws_sdk_organizations::Client {
+        aws_sdk_organizations::Client::new(&self.config(&member.credentials, "us-east-1"))
+    }
+
+    pub(super) fn sts(&self) -> aws_sdk_sts::Client {
+        self.sts_as(&self.management)
+    }
+
+    pub(super) fn sts_as(&self, credentials: &Credentials) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.config(credentials, HOME))
+    }
+
+    pub(super) fn sso(&self) -> aws_sdk_ssoadmin::Client {
+        aws_sdk_ssoadmin::Client::new(&self.config(&self.management, HOME))
+    }
+
+    pub(super) fn identity_store(&self) -> aws_sdk_identitystore::Client {
+        aws_sdk_identitystore::Client::new(&self.config(&self.management, HOME))
+    }
+
+    pub(super) fn account_as(&self, credentials: &Credentials) -> aws_sdk_account::Client {
+        aws_sdk_account::Client::new(&self.config(credentials, "us-east-1"))
+    }
+
+    pub(super) fn cloudformation(&self, member: &Member) -> aws_sdk_cloudformation::Client {
+        self.cloudformation_in(member, HOME)
+    }
+
+    pub(super) fn cloudformation_in(&self, member: &Member, region: &'static str) -> aws_sdk_cloudformation::Client {
+        aws_sdk_cloudformation::Client::new(&self.config(&member.credentials, region))
+    }
+
+    fn config(&self, credentials: &Credentials, region: &'static str) -> aws_config::SdkConfig {
+        aws_config::SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(aws_config::Region::new(region))
+            .endpoint_url(&self.endpoint)
+            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
+            // What is observed is one answer, not what several tries come to.
+            .retry_config(RetryConfig::disabled())
+            .http_client(self.http.clone())
+            .build()
+    }
+
+    /// Lets some time pass: half a minute of the simulator's, or a moment.
+    pub(super) async fn pause(&self) {
+        match &self.simulator {
+            Some(simulator) => simulator.clock.advance(Duration::from_secs(30)),
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+
+    /// Asks again and again until there is an answer.
+    pub(super) async fn until<T>(&self, ask: impl AsyncFn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+        for _ in 0..PATIENCE {
+            if let Some(answer) = ask().await? {
+                return Ok(answer);
+            }
+            self.pause().await;
+        }
+        Err(Failure("never".to_owned()))
+    }
+
+    /// Asks for an account and waits for what comes of it.
+    pub(super) async fn create_account(&self, name: &str, email: &str) -> Result<CreateAccountStatus, Failure> {
+        let organizations = self.organizations();
+        let asked = organizations.create_account().account_name(name).email(email).send().await?;
+        let status = asked.create_account_status.ok_or_else(|| Failure("no status".to_owned()))?;
+        let id = status.id.unwrap_or_default();
+        self.until(async || {
+            let answer = organizations.describe_create_account_status().create_account_request_id(&id).send().await?;
+            let status = answer.create_account_status.ok_or_else(|| Failure("no status".to_owned()))?;
+            Ok((status.state != Some(CreateAccountState::InProgress)).then_some(status))
+        })
+        .await
+    }
+
+    /// The id of a new member account called `name`.
+    pub(super) async fn new_account(&self, name: &str) -> Result<String, Failure> {
+        let status = self.create_account(name, &format!("aws+{name}@example.com")).await?;
+        status.account_id.ok_or_else(|| Failure("no account".to_owned()))
+    }
+
+    /// A new member account, as soon as it can be entered and used.
+    pub(super) async fn member(&self, name: &str) -> Result<Member, Failure> {
+        let id = self.new_account(name).await?;
+        self.enter(&id).await
+    }
+
+    /// Waits until the access role of an account can be assumed, and CloudFormation answers in it.
+    pub(super) async fn enter(&self, account: &str) -> Result<Member, Failure> {
+        let member = self
+            .until(async || match self.assume(&self.management, account, ACCESS_ROLE).await {
+                Ok(credentials) => Ok(Some(Member { id: account.to_owned(), credentials })),
+                Err(_) => Ok(None),
+            })
+            .await?;
+        self.until(async || Ok(self.cloudformation(&member).list_stacks().send().await.ok())).await?;
+        Ok(member)
+    }
+
+    /// Credentials for a role.
+    pub(super) async fn assume(
+        &self,
+        credentials: &Credentials,
+        account: &str,
+        role: &str,
+    ) -> Result<Credentials, Failure> {
+        let arn = format!("arn:aws:iam::{account}:role/{role}");
+        let answer =
+            self.sts_as(credentials).assume_role().role_arn(arn).role_session_name("conformance").send().await?;
+        let keys = answer.credentials.ok_or_else(|| Failure("no credentials".to_owned()))?;
+        let token = Some(keys.session_token);
+        Ok(Credentials::new(keys.access_key_id, keys.secret_access_key, token, None, "conformance"))
+    }
+
+    /// The root of the organisation.
+    pub(super) async fn root(&self) -> Result<String, Failure> {
+        let roots = self.organizations().list_roots().send().await?.roots.unwrap_or_default();
+        roots.into_iter().next().and_then(|root| root.id).ok_or_else(|| Failure("no root".to_owned()))
+    }
+
+    /// A new organisational unit below `parent`.
+    pub(super) async fn unit(&self, parent: &str, name: &str) -> Result<String, Failure> {
+        let made = self.organizations().create_organizational_unit().parent_id(parent).name(name).send().await?;
+        made.organizational_unit.and_then(|unit| unit.id).ok_or_else(|| Failure("no unit".to_owned()))
+    }
+}

@@ -1,0 +1,84 @@
+//! An emulator as a child process on a free loopback port, which ends when this process does.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+/// Runs its arguments until they end or the pipe on its input closes, also because this process was killed.
+const GUARD: &str = r#"
+trap '' INT HUP TERM
+exec 3<&0
+"$@" </dev/null 3<&- &
+child=$!
+( while read -r _; do :; done; kill "$child"; sleep 5; kill -KILL "$child" ) <&3 2>/dev/null >/dev/null &
+watcher=$!
+wait "$child"
+kill -KILL "$watcher" 2>/dev/null
+"#;
+
+/// A running emulator.
+pub(super) struct Emulator {
+    /// Where it answers.
+    pub(super) endpoint: String,
+    guard: Child,
+    /// Closing it ends the emulator.
+    lifeline: Option<ChildStdin>,
+    _log: tempfile::TempDir,
+}
+
+impl Emulator {
+    /// Starts `program` on a port that `configure` tells it, and waits until `GET health` is answered.
+    pub(super) async fn start(program: &str, health: &str, configure: impl Fn(&mut Command, u16)) -> Self {
+        let installed = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", program]).output();
+        assert!(
+            installed.is_ok_and(|output| output.status.success()),
+            "the conformance suite also asks `{program}`, which is not installed; install it with \
+             `pip install -r tests/requirements.txt` and have it on the PATH"
+        );
+        let mut last_words = String::new();
+        for _ in 0..3 {
+            match Self::try_start(program, health, &configure).await {
+                Ok(emulator) => return emulator,
+                Err(words) => last_words = words,
+            }
+        }
+        panic!("`{program}` does not start; it says: {last_words}");
+    }
+
+    async fn try_start(program: &str, health: &str, configure: impl Fn(&mut Command, u16)) -> Result<Self, String> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let port = port.map_err(|error| error.to_string())?.port();
+        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let log = directory.path().join("log");
+        let output = File::create(&log).map_err(|error| error.to_string())?;
+        let errors = output.try_clone().map_err(|error| error.to_string())?;
+        let mut command = Command::new("sh");
+        command.args(["-c", GUARD, "emulator-guard", program]).current_dir(directory.path()).process_group(0);
+        configure(&mut command, port);
+        command.stdin(Stdio::piped()).stdout(output).stderr(errors);
+        let mut guard = command.spawn().map_err(|error| error.to_string())?;
+        let lifeline = guard.stdin.take();
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let mut emulator = Self { endpoint, guard, lifeline, _log: directory };
+        let health = format!("{}{health}", emulator.endpoint);
+        for _ in 0..600 {
+            if emulator.guard.try_wait().is_ok_and(|status| status.is_some()) {
+                break;
+            }
+            if reqwest::get(&health).await.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(emulator);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(std::fs::read_to_string(&log).unwrap_or_default())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        drop(self.lifeline.take());
+        _ = self.guard.wait();
+    }
+}

@@ -1,0 +1,202 @@
+//! IAM Identity Center: permission sets, and who has which where.
+
+use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType};
+
+use super::case::{Failure, Observed, accepted, cases};
+use super::cloud::Cloud;
+use super::identity_store::group;
+
+cases![
+    there_is_one_instance,
+    a_permission_set_name_is_unique,
+    a_permission_set_name_of_33_characters_is_too_long,
+    a_permission_set_name_has_no_blanks,
+    an_unknown_permission_set_is_not_found,
+    a_session_of_13_hours_is_too_long,
+    a_managed_policy_attaches_once,
+    an_inline_policy_is_kept,
+    an_assignment_takes_time,
+    an_assignment_ends_in_success,
+    an_assignment_is_listed,
+    an_assignment_can_be_asked_for_twice,
+    an_unknown_assignment_request_is_not_found,
+    a_deleted_assignment_is_gone,
+    an_assigned_permission_set_stays,
+];
+
+async fn there_is_one_instance(cloud: Cloud) -> Observed {
+    let instances = cloud.sso().list_instances().send().await?.instances.unwrap_or_default();
+    Ok(instances.len().to_string())
+}
+
+async fn a_permission_set_name_is_unique(cloud: Cloud) -> Observed {
+    let instance = instance(&cloud).await?.arn;
+    permission_set(&cloud, &instance, "support").await?;
+    permission_set(&cloud, &instance, "support").await.map(accepted)
+}
+
+async fn a_permission_set_name_of_33_characters_is_too_long(cloud: Cloud) -> Observed {
+    permission_set(&cloud, &instance(&cloud).await?.arn, &"n".repeat(33)).await.map(accepted)
+}
+
+async fn a_permission_set_name_has_no_blanks(cloud: Cloud) -> Observed {
+    permission_set(&cloud, &instance(&cloud).await?.arn, "a b").await.map(accepted)
+}
+
+async fn an_unknown_permission_set_is_not_found(cloud: Cloud) -> Observed {
+    let instance = instance(&cloud).await?.arn;
+    let made = permission_set(&cloud, &instance, "gone").await?;
+    cloud.sso().delete_permission_set().instance_arn(&instance).permission_set_arn(&made).send().await?;
+    let call = cloud.sso().describe_permission_set().instance_arn(&instance).permission_set_arn(&made);
+    Ok(call.send().await.map(accepted)?)
+}
+
+async fn a_session_of_13_hours_is_too_long(cloud: Cloud) -> Observed {
+    let call = cloud.sso().create_permission_set().instance_arn(instance(&cloud).await?.arn).name("long");
+    Ok(call.session_duration("PT13H").send().await.map(accepted)?)
+}
+
+async fn a_managed_policy_attaches_once(cloud: Cloud) -> Observed {
+    let instance = instance(&cloud).await?.arn;
+    let set = permission_set(&cloud, &instance, "support").await?;
+    let attach = async || {
+        let call = cloud.sso().attach_managed_policy_to_permission_set().instance_arn(&instance);
+        let call = call.permission_set_arn(&set).managed_policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess");
+        call.send().await.map(accepted)
+    };
+    attach().await?;
+    Ok(attach().await?)
+}
+
+async fn an_inline_policy_is_kept(cloud: Cloud) -> Observed {
+    let instance = instance(&cloud).await?.arn;
+    let set = permission_set(&cloud, &instance, "support").await?;
+    let call = cloud.sso().put_inline_policy_to_permission_set().instance_arn(&instance).permission_set_arn(&set);
+    call.inline_policy(super::policies::HARMLESS).send().await?;
+    let call = cloud.sso().get_inline_policy_for_permission_set().instance_arn(&instance).permission_set_arn(&set);
+    let kept = call.send().await?.inline_policy.unwrap_or_default();
+    Ok(if kept == super::policies::HARMLESS { "as it was given" } else { "otherwise" }.to_owned())
+}
+
+async fn an_assignment_takes_time(cloud: Cloud) -> Observed {
+    let scene = Scene::set(&cloud).await?;
+    Ok(state_of(&scene.assign(&cloud).await?))
+}
+
+async fn an_assignment_ends_in_success(cloud: Cloud) -> Observed {
+    let scene = Scene::set(&cloud).await?;
+    let asked = scene.assign(&cloud).await?;
+    scene.finished(&cloud, asked).await
+}
+
+async fn an_assignment_is_listed(cloud: Cloud) -> Observed {
+    let scene = Scene::set(&cloud).await?;
+    let asked = scene.assign(&cloud).await?;
+    scene.finished(&cloud, asked).await?;
+    scene.listed(&cloud).await
+}
+
+async fn an_assignment_can_be_asked_for_twice(cloud: Cloud) -> Observed {
+    let scene = Scene::set(&cloud).await?;
+    let asked = scene.assign(&cloud).await?;
+    scene.finished(&cloud, asked).await?;
+    let again = scene.assign(&cloud).await?;
+    let state = scene.finished(&cloud, again).await?;
+    Ok(format!("{state}, {}", scene.listed(&cloud).await?))
+}
+
+async fn an_unknown_assignment_request_is_not_found(cloud: Cloud) -> Observed {
+    let call = cloud.sso().describe_account_assignment_creation_status().instance_arn(instance(&cloud).await?.arn);
+    let call = call.account_assignment_creation_request_id("11112222-3333-4444-5555-666677778888");
+    Ok(call.send().await.map(accepted)?)
+}
+
+async fn a_deleted_assignment_is_gone(cloud: Cloud) -> Observed {
+    let scene = Scene::set(&cloud).await?;
+    let asked = scene.assign(&cloud).await?;
+    scene.finished(&cloud, asked).await?;
+    let call = cloud.sso().delete_account_assignment().instance_arn(&scene.instance).target_id(&scene.account);
+    let call = call.target_type(TargetType::AwsAccount).permission_set_arn(&scene.set);
+    call.principal_type(PrincipalType::Group).principal_id(&scene.group).send().await?;
+    cloud.until(async || Ok(Some(scene.listed(&cloud).await?).filter(|listed| listed == "listed 0 times"))).await
+}
+
+async fn an_assigned_permission_set_stays(cloud: Cloud) -> Observed {
+    let scene = Scene::set(&cloud).await?;
+    let asked = scene.assign(&cloud).await?;
+    scene.finished(&cloud, asked).await?;
+    let call = cloud.sso().delete_permission_set().instance_arn(&scene.instance).permission_set_arn(&scene.set);
+    Ok(call.send().await.map(accepted)?)
+}
+
+/// Identity Center's instance.
+pub(super) struct Instance {
+    pub(super) arn: String,
+    pub(super) identity_store: String,
+}
+
+pub(super) async fn instance(cloud: &Cloud) -> Result<Instance, Failure> {
+    let instances = cloud.sso().list_instances().send().await?.instances.unwrap_or_default();
+    let first = instances.into_iter().next().ok_or_else(|| Failure("no instance".to_owned()))?;
+    let identity_store = first.identity_store_id.unwrap_or_default();
+    Ok(Instance { arn: first.instance_arn.unwrap_or_default(), identity_store })
+}
+
+async fn permission_set(cloud: &Cloud, instance: &str, name: &str) -> Result<String, Failure> {
+    let call = cloud.sso().create_permission_set().instance_arn(instance).name(name).session_duration("PT1H");
+    let made = call.send().await?.permission_set;
+    made.and_then(|set| set.permission_set_arn).ok_or_else(|| Failure("no permission set".to_owned()))
+}
+
+/// A group that may become a permission set in an account.
+struct Scene {
+    instance: String,
+    account: String,
+    set: String,
+    group: String,
+}
+
+impl Scene {
+    async fn set(cloud: &Cloud) -> Result<Self, Failure> {
+        let found = instance(cloud).await?;
+        Ok(Self {
+            account: cloud.member("a").await?.id,
+            set: permission_set(cloud, &found.arn, "support").await?,
+            group: group(cloud, &found.identity_store, "helpers").await?,
+            instance: found.arn,
+        })
+    }
+
+    async fn assign(&self, cloud: &Cloud) -> Result<AccountAssignmentOperationStatus, Failure> {
+        let call = cloud.sso().create_account_assignment().instance_arn(&self.instance).target_id(&self.account);
+        let call = call.target_type(TargetType::AwsAccount).permission_set_arn(&self.set);
+        let asked = call.principal_type(PrincipalType::Group).principal_id(&self.group).send().await?;
+        asked.account_assignment_creation_status.ok_or_else(|| Failure("no status".to_owned()))
+    }
+
+    /// How an assignment ended.
+    async fn finished(&self, cloud: &Cloud, asked: AccountAssignmentOperationStatus) -> Observed {
+        let request = asked.request_id.unwrap_or_default();
+        let sso = cloud.sso();
+        cloud
+            .until(async || {
+                let call = sso.describe_account_assignment_creation_status().instance_arn(&self.instance);
+                let answer = call.account_assignment_creation_request_id(&request).send().await?;
+                let status =
+                    answer.account_assignment_creation_status.ok_or_else(|| Failure("no status".to_owned()))?;
+                Ok((status.status != Some(StatusValues::InProgress)).then(|| state_of(&status)))
+            })
+            .await
+    }
+
+    async fn listed(&self, cloud: &Cloud) -> Observed {
+        let call = cloud.sso().list_account_assignments().instance_arn(&self.instance).account_id(&self.account);
+        let found = call.permission_set_arn(&self.set).send().await?.account_assignments.unwrap_or_default();
+        let ours = found.iter().filter(|assignment| assignment.principal_id.as_ref() == Some(&self.group)).count();
+        Ok(format!("listed {ours} times"))
+    }
+}
+
+fn state_of(status: &AccountAssignmentOperationStatus) -> String {
+    status.status.as_ref().map_or("no state", StatusValues::as_str).to_owned()
+}

@@ -1,0 +1,109 @@
+//! Identity Center's directory: groups, users, and who is in which.
+
+use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, UniqueAttribute};
+
+use super::case::{Failure, Observed, accepted, cases};
+use super::cloud::Cloud;
+use super::identity_center::instance;
+
+cases![
+    a_group_is_found_by_its_name,
+    an_unknown_group_is_not_found,
+    a_group_name_is_unique,
+    a_user_is_found_by_name,
+    an_unknown_user_is_not_found,
+    a_user_name_is_unique,
+    a_user_needs_a_name,
+    a_membership_is_unique,
+    a_membership_needs_a_group,
+    an_unknown_store_is_refused,
+];
+
+async fn a_group_is_found_by_its_name(cloud: Cloud) -> Observed {
+    let store = instance(&cloud).await?.identity_store;
+    let made = group(&cloud, &store, "helpers").await?;
+    let found = find_group(&cloud, &store, "helpers").await?;
+    Ok(if made == found { "the one that was made" } else { "another" }.to_owned())
+}
+
+async fn an_unknown_group_is_not_found(cloud: Cloud) -> Observed {
+    find_group(&cloud, &instance(&cloud).await?.identity_store, "nobody").await.map(accepted)
+}
+
+async fn a_group_name_is_unique(cloud: Cloud) -> Observed {
+    let store = instance(&cloud).await?.identity_store;
+    group(&cloud, &store, "helpers").await?;
+    group(&cloud, &store, "helpers").await.map(accepted)
+}
+
+async fn a_user_is_found_by_name(cloud: Cloud) -> Observed {
+    let store = instance(&cloud).await?.identity_store;
+    let made = user(&cloud, &store, "ada@example.com").await?;
+    let found = find_user(&cloud, &store, "ada@example.com").await?;
+    Ok(if made == found { "the one that was made" } else { "another" }.to_owned())
+}
+
+async fn an_unknown_user_is_not_found(cloud: Cloud) -> Observed {
+    find_user(&cloud, &instance(&cloud).await?.identity_store, "nobody@example.com").await.map(accepted)
+}
+
+async fn a_user_name_is_unique(cloud: Cloud) -> Observed {
+    let store = instance(&cloud).await?.identity_store;
+    user(&cloud, &store, "ada@example.com").await?;
+    user(&cloud, &store, "ada@example.com").await.map(accepted)
+}
+
+async fn a_user_needs_a_name(cloud: Cloud) -> Observed {
+    let call = cloud.identity_store().create_user().identity_store_id(instance(&cloud).await?.identity_store);
+    Ok(call.user_name("ada@example.com").send().await.map(accepted)?)
+}
+
+async fn a_membership_is_unique(cloud: Cloud) -> Observed {
+    let store = instance(&cloud).await?.identity_store;
+    let (group, user) = (group(&cloud, &store, "helpers").await?, user(&cloud, &store, "ada@example.com").await?);
+    join(&cloud, &store, &group, &user).await?;
+    join(&cloud, &store, &group, &user).await
+}
+
+async fn a_membership_needs_a_group(cloud: Cloud) -> Observed {
+    let store = instance(&cloud).await?.identity_store;
+    let user = user(&cloud, &store, "ada@example.com").await?;
+    join(&cloud, &store, "11112222-3333-4444-5555-666677778888", &user).await
+}
+
+async fn an_unknown_store_is_refused(cloud: Cloud) -> Observed {
+    group(&cloud, "d-0000000000", "helpers").await.map(accepted)
+}
+
+/// The id of a new group.
+pub(super) async fn group(cloud: &Cloud, store: &str, name: &str) -> Result<String, Failure> {
+    let call = cloud.identity_store().create_group().identity_store_id(store).display_name(name);
+    Ok(call.send().await?.group_id)
+}
+
+async fn user(cloud: &Cloud, store: &str, name: &str) -> Result<String, Failure> {
+    let call = cloud.identity_store().create_user().identity_store_id(store).user_name(name).display_name("Ada");
+    let call = call.name(Name::builder().given_name("Ada").family_name("Example").build());
+    let call = call.emails(Email::builder().value(name).primary(true).build());
+    Ok(call.send().await?.user_id)
+}
+
+async fn join(cloud: &Cloud, store: &str, group: &str, user: &str) -> Observed {
+    let call = cloud.identity_store().create_group_membership().identity_store_id(store).group_id(group);
+    Ok(call.member_id(MemberId::UserId(user.to_owned())).send().await.map(accepted)?)
+}
+
+async fn find_group(cloud: &Cloud, store: &str, name: &str) -> Observed {
+    let call = cloud.identity_store().get_group_id().identity_store_id(store);
+    Ok(call.alternate_identifier(unique("displayName", name)?).send().await?.group_id)
+}
+
+async fn find_user(cloud: &Cloud, store: &str, name: &str) -> Observed {
+    let call = cloud.identity_store().get_user_id().identity_store_id(store);
+    Ok(call.alternate_identifier(unique("userName", name)?).send().await?.user_id)
+}
+
+fn unique(path: &str, value: &str) -> Result<AlternateIdentifier, Failure> {
+    let attribute = UniqueAttribute::builder().attribute_path(path).attribute_value(value.into()).build();
+    attribute.map(AlternateIdentifier::UniqueAttribute).map_err(|error| Failure(error.to_string()))
+}

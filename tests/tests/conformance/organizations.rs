@@ -1,0 +1,339 @@
+//! AWS Organizations: accounts and the tree that they hang in.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_organizations::types::{
+    AccountState, CreateAccountFailureReason, CreateAccountState, CreateAccountStatus, Tag,
+};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+
+use super::case::{Failure, Observed, accepted, cases};
+use super::cloud::Cloud;
+
+cases![
+    an_account_takes_time_to_create,
+    a_creation_says_no_email,
+    an_account_lands_in_the_root,
+    an_account_becomes_active,
+    an_email_serves_one_account,
+    two_accounts_may_share_a_name,
+    an_email_of_5_characters_is_too_short,
+    an_email_of_65_characters_is_too_long,
+    an_email_needs_a_domain,
+    a_name_of_51_characters_is_too_long,
+    a_name_of_50_characters_is_not,
+    a_bad_tag_fails_the_creation,
+    five_accounts_are_created_at_once,
+    a_creation_can_be_looked_up_in_a_list,
+    an_unknown_creation_is_not_found,
+    an_unknown_account_is_not_found,
+    an_account_id_has_12_digits,
+    accounts_come_20_a_page,
+    a_page_of_accounts_can_be_smaller,
+    a_page_of_accounts_cannot_be_larger,
+    an_account_moves,
+    a_move_names_the_current_parent,
+    a_move_to_where_it_is_is_refused,
+    a_move_needs_a_destination,
+    a_move_needs_an_account,
+    a_unit_name_is_unique_below_its_parent,
+    a_unit_name_can_return_below_another_parent,
+    a_unit_needs_a_parent,
+    an_unknown_child_has_no_parent,
+    tags_of_a_creation_are_on_the_account,
+    a_tag_is_overwritten,
+    an_unknown_account_has_no_tags,
+    a_member_cannot_create_accounts,
+    a_member_cannot_list_accounts,
+    an_account_closes_once,
+];
+
+async fn an_account_takes_time_to_create(cloud: Cloud) -> Observed {
+    let asked = cloud.organizations().create_account().account_name("a").email("aws+a@example.com").send().await?;
+    Ok(describe(asked.create_account_status.as_ref()))
+}
+
+/// What the SDK keeps of an answer would not show a field that AWS does not have.
+async fn a_creation_says_no_email(cloud: Cloud) -> Observed {
+    let answer = Answer::default();
+    let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com").customize();
+    call.interceptor(answer.clone()).send().await?;
+    let body: serde_json::Value = serde_json::from_slice(&answer.body()).map_err(|error| Failure(error.to_string()))?;
+    let status = body["CreateAccountStatus"].as_object().ok_or_else(|| Failure("no status".to_owned()))?;
+    Ok(if status.contains_key("Email") || status.contains_key("Tags") { "e-mail or tags" } else { "neither" }
+        .to_owned())
+}
+
+async fn an_account_lands_in_the_root(cloud: Cloud) -> Observed {
+    let id = cloud.new_account("a").await?;
+    let parents = cloud.organizations().list_parents().child_id(id).send().await?.parents.unwrap_or_default();
+    let kinds: Vec<_> = parents.iter().filter_map(|parent| Some(parent.r#type.as_ref()?.as_str())).collect();
+    Ok(kinds.join(", "))
+}
+
+async fn an_account_becomes_active(cloud: Cloud) -> Observed {
+    let id = cloud.new_account("a").await?;
+    let account = cloud.organizations().describe_account().account_id(id).send().await?.account;
+    let account = account.ok_or_else(|| Failure("no account".to_owned()))?;
+    let state = account.state.as_ref().map_or("no state", AccountState::as_str);
+    Ok(format!("{state}, {}, {}", account.name.unwrap_or_default(), account.email.unwrap_or_default()))
+}
+
+async fn an_email_serves_one_account(cloud: Cloud) -> Observed {
+    cloud.create_account("a", "aws+same@example.com").await?;
+    let second = cloud.create_account("b", "aws+same@example.com").await?;
+    Ok(describe(Some(&second)))
+}
+
+async fn two_accounts_may_share_a_name(cloud: Cloud) -> Observed {
+    cloud.create_account("same", "aws+a@example.com").await?;
+    let second = cloud.create_account("same", "aws+b@example.com").await?;
+    Ok(describe(Some(&second)))
+}
+
+async fn an_email_of_5_characters_is_too_short(cloud: Cloud) -> Observed {
+    ask_for(&cloud, "a", "a@b.c").await
+}
+
+async fn an_email_of_65_characters_is_too_long(cloud: Cloud) -> Observed {
+    ask_for(&cloud, "a", &format!("{}@example.com", "a".repeat(53))).await
+}
+
+async fn an_email_needs_a_domain(cloud: Cloud) -> Observed {
+    ask_for(&cloud, "a", "nobody.example.com").await
+}
+
+async fn a_name_of_51_characters_is_too_long(cloud: Cloud) -> Observed {
+    ask_for(&cloud, &"n".repeat(51), "aws+a@example.com").await
+}
+
+async fn a_name_of_50_characters_is_not(cloud: Cloud) -> Observed {
+    ask_for(&cloud, &"n".repeat(50), "aws+a@example.com").await
+}
+
+async fn a_bad_tag_fails_the_creation(cloud: Cloud) -> Observed {
+    let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com");
+    Ok(call.tags(tag(&"k".repeat(129), "v")?).send().await.map(accepted)?)
+}
+
+async fn five_accounts_are_created_at_once(cloud: Cloud) -> Observed {
+    for number in 0..5 {
+        ask_for(&cloud, "a", &format!("aws+{number}@example.com")).await?;
+    }
+    ask_for(&cloud, "a", "aws+5@example.com").await
+}
+
+async fn a_creation_can_be_looked_up_in_a_list(cloud: Cloud) -> Observed {
+    let id = cloud.new_account("wanted").await?;
+    let list = cloud.organizations().list_create_account_status().states(CreateAccountState::Succeeded).send().await?;
+    let found = list.create_account_statuses.unwrap_or_default().into_iter().find(|status| {
+        status.account_name.as_deref() == Some("wanted") && status.account_id.as_deref() == Some(id.as_str())
+    });
+    Ok(describe(found.as_ref()))
+}
+
+async fn an_unknown_creation_is_not_found(cloud: Cloud) -> Observed {
+    let call = cloud.organizations().describe_create_account_status().create_account_request_id("car-00000000000");
+    Ok(call.send().await.map(accepted)?)
+}
+
+async fn an_unknown_account_is_not_found(cloud: Cloud) -> Observed {
+    Ok(cloud.organizations().describe_account().account_id("999988887777").send().await.map(accepted)?)
+}
+
+async fn an_account_id_has_12_digits(cloud: Cloud) -> Observed {
+    Ok(cloud.organizations().describe_account().account_id("12345").send().await.map(accepted)?)
+}
+
+async fn accounts_come_20_a_page(cloud: Cloud) -> Observed {
+    for number in 0..21 {
+        cloud.new_account(&format!("a{number}")).await?;
+    }
+    let first = cloud.organizations().list_accounts().send().await?;
+    let more = if first.next_token.is_some() { "and more" } else { "and no more" };
+    Ok(format!("{} {more}", first.accounts.unwrap_or_default().len()))
+}
+
+async fn a_page_of_accounts_can_be_smaller(cloud: Cloud) -> Observed {
+    for name in ["a", "b", "c", "d"] {
+        cloud.new_account(name).await?;
+    }
+    let (mut token, mut largest, mut ids) = (None, 0, Vec::new());
+    loop {
+        let page = cloud.organizations().list_accounts().max_results(2).set_next_token(token).send().await?;
+        let accounts = page.accounts.unwrap_or_default();
+        largest = largest.max(accounts.len());
+        ids.extend(accounts.into_iter().filter_map(|account| account.id));
+        token = page.next_token;
+        if token.is_none() || ids.len() > 100 {
+            break;
+        }
+    }
+    let seen = ids.len();
+    ids.sort();
+    ids.dedup();
+    Ok(format!("at most {largest} a page, {}", if ids.len() == seen { "each once" } else { "some twice" }))
+}
+
+async fn a_page_of_accounts_cannot_be_larger(cloud: Cloud) -> Observed {
+    Ok(cloud.organizations().list_accounts().max_results(21).send().await.map(accepted)?)
+}
+
+async fn an_account_moves(cloud: Cloud) -> Observed {
+    let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
+    let unit = cloud.unit(&root, "eu").await?;
+    move_account(&cloud, &id, &root, &unit).await?;
+    let inside = cloud.organizations().list_accounts_for_parent().parent_id(&unit).send().await?;
+    let inside = inside.accounts.unwrap_or_default().iter().any(|account| account.id.as_ref() == Some(&id));
+    let above = cloud.organizations().list_accounts_for_parent().parent_id(&root).send().await?;
+    let above = above.accounts.unwrap_or_default().iter().any(|account| account.id.as_ref() == Some(&id));
+    Ok(format!("in the unit: {inside}, in the root: {above}"))
+}
+
+async fn a_move_names_the_current_parent(cloud: Cloud) -> Observed {
+    let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
+    let (one, two) = (cloud.unit(&root, "one").await?, cloud.unit(&root, "two").await?);
+    move_account(&cloud, &id, &one, &two).await
+}
+
+async fn a_move_to_where_it_is_is_refused(cloud: Cloud) -> Observed {
+    let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
+    move_account(&cloud, &id, &root, &root).await
+}
+
+async fn a_move_needs_a_destination(cloud: Cloud) -> Observed {
+    let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
+    move_account(&cloud, &id, &root, "ou-abcd-00000000").await
+}
+
+async fn a_move_needs_an_account(cloud: Cloud) -> Observed {
+    let root = cloud.root().await?;
+    let unit = cloud.unit(&root, "eu").await?;
+    move_account(&cloud, "999988887777", &root, &unit).await
+}
+
+async fn a_unit_name_is_unique_below_its_parent(cloud: Cloud) -> Observed {
+    let root = cloud.root().await?;
+    cloud.unit(&root, "eu").await?;
+    cloud.unit(&root, "eu").await.map(accepted)
+}
+
+async fn a_unit_name_can_return_below_another_parent(cloud: Cloud) -> Observed {
+    let root = cloud.root().await?;
+    let unit = cloud.unit(&root, "eu").await?;
+    cloud.unit(&unit, "eu").await.map(accepted)
+}
+
+async fn a_unit_needs_a_parent(cloud: Cloud) -> Observed {
+    cloud.unit("ou-abcd-00000000", "eu").await.map(accepted)
+}
+
+async fn an_unknown_child_has_no_parent(cloud: Cloud) -> Observed {
+    Ok(cloud.organizations().list_parents().child_id("999988887777").send().await.map(accepted)?)
+}
+
+async fn tags_of_a_creation_are_on_the_account(cloud: Cloud) -> Observed {
+    let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com");
+    let asked = call.tags(tag("environment", "env_1")?).send().await?.create_account_status;
+    let request = asked.and_then(|status| status.id).unwrap_or_default();
+    let organizations = cloud.organizations();
+    let id = cloud
+        .until(async || {
+            let call = organizations.describe_create_account_status().create_account_request_id(&request);
+            Ok(call.send().await?.create_account_status.and_then(|status| status.account_id))
+        })
+        .await?;
+    tags_of(&cloud, &id).await
+}
+
+async fn a_tag_is_overwritten(cloud: Cloud) -> Observed {
+    let id = cloud.new_account("a").await?;
+    for value in ["old", "new"] {
+        cloud.organizations().tag_resource().resource_id(&id).tags(tag("tier", value)?).send().await?;
+    }
+    tags_of(&cloud, &id).await
+}
+
+async fn an_unknown_account_has_no_tags(cloud: Cloud) -> Observed {
+    tags_of(&cloud, "999988887777").await
+}
+
+async fn a_member_cannot_create_accounts(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    let call = cloud.organizations_as(&member).create_account().account_name("b").email("aws+b@example.com");
+    Ok(call.send().await.map(accepted)?)
+}
+
+async fn a_member_cannot_list_accounts(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    Ok(cloud.organizations_as(&member).list_accounts().send().await.map(accepted)?)
+}
+
+async fn an_account_closes_once(cloud: Cloud) -> Observed {
+    let id = cloud.new_account("a").await?;
+    cloud.organizations().close_account().account_id(&id).send().await?;
+    cloud
+        .until(async || {
+            let account = cloud.organizations().describe_account().account_id(&id).send().await?.account;
+            let state = account.and_then(|account| account.state);
+            Ok((state != Some(AccountState::PendingClosure)).then_some(()))
+        })
+        .await?;
+    Ok(cloud.organizations().close_account().account_id(&id).send().await.map(accepted)?)
+}
+
+async fn ask_for(cloud: &Cloud, name: &str, email: &str) -> Observed {
+    Ok(cloud.organizations().create_account().account_name(name).email(email).send().await.map(accepted)?)
+}
+
+async fn move_account(cloud: &Cloud, id: &str, from: &str, to: &str) -> Observed {
+    let call = cloud.organizations().move_account().account_id(id);
+    Ok(call.source_parent_id(from).destination_parent_id(to).send().await.map(accepted)?)
+}
+
+async fn tags_of(cloud: &Cloud, id: &str) -> Observed {
+    let tags = cloud.organizations().list_tags_for_resource().resource_id(id).send().await?.tags.unwrap_or_default();
+    Ok(tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>().join(", "))
+}
+
+fn tag(key: &str, value: &str) -> Result<Tag, Failure> {
+    Tag::builder().key(key).value(value).build().map_err(|error| Failure(error.to_string()))
+}
+
+fn describe(status: Option<&CreateAccountStatus>) -> String {
+    let state = status.and_then(|status| status.state.as_ref()).map_or("no state", CreateAccountState::as_str);
+    let reason = status.and_then(|status| status.failure_reason.as_ref()).map(CreateAccountFailureReason::as_str);
+    [Some(state), reason].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Keeps the body of an answer as it came.
+#[derive(Clone, Debug, Default)]
+struct Answer(Arc<Mutex<Vec<u8>>>);
+
+impl Answer {
+    fn body(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Answer {
+    fn name(&self) -> &'static str {
+        "Answer"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default().to_owned();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body;
+        Ok(())
+    }
+}

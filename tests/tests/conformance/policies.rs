@@ -1,0 +1,133 @@
+//! AWS Organizations: service control policies as documents. What they do is in `guardrails.rs`.
+
+use aws_sdk_organizations::types::PolicyType;
+
+use super::case::{Failure, Observed, accepted, cases};
+use super::cloud::Cloud;
+
+cases![
+    policies_of_a_kind_are_enabled_first,
+    policies_of_a_kind_are_enabled_once,
+    a_policy_name_is_unique,
+    a_policy_is_json,
+    a_policy_has_statements,
+    a_policy_is_at_most_10240_characters,
+    a_policy_attaches_once,
+    an_unknown_policy_does_not_attach,
+    a_policy_does_not_attach_to_nothing,
+    a_policy_that_is_not_attached_does_not_detach,
+    ten_policies_are_enough,
+    the_last_policy_stays,
+    full_access_is_attached_to_a_new_unit,
+    a_policy_in_use_stays,
+];
+
+/// Denies something that nobody here does.
+pub(super) const HARMLESS: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"gamelift:*","Resource":"*"}]}"#;
+
+async fn policies_of_a_kind_are_enabled_first(cloud: Cloud) -> Observed {
+    let (policy, root) = (policy(&cloud, "p", HARMLESS).await?, cloud.root().await?);
+    Ok(cloud.organizations().attach_policy().policy_id(policy).target_id(root).send().await.map(accepted)?)
+}
+
+async fn policies_of_a_kind_are_enabled_once(cloud: Cloud) -> Observed {
+    let call = cloud.organizations().enable_policy_type().root_id(cloud.root().await?);
+    let call = call.policy_type(PolicyType::ServiceControlPolicy);
+    _ = call.clone().send().await;
+    Ok(call.send().await.map(accepted)?)
+}
+
+async fn a_policy_name_is_unique(cloud: Cloud) -> Observed {
+    policy(&cloud, "same", HARMLESS).await?;
+    policy(&cloud, "same", HARMLESS).await.map(accepted)
+}
+
+async fn a_policy_is_json(cloud: Cloud) -> Observed {
+    policy(&cloud, "p", "deny everything, please").await.map(accepted)
+}
+
+async fn a_policy_has_statements(cloud: Cloud) -> Observed {
+    policy(&cloud, "p", r#"{"Version":"2012-10-17","Statement":[{"Effect":"Perhaps","Action":"*"}]}"#)
+        .await
+        .map(accepted)
+}
+
+async fn a_policy_is_at_most_10240_characters(cloud: Cloud) -> Observed {
+    let padding = " ".repeat(10_241 - HARMLESS.len());
+    policy(&cloud, "p", &HARMLESS.replacen('{', &format!("{{{padding}"), 1)).await.map(accepted)
+}
+
+async fn a_policy_attaches_once(cloud: Cloud) -> Observed {
+    let (policy, root) = (policy(&cloud, "p", HARMLESS).await?, cloud.root().await?);
+    attach(&cloud, &policy, &root).await?;
+    attach(&cloud, &policy, &root).await
+}
+
+async fn an_unknown_policy_does_not_attach(cloud: Cloud) -> Observed {
+    attach(&cloud, "p-00000000", &cloud.root().await?).await
+}
+
+async fn a_policy_does_not_attach_to_nothing(cloud: Cloud) -> Observed {
+    let policy = policy(&cloud, "p", HARMLESS).await?;
+    attach(&cloud, &policy, "ou-abcd-00000000").await
+}
+
+async fn a_policy_that_is_not_attached_does_not_detach(cloud: Cloud) -> Observed {
+    enable(&cloud).await?;
+    let (policy, root) = (policy(&cloud, "p", HARMLESS).await?, cloud.root().await?);
+    Ok(cloud.organizations().detach_policy().policy_id(policy).target_id(root).send().await.map(accepted)?)
+}
+
+async fn ten_policies_are_enough(cloud: Cloud) -> Observed {
+    let unit = cloud.unit(&cloud.root().await?, "eu").await?;
+    // One is there from the start.
+    for number in 0..9 {
+        let policy = policy(&cloud, &format!("p{number}"), HARMLESS).await?;
+        attach(&cloud, &policy, &unit).await?;
+    }
+    let one_more = policy(&cloud, "one more", HARMLESS).await?;
+    attach(&cloud, &one_more, &unit).await
+}
+
+async fn the_last_policy_stays(cloud: Cloud) -> Observed {
+    enable(&cloud).await?;
+    let unit = cloud.unit(&cloud.root().await?, "eu").await?;
+    Ok(cloud.organizations().detach_policy().policy_id("p-FullAWSAccess").target_id(unit).send().await.map(accepted)?)
+}
+
+async fn full_access_is_attached_to_a_new_unit(cloud: Cloud) -> Observed {
+    enable(&cloud).await?;
+    let unit = cloud.unit(&cloud.root().await?, "eu").await?;
+    let call = cloud.organizations().list_policies_for_target().target_id(unit);
+    let policies = call.filter(PolicyType::ServiceControlPolicy).send().await?.policies.unwrap_or_default();
+    Ok(policies.into_iter().filter_map(|policy| policy.name).collect::<Vec<_>>().join(", "))
+}
+
+async fn a_policy_in_use_stays(cloud: Cloud) -> Observed {
+    let (policy, root) = (policy(&cloud, "p", HARMLESS).await?, cloud.root().await?);
+    attach(&cloud, &policy, &root).await?;
+    Ok(cloud.organizations().delete_policy().policy_id(policy).send().await.map(accepted)?)
+}
+
+/// The id of a new policy.
+pub(super) async fn policy(cloud: &Cloud, name: &str, content: &str) -> Result<String, Failure> {
+    let call = cloud.organizations().create_policy().name(name).description("").content(content);
+    let made = call.r#type(PolicyType::ServiceControlPolicy).send().await?.policy;
+    let summary = made.and_then(|policy| policy.policy_summary);
+    summary.and_then(|summary| summary.id).ok_or_else(|| Failure("no policy".to_owned()))
+}
+
+/// Attaches a policy, after service control policies have been enabled.
+pub(super) async fn attach(cloud: &Cloud, policy: &str, target: &str) -> Observed {
+    enable(cloud).await?;
+    Ok(cloud.organizations().attach_policy().policy_id(policy).target_id(target).send().await.map(accepted)?)
+}
+
+async fn enable(cloud: &Cloud) -> Result<(), Failure> {
+    let call = cloud.organizations().enable_policy_type().root_id(cloud.root().await?);
+    match call.policy_type(PolicyType::ServiceControlPolicy).send().await.map_err(Failure::from) {
+        Err(Failure(code)) if code != "PolicyTypeAlreadyEnabledException" => Err(Failure(code)),
+        _ => Ok(()),
+    }
+}

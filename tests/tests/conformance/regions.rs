@@ -1,0 +1,99 @@
+//! AWS Account Management: opt-in regions of member accounts.
+
+use aws_sdk_account::types::RegionOptStatus;
+
+use super::case::{Failure, Observed, accepted, cases};
+use super::cloud::Cloud;
+
+cases![
+    an_old_region_is_enabled_from_the_start,
+    an_opt_in_region_is_disabled_at_first,
+    a_region_takes_time_to_enable,
+    a_region_becomes_enabled,
+    a_region_being_enabled_cannot_be_asked_for_again,
+    an_unknown_region_is_refused,
+    another_account_needs_trusted_access,
+    a_member_may_look_at_itself,
+    a_disabled_region_knows_nobody,
+];
+
+/// Nobody has it unless they ask.
+const OPT_IN: &str = "me-central-1";
+
+async fn an_old_region_is_enabled_from_the_start(cloud: Cloud) -> Observed {
+    let account = trusted(&cloud).await?;
+    status(&cloud, &account, "eu-central-1").await
+}
+
+async fn an_opt_in_region_is_disabled_at_first(cloud: Cloud) -> Observed {
+    let account = trusted(&cloud).await?;
+    status(&cloud, &account, OPT_IN).await
+}
+
+async fn a_region_takes_time_to_enable(cloud: Cloud) -> Observed {
+    let account = trusted(&cloud).await?;
+    enable(&cloud, &account, OPT_IN).await?;
+    status(&cloud, &account, OPT_IN).await
+}
+
+async fn a_region_becomes_enabled(cloud: Cloud) -> Observed {
+    let account = trusted(&cloud).await?;
+    enable(&cloud, &account, OPT_IN).await?;
+    let enabling = RegionOptStatus::Enabling.as_str();
+    cloud.until(async || Ok(Some(status(&cloud, &account, OPT_IN).await?).filter(|now| now != enabling))).await
+}
+
+async fn a_region_being_enabled_cannot_be_asked_for_again(cloud: Cloud) -> Observed {
+    let account = trusted(&cloud).await?;
+    enable(&cloud, &account, OPT_IN).await?;
+    enable(&cloud, &account, OPT_IN).await
+}
+
+async fn an_unknown_region_is_refused(cloud: Cloud) -> Observed {
+    let account = trusted(&cloud).await?;
+    enable(&cloud, &account, "eu-nowhere-1").await
+}
+
+async fn another_account_needs_trusted_access(cloud: Cloud) -> Observed {
+    let account = cloud.new_account("a").await?;
+    status(&cloud, &account, OPT_IN).await
+}
+
+async fn a_member_may_look_at_itself(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    let answer = cloud.account_as(&member.credentials).get_region_opt_status().region_name(OPT_IN).send().await?;
+    Ok(answer.region_opt_status.map_or("no status", |status| name(&status)).to_owned())
+}
+
+async fn a_disabled_region_knows_nobody(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    Ok(cloud.cloudformation_in(&member, OPT_IN).list_stacks().send().await.map(accepted)?)
+}
+
+/// A member account in which the management account may change regions.
+async fn trusted(cloud: &Cloud) -> Result<String, Failure> {
+    cloud.organizations().enable_aws_service_access().service_principal("account.amazonaws.com").send().await?;
+    cloud.new_account("a").await
+}
+
+async fn enable(cloud: &Cloud, account: &str, region: &str) -> Observed {
+    let call = cloud.account_as(&cloud.management).enable_region().account_id(account);
+    Ok(call.region_name(region).send().await.map(accepted)?)
+}
+
+async fn status(cloud: &Cloud, account: &str, region: &str) -> Observed {
+    let call = cloud.account_as(&cloud.management).get_region_opt_status().account_id(account);
+    let answer = call.region_name(region).send().await?;
+    Ok(answer.region_opt_status.map_or("no status", |status| name(&status)).to_owned())
+}
+
+fn name(status: &RegionOptStatus) -> &'static str {
+    match status {
+        RegionOptStatus::Disabled => "DISABLED",
+        RegionOptStatus::Disabling => "DISABLING",
+        RegionOptStatus::Enabled => "ENABLED",
+        RegionOptStatus::EnabledByDefault => "ENABLED_BY_DEFAULT",
+        RegionOptStatus::Enabling => "ENABLING",
+        _ => "another",
+    }
+}

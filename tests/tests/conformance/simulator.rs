@@ -1,0 +1,31 @@
+//! Freehold's own simulated organisation, served over loopback as `freehold sandbox` serves it.
+
+use chrono::DateTime;
+use freehold_sandbox::http::{Served, serve};
+use freehold_sandbox::{Settings, World};
+use freehold_tenancy::Clock;
+use tokio::net::TcpListener;
+
+use super::case::Failure;
+
+/// A fresh simulated organisation, served until this is dropped.
+pub(super) struct Simulator {
+    pub(super) served: Served,
+    /// Of an administrator in the management account.
+    pub(super) access_key: String,
+    pub(super) clock: Clock,
+}
+
+impl Simulator {
+    /// With durations as AWS has them, on a clock that stands still between [`super::cloud::Cloud::pause`]s; without
+    /// rates, because the other two have none.
+    pub(super) async fn start() -> Result<Self, Failure> {
+        let settings = Settings { throttling: false, ..Settings::default() };
+        let access_key = settings.management_access_key.clone();
+        let clock = Clock::manual(DateTime::UNIX_EPOCH);
+        let world = World::new(settings, clock.clone());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+        let served = listener.and_then(|listener| serve(&world, listener));
+        Ok(Self { served: served.map_err(|error| Failure(error.to_string()))?, access_key, clock })
+    }
+}

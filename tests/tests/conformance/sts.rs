@@ -1,0 +1,133 @@
+//! AWS STS: who may become whom, and for how long.
+
+use aws_credential_types::Credentials;
+use aws_sdk_cloudformation::types::Capability;
+
+use super::case::{Failure, Observed, accepted, cases};
+use super::cloud::{ACCESS_ROLE, Cloud, Member};
+use super::cloudformation::settled;
+
+cases![
+    a_role_is_a_way_into_an_account,
+    a_session_is_named_after_role_and_session,
+    an_unknown_role_cannot_be_assumed,
+    a_role_in_a_foreign_account_cannot_be_assumed,
+    a_member_cannot_enter_another_member,
+    a_chained_session_lasts_an_hour_at_most,
+    a_chained_session_may_last_an_hour,
+    a_session_lasts_no_longer_than_the_role_allows,
+    a_session_lasts_15_minutes_at_least,
+    a_session_lasts_12_hours_at_most,
+    a_session_name_has_no_blanks,
+    a_session_policy_is_short,
+    a_role_may_ask_for_an_external_id,
+    an_unknown_key_is_nobody,
+];
+
+/// Made by a stack.
+const ROLE: &str = "patient";
+
+async fn a_role_is_a_way_into_an_account(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    let caller = cloud.sts_as(&member.credentials).get_caller_identity().send().await?;
+    Ok(if caller.account.as_ref() == Some(&member.id) { "the member" } else { "somebody else" }.to_owned())
+}
+
+async fn a_session_is_named_after_role_and_session(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    let caller = cloud.sts_as(&member.credentials).get_caller_identity().send().await?;
+    Ok(caller.arn.unwrap_or_default().replace(&member.id, "<member>"))
+}
+
+async fn an_unknown_role_cannot_be_assumed(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    cloud.assume(&cloud.management, &member.id, "nobody").await.map(accepted)
+}
+
+async fn a_role_in_a_foreign_account_cannot_be_assumed(cloud: Cloud) -> Observed {
+    cloud.assume(&cloud.management, "999988887777", ACCESS_ROLE).await.map(accepted)
+}
+
+/// The access role trusts the management account alone.
+async fn a_member_cannot_enter_another_member(cloud: Cloud) -> Observed {
+    let (one, two) = (cloud.member("one").await?, cloud.member("two").await?);
+    cloud.assume(&one.credentials, &two.id, ACCESS_ROLE).await.map(accepted)
+}
+
+async fn a_chained_session_lasts_an_hour_at_most(cloud: Cloud) -> Observed {
+    chained(&cloud, 3_601).await
+}
+
+async fn a_chained_session_may_last_an_hour(cloud: Cloud) -> Observed {
+    chained(&cloud, 3_600).await
+}
+
+async fn a_session_lasts_no_longer_than_the_role_allows(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    lasting(&cloud, &cloud.management, &member.id, ACCESS_ROLE, 7_200).await
+}
+
+async fn a_session_lasts_15_minutes_at_least(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    lasting(&cloud, &cloud.management, &member.id, ACCESS_ROLE, 899).await
+}
+
+async fn a_session_lasts_12_hours_at_most(cloud: Cloud) -> Observed {
+    let member = cloud.member("a").await?;
+    lasting(&cloud, &cloud.management, &member.id, ACCESS_ROLE, 43_201).await
+}
+
+async fn a_session_name_has_no_blanks(cloud: Cloud) -> Observed {
+    let arn = format!("arn:aws:iam::{}:role/{ACCESS_ROLE}", cloud.member("a").await?.id);
+    Ok(cloud.sts().assume_role().role_arn(arn).role_session_name("a b").send().await.map(accepted)?)
+}
+
+async fn a_session_policy_is_short(cloud: Cloud) -> Observed {
+    let arn = format!("arn:aws:iam::{}:role/{ACCESS_ROLE}", cloud.member("a").await?.id);
+    let statement = r#"{"Effect":"Allow","Action":"cloudformation:DescribeStacks","Resource":"*"}"#;
+    let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, [statement; 30].join(","));
+    let call = cloud.sts().assume_role().role_arn(arn).role_session_name("long").policy(policy);
+    Ok(call.send().await.map(accepted)?)
+}
+
+async fn an_unknown_key_is_nobody(cloud: Cloud) -> Observed {
+    let stranger = Credentials::new("AKIASTRANGER99999999", "secret", None, None, "conformance");
+    Ok(cloud.sts_as(&stranger).get_caller_identity().send().await.map(accepted)?)
+}
+
+async fn a_role_may_ask_for_an_external_id(cloud: Cloud) -> Observed {
+    let member = with_role(&cloud, r#""Condition": {"StringEquals": {"sts:ExternalId": "secret"}},"#).await?;
+    let arn = format!("arn:aws:iam::{}:role/{ROLE}", member.id);
+    let call = cloud.sts_as(&member.credentials).assume_role().role_arn(arn).role_session_name("external");
+    let without = call.clone().send().await.map(accepted).map_err(Failure::from);
+    let with = call.external_id("secret").send().await.map(accepted).map_err(Failure::from);
+    let [without, with] = [without, with].map(|outcome| outcome.unwrap_or_else(|Failure(code)| code));
+    Ok(format!("without {without}, with {with}"))
+}
+
+/// From one role of an account into another, which itself allows twelve hours.
+async fn chained(cloud: &Cloud, seconds: i32) -> Observed {
+    let member = with_role(cloud, "").await?;
+    lasting(cloud, &member.credentials, &member.id, ROLE, seconds).await
+}
+
+/// A member account with a second role, which everybody in the account may assume under a condition.
+async fn with_role(cloud: &Cloud, condition: &str) -> Result<Member, Failure> {
+    let member = cloud.member("a").await?;
+    let template = r#"{"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {
+        "RoleName": "patient",
+        "MaxSessionDuration": 43200,
+        "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{CONDITION
+            "Effect": "Allow", "Principal": {"AWS": {"Ref": "AWS::AccountId"}}, "Action": "sts:AssumeRole"}]}}}}}"#;
+    let cloudformation = cloud.cloudformation(&member);
+    let call = cloudformation.create_stack().stack_name(ROLE).template_body(template.replace("CONDITION", condition));
+    call.capabilities(Capability::CapabilityNamedIam).send().await?;
+    settled(cloud, &cloudformation, ROLE).await?;
+    Ok(member)
+}
+
+async fn lasting(cloud: &Cloud, credentials: &Credentials, account: &str, role: &str, seconds: i32) -> Observed {
+    let arn = format!("arn:aws:iam::{account}:role/{role}");
+    let call = cloud.sts_as(credentials).assume_role().role_arn(arn).role_session_name("long");
+    Ok(call.duration_seconds(seconds).send().await.map(accepted)?)
+}

@@ -1,0 +1,90 @@
+//! The three that are asked.
+
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use super::case::Failure;
+use super::cloud::Cloud;
+use super::emulator::Emulator;
+use super::simulator::Simulator;
+
+/// Something that answers as AWS would.
+pub(super) struct Target {
+    http: SharedHttpClient,
+    kind: Kind,
+}
+
+enum Kind {
+    Simulator,
+    Moto(Emulator),
+    Ministack(Emulator),
+}
+
+impl Target {
+    fn new(kind: Kind) -> Self {
+        Self { http: aws_smithy_http_client::Builder::new().build_http(), kind }
+    }
+
+    /// Freehold's own, over loopback as `freehold sandbox` serves it.
+    pub(super) fn simulator() -> Self {
+        Self::new(Kind::Simulator)
+    }
+
+    /// <https://github.com/getmoto/moto>
+    pub(super) async fn moto() -> Self {
+        let emulator = Emulator::start("moto_server", "/moto-api/data.json", |command, port| {
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        });
+        Self::new(Kind::Moto(emulator.await))
+    }
+
+    /// <https://github.com/ministackorg/ministack>; binds every interface unless told otherwise.
+    pub(super) async fn ministack() -> Self {
+        let emulator = Emulator::start("ministack", "/_ministack/health", |command, port| {
+            command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
+        });
+        Self::new(Kind::Ministack(emulator.await))
+    }
+
+    /// Its column in the table.
+    pub(super) fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Simulator => "simulator",
+            Kind::Moto(_) => "moto",
+            Kind::Ministack(_) => "ministack",
+        }
+    }
+
+    /// An organisation in which nothing has happened yet.
+    pub(super) async fn fresh(&self) -> Result<Cloud, Failure> {
+        match &self.kind {
+            Kind::Simulator => {
+                let simulator = Simulator::start().await?;
+                let endpoint = simulator.served.url();
+                let access_key = simulator.access_key.clone();
+                Ok(Cloud { simulator: Some(simulator), ..self.cloud(endpoint, &access_key) })
+            }
+            Kind::Moto(moto) => {
+                reset(&format!("{}/moto-api/reset", moto.endpoint)).await?;
+                let cloud = self.cloud(moto.endpoint.clone(), "AKIAIOSFODNN7EXAMPLE");
+                cloud.organizations().create_organization().send().await?;
+                Ok(cloud)
+            }
+            Kind::Ministack(ministack) => {
+                reset(&format!("{}/_ministack/reset", ministack.endpoint)).await?;
+                // To it, an access key of twelve digits is an account.
+                Ok(self.cloud(ministack.endpoint.clone(), "111122223333"))
+            }
+        }
+    }
+
+    fn cloud(&self, endpoint: String, access_key: &str) -> Cloud {
+        let management = Credentials::new(access_key, "secret", None, None, "conformance");
+        Cloud { endpoint, http: self.http.clone(), management, simulator: None }
+    }
+}
+
+async fn reset(url: &str) -> Result<(), Failure> {
+    let answer = reqwest::Client::new().post(url).send().await.and_then(reqwest::Response::error_for_status);
+    answer.map(|_| ()).map_err(|error| Failure(error.to_string()))
+}

@@ -1,0 +1,7 @@
+//! Everything that is tested from outside the crates, in one program.
+
+mod conformance;
+mod fleet;
+mod steps;
+mod story;
+mod tidy;
