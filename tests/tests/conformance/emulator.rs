@@ -55,7 +55,8 @@ impl Emulator {
         let output = File::create(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         let mut command = Command::new("sh");
-        command.args(["-c", GUARD, "emulator-guard", program]).current_dir(directory.path()).process_group(0);
+        command.args(["-c", GUARD, "emulator-guard", program]).process_group(0);
+        command.current_dir(directory.path()).env("TMPDIR", directory.path());
         configure(&mut command, port);
         command.stdin(Stdio::piped()).stdout(output).stderr(errors);
         let mut guard = command.spawn().map_err(|error| error.to_string())?;

@@ -38,10 +38,12 @@ impl Target {
         Self::new(Kind::Moto(emulator.await))
     }
 
-    /// <https://github.com/ministackorg/ministack>; binds every interface unless told otherwise.
+    /// <https://github.com/ministackorg/ministack>; unless told otherwise it binds every interface, a fixed port for
+    /// devices too, and leaves files in `/tmp`.
     pub(super) async fn ministack() -> Self {
         let emulator = Emulator::start("ministack", "/_ministack/health", |command, port| {
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
+            command.env("IOT_MTLS_ENABLED", "0").env("STATE_DIR", "state").env("S3_DATA_DIR", "s3");
         });
         Self::new(Kind::Ministack(emulator.await))
     }
