@@ -28,6 +28,10 @@ use crate::world::{AwsError, Ctx, Request, State};
 
 /// Brings what is ready to where it is: accounts into being, closed ones to their end.
 pub(crate) fn advance(state: &mut State, settings: &Settings, now: chrono::DateTime<chrono::Utc>) {
+    if state.organization.next_due.is_none_or(|due| due > now) {
+        return;
+    }
+    state.organization.next_due = None;
     creating::advance(state, settings, now);
     closing::advance(state, now);
 }

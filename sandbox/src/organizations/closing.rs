@@ -53,6 +53,7 @@ pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRes
     if let Some(member) = organization.members.get_mut(&id) {
         member.lifecycle = Lifecycle::Closing(until);
     }
+    organization.expect(until);
     state.note_busy(Busy::account(&id, "close-account", ctx.now, until));
     Ok(wire::serialize_close_account_response())
 }
@@ -64,11 +65,15 @@ fn monthly_quota(accounts: usize) -> usize {
 
 /// Ends the closures that are done.
 pub(super) fn advance(state: &mut State, now: DateTime<Utc>) {
+    let mut later = Vec::new();
     for member in state.organization.members.values_mut() {
-        if let Lifecycle::Closing(until) = member.lifecycle
-            && until <= now
-        {
-            member.lifecycle = Lifecycle::Closed(until);
+        match member.lifecycle {
+            Lifecycle::Closing(until) if until <= now => member.lifecycle = Lifecycle::Closed(until),
+            Lifecycle::Closing(until) => later.push(until),
+            Lifecycle::Active | Lifecycle::Closed(_) => {}
         }
+    }
+    for at in later {
+        state.organization.expect(at);
     }
 }

@@ -102,6 +102,9 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         state: RequestState::InProgress { ready_at, outcome },
     };
     let shown = request.show();
+    if let Some(ready_at) = ready_at {
+        state.organization.expect(ready_at);
+    }
     state.organization.requests.push(request);
     Ok(wire::serialize_create_account_response(&wire::CreateAccountResponse { create_account_status: Some(shown) }))
 }
@@ -134,18 +137,22 @@ pub(super) fn list_status(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockR
 
 /// Brings the accounts that are ready into being.
 pub(super) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
-    let mut done = Vec::new();
+    let (mut done, mut later) = (Vec::new(), Vec::new());
     for request in &mut state.organization.requests {
-        if let RequestState::InProgress { ready_at: Some(at), outcome } = &request.state
-            && *at <= now
-        {
-            let (at, outcome) = (*at, outcome.clone());
-            request.state = match outcome {
-                Ok(account) => RequestState::Succeeded { account, at },
-                Err(reason) => RequestState::Failed { reason, at },
-            };
-            done.push(request.clone());
+        let RequestState::InProgress { ready_at: Some(at), outcome } = &request.state else { continue };
+        let (at, outcome) = (*at, outcome.clone());
+        if at > now {
+            later.push(at);
+            continue;
         }
+        request.state = match outcome {
+            Ok(account) => RequestState::Succeeded { account, at },
+            Err(reason) => RequestState::Failed { reason, at },
+        };
+        done.push(request.clone());
+    }
+    for at in later {
+        state.organization.expect(at);
     }
     for request in done {
         if let RequestState::Succeeded { account, at } = &request.state {

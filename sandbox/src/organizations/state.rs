@@ -41,6 +41,8 @@ pub struct Organization {
     pub foreign_emails: BTreeSet<String>,
     /// When accounts were closed, for the quota of thirty days.
     pub closures: Vec<DateTime<Utc>>,
+    /// When the next request or closure is done, if any is under way.
+    pub next_due: Option<DateTime<Utc>>,
 }
 
 impl Organization {
@@ -75,6 +77,7 @@ impl Organization {
             trusted_services: BTreeMap::from([("sso.amazonaws.com".to_owned(), now)]),
             foreign_emails: BTreeSet::new(),
             closures: Vec::new(),
+            next_due: None,
             root,
         }
     }
@@ -96,6 +99,11 @@ impl Organization {
             _ => "account",
         };
         format!("arn:aws:organizations::{management}:{kind}/{organization}/{id}")
+    }
+
+    /// Something will be done at this time.
+    pub(super) fn expect(&mut self, at: DateTime<Utc>) {
+        self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
     }
 
     /// Whether this is the root, a unit or an account.
