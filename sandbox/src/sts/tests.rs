@@ -54,6 +54,24 @@ fn a_fresh_account_refuses_for_a_while() {
 }
 
 #[test]
+fn some_fresh_accounts_refuse_with_other_codes_at_first() {
+    let world = world_of(Settings { throttling: false, odd_refusals: 1.0, ..Settings::default() });
+    let mut codes = std::collections::BTreeSet::new();
+    for n in 0..20 {
+        let input = json!({ "Email": format!("a{n}@example.com"), "AccountName": "x" });
+        call(&world, &As::management(&world), Service::Organizations, "CreateAccount", input).ok();
+        let created = loop {
+            world.clock().advance(Duration::from_secs(1));
+            if let Some(account) = world.account_by_email(&format!("a{n}@example.com")) {
+                break account;
+            }
+        };
+        codes.insert(code(assume(&world, &As::management(&world), &access_role(&created.id), &[])));
+    }
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["InvalidClientTokenId", "RegionDisabledException"]);
+}
+
+#[test]
 fn what_does_not_exist_is_refused_like_what_is_forbidden() {
     let world = world();
     let id = account(&world, "a@example.com");
