@@ -43,7 +43,11 @@ impl Target {
     pub(super) async fn ministack() -> Self {
         let emulator = Emulator::start("ministack", "/_ministack/health", |command, port| {
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
-            command.env("IOT_MTLS_ENABLED", "0").env("STATE_DIR", "state").env("S3_DATA_DIR", "s3");
+            command
+                .env("IOT_MTLS_ENABLED", "0")
+                .env("SFTP_ENABLED", "0")
+                .env("STATE_DIR", "state")
+                .env("S3_DATA_DIR", "s3");
         });
         Self::new(Kind::Ministack(emulator.await))
     }
