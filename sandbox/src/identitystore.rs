@@ -184,10 +184,5 @@ fn seconds(time: DateTime<Utc>) -> f64 {
     (time - DateTime::UNIX_EPOCH).as_seconds_f64()
 }
 
-/// A required member that is sure to be there reads better as a text than as an option.
-fn owned(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests;

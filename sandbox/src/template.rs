@@ -10,7 +10,7 @@ mod references;
 
 use serde_json::{Map, Value};
 
-pub(crate) use intrinsics::{Pseudo, Resolved};
+pub(crate) use intrinsics::{Pseudo, Resolved, Scope};
 pub(crate) use parameters::Parameter;
 
 /// Why a template, or a template with these parameters, is not valid: the message of a `ValidationError`.

@@ -15,15 +15,11 @@ const PAGE: usize = 100;
 pub(super) fn stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stacks_request(&request.params).map_err(validation)?;
     let stacks = &state.here(ctx).stacks;
-    let (found, next_token) = match input.stack_name.filter(|name| !name.is_empty()) {
-        Some(name) => {
-            let stack = stacks.find(&name).ok_or_else(|| absent(&name))?;
-            (vec![stack], None)
-        }
-        None => {
-            let alive = stacks.iter().filter(|stack| stack.status != Status::DeleteComplete);
-            page(ctx, alive, input.next_token.as_deref(), Some(PAGE), invalid_token)?
-        }
+    let (found, next_token) = if let Some(name) = input.stack_name.filter(|name| !name.is_empty()) {
+        (vec![stacks.find(&name).ok_or_else(|| absent(&name))?], None)
+    } else {
+        let alive = stacks.iter().filter(|stack| stack.status != Status::DeleteComplete);
+        page(ctx, alive, input.next_token.as_deref(), Some(PAGE), invalid_token)?
     };
     let items = found.into_iter().map(|stack| described(ctx, stack)).collect();
     Ok(wire::serialize_describe_stacks_response(&model::DescribeStacksOutput {

@@ -103,7 +103,7 @@ pub(super) fn tear_down(resources: &BTreeMap<String, Resource>) -> Vec<Task> {
 }
 
 fn task(logical_id: String, act: Act, after: BTreeSet<String>) -> Task {
-    Task { logical_id, act, after, until: Until::Waiting }
+    Task { logical_id, act, after, until: Until::Waiting, doomed: None }
 }
 
 /// What the pseudo-parameters stand for in a stack.

@@ -261,7 +261,7 @@ impl Place<'_> {
 }
 
 /// How AWS words a resource type's refusal.
-fn refusal(message: &str, code: &str) -> String {
+pub(super) fn refusal(message: &str, code: &str) -> String {
     format!("Resource handler returned message: \"{message}\" (HandlerErrorCode: {code})")
 }
 

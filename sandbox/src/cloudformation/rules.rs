@@ -127,7 +127,7 @@ pub(super) fn parameters(
 /// Whether the design as a whole can be a stack.
 pub(super) fn design(template: &Template, design: &Design, pseudo: Pseudo) -> Result<(), AwsError> {
     kinds(template)?;
-    template.bind(&design.parameters, pseudo)?;
+    template.clone().bind(&design.parameters, pseudo)?;
     capabilities(template, &design.capabilities)
 }
 

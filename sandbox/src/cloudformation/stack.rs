@@ -219,6 +219,8 @@ pub(super) struct Task {
     /// The tasks of the same phase, by logical id, that must be done before.
     pub(super) after: BTreeSet<String>,
     pub(super) until: Until,
+    /// Why it is going to fail, where a fault says so.
+    pub(super) doomed: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::faults::{Fault, Rule};
 use crate::testing::{Person, between, get_unsigned, instant, wait};
 use crate::world::Service;
 use crate::world::testing::world;
@@ -378,5 +379,35 @@ fn a_world_that_was_saved_goes_on_with_its_stacks() {
     let restored: State = serde_json::from_str(&text).unwrap();
     *world.state() = restored;
     wait(&world, 600);
+    assert_eq!(member.status("one"), "CREATE_COMPLETE");
+}
+
+#[test]
+fn a_stack_that_is_to_fail_rolls_back_and_one_that_is_stuck_can_still_be_deleted() {
+    let member = Person::member(&instant());
+    let rule = |fault| Rule::on("cloudformation", "CreateStack", fault).times(1);
+    member.world.inject(rule(Fault::failed("the service is on fire")));
+    member.create("one", LOG, &[]).unwrap();
+    assert_eq!(member.status("one"), "ROLLBACK_COMPLETE");
+    assert!(member.reasons("one").contains("the service is on fire"));
+
+    member.world.inject(rule(Fault::Stuck));
+    let id = member.create("two", LOG, &[]).unwrap();
+    wait(&member.world, 1_800);
+    assert_eq!(member.status("two"), "CREATE_IN_PROGRESS");
+    member.cloudformation("DeleteStack", &[("StackName", "two")]);
+    assert_eq!(member.status(&id), "DELETE_COMPLETE");
+}
+
+#[test]
+fn one_resource_can_be_made_to_fail() {
+    let member = Person::member(&instant());
+    let fault = Fault::error("Throttling", "Rate exceeded");
+    member.world.inject(Rule::on("cloudformation", "AWS::Logs::LogGroup", fault).containing("one/Log").times(1));
+    member.create("one", LOG, &[]).unwrap();
+    assert_eq!(member.status("one"), "ROLLBACK_COMPLETE");
+    assert!(member.reasons("one").contains("HandlerErrorCode: Throttling"));
+    member.cloudformation("DeleteStack", &[("StackName", "one")]);
+    member.create("one", LOG, &[]).unwrap();
     assert_eq!(member.status("one"), "CREATE_COMPLETE");
 }

@@ -3,7 +3,7 @@
 use winterbaume_core::MockResponse;
 use winterbaume_identitystore::{model, wire};
 
-use super::{Group, Membership, absent, filter, id, owned, page, seconds, taken, unique};
+use super::{Group, Membership, absent, filter, id, page, seconds, taken, unique};
 use crate::world::{AwsError, Ctx, State};
 
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
@@ -19,7 +19,7 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let group = Group { id: group_id.clone(), display_name, description: input.description, created_at: ctx.now };
     store.groups.insert(group_id.clone(), group);
     Ok(wire::serialize_create_group_response(&model::CreateGroupResponse {
-        identity_store_id: owned(&store.id),
+        identity_store_id: Some(store.id.clone()),
         group_id: Some(group_id),
     }))
 }
@@ -38,8 +38,8 @@ pub(super) fn get_id(state: &mut State, body: &[u8]) -> Result<MockResponse, Aws
     let named = |group: &&Group| group.display_name.to_lowercase() == name;
     let group = store.groups.values().find(named).ok_or_else(|| absent("GROUP", ""))?;
     Ok(wire::serialize_get_group_id_response(&model::GetGroupIdResponse {
-        identity_store_id: owned(&store.id),
-        group_id: owned(&group.id),
+        identity_store_id: Some(store.id.clone()),
+        group_id: Some(group.id.clone()),
     }))
 }
 
@@ -79,7 +79,7 @@ pub(super) fn add(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRespo
     let membership = Membership { id: membership_id.clone(), group, user, created_at: ctx.now };
     store.memberships.insert(membership_id.clone(), membership);
     Ok(wire::serialize_create_group_membership_response(&model::CreateGroupMembershipResponse {
-        identity_store_id: owned(&store.id),
+        identity_store_id: Some(store.id.clone()),
         membership_id: Some(membership_id),
     }))
 }
@@ -92,8 +92,8 @@ pub(super) fn membership_id(state: &mut State, body: &[u8]) -> Result<MockRespon
     let found = store.memberships.values().find(|membership| membership.group == group && membership.user == user);
     let membership = found.ok_or_else(|| absent("GROUP_MEMBERSHIP", ""))?;
     Ok(wire::serialize_get_group_membership_id_response(&model::GetGroupMembershipIdResponse {
-        identity_store_id: owned(&store.id),
-        membership_id: owned(&membership.id),
+        identity_store_id: Some(store.id.clone()),
+        membership_id: Some(membership.id.clone()),
     }))
 }
 
@@ -159,9 +159,9 @@ fn user(state: &State, member: &model::MemberId) -> Result<String, AwsError> {
 
 fn shown(store: &str, group: &Group) -> model::Group {
     model::Group {
-        identity_store_id: owned(store),
-        group_id: owned(&group.id),
-        display_name: owned(&group.display_name),
+        identity_store_id: Some(store.to_owned()),
+        group_id: Some(group.id.clone()),
+        display_name: Some(group.display_name.clone()),
         description: group.description.clone(),
         created_at: Some(seconds(group.created_at)),
         updated_at: Some(seconds(group.created_at)),
@@ -171,10 +171,10 @@ fn shown(store: &str, group: &Group) -> model::Group {
 
 fn shown_membership(store: &str, membership: &Membership) -> model::GroupMembership {
     model::GroupMembership {
-        identity_store_id: owned(store),
-        membership_id: owned(&membership.id),
-        group_id: owned(&membership.group),
-        member_id: Some(model::MemberId { user_id: owned(&membership.user) }),
+        identity_store_id: Some(store.to_owned()),
+        membership_id: Some(membership.id.clone()),
+        group_id: Some(membership.group.clone()),
+        member_id: Some(model::MemberId { user_id: Some(membership.user.clone()) }),
         created_at: Some(seconds(membership.created_at)),
         updated_at: Some(seconds(membership.created_at)),
         ..Default::default()

@@ -4,7 +4,7 @@ use serde_json::Value;
 use winterbaume_core::MockResponse;
 use winterbaume_identitystore::{model, wire};
 
-use super::{User, absent, filter, id, owned, page, seconds, taken, unique};
+use super::{User, absent, filter, id, page, seconds, taken, unique};
 use crate::world::{AwsError, Ctx, State};
 
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
@@ -27,7 +27,7 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let user = User { id: user_id.clone(), user_name, attributes, created_at: ctx.now };
     store.users.insert(user_id.clone(), user);
     Ok(wire::serialize_create_user_response(&model::CreateUserResponse {
-        identity_store_id: owned(&store.id),
+        identity_store_id: Some(store.id.clone()),
         user_id: Some(user_id),
     }))
 }
@@ -48,8 +48,8 @@ pub(super) fn get_id(state: &mut State, body: &[u8]) -> Result<MockResponse, Aws
     let named = |user: &&User| user.user_name.to_lowercase() == name || email(user).is_some_and(|email| email == name);
     let user = store.users.values().find(named).ok_or_else(|| absent("USER", ""))?;
     Ok(wire::serialize_get_user_id_response(&model::GetUserIdResponse {
-        identity_store_id: owned(&store.id),
-        user_id: owned(&user.id),
+        identity_store_id: Some(store.id.clone()),
+        user_id: Some(user.id.clone()),
     }))
 }
 
@@ -82,10 +82,10 @@ fn email(user: &User) -> Option<String> {
 fn shown(store: &str, user: &User) -> model::User {
     let attributes = serde_json::from_value::<model::User>(user.attributes.clone()).unwrap_or_default();
     model::User {
-        identity_store_id: owned(store),
-        user_id: owned(&user.id),
-        user_name: owned(&user.user_name),
-        user_status: owned("ENABLED"),
+        identity_store_id: Some(store.to_owned()),
+        user_id: Some(user.id.clone()),
+        user_name: Some(user.user_name.clone()),
+        user_status: Some("ENABLED".into()),
         created_at: Some(seconds(user.created_at)),
         updated_at: Some(seconds(user.created_at)),
         ..attributes

@@ -63,14 +63,13 @@ pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
 /// Ends a request that is ready.
 pub(super) fn finish(state: &mut State, id: &str, at: DateTime<Utc>) {
     let Some(request) = state.identity_center.provisionings.get(id).cloned() else { return };
-    let progress = match request.doomed {
-        Some(reason) => Progress::Failed(reason),
-        None => {
-            for account in accounts(state, &request.permission_set, request.account.as_deref()) {
-                progress::provision(state, &account, &request.permission_set, at);
-            }
-            Progress::Succeeded
+    let progress = if let Some(reason) = request.doomed {
+        Progress::Failed(reason)
+    } else {
+        for account in accounts(state, &request.permission_set, request.account.as_deref()) {
+            progress::provision(state, &account, &request.permission_set, at);
         }
+        Progress::Succeeded
     };
     if let Some(request) = state.identity_center.provisionings.get_mut(id) {
         request.progress = progress;

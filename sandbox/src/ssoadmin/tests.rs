@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::World;
+use crate::faults::{Fault, Rule};
 use crate::settings::{Durations, Settings, Spread};
 use crate::testing::{Person, instant, wait};
 use crate::world::Service;
@@ -245,4 +246,18 @@ fn lists_come_in_pages_of_twenty() {
     let second = scene.ask("ListPermissionSets", json!({ "NextToken": first.body["NextToken"] })).ok();
     assert_eq!(second.body["PermissionSets"].as_array().unwrap().len(), 5);
     assert!(second.body.get("NextToken").is_none());
+}
+
+#[test]
+fn an_assignment_that_is_to_fail_says_why_and_one_that_is_stuck_stays() {
+    let scene = Scene::new(&instant());
+    let rule = |fault| Rule::on("ssoadmin", "CreateAccountAssignment", fault).times(1);
+    scene.person.world.inject(rule(Fault::failed("Received a 404 status error")));
+    let failed = scene.grant(0).ok();
+    assert_eq!(scene.status(&failed)["FailureReason"], "Received a 404 status error");
+    scene.person.world.inject(rule(Fault::Stuck));
+    let stuck = scene.grant(0).ok();
+    wait(&scene.person.world, 86_400);
+    assert_eq!(scene.status(&stuck)["Status"], "IN_PROGRESS");
+    assert_eq!(scene.assigned(), 0);
 }

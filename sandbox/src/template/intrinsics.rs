@@ -27,8 +27,8 @@ pub(crate) trait Resolved {
 }
 
 /// A template bound to its parameters.
-pub(crate) struct Scope<'a> {
-    template: &'a Template,
+pub(crate) struct Scope {
+    template: Template,
     parameters: BTreeMap<String, Value>,
     conditions: BTreeMap<String, bool>,
     pseudo: Pseudo,
@@ -36,16 +36,17 @@ pub(crate) struct Scope<'a> {
 
 impl Template {
     /// Binds the template to the parameters that a request gave.
-    pub(crate) fn bind(&self, given: &BTreeMap<String, String>, pseudo: Pseudo) -> Result<Scope<'_>, TemplateError> {
+    pub(crate) fn bind(self, given: &BTreeMap<String, String>, pseudo: Pseudo) -> Result<Scope, TemplateError> {
         let parameters = parameters::bind(&self.parameters, given)?;
         let mut scope = Scope { template: self, parameters, conditions: BTreeMap::new(), pseudo };
         let deciding = RefCell::default();
-        for name in self.conditions.keys() {
+        for name in scope.template.conditions.keys() {
             scope.condition(name, &deciding)?;
         }
         scope.conditions = deciding.into_inner().decided;
         for resource in scope.resources() {
-            let strays: Vec<String> = self
+            let strays: Vec<String> = scope
+                .template
                 .dependencies(resource, &|name| scope.conditions.get(name).copied())
                 .into_iter()
                 .filter(|id| !scope.exists(id))
@@ -79,7 +80,7 @@ impl Template {
     }
 }
 
-impl Scope<'_> {
+impl Scope {
     /// The resources whose conditions hold, in the order of the template.
     pub(crate) fn resources(&self) -> impl Iterator<Item = &Declaration> {
         self.template.resources.iter().filter(|resource| self.holds(resource.condition.as_ref()))
@@ -88,6 +89,11 @@ impl Scope<'_> {
     /// The outputs whose conditions hold.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.template.outputs.iter().filter(|output| self.holds(output.condition.as_ref()))
+    }
+
+    /// The resource of this name, if its condition holds.
+    pub(crate) fn resource(&self, logical_id: &str) -> Option<&Declaration> {
+        self.template.resource(logical_id).filter(|resource| self.holds(resource.condition.as_ref()))
     }
 
     /// The resources that must exist before this one.
@@ -103,7 +109,7 @@ impl Scope<'_> {
     }
 
     fn exists(&self, logical_id: &str) -> bool {
-        self.template.resource(logical_id).is_some_and(|resource| self.holds(resource.condition.as_ref()))
+        self.resource(logical_id).is_some()
     }
 
     fn holds(&self, condition: Option<&String>) -> bool {

@@ -34,7 +34,7 @@ fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn properties(text: &str, parameters: &[(&str, &str)]) -> Result<Value, TemplateError> {
     let template = Template::parse(text)?;
     let scope = template.bind(&given(parameters), pseudo())?;
-    scope.resolve(&template.resource("R").expect("a resource R").properties, &Everything)
+    scope.resolve(&scope.resource("R").expect("a resource R").properties, &Everything)
 }
 
 fn refusal(text: &str) -> String {
@@ -99,8 +99,8 @@ Resources:
 ";
     let template = Template::parse(text).unwrap();
     for (own, needs) in [("true", vec!["Extra", "Log"]), ("false", vec!["Log"])] {
-        let scope = template.bind(&given(&[("Own", own)]), pseudo()).unwrap();
-        let found = scope.dependencies(template.resource("R").unwrap());
+        let scope = template.clone().bind(&given(&[("Own", own)]), pseudo()).unwrap();
+        let found = scope.dependencies(scope.resource("R").unwrap());
         assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), needs);
     }
 }

@@ -1,11 +1,11 @@
 //! What follows when a phase is over, or a resource has failed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::stack::{Act, OnFailure, Phase, Resource, Shown, Stack, Status, Task, Until, Work};
 use super::run::Run;
 use super::{task, tear_down};
-use crate::template::{Template, TemplateError};
+use crate::template::TemplateError;
 use crate::world::Busy;
 
 impl Run<'_> {
@@ -101,10 +101,7 @@ impl Run<'_> {
         let created = self.failures("create", Status::CreateFailed);
         let updated = self.failures("update", Status::UpdateFailed);
         let reason = if updated.contains('[') { updated } else { created };
-        if let Some(former) = self.stack.former.take() {
-            self.stack.design = former;
-            self.forget_template();
-        }
+        self.go_back();
         let mut tasks = Vec::new();
         let mut replacements = Vec::new();
         for (id, before) in work.undo.iter().rev() {
@@ -165,9 +162,9 @@ impl Run<'_> {
         self.state.note_busy(Busy::account(&super::pseudo(self.stack).account, "stack", work.began_at, work.time));
     }
 
-    fn outputs(&mut self) -> Result<std::collections::BTreeMap<String, Shown>, TemplateError> {
-        let template = Template::parse(&self.stack.design.template)?;
-        let scope = template.bind(&self.stack.design.parameters, super::pseudo(self.stack))?;
+    fn outputs(&mut self) -> Result<BTreeMap<String, Shown>, TemplateError> {
+        self.scope()?;
+        let Some(scope) = &self.scope else { return Ok(BTreeMap::new()) };
         scope
             .outputs()
             .map(|output| {
@@ -182,10 +179,8 @@ impl Run<'_> {
     }
 
     /// The logical ids of the design.
-    fn wanted(&self) -> Result<BTreeSet<String>, TemplateError> {
-        let template = Template::parse(&self.stack.design.template)?;
-        let scope = template.bind(&self.stack.design.parameters, super::pseudo(self.stack))?;
-        Ok(scope.resources().map(|resource| resource.logical_id.clone()).collect())
+    fn wanted(&mut self) -> Result<BTreeSet<String>, TemplateError> {
+        Ok(self.scope()?.resources().map(|resource| resource.logical_id.clone()).collect())
     }
 
     fn failures(&self, verb: &str, status: Status) -> String {

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::super::resources::{self, Place};
-use super::super::stack::{Act, Resource, Spoiled, Stack, Status, Until, Work};
-use crate::template::{Declaration, Template, TemplateError};
+use super::super::stack::{Act, Phase, Resource, Spoiled, Stack, Status, Until, Work};
+use crate::faults::Fault;
+use crate::template::{Declaration, Scope, Template, TemplateError};
 use crate::world::{Caller, Ctx, State};
 
 /// One stack, taken out of the world while its schedule is followed.
@@ -16,7 +17,7 @@ pub(super) struct Run<'a> {
     pub(super) stack: &'a mut Stack,
     pub(super) ctx: Ctx,
     now: DateTime<Utc>,
-    template: Option<Template>,
+    pub(super) scope: Option<Scope>,
 }
 
 impl<'a> Run<'a> {
@@ -24,7 +25,7 @@ impl<'a> Run<'a> {
         if let Some(session) = stack.work.as_ref().and_then(|work| work.session.clone()) {
             ctx.caller = Caller { account: session.account.clone(), arn: session.arn.clone(), session: Some(session) };
         }
-        Self { state, stack, ctx, now, template: None }
+        Self { state, stack, ctx, now, scope: None }
     }
 
     pub(super) fn follow(&mut self) {
@@ -68,8 +69,8 @@ impl<'a> Run<'a> {
             if work.tasks[index].until != Until::Waiting {
                 continue;
             }
-            let waits = match (&work.tasks[index].act, self.declaration(&id)) {
-                (Act::Build, Ok(Some((_, needs)))) => needs.iter().any(|need| unfinished.contains(need)),
+            let waits = match (&work.tasks[index].act, self.needs(&id)) {
+                (Act::Build, Ok(Some(needs))) => needs.iter().any(|need| unfinished.contains(need)),
                 // Not among the resources whose condition holds.
                 (Act::Build, Ok(None)) => {
                     work.tasks[index].until = Until::Done;
@@ -103,20 +104,24 @@ impl<'a> Run<'a> {
                     (Status::CreateInProgress, self.blank(&id, &kind))
                 }
             },
-            Act::Delete => match self.stack.resources.get(&id) {
-                Some(resource) => (Status::DeleteInProgress, resource.clone()),
-                None => {
+            Act::Delete => {
+                let Some(resource) = self.stack.resources.get(&id) else {
                     work.tasks[index].until = Until::Done;
                     return;
-                }
-            },
+                };
+                (Status::DeleteInProgress, resource.clone())
+            }
             Act::Discard(resource) => (Status::DeleteInProgress, (**resource).clone()),
             Act::Restore(resource) => (Status::UpdateInProgress, (**resource).clone()),
         };
         let took = format!("{}/{}/{}/{}", self.owner(), self.ctx.region, self.stack.name, id);
         let took = self.ctx.draw(self.ctx.settings.durations.stack_resource, &format!("{took}/{}", status.as_str()));
-        let stuck = work.spoiled == Some(Spoiled::Stuck);
+        let fault = self.fault(work, &resource.kind, &id);
+        let stuck = work.spoiled == Some(Spoiled::Stuck) || fault == Some(Spoiled::Stuck);
         work.tasks[index].until = Until::Running((!stuck).then(|| work.time + took));
+        if let Some(Spoiled::Fails(reason)) = fault {
+            work.tasks[index].doomed = Some(reason);
+        }
         let resource = Resource { status, reason: None, changed_at: work.time, ..resource };
         self.stack.note(&resource, work.token.clone());
         match &work.tasks[index].act {
@@ -131,7 +136,7 @@ impl<'a> Run<'a> {
         let last = work.tasks.iter().enumerate().all(|(at, task)| at == index || task.until == Until::Done);
         let spoilt = match &work.spoiled {
             Some(Spoiled::Fails(reason)) if last => Some(reason.clone()),
-            _ => None,
+            _ => work.tasks[index].doomed.clone(),
         };
         let outcome = match spoilt {
             Some(reason) => Err(reason),
@@ -220,6 +225,21 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// What is to go wrong with the creation or the update of this resource.
+    fn fault(&mut self, work: &Work, kind: &str, id: &str) -> Option<Spoiled> {
+        if !matches!(work.phase, Phase::Create | Phase::Update) {
+            return None;
+        }
+        let name = format!("{}/{id}", self.stack.name);
+        match self.state.faults.for_work(&self.ctx, "cloudformation", kind, &name)? {
+            Fault::Stuck => Some(Spoiled::Stuck),
+            Fault::FailedState { reason } => Some(Spoiled::Fails(reason)),
+            Fault::Error { code, message, .. } => Some(Spoiled::Fails(resources::refusal(&message, &code))),
+            Fault::Throttle => Some(Spoiled::Fails(resources::refusal("Rate exceeded", "Throttling"))),
+            Fault::EmptyPage => None,
+        }
+    }
+
     /// A resource that does not exist yet.
     fn blank(&self, id: &str, kind: &str) -> Resource {
         Resource {
@@ -236,24 +256,37 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A resource of the design and what it needs, if its condition holds.
-    pub(super) fn declaration(&mut self, id: &str) -> Result<Option<(Declaration, BTreeSet<String>)>, TemplateError> {
-        let pseudo = super::pseudo(self.stack);
-        let template = parsed(&mut self.template, &self.stack.design.template)?;
-        let scope = template.bind(&self.stack.design.parameters, pseudo)?;
-        let found = scope.resources().find(|resource| resource.logical_id == id);
-        Ok(found.map(|found| (found.clone(), scope.dependencies(found))))
+    /// What a resource of the design needs; nothing where its condition does not hold.
+    fn needs(&mut self, id: &str) -> Result<Option<BTreeSet<String>>, TemplateError> {
+        let scope = self.scope()?;
+        Ok(scope.resource(id).map(|resource| scope.dependencies(resource)))
     }
 
-    /// A resource of the design with its properties worked out.
+    /// A resource of the design with what it needs and its properties worked out.
     fn desired(&mut self, id: &str) -> Result<(Declaration, BTreeSet<String>, Value), TemplateError> {
-        let missing = || TemplateError(format!("Resource {id} is not in the template"));
-        let (declaration, needs) = self.declaration(id)?.ok_or_else(missing)?;
-        let pseudo = super::pseudo(self.stack);
-        let template = parsed(&mut self.template, &self.stack.design.template)?;
-        let scope = template.bind(&self.stack.design.parameters, pseudo)?;
-        let properties = scope.resolve(&declaration.properties, &self.stack.resources)?;
-        Ok((declaration, needs, properties))
+        self.scope()?;
+        let declared = self.scope.as_ref().and_then(|scope| Some((scope, scope.resource(id)?)));
+        let (scope, resource) =
+            declared.ok_or_else(|| TemplateError(format!("Resource {id} is not in the template")))?;
+        let properties = scope.resolve(&resource.properties, &self.stack.resources)?;
+        Ok((resource.clone(), scope.dependencies(resource), properties))
+    }
+
+    /// The design, read and bound to its parameters: once for as long as it does not change.
+    pub(super) fn scope(&mut self) -> Result<&Scope, TemplateError> {
+        if self.scope.is_none() {
+            let template = Template::parse(&self.stack.design.template)?;
+            self.scope = Some(template.bind(&self.stack.design.parameters, super::pseudo(self.stack))?);
+        }
+        self.scope.as_ref().ok_or_else(|| TemplateError("The template is missing".into()))
+    }
+
+    /// Goes back to the design before the update.
+    pub(super) fn go_back(&mut self) {
+        if let Some(former) = self.stack.former.take() {
+            self.stack.design = former;
+            self.scope = None;
+        }
     }
 
     /// Whose account this is, by a name that does not depend on the order in which accounts were made.
@@ -262,15 +295,4 @@ impl<'a> Run<'a> {
         let member = self.state.organization.members.get(account);
         member.map_or_else(|| account.clone(), |member| member.email.clone())
     }
-
-    pub(super) fn forget_template(&mut self) {
-        self.template = None;
-    }
-}
-
-fn parsed<'t>(cache: &'t mut Option<Template>, text: &str) -> Result<&'t Template, TemplateError> {
-    if cache.is_none() {
-        *cache = Some(Template::parse(text)?);
-    }
-    cache.as_ref().ok_or_else(|| TemplateError("Template is missing".into()))
 }
