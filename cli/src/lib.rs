@@ -1,1 +1,104 @@
-//! 
+//! The `freehold` program as a library, so that tests can build and start it.
+//!
+//! [`Command`] lists everything that it does; each command has a file of its own.
+
+mod bootstrap;
+mod client;
+mod exit;
+mod follow;
+mod logging;
+mod migrate;
+mod openapi;
+mod operations;
+mod output;
+mod progress;
+mod serve;
+mod shutdown;
+mod steps;
+mod tenants;
+
+#[cfg(feature = "sandbox")]
+mod sandbox;
+#[cfg(feature = "sandbox")]
+mod token;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::exit::{Exit, exit_codes};
+
+/// Gives every customer of a SaaS an AWS account of its own.
+#[derive(Debug, Parser)]
+#[command(name = "freehold", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = concat!(
+    "Start here, with a simulated AWS and nothing to set up:\n",
+    "  freehold sandbox --demo\n\n",
+    "For real, with a freehold.toml:\n",
+    "  freehold migrate && freehold bootstrap\n",
+    "  freehold api &\n",
+    "  freehold worker\n\n",
+    exit_codes!(),
+))]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::SandboxArgs),
+    Api(serve::ApiArgs),
+    Worker(serve::WorkerArgs),
+    Migrate(migrate::MigrateArgs),
+    Bootstrap(bootstrap::BootstrapArgs),
+    Openapi(openapi::OpenapiArgs),
+    #[cfg(feature = "sandbox")]
+    Token(token::TokenArgs),
+    Tenants(tenants::TenantsArgs),
+    Operations(operations::OperationsArgs),
+}
+
+/// Runs the program with these arguments, the first of which is its name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(asked_for_help_or_wrong) => {
+            // Whoever reads may have gone away; there is nobody left to tell.
+            _ = asked_for_help_or_wrong.print();
+            return if asked_for_help_or_wrong.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(cli.command));
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(error.into()),
+    };
+    exit::end(ended).into()
+}
+
+/// The command line, for tests that look at its help.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+async fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Api(args) => serve::api(args).await,
+        Command::Worker(args) => serve::worker(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Bootstrap(args) => bootstrap::run(args).await,
+        Command::Openapi(_) => openapi::run(),
+        #[cfg(feature = "sandbox")]
+        Command::Token(args) => token::run(&args),
+        Command::Tenants(args) => tenants::run(args).await,
+        Command::Operations(args) => operations::run(args).await,
+    }
+}

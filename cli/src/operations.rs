@@ -1,0 +1,169 @@
+//! `freehold operations`: work on environments, step by step, and having it tried again.
+
+use clap::{Args, Subcommand};
+use freehold_api::schema::{Operation, OperationPage, Step};
+
+use crate::client::{ClientArgs, in_path};
+use crate::exit::{Exit, exit_codes};
+use crate::output::{self, Format};
+
+/// Look at operations, and have those that need attention tried again
+#[derive(Debug, Args)]
+#[command(after_help = concat!(
+    "Example:\n  freehold operations list --state needs_attention\n\n",
+    exit_codes!(),
+))]
+pub(crate) struct OperationsArgs {
+    #[command(subcommand)]
+    command: OperationsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OperationsCommand {
+    List(ListArgs),
+    Show(ShowArgs),
+    Retry(RetryArgs),
+}
+
+/// List operations, newest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    freehold operations list --state needs_attention\n  \
+    freehold operations list --code account_email_taken --output json | jq -r '.[].id'")]
+struct ListArgs {
+    /// Only those that are pending, running, needs_attention, succeeded, failed or canceled
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    /// Only those that need attention for this reason
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+    /// Only those of this tenant
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Show one operation with its steps
+#[derive(Debug, Args)]
+#[command(after_help = concat!("Example:\n  freehold operations show op_01k2m8v3x9e7rt4s5q6w7y8z9c\n\n", exit_codes!()))]
+struct ShowArgs {
+    /// The operation: op_…
+    #[arg(value_name = "OPERATION")]
+    id: String,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Have an operation that needs attention tried again, once the cause is gone
+#[derive(Debug, Args)]
+#[command(after_help = concat!(
+    "Example, for everything that failed for one reason which is now gone:\n  ",
+    "freehold operations list --state needs_attention --code account_limit_reached --output json \\\n    ",
+    "| jq -r '.[].id' | xargs -n1 freehold operations retry\n\n",
+    exit_codes!(),
+))]
+struct RetryArgs {
+    /// The operation: op_…
+    #[arg(value_name = "OPERATION")]
+    id: String,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
+    match args.command {
+        OperationsCommand::List(args) => list(args).await,
+        OperationsCommand::Show(args) => {
+            let operation = args.client.api()?.get(&path(&args.id), &[]).await?;
+            show(&operation, args.client.output)
+        }
+        OperationsCommand::Retry(args) => {
+            let nothing: Option<&()> = None;
+            let operation = args.client.api()?.post(&format!("{}/retry", path(&args.id)), &[], nothing).await?;
+            show(&operation, args.client.output)
+        }
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("/v1/operations/{}", in_path(id))
+}
+
+async fn list(args: ListArgs) -> anyhow::Result<Exit> {
+    let query =
+        [("page_size", Some("200".to_owned())), ("state", args.state), ("code", args.code), ("tenant", args.tenant)];
+    let mut operations = Vec::new();
+    let api = args.client.api()?;
+    api.pages("/v1/operations", &query, |page| {
+        let page: OperationPage = serde_json::from_value(page)?;
+        operations.extend(page.operations);
+        Ok(page.next_page_token)
+    })
+    .await?;
+    if args.client.output == Format::Json {
+        output::json(&operations)?;
+        return Ok(Exit::Done);
+    }
+    let mut table = output::table(["operation", "kind", "state", "tenant", "environment", "accepted", "attention"]);
+    for operation in &operations {
+        let accepted = operation.created_at.format("%Y-%m-%d %H:%M:%S").to_string();
+        table.add_row([
+            operation.id.as_str(),
+            &operation.kind,
+            &operation.state,
+            &operation.tenant_id,
+            &operation.environment,
+            &accepted,
+            operation.attention.as_ref().map_or("-", |attention| &attention.code),
+        ]);
+    }
+    output::show(&table)?;
+    Ok(Exit::Done)
+}
+
+/// Shows an operation; that it needs attention is also the exit code.
+fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
+    let exit = if operation.state == "needs_attention" { Exit::NeedsAttention } else { Exit::Done };
+    if format == Format::Json {
+        output::json(operation)?;
+        return Ok(exit);
+    }
+    let subject = format!("{} of {}", operation.environment, operation.tenant_id);
+    let facts = [
+        ("operation", operation.id.as_str()),
+        ("kind", &operation.kind),
+        ("environment", &subject),
+        ("state", &operation.state),
+    ];
+    for (name, value) in facts {
+        output::line(format!("{name:12} {value}"))?;
+    }
+    if let Some(attention) = &operation.attention {
+        output::line(format!("{:12} {} ({})", "attention", attention.sentence, attention.code))?;
+        output::line(format!("{:12} {}", "remedies", attention.remedies.join(", ")))?;
+    }
+    let mut table = output::table(["step", "state", "attempts", "what it waits for, or what it has learnt"]);
+    for step in operation.steps.iter().flatten() {
+        table.add_row([step.name.as_str(), &step.state, &step.attempts.to_string(), &remark(step)]);
+    }
+    output::show(&table)?;
+    Ok(exit)
+}
+
+fn remark(step: &Step) -> String {
+    if let Some(error) = &step.last_error {
+        return error.clone();
+    }
+    match (&step.waits_for, step.check_at) {
+        (Some(what), Some(until)) => format!("{what}; looks again at {}", until.format("%H:%M:%S")),
+        (Some(what), None) => what.clone(),
+        (None, _) => {
+            let facts = step.facts.iter().filter(|(_, value)| value.is_string() || value.is_number());
+            facts
+                .map(|(name, value)| format!("{name}={}", value.as_str().map_or(value.to_string(), str::to_owned)))
+                .collect::<Vec<_>>()
+                .join(" ")
+        }
+    }
+}

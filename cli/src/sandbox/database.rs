@@ -1,0 +1,77 @@
+//! The sandbox's PostgreSQL: a private one, unless another was named.
+
+use std::path::Path;
+
+use anyhow::Context;
+use freehold_sandbox::postgres::{Listen, Postgres, PostgresOptions};
+use freehold_tenancy::clock::Scale;
+use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
+use freehold_tenancy::db::{self, PgPool};
+use freehold_tenancy::{Clock, Config};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::SandboxArgs;
+
+/// Connections that the API, and the worker, keep.
+const CONNECTIONS: u32 = 20;
+
+/// A PostgreSQL that the sandbox may use.
+pub(super) struct Database {
+    private: Option<Postgres>,
+    url: SecretString,
+}
+
+impl Database {
+    pub(super) async fn start(args: &SandboxArgs) -> anyhow::Result<Self> {
+        if let Some(url) = &args.database_url {
+            return Ok(Self { private: None, url: url.clone() });
+        }
+        let options = PostgresOptions {
+            data_dir: args.data.clone(),
+            // What is thrown away at the end need not survive a power cut.
+            durable: args.data.is_some(),
+            // Only this user can reach it, so nobody has to print or type a password.
+            listen: Listen::Socket,
+            ..PostgresOptions::default()
+        };
+        let private = Postgres::start(options).await?;
+        let url = SecretString::from(private.url());
+        Ok(Self { private: Some(private), url })
+    }
+
+    /// A directory that lasts exactly as long as the private PostgreSQL's data, whatever ends us.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.private.as_ref().map(Postgres::directory)
+    }
+
+    /// How to connect, for people; the URL of somebody else's server may hold a password, and is not told.
+    pub(super) fn shown(&self) -> &str {
+        if self.private.is_some() { self.url.expose_secret() } else { "as --database-url says" }
+    }
+
+    /// Connections for one of the sandbox's processes.
+    pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
+        db::connect(&self.url, CONNECTIONS).await.context("the sandbox's PostgreSQL cannot be reached")
+    }
+
+    /// Brings it up to date and sets its clock, which goes on from where it stood.
+    pub(super) async fn prepare(&mut self, config: &Config, speed: f64) -> anyhow::Result<Installation> {
+        let pool = self.pool().await?;
+        db::migrate(&pool).await?;
+        let wall = Clock::real().now();
+        let origin = installation::latest_time(&pool).await?.unwrap_or(wall);
+        let scale = Scale { anchored_at: wall, origin, speed };
+        let management = &config.organization.management_account_id;
+        let installation =
+            installation::ensure(&pool, InstallationKind::Sandbox, management, Some(scale), origin).await?;
+        pool.close().await;
+        Ok(installation)
+    }
+
+    pub(super) async fn end(self) -> anyhow::Result<()> {
+        if let Some(private) = self.private {
+            private.stop().await?;
+        }
+        Ok(())
+    }
+}

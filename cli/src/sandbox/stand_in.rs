@@ -1,0 +1,46 @@
+//! `--sandbox` of `freehold api` and `freehold worker`: processes of their own beside a simulated AWS.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use freehold_tenancy::Config;
+use freehold_worker::aws::{AccessKey, Connection};
+
+use super::{Running, aws, config};
+use crate::serve::ConfigArgs;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Beside a simulated AWS")]
+pub(crate) struct StandIn {
+    /// Work with a simulated AWS on this machine, and a sandbox's database, under the built-in configuration
+    #[arg(long, value_name = "URL", requires = "database_url")]
+    sandbox: Option<String>,
+    /// The keys that a sandbox's tokens are checked with; those of the running sandbox if left out
+    #[arg(long, value_name = "FILE", requires = "sandbox", hide = true)]
+    jwks: Option<PathBuf>,
+}
+
+impl StandIn {
+    /// The configuration of a process beside a simulated AWS; none where AWS is meant.
+    pub(crate) fn config(&self, args: &ConfigArgs) -> anyhow::Result<Option<Config>> {
+        if self.sandbox.is_none() {
+            return Ok(None);
+        }
+        let named = Some(args.config.as_path()).filter(|file| file.is_file());
+        let mut config = config::config(named)?;
+        let jwks = self.jwks.clone().or_else(|| Running::find().map(|sandbox| sandbox.jwks));
+        if let Some(jwks) = jwks {
+            config::believe(&mut config, &jwks);
+        }
+        Ok(Some(config))
+    }
+
+    /// How a worker reaches it.
+    pub(crate) fn connection(&self) -> anyhow::Result<Connection> {
+        let url = self.sandbox.as_deref().context("--sandbox names no simulated AWS")?;
+        let settings = aws::settings();
+        let key = AccessKey { id: &settings.freehold_access_key, secret: "sandbox" };
+        Ok(Connection::loopback(key, &settings.home_region, url)?)
+    }
+}

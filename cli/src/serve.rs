@@ -1,0 +1,194 @@
+//! `freehold api` and `freehold worker`: the two processes of an installation, any number of each.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use freehold_api::App;
+use freehold_tenancy::Config;
+use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
+use freehold_tenancy::db::{self, PgPool};
+use freehold_worker::Worker;
+use freehold_worker::aws::{Aws, Connection};
+use freehold_worker::limits::Limits;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Exit;
+use crate::logging::LogArgs;
+#[cfg(feature = "sandbox")]
+use crate::sandbox::StandIn;
+use crate::{shutdown, steps};
+
+/// Connections that the API keeps to the database.
+const API_CONNECTIONS: u32 = 20;
+
+/// Connections that a worker keeps: one for each operation under way, the ear and a few besides.
+const WORKER_CONNECTIONS: u32 = 20;
+
+/// Where the configuration and the database are.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration; FREEHOLD_… variables override it (FREEHOLD_DATABASE__URL is url of [database])
+    #[arg(long, value_name = "FILE", default_value = "freehold.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    /// PostgreSQL: postgres://user:password@host/name; url of [database] if left out
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    pub(crate) database_url: Option<SecretString>,
+}
+
+/// Serve the REST API
+///
+/// It needs PostgreSQL and the keys of whoever issues your tokens, and no AWS credentials. Any number of such processes
+/// may share a database.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  freehold api --config freehold.toml --listen 0.0.0.0:8080\n\n\
+    Run `freehold migrate` once before. The documentation of the API is at /docs, its state at /livez and /readyz,\n\
+    measurements for Prometheus at /metrics. It ends on Ctrl-C or SIGTERM, after the answers that have begun.")]
+pub(crate) struct ApiArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Where to listen; listen of [api] if left out
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    log: LogArgs,
+    #[cfg(feature = "sandbox")]
+    #[command(flatten)]
+    stand_in: StandIn,
+}
+
+/// Run the background worker, which vends and prepares AWS accounts
+///
+/// It needs PostgreSQL, and AWS credentials that may assume the control role: the usual environment variables, a profile
+/// or the role of the machine. Any number of such processes may share a database; they share the work.
+#[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:\n  AWS_REGION=eu-central-1 freehold worker --config freehold.toml\n  \
+    freehold worker steps\n\n\
+    Run `freehold migrate` and `freehold bootstrap` once before. It ends on Ctrl-C or SIGTERM, after the calls that are\n\
+    under way; what it was doing is taken up by another worker, or by the next.")]
+pub(crate) struct WorkerArgs {
+    #[command(subcommand)]
+    command: Option<WorkerCommand>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    #[cfg(feature = "sandbox")]
+    #[command(flatten)]
+    stand_in: StandIn,
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkerCommand {
+    Steps(steps::StepsArgs),
+}
+
+pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
+    args.log.begin("info");
+    let shutdown = shutdown::asked()?;
+    #[cfg(feature = "sandbox")]
+    let (mut config, kind) = match args.stand_in.config(&args.config)? {
+        Some(config) => (config, InstallationKind::Sandbox),
+        None => (Config::load(&args.config.config)?, InstallationKind::Real),
+    };
+    #[cfg(not(feature = "sandbox"))]
+    let (mut config, kind) = (Config::load(&args.config.config)?, InstallationKind::Real);
+
+    if let Some(listen) = args.listen {
+        config.api.listen = listen;
+    }
+    let (pool, installation) = open(&args.database, &config, kind, API_CONNECTIONS).await?;
+    let listener = TcpListener::bind(config.api.listen).await;
+    let listener = listener.with_context(|| format!("the API cannot listen on {}", config.api.listen))?;
+    serve_api(pool, Arc::new(config), &installation, listener, shutdown).await?;
+    Ok(Exit::Done)
+}
+
+/// Serves the API of an installation until `shutdown`.
+pub(crate) async fn serve_api(
+    pool: PgPool,
+    config: Arc<Config>,
+    installation: &Installation,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    tracing::info!(address = %listener.local_addr()?, installation = %installation.id, "serving the API");
+    let app = App::new(pool, config, installation.clock())?;
+    Ok(freehold_api::serve(app, listener, shutdown).await?)
+}
+
+pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
+    if let Some(WorkerCommand::Steps(args)) = &args.command {
+        return steps::run(args);
+    }
+    args.log.begin("info");
+    let shutdown = shutdown::asked()?;
+    #[cfg(feature = "sandbox")]
+    if let Some(config) = args.stand_in.config(&args.config)? {
+        let connection = args.stand_in.connection()?;
+        let (pool, installation) = open(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
+        run_worker(pool, Arc::new(config), &installation, connection, shutdown).await?;
+        return Ok(Exit::Done);
+    }
+    let config = Config::load(&args.config.config)?;
+    let connection = Connection::ambient().await?;
+    let (pool, installation) = open(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
+    run_worker(pool, Arc::new(config), &installation, connection, shutdown).await?;
+    Ok(Exit::Done)
+}
+
+/// Runs a worker of an installation until `shutdown`.
+pub(crate) async fn run_worker(
+    pool: PgPool,
+    config: Arc<Config>,
+    installation: &Installation,
+    connection: Connection,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let clock = installation.clock();
+    let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
+    let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
+    let name = format!("{host}-{}", std::process::id());
+    tracing::info!(name, installation = %installation.id, "working");
+    let worker = Worker::new(name, pool, config, clock, installation, Arc::new(aws))?;
+    Arc::new(worker).run(shutdown).await;
+    Ok(())
+}
+
+/// Opens the database and makes sure that it is up to date and belongs to this kind of installation, in this
+/// organisation.
+async fn open(
+    database: &DatabaseArgs,
+    config: &Config,
+    kind: InstallationKind,
+    connections: u32,
+) -> anyhow::Result<(PgPool, Installation)> {
+    let pool = connect(database, config, connections).await?;
+    if !db::is_migrated(&pool).await? {
+        bail!("the database is not up to date; run `freehold migrate`, then start this again");
+    }
+    let installation = installation::check(&pool, kind, &config.organization.management_account_id).await?;
+    Ok((pool, installation))
+}
+
+/// Opens the database that the arguments, or else the configuration, name.
+pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connections: u32) -> anyhow::Result<PgPool> {
+    let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
+        "no database is named; set url of [database] in the configuration, FREEHOLD_DATABASE__URL or --database-url",
+    )?;
+    db::connect(url, connections).await.context("PostgreSQL cannot be reached; check the database's URL")
+}
