@@ -112,7 +112,9 @@ impl Config {
         if !path.is_file() {
             return Err(ConfigError::Missing(path.to_owned()));
         }
-        Self::from_figment(Figment::from(Toml::file_exact(path)).merge(Env::prefixed("FREEHOLD_").split("__")))
+        // Every field is in a table. FREEHOLD_LOG and its like, without a table, mean something else.
+        let environment = Env::prefixed("FREEHOLD_").filter(|name| name.as_str().contains("__")).split("__");
+        Self::from_figment(Figment::from(Toml::file_exact(path)).merge(environment))
     }
 
     /// Reads a text in the form of `freehold.toml`, and no environment.

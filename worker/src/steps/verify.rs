@@ -26,12 +26,19 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         missing => missing,
     };
     match missing {
-        None => Ok(Outcome::done()),
+        None => Ok(proved(context)),
         Some(why) => {
             let at_most = context.config().waits.propagation_seconds;
             context.look_again(&why, context.entry_started_at(), USUALLY_SECONDS, at_most).await
         }
     }
+}
+
+/// What was proved, for whoever asks later.
+fn proved(context: &StepContext) -> Outcome {
+    Outcome::done()
+        .with("denied_in", outside(context).map(Region::as_str))
+        .with("answered_at", context.known::<String>(&format!("output_{}", context.config().stack.url_output)))
 }
 
 /// One regional read at home must be allowed.
