@@ -1,0 +1,314 @@
+//! Every verb that a step may ask for, asked of the simulated AWS by the real SDK.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use chrono::DateTime;
+use freehold_sandbox::faults::{Fault, FaultyClient, Rule, WireEffect, WireRule};
+use freehold_sandbox::{Settings, World, http};
+use freehold_tenancy::{Clock, Config, EnvironmentId, Region, TenantId};
+use freehold_tests::fixture::CONFIG;
+use freehold_worker::aws::{AccessKey, Aws, Connection};
+use freehold_worker::bootstrap;
+use freehold_worker::cloud::{
+    AssignmentState, Cloud, CreationState, Grant, Kind, NewAccount, NewStack, Person, RegionStatus, Role, StackStatus,
+    Tags, Target,
+};
+
+/// A prepared organisation, and Freehold's way to it.
+struct Prepared {
+    world: World,
+    clock: Clock,
+    config: Arc<Config>,
+    aws: Aws,
+}
+
+impl Prepared {
+    async fn new() -> Self {
+        Self::behind(|world, _| http::client(world)).await
+    }
+
+    /// With a client of its own between Freehold and the organisation.
+    async fn behind(wire: impl FnOnce(&World, &Clock) -> SharedHttpClient) -> Self {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH + Duration::from_hours(500_000));
+        let world = World::new(Settings::instant(), clock.clone());
+        let config = Arc::new(Config::parse(CONFIG).unwrap());
+        let key = AccessKey { id: &world.settings().freehold_access_key, secret: "secret" };
+        let connection = Connection::in_process(key, "eu-central-1", wire(&world, &clock));
+        let aws = Aws::connect(Arc::clone(&config), clock.clone(), None, connection);
+        let plan = bootstrap::plan(&aws, &config).await.unwrap();
+        bootstrap::apply(&aws, plan, |_| {}).await.unwrap();
+        clock.advance(Duration::from_mins(2));
+        Self { world, clock, config, aws }
+    }
+
+    fn account(&self, environment: EnvironmentId) -> NewAccount {
+        NewAccount {
+            name: format!("{environment}"),
+            email: self.config.organization.account_email.address(environment),
+            tags: Tags::from([("freehold:environment".to_owned(), environment.to_string())]),
+        }
+    }
+
+    /// An account in the OU of its residency, as `place-account` leaves it.
+    async fn placed(&self) -> Target {
+        let environment = EnvironmentId::new(self.clock.now());
+        let creation = self.aws.create_account(&self.account(environment)).await.unwrap();
+        let CreationState::Succeeded(id) = self.aws.creation(&creation.request_id).await.unwrap().state else {
+            panic!("an instant organisation took its time");
+        };
+        let target = Target::new(id, environment, &self.config.organization).unwrap();
+        let root = self.aws.parent_of(&target).await.unwrap();
+        let ou = self.aws.residency_ou(&self.config.residencies[0]).await.unwrap().unwrap();
+        assert!(ou.guarded);
+        self.aws.move_account(&target, &root, &ou.ou_id).await.unwrap();
+        target
+    }
+
+    /// With the two narrow roles in it, as `install-baseline` leaves it.
+    async fn with_roles(&self) -> Target {
+        let target = self.placed().await;
+        let stack = NewStack {
+            name: "freehold-baseline".to_owned(),
+            template: include_str!("../../stacks/baseline.yaml").to_owned(),
+            parameters: BTreeMap::from([
+                ("ControlRoleArn".to_owned(), self.config.organization.control_role_arn.clone()),
+                ("ExternalId".to_owned(), target.environment().to_string()),
+            ]),
+            tags: Tags::new(),
+            token: "baseline-1".to_owned(),
+        };
+        self.aws.create_stack(&target, Role::Organization, home(), &stack).await.unwrap();
+        self.clock.advance(Duration::from_mins(2));
+        target
+    }
+
+    fn tenant_stack(&self, target: &Target) -> NewStack {
+        let parameters = [
+            ("TenantId", TenantId::new(self.clock.now()).to_string()),
+            ("EnvironmentId", target.environment().to_string()),
+            ("VerifyRoleArn", format!("arn:aws:iam::{}:role/freehold-verify", target.id())),
+        ];
+        NewStack {
+            name: "freehold-tenant".to_owned(),
+            template: include_str!("../../stacks/tenant.yaml").to_owned(),
+            parameters: parameters.map(|(name, value)| (name.to_owned(), value)).into(),
+            tags: Tags::from([("freehold:environment".to_owned(), target.environment().to_string())]),
+            token: "tenant-1".to_owned(),
+        }
+    }
+}
+
+fn home() -> Region {
+    "eu-central-1".parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_account_is_created_found_again_and_moved() {
+    let prepared = Prepared::new().await;
+    let Prepared { aws, clock, config, .. } = &prepared;
+    let environment = EnvironmentId::new(clock.now());
+    let account = prepared.account(environment);
+    let asked_at = clock.now();
+    assert_eq!(aws.find_account(&account.email).await.unwrap(), None);
+    assert_eq!(aws.find_creation(&account.name, asked_at).await.unwrap(), None);
+
+    let creation = aws.create_account(&account).await.unwrap();
+    assert_eq!(aws.find_creation(&account.name, asked_at).await.unwrap().unwrap().request_id, creation.request_id);
+    let found = aws.find_account(&account.email.to_uppercase()).await.unwrap().unwrap();
+    assert_eq!(found.state, "ACTIVE");
+    assert_eq!(aws.account_tags(&found.id).await.unwrap(), account.tags);
+
+    let target = Target::new(found.id, environment, &config.organization).unwrap();
+    let root = aws.parent_of(&target).await.unwrap();
+    let quarantine = aws.quarantine_ou().await.unwrap().unwrap();
+    aws.move_account(&target, &root, &quarantine).await.unwrap();
+    assert_eq!(aws.parent_of(&target).await.unwrap(), quarantine);
+    aws.move_account(&target, &root, &quarantine).await.expect("it is there already");
+    let refused = aws.move_account(&target, "ou-none-12345678", &root).await.unwrap_err();
+    assert_eq!((refused.kind, refused.code.as_str()), (Kind::Wait, "SourceParentNotFoundException"));
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_an_unknown_effect_and_is_not_asked_for_again() {
+    let mut wire = None;
+    let prepared =
+        Prepared::behind(|world, clock| wire.insert(FaultyClient::new(http::client(world), clock.clone())).shared());
+    let prepared = prepared.await;
+    let wire = wire.unwrap();
+    wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).times(1));
+    let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
+    let lost = prepared.aws.create_account(&account).await.unwrap_err();
+    assert_eq!(lost.kind, Kind::Retry, "{lost}");
+    assert!(!lost.had_no_effect());
+    assert_eq!(prepared.world.calls().of("organizations:CreateAccount").calls, 1, "the SDK asked again by itself");
+    assert!(prepared.aws.find_account(&account.email).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_throttled_call_is_told_as_a_quota() {
+    let prepared = Prepared::new().await;
+    prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).times(1));
+    let throttled = prepared.aws.find_account("nobody@example.com").await.unwrap_err();
+    assert_eq!((throttled.kind, throttled.code.as_str()), (Kind::Quota { until: None }, "TooManyRequestsException"));
+    assert_eq!(prepared.world.calls().of("organizations:ListAccounts").throttled, 1, "the SDK asked again by itself");
+}
+
+#[tokio::test]
+async fn an_empty_page_does_not_end_a_search() {
+    let prepared = Prepared::new().await;
+    let target = prepared.placed().await;
+    let email = prepared.config.organization.account_email.address(target.environment());
+    prepared.world.inject(Rule::on("organizations", "*", Fault::EmptyPage).times(1));
+    assert_eq!(prepared.aws.find_account(&email).await.unwrap().unwrap().id, *target.id());
+    prepared.world.inject(Rule::on("organizations", "*", Fault::EmptyPage).times(1));
+    let since = prepared.clock.now() - chrono::TimeDelta::hours(1);
+    let found = prepared.aws.find_creation(&target.environment().to_string(), since).await.unwrap();
+    assert!(found.is_some());
+}
+
+#[tokio::test]
+async fn an_email_that_is_taken_fails_with_its_reason() {
+    let prepared = Prepared::new().await;
+    let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
+    prepared.world.reserve_email(&account.email);
+    let creation = prepared.aws.create_account(&account).await.unwrap();
+    let state = prepared.aws.creation(&creation.request_id).await.unwrap().state;
+    assert_eq!(state, CreationState::Failed("EMAIL_ALREADY_EXISTS".to_owned()));
+}
+
+#[tokio::test]
+async fn an_opt_in_region_is_enabled() {
+    let prepared = Prepared::new().await;
+    let target = prepared.placed().await;
+    let zurich = "eu-central-2".parse().unwrap();
+    assert_eq!(prepared.aws.region_status(&target, home()).await.unwrap(), RegionStatus::Enabled);
+    assert_eq!(prepared.aws.region_status(&target, zurich).await.unwrap(), RegionStatus::Disabled);
+    prepared.aws.enable_region(&target, zurich).await.unwrap();
+    assert_eq!(prepared.aws.region_status(&target, zurich).await.unwrap(), RegionStatus::Enabled);
+}
+
+#[tokio::test]
+async fn roles_are_reached_only_where_they_are() {
+    let prepared = Prepared::new().await;
+    let target = prepared.placed().await;
+    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    let refused = prepared.aws.reach(&target, Role::Access).await.unwrap_err();
+    assert_eq!(refused.kind, Kind::Denied { explicit: false });
+
+    let target = prepared.with_roles().await;
+    prepared.aws.reach(&target, Role::Access).await.unwrap();
+    prepared.aws.reach(&target, Role::Verify).await.unwrap();
+    let other = EnvironmentId::new(prepared.clock.now());
+    let mistaken = Target::new(target.id().clone(), other, &prepared.config.organization).unwrap();
+    let refused = prepared.aws.reach(&mistaken, Role::Access).await.unwrap_err();
+    assert_eq!(refused.kind, Kind::Denied { explicit: false }, "the external id names another environment");
+}
+
+#[tokio::test]
+async fn a_stack_is_deployed_and_its_url_answers() {
+    let prepared = Prepared::new().await;
+    let target = prepared.with_roles().await;
+    let (aws, stack) = (&prepared.aws, prepared.tenant_stack(&target));
+    assert_eq!(aws.stack(&target, Role::Access, home(), &stack.name).await.unwrap(), None);
+    let id = aws.create_stack(&target, Role::Access, home(), &stack).await.unwrap();
+    let state = aws.stack(&target, Role::Access, home(), &stack.name).await.unwrap().unwrap();
+    assert_eq!((state.status, &state.id, &state.tags), (StackStatus::Complete, &id, &stack.tags), "{state:?}");
+    assert_eq!(aws.stack_failure(&target, Role::Access, home(), &id).await.unwrap(), None);
+
+    let answer = aws.call_function_url(&target, home(), &state.outputs["FunctionUrl"]).await.unwrap();
+    assert_eq!(answer["environment_id"], target.environment().to_string());
+    assert_eq!(answer["region"], "eu-central-1");
+
+    aws.delete_stack(&target, Role::Access, home(), &stack.name).await.unwrap();
+    assert_eq!(aws.stack(&target, Role::Access, home(), &stack.name).await.unwrap(), None);
+    let gone = aws.stack(&target, Role::Access, home(), &id).await.unwrap().unwrap();
+    assert_eq!(gone.status, StackStatus::Deleted);
+    aws.delete_stack(&target, Role::Access, home(), &stack.name).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stack_that_fails_says_which_resource_and_why() {
+    let prepared = Prepared::new().await;
+    let target = prepared.with_roles().await;
+    prepared.world.inject(Rule::on("cloudformation", "CreateStack", Fault::failed("the function could not be made")));
+    let stack = prepared.tenant_stack(&target);
+    let id = prepared.aws.create_stack(&target, Role::Access, home(), &stack).await.unwrap();
+    let state = prepared.aws.stack(&target, Role::Access, home(), &id).await.unwrap().unwrap();
+    assert_eq!(state.status, StackStatus::RolledBack, "{state:?}");
+    let failure = prepared.aws.stack_failure(&target, Role::Access, home(), &id).await.unwrap().unwrap();
+    assert!(failure.reason.contains("could not be made"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn the_verifier_may_read_at_home_and_meets_the_guardrail_elsewhere() {
+    let prepared = Prepared::new().await;
+    let target = prepared.with_roles().await;
+    prepared.aws.read_in_region(&target, home()).await.unwrap();
+    let refused = prepared.aws.read_in_region(&target, "us-east-1".parse().unwrap()).await.unwrap_err();
+    assert_eq!(refused.kind, Kind::Denied { explicit: true }, "{refused}");
+    assert!(refused.request_id.is_some());
+}
+
+#[tokio::test]
+async fn a_group_gets_a_permission_set_and_loses_it() {
+    let prepared = Prepared::new().await;
+    let target = prepared.placed().await;
+    let aws = &prepared.aws;
+    let group = aws.ensure_group("tenant-example", "Administrators of Example").await.unwrap();
+    assert_eq!(aws.ensure_group("tenant-example", "").await.unwrap(), group);
+    assert_eq!(aws.group("tenant-example").await.unwrap(), Some(group.clone()));
+    assert_eq!(aws.group("nobody").await.unwrap(), None);
+    let ada = Person { email: "ada@example.com", display_name: "Ada Lovelace" };
+    let user = aws.ensure_user(&ada).await.unwrap();
+    assert_eq!(aws.ensure_user(&ada).await.unwrap(), user);
+    aws.ensure_member(&group, &user).await.unwrap();
+    aws.ensure_member(&group, &user).await.unwrap();
+
+    let arn = aws.permission_set("support").await.unwrap().unwrap();
+    assert_eq!(aws.permission_set("nothing").await.unwrap(), None);
+    let grant = Grant { permission_set_arn: arn.clone(), group_id: group.clone() };
+    let assigned = aws.assign(&target, &grant).await.unwrap();
+    assert_eq!(aws.assignment(&assigned.request_id).await.unwrap(), AssignmentState::Succeeded);
+    assert_eq!(aws.assigned_groups(&target, &arn).await.unwrap(), [group]);
+    let unassigned = aws.unassign(&target, &grant).await.unwrap();
+    assert_eq!(aws.unassignment(&unassigned.request_id).await.unwrap(), AssignmentState::Succeeded);
+    assert_eq!(aws.assigned_groups(&target, &arn).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_thousand_questions_about_one_residency_are_a_handful_of_calls() {
+    let prepared = Prepared::new().await;
+    let before: u64 = prepared.world.calls().by_operation().values().map(|count| count.calls).sum();
+    let residency = &prepared.config.residencies[0];
+    let answers = futures::future::join_all((0..1_000).map(|_| prepared.aws.residency_ou(residency))).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().unwrap().guarded));
+    let after: u64 = prepared.world.calls().by_operation().values().map(|count| count.calls).sum();
+    assert!(after - before <= 5, "{} calls", after - before);
+}
+
+#[tokio::test]
+async fn sessions_are_opened_once_an_hour_and_anew_when_aws_ends_one() {
+    let prepared = Prepared::new().await;
+    let target = prepared.placed().await;
+    let opened = || prepared.world.calls().of("sts:AssumeRole").calls;
+    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    let once = opened();
+    prepared.clock.advance(Duration::from_mins(50));
+    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    prepared.aws.parent_of(&target).await.unwrap();
+    assert!(opened() <= once + 1, "the control role's own session may have ended");
+    prepared.clock.advance(Duration::from_mins(10));
+    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    assert!(opened() > once);
+
+    let ended = Fault::error("ExpiredToken", "The security token included in the request is expired");
+    prepared.world.inject(Rule::on("sts", "GetCallerIdentity", ended).nth(1));
+    let before = opened();
+    let refused = prepared.aws.reach(&target, Role::Organization).await.unwrap_err();
+    assert_eq!(refused.kind, Kind::Wait);
+    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    assert_eq!(opened(), before + 1);
+}
