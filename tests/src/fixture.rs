@@ -111,8 +111,16 @@ impl Freehold {
         freehold
     }
 
+    /// With this configuration from now on; the organisation stays as it is.
+    #[must_use]
+    pub fn declaring(mut self, config: &str) -> Self {
+        self.config = Arc::new(Config::parse(config).expect("a configuration"));
+        self
+    }
+
     async fn bootstrap(&self) {
-        let aws = self.aws(None);
+        let limits = Limits::new(self.pool().clone(), self.clock.clone(), self.config.quotas.clone());
+        let aws = self.aws(Some(Arc::new(limits)));
         let prepare = async {
             let plan = bootstrap::plan(&aws, &self.config).await.expect("a plan");
             bootstrap::apply(&aws, plan, |_| {}).await.expect("a bootstrapped organisation");

@@ -43,6 +43,8 @@ pub struct Creation {
     pub account_name: String,
     /// When AWS accepted it.
     pub requested_at: DateTime<Utc>,
+    /// When it ended, once it has.
+    pub completed_at: Option<DateTime<Utc>>,
     /// Where it stands.
     pub state: CreationState,
 }

@@ -194,7 +194,7 @@ impl StepContext {
         let elapsed = (self.now() - since).as_seconds_f64();
         let looked: Option<DateTime<Utc>> = self.remembered("looked_at");
         let before = looked.filter(|at| *at > since).map_or(0.0, |at| (at - since).as_seconds_f64());
-        f64::midpoint(before.max(0.7 * elapsed), elapsed)
+        f64::midpoint(before.max(0.3 * elapsed), elapsed)
     }
 }
 

@@ -252,6 +252,7 @@ fn creation_of(status: CreateAccountStatus) -> Option<Creation> {
         request_id: status.id?,
         account_name: status.account_name.unwrap_or_default(),
         requested_at: status.requested_timestamp.as_ref().and_then(moment)?,
+        completed_at: status.completed_timestamp.as_ref().and_then(moment),
         state,
     })
 }

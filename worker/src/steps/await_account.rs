@@ -29,7 +29,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             context.look_again("the account to be created", since, USUALLY_SECONDS, at_most).await
         }
         CreationState::Succeeded(id) => {
-            Ok(account::mapped(context, id)?.with("took_seconds", context.took_seconds(since)))
+            let ended = creation.completed_at.unwrap_or_else(|| context.now());
+            let took = (ended - creation.requested_at).as_seconds_f64();
+            Ok(account::mapped(context, id)?.with("took_seconds", took).with("created_at", ended.to_rfc3339()))
         }
         CreationState::Failed(reason) => failed(context, &reason).await,
     }

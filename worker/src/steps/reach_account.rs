@@ -10,7 +10,8 @@ const USUALLY_SECONDS: u64 = 60;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let account = context.account()?;
-    let since = context.done_at("await-account").unwrap_or_else(|| context.now());
+    let since =
+        context.known("created_at").or_else(|| context.done_at("await-account")).unwrap_or_else(|| context.now());
     match context.cloud().reach(&account, Role::Organization).await {
         Ok(()) => Ok(Outcome::done().with("took_seconds", context.took_seconds(since))),
         Err(error) if matches!(error.kind, Kind::Wait | Kind::Denied { explicit: false }) => {

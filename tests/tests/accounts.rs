@@ -1,0 +1,162 @@
+//! An account is asked for once, found again after anything, and never taken from somebody else.
+
+use chrono::TimeDelta;
+use freehold_sandbox::Settings;
+use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
+use freehold_tenancy::db::{mappings, operations};
+use freehold_tenancy::operation::{Operation, OperationState, Remedy};
+use freehold_tenancy::tenant::{Tenant, TenantState};
+use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::picture;
+use freehold_worker::cloud::{Cloud, NewAccount, Tags};
+
+const LONG: TimeDelta = TimeDelta::days(1);
+
+async fn sign_up_and_settle(freehold: &Freehold) -> (Tenant, Operation) {
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    freehold.settle(&freehold.worker("worker-1"), LONG).await;
+    (freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await)
+}
+
+fn attention(operation: &Operation) -> (&str, &str) {
+    let attention = operation.attention.as_ref().unwrap_or_else(|| panic!("{operation:#?} needs no attention"));
+    assert_eq!(attention.remedies, [Remedy::Retry]);
+    (&attention.code, &attention.sentence)
+}
+
+/// The account that the environment of `tenant` would ask for.
+fn wanted(freehold: &Freehold, tenant: &Tenant, tags: Tags) -> NewAccount {
+    let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
+    NewAccount { name: "Made before".to_owned(), email, tags }
+}
+
+fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
+    Tags::from([
+        ("freehold:installation".to_owned(), freehold.installation.id.to_string()),
+        ("freehold:tenant".to_owned(), tenant.id.to_string()),
+        ("freehold:environment".to_owned(), tenant.environments[0].id.to_string()),
+    ])
+}
+
+#[tokio::test]
+async fn an_account_whose_answer_was_lost_is_found_and_not_asked_for_again() {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).nth(1));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(freehold.wire.hits().len(), 1);
+    assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
+    assert_eq!(picture::accounts_asked_for(&freehold.world), 1);
+}
+
+#[tokio::test]
+async fn an_account_that_was_never_asked_for_is_asked_for_again_only_after_five_minutes_of_certainty() {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::BeforeEffect).nth(1));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let worker = freehold.worker("worker-1");
+    while picture::accounts_asked_for(&freehold.world) == 0 {
+        freehold.step(&worker).await.expect("the operation goes on");
+    }
+    let asked_at = freehold.world.create_requests()[0].requested_at;
+    assert!(asked_at - tenant.created_at >= TimeDelta::minutes(5), "asked again after {}", asked_at - tenant.created_at);
+    freehold.settle(&worker, LONG).await;
+    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
+}
+
+#[tokio::test]
+async fn our_own_account_with_the_email_address_is_adopted() {
+    let freehold = Freehold::instant().await;
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    freehold.aws(None).create_account(&wanted(&freehold, &tenant, our_tags(&freehold, &tenant))).await.expect("made");
+    let made = freehold.world.accounts().last().expect("an account").id.clone();
+    freehold.settle(&freehold.worker("worker-1"), LONG).await;
+    let tenant = freehold.tenant_now(&tenant).await;
+    assert_eq!(tenant.state(), TenantState::Ready);
+    assert_eq!(tenant.environments[0].aws_account_id.as_ref().expect("an account").as_str(), made);
+}
+
+#[tokio::test]
+async fn an_account_of_somebody_else_with_the_email_address_is_left_alone() {
+    for tags in [None, Some(Tags::new()), Some(Tags::from([("freehold:environment".to_owned(), "env_x".to_owned())]))] {
+        let freehold = Freehold::instant().await;
+        let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+        match tags {
+            // Outside the organisation.
+            None => freehold.world.reserve_email(&wanted(&freehold, &tenant, Tags::new()).email),
+            // Inside it, but not marked as this environment's.
+            Some(tags) => {
+                freehold.aws(None).create_account(&wanted(&freehold, &tenant, tags)).await.expect("made");
+            }
+        }
+        freehold.settle(&freehold.worker("worker-1"), LONG).await;
+        let operation = freehold.operation_of(&tenant).await;
+        assert_eq!(attention(&operation).0, "account_email_taken");
+        assert_eq!(freehold.tenant_now(&tenant).await.environments[0].aws_account_id, None);
+        assert_eq!(mappings::current(freehold.pool(), None, None, 10).await.expect("an answer"), []);
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_aws_failed_is_asked_for_again_and_one_that_it_refuses_is_parked() {
+    let freehold = Freehold::instant().await;
+    freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INTERNAL_FAILURE")).nth(1));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
+    assert_eq!(picture::accounts_asked_for(&freehold.world), 2);
+
+    freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INVALID_PAYMENT_INSTRUMENT")));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(tenant.state(), TenantState::NeedsAttention);
+    let (code, sentence) = attention(&operation);
+    assert_eq!(code, "account_creation_failed");
+    assert!(sentence.contains("INVALID_PAYMENT_INSTRUMENT"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_parked_operation_goes_on_when_a_person_has_removed_the_cause() {
+    let freehold = Freehold::instant().await;
+    freehold.world.inject(Rule::on("organizations", "MoveAccount", Fault::error("AccessDeniedException", "no")));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(attention(&operation).0, "aws_access_denied");
+    assert_eq!(operation.wake_at, None, "it sleeps until a person wakes it");
+
+    freehold.world.clear_faults();
+    let now = freehold.clock.now();
+    assert_eq!(
+        operations::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
+        operations::Retried::Yes
+    );
+    freehold.settle(&freehold.worker("worker-2"), LONG).await;
+    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
+    assert_eq!(picture::accounts_asked_for(&freehold.world), 1);
+}
+
+#[tokio::test]
+async fn a_stack_that_fails_once_is_made_anew_and_one_that_keeps_failing_says_why() {
+    let freehold = Freehold::instant().await;
+    let fault = Fault::failed("Resource handler returned message: Rate exceeded");
+    freehold.world.inject(Rule::on("cloudformation", "CreateStack", fault.clone()).nth(1));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(freehold.world.fault_hits().len(), 1);
+    assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
+
+    freehold.world.inject(Rule::on("cloudformation", "CreateStack", fault));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(tenant.state(), TenantState::NeedsAttention);
+    let (code, sentence) = attention(&operation);
+    assert_eq!(code, "stack_failed");
+    assert!(sentence.contains("Rate exceeded"), "{sentence}");
+}
+
+#[tokio::test]
+async fn without_a_bootstrapped_organisation_no_account_is_placed_anywhere() {
+    let more = "\n[[residencies]]\nname = \"jp\"\nregions = [\"ap-northeast-1\"]\n";
+    let freehold = Freehold::instant().await.declaring(&format!("{CONFIG}{more}"));
+    let tenant = freehold.sign_up("Example", "ap-northeast-1", "standard").await;
+    freehold.settle(&freehold.worker("worker-1"), LONG).await;
+    let operation = freehold.operation_of(&tenant).await;
+    assert_eq!(operation.state, OperationState::NeedsAttention);
+    let (code, sentence) = attention(&operation);
+    assert_eq!(code, "residency_not_prepared");
+    assert!(sentence.contains("freehold bootstrap"), "{sentence}");
+}

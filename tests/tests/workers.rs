@@ -1,0 +1,81 @@
+//! Any number of workers, living, dead or thought dead, on one database.
+
+use chrono::TimeDelta;
+use freehold_sandbox::Settings;
+use freehold_tenancy::db::steps::{Ending, Outcome};
+use freehold_tenancy::db::{DbError, operations, steps};
+use freehold_tenancy::operation::OperationState;
+use freehold_tenancy::step::Facts;
+use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::picture;
+use freehold_worker::onboarding::ONBOARDING;
+
+#[tokio::test]
+async fn a_worker_that_was_thought_dead_writes_nothing() {
+    let freehold = Freehold::instant().await;
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let pool = freehold.pool();
+    let lease = TimeDelta::seconds(30);
+    let now = freehold.clock.now();
+    let stale = operations::claim(pool, "slow", now, lease, 1).await.expect("an answer").pop().expect("a claim");
+    assert_eq!(operations::claim(pool, "other", now, lease, 1).await.expect("an answer"), [], "claimed twice");
+    let later = now + lease;
+    let fresh = operations::claim(pool, "other", later, lease, 1).await.expect("an answer").pop().expect("a claim");
+    assert!(fresh.fence > stale.fence);
+
+    let step = ONBOARDING[0].name;
+    let plan = steps::PlannedStep { name: step, after: vec![] };
+    steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("the holder plans");
+    let before = freehold.operation_of(&tenant).await;
+    let done =
+        Outcome { step, ending: Ending::Done, facts: Facts::new(), released: vec![], mapped: None };
+    let intent = serde_json::json!({ "name": "stale" });
+    let fenced = |result: Result<(), DbError>| assert!(matches!(result, Err(DbError::Fenced)), "{result:?}");
+    fenced(steps::plan(pool, &stale, &[plan], later).await);
+    fenced(steps::begin(pool, &stale, &[step], later).await);
+    fenced(steps::intend(pool, &stale, step, &intent, later).await);
+    fenced(steps::record(pool, &stale, &done, later).await);
+    fenced(operations::prolong(pool, &stale, later + lease).await);
+    fenced(operations::release(pool, &stale, None, later).await);
+    fenced(operations::succeed(pool, &stale, later).await);
+    assert_eq!(freehold.operation_of(&tenant).await, before);
+}
+
+#[tokio::test]
+async fn two_workers_share_the_work_and_nothing_is_done_twice() {
+    const TENANTS: usize = 8;
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    let mut tenants = Vec::new();
+    for number in 0..TENANTS {
+        tenants.push(freehold.sign_up(&format!("Example {number}"), "us-east-1", "standard").await);
+    }
+    let (one, other) = (freehold.worker("worker-1"), freehold.worker("worker-2"));
+    loop {
+        let (first, second) = tokio::join!(one.drain(), other.drain());
+        first.expect("carried on");
+        second.expect("carried on");
+        let Some(next) = operations::next_wake(freehold.pool()).await.expect("an answer") else { break };
+        freehold.clock.advance_to(next);
+    }
+    for tenant in &tenants {
+        let operation = freehold.operation_of(tenant).await;
+        assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
+    }
+    assert_eq!(picture::accounts_asked_for(&freehold.world), TENANTS);
+    let calls = freehold.world.calls();
+    assert_eq!(calls.of("ssoadmin:CreateAccountAssignment").calls, TENANTS as u64);
+    assert_eq!(calls.throttled(), 0, "throttled by the two together");
+}
+
+#[tokio::test]
+async fn a_wake_up_that_comes_while_an_operation_is_worked_on_is_not_slept_through() {
+    let freehold = Freehold::instant().await;
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let pool = freehold.pool();
+    let now = freehold.clock.now();
+    let claim =
+        operations::claim(pool, "one", now, TimeDelta::seconds(30), 1).await.expect("an answer").pop().expect("a claim");
+    sqlx::query("update operations set wake_at = $1").bind(now).execute(pool).await.expect("woken");
+    operations::release(pool, &claim, Some(now + TimeDelta::hours(1)), now).await.expect("released");
+    assert_eq!(freehold.operation_of(&tenant).await.wake_at, Some(now));
+}
