@@ -1,5 +1,7 @@
 //! `freehold bootstrap` against a simulated organisation: prepared once, kept, repaired, and only looked at for a plan.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Every verb that a step may ask for, asked of the simulated AWS by the real SDK.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
