@@ -75,10 +75,13 @@ pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
 
     let read = company_name.zip(admin_email).zip(home_region).zip(residency).zip(tier).zip(names);
     let (((((company_name, admin_email), home_region), residency), tier), names) = fields.finish(read)?;
-    let id = TenantId::new(now);
-    let environment = |name| Environment {
-        id: EnvironmentId::new(now),
-        tenant_id: id,
+    let tenant_id = TenantId::new(now);
+    // Environments are listed by their ids, and those of one moment sort as chance has it.
+    let mut ids: Vec<_> = names.iter().map(|_| EnvironmentId::new(now)).collect();
+    ids.sort_unstable();
+    let environment = |(id, name)| Environment {
+        id,
+        tenant_id,
         name,
         residency: residency.clone(),
         home_region,
@@ -88,9 +91,9 @@ pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
         created_at: now,
         ready_at: None,
     };
-    let environments = names.into_iter().map(environment).collect();
+    let environments = ids.into_iter().zip(names).map(environment).collect();
     Ok(Tenant {
-        id,
+        id: tenant_id,
         company_name,
         admin_email,
         tier,
