@@ -57,7 +57,9 @@ impl ClientArgs {
             (None, _) => {
                 return Err(Ended::because(
                     Exit::TokenRefused,
-                    format!("there is no token for {url}; give one with --token or FREEHOLD_TOKEN"),
+                    format!(
+                        "there is no token for the API at {url} (no sandbox is running there); give one with --token or FREEHOLD_TOKEN"
+                    ),
                 ));
             }
         };
@@ -88,7 +90,6 @@ impl Api {
     }
 
     /// Where it is, without a slash at the end.
-    #[cfg(feature = "sandbox")]
     pub(crate) fn url(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
@@ -145,7 +146,7 @@ impl Api {
     }
 
     fn request(&self, method: Method, path: &str, query: &[(&str, Option<String>)]) -> anyhow::Result<RequestBuilder> {
-        let base = self.url.as_str().trim_end_matches('/');
+        let base = self.url();
         let mut url = Url::parse(&format!("{base}{path}")).with_context(|| format!("{base} cannot be asked"))?;
         for (name, value) in query {
             if let Some(value) = value {
@@ -158,7 +159,7 @@ impl Api {
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
         let text = self.send(request).await?.text().await.map_err(|error| self.unreachable(&error))?;
         serde_json::from_str(&text)
-            .with_context(|| format!("{} does not answer as the API of this version does", self.url))
+            .with_context(|| format!("{} does not answer as the API of this version does", self.url()))
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
@@ -178,7 +179,7 @@ impl Api {
         let text = response.text().await.unwrap_or_default();
         let message = match serde_json::from_str::<Problem>(&text) {
             Ok(problem) => told(&problem),
-            Err(_) => format!("{} answered {status}, and not as the API does", self.url),
+            Err(_) => format!("{} answered {status}, and not as the API does", self.url()),
         };
         Err(Ended::because(exit, message))
     }
@@ -192,7 +193,7 @@ impl Api {
         }
         Ended::because(
             Exit::Unreachable,
-            format!("the API at {} cannot be reached ({why}); is it running, and is --api-url right?", self.url),
+            format!("the API at {} cannot be reached ({why}); is it running, and is --api-url right?", self.url()),
         )
     }
 }

@@ -28,8 +28,8 @@ pub(super) fn welcome(sandbox: &Sandbox, args: &SandboxArgs) -> std::io::Result<
          -H 'Content-Type: application/json' -H \"Idempotency-Key: $(date +%s)\" \\\n    \
          -d '{{\"company_name\": \"Example GmbH\", \"admin_email\": \"admin@example.com\", \"home_region\": \"eu-central-1\"}}'\n\n\
          Look into the simulated AWS:\n\n  \
-         AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1 \\\n    \
-         aws --endpoint-url {aws} organizations list-accounts\n",
+         AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY=any \\\n    \
+         aws --endpoint-url {aws} --region us-east-1 organizations list-accounts\n",
         speed = args.speed,
         database = sandbox.database.shown(),
         data = args
