@@ -172,6 +172,25 @@ async fn an_empty_page_does_not_end_a_search() {
 }
 
 #[tokio::test]
+async fn a_search_that_ran_out_of_its_rate_goes_on_where_it_stopped() {
+    let prepared = Prepared::new().await;
+    let mut sought = None;
+    for _ in 0..45 {
+        let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
+        prepared.aws.create_account(&account).await.unwrap();
+        sought = Some(account);
+    }
+    // Two accounts were there before, so the last one is on the third page of twenty.
+    let (sought, calls) = (sought.unwrap(), || prepared.world.calls().of("organizations:ListAccounts").calls);
+    let before = calls();
+    prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).nth(2));
+    let broken_off = prepared.aws.find_account(&sought.email).await.unwrap_err();
+    assert_eq!(broken_off.kind, Kind::Quota { until: None });
+    assert!(prepared.aws.find_account(&sought.email).await.unwrap().is_some());
+    assert_eq!(calls() - before, 4, "the first page was read twice");
+}
+
+#[tokio::test]
 async fn an_email_that_is_taken_fails_with_its_reason() {
     let prepared = Prepared::new().await;
     let account = prepared.account(EnvironmentId::new(prepared.clock.now()));

@@ -14,6 +14,7 @@ mod organizations;
 mod prepare;
 mod ssoadmin;
 mod sts;
+mod walk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,7 @@ use crate::cloud::{
 use crate::limits::Limits;
 use memory::Memory;
 use sts::Sessions;
+use walk::Walks;
 
 /// AWS, as one installation of Freehold uses it. Cheap to clone; clones share sessions and what they know.
 #[derive(Clone)]
@@ -58,6 +60,8 @@ struct Known {
     permission_sets: Memory<String, String>,
     permission_set_names: Mutex<HashMap<String, String>>,
     groups: Memory<String, String>,
+    searches_of_creations: Walks<Creation>,
+    searches_of_accounts: Walks<()>,
 }
 
 impl Aws {
@@ -78,6 +82,8 @@ impl Aws {
                 permission_sets: Memory::new(256),
                 permission_set_names: Mutex::default(),
                 groups: Memory::new(256),
+                searches_of_creations: Walks::default(),
+                searches_of_accounts: Walks::default(),
             }),
             acts_directly: false,
         }

@@ -52,39 +52,44 @@ pub(super) async fn creation(aws: &Aws, request_id: &str) -> Result<Creation> {
 pub(super) async fn find_creation(aws: &Aws, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>> {
     const CALL: &str = "organizations:ListCreateAccountStatus";
     let control = aws.control().await?;
-    let mut found = Vec::new();
-    let mut token = None;
+    let mut walk = aws.known.searches_of_creations.resume(name);
     loop {
-        let request = client(&control).list_create_account_status().set_next_token(token);
-        let page = aws.ask(&control, CALL, request.send()).await?;
-        found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(creation_of));
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(latest(found, name, since));
+        let request = client(&control).list_create_account_status().set_next_token(walk.token.clone());
+        let page = match aws.ask(&control, CALL, request.send()).await {
+            Ok(page) => page,
+            Err(error) => return Err(aws.known.searches_of_creations.pause(name, walk, error)),
+        };
+        let creations = page.create_account_statuses.unwrap_or_default().into_iter().filter_map(creation_of);
+        walk.found.extend(creations.filter(|creation| creation.account_name == name));
+        walk.token = page.next_token;
+        if walk.token.is_none() {
+            return Ok(latest(walk.found, since));
         }
     }
 }
 
-/// The latest of those called `name` that AWS accepted at or after `since`.
-fn latest(creations: Vec<Creation>, name: &str, since: DateTime<Utc>) -> Option<Creation> {
-    creations
-        .into_iter()
-        .filter(|creation| creation.account_name == name && creation.requested_at >= since - CLOCK_SKEW)
-        .max_by_key(|creation| creation.requested_at)
+/// The latest of those that AWS accepted at or after `since`.
+fn latest(creations: Vec<Creation>, since: DateTime<Utc>) -> Option<Creation> {
+    let recent = creations.into_iter().filter(|creation| creation.requested_at >= since - CLOCK_SKEW);
+    recent.max_by_key(|creation| creation.requested_at)
 }
 
 pub(super) async fn find_account(aws: &Aws, email: &str) -> Result<Option<ListedAccount>> {
     const CALL: &str = "organizations:ListAccounts";
     let control = aws.control().await?;
-    let mut token = None;
+    let mut walk = aws.known.searches_of_accounts.resume(email);
     loop {
-        let page = aws.ask(&control, CALL, client(&control).list_accounts().set_next_token(token).send()).await?;
+        let request = client(&control).list_accounts().set_next_token(walk.token.clone());
+        let page = match aws.ask(&control, CALL, request.send()).await {
+            Ok(page) => page,
+            Err(error) => return Err(aws.known.searches_of_accounts.pause(email, walk, error)),
+        };
         let mut accounts = page.accounts.unwrap_or_default().into_iter().filter_map(listed);
         if let Some(account) = accounts.find(|account| account.email.eq_ignore_ascii_case(email)) {
             return Ok(Some(account));
         }
-        token = page.next_token;
-        if token.is_none() {
+        walk.token = page.next_token;
+        if walk.token.is_none() {
             return Ok(None);
         }
     }
@@ -290,20 +295,14 @@ mod tests {
 
     fn found(statuses: Vec<CreateAccountStatus>, since: i64) -> Option<String> {
         let creations = statuses.into_iter().filter_map(creation_of).collect();
-        latest(creations, "env_1", DateTime::from_timestamp(since, 0).unwrap()).map(|creation| creation.request_id)
+        latest(creations, DateTime::from_timestamp(since, 0).unwrap()).map(|creation| creation.request_id)
     }
 
     #[test]
-    fn a_creation_is_found_by_its_name_and_only_if_it_is_not_from_before() {
-        let statuses = || {
-            vec![
-                status("env_1", 1_000, "FAILED"),
-                status("env_1", 5_000, "IN_PROGRESS"),
-                status("env_2", 9_000, "IN_PROGRESS"),
-            ]
-        };
+    fn a_creation_counts_only_if_it_is_not_from_before_and_the_latest_counts() {
+        let statuses = || vec![status("env_1", 5_000, "IN_PROGRESS"), status("env_1", 1_000, "FAILED")];
         assert_eq!(found(statuses(), 4_000).as_deref(), Some("car-env_1-5000"));
-        assert_eq!(found(statuses(), 0).as_deref(), Some("car-env_1-5000"), "the latest one counts");
+        assert_eq!(found(statuses(), 0).as_deref(), Some("car-env_1-5000"));
         assert_eq!(found(statuses(), 6_000), None);
     }
 
