@@ -3,6 +3,7 @@
 //! What CloudFormation refuses is refused with its words, because a caller branches on them and a person reads them.
 
 mod check;
+mod conditions;
 mod intrinsics;
 mod parameters;
 mod parse;

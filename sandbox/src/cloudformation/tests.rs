@@ -1,8 +1,10 @@
+mod deploy;
+
 use serde_json::json;
 
 use super::*;
 use crate::faults::{Fault, Rule};
-use crate::testing::{Person, between, get_unsigned, instant, wait};
+use crate::testing::{Person, between, instant, wait};
 use crate::world::Service;
 use crate::world::testing::world;
 
@@ -101,65 +103,6 @@ fn tenant_parameters(verify: &str) -> [(&str, &str); 4] {
         ("EnvironmentName", "production"),
         ("VerifyRoleArn", verify),
     ]
-}
-
-#[test]
-fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
-    let world = world();
-    let member = Person::member(&world);
-    let (access, verify) = install_baseline(&member);
-    let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
-
-    access.create("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
-    assert_eq!(access.status("freehold-tenant"), "CREATE_IN_PROGRESS");
-    wait(&world, 600);
-    assert_eq!(access.status("freehold-tenant"), "CREATE_COMPLETE", "{}", access.reasons("freehold-tenant"));
-
-    let url = access.output("freehold-tenant", "FunctionUrl");
-    assert!(url.starts_with("https://") && url.ends_with(".lambda-url.eu-central-1.on.aws/"), "{url}");
-    let (status, answer) = verify.get(&url);
-    assert_eq!(status, 200, "{answer}");
-    assert_eq!(
-        answer,
-        json!({
-            "tenant_id": "ten_01jb0000000000000000000000",
-            "environment_id": ENVIRONMENT,
-            "environment": "production",
-            "region": "eu-central-1",
-        })
-    );
-    assert_eq!(get_unsigned(&world, &url), 403);
-    let stranger = Person::administrator(&world).get(&url);
-    assert_eq!(stranger.0, 403);
-    assert!(stranger.1["Message"].as_str().unwrap().starts_with("Forbidden"));
-
-    // A world that is served shows, and answers at, its own address.
-    world.set_base_url("http://127.0.0.1:4566");
-    let url = access.output("freehold-tenant", "FunctionUrl");
-    assert!(url.starts_with("http://127.0.0.1:4566/lambda-url/eu-central-1/"), "{url}");
-    assert_eq!(verify.get(&url).0, 200);
-}
-
-#[test]
-fn a_resource_follows_what_it_refers_to_and_the_token_is_on_every_event() {
-    let world = world();
-    let member = Person::member(&world);
-    install_baseline(&member);
-    let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
-    let more = [("Capabilities.member.1", "CAPABILITY_NAMED_IAM"), ("ClientRequestToken", "attempt-1")];
-    member.create_with("freehold-tenant", TENANT, &tenant_parameters(&verify_role), &more).unwrap();
-    wait(&world, 600);
-    let history = member.history("freehold-tenant");
-    let at = |event: &str| history.iter().position(|seen| seen == event).unwrap_or_else(|| panic!("{history:#?}"));
-    assert_eq!(at("freehold-tenant CREATE_IN_PROGRESS"), 0);
-    assert!(at("Logs CREATE_COMPLETE") < at("Role CREATE_IN_PROGRESS"));
-    assert!(at("Role CREATE_COMPLETE") < at("Function CREATE_IN_PROGRESS"));
-    assert!(at("Function CREATE_COMPLETE") < at("Url CREATE_IN_PROGRESS"));
-    assert_eq!(at("freehold-tenant CREATE_COMPLETE"), history.len() - 1);
-    let events = member.reasons("freehold-tenant");
-    assert_eq!(events.matches("<ClientRequestToken>attempt-1<").count(), history.len());
-    let busy = world.busy().into_iter().filter(|busy| busy.what == "stack").count();
-    assert_eq!(busy, 2, "one span for each of the two stacks");
 }
 
 const LOG: &str = "Resources: {Log: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: one}}}";
@@ -349,25 +292,6 @@ fn a_protected_stack_stays() {
     assert_eq!(member.cloudformation("UpdateTerminationProtection", &off).0, 200);
     member.cloudformation("DeleteStack", &[("StackName", "one")]);
     assert_eq!(member.status("one"), "Stack with id one does not exist");
-}
-
-#[test]
-fn a_schedule_takes_equally_long_however_often_somebody_looks() {
-    let done_at = |step: u64| {
-        let world = world();
-        let member = Person::member(&world);
-        install_baseline(&member);
-        let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
-        member.create("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
-        for _ in 0..600 / step {
-            wait(&world, step);
-            member.status("freehold-tenant");
-        }
-        let spans = world.busy();
-        let span = spans.iter().rfind(|busy| busy.what == "stack").unwrap().clone();
-        span.until - span.from
-    };
-    assert_eq!(done_at(1), done_at(600));
 }
 
 #[test]

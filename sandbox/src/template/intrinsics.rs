@@ -1,6 +1,5 @@
 //! A template with its parameters: conditions decided, `Ref`, `Fn::Sub` and the rest worked out.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -28,7 +27,7 @@ pub(crate) trait Resolved {
 
 /// A template bound to its parameters.
 pub(crate) struct Scope {
-    template: Template,
+    pub(super) template: Template,
     parameters: BTreeMap<String, Value>,
     conditions: BTreeMap<String, bool>,
     pseudo: Pseudo,
@@ -39,11 +38,7 @@ impl Template {
     pub(crate) fn bind(self, given: &BTreeMap<String, String>, pseudo: Pseudo) -> Result<Scope, TemplateError> {
         let parameters = parameters::bind(&self.parameters, given)?;
         let mut scope = Scope { template: self, parameters, conditions: BTreeMap::new(), pseudo };
-        let deciding = RefCell::default();
-        for name in scope.template.conditions.keys() {
-            scope.condition(name, &deciding)?;
-        }
-        scope.conditions = deciding.into_inner().decided;
+        scope.conditions = scope.decide_conditions()?;
         for resource in scope.resources() {
             let strays: Vec<String> = scope
                 .template
@@ -117,7 +112,7 @@ impl Scope {
     }
 
     /// `None` stands for `AWS::NoValue`: the property, or the item of a list, is not there.
-    fn value(&self, value: &Value, resources: &dyn Resolved) -> Result<Option<Value>, TemplateError> {
+    pub(super) fn value(&self, value: &Value, resources: &dyn Resolved) -> Result<Option<Value>, TemplateError> {
         match value {
             Value::Array(items) => {
                 let items = items.iter().map(|item| self.value(item, resources));
@@ -279,87 +274,6 @@ impl Scope {
     fn find_in_map(&self, map: &str, first: &str, second: &str) -> Result<Value, TemplateError> {
         let found = self.template.mappings.get(map).and_then(|map| map.get(first)?.get(second)).cloned();
         found.ok_or_else(|| TemplateError::template(format_args!("Unable to get mapping for {map}::{first}::{second}")))
-    }
-
-    fn condition(&self, name: &str, deciding: &RefCell<Deciding>) -> Result<bool, TemplateError> {
-        if let Some(known) = deciding.borrow().decided.get(name) {
-            return Ok(*known);
-        }
-        let expression = self.template.conditions.get(name).ok_or_else(|| {
-            TemplateError::format(format_args!(
-                "Unresolved condition dependency {name} in the Conditions block of the template"
-            ))
-        })?;
-        let begun = deciding.borrow_mut().begin(name);
-        if !begun {
-            return Err(TemplateError::template(format_args!("Found circular condition dependency: {name}")));
-        }
-        let holds = self.decide(expression, deciding)?;
-        deciding.borrow_mut().end(name, holds);
-        Ok(holds)
-    }
-
-    fn decide(&self, expression: &Value, deciding: &RefCell<Deciding>) -> Result<bool, TemplateError> {
-        let malformed = || TemplateError::format("Every Conditions member must be a boolean function.");
-        let all = |parts: &Value| -> Result<Vec<bool>, TemplateError> {
-            let parts = parts.as_array().ok_or_else(malformed)?;
-            parts.iter().map(|part| self.decide(part, deciding)).collect()
-        };
-        match references::sole(expression).ok_or_else(malformed)? {
-            ("Condition", Value::String(name)) => self.condition(name, deciding),
-            ("Fn::Equals", Value::Array(sides)) => match sides.as_slice() {
-                [left, right] => {
-                    let left = self.value(left, &Nothing)?;
-                    let right = self.value(right, &Nothing)?;
-                    Ok(match (left.as_ref().and_then(scalar), right.as_ref().and_then(scalar)) {
-                        (Some(left), Some(right)) => left == right,
-                        _ => left == right,
-                    })
-                }
-                _ => Err(TemplateError::template("Fn::Equals requires a list of exactly two values")),
-            },
-            ("Fn::Not", parts) => match all(parts)?.as_slice() {
-                [one] => Ok(!one),
-                _ => Err(TemplateError::template("Fn::Not requires a list of exactly one condition")),
-            },
-            ("Fn::And", parts) => Ok(all(parts)?.iter().all(|holds| *holds)),
-            ("Fn::Or", parts) => Ok(all(parts)?.iter().any(|holds| *holds)),
-            _ => Err(malformed()),
-        }
-    }
-}
-
-/// Conditions while they are being decided: each once, and a circle is noticed.
-#[derive(Default)]
-struct Deciding {
-    decided: BTreeMap<String, bool>,
-    open: BTreeSet<String>,
-}
-
-impl Deciding {
-    /// Longer chains of conditions than this are taken for a circle.
-    const DEEPEST: usize = 100;
-
-    fn begin(&mut self, name: &str) -> bool {
-        self.open.len() < Self::DEEPEST && self.open.insert(name.to_owned())
-    }
-
-    fn end(&mut self, name: &str, holds: bool) {
-        self.open.remove(name);
-        self.decided.insert(name.to_owned(), holds);
-    }
-}
-
-/// Where no resource can be referred to.
-struct Nothing;
-
-impl Resolved for Nothing {
-    fn reference(&self, _: &str) -> Option<Value> {
-        None
-    }
-
-    fn attribute(&self, _: &str, _: &str) -> Option<Value> {
-        None
     }
 }
 
