@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 #[command(next_help_heading = "Where the API is")]
 pub(crate) struct ClientArgs {
     /// The API; the running sandbox's if left out, else http://127.0.0.1:8080
-    #[arg(long, value_name = "URL", env = "FREEHOLD_API_URL")]
+    #[arg(long, value_name = "URL", env = "FREEHOLD_API_URL", hide_env_values = true)]
     api_url: Option<Url>,
     /// The token to send; the running sandbox's if left out
     #[arg(long, value_name = "TOKEN", env = "FREEHOLD_TOKEN", hide_env_values = true)]

@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod client;
+mod database;
 mod exit;
 mod follow;
 mod logging;
@@ -31,7 +32,7 @@ use crate::exit::{Exit, exit_codes};
 
 /// Gives every customer of a SaaS an AWS account of its own.
 #[derive(Debug, Parser)]
-#[command(name = "freehold", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "freehold", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
 #[command(after_help = concat!(
     "Start here, with a simulated AWS and nothing to set up:\n",
     "  freehold sandbox --demo\n\n",

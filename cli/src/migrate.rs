@@ -2,11 +2,12 @@
 
 use clap::Args;
 use freehold_tenancy::db::installation::{self, InstallationKind};
-use freehold_tenancy::{Clock, Config, db};
+use freehold_tenancy::{Clock, Config};
 
+use crate::database::{self, DatabaseArgs, connect};
 use crate::exit::Exit;
 use crate::output;
-use crate::serve::{ConfigArgs, DatabaseArgs, connect};
+use crate::serve::ConfigArgs;
 
 /// Bring the database up to date
 ///
@@ -27,10 +28,10 @@ pub(crate) struct MigrateArgs {
 pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<Exit> {
     let config = Config::load(&args.config.config)?;
     let pool = connect(&args.database, &config, 1).await?;
-    let applied = db::migrate(&pool).await?;
+    let (applied, _) = database::migrate(&pool, InstallationKind::Real, &config).await?;
     let management = &config.organization.management_account_id;
-    let (kind, now) = (InstallationKind::Real, Clock::real().now());
-    let installation = installation::ensure(&pool, kind, management, None, now).await?;
+    let now = Clock::real().now();
+    let installation = installation::ensure(&pool, InstallationKind::Real, management, None, now).await?;
     output::line(match applied {
         0 => "the database was up to date".to_owned(),
         1 => "1 migration applied".to_owned(),

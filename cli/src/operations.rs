@@ -59,7 +59,7 @@ struct ShowArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example, for everything that failed for one reason which is now gone:\n  ",
-    "freehold operations list --state needs_attention --code account_limit_reached --output json \\\n    ",
+    "freehold operations list --state needs_attention --code account_quota_reached --output json \\\n    ",
     "| jq -r '.[].id' | xargs -n1 freehold operations retry\n\n",
     exit_codes!(),
 ))]

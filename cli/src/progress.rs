@@ -57,7 +57,7 @@ impl Track {
     fn new(label: String, began: DateTime<Utc>, lines: Lines) -> Self {
         let bar = SCREEN.add(ProgressBar::new(freehold_worker::onboarding::ONBOARDING.len() as u64));
         // A template that is wrong would leave the plain bar.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {bar:20} {pos:>2}/{len} {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {bar:10} {pos:>2}/{len} {wide_msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(label.clone());

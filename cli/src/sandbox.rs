@@ -17,6 +17,7 @@ use std::sync::Arc;
 use clap::Args;
 use secrecy::SecretString;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use issuer::{Claims, Issuer};
 pub(crate) use running::Running;
@@ -82,13 +83,14 @@ fn speed(text: &str) -> Result<f64, String> {
 pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<Exit> {
     args.log.begin("warn");
     let shutdown = shutdown::asked()?;
+    let interrupted = if args.exit { Exit::Failed } else { Exit::Done };
     let sandbox = tokio::select! {
-        started = Sandbox::start(&args) => started?,
-        () = shutdown.cancelled() => return Ok(Exit::Done),
+        started = Sandbox::start(&args, &shutdown) => started?,
+        () = shutdown.cancelled() => return Ok(interrupted),
     };
     let shown = tokio::select! {
         shown = sandbox.show(&args) => shown,
-        () = shutdown.cancelled() => Ok(Exit::Done),
+        () = shutdown.cancelled() => Ok(interrupted),
     };
     if shown.is_ok() && !args.exit {
         shutdown.cancelled().await;
@@ -107,42 +109,45 @@ struct Sandbox {
     token: SecretString,
     running: running::Announced,
     /// Ends the API and the worker.
-    ending: tokio_util::sync::CancellationToken,
+    ending: CancellationToken,
     processes: JoinSet<anyhow::Result<()>>,
 }
 
 impl Sandbox {
-    async fn start(args: &SandboxArgs) -> anyhow::Result<Self> {
+    async fn start(args: &SandboxArgs, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         output::note("starting PostgreSQL …");
         let mut config = config::config(args.config.as_deref())?;
-        let mut database = Database::start(args).await?;
+        let database = Database::start(args).await?;
         let home = Home::open(args.data.as_deref(), database.directory())?;
-        let installation = database.prepare(&config, args.speed).await?;
+        let installation = database.prepare(&config, &home, args.speed).await?;
 
         let issuer = Issuer::open(home.directory())?;
-        let ports = home.ports();
-        let api_listener = port::bind(args.port, ports.api, Some(8080), "API", "--port").await?;
+        let last_time = home.last_time();
+        let api_listener = port::bind(args.port, last_time.api_port, Some(8080), "API", "--port").await?;
         config::adapt(&mut config, &issuer, api_listener.local_addr()?);
         let config = Arc::new(config);
 
         output::note("starting the simulated AWS and preparing its organisation …");
-        let aws_listener = port::bind(args.aws_port, ports.aws, None, "simulated AWS", "--aws-port").await?;
+        let aws_listener = port::bind(args.aws_port, last_time.aws_port, None, "simulated AWS", "--aws-port").await?;
         let aws = SimulatedAws::start(&home, &installation, aws_listener)?;
         aws.prepare(&config, &installation).await?;
 
         let token = issuer.usual_token()?;
-        let (ending, mut processes) = (tokio_util::sync::CancellationToken::new(), JoinSet::new());
-        let api_url = format!("http://{}", api_listener.local_addr()?);
-        home.keep_ports(home::Ports { api: Some(api_listener.local_addr()?.port()), aws: Some(aws.port()) })?;
-        processes.spawn({
+        let (ending, mut processes) = (CancellationToken::new(), JoinSet::new());
+        let api_url = format!("http://{}", config.api.listen);
+        home.for_next_time(|next| {
+            next.api_port = Some(config.api.listen.port());
+            next.aws_port = Some(aws.port());
+        })?;
+        processes.spawn(process(shutdown, {
             let (pool, config, installation) = (database.pool().await?, Arc::clone(&config), installation.clone());
             let ending = ending.clone();
             async move { serve_api(pool, config, &installation, api_listener, ending).await }
-        });
-        processes.spawn({
+        }));
+        processes.spawn(process(shutdown, {
             let (pool, connection, ending) = (database.pool().await?, aws.worker_connection()?, ending.clone());
             async move { run_worker(pool, config, &installation, connection, ending).await }
-        });
+        }));
         let running = Running {
             pid: std::process::id(),
             api_url: api_url.clone(),
@@ -176,5 +181,18 @@ impl Sandbox {
         let saved = self.aws.end(&self.home).await;
         self.database.end().await?;
         ended.and(saved)
+    }
+}
+
+/// One of the sandbox's processes: where it ends by itself, everything ends.
+fn process<P>(shutdown: &CancellationToken, process: P) -> impl Future<Output = anyhow::Result<()>> + use<P>
+where
+    P: Future<Output = anyhow::Result<()>>,
+{
+    let shutdown = shutdown.clone();
+    async move {
+        let ended = process.await;
+        shutdown.cancel();
+        ended
     }
 }

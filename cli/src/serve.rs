@@ -4,19 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use freehold_api::App;
 use freehold_tenancy::Config;
-use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
-use freehold_tenancy::db::{self, PgPool};
+use freehold_tenancy::db::PgPool;
+use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::Worker;
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::limits::Limits;
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::{DatabaseArgs, open};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
@@ -35,13 +35,6 @@ pub(crate) struct ConfigArgs {
     /// The configuration; FREEHOLD_… variables override it (FREEHOLD_DATABASE__URL is url of [database])
     #[arg(long, value_name = "FILE", default_value = "freehold.toml")]
     pub(crate) config: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DatabaseArgs {
-    /// PostgreSQL: postgres://user:password@host/name; url of [database] if left out
-    #[arg(long, value_name = "URL", hide_env_values = true)]
-    pub(crate) database_url: Option<SecretString>,
 }
 
 /// Serve the REST API
@@ -167,28 +160,4 @@ pub(crate) async fn run_worker(
     let worker = Worker::new(name, pool, config, clock, installation, Arc::new(aws))?;
     Arc::new(worker).run(shutdown).await;
     Ok(())
-}
-
-/// Opens the database and makes sure that it is up to date and belongs to this kind of installation, in this
-/// organisation.
-async fn open(
-    database: &DatabaseArgs,
-    config: &Config,
-    kind: InstallationKind,
-    connections: u32,
-) -> anyhow::Result<(PgPool, Installation)> {
-    let pool = connect(database, config, connections).await?;
-    if !db::is_migrated(&pool).await? {
-        bail!("the database is not up to date; run `freehold migrate`, then start this again");
-    }
-    let installation = installation::check(&pool, kind, &config.organization.management_account_id).await?;
-    Ok((pool, installation))
-}
-
-/// Opens the database that the arguments, or else the configuration, name.
-pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connections: u32) -> anyhow::Result<PgPool> {
-    let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
-        "no database is named; set url of [database] in the configuration, FREEHOLD_DATABASE__URL or --database-url",
-    )?;
-    db::connect(url, connections).await.context("PostgreSQL cannot be reached; check the database's URL")
 }

@@ -1,6 +1,5 @@
 //! The sandbox's AWS: the simulated world behind a loopback port, prepared as a real organisation would be.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +40,7 @@ impl SimulatedAws {
         let (world, saver) = match home.world() {
             Some(file) => {
                 let world = World::open(&file, settings(), clock)?;
-                let saver = tokio::spawn(keep(world.clone(), file));
+                let saver = tokio::spawn(save_changes(world.clone(), home.clone()));
                 (world, Some(saver))
             }
             None => (World::new(settings(), clock), None),
@@ -97,21 +96,18 @@ impl SimulatedAws {
             // A save that has begun comes to its end first.
             _ = saver.await;
         }
-        if let Some(file) = home.world() {
-            self.world.save(&file)?;
-        }
-        Ok(())
+        save(&self.world, home)
     }
 }
 
 /// Saves a world whenever something was asked of it.
-async fn keep(world: World, file: PathBuf) {
+async fn save_changes(world: World, home: Home) {
     let mut saved = None;
     loop {
         let calls: u64 = world.state().calls.by_operation().values().map(|count| count.calls).sum();
         if saved != Some(calls) {
-            let (world, file) = (world.clone(), file.clone());
-            match tokio::task::spawn_blocking(move || world.save(&file)).await {
+            let (world, home) = (world.clone(), home.clone());
+            match tokio::task::spawn_blocking(move || save(&world, &home)).await {
                 Ok(Ok(())) => saved = Some(calls),
                 Ok(Err(error)) => tracing::warn!(%error, "the simulated world could not be saved"),
                 Err(error) => tracing::warn!(%error, "the simulated world could not be saved"),
@@ -119,4 +115,13 @@ async fn keep(world: World, file: PathBuf) {
         }
         tokio::time::sleep(SAVE_EVERY).await;
     }
+}
+
+/// Saves a world, where it is kept, and until when it came: a clock that went back would have it wait for its own past.
+fn save(world: &World, home: &Home) -> anyhow::Result<()> {
+    if let Some(file) = home.world() {
+        world.save(&file)?;
+        home.for_next_time(|next| next.clock = Some(world.clock().now()))?;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use freehold_sandbox::postgres::{Listen, Postgres, PostgresOptions};
 use freehold_tenancy::clock::Scale;
 use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
@@ -11,6 +11,7 @@ use freehold_tenancy::{Clock, Config};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::SandboxArgs;
+use super::home::Home;
 
 /// Connections that the API, and the worker, keep.
 const CONNECTIONS: u32 = 20;
@@ -55,15 +56,20 @@ impl Database {
     }
 
     /// Brings it up to date and sets its clock, which goes on from where it stood.
-    pub(super) async fn prepare(&mut self, config: &Config, speed: f64) -> anyhow::Result<Installation> {
+    pub(super) async fn prepare(&self, config: &Config, home: &Home, speed: f64) -> anyhow::Result<Installation> {
         let pool = self.pool().await?;
-        db::migrate(&pool).await?;
+        let (_, known) = crate::database::migrate(&pool, InstallationKind::Sandbox, config).await?;
+        if known.is_some() && !home.has_world() {
+            bail!(
+                "this database belongs to a sandbox whose simulated AWS is not here; name its directory with --data, or \
+                 an empty database"
+            );
+        }
         let wall = Clock::real().now();
-        let origin = installation::latest_time(&pool).await?.unwrap_or(wall);
-        let scale = Scale { anchored_at: wall, origin, speed };
-        let management = &config.organization.management_account_id;
-        let installation =
-            installation::ensure(&pool, InstallationKind::Sandbox, management, Some(scale), origin).await?;
+        let latest = installation::latest_time(&pool).await?.max(home.last_time().clock);
+        let scale = Scale { anchored_at: wall, origin: latest.unwrap_or(wall), speed };
+        let (kind, management) = (InstallationKind::Sandbox, &config.organization.management_account_id);
+        let installation = installation::ensure(&pool, kind, management, Some(scale), scale.origin).await?;
         pool.close().await;
         Ok(installation)
     }

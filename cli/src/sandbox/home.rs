@@ -1,26 +1,33 @@
-//! The files of a sandbox beside its database: the simulated world, the ports, the issuer's key.
+//! The files of a sandbox beside its database: the simulated world, where its clock stood, the issuer's key.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 
 /// The directory of the files.
+#[derive(Clone)]
 pub(super) struct Home {
     directory: PathBuf,
     /// Whether they are to be there next time.
     kept: bool,
-    _temporary: Option<TempDir>,
+    _temporary: Option<Arc<TempDir>>,
 }
 
-/// The ports that were used last time: a Function URL begins with one of them.
+/// What a sandbox that starts again goes on with.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(super) struct Ports {
-    pub(super) api: Option<u16>,
-    pub(super) aws: Option<u16>,
+pub(super) struct LastTime {
+    /// The port of the API.
+    pub(super) api_port: Option<u16>,
+    /// The port of the simulated AWS, with which the Function URLs begin.
+    pub(super) aws_port: Option<u16>,
+    /// What the clock showed when the world was last saved.
+    pub(super) clock: Option<DateTime<Utc>>,
 }
 
 impl Home {
@@ -32,7 +39,7 @@ impl Home {
             (None, Some(guarded)) => (guarded.join("sandbox"), None),
             (None, None) => {
                 let temporary = TempDir::with_prefix("freehold-sandbox-")?;
-                (temporary.path().to_owned(), Some(temporary))
+                (temporary.path().to_owned(), Some(Arc::new(temporary)))
             }
         };
         fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
@@ -49,13 +56,21 @@ impl Home {
         self.kept.then(|| self.directory.join("world.json"))
     }
 
-    pub(super) fn ports(&self) -> Ports {
-        let text = fs::read(self.directory.join("ports.json")).unwrap_or_default();
+    /// Whether a simulated world was kept here before.
+    pub(super) fn has_world(&self) -> bool {
+        self.world().is_some_and(|file| file.exists())
+    }
+
+    pub(super) fn last_time(&self) -> LastTime {
+        let text = fs::read(self.directory.join("last-time.json")).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    pub(super) fn keep_ports(&self, ports: Ports) -> anyhow::Result<()> {
-        replace(&self.directory.join("ports.json"), &serde_json::to_vec(&ports)?)
+    /// Changes what the next start goes on with.
+    pub(super) fn for_next_time(&self, change: impl FnOnce(&mut LastTime)) -> anyhow::Result<()> {
+        let mut next_time = self.last_time();
+        change(&mut next_time);
+        replace(&self.directory.join("last-time.json"), &serde_json::to_vec(&next_time)?)
     }
 }
 
