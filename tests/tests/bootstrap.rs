@@ -230,6 +230,15 @@ async fn another_organisation_than_the_configured_one_is_left_alone() {
 }
 
 #[tokio::test]
+async fn credentials_that_aws_does_not_know_are_told_at_once() {
+    let operator = Operator::instant();
+    let config = Config::parse(CONFIG).unwrap();
+    let aws = operator.aws_with(&config, "AKIANOBODY");
+    let refused = plan(&aws, &config).await.unwrap_err();
+    assert!(refused.to_string().contains("sts:GetCallerIdentity"), "{refused}");
+}
+
+#[tokio::test]
 async fn rates_and_slow_propagation_are_sat_out() {
     let operator = Operator::of(Settings::default());
     operator.bootstrap(CONFIG).await;

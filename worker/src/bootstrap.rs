@@ -84,7 +84,8 @@ pub enum Problem {
 /// Compares the organisation with its configuration; changes nothing.
 pub async fn plan(aws: &Aws, config: &Config) -> Result<Plan, Problem> {
     let clock = aws.clock();
-    let aws = &patiently(clock, || aws.as_administrator()).await?;
+    // Without patience: credentials that are not there do not come by waiting.
+    let aws = &aws.as_administrator().await?;
     let acting_as = patiently(clock, || aws.acting_as()).await?;
 
     let organization = patiently(clock, || aws.organization_facts()).await?;

@@ -6,7 +6,6 @@ use std::time::Instant;
 use aws_sdk_sts::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures::future::{BoxFuture, FutureExt};
 
@@ -136,9 +135,17 @@ where
         kind,
         call,
         code: code.to_owned(),
-        message: DisplayErrorContext(error).to_string(),
+        message: told(error),
         request_id: error.request_id().map(str::to_owned),
     }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut told: Vec<String> = causes.map(ToString::to_string).collect();
+    told.dedup();
+    told.join(": ")
 }
 
 /// AWS answered, but left out what the answer is for; what it did is unknown.

@@ -16,6 +16,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_types::retry::RetryConfig;
 
+use super::call::told;
+
 /// Real time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -163,7 +165,7 @@ impl Connection {
     /// The credentials that Freehold starts with; the error is told as it came.
     pub(super) async fn credentials(&self) -> Result<Credentials, String> {
         let found = self.credentials.provide_credentials().await;
-        found.map_err(|error| aws_smithy_types::error::display::DisplayErrorContext(error).to_string())
+        found.map_err(|error| told(&error))
     }
 
     /// What an SDK client needs to act with `credentials` in `region`. The SDK retries nothing: we do, in one place.

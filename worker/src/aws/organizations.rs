@@ -49,6 +49,23 @@ pub(super) async fn creation(aws: &Aws, request_id: &str) -> Result<Creation> {
     answer.create_account_status.and_then(creation_of).ok_or_else(|| incomplete(CALL, "status"))
 }
 
+pub(super) async fn creations_in_progress(aws: &Aws) -> Result<Vec<String>> {
+    const CALL: &str = "organizations:ListCreateAccountStatus";
+    let control = aws.control().await?;
+    let (mut found, mut token) = (Vec::new(), None);
+    loop {
+        let request =
+            client(&control).list_create_account_status().states(CreateAccountState::InProgress).set_next_token(token);
+        let page = aws.ask(&control, CALL, request.send()).await?;
+        found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(|status| status.id));
+        token = page.next_token;
+        // AWS allows five at a time: this is one page, unless pages come empty.
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 pub(super) async fn find_creation(aws: &Aws, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>> {
     const CALL: &str = "organizations:ListCreateAccountStatus";
     let control = aws.control().await?;

@@ -15,7 +15,7 @@ const MOST_LOOKS: usize = 200;
 /// Carries out `plan`, one action after the other, and tells `progress` of each that is done. What failed half-way is
 /// finished by the next run.
 pub async fn apply(aws: &Aws, plan: Plan, mut progress: impl FnMut(&Action)) -> Result<(), Problem> {
-    let aws = patiently(aws.clock(), || aws.as_administrator()).await?;
+    let aws = aws.as_administrator().await?;
     let mut known = plan.known;
     for action in &plan.actions {
         carry_out(&aws, action, &mut known).await?;
