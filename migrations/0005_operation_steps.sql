@@ -24,6 +24,8 @@ create table operation_steps (
 
 create index operation_steps_finished on operation_steps (name, finished_at desc) where state = 'done';
 
+create index operation_steps_waiting on operation_steps (name) where state = 'waiting';
+
 comment on table operation_steps is 'The journal of the operations: one row a step.';
 comment on column operation_steps.operation_id is 'Whose step it is.';
 comment on column operation_steps.name is 'The step, as in the list.';

@@ -1,6 +1,7 @@
 //! A whole Freehold around a simulated organisation: real PostgreSQL, the real SDK, a clock that the test moves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_sandbox::World;
@@ -80,6 +81,7 @@ pub struct Freehold {
     pub installation: Installation,
     /// The database.
     pub database: Database,
+    signups: AtomicU64,
     _served: freehold_sandbox::http::Served,
 }
 
@@ -106,7 +108,17 @@ impl Freehold {
         let served = freehold_sandbox::http::serve(&world, listener).expect("a served world");
         let wire = FaultyClient::new(freehold_sandbox::http::client(&world), clock.clone());
         let mishaps = Mishaps::new(wire.shared());
-        let freehold = Self { world, wire, mishaps, clock, config, installation, database, _served: served };
+        let freehold = Self {
+            world,
+            wire,
+            mishaps,
+            clock,
+            config,
+            installation,
+            database,
+            signups: AtomicU64::new(1),
+            _served: served,
+        };
         freehold.bootstrap().await;
         freehold
     }
@@ -180,18 +192,20 @@ impl Freehold {
 
     fn tenant(&self, company: &str, home_region: &str, tier: &str) -> Tenant {
         let now = self.clock.now();
-        let id = TenantId::new(now);
+        // Everything that the simulator draws hangs on these ids: the same in every run.
+        let drawn = uuid::Uuid::from_u128(self.signups.fetch_add(1, Ordering::Relaxed).into());
+        let id = TenantId::from(drawn);
         let home_region = home_region.parse().expect("a region");
         let residency: &Residency = self.config.residency_of(home_region).expect("a residency");
         let environment = Environment {
-            id: EnvironmentId::new(now),
+            id: EnvironmentId::from(drawn),
             tenant_id: id,
             name: "production".parse().expect("a name"),
             residency: residency.name.clone(),
             home_region,
             state: EnvironmentState::Onboarding,
             aws_account_id: None,
-            operation_id: OperationId::new(now),
+            operation_id: OperationId::from(drawn),
             created_at: now,
             ready_at: None,
         };

@@ -21,7 +21,7 @@ pub fn of(world: &World) -> Vec<String> {
                 account.state,
                 account.parent_name,
                 tags.join(","),
-                account.roles.join(",")
+                account.roles.iter().map(|role| named(role)).collect::<Vec<_>>().join(",")
             )
         })
         .collect();
@@ -49,6 +49,11 @@ pub fn of(world: &World) -> Vec<String> {
     }
     lines.sort();
     lines
+}
+
+/// A role's name without the number that Identity Center draws for its own.
+fn named(role: &str) -> &str {
+    role.strip_prefix("AWSReservedSSO_").and_then(|rest| rest.rsplit_once('_')).map_or(role, |(name, _)| name)
 }
 
 /// How many accounts were ever asked for.

@@ -31,6 +31,21 @@ async fn fifty_tenants_cost_little_time_and_few_calls_beyond_what_aws_needs() {
     }
     freehold.settle(&worker, TimeDelta::hours(6)).await;
 
+    if let Ok(number) = std::env::var("SHOW") {
+        let tenant = &tenants[number.parse::<usize>().unwrap()];
+        let id = tenant.environments[0].operation_id;
+        for e in freehold_tenancy::db::events::after(freehold.pool(), id, 0, 1000).await.unwrap() {
+            println!("{} {} {}", (e.occurred_at - tenant.created_at).as_seconds_f64(), e.event_type, e.data);
+        }
+        let now = freehold.tenant_now(tenant).await;
+        let account = now.environments[0].aws_account_id.clone().unwrap();
+        for b in freehold.world.busy().iter().filter(|b| b.account_id.as_deref() == Some(account.as_str())) {
+            println!("{} {:.1} {:.1}", b.what, (b.from - tenant.created_at).as_seconds_f64(), (b.until - tenant.created_at).as_seconds_f64());
+        }
+        for c in freehold.world.calls().recent().filter(|c| c.operation.contains("CreateAccount") && !c.operation.contains("Status") && !c.operation.contains("Assign")) { println!("create at {:.1}", (c.at - tenant.created_at).as_seconds_f64()); }
+        for b in freehold.world.busy().iter().filter(|b| b.what == "create-account") { println!("creation {:.1}..{:.1}", (b.from - tenant.created_at).as_seconds_f64(), (b.until - tenant.created_at).as_seconds_f64()); }
+        for c in freehold.world.calls().recent().filter(|c| c.throttled()) { println!("{c:?}"); }
+    }
     let busy = freehold.world.busy();
     let calls: Vec<CallRecord> = freehold.world.calls().recent().cloned().collect();
     let full = quota_full(&busy, &calls);
@@ -55,6 +70,11 @@ async fn fifty_tenants_cost_little_time_and_few_calls_beyond_what_aws_needs() {
         let waited = full.iter().map(|span| (span.0, span.1.min(begun)));
         let aws = covered(mine.iter().copied().chain(waited), (now.created_at, ready));
         let whole = ready - now.created_at;
+        if std::env::var("SHOW").is_ok() {
+            let line = covered(full.iter().copied(), (now.created_at, begun));
+            println!("line {:.1} of {:.1}, own {:.1}", (begun - now.created_at - line).as_seconds_f64(), (begun - now.created_at).as_seconds_f64(),
+                (ready - begun - covered(busy.iter().filter(|b| b.account_id.as_deref() == Some(account) || b.email.as_deref() == Some(email.as_str())).map(|b| (b.from, b.until)), (begun, ready))).as_seconds_f64());
+        }
         seconds.push((whole - aws).as_seconds_f64());
         shares.push((whole - aws).as_seconds_f64() / whole.as_seconds_f64());
     }

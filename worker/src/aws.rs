@@ -110,6 +110,10 @@ impl Cloud for Aws {
         organizations::creation(self, request_id).await
     }
 
+    async fn creations_in_progress(&self) -> Result<Vec<String>> {
+        organizations::creations_in_progress(self).await
+    }
+
     async fn find_creation(&self, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>> {
         organizations::find_creation(self, name, since).await
     }

@@ -212,6 +212,8 @@ pub trait Cloud: Send + Sync {
     async fn create_account(&self, account: &NewAccount) -> Result<Creation>;
     /// How far a creation has come.
     async fn creation(&self, request_id: &str) -> Result<Creation>;
+    /// The ids of the creations that are in progress, whoever asked for them.
+    async fn creations_in_progress(&self) -> Result<Vec<String>>;
     /// The latest creation of an account called `name`, requested at or after `since`.
     async fn find_creation(&self, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>>;
     /// The account with this e-mail address, if the organisation has it.

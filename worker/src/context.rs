@@ -183,9 +183,32 @@ impl StepContext {
             ));
         }
         let expected = self.worker.patience.expected(self.step, usually, now).await;
-        let check_at = now + patience::next_look(elapsed, expected);
+        let check_at = now + patience::next_look(elapsed, expected, self.worker.patience.serves(self.step));
         let deadline = since + seconds_of(at_most);
         Ok(Outcome::wait(why, check_at.min(deadline)).with("looked_at", now.to_rfc3339()))
+    }
+
+    /// When to look instead of now, where somebody else has just looked for everybody who waits in this step.
+    pub async fn looked_for_everybody(&self, usually: u64) -> Option<DateTime<Utc>> {
+        self.worker.patience.too_soon(self.step, usually, self.now()).await
+    }
+
+    /// Shares a look with everybody who waits in this step for a request, kept as the fact `fact`: those whose request is
+    /// not among `in_progress` any more know it as the fact `ended`, and look at once. With `at_most` in progress, there
+    /// is a line for their places, and every second counts.
+    pub async fn share_look(&self, fact: &str, in_progress: &[String], at_most: u16) -> Result<(), StepError> {
+        let now = self.now();
+        self.worker.patience.note_shared_look(self.step, now, in_progress.len() >= usize::from(at_most));
+        if steps::tell_ended(&self.worker.pool, self.step, fact, in_progress, now).await? > 0 {
+            self.worker.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// Whether this step has looked at its work before; where it has not, and the work was only just accepted, a look would
+    /// be wasted.
+    pub fn has_looked(&self) -> bool {
+        self.entry().is_some_and(|entry| entry.facts.contains_key("looked_at"))
     }
 
     /// About how many seconds the work took that was accepted at `since` and is now found done: between the last look

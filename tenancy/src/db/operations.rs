@@ -186,10 +186,10 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
     )
     .fetch_optional(&mut *tx)
     .await?;
-    match state {
-        None => return Ok(Retried::Unknown),
-        Some(OperationState::NeedsAttention) => {}
-        Some(state) => return Ok(Retried::Not(state)),
+    if state != Some(OperationState::NeedsAttention) {
+        // Now, and not when the connection is used next: a claim would skip the row as long as it is locked.
+        tx.rollback().await?;
+        return Ok(state.map_or(Retried::Unknown, Retried::Not));
     }
     steps::unpark(&mut tx, id).await?;
     sqlx::query!(

@@ -262,6 +262,34 @@ pub(super) async fn unpark(tx: &mut PgConnection, id: OperationId) -> Result<()>
     Ok(())
 }
 
+/// Lets waiting steps called `step` look at once whose request, kept as the fact `fact`, is not in progress any more, tells
+/// them so by the fact `ended`, and answers how many operations that woke.
+pub async fn tell_ended(
+    pool: &PgPool,
+    step: &str,
+    fact: &str,
+    in_progress: &[String],
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    let woken = sqlx::query!(
+        r#"/* db::steps::tell_ended */
+        with ended as (
+            update operation_steps set check_at = $4, facts = facts || '{"ended": true}'
+            where name = $1 and state = 'waiting' and check_at > $4
+              and facts ->> $2 is not null and facts ->> $2 <> all ($3)
+            returning operation_id
+        )
+        update operations o set wake_at = $4 from ended where o.id = ended.operation_id and o.wake_at > $4"#,
+        step,
+        fact,
+        in_progress,
+        now,
+    )
+    .execute(pool)
+    .await?;
+    Ok(woken.rows_affected())
+}
+
 /// How long the latest runs of a step took, in seconds, as far as they noted it; at most `limit`.
 pub async fn recent_durations(pool: &PgPool, step: &str, limit: i64) -> Result<Vec<f64>> {
     let rows = sqlx::query_scalar!(

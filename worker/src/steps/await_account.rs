@@ -1,6 +1,6 @@
 //! Waits until the account exists, and maps it to the environment.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{StepResult, account};
 use crate::cloud::CreationState;
@@ -9,6 +9,12 @@ use crate::step::{Outcome, StepError};
 
 /// Creations take "a few minutes" (Organizations API Reference); sooner in most reports.
 const USUALLY_SECONDS: u64 = 60;
+
+/// For what it waits.
+const FOR: &str = "the account to be created";
+
+/// Within this time no creation has ended yet.
+const JUST_NOW: TimeDelta = TimeDelta::seconds(2);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.known("account_id") {
@@ -19,15 +25,26 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         // The creation asked for before has failed in a way that asking again may mend.
         let outcome = account::obtain(context).await?;
         let asked = outcome.wait.is_none() && !outcome.facts.contains_key("account_id");
-        return Ok(if asked { again(outcome, context, "the account to be created") } else { outcome });
+        return Ok(if asked { again(outcome, context, FOR) } else { outcome });
     };
     let since = account::requested_at(context);
+    if !context.has_looked() && context.now() - since < JUST_NOW {
+        return still_in_progress(context, &request, since).await;
+    }
+    if context.remembered("ended") != Some(true) {
+        if let Some(next) = context.looked_for_everybody(USUALLY_SECONDS).await {
+            return Ok(Outcome::wait(FOR, next));
+        }
+        let in_progress = context.cloud().creations_in_progress().await?;
+        let at_most = context.config().quotas.account_creations;
+        context.share_look("creation_request_id", &in_progress, at_most).await?;
+        if in_progress.contains(&request) {
+            return still_in_progress(context, &request, since).await;
+        }
+    }
     let creation = context.cloud().creation(&request).await?;
     match creation.state {
-        CreationState::InProgress => {
-            let at_most = context.config().waits.account_creation_seconds;
-            context.look_again("the account to be created", since, USUALLY_SECONDS, at_most).await
-        }
+        CreationState::InProgress => still_in_progress(context, &request, since).await,
         CreationState::Succeeded(id) => {
             let ended = creation.completed_at.unwrap_or_else(|| context.now());
             let took = (ended - creation.requested_at).as_seconds_f64();
@@ -35,6 +52,12 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         }
         CreationState::Failed(reason) => failed(context, &reason).await,
     }
+}
+
+async fn still_in_progress(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
+    let at_most = context.config().waits.account_creation_seconds;
+    let outcome = context.look_again(FOR, since, USUALLY_SECONDS, at_most).await?;
+    Ok(outcome.with("creation_request_id", request).with("ended", false))
 }
 
 async fn failed(context: &StepContext, reason: &str) -> StepResult {

@@ -20,7 +20,8 @@ pub(crate) async fn undo(context: &StepContext) -> StepResult {
     deployment(context).undo(context).await
 }
 
-fn deployment(context: &StepContext) -> Deployment {
+/// The baseline's stack, and where it goes.
+pub(super) fn deployment(context: &StepContext) -> Deployment {
     let parameters = BTreeMap::from([
         ("ControlRoleArn".to_owned(), context.config().organization.control_role_arn.clone()),
         ("ExternalId".to_owned(), context.environment().id.to_string()),
