@@ -1,5 +1,6 @@
 //! Everything that is tested from outside the crates, in one program.
 
+mod cli;
 mod conformance;
 mod fleet;
 mod steps;

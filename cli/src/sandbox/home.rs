@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,6 +44,11 @@ impl Home {
             }
         };
         fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        if let (None, Some(guarded)) = (data, guarded) {
+            // PostgreSQL's guard removes it when we cannot; under root, that is somebody else.
+            let owner = fs::metadata(guarded)?;
+            chown(&directory, Some(owner.uid()), Some(owner.gid()))?;
+        }
         let directory = directory.canonicalize()?;
         Ok(Self { directory, kept: data.is_some(), _temporary: temporary })
     }

@@ -1,0 +1,218 @@
+//! The command line: what it says, how it ends, and the sandbox as a process.
+
+mod program;
+
+use clap::Command;
+use freehold_tenancy::Config;
+use freehold_tests::database::Database;
+use freehold_tests::fixture::CONFIG;
+use program::{Sandbox, freehold, text};
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    let mut commands = vec![("freehold".to_owned(), freehold::command())];
+    while let Some((name, command)) = commands.pop() {
+        let mut command = command.term_width(100).bin_name(name.clone());
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Example") || name == "freehold", "`{name} --help` has no example");
+        insta::with_settings!({ snapshot_path => "cli/help", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name.replace(' ', "-"), help);
+        });
+        commands.extend(command.get_subcommands().map(|one: &Command| {
+            let name = format!("{name} {}", one.get_name());
+            (name, one.clone())
+        }));
+    }
+}
+
+#[test]
+fn the_list_of_steps_says_what_undoes_each() {
+    let steps = freehold(&["worker", "steps"]);
+    assert!(steps.status.success());
+    insta::with_settings!({ snapshot_path => "cli", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("steps", text(&steps.stdout));
+    });
+}
+
+#[test]
+fn the_example_of_a_configuration_is_one() {
+    let example = include_str!("../../freehold.example.toml");
+    Config::parse(example).unwrap();
+    // What is commented out shows defaults; it must be fit to be put in.
+    let everything = example.lines().map(|line| {
+        let is_field = line.strip_prefix("# ").filter(|field| field.contains(" = ") && !field.contains('…'));
+        is_field.unwrap_or(line).to_owned() + "\n"
+    });
+    Config::parse(&everything.collect::<String>().replace("# [", "[")).unwrap();
+}
+
+#[test]
+fn the_demo_ends_with_three_ready_tenants() {
+    let sandbox = Sandbox::prepare();
+    let demo = sandbox.run(&["sandbox", "--demo", "--exit", "--speed", "40"]);
+    let told = text(&demo.stdout);
+    assert_eq!(demo.status.code(), Some(0), "{told}{}", text(&demo.stderr));
+    assert_eq!(told.matches("is ready\n").count(), 3, "{told}");
+    for region in ["eu-central-1", "us-east-1", "eu-central-2"] {
+        assert!(told.contains(&format!("/lambda-url/{region}/")), "no stack answered in {region}: {told}");
+    }
+    for unit in ["freehold-eu", "freehold-us", "freehold-ch"] {
+        assert!(told.contains(unit), "no account is in {unit}: {told}");
+    }
+    let directory = Sandbox::database_directory(&told);
+    assert!(!directory.exists(), "{} was left behind", directory.display());
+    assert_eq!(program::processes_with(&directory), [""; 0], "processes were left behind");
+}
+
+#[test]
+fn nothing_is_left_behind_by_a_sandbox_that_was_killed() {
+    let mut sandbox = Sandbox::start(&[]);
+    let directory = Sandbox::database_directory(&sandbox.told());
+    assert!(directory.exists());
+    assert_ne!(program::processes_with(&directory), [""; 0]);
+    sandbox.kill();
+    program::eventually("PostgreSQL ends and its data are removed", || {
+        !directory.exists() && program::processes_with(&directory).is_empty()
+    });
+    let tokens = sandbox.run(&["token"]);
+    assert_eq!(tokens.status.code(), Some(1));
+    assert!(text(&tokens.stderr).contains("no sandbox is running"));
+}
+
+#[test]
+fn a_sandbox_that_keeps_its_data_goes_on_where_it_was() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let mut sandbox = Sandbox::start(&["--data", data, "--speed", "40"]);
+    let created = sandbox.run(&[
+        "tenants",
+        "create",
+        "--company-name",
+        "Example GmbH",
+        "--admin-email",
+        "admin@example.com",
+        "--home-region",
+        "eu-central-1",
+        "--wait",
+        "--output",
+        "json",
+    ]);
+    assert_eq!(created.status.code(), Some(0), "{}", text(&created.stderr));
+    let created: serde_json::Value = serde_json::from_slice(&created.stdout).unwrap();
+    let account = created["environments"][0]["aws_account_id"].as_str().unwrap().to_owned();
+    let token = text(&sandbox.run(&["token"]).stdout);
+    let api = sandbox.address_of("API");
+    assert_eq!(sandbox.interrupt().code(), Some(0));
+
+    let again = Sandbox::start(&["--data", data, "--speed", "40"]);
+    assert!(again.told().contains("prepared already"), "{}", again.told());
+    // The port is the same, and so is the key: a token from before is still good.
+    let listed = again.run(&["tenants", "list", "--output", "json", "--api-url", &api, "--token", token.trim()]);
+    assert_eq!(listed.status.code(), Some(0), "{}", text(&listed.stderr));
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed[0], created);
+    assert!(again.world().contains(&account), "the simulated AWS has forgotten the account");
+
+    let another = again.run(&["sandbox", "--data", data]);
+    assert_eq!(another.status.code(), Some(1));
+    assert!(text(&another.stderr).contains("another process is using"), "{}", text(&another.stderr));
+}
+
+#[test]
+fn exit_codes_say_what_went_wrong() {
+    let sandbox = Sandbox::start(&[]);
+    let code = |arguments: &[&str]| sandbox.run(arguments).status.code();
+    assert_eq!(code(&["tenants", "list"]), Some(0));
+    assert_eq!(code(&["tenants", "lisst"]), Some(2));
+    assert_eq!(code(&["tenants", "show", "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"]), Some(4));
+    assert_eq!(code(&["operations", "show", "op_01k2m8v3x9e7rt4s5q6w7y8z9b"]), Some(4));
+    assert_eq!(code(&["tenants", "list", "--api-url", "http://127.0.0.1:1", "--token", "x"]), Some(5));
+    assert_eq!(code(&["tenants", "list", "--token", "x"]), Some(6));
+    // The sandbox's token is for the sandbox alone.
+    assert_eq!(code(&["tenants", "list", "--api-url", "http://127.0.0.1:1"]), Some(6));
+    let reader = text(&sandbox.run(&["token", "--scope", "tenants:read"]).stdout);
+    let signup = [
+        "tenants",
+        "create",
+        "--company-name",
+        "Example GmbH",
+        "--admin-email",
+        "admin.example.com",
+        "--home-region",
+        "mars-north-1",
+    ];
+    assert_eq!(code(&[&signup[..], &["--token", reader.trim()]].concat()), Some(6));
+    let refused = sandbox.run(&signup);
+    assert_eq!(refused.status.code(), Some(1));
+    for field in ["admin_email: ", "home_region: "] {
+        assert!(text(&refused.stderr).contains(field), "{}", text(&refused.stderr));
+    }
+    assert_eq!(text(&refused.stdout), "", "stdout is for data");
+}
+
+#[test]
+fn what_needs_attention_is_an_exit_code_and_can_be_tried_again() {
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("freehold.toml");
+    let unknown_group = "[[access]]\npermission_set = \"support\"\ngroup = \"nobody-made-it\"\n";
+    std::fs::write(&config, format!("{CONFIG}\n{unknown_group}")).unwrap();
+    let sandbox = Sandbox::start(&["--speed", "40", "--config", config.to_str().unwrap()]);
+    let created = sandbox.run(&[
+        "tenants",
+        "create",
+        "--company-name",
+        "Example GmbH",
+        "--admin-email",
+        "admin@example.com",
+        "--home-region",
+        "us-east-1",
+        "--wait",
+    ]);
+    assert_eq!(created.status.code(), Some(3), "{}", text(&created.stderr));
+    assert!(text(&created.stderr).contains("nobody-made-it"), "{}", text(&created.stderr));
+    let parked = sandbox.run(&["operations", "list", "--code", "group_missing", "--output", "json"]);
+    let parked: serde_json::Value = serde_json::from_slice(&parked.stdout).unwrap();
+    let operation = parked[0]["id"].as_str().unwrap();
+    let shown = sandbox.run(&["operations", "show", operation]);
+    assert_eq!(shown.status.code(), Some(3));
+    assert!(text(&shown.stdout).contains("nobody-made-it"), "{}", text(&shown.stdout));
+    let retried = sandbox.run(&["operations", "retry", operation]);
+    assert_eq!(retried.status.code(), Some(0), "{}", text(&retried.stderr));
+    // The cause is still there.
+    let watched = sandbox.run(&["tenants", "watch", parked[0]["tenant_id"].as_str().unwrap()]);
+    assert_eq!(watched.status.code(), Some(3), "{}", text(&watched.stdout));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let piped = program::shell("set -o pipefail; \"$FREEHOLD\" openapi | head -n 1");
+    assert_eq!(piped.status.code(), Some(0), "{}", text(&piped.stderr));
+    assert_eq!(text(&piped.stderr), "");
+}
+
+#[tokio::test]
+async fn real_and_simulated_installations_do_not_mix() {
+    let database = Database::new().await;
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("freehold.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let here = ["--config", config.to_str().unwrap(), "--database-url", &database.url];
+    let ended = |command: &[&str]| {
+        let ended = freehold(&[command, &here[..]].concat());
+        (ended.status.code(), text(&ended.stderr) + &text(&ended.stdout))
+    };
+
+    let (code, told) = ended(&["api"]);
+    assert!(code == Some(1) && told.contains("freehold migrate"), "{told}");
+    let (code, told) = ended(&["migrate"]);
+    assert!(code == Some(0) && told.contains("111122223333"), "{told}");
+    let (code, told) = ended(&["sandbox"]);
+    assert!(code == Some(1) && told.contains("belongs to a real installation"), "{told}");
+    let (code, told) = ended(&["worker", "--sandbox", "http://127.0.0.1:1"]);
+    assert!(code == Some(1) && told.contains("belongs to a real installation"), "{told}");
+    let (code, told) = ended(&["worker", "--sandbox", "https://aws.example.com"]);
+    assert!(code == Some(1) && told.contains("loopback"), "{told}");
+    // What the environment says of AWS redirects calls, so a worker does not make any.
+    let (code, told) = ended(&["worker"]);
+    assert!(code == Some(1) && told.contains("AWS_ENDPOINT_URL"), "{told}");
+}
