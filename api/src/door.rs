@@ -13,7 +13,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
-use crate::problem::{Code, Refusal};
+use crate::problem::{Code, MEDIA_TYPE, Refusal};
 
 /// Names a request in the log and in problems.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -59,21 +59,21 @@ pub(crate) async fn pass(State(metrics): State<Metrics>, request: Request, next:
     response
 }
 
-/// Every error leaves as a problem, whoever made it.
+/// Every error leaves as a problem, whoever made it; its headers stay.
 fn as_problem(mut response: Response, request_id: &str) -> Response {
-    let status = response.status();
-    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-        return refusal.render(request_id);
-    }
-    if !status.is_client_error() && !status.is_server_error() {
-        return response;
-    }
-    let allow = response.headers_mut().remove(header::ALLOW);
-    let mut problem = Refusal::from_status(status).render(request_id);
-    if let Some(allow) = allow {
-        problem.headers_mut().insert(header::ALLOW, allow);
-    }
-    problem
+    let refusal = match response.extensions_mut().remove::<Refusal>() {
+        Some(refusal) => refusal,
+        None if response.status().is_client_error() || response.status().is_server_error() => {
+            Refusal::from_status(response.status())
+        }
+        None => return response,
+    };
+    *response.status_mut() = refusal.status();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    *response.body_mut() = refusal.body(request_id).into();
+    response
 }
 
 /// The id that the caller brings, if it is fit for a log, or else a new one.
@@ -134,7 +134,7 @@ mod tests {
         ] {
             let (answered, headers, problem) = ask(path).await;
             assert_eq!((answered.as_u16(), problem["code"].as_str()), (status, Some(code)), "{path}");
-            assert_eq!(headers[header::CONTENT_TYPE], crate::problem::MEDIA_TYPE);
+            assert_eq!(headers[header::CONTENT_TYPE], MEDIA_TYPE);
             assert_eq!(headers[REQUEST_ID], "ours-1");
             assert_eq!(problem["request_id"], "ours-1");
         }

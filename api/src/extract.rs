@@ -96,15 +96,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
-/// An id from the path, the route's first parameter. What is not an id names nothing.
-pub(crate) struct Id<T>(pub(crate) Option<T>);
+/// An id or a name from the path, by its place among the route's parameters. What cannot be one names nothing.
+pub(crate) struct Id<T, const PLACE: usize = 0>(pub(crate) Option<T>);
 
-impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
+impl<S: Send + Sync, T: FromStr, const PLACE: usize> FromRequestParts<S> for Id<T, PLACE> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let given = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let first = given.ok().and_then(|Path(values)| values.into_iter().next());
-        Ok(Self(first.and_then(|(_, value)| value.parse().ok())))
+        let given = given.ok().and_then(|Path(values)| values.into_iter().nth(PLACE));
+        Ok(Self(given.and_then(|(_, value)| value.parse().ok())))
     }
 }

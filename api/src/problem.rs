@@ -113,9 +113,9 @@ impl Refusal {
         Self::new(Code::InternalError, "Something went wrong on our side. The request id finds it in our log.")
     }
 
-    /// The answer, for the request with this id.
-    pub(crate) fn render(self, request_id: &str) -> Response {
-        let Parts { code, detail, errors, headers } = *self.0;
+    /// The body, for the request with this id.
+    pub(crate) fn body(self, request_id: &str) -> String {
+        let Parts { code, detail, errors, .. } = *self.0;
         let problem = Problem {
             r#type: format!("urn:freehold:problem:{}", code.as_str()),
             title: code.title().to_owned(),
@@ -125,16 +125,18 @@ impl Refusal {
             request_id: request_id.to_owned(),
             errors,
         };
-        let body = serde_json::to_string(&problem).unwrap_or_default();
-        let mut response = (code.status(), [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
-        response.headers_mut().extend(headers);
-        response
+        serde_json::to_string(&problem).unwrap_or_default()
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.code.status()
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = self.0.code.status().into_response();
+        let mut response = self.status().into_response();
+        response.headers_mut().extend(self.0.headers.iter().cloned());
         response.extensions_mut().insert(self);
         response
     }

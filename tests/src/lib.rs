@@ -6,3 +6,5 @@ pub mod database;
 pub mod fixture;
 pub mod mishap;
 pub mod picture;
+pub mod served;
+pub mod tokens;

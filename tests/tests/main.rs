@@ -1,8 +1,12 @@
 //! Everything that is tested from outside the crates, in one program.
 
-mod cli;
+mod accounts;
+mod api;
+mod bootstrap;
+mod cloud;
 mod conformance;
 mod fleet;
 mod steps;
 mod story;
 mod tidy;
+mod workers;

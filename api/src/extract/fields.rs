@@ -32,6 +32,14 @@ impl Fields {
         &self.values
     }
 
+    /// Whether there is such a value. One that is `null` was left out and need not be taken.
+    pub(crate) fn names(&mut self, name: &str) -> bool {
+        if self.values.get(name).is_some_and(Value::is_null) {
+            self.values.shift_remove(name);
+        }
+        self.values.contains_key(name)
+    }
+
     /// A value that may be left out. `None` also where it does not fit.
     pub(crate) fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.take(name)?;
@@ -52,8 +60,8 @@ impl Fields {
         self.parse(name.to_owned(), &value, code)
     }
 
-    /// A list; those of its values that fit, with their places.
-    pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<Vec<(usize, T)>> {
+    /// A list: how many values it has, and those that fit with their places.
+    pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<(usize, Vec<(usize, T)>)> {
         let Value::Array(values) = self.take(name)? else {
             self.refuse(name, "wrong_type", "this must be a list of texts");
             return None;
@@ -62,7 +70,7 @@ impl Fields {
         for (place, value) in values.iter().enumerate() {
             parsed.extend(self.parse(format!("{name}[{place}]"), value, "invalid").map(|value| (place, value)));
         }
-        Some(parsed)
+        Some((values.len(), parsed))
     }
 
     /// An object whose values are texts.
@@ -88,8 +96,8 @@ impl Fields {
 
     /// What was read, if all of it fits and nothing else was given.
     pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, Refusal> {
-        for name in std::mem::take(&mut self.values).keys() {
-            self.refuse(shortened(name), "unknown_field", "there is no such field");
+        for (name, _) in std::mem::take(&mut self.values) {
+            self.refuse(shortened(&name), "unknown_field", "there is no such field");
         }
         match read {
             Some(read) if self.errors.is_empty() => Ok(read),
@@ -106,7 +114,7 @@ impl Fields {
         }
     }
 
-    /// A value; `null` is as good as none.
+    /// A value, unless it was left out.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.values.shift_remove(name).filter(|value| !value.is_null())
     }

@@ -28,7 +28,7 @@ pub struct AccountMapping {
     #[schema(example = "Example GmbH")]
     pub company_name: String,
     /// The id that the SaaS gives the tenant.
-    #[schema(example = "customer-4711")]
+    #[schema(required = true, example = "customer-4711")]
     pub external_id: Option<String>,
     /// The tenant's commercial plan.
     #[schema(example = "standard")]
@@ -45,6 +45,7 @@ pub struct AccountMapping {
     /// Since when it holds.
     pub valid_from: DateTime<Utc>,
     /// Until when it held; `null` while it holds.
+    #[schema(required = true)]
     pub valid_to: Option<DateTime<Utc>>,
 }
 
@@ -72,6 +73,7 @@ pub struct AccountMappingPage {
     /// The mappings.
     pub account_mappings: Vec<AccountMapping>,
     /// Leads to the next page; `null` on the last.
+    #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 

@@ -1,13 +1,14 @@
 //! Environments: the isolated installations of a tenant, each in an AWS account of its own.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
-use freehold_tenancy::{db, environment};
+use freehold_tenancy::{EnvironmentName, TenantId, db, environment};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::extract::Id;
 use crate::problem::{Code, Refusal};
 
 /// One isolated installation of a tenant.
@@ -23,7 +24,7 @@ pub struct Environment {
     #[schema(example = "production")]
     pub name: String,
     /// Where it stands.
-    #[schema(value_type = super::tenants::State, example = "ready")]
+    #[schema(value_type = super::tenants::TenantState, example = "ready")]
     pub state: String,
     /// The named set of regions that it may use.
     #[schema(example = "eu")]
@@ -32,7 +33,7 @@ pub struct Environment {
     #[schema(example = "eu-central-1")]
     pub home_region: String,
     /// Its AWS account: 12 digits; `null` until it is known for certain.
-    #[schema(example = "111122223333", pattern = "^[0-9]{12}$")]
+    #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
     /// Its open operation, or its latest.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
@@ -40,6 +41,7 @@ pub struct Environment {
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When it was first ready; `null` until then.
+    #[schema(required = true)]
     pub ready_at: Option<DateTime<Utc>>,
 }
 
@@ -74,11 +76,12 @@ impl From<environment::Environment> for Environment {
 )]
 pub(crate) async fn get_environment(
     State(app): State<App>,
-    Path((id, name)): Path<(String, String)>,
+    Id(id): Id<TenantId>,
+    Id(name): Id<EnvironmentName, 1>,
 ) -> Result<Json<Environment>, Refusal> {
-    let id = id.parse().map_err(|_| super::tenants::not_found())?;
+    let id = id.ok_or_else(super::tenants::not_found)?;
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(super::tenants::not_found)?;
-    let found = tenant.environments.into_iter().find(|environment| environment.name.as_str() == name);
+    let found = tenant.environments.into_iter().find(|environment| Some(&environment.name) == name.as_ref());
     let found =
         found.ok_or_else(|| Refusal::new(Code::EnvironmentNotFound, "The tenant has no environment of this name."))?;
     Ok(Json(found.into()))

@@ -75,14 +75,18 @@ pub struct Operation {
     #[schema(value_type = OperationState, example = "running")]
     pub state: String,
     /// With `needs_attention`: why it needs a person, and what that person can do.
+    #[schema(required = true)]
     pub attention: Option<Attention>,
     /// When it is looked at next; `null` while it waits for a person, and once it has ended.
+    #[schema(required = true)]
     pub wake_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// When it was begun.
+    #[schema(required = true)]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
+    #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
@@ -122,15 +126,19 @@ pub struct Step {
     #[schema(example = 3)]
     pub attempts: u32,
     /// When it was first run.
+    #[schema(required = true)]
     pub started_at: Option<DateTime<Utc>>,
     /// When it was done.
+    #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
     /// What it waits for, in plain words.
-    #[schema(example = "the stack to be created")]
+    #[schema(required = true, example = "the stack to be created")]
     pub waits_for: Option<String>,
     /// When it looks again.
+    #[schema(required = true)]
     pub check_at: Option<DateTime<Utc>>,
     /// The latest error, in plain words; `null` once it has got over it.
+    #[schema(required = true)]
     pub last_error: Option<String>,
     /// What it has learnt, such as the id of the stack.
     #[schema(example = json!({ "region": "eu-central-1" }))]
@@ -193,6 +201,7 @@ pub struct OperationPage {
     /// The operations, without their steps.
     pub operations: Vec<Operation>,
     /// Leads to the next page; `null` on the last.
+    #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 

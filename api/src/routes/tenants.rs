@@ -35,7 +35,7 @@ const LOOK_AGAIN_AFTER: HeaderValue = HeaderValue::from_static("5");
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum State {
+pub(crate) enum TenantState {
     /// Being prepared.
     Onboarding,
     /// Verified: it answers.
@@ -57,13 +57,13 @@ pub struct Tenant {
     #[schema(example = "admin@example.com")]
     pub admin_email: String,
     /// Where it stands: as its worst environment does.
-    #[schema(value_type = State, example = "ready")]
+    #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
     /// Its commercial plan.
     #[schema(example = "standard")]
     pub tier: String,
     /// The id that the SaaS gives it.
-    #[schema(example = "customer-4711")]
+    #[schema(required = true, example = "customer-4711")]
     pub external_id: Option<String>,
     /// Free key and value pairs.
     #[schema(example = json!({ "team": "north" }))]
@@ -99,6 +99,7 @@ pub struct TenantPage {
     /// The tenants.
     pub tenants: Vec<Tenant>,
     /// Leads to the next page; `null` on the last.
+    #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
@@ -181,7 +182,7 @@ fn accepted(answer: Answer) -> Response {
     params(
         ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
-        ("state" = Option<State>, Query, description = "Where the tenant stands"),
+        ("state" = Option<TenantState>, Query, description = "Where the tenant stands"),
         ("home_region" = Option<String>, Query, description = "The home region of one of its environments", example = "eu-central-1"),
         ("tier" = Option<String>, Query, description = "Its commercial plan", example = "standard"),
         ("external_id" = Option<String>, Query, description = "The id that the SaaS gives it", example = "customer-4711"),

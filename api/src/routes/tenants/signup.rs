@@ -132,8 +132,7 @@ fn residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Op
 }
 
 fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
-    let has_named_one = fields.values().get("tier").is_some_and(|tier| !tier.is_null());
-    if !has_named_one {
+    if !fields.names("tier") {
         return config.tiers.first().map(|tier| tier.name.clone());
     }
     let tier: Tier = fields.optional("tier")?;
@@ -145,12 +144,10 @@ fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
 }
 
 fn environments(fields: &mut Fields) -> Option<Vec<EnvironmentName>> {
-    let has_named_some = fields.values().get("environments").is_some_and(|names| !names.is_null());
-    if !has_named_some {
+    if !fields.names("environments") {
         return USUAL_ENVIRONMENT.parse().ok().map(|name| vec![name]);
     }
-    let asked: usize = fields.values().get("environments").and_then(|names| names.as_array()).map_or(1, Vec::len);
-    let named: Vec<(usize, EnvironmentName)> = fields.list("environments")?;
+    let (asked, named): (usize, Vec<(usize, EnvironmentName)>) = fields.list("environments")?;
     if !(1..=MOST_ENVIRONMENTS).contains(&asked) {
         let message = format!("a tenant begins with 1 to {MOST_ENVIRONMENTS} environments");
         fields.refuse("environments", "invalid", message);

@@ -1,0 +1,13 @@
+//! The REST API over HTTP, against a real PostgreSQL: what callers notice.
+
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+mod access;
+mod description;
+mod events;
+mod health;
+mod idempotency;
+mod operations;
+mod pages;
+mod refusals;
+mod signup;

@@ -1,0 +1,108 @@
+//! The description of the API, `openapi/openapi.json`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use freehold_tests::served::{Served, send, signup};
+use serde_json::{Value, json};
+
+fn description() -> Value {
+    serde_json::from_str(&freehold_api::openapi_json()).unwrap()
+}
+
+#[test]
+fn the_description_in_the_repository_is_that_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/openapi.json");
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    // Not assert_eq!, which would print both from beginning to end.
+    let made = freehold_api::openapi_json();
+    let differs = kept.lines().zip(made.lines()).find(|(kept, made)| kept != made);
+    assert!(kept == made, "freehold openapi > openapi/openapi.json: {differs:?}");
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+    let description = description();
+    let text = description.to_string();
+    for (kind, described) in description["components"].as_object().unwrap() {
+        if kind == "securitySchemes" {
+            continue;
+        }
+        for name in described.as_object().unwrap().keys() {
+            assert!(text.contains(&format!("\"#/components/{kind}/{name}\"")), "nobody refers to {kind}/{name}");
+        }
+    }
+    for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(description.pointer(reference).is_some(), "{reference} leads nowhere");
+    }
+}
+
+#[test]
+fn every_route_has_a_name_a_tag_and_examples_for_what_it_takes() {
+    let description = description();
+    let mut names = BTreeSet::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let route = format!("{method} {path}");
+            assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()), "{route}: a name twice");
+            assert!(operation["tags"][0].is_string() && operation["summary"].is_string(), "{route}");
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                assert!(parameter["description"].is_string(), "{route}: {}", parameter["name"]);
+            }
+        }
+    }
+    for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
+        for (property, described) in schema["properties"].as_object().into_iter().flatten() {
+            // What may be null and is described elsewhere is one of both.
+            let says = [&described["description"], &described["oneOf"][0]["description"]];
+            assert!(says.iter().any(|text| text.is_string()), "{name}.{property} is not described");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signup_takes_the_fields_that_are_described_and_no_others() {
+    let api = Served::new().await;
+    let described = description()["components"]["schemas"]["Signup"].clone();
+    assert_eq!(described["additionalProperties"], false);
+    for name in described["properties"].as_object().unwrap().keys() {
+        let mut body = signup();
+        body[name] = json!(7);
+        let problem = send(api.signup("7f3a", &body)).await.json();
+        assert_eq!(problem["errors"][0]["field"], *name, "{problem}");
+        assert_eq!(problem["errors"][0]["code"], "wrong_type", "{problem}");
+    }
+    let needed: Vec<_> = described["required"].as_array().unwrap().iter().collect();
+    assert_eq!(needed, signup().as_object().unwrap().keys().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_is_described() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let operation = tenant["environments"][0]["operation_id"].as_str().unwrap();
+    api.park("account_email_taken").await;
+    let schemas = description()["components"]["schemas"].clone();
+    for (name, value) in [
+        ("Tenant", tenant.clone()),
+        ("Environment", tenant["environments"][0].clone()),
+        ("TenantPage", api.get("/v1/tenants").await.json()),
+        ("Operation", api.get(&format!("/v1/operations/{operation}")).await.json()),
+        ("Step", api.get(&format!("/v1/operations/{operation}")).await.json()["steps"][0].clone()),
+        ("OperationPage", api.get("/v1/operations").await.json()),
+        ("AccountMappingPage", api.get("/v1/account-mappings").await.json()),
+        ("Problem", send(api.signup("7f3a", &json!({}))).await.json()),
+    ] {
+        let described: BTreeSet<_> = schemas[name]["properties"].as_object().unwrap().keys().collect();
+        let answered: BTreeSet<_> = value.as_object().unwrap().keys().collect();
+        assert_eq!(answered, described, "{name}");
+        let required = schemas[name]["required"].as_array().unwrap();
+        let optional = described.into_iter().filter(|name| !required.contains(&json!(name)));
+        let expected: &[&str] = match name {
+            "Operation" => &["steps"],
+            "Problem" => &["errors"],
+            _ => &[],
+        };
+        assert_eq!(optional.collect::<Vec<_>>(), expected, "{name}");
+    }
+}

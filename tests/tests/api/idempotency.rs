@@ -1,0 +1,120 @@
+//! One key, one signup.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use freehold_tests::served::{Answered, EVERY_SCOPE, Served, send, signup, signup_with};
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Sends a signup as often as it is said to be in flight.
+async fn insist(api: &Served, key: &str, body: &Value) -> Answered {
+    loop {
+        let answered = send(api.signup(key, body)).await;
+        if answered.outcome() != (409, "idempotency_key_in_flight".to_owned()) {
+            return answered;
+        }
+        assert_eq!(answered.header("retry-after"), "1");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_same_signup_gets_the_same_answer_to_the_letter() {
+    let api = Served::new().await;
+    let first = send(api.signup("7f3a", &signup_with(json!({ "labels": { "a": "1", "b": "2" } })))).await;
+    assert_eq!(first.header("idempotency-replayed"), "");
+    let reordered = json!({
+        "labels": { "b": "2", "a": "1" }, "home_region": "eu-central-1", "admin_email": "admin@example.com",
+        "company_name": "Example GmbH", "tier": null,
+    });
+    // Meanwhile the tenant goes on; the answer stays what it was.
+    api.succeed("111122223333").await;
+    for key in ["7f3a", "\"7f3a\""] {
+        let again = send(api.signup(key, &reordered)).await;
+        assert_eq!((again.status, &again.text), (first.status, &first.text));
+        assert_eq!(again.header("location"), first.header("location"));
+        assert_eq!(again.header("retry-after"), first.header("retry-after"));
+        assert_eq!(again.header("idempotency-replayed"), "true");
+    }
+    assert_eq!(api.rows().await[0], 1);
+}
+
+#[tokio::test]
+async fn a_key_is_good_for_one_request_only() {
+    let api = Served::new().await;
+    assert_eq!(send(api.signup("7f3a", &signup())).await.status, 202);
+    let rows = api.rows().await;
+    let other = signup_with(json!({ "company_name": "Another GmbH" }));
+    assert_eq!(send(api.signup("7f3a", &other)).await.outcome(), (422, "idempotency_key_reused".into()));
+    assert_eq!(api.rows().await, rows);
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_the_client_that_uses_it() {
+    let api = Served::new().await;
+    // Two people at one client, and a client each that says who it is in another claim.
+    let mut tenants = BTreeSet::new();
+    for claims in [
+        json!({ "client_id": "one", "sub": "ann" }),
+        json!({ "client_id": "one", "sub": "ben" }),
+        json!({ "client_id": null, "azp": "two" }),
+        json!({ "client_id": null, "sub": "three" }),
+    ] {
+        let request = api.bare(Method::POST, "/v1/tenants").header("Idempotency-Key", "7f3a").json(&signup());
+        let answered = send(request.bearer_auth(api.issuer.token_with(EVERY_SCOPE, &claims))).await;
+        tenants.insert(answered.json()["id"].to_string());
+    }
+    assert_eq!(tenants.len(), 3);
+}
+
+#[tokio::test]
+async fn sixty_four_identical_signups_at_once_are_one() {
+    let api = Served::new().await;
+    let body = signup_with(json!({ "external_id": "customer-4711", "environments": ["production", "staging"] }));
+    let answers = join_all((0..64).map(|_| insist(&api, "7f3a", &body))).await;
+    for answer in &answers {
+        assert_eq!((answer.status.as_u16(), &answer.text), (202, &answers[0].text));
+    }
+    let first = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_empty()).count();
+    assert_eq!(first, 1, "answers that are not a repetition");
+    assert_eq!(api.rows().await, [1, 2, 2, 2, 1]);
+}
+
+#[tokio::test]
+async fn sixty_four_signups_of_one_external_id_at_once_are_one() {
+    let api = Served::new().await;
+    let body = signup_with(json!({ "external_id": "customer-4711" }));
+    let signups = (0..64).map(|n| send(api.signup(&format!("key-{n}"), &body)));
+    let outcomes: Vec<_> = join_all(signups).await.iter().map(Answered::outcome).collect();
+    assert_eq!(outcomes.iter().filter(|(status, _)| *status == 202).count(), 1);
+    assert_eq!(outcomes.iter().filter(|(_, code)| code == "external_id_taken").count(), 63, "{outcomes:?}");
+    assert_eq!(api.rows().await, [1, 1, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_signup_that_is_being_worked_on_is_not_waited_for() {
+    let api = Served::new().await;
+    let mut tx = api.database.pool.begin().await.unwrap();
+    // A signup that wants to write the same external id waits for what becomes of this one.
+    let other = "insert into tenants (id, created_at, company_name, admin_email, tier, external_id, updated_at)
+        values (gen_random_uuid(), now(), 'Another GmbH', 'admin@example.com', 'standard', 'customer-4711', now())";
+    sqlx::query(other).execute(&mut *tx).await.unwrap();
+    let body = signup_with(json!({ "external_id": "customer-4711" }));
+    let first = tokio::spawn(send(api.signup("7f3a", &body)));
+    loop {
+        let held = "select count(*) from pg_locks where locktype = 'advisory' and granted
+            and database = (select oid from pg_database where datname = current_database())";
+        let held: i64 = sqlx::query_scalar(held).fetch_one(&api.database.pool).await.unwrap();
+        if held > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let second = send(api.signup("7f3a", &body)).await;
+    assert_eq!(second.outcome(), (409, "idempotency_key_in_flight".into()));
+    tx.rollback().await.unwrap();
+    assert_eq!(first.await.unwrap().status, 202);
+    assert_eq!(insist(&api, "7f3a", &body).await.header("idempotency-replayed"), "true");
+}

@@ -1,0 +1,93 @@
+//! Operations: seeing where they stand, and having them tried again.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use freehold_tenancy::db::steps::Ending;
+use freehold_tenancy::db::wake::Ear;
+use freehold_tests::served::{Served, send, signup, signup_with};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_step_says_what_it_waits_for_and_until_when() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().unwrap());
+    assert_eq!(api.get(&path).await.json()["steps"], json!([]), "no worker has looked at it");
+
+    let claim = api.claim().await;
+    let check_at = api.clock.now() + TimeDelta::minutes(1);
+    api.record(&claim, Ending::Waiting { why: "the account to be created".to_owned(), check_at }, None).await;
+    let operation = api.get(&path).await.json();
+    assert_eq!(operation["state"], "running");
+    assert_eq!(operation["tenant_id"], tenant["id"]);
+    assert_eq!(operation["environment"], "production");
+    let step = &operation["steps"][0];
+    assert_eq!(step["name"], "request-account");
+    assert_eq!((&step["state"], &step["attempts"]), (&json!("waiting"), &json!(1)));
+    assert_eq!(step["waits_for"], "the account to be created");
+    assert_eq!(step["check_at"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap(), check_at);
+    assert_ne!(step["started_at"], Value::Null);
+    assert_eq!(step["finished_at"], Value::Null);
+    let listed = api.get("/v1/operations").await.json();
+    assert_eq!(listed["operations"][0].get("steps"), None, "a list leaves the steps out");
+}
+
+#[tokio::test]
+async fn operations_that_need_attention_are_found_by_their_code_and_tried_again() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let id = tenant["environments"][0]["operation_id"].as_str().unwrap();
+    let retry = format!("/v1/operations/{id}/retry");
+
+    let too_early = api.post(&retry).await;
+    assert_eq!(too_early.outcome(), (409, "operation_not_parked".into()));
+    assert!(too_early.json()["detail"].as_str().unwrap().contains("pending"));
+
+    api.park("account_email_taken").await;
+    let found = api.get("/v1/operations?state=needs_attention&code=account_email_taken").await.json();
+    assert_eq!(found["operations"][0]["id"], id);
+    assert_eq!(
+        found["operations"][0]["attention"],
+        json!({
+            "code": "account_email_taken", "sentence": "Somebody has to look at this.", "remedies": ["retry"],
+        })
+    );
+    assert_eq!(api.get("/v1/operations?code=stack_failed").await.json()["operations"], json!([]));
+
+    let retried = api.post(&retry).await;
+    assert_eq!(retried.status, 202);
+    assert_eq!(retried.header("location"), format!("/v1/operations/{id}"));
+    assert_eq!((&retried.json()["state"], &retried.json()["attention"]), (&json!("running"), &Value::Null));
+    assert_eq!(api.post(&retry).await.outcome(), (409, "operation_not_parked".into()), "once is enough");
+    assert_eq!(api.get(&format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())).await.json()["state"], "onboarding");
+    api.claim().await;
+}
+
+#[tokio::test]
+async fn operations_are_found_by_their_tenant() {
+    let api = Served::new().await;
+    let one = api.signed_up(&signup_with(json!({ "environments": ["production", "staging"] }))).await;
+    api.signed_up(&signup_with(json!({ "company_name": "Another GmbH" }))).await;
+    let found = api.get(&format!("/v1/operations?tenant={}", one["id"].as_str().unwrap())).await.json();
+    let tenants: Vec<_> = found["operations"].as_array().unwrap().iter().map(|one| &one["tenant_id"]).collect();
+    assert_eq!(tenants, [&one["id"], &one["id"]]);
+}
+
+#[tokio::test]
+async fn a_worker_is_woken_by_a_signup_and_by_a_retry() {
+    let api = Served::new().await;
+    let mut ear = Ear::new(api.database.pool.clone());
+    // The first time only says that it listens now.
+    ear.heard().await;
+    let woken = async |ear: &mut Ear| {
+        tokio::time::timeout(Duration::from_secs(30), ear.heard()).await.expect("no worker was woken");
+    };
+    let tenant = api.signed_up(&signup()).await;
+    woken(&mut ear).await;
+    api.park("account_email_taken").await;
+    let id = tenant["environments"][0]["operation_id"].as_str().unwrap();
+    let request = api.request(reqwest::Method::POST, &format!("/v1/operations/{id}/retry"));
+    assert_eq!(send(request.header("Idempotency-Key", "7f3a")).await.status, 202);
+    woken(&mut ear).await;
+}

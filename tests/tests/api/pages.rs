@@ -1,0 +1,145 @@
+//! Lists and their pages.
+
+use freehold_tests::served::{Served, signup_with};
+use serde_json::{Value, json};
+
+/// The names or ids of every row of a list, page by page; `between` happens after the first page.
+async fn walk(api: &Served, list: &str, query: &str, between: impl AsyncFnOnce()) -> Vec<Vec<String>> {
+    let rows = list.replace('-', "_");
+    let mut between = Some(between);
+    let mut pages = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = api.get(&format!("/v1/{list}?{query}&page_token={token}")).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        let page = page.json();
+        pages.push(page[&rows].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().into()).collect());
+        let Some(next) = page["next_page_token"].as_str() else { return pages };
+        token = next.to_owned();
+        if let Some(between) = between.take() {
+            between().await;
+        }
+    }
+}
+
+async fn tenants(api: &Served, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        let tenant = api.signed_up(&signup_with(json!({ "company_name": format!("Example {n}") }))).await;
+        ids.push(tenant["id"].as_str().unwrap().to_owned());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn pages_neither_skip_nor_repeat_although_tenants_come_in() {
+    let api = Served::new().await;
+    let mut expected = tenants(&api, 7).await;
+    // Ids of one millisecond are in no order.
+    expected.sort_unstable_by(|one, other| other.cmp(one));
+    let pages = walk(&api, "tenants", "page_size=3", async || _ = tenants_more(&api).await).await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
+    assert_eq!(pages.concat(), expected);
+}
+
+async fn tenants_more(api: &Served) -> Value {
+    api.signed_up(&signup_with(json!({ "company_name": "Comes in between" }))).await
+}
+
+#[tokio::test]
+async fn the_last_page_is_the_last_although_it_is_full() {
+    let api = Served::new().await;
+    tenants(&api, 4).await;
+    let pages = walk(&api, "tenants", "page_size=2", async || ()).await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[tokio::test]
+async fn operations_and_account_mappings_come_in_pages_too() {
+    let api = Served::new().await;
+    for n in 0..5 {
+        api.signed_up(&signup_with(json!({ "company_name": format!("Example {n}") }))).await;
+        api.succeed(&format!("11112222333{n}")).await;
+    }
+    for list in ["operations", "account-mappings"] {
+        let pages = walk(&api, list, "page_size=2", async || ()).await;
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1], "{list}");
+        let mut rows = pages.concat();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), 5, "{list}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_token_is_good_for_its_own_list_and_filters_only() {
+    let api = Served::new().await;
+    tenants(&api, 3).await;
+    let page = api.get("/v1/tenants?page_size=1&tier=standard").await.json();
+    let token = page["next_page_token"].as_str().unwrap();
+    // The size may change on the way, and the order of the filters does not matter.
+    assert_eq!(api.get(&format!("/v1/tenants?page_token={token}&tier=standard&page_size=2")).await.status, 200);
+    for path in [
+        format!("/v1/tenants?page_token={token}"),
+        format!("/v1/tenants?tier=enterprise&page_token={token}"),
+        format!("/v1/tenants?tier=standard&q=x&page_token={token}"),
+        format!("/v1/operations?page_token={token}"),
+        "/v1/tenants?page_token=4711".to_owned(),
+    ] {
+        assert_eq!(api.get(&path).await.outcome(), (400, "invalid_page_token".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn filters_narrow_the_list_of_tenants() {
+    let api = Served::new().await;
+    let sign_up = async |change: Value| api.signed_up(&signup_with(change)).await["id"].clone();
+    let parked = sign_up(json!({ "company_name": "Parked", "home_region": "us-east-1", "tier": "enterprise" })).await;
+    api.park("account_email_taken").await;
+    let ready = sign_up(json!({ "company_name": "100% Ready", "external_id": "customer_1" })).await;
+    api.succeed("111122223333").await;
+    let onboarding = sign_up(json!({ "company_name": "Onboarding", "external_id": "customer-1" })).await;
+    for (query, expected) in [
+        ("state=needs_attention", vec![&parked]),
+        ("state=ready", vec![&ready]),
+        ("state=onboarding", vec![&onboarding]),
+        ("home_region=us-east-1", vec![&parked]),
+        ("home_region=eu-central-1", vec![&onboarding, &ready]),
+        ("tier=enterprise", vec![&parked]),
+        ("external_id=customer_1", vec![&ready]),
+        ("q=aRk", vec![&parked]),
+        ("q=100%25", vec![&ready]),
+        ("q=r_1", vec![&ready]),
+        ("q=CUSTOMER", vec![&onboarding, &ready]),
+        ("q=r&tier=standard&state=ready", vec![&ready]),
+        ("q=nobody", vec![]),
+    ] {
+        let page = api.get(&format!("/v1/tenants?{query}")).await.json();
+        let found: Vec<_> = page["tenants"].as_array().unwrap().iter().map(|tenant| &tenant["id"]).collect();
+        assert_eq!(found, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_mapping_says_whose_the_account_is() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup_with(json!({ "external_id": "customer-4711" }))).await;
+    assert_eq!(
+        api.get("/v1/account-mappings").await.json(),
+        json!({ "account_mappings": [], "next_page_token": null })
+    );
+    api.succeed("001122223333").await;
+    let id = tenant["id"].as_str().unwrap();
+    let page = api.get(&format!("/v1/account-mappings?tenant={id}")).await.json();
+    let mapping = &page["account_mappings"][0];
+    assert_eq!(mapping["aws_account_id"], "001122223333");
+    assert_eq!(mapping["tenant_id"], tenant["id"]);
+    assert_eq!(mapping["environment_id"], tenant["environments"][0]["id"]);
+    for field in ["company_name", "external_id", "tier"] {
+        assert_eq!(mapping[field], tenant[field], "{field}");
+    }
+    assert_eq!(mapping["valid_to"], Value::Null);
+    let other = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b";
+    let none = api.get(&format!("/v1/account-mappings?tenant={other}")).await.json();
+    assert_eq!(none["account_mappings"], json!([]));
+}

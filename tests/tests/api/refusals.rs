@@ -1,0 +1,148 @@
+//! What the API does not take, and how it says so.
+
+use freehold_tests::served::{Answered, Served, send, signup, signup_with};
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+fn assert_is_a_problem(answered: &Answered, status: u16, code: &str) {
+    assert_eq!(answered.outcome(), (status, code.to_owned()), "{}", answered.text);
+    assert_eq!(answered.header("content-type"), "application/problem+json");
+    let problem = answered.json();
+    assert_eq!(problem["type"], format!("urn:freehold:problem:{code}"));
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["request_id"], answered.header("x-request-id"));
+    for field in ["title", "detail", "request_id"] {
+        assert_ne!(problem[field].as_str().unwrap_or_default(), "", "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_signup_without_a_usable_key_is_refused() {
+    let api = Served::new().await;
+    let without = send(api.request(Method::POST, "/v1/tenants").json(&signup())).await;
+    assert_is_a_problem(&without, 400, "idempotency_key_required");
+    for key in ["", "\"\"", "a b", &"x".repeat(256)] {
+        assert_is_a_problem(&send(api.signup(key, &signup())).await, 400, "idempotency_key_invalid");
+    }
+    let two = api.signup("one", &signup()).header("Idempotency-Key", "two");
+    assert_is_a_problem(&send(two).await, 400, "idempotency_key_invalid");
+    assert_eq!(api.rows().await, [0; 5]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_a_json_object_is_refused() {
+    let api = Served::new().await;
+    let post = || api.request(Method::POST, "/v1/tenants").header("Idempotency-Key", "7f3a");
+    for (content_type, body, status, code) in [
+        ("text/plain", signup().to_string(), 415, "unsupported_media_type"),
+        ("application/x-www-form-urlencoded", "company_name=Example".to_owned(), 415, "unsupported_media_type"),
+        ("application/json", String::new(), 400, "invalid_json"),
+        ("application/json", "{\"company_name\":".to_owned(), 400, "invalid_json"),
+        ("application/json", "[".repeat(10_000), 400, "invalid_json"),
+        ("application/json; charset=utf-8", "[]".to_owned(), 422, "validation_failed"),
+    ] {
+        let answered = send(post().header("Content-Type", content_type).body(body)).await;
+        assert_is_a_problem(&answered, status, code);
+    }
+    assert_is_a_problem(&send(post().body(signup().to_string())).await, 415, "unsupported_media_type");
+    assert_eq!(api.rows().await, [0; 5]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_however_it_arrives() {
+    let api = Served::new().await;
+    let body = signup_with(json!({ "company_name": "x".repeat(64 * 1024) }));
+    assert_is_a_problem(&send(api.signup("7f3a", &body)).await, 413, "body_too_large");
+    // In chunks, so that nobody knows beforehand how much is to come.
+    let mut connection = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
+    let token = api.issuer.token("tenants:write");
+    let head = format!(
+        "POST /v1/tenants HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nidempotency-key: 7f3a\r\n\
+         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..5 {
+        let chunk = format!("{:x}\r\n{}\r\n", 16 * 1024, " ".repeat(16 * 1024));
+        connection.write_all(chunk.as_bytes()).await.unwrap();
+    }
+    let mut answer = vec![0; 4096];
+    let length = connection.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+    assert_eq!(api.rows().await, [0; 5]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let id = tenant["id"].as_str().unwrap();
+    let unknown = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b";
+    for (path, code) in [
+        (format!("/v1/tenants/{unknown}"), "tenant_not_found"),
+        ("/v1/tenants/4711".to_owned(), "tenant_not_found"),
+        ("/v1/tenants/%00".to_owned(), "tenant_not_found"),
+        ("/v1/tenants/%ff".to_owned(), "tenant_not_found"),
+        (format!("/v1/tenants/{}", id.replace("ten_", "op_")), "tenant_not_found"),
+        (format!("/v1/tenants/{unknown}/environments/production"), "tenant_not_found"),
+        ("/v1/tenants/%ff/environments/production".to_owned(), "tenant_not_found"),
+        (format!("/v1/tenants/{id}/environments/%00"), "environment_not_found"),
+        (format!("/v1/operations/{id}"), "operation_not_found"),
+        (format!("/v1/operations/{id}/events"), "operation_not_found"),
+        ("/v1/operations/op_01k2m8v3x9e7rt4s5q6w7y8z9b/events".to_owned(), "operation_not_found"),
+        ("/v1/nothing".to_owned(), "route_not_found"),
+        ("/".to_owned(), "route_not_found"),
+        ("/docs/nothing.js".to_owned(), "route_not_found"),
+    ] {
+        assert_is_a_problem(&api.get(&path).await, 404, code);
+    }
+    for path in ["/v1/operations/4711/retry", "/v1/operations/op_01k2m8v3x9e7rt4s5q6w7y8z9b/retry"] {
+        assert_is_a_problem(&api.post(path).await, 404, "operation_not_found");
+    }
+}
+
+#[tokio::test]
+async fn an_address_says_which_methods_it_answers_to() {
+    let api = Served::new().await;
+    let answered = send(api.request(Method::DELETE, "/v1/tenants")).await;
+    assert_is_a_problem(&answered, 405, "method_not_allowed");
+    let mut allowed: Vec<_> = answered.header("allow").split(',').map(str::trim).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
+}
+
+#[tokio::test]
+async fn a_query_that_does_not_fit_is_refused_field_by_field() {
+    let api = Served::new().await;
+    for (path, fields) in [
+        ("/v1/tenants?page_size=0", vec!["page_size"]),
+        ("/v1/tenants?page_size=201", vec!["page_size"]),
+        ("/v1/tenants?page_size=many", vec!["page_size"]),
+        ("/v1/tenants?state=asleep&home_region=mars-north-1&tier=A", vec!["state", "home_region", "tier"]),
+        ("/v1/tenants?external_id=a%20b&q=%00", vec!["external_id", "q"]),
+        ("/v1/tenants?stat=ready", vec!["stat"]),
+        ("/v1/tenants?state=ready&state=onboarding", vec!["state"]),
+        ("/v1/operations?state=ready&tenant=4711&code=%00", vec!["state", "code", "tenant"]),
+        ("/v1/account-mappings?tenant=op_01k2m8v3x9e7rt4s5q6w7y8z9b&valid=now", vec!["tenant", "valid"]),
+    ] {
+        let answered = api.get(path).await;
+        assert_is_a_problem(&answered, 400, "invalid_query");
+        let errors = answered.json()["errors"].clone();
+        let named: Vec<_> = errors.as_array().unwrap().iter().map(|error| &error["field"]).collect();
+        assert_eq!(named, fields, "{path}");
+    }
+    assert_eq!(api.get("/v1/operations?state=&code=&tenant=").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_id_is_kept_if_it_is_fit_for_a_log() {
+    let api = Served::new().await;
+    let with = |id: &str| send(api.bare(Method::GET, "/livez").header("x-request-id", id));
+    assert_eq!(with("trace-4711_a.b").await.header("x-request-id"), "trace-4711_a.b");
+    for id in ["a b", "", "a\"b", &"x".repeat(129)] {
+        let given = with(id).await.header("x-request-id").to_owned();
+        assert!(given != id && given.len() == 32, "{given}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Signing up.
+
+use freehold_tests::served::{Served, send, signup, signup_with};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_signup_is_answered_with_the_tenant_and_where_to_follow_it() {
+    let api = Served::new().await;
+    let body = signup_with(json!({
+        "tier": "enterprise", "external_id": "customer-4711", "labels": { "team": "north" },
+        "environments": ["production", "staging"],
+    }));
+    let answered = send(api.signup("7f3a", &body)).await;
+    assert_eq!(answered.status, 202, "{}", answered.text);
+    assert_eq!(answered.header("retry-after"), "5");
+    assert_eq!(answered.header("content-type"), "application/json");
+
+    let tenant = answered.json();
+    assert_eq!(answered.header("location"), format!("/v1/tenants/{}", tenant["id"].as_str().unwrap()));
+    for field in ["company_name", "admin_email", "tier", "external_id", "labels"] {
+        assert_eq!(tenant[field], body[field], "{field}");
+    }
+    assert_eq!(tenant["state"], "onboarding");
+    let environments = tenant["environments"].as_array().unwrap();
+    let names: Vec<_> = environments.iter().map(|environment| &environment["name"]).collect();
+    assert_eq!(names, ["production", "staging"]);
+    for environment in environments {
+        assert_eq!(environment["state"], "onboarding");
+        assert_eq!(environment["residency"], "eu");
+        assert_eq!(environment["home_region"], "eu-central-1");
+        assert_eq!(environment["aws_account_id"], Value::Null);
+        let operation = api.get(&format!("/v1/operations/{}", environment["operation_id"].as_str().unwrap())).await;
+        assert_eq!(operation.json()["state"], "pending");
+        assert_eq!(operation.json()["environment_id"], environment["id"]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_is_what_is_found_later() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup_with(json!({ "environments": ["dev", "production"] }))).await;
+    let path = format!("/v1/tenants/{}", tenant["id"].as_str().unwrap());
+    assert_eq!(api.get(&path).await.json(), tenant);
+    assert_eq!(api.get(&format!("{path}/environments/dev")).await.json(), tenant["environments"][0]);
+    assert_eq!(api.get(&format!("{path}/environments/staging")).await.outcome(), (404, "environment_not_found".into()));
+}
+
+#[tokio::test]
+async fn a_tenant_is_ready_with_its_account_once_its_operation_has_succeeded() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    api.succeed("001122223333").await;
+    let ready = api.get(&format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())).await.json();
+    assert_eq!(ready["state"], "ready");
+    assert_eq!(ready["environments"][0]["aws_account_id"], "001122223333");
+    assert_ne!(ready["environments"][0]["ready_at"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_is_left_out_follows_from_the_configuration() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup_with(json!({ "home_region": "eu-central-2" }))).await;
+    assert_eq!(tenant["tier"], "standard");
+    assert_eq!(tenant["external_id"], Value::Null);
+    assert_eq!(tenant["environments"].as_array().unwrap().len(), 1);
+    assert_eq!(tenant["environments"][0]["name"], "production");
+    assert_eq!(tenant["environments"][0]["residency"], "ch");
+}
+
+#[tokio::test]
+async fn each_field_that_does_not_fit_is_named_and_nothing_is_written() {
+    let api = Served::new().await;
+    let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("label-{n}"), json!("x"))).collect();
+    let cases = [
+        (json!({ "company_name": null }), "company_name", "missing"),
+        (json!({ "company_name": "" }), "company_name", "invalid"),
+        (json!({ "company_name": "x".repeat(121) }), "company_name", "invalid"),
+        (json!({ "company_name": "Exam\u{0}ple" }), "company_name", "invalid"),
+        (json!({ "company_name": 7 }), "company_name", "wrong_type"),
+        (json!({ "admin_email": "admin" }), "admin_email", "invalid"),
+        (json!({ "admin_email": format!("{}@example.com", "x".repeat(250)) }), "admin_email", "invalid"),
+        (json!({ "home_region": "mars-north-1" }), "home_region", "unknown_region"),
+        (json!({ "home_region": "sa-east-1" }), "home_region", "region_not_offered"),
+        (json!({ "residency": "us" }), "home_region", "region_outside_residency"),
+        (json!({ "residency": "mars" }), "residency", "unknown_residency"),
+        (json!({ "residency": "EU!" }), "residency", "invalid"),
+        (json!({ "tier": "platinum" }), "tier", "unknown_tier"),
+        (json!({ "tier": ["standard"] }), "tier", "wrong_type"),
+        (json!({ "external_id": "with blank" }), "external_id", "invalid"),
+        (json!({ "environments": [] }), "environments", "invalid"),
+        (json!({ "environments": ["a", "b", "c", "d", "e", "f"] }), "environments", "invalid"),
+        (json!({ "environments": ["production", "production"] }), "environments[1]", "repeated"),
+        (json!({ "environments": ["production", "Staging"] }), "environments[1]", "invalid"),
+        (json!({ "environments": [7] }), "environments[0]", "wrong_type"),
+        (json!({ "environments": "production" }), "environments", "wrong_type"),
+        (json!({ "labels": many }), "labels", "too_many"),
+        (json!({ "labels": { "": "x" } }), "labels.", "invalid"),
+        (json!({ "labels": { "team": "x".repeat(256) } }), "labels.team", "invalid"),
+        (json!({ "labels": { "team": "\u{0}" } }), "labels.team", "invalid"),
+        (json!({ "labels": { "team": 7 } }), "labels.team", "wrong_type"),
+        (json!({ "labels": ["team"] }), "labels", "wrong_type"),
+        (json!({ "colour": "blue" }), "colour", "unknown_field"),
+    ];
+    for (change, field, code) in cases {
+        let answered = send(api.signup("7f3a", &signup_with(change.clone()))).await;
+        assert_eq!(answered.outcome(), (422, "validation_failed".into()), "{change}: {}", answered.text);
+        let errors = answered.json()["errors"].clone();
+        assert_eq!(errors.as_array().unwrap().len(), 1, "{change}: {errors}");
+        assert_eq!((&errors[0]["field"], &errors[0]["code"]), (&json!(field), &json!(code)), "{change}");
+    }
+    assert_eq!(api.rows().await, [0; 5]);
+}
+
+#[tokio::test]
+async fn all_fields_that_do_not_fit_are_named_at_once() {
+    let api = Served::new().await;
+    let body = json!({ "company_name": "", "admin_email": 7, "tier": "platinum", "environments": ["A", "B"], "x": 1 });
+    let problem = send(api.signup("7f3a", &body)).await.json();
+    let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
+    let expected = ["company_name", "admin_email", "home_region", "tier", "environments[0]", "environments[1]", "x"];
+    assert_eq!(fields, expected, "{problem}");
+}
+
+#[tokio::test]
+async fn the_longest_signup_is_accepted() {
+    let api = Served::new().await;
+    let labels: serde_json::Map<_, _> = (0..32).map(|n| (format!("{n:0>63}"), json!("ü".repeat(255)))).collect();
+    api.signed_up(&signup_with(json!({
+        "company_name": "ü".repeat(120), "admin_email": format!("{}@example.com", "x".repeat(64)),
+        "external_id": "x".repeat(128), "environments": ["a", "b", "c", "d", "e"], "labels": labels,
+    })))
+    .await;
+    assert_eq!(api.rows().await, [1, 5, 5, 5, 1]);
+}
+
+#[tokio::test]
+async fn an_external_id_names_one_live_tenant() {
+    let api = Served::new().await;
+    let body = signup_with(json!({ "external_id": "customer-4711" }));
+    assert_eq!(send(api.signup("one", &body)).await.status, 202);
+    let rows = api.rows().await;
+    assert_eq!(send(api.signup("two", &body)).await.outcome(), (409, "external_id_taken".into()));
+    assert_eq!(api.rows().await, rows);
+}
