@@ -3,6 +3,7 @@
 mod accounts;
 mod api;
 mod bootstrap;
+mod cli;
 mod cloud;
 mod conformance;
 mod fleet;
