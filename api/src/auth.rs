@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::operation::Requester;
 
-pub use keys::{Keys, KeysError};
-pub use token::Tokens;
+pub use keys::KeysError;
+pub(crate) use token::Tokens;
 
 use crate::problem::{Code, Refusal};
 use crate::scope::Scope;

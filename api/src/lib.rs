@@ -18,7 +18,7 @@ mod routes;
 mod scope;
 
 pub use app::{App, AppError, router, serve};
-pub use auth::{Keys, KeysError, Tokens};
+pub use auth::KeysError;
 pub use openapi::{openapi, openapi_json};
 pub use scope::Scope;
 

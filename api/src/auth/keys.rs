@@ -58,7 +58,7 @@ pub enum KeysError {
 
 /// The issuer's keys; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Keys(Arc<Cache>);
+pub(super) struct Keys(Arc<Cache>);
 
 #[derive(Debug)]
 struct Cache {
@@ -90,7 +90,7 @@ struct PublicKey {
 
 impl Keys {
     /// Keys at `source`: a path, an `https://` URL, or an `http://` URL of this machine. They are read when first needed.
-    pub fn new(source: &str) -> Result<Self, KeysError> {
+    pub(super) fn new(source: &str) -> Result<Self, KeysError> {
         let source = match reqwest::Url::parse(source) {
             _ if source.is_empty() => return Err(KeysError::NoSource),
             Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_here(&url)) => {

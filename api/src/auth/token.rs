@@ -32,7 +32,7 @@ pub(super) enum TokenError {
 
 /// Which tokens are believed: those of one issuer, for one audience, signed by one of its keys.
 #[derive(Clone, Debug)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     keys: Keys,
     issuer: String,
     audience: String,
@@ -62,7 +62,7 @@ impl Tokens {
     /// The tokens that `[api]` describes.
     ///
     /// Fails where it names no issuer or no usable place of its keys.
-    pub fn new(api: &Api) -> Result<Self, KeysError> {
+    pub(crate) fn new(api: &Api) -> Result<Self, KeysError> {
         if api.issuer.is_empty() {
             return Err(KeysError::NoIssuer);
         }
