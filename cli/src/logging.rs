@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::output::LogWriter;
+use crate::output::{LogWriter, note};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -24,10 +24,13 @@ pub(crate) struct LogArgs {
 impl LogArgs {
     /// Begins to log, `usual` much where `FREEHOLD_LOG` does not say.
     pub(crate) fn begin(&self, usual: &str) {
-        let asked = std::env::var("FREEHOLD_LOG").ok().and_then(|text| text.parse::<EnvFilter>().ok());
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(asked.unwrap_or_else(|| EnvFilter::new(usual)))
-            .with_writer(|| LogWriter);
+        let asked = std::env::var("FREEHOLD_LOG").ok().filter(|text| !text.is_empty());
+        let filter = asked.map_or_else(|| Ok(EnvFilter::new(usual)), |text| text.parse::<EnvFilter>());
+        let filter = filter.unwrap_or_else(|error| {
+            note(format!("FREEHOLD_LOG is not understood ({error}); logging {usual}"));
+            EnvFilter::new(usual)
+        });
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LogWriter);
         // It fails where a log is there already, which is as good.
         _ = match self.log_format {
             LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),

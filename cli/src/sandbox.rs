@@ -167,6 +167,9 @@ impl Sandbox {
             return Ok(Exit::Done);
         }
         let all_ready = demo::run(&self.api, &self.aws).await?;
+        if !args.exit {
+            output::line("\nThe sandbox goes on. Look around; Ctrl-C ends it.")?;
+        }
         Ok(if all_ready { Exit::Done } else { Exit::Failed })
     }
 

@@ -9,7 +9,6 @@ use crate::output;
 pub(crate) fn asked() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut hang_up = signal(SignalKind::hangup())?;
     tokio::spawn({
         let token = token.clone();
         async move {
@@ -17,7 +16,6 @@ pub(crate) fn asked() -> anyhow::Result<CancellationToken> {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
-                    _ = hang_up.recv() => {}
                 }
             };
             next().await;
