@@ -227,6 +227,11 @@ impl Freehold {
         tenants::get(self.pool(), tenant.id).await.expect("an answer").expect("the tenant")
     }
 
+    /// Every tenant as it is now, at most a thousand.
+    pub async fn tenants(&self) -> Vec<Tenant> {
+        tenants::list(self.pool(), &tenants::TenantFilter::default(), None, 1000).await.expect("an answer")
+    }
+
     /// The operation of the tenant's only environment as it is now.
     pub async fn operation_of(&self, tenant: &Tenant) -> Operation {
         let id = tenant.environments[0].operation_id;

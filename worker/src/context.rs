@@ -194,14 +194,17 @@ impl StepContext {
     }
 
     /// Shares a look with everybody who waits in this step for a request, kept as the fact `fact`: those whose request is
-    /// not among `in_progress` any more know it as the fact `ended`, and look at once. With `at_most` in progress, there
-    /// is a line for their places, and every second counts.
+    /// not among `in_progress` any more know it as the fact `ended`, and look at once. Where this look found all of
+    /// `at_most` places taken, there may be a line for them, and every second counts.
     pub async fn share_look(&self, fact: &str, in_progress: &[String], at_most: u16) -> Result<(), StepError> {
         let now = self.now();
-        self.worker.patience.note_shared_look(self.step, now, in_progress.len() >= usize::from(at_most));
-        if steps::tell_ended(&self.worker.pool, self.step, fact, in_progress, now).await? > 0 {
+        let ended = steps::tell_ended(&self.worker.pool, self.step, fact, in_progress, now).await?;
+        if ended > 0 {
             self.worker.bell.ring();
         }
+        // Those that have ended had a place until now; one of them may be this operation's own.
+        let taken = in_progress.len() + usize::try_from(ended).unwrap_or(0) + 1;
+        self.worker.patience.note_shared_look(self.step, now, taken >= usize::from(at_most));
         Ok(())
     }
 

@@ -18,10 +18,10 @@ const FEWEST_SAMPLES: usize = 3;
 const LOOKS: [f64; 7] = [0.9, 1.15, 1.4, 1.7, 2.1, 2.6, 3.2];
 
 /// When to look where one look serves a crowd: often, since most will be told by another's look.
-const CROWDED_LOOKS: [f64; 12] = [0.65, 0.75, 0.85, 0.95, 1.05, 1.15, 1.25, 1.4, 1.6, 2.0, 2.5, 3.2];
+const CROWDED_LOOKS: [f64; 10] = [0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.1, 2.6, 3.2];
 
 /// The shortest pause between two looks of a crowd, as a share of the usual time.
-const CROWDED_PAUSE: f64 = 0.09;
+const CROWDED_PAUSE: f64 = 0.13;
 
 /// When to look while nobody knows better than a guess, which may be far too long.
 const FIRST_LOOKS: [f64; 8] = [0.25, 0.45, 0.7, 1.0, 1.3, 1.7, 2.2, 3.0];
