@@ -58,7 +58,11 @@ async fn an_account_that_was_never_asked_for_is_asked_for_again_only_after_five_
         freehold.step(&worker).await.expect("the operation goes on");
     }
     let asked_at = freehold.world.create_requests()[0].requested_at;
-    assert!(asked_at - tenant.created_at >= TimeDelta::minutes(5), "asked again after {}", asked_at - tenant.created_at);
+    assert!(
+        asked_at - tenant.created_at >= TimeDelta::minutes(5),
+        "asked again after {}",
+        asked_at - tenant.created_at
+    );
     freehold.settle(&worker, LONG).await;
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
 }

@@ -27,8 +27,7 @@ async fn a_worker_that_was_thought_dead_writes_nothing() {
     let plan = steps::PlannedStep { name: step, after: vec![] };
     steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("the holder plans");
     let before = freehold.operation_of(&tenant).await;
-    let done =
-        Outcome { step, ending: Ending::Done, facts: Facts::new(), released: vec![], mapped: None };
+    let done = Outcome { step, ending: Ending::Done, facts: Facts::new(), released: vec![], mapped: None };
     let intent = serde_json::json!({ "name": "stale" });
     let fenced = |result: Result<(), DbError>| assert!(matches!(result, Err(DbError::Fenced)), "{result:?}");
     fenced(steps::plan(pool, &stale, &[plan], later).await);
@@ -73,8 +72,11 @@ async fn a_wake_up_that_comes_while_an_operation_is_worked_on_is_not_slept_throu
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let pool = freehold.pool();
     let now = freehold.clock.now();
-    let claim =
-        operations::claim(pool, "one", now, TimeDelta::seconds(30), 1).await.expect("an answer").pop().expect("a claim");
+    let claim = operations::claim(pool, "one", now, TimeDelta::seconds(30), 1)
+        .await
+        .expect("an answer")
+        .pop()
+        .expect("a claim");
     sqlx::query("update operations set wake_at = $1").bind(now).execute(pool).await.expect("woken");
     operations::release(pool, &claim, Some(now + TimeDelta::hours(1)), now).await.expect("released");
     assert_eq!(freehold.operation_of(&tenant).await.wake_at, Some(now));

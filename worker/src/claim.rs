@@ -16,8 +16,9 @@ use crate::runner;
 /// Operations carried on at one time by one process. Each is a few calls, then a row; none is a waiting task.
 const AT_ONCE: usize = 32;
 
-/// The longest real time between two looks, should every wake-up be lost.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// The longest real time between two looks, should every wake-up be lost: with the lease, what an operation loses at most
+/// when its worker dies.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 impl Worker {
     /// Claims and carries on what is due, until `shutdown`; then finishes what is under way.

@@ -29,8 +29,8 @@ pub use crate::runner::current_step;
 use crate::cloud::Cloud;
 use crate::patience::Patience;
 
-/// How long a claim holds without a sign of life, in real time.
-const LEASE: Duration = Duration::from_secs(30);
+/// How long a claim holds without a sign of life, in real time; longer than any single call to AWS may take (20 s).
+const LEASE: Duration = Duration::from_secs(25);
 
 /// The template of the stack where the configuration names none.
 const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");

@@ -25,9 +25,9 @@ fn customers() -> [Signup; 3] {
         labels: None,
     };
     [
-        signup("Heron Analytics", "eu-central-1", "standard"),
-        signup("Cedar Health", "us-east-1", "enterprise"),
-        signup("Alpenglow Robotics", "eu-central-2", "standard"),
+        signup("Example Analytics", "eu-central-1", "standard"),
+        signup("Example Health", "us-east-1", "enterprise"),
+        signup("Example Robotics", "eu-central-2", "standard"),
     ]
 }
 

@@ -22,7 +22,7 @@ use super::call::told;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Real time for one attempt at a call, and there is one attempt only.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why AWS cannot be reached as configured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
