@@ -14,6 +14,7 @@ create table operation_steps (
     check_at timestamptz,
     last_error text,
     started_at timestamptz,
+    retried_at timestamptz,
     finished_at timestamptz,
     primary key (operation_id, name),
     unique (operation_id, position),
@@ -41,4 +42,5 @@ comment on column operation_steps.waits_for is 'waiting: for what, in plain word
 comment on column operation_steps.check_at is 'waiting: when it looks again.';
 comment on column operation_steps.last_error is 'The latest error, in plain words; null once it has got over it.';
 comment on column operation_steps.started_at is 'When it was first run.';
+comment on column operation_steps.retried_at is 'When a person last had it tried again; deadlines count anew from there.';
 comment on column operation_steps.finished_at is 'When it was done.';

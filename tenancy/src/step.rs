@@ -51,6 +51,8 @@ pub struct JournalEntry {
     pub last_error: Option<String>,
     /// When it was first run.
     pub started_at: Option<DateTime<Utc>>,
+    /// When a person last had it tried again.
+    pub retried_at: Option<DateTime<Utc>>,
     /// When it was done.
     pub finished_at: Option<DateTime<Utc>>,
 }

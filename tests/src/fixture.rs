@@ -8,20 +8,18 @@ use freehold_sandbox::World;
 use freehold_sandbox::faults::FaultyClient;
 use freehold_sandbox::settings::Settings;
 use freehold_tenancy::clock::Scale;
-use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
-use freehold_tenancy::db::signup::{Answer, IdempotencyKey, SignedUp};
-use freehold_tenancy::db::{PgPool, installation, operations, signup, tenants};
-use freehold_tenancy::environment::{Environment, EnvironmentState};
-use freehold_tenancy::operation::{Operation, Requester};
+use freehold_tenancy::db::{PgPool, installation, operations, tenants};
+use freehold_tenancy::operation::Operation;
 use freehold_tenancy::tenant::Tenant;
-use freehold_tenancy::{Clock, Config, EnvironmentId, OperationId, TenantId};
+use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::limits::Limits;
 use freehold_worker::{Worker, bootstrap};
 
 use crate::database::Database;
 use crate::mishap::Mishaps;
+use crate::signup;
 
 /// What the operator of the tests has declared.
 pub const CONFIG: &str = r#"
@@ -142,7 +140,7 @@ impl Freehold {
             () = self.pass_time() => {}
         }
         // Policies need their time to reach everywhere.
-        self.clock.advance(std::time::Duration::from_secs(60));
+        self.clock.advance(std::time::Duration::from_mins(1));
     }
 
     /// Lets the clock run on by itself.
@@ -176,50 +174,11 @@ impl Freehold {
 
     /// Signs up a tenant with one environment, as the API would.
     pub async fn sign_up(&self, company: &str, home_region: &str, tier: &str) -> Tenant {
-        let tenant = self.tenant(company, home_region, tier);
-        let key = IdempotencyKey {
-            issuer: "https://issuer.example.com".to_owned(),
-            client: "tests".to_owned(),
-            route: "POST /v1/tenants".to_owned(),
-            key: tenant.id.to_string(),
-        };
-        let by = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
-        let answer = Answer { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
-        let done = signup::sign_up(self.pool(), &key, [0; 32], &tenant, &by, &answer).await.expect("a signup");
-        assert_eq!(done, SignedUp::Accepted);
-        tenant
-    }
-
-    fn tenant(&self, company: &str, home_region: &str, tier: &str) -> Tenant {
-        let now = self.clock.now();
         // Everything that the simulator draws hangs on these ids: the same in every run.
-        let drawn = uuid::Uuid::from_u128(self.signups.fetch_add(1, Ordering::Relaxed).into());
-        let id = TenantId::from(drawn);
-        let home_region = home_region.parse().expect("a region");
-        let residency: &Residency = self.config.residency_of(home_region).expect("a residency");
-        let environment = Environment {
-            id: EnvironmentId::from(drawn),
-            tenant_id: id,
-            name: "production".parse().expect("a name"),
-            residency: residency.name.clone(),
-            home_region,
-            state: EnvironmentState::Onboarding,
-            aws_account_id: None,
-            operation_id: OperationId::from(drawn),
-            created_at: now,
-            ready_at: None,
-        };
-        Tenant {
-            id,
-            company_name: company.parse().expect("a company name"),
-            admin_email: "admin@example.com".parse().expect("an e-mail address"),
-            tier: tier.parse().expect("a tier"),
-            external_id: None,
-            labels: std::collections::BTreeMap::new(),
-            created_at: now,
-            updated_at: now,
-            environments: vec![environment],
-        }
+        let drawn = self.signups.fetch_add(1, Ordering::Relaxed).into();
+        let tenant = signup::tenant(&self.config, self.clock.now(), drawn, company, home_region, tier);
+        signup::accept(self.pool(), &tenant).await;
+        tenant
     }
 
     /// The tenant as it is now.

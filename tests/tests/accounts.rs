@@ -114,6 +114,62 @@ async fn a_creation_that_aws_failed_is_asked_for_again_and_one_that_it_refuses_i
     let (code, sentence) = attention(&operation);
     assert_eq!(code, "account_creation_failed");
     assert!(sentence.contains("INVALID_PAYMENT_INSTRUMENT"), "{sentence}");
+
+    // Parked, it holds no place; and tried again, it asks again instead of looking at the old failure.
+    assert_eq!(places_taken(&freehold).await, 0);
+    freehold.world.clear_faults();
+    retry(&freehold, &operation).await;
+    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
+}
+
+#[tokio::test]
+async fn a_creation_that_is_refused_holds_no_place() {
+    let freehold = Freehold::instant().await;
+    let fault = Fault::error("AccessDeniedException", "You don't have permissions to access this resource.");
+    freehold.world.inject(Rule::on("organizations", "CreateAccount", fault));
+    let (_, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(attention(&operation).0, "aws_access_denied");
+    assert_eq!(places_taken(&freehold).await, 0);
+}
+
+#[tokio::test]
+async fn an_assignment_that_keeps_failing_is_parked_and_goes_on_when_it_is_tried_again() {
+    let freehold = Freehold::instant().await;
+    let fault = Fault::failed("Received a 403 status error: Access denied by IAM");
+    freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", fault));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    let (code, sentence) = attention(&operation);
+    assert_eq!(code, "assignment_failed");
+    assert!(sentence.contains("403"), "{sentence}");
+    assert_eq!(places_taken(&freehold).await, 0);
+    freehold.world.clear_faults();
+    retry(&freehold, &operation).await;
+    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
+}
+
+#[tokio::test]
+async fn who_is_tried_again_after_a_deadline_gets_as_long_once_more() {
+    let freehold = Freehold::instant().await;
+    freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
+    let (_, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(attention(&operation).0, "deadline_passed");
+    let now = freehold.clock.now();
+    retry(&freehold, &operation).await;
+    let operation = freehold.operation_of(&freehold.tenants().await[0]).await;
+    assert_eq!(attention(&operation).0, "deadline_passed");
+    assert!(freehold.clock.now() - now >= TimeDelta::minutes(15), "asked again after {}", freehold.clock.now() - now);
+}
+
+/// Tries a parked operation again and lets it go on.
+async fn retry(freehold: &Freehold, operation: &Operation) {
+    let retried = operations::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
+    assert_eq!(retried.expect("an answer"), operations::Retried::Yes);
+    freehold.settle(&freehold.worker("another"), LONG).await;
+}
+
+/// How many places under AWS's quotas are taken or waited for.
+async fn places_taken(freehold: &Freehold) -> i64 {
+    sqlx::query_scalar("select count(*) from slots").fetch_one(freehold.pool()).await.expect("an answer")
 }
 
 #[tokio::test]

@@ -172,7 +172,8 @@ impl StepContext {
     ) -> Result<Outcome, StepError> {
         let now = self.now();
         let elapsed = now - since;
-        if elapsed >= seconds_of(at_most) {
+        let deadline = self.deadline(since, at_most);
+        if now >= deadline {
             return Err(StepError::park(
                 "deadline_passed",
                 format!(
@@ -184,8 +185,14 @@ impl StepContext {
         }
         let expected = self.worker.patience.expected(self.step, usually, now).await;
         let check_at = now + patience::next_look(elapsed, expected, self.worker.patience.serves(self.step));
-        let deadline = since + seconds_of(at_most);
         Ok(Outcome::wait(why, check_at.min(deadline)).with("looked_at", now.to_rfc3339()))
+    }
+
+    /// When a person is asked about something that is waited for since `since` and may take `at_most` seconds; who has
+    /// tried again after that has given it as long once more.
+    pub fn deadline(&self, since: DateTime<Utc>, at_most: u64) -> DateTime<Utc> {
+        let retried = self.entry().and_then(|entry| entry.retried_at);
+        retried.map_or(since, |at| at.max(since)) + seconds_of(at_most)
     }
 
     /// When to look instead of now, where somebody else has just looked for everybody who waits in this step.

@@ -51,9 +51,12 @@ pub(crate) enum Serves {
 #[derive(Debug)]
 pub(crate) struct Patience {
     pool: PgPool,
-    known: Mutex<HashMap<&'static str, (DateTime<Utc>, Option<f64>)>>,
+    known: Mutex<HashMap<&'static str, Remembered>>,
     shared: Mutex<HashMap<&'static str, SharedLook>>,
 }
+
+/// The median of what a step's work took, where enough runs are known, and when that was asked of the journal.
+type Remembered = (DateTime<Utc>, Option<f64>);
 
 /// The latest look of this process that served everybody who waits in a step.
 #[derive(Debug, Clone, Copy)]

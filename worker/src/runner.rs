@@ -149,7 +149,10 @@ fn outcome(
         |ending| steps::Outcome { step: step.name, ending, facts: Facts::new(), released: Vec::new(), mapped: None };
     let failures = context.attempts_without_progress();
     Ok(match ran {
-        Ok(Outcome { wait, facts, released, mapped }) => {
+        Ok(Outcome { failed: Some(error), facts, released, .. }) => {
+            steps::Outcome { facts, released, ..self::outcome(context, step, Err(error))? }
+        }
+        Ok(Outcome { wait, facts, released, mapped, failed: None }) => {
             let ending = match wait {
                 None => Ending::Done,
                 Some(Wait { why, check_at }) => Ending::Waiting { why, check_at },

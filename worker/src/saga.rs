@@ -71,6 +71,7 @@ mod tests {
             check_at: check_in.map(|seconds| noon() + chrono::TimeDelta::seconds(seconds)),
             last_error: None,
             started_at: None,
+            retried_at: None,
             finished_at: None,
         }
     }

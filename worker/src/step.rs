@@ -62,10 +62,12 @@ impl PartialEq for Step {
 }
 
 /// How a run of a step went well.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// When to look again and what for; done where there is nothing to look for.
     pub wait: Option<Wait>,
+    /// What went wrong all the same, where what was learnt on the way is to be kept.
+    pub failed: Option<StepError>,
     /// What was learnt.
     pub facts: Facts,
     /// Places under a quota that are no longer needed.
@@ -92,6 +94,11 @@ impl Outcome {
     /// The step looks again.
     pub fn wait(why: impl Into<String>, check_at: DateTime<Utc>) -> Self {
         Self { wait: Some(Wait { why: why.into(), check_at }), ..Self::default() }
+    }
+
+    /// The step failed; what is put beside this is kept.
+    pub fn failed(error: StepError) -> Self {
+        Self { failed: Some(error), ..Self::default() }
     }
 
     /// Keeps a fact.
@@ -131,6 +138,11 @@ impl StepError {
     /// Parks the operation, to be tried again once a person has removed the cause.
     pub fn park(code: &str, sentence: impl Into<String>) -> Self {
         Self::Park(Attention { code: code.to_owned(), sentence: sentence.into(), remedies: vec![Remedy::Retry] })
+    }
+
+    /// Whether a person has to look at it.
+    pub fn parks(&self) -> bool {
+        matches!(self, Self::Park(_))
     }
 }
 

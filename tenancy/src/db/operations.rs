@@ -191,7 +191,7 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
         tx.rollback().await?;
         return Ok(state.map_or(Retried::Unknown, Retried::Not));
     }
-    steps::unpark(&mut tx, id).await?;
+    steps::unpark(&mut tx, id, now).await?;
     sqlx::query!(
         r#"/* db::operations::retry */
         with operation as (

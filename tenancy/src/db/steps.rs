@@ -88,7 +88,7 @@ pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>
     let rows = sqlx::query!(
         r#"/* db::steps::journal */
         select name, after, state as "state: StepState", intent, intent_at, facts, attempts, attempts_without_progress,
-            waits_for, check_at, last_error, started_at, finished_at
+            waits_for, check_at, last_error, started_at, retried_at, finished_at
         from operation_steps where operation_id = $1 order by position"#,
         id.as_uuid(),
     )
@@ -109,6 +109,7 @@ pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>
             check_at: row.check_at,
             last_error: row.last_error,
             started_at: row.started_at,
+            retried_at: row.retried_at,
             finished_at: row.finished_at,
         })
         .collect())
@@ -250,12 +251,13 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
 }
 
 /// Lets parked steps try again; within a transaction that holds the operation's row.
-pub(super) async fn unpark(tx: &mut PgConnection, id: OperationId) -> Result<()> {
+pub(super) async fn unpark(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::steps::unpark */
-        update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0
+        update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0, retried_at = $2
         where operation_id = $1 and state = 'parked'"#,
         id.as_uuid(),
+        now,
     )
     .execute(tx)
     .await?;

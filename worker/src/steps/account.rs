@@ -54,7 +54,9 @@ async fn ask(context: &StepContext) -> StepResult {
             if error.had_no_effect() {
                 context.withdraw().await?;
             }
-            Err(error.into())
+            let error = StepError::from(error);
+            // Who waits for a person holds no place that others wait for.
+            if error.parks() { Ok(Outcome::failed(error).releasing(place(context))) } else { Err(error) }
         }
     }
 }

@@ -61,29 +61,35 @@ async fn still_in_progress(context: &StepContext, request: &str, since: DateTime
 }
 
 async fn failed(context: &StepContext, reason: &str) -> StepResult {
+    // What came of the intent is known: nothing. The request is over, and so is its place.
+    context.withdraw().await?;
+    let forget = |outcome: Outcome| {
+        outcome.with("creation_request_id", serde_json::Value::Null).releasing(account::place(context))
+    };
     let email = context.config().organization.account_email.address(context.environment().id);
-    match reason {
-        "EMAIL_ALREADY_EXISTS" => match context.cloud().find_account(&email).await? {
-            Some(found) => account::adopt(context, found).await,
-            None => Err(account::taken(&email, "it is outside this organisation or closed")),
-        },
+    let worth_a_look = ["EMAIL_ALREADY_EXISTS", "INTERNAL_FAILURE", "CONCURRENT_ACCOUNT_MODIFICATION"];
+    if worth_a_look.contains(&reason)
+        && let Some(found) = context.cloud().find_account(&email).await?
+    {
+        return account::adopt(context, found).await.or_else(|error| Ok(forget(Outcome::failed(error))));
+    }
+    let error = match reason {
         // AWS's side; or our own request reached it twice, and one of the two goes on.
-        "INTERNAL_FAILURE" | "CONCURRENT_ACCOUNT_MODIFICATION" => match context.cloud().find_account(&email).await? {
-            Some(found) => account::adopt(context, found).await,
-            None => {
-                let outcome = Outcome::done().with("creation_request_id", serde_json::Value::Null);
-                Ok(again(outcome, context, "another request for the account, since AWS failed the last one"))
-            }
-        },
-        "ACCOUNT_LIMIT_EXCEEDED" => Err(StepError::park(
+        "INTERNAL_FAILURE" | "CONCURRENT_ACCOUNT_MODIFICATION" => {
+            let why = "another request for the account, since AWS failed the last one";
+            return Ok(forget(again(Outcome::done(), context, why)));
+        }
+        "EMAIL_ALREADY_EXISTS" => account::taken(&email, "it is outside this organisation or closed"),
+        "ACCOUNT_LIMIT_EXCEEDED" => StepError::park(
             "account_quota_reached",
             "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota, then retry.",
-        )),
-        reason => Err(StepError::park(
+        ),
+        reason => StepError::park(
             "account_creation_failed",
             format!("AWS could not create the account: {reason}. Remove the cause, then retry."),
-        )),
-    }
+        ),
+    };
+    Ok(forget(Outcome::failed(error)))
 }
 
 fn again(outcome: Outcome, context: &StepContext, why: &str) -> Outcome {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::StepResult;
 use crate::cloud::{Kind, RegionStatus};
 use crate::context::StepContext;
-use crate::step::Outcome;
+use crate::step::{Outcome, StepError};
 
 /// "Minutes to hours" (Account Management, "Enable or disable AWS Regions"); mostly minutes.
 const USUALLY_SECONDS: u64 = 300;
@@ -34,7 +34,11 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
                 Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
                 // Asked for before, or being switched off: either ends by itself.
                 Err(error) if error.kind == Kind::Conflict => wait(context, since).await,
-                Err(error) => Err(error.into()),
+                Err(error) => {
+                    let error = StepError::from(error);
+                    // Who waits for a person holds no place that others wait for.
+                    if error.parks() { Ok(Outcome::failed(error).releasing(place)) } else { Err(error) }
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::db::quotas::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -38,84 +39,95 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         Some(grants) => grants,
         None => declared(context).await?,
     };
-    let asked_before: Vec<String> = context.intended().map(|(asked, _)| asked).unwrap_or_default();
-    let mut released = Vec::new();
-    let mut not_yet = None;
+    let mut asked: Vec<String> = context.intended().map(|(asked, _)| asked).unwrap_or_default();
+    let (mut released, mut not_yet) = (Vec::new(), None);
     for (name, progress) in grants.iter_mut().filter(|(_, progress)| !progress.done) {
-        let place = context.place(QUOTA, name);
-        let step = advance(context, &account, name, progress, &asked_before).await;
-        match step {
-            Ok(true) => released.push(place),
-            Ok(false) => {}
+        match advance(context, &account, name, progress, &mut asked).await {
+            Ok(Request::Open) => {}
+            Ok(Request::Ended) => released.push(context.place(QUOTA, name)),
             // The others go on.
             Err(error @ StepError::NotYet { .. }) => not_yet = Some(error),
-            Err(error) => return Err(error),
+            // What the others have come to is kept.
+            Err(error) => {
+                if error.parks() {
+                    released.push(context.place(QUOTA, name));
+                }
+                return Ok(kept(Outcome::failed(error), released, &grants));
+            }
         }
     }
-    let open: Vec<_> = grants.values().filter(|progress| !progress.done).collect();
-    let outcome = match (open.iter().filter_map(|progress| progress.asked_at).min(), not_yet) {
-        _ if open.is_empty() => Outcome::done(),
-        (Some(since), _) => {
-            let at_most = context.config().waits.assignment_seconds;
-            context.look_again("access to be assigned", since, USUALLY_SECONDS, at_most).await?
-        }
-        (None, Some(StepError::NotYet { why, until })) => {
-            let soon = context.now() + chrono::TimeDelta::seconds(10);
-            Outcome::wait(why, until.unwrap_or(soon))
-        }
-        (None, _) => Outcome::wait("access to be assigned", context.now() + chrono::TimeDelta::seconds(10)),
+    let since = grants.values().filter_map(|progress| progress.asked_at).min();
+    let outcome = if grants.values().all(|progress| progress.done) {
+        let outcome = Outcome::done();
+        since.map_or_else(Outcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
+    } else if grants.values().any(|progress| progress.request_id.is_some() && !progress.done) {
+        let since = since.unwrap_or_else(|| context.now());
+        let at_most = context.config().waits.assignment_seconds;
+        let looking = context.look_again("access to be assigned", since, USUALLY_SECONDS, at_most).await;
+        looking.unwrap_or_else(Outcome::failed)
+    } else {
+        // Each is in line, or failed and is asked for again.
+        let again = StepError::NotYet { why: "another try at assigning access".to_owned(), until: None };
+        Outcome::failed(not_yet.unwrap_or(again))
     };
-    let outcome = match grants.values().filter_map(|progress| progress.asked_at).min() {
-        Some(since) if open.is_empty() => outcome.with("took_seconds", context.took_seconds(since)),
-        _ => outcome,
-    };
-    Ok(Outcome { released, ..outcome }.with("grants", json!(grants)))
+    Ok(kept(outcome, released, &grants))
 }
 
-/// Takes one grant a step further and answers whether it is done.
+fn kept(outcome: Outcome, released: Vec<Place>, grants: &BTreeMap<String, Progress>) -> Outcome {
+    Outcome { released, ..outcome }.with("grants", json!(grants))
+}
+
+/// Whether a request for an assignment still counts as outstanding.
+enum Request {
+    Open,
+    Ended,
+}
+
+/// Takes one grant a step further.
 async fn advance(
     context: &StepContext,
     account: &Target,
     name: &str,
     progress: &mut Progress,
-    asked_before: &[String],
-) -> Result<bool, StepError> {
+    asked: &mut Vec<String>,
+) -> Result<Request, StepError> {
     let cloud = context.cloud();
     let state = if let Some(request) = &progress.request_id {
         cloud.assignment(request).await?
+    } else if asked.iter().any(|one| one == name) && holds(context, account, &progress.grant).await? {
+        // It was asked for, and the answer was lost.
+        AssignmentState::Succeeded
     } else {
-        // Where it was asked for and the answer was lost, it may be there already.
-        let asked = asked_before.iter().any(|asked| asked == name);
-        if asked && holds(context, account, &progress.grant).await? {
-            AssignmentState::Succeeded
-        } else {
-            context.take(&context.place(QUOTA, name), context.config().quotas.assignments).await?;
-            if !asked {
-                let mut asked_now = asked_before.to_vec();
-                asked_now.push(name.to_owned());
-                context.intend(&asked_now).await?;
-            }
-            let Assignment { request_id, state } = cloud.assign(account, &progress.grant).await?;
-            progress.request_id = Some(request_id);
-            progress.asked_at = Some(context.now());
-            state
+        context.take(&context.place(QUOTA, name), context.config().quotas.assignments).await?;
+        if !asked.iter().any(|one| one == name) {
+            asked.push(name.to_owned());
+            context.intend(asked).await?;
         }
+        let Assignment { request_id, state } = cloud.assign(account, &progress.grant).await?;
+        progress.request_id = Some(request_id);
+        progress.asked_at = Some(context.now());
+        state
     };
     match state {
-        AssignmentState::InProgress => {}
-        AssignmentState::Succeeded => progress.done = true,
-        AssignmentState::Failed(reason) => {
+        AssignmentState::InProgress => Ok(Request::Open),
+        AssignmentState::Succeeded => {
+            progress.done = true;
+            Ok(Request::Ended)
+        }
+        AssignmentState::Failed(_) if progress.failures + 1 < TRIES => {
             progress.request_id = None;
             progress.failures += 1;
-            if progress.failures >= TRIES {
-                return Err(StepError::park(
-                    "assignment_failed",
-                    format!("Identity Center could not assign {name}: {reason}. Remove the cause, then retry."),
-                ));
-            }
+            Ok(Request::Ended)
+        }
+        AssignmentState::Failed(reason) => {
+            // Who has it tried again starts with a clean slate.
+            *progress = new(progress.grant.clone());
+            Err(StepError::park(
+                "assignment_failed",
+                format!("Identity Center could not assign {name}: {reason}. Remove the cause, then retry."),
+            ))
         }
     }
-    Ok(progress.done)
 }
 
 /// Whether the account has the grant.

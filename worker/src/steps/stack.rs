@@ -35,10 +35,7 @@ impl Deployment {
     ///
     /// Facts of the step: `stack_id`, `try`, `asked_at`, and each output as `output_…`.
     pub(super) async fn run(&self, context: &StepContext) -> StepResult {
-        let stack = match self.mine(context).await? {
-            Some(stack) => stack,
-            None => return self.create(context).await,
-        };
+        let Some(stack) = self.mine(context).await? else { return self.create(context).await };
         match stack.status {
             StackStatus::Complete => Ok(self.completed(context, stack)),
             StackStatus::InProgress => self.look_again(context, &format!("the stack {}", self.name)).await,
@@ -154,12 +151,9 @@ impl Deployment {
 
     /// A fresh account, a fresh role and a fresh region all refuse for a while what they will soon allow.
     fn not_yet(&self, context: &StepContext, error: crate::cloud::CloudError) -> StepError {
-        let since = context.entry_started_at();
-        let patient = chrono::TimeDelta::seconds(
-            i64::try_from(context.config().waits.propagation_seconds).unwrap_or(i64::MAX / 1000),
-        );
+        let deadline = context.deadline(context.entry_started_at(), context.config().waits.propagation_seconds);
         match error.kind {
-            Kind::Wait | Kind::Denied { explicit: false } if context.now() - since < patient => {
+            Kind::Wait | Kind::Denied { explicit: false } if context.now() < deadline => {
                 StepError::NotYet { why: format!("{} to accept CloudFormation calls", self.region), until: None }
             }
             Kind::Terminal => StepError::park(
