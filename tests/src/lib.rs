@@ -7,4 +7,5 @@ pub mod fixture;
 pub mod mishap;
 pub mod picture;
 pub mod served;
+pub mod signup;
 pub mod tokens;

@@ -5,17 +5,17 @@
 //! compared with `conformance/expected.toml`: what AWS documents, and where each of the three is known to deviate.
 //! A changed result fails, in either direction.
 
-mod case;
-mod cloud;
+pub(crate) mod case;
+pub(crate) mod cloud;
 mod emulator;
 mod expected;
 mod simulator;
-mod target;
+pub(crate) mod target;
 
 mod cloudformation;
 mod guardrails;
-mod identity_center;
-mod identity_store;
+pub(crate) mod identity_center;
+pub(crate) mod identity_store;
 mod organizations;
 mod policies;
 mod regions;

@@ -7,6 +7,7 @@ mod cli;
 mod cloud;
 mod conformance;
 mod fleet;
+mod moto;
 mod steps;
 mod story;
 mod tidy;

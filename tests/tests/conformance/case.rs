@@ -49,7 +49,7 @@ pub(super) use cases;
 
 /// An error, as the line that the table has for it.
 #[derive(Debug)]
-pub(super) struct Failure(pub(super) String);
+pub(crate) struct Failure(pub(crate) String);
 
 impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for Failure {
     /// The code; an answer in which the SDK finds none is named by its status.

@@ -12,63 +12,63 @@ use super::case::Failure;
 use super::simulator::Simulator;
 
 /// The region that everything regional is asked in, unless a case is about regions.
-pub(super) const HOME: &str = "eu-central-1";
+pub(crate) const HOME: &str = "eu-central-1";
 
 /// The role that Organizations makes in every account that it creates.
-pub(super) const ACCESS_ROLE: &str = "OrganizationAccountAccessRole";
+pub(crate) const ACCESS_ROLE: &str = "OrganizationAccountAccessRole";
 
 /// How long a case waits for something in the background before it says so, in pauses.
 const PATIENCE: usize = 200;
 
 /// A fresh organisation and the credentials of an administrator in its management account.
-pub(super) struct Cloud {
-    pub(super) endpoint: String,
-    pub(super) http: SharedHttpClient,
-    pub(super) management: Credentials,
+pub(crate) struct Cloud {
+    pub(crate) endpoint: String,
+    pub(crate) http: SharedHttpClient,
+    pub(crate) management: Credentials,
     /// Whose clock is moved by hand, if it is the simulator; the emulators live by the wall's.
-    pub(super) simulator: Option<Simulator>,
+    pub(crate) simulator: Option<Simulator>,
 }
 
 /// A member account and credentials of an administrator in it.
-pub(super) struct Member {
-    pub(super) id: String,
-    pub(super) credentials: Credentials,
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) credentials: Credentials,
 }
 
 impl Cloud {
-    pub(super) fn organizations(&self) -> aws_sdk_organizations::Client {
+    pub(crate) fn organizations(&self) -> aws_sdk_organizations::Client {
         aws_sdk_organizations::Client::new(&self.config(&self.management, "us-east-1"))
     }
 
-    pub(super) fn organizations_as(&self, member: &Member) -> aws_sdk_organizations::Client {
+    pub(crate) fn organizations_as(&self, member: &Member) -> aws_sdk_organizations::Client {
         aws_sdk_organizations::Client::new(&self.config(&member.credentials, "us-east-1"))
     }
 
-    pub(super) fn sts(&self) -> aws_sdk_sts::Client {
+    pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
         self.sts_as(&self.management)
     }
 
-    pub(super) fn sts_as(&self, credentials: &Credentials) -> aws_sdk_sts::Client {
+    pub(crate) fn sts_as(&self, credentials: &Credentials) -> aws_sdk_sts::Client {
         aws_sdk_sts::Client::new(&self.config(credentials, HOME))
     }
 
-    pub(super) fn sso(&self) -> aws_sdk_ssoadmin::Client {
+    pub(crate) fn sso(&self) -> aws_sdk_ssoadmin::Client {
         aws_sdk_ssoadmin::Client::new(&self.config(&self.management, HOME))
     }
 
-    pub(super) fn identity_store(&self) -> aws_sdk_identitystore::Client {
+    pub(crate) fn identity_store(&self) -> aws_sdk_identitystore::Client {
         aws_sdk_identitystore::Client::new(&self.config(&self.management, HOME))
     }
 
-    pub(super) fn account_as(&self, credentials: &Credentials) -> aws_sdk_account::Client {
+    pub(crate) fn account_as(&self, credentials: &Credentials) -> aws_sdk_account::Client {
         aws_sdk_account::Client::new(&self.config(credentials, "us-east-1"))
     }
 
-    pub(super) fn cloudformation(&self, member: &Member) -> aws_sdk_cloudformation::Client {
+    pub(crate) fn cloudformation(&self, member: &Member) -> aws_sdk_cloudformation::Client {
         self.cloudformation_in(member, HOME)
     }
 
-    pub(super) fn cloudformation_in(&self, member: &Member, region: &'static str) -> aws_sdk_cloudformation::Client {
+    pub(crate) fn cloudformation_in(&self, member: &Member, region: &'static str) -> aws_sdk_cloudformation::Client {
         aws_sdk_cloudformation::Client::new(&self.config(&member.credentials, region))
     }
 
@@ -85,7 +85,7 @@ impl Cloud {
     }
 
     /// Lets some time pass: half a minute of the simulator's, or a moment.
-    pub(super) async fn pause(&self) {
+    pub(crate) async fn pause(&self) {
         match &self.simulator {
             Some(simulator) => simulator.clock.advance(Duration::from_secs(30)),
             None => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -93,7 +93,7 @@ impl Cloud {
     }
 
     /// Asks again and again until there is an answer.
-    pub(super) async fn until<T>(&self, ask: impl AsyncFn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+    pub(crate) async fn until<T>(&self, ask: impl AsyncFn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
         for _ in 0..PATIENCE {
             if let Some(answer) = ask().await? {
                 return Ok(answer);
@@ -104,7 +104,7 @@ impl Cloud {
     }
 
     /// Asks for an account and waits for what comes of it.
-    pub(super) async fn create_account(&self, name: &str, email: &str) -> Result<CreateAccountStatus, Failure> {
+    pub(crate) async fn create_account(&self, name: &str, email: &str) -> Result<CreateAccountStatus, Failure> {
         let organizations = self.organizations();
         let asked = organizations.create_account().account_name(name).email(email).send().await?;
         let status = asked.create_account_status.ok_or_else(|| Failure("no status".to_owned()))?;
@@ -118,19 +118,19 @@ impl Cloud {
     }
 
     /// The id of a new member account called `name`.
-    pub(super) async fn new_account(&self, name: &str) -> Result<String, Failure> {
+    pub(crate) async fn new_account(&self, name: &str) -> Result<String, Failure> {
         let status = self.create_account(name, &format!("aws+{name}@example.com")).await?;
         status.account_id.ok_or_else(|| Failure("no account".to_owned()))
     }
 
     /// A new member account, as soon as it can be entered and used.
-    pub(super) async fn member(&self, name: &str) -> Result<Member, Failure> {
+    pub(crate) async fn member(&self, name: &str) -> Result<Member, Failure> {
         let id = self.new_account(name).await?;
         self.enter(&id).await
     }
 
     /// Waits until the access role of an account can be assumed, and CloudFormation answers in it.
-    pub(super) async fn enter(&self, account: &str) -> Result<Member, Failure> {
+    pub(crate) async fn enter(&self, account: &str) -> Result<Member, Failure> {
         let member = self
             .until(async || match self.assume(&self.management, account, ACCESS_ROLE).await {
                 Ok(credentials) => Ok(Some(Member { id: account.to_owned(), credentials })),
@@ -142,7 +142,7 @@ impl Cloud {
     }
 
     /// Credentials for a role.
-    pub(super) async fn assume(
+    pub(crate) async fn assume(
         &self,
         credentials: &Credentials,
         account: &str,
@@ -157,13 +157,13 @@ impl Cloud {
     }
 
     /// The root of the organisation.
-    pub(super) async fn root(&self) -> Result<String, Failure> {
+    pub(crate) async fn root(&self) -> Result<String, Failure> {
         let roots = self.organizations().list_roots().send().await?.roots.unwrap_or_default();
         roots.into_iter().next().and_then(|root| root.id).ok_or_else(|| Failure("no root".to_owned()))
     }
 
     /// A new organisational unit below `parent`.
-    pub(super) async fn unit(&self, parent: &str, name: &str) -> Result<String, Failure> {
+    pub(crate) async fn unit(&self, parent: &str, name: &str) -> Result<String, Failure> {
         let made = self.organizations().create_organizational_unit().parent_id(parent).name(name).send().await?;
         made.organizational_unit.and_then(|unit| unit.id).ok_or_else(|| Failure("no unit".to_owned()))
     }

@@ -130,12 +130,12 @@ async fn an_assigned_permission_set_stays(cloud: Cloud) -> Observed {
 }
 
 /// Identity Center's instance.
-pub(super) struct Instance {
-    pub(super) arn: String,
-    pub(super) identity_store: String,
+pub(crate) struct Instance {
+    pub(crate) arn: String,
+    pub(crate) identity_store: String,
 }
 
-pub(super) async fn instance(cloud: &Cloud) -> Result<Instance, Failure> {
+pub(crate) async fn instance(cloud: &Cloud) -> Result<Instance, Failure> {
     let instances = cloud.sso().list_instances().send().await?.instances.unwrap_or_default();
     let first = instances.into_iter().next().ok_or_else(|| Failure("no instance".to_owned()))?;
     let identity_store = first.identity_store_id.unwrap_or_default();

@@ -76,7 +76,7 @@ async fn an_unknown_store_is_refused(cloud: Cloud) -> Observed {
 }
 
 /// The id of a new group.
-pub(super) async fn group(cloud: &Cloud, store: &str, name: &str) -> Result<String, Failure> {
+pub(crate) async fn group(cloud: &Cloud, store: &str, name: &str) -> Result<String, Failure> {
     let call = cloud.identity_store().create_group().identity_store_id(store).display_name(name);
     Ok(call.send().await?.group_id)
 }

@@ -9,17 +9,17 @@ use tokio::net::TcpListener;
 use super::case::Failure;
 
 /// A fresh simulated organisation, served until this is dropped.
-pub(super) struct Simulator {
-    pub(super) served: Served,
+pub(crate) struct Simulator {
+    pub(crate) served: Served,
     /// Of an administrator in the management account.
-    pub(super) access_key: String,
-    pub(super) clock: Clock,
+    pub(crate) access_key: String,
+    pub(crate) clock: Clock,
 }
 
 impl Simulator {
     /// With durations as AWS has them, on a clock that stands still between [`super::cloud::Cloud::pause`]s; without
     /// rates, because the other two have none.
-    pub(super) async fn start() -> Result<Self, Failure> {
+    pub(crate) async fn start() -> Result<Self, Failure> {
         let settings = Settings { throttling: false, ..Settings::default() };
         let access_key = settings.management_access_key.clone();
         let clock = Clock::manual(DateTime::UNIX_EPOCH);

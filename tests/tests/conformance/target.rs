@@ -9,7 +9,7 @@ use super::emulator::Emulator;
 use super::simulator::Simulator;
 
 /// Something that answers as AWS would.
-pub(super) struct Target {
+pub(crate) struct Target {
     http: SharedHttpClient,
     kind: Kind,
 }
@@ -26,12 +26,12 @@ impl Target {
     }
 
     /// Freehold's own, over loopback as `freehold sandbox` serves it.
-    pub(super) fn simulator() -> Self {
+    pub(crate) fn simulator() -> Self {
         Self::new(Kind::Simulator)
     }
 
     /// <https://github.com/getmoto/moto>
-    pub(super) async fn moto() -> Self {
+    pub(crate) async fn moto() -> Self {
         let emulator = Emulator::start("moto_server", "/moto-api/data.json", |command, port| {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         });
@@ -40,7 +40,7 @@ impl Target {
 
     /// <https://github.com/ministackorg/ministack>; unless told otherwise it binds every interface, a fixed port for
     /// devices too, and leaves files in `/tmp`.
-    pub(super) async fn ministack() -> Self {
+    pub(crate) async fn ministack() -> Self {
         let emulator = Emulator::start("ministack", "/_ministack/health", |command, port| {
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
             command
@@ -53,7 +53,7 @@ impl Target {
     }
 
     /// Its column in the table.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self.kind {
             Kind::Simulator => "simulator",
             Kind::Moto(_) => "moto",
@@ -62,7 +62,7 @@ impl Target {
     }
 
     /// An organisation in which nothing has happened yet.
-    pub(super) async fn fresh(&self) -> Result<Cloud, Failure> {
+    pub(crate) async fn fresh(&self) -> Result<Cloud, Failure> {
         match &self.kind {
             Kind::Simulator => {
                 let simulator = Simulator::start().await?;

@@ -1,0 +1,63 @@
+//! A signup as the API accepts it, for tests that have no API.
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::config::Residency;
+use freehold_tenancy::db::PgPool;
+use freehold_tenancy::db::signup::{self, Answer, IdempotencyKey, SignedUp};
+use freehold_tenancy::environment::{Environment, EnvironmentState};
+use freehold_tenancy::operation::Requester;
+use freehold_tenancy::tenant::Tenant;
+use freehold_tenancy::{Config, EnvironmentId, OperationId, TenantId};
+use uuid::Uuid;
+
+/// A tenant that wants one environment; `drawn` becomes its id, the environment's and the operation's.
+pub fn tenant(
+    config: &Config,
+    now: DateTime<Utc>,
+    drawn: u128,
+    company: &str,
+    home_region: &str,
+    tier: &str,
+) -> Tenant {
+    let drawn = Uuid::from_u128(drawn);
+    let id = TenantId::from(drawn);
+    let home_region = home_region.parse().expect("a region");
+    let residency: &Residency = config.residency_of(home_region).expect("a residency");
+    let environment = Environment {
+        id: EnvironmentId::from(drawn),
+        tenant_id: id,
+        name: "production".parse().expect("a name"),
+        residency: residency.name.clone(),
+        home_region,
+        state: EnvironmentState::Onboarding,
+        aws_account_id: None,
+        operation_id: OperationId::from(drawn),
+        created_at: now,
+        ready_at: None,
+    };
+    Tenant {
+        id,
+        company_name: company.parse().expect("a company name"),
+        admin_email: "admin@example.com".parse().expect("an e-mail address"),
+        tier: tier.parse().expect("a tier"),
+        external_id: None,
+        labels: std::collections::BTreeMap::new(),
+        created_at: now,
+        updated_at: now,
+        environments: vec![environment],
+    }
+}
+
+/// Writes what the API writes when it accepts the signup of `tenant`.
+pub async fn accept(pool: &PgPool, tenant: &Tenant) {
+    let key = IdempotencyKey {
+        issuer: "https://issuer.example.com".to_owned(),
+        client: "tests".to_owned(),
+        route: "POST /v1/tenants".to_owned(),
+        key: tenant.id.to_string(),
+    };
+    let by = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
+    let answer = Answer { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
+    let done = signup::sign_up(pool, &key, [0; 32], tenant, &by, &answer).await.expect("a signup");
+    assert_eq!(done, SignedUp::Accepted);
+}

@@ -1,0 +1,281 @@
+//! The story with moto at the AWS end of the wire, as far as moto carries it, and exactly so far.
+//!
+//! moto needs to be told that there is an organisation and a group, which on AWS are there before Freehold comes. All the
+//! rest is `freehold bootstrap` and the worker. Where moto lacks something that the story needs, a [`Gap`] says what;
+//! a moto that has it, or a Freehold that takes it otherwise, fails here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_sdk_cloudformation::types::StackStatus;
+use aws_sdk_organizations::types::PolicyType;
+use freehold_tenancy::clock::Scale;
+use freehold_tenancy::db::installation::{self, InstallationKind};
+use freehold_tenancy::db::{mappings, operations, tenants};
+use freehold_tenancy::operation::{Operation, OperationState};
+use freehold_tenancy::step::StepState;
+use freehold_tenancy::tenant::Tenant;
+use freehold_tenancy::{Clock, Config};
+use freehold_tests::database::Database;
+use freehold_tests::{fixture, signup};
+use freehold_worker::aws::{AccessKey, Aws, Connection};
+use freehold_worker::limits::Limits;
+use freehold_worker::{Worker, bootstrap};
+use serde_json::Value;
+
+use crate::conformance::cloud::{Cloud, HOME};
+use crate::conformance::identity_center::instance;
+use crate::conformance::identity_store::group;
+use crate::conformance::target::Target;
+
+/// What moto lacks, and where an operation stops for it.
+#[derive(Debug, PartialEq)]
+struct Gap {
+    step: &'static str,
+    code: &'static str,
+    error: &'static str,
+}
+
+/// moto 5.2 knows no `AWS::Lambda::Url`. It says so in its log, and breaks on the output that refers to it, with an empty
+/// answer of status 500. To Freehold that is AWS's own trouble, which it tries to sit out.
+const NO_FUNCTION_URLS: Gap = Gap {
+    step: "deploy-stack",
+    code: "step_keeps_failing",
+    error: "This failed 12 times in a row. Remove the cause, then retry. The last error: \
+            cloudformation:CreateStack answered HTTP 500: ",
+};
+
+/// moto keeps service control policies, and where they are attached, but lets everything pass.
+const NO_GUARDRAILS: Gap = Gap {
+    step: "verify",
+    code: "deadline_passed",
+    error: "Still waiting for the region guardrail to deny a read in ap-northeast-1 after 15 minutes; 15 are allowed. Look at \
+            it in AWS, then retry.",
+};
+
+/// moto has of the Account Management API the alternate contacts only; all else is a page of HTML with status 404.
+const NO_OPT_IN_REGIONS: Gap = Gap {
+    step: "enable-regions",
+    code: "aws_refused",
+    error: "AWS refuses this for good. Look at what was asked. account:GetRegionOptStatus answered HTTP 404: ",
+};
+
+#[tokio::test]
+async fn moto_carries_an_enterprise_tenant_until_its_stack_needs_a_function_url() {
+    let story = Story::told(HOME, None).await;
+    story.stops_at(&NO_FUNCTION_URLS, &["verify"]);
+    story.account_is_ours().await;
+    story.account_is_in("freehold-eu").await;
+    story.baseline_is_installed_in("eu-central-1").await;
+    story.access_is_granted(&["support", "tenant-admin"]).await;
+}
+
+#[tokio::test]
+async fn moto_carries_a_stack_without_a_function_url_until_the_guardrail_is_tried() {
+    let template = without_function_url();
+    let story = Story::told(HOME, Some(template.path())).await;
+    story.stops_at(&NO_GUARDRAILS, &[]);
+    story.account_is_in("freehold-eu").await;
+    let account = story.account();
+    let outputs = story.outputs("freehold-tenant", "eu-central-1").await;
+    let function = format!("arn:aws:lambda:eu-central-1:{account}:function:freehold-tenant");
+    assert_eq!(outputs, [("FunctionArn".to_owned(), function.clone()), ("FunctionUrl".to_owned(), function.clone())]);
+    assert_eq!(story.fact("deploy-stack", "output_FunctionArn"), function.as_str());
+}
+
+#[tokio::test]
+async fn moto_carries_a_tenant_in_an_opt_in_region_until_that_is_to_be_enabled() {
+    let story = Story::told("eu-central-2", None).await;
+    story.stops_at(&NO_OPT_IN_REGIONS, &["deploy-stack", "verify"]);
+    story.account_is_in("freehold-ch").await;
+    // The residency has no region that every account has.
+    story.baseline_is_installed_in("us-east-1").await;
+    story.access_is_granted(&["support", "tenant-admin"]).await;
+}
+
+/// The shipped template, which is deployed as it is but for the URL.
+fn without_function_url() -> tempfile::NamedTempFile {
+    let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../stacks/tenant.yaml");
+    let shipped = fs::read_to_string(shipped).expect("the shipped template");
+    let (before, from) = shipped.split_once("\n  Url:\n").expect("a Function URL");
+    let (_, after) = from.split_once("\n\n").expect("something after it");
+    let rest = format!("{before}\n{after}").replace("!GetAtt Url.FunctionUrl", "!GetAtt Function.Arn");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), rest).expect("the template");
+    file
+}
+
+/// An onboarding that went as far as it goes.
+struct Story {
+    moto: Cloud,
+    database: Database,
+    tenant: Tenant,
+    operation: Operation,
+    _server: Target,
+}
+
+impl Story {
+    /// Bootstraps an organisation, signs up an enterprise tenant, and lets a worker work until nothing is due any more.
+    async fn told(home_region: &str, template: Option<&Path>) -> Self {
+        let server = Target::moto().await;
+        let moto = server.fresh().await.expect("an organisation");
+        let store = instance(&moto).await.expect("Identity Center").identity_store;
+        group(&moto, &store, "support").await.expect("a group");
+
+        let config = Arc::new(config(template));
+        let start = Clock::real().now();
+        // moto tells the wall's time of what it did; from there on this one runs ahead.
+        let clock = Clock::manual(start);
+        let database = Database::new().await;
+        prepare(&aws(&moto, &config, &clock, None), &config).await;
+
+        let pool = &database.pool;
+        let scale = Scale { anchored_at: start, origin: start, speed: 1.0 };
+        let (kind, management) = (InstallationKind::Sandbox, &config.organization.management_account_id);
+        let installation =
+            installation::ensure(pool, kind, management, Some(scale), start).await.expect("an installation");
+        let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
+        let cloud = Arc::new(aws(&moto, &config, &clock, Some(limits)));
+        let worker = Worker::new("worker-1", pool.clone(), Arc::clone(&config), clock.clone(), &installation, cloud);
+        let worker = Arc::new(worker.expect("a worker"));
+
+        let tenant = signup::tenant(&config, start, 1, "Example", home_region, "enterprise");
+        signup::accept(pool, &tenant).await;
+        loop {
+            worker.drain().await.expect("what is due to be carried on");
+            let Some(next) = operations::next_wake(pool).await.expect("an answer") else { break };
+            clock.advance_to(next);
+        }
+        let operation = operations::get(pool, tenant.environments[0].operation_id).await.expect("an answer");
+        let tenant = tenants::get(pool, tenant.id).await.expect("an answer").expect("the tenant");
+        Self { moto, database, tenant, operation: operation.expect("the operation"), _server: server }
+    }
+
+    /// Every step is done but the one at the gap, and those that come after it.
+    fn stops_at(&self, gap: &Gap, pending: &[&str]) {
+        let operation = &self.operation;
+        assert_eq!(operation.state, OperationState::NeedsAttention, "{operation:#?}");
+        let attention = operation.attention.as_ref().expect("a reason");
+        assert_eq!((attention.code.as_str(), attention.sentence.as_str()), (gap.code, gap.error));
+        for step in &operation.steps {
+            let expected = match step.name.as_str() {
+                name if name == gap.step => StepState::Parked,
+                name if pending.contains(&name) => StepState::Pending,
+                _ => StepState::Done,
+            };
+            assert_eq!(step.state, expected, "{step:#?}");
+        }
+    }
+
+    fn fact(&self, step: &str, fact: &str) -> &Value {
+        let entry = self.operation.steps.iter().find(|entry| entry.name == step).expect("the step");
+        entry.facts.get(fact).unwrap_or_else(|| panic!("{entry:#?} knows no {fact}"))
+    }
+
+    fn account(&self) -> &str {
+        self.fact("await-account", "account_id").as_str().expect("an account id")
+    }
+
+    /// The one account that moto was asked for has this environment's name, address and tags, and is mapped to it.
+    async fn account_is_ours(&self) {
+        let (account, environment) = (self.account(), &self.tenant.environments[0]);
+        let organizations = self.moto.organizations();
+        let listed = organizations.list_accounts().send().await.expect("accounts").accounts.unwrap_or_default();
+        let asked_for: Vec<_> = listed.iter().filter(|one| one.email() != Some("master@example.com")).collect();
+        let [made] = asked_for[..] else { panic!("not one account but {asked_for:?}") };
+        assert_eq!(made.id(), Some(account));
+        assert_eq!(made.name(), Some(format!("Example {}", environment.id).as_str()));
+        assert_eq!(made.email(), Some(format!("aws+{}@example.com", environment.id).as_str()));
+
+        let tags = organizations.list_tags_for_resource().resource_id(account).send().await.expect("tags");
+        let tags: Vec<_> = tags.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
+        assert!(tags.contains(&("freehold:environment".to_owned(), environment.id.to_string())), "{tags:?}");
+        assert!(tags.contains(&("freehold:tenant".to_owned(), self.tenant.id.to_string())), "{tags:?}");
+
+        assert_eq!(environment.aws_account_id.as_ref().map(ToString::to_string).as_deref(), Some(account));
+        let mapped = mappings::current(&self.database.pool, None, None, 10).await.expect("an answer");
+        assert_eq!(mapped.len(), 1);
+    }
+
+    /// The account is in this OU, which carries a region guardrail.
+    async fn account_is_in(&self, ou: &str) {
+        let organizations = self.moto.organizations();
+        let parents = organizations.list_parents().child_id(self.account()).send().await.expect("parents");
+        let parent = parents.parents()[0].id().expect("an id");
+        assert_eq!(self.fact("place-account", "ou_id"), parent);
+        let unit = organizations.describe_organizational_unit().organizational_unit_id(parent).send().await;
+        assert_eq!(unit.expect("an OU").organizational_unit().and_then(|unit| unit.name()), Some(ou));
+        let policies = organizations.list_policies_for_target().target_id(parent);
+        let policies = policies.filter(PolicyType::ServiceControlPolicy).send().await.expect("policies");
+        let names: Vec<_> = policies.policies().iter().filter_map(|policy| policy.name()).collect();
+        assert!(names.contains(&ou.replace("freehold-", "freehold-region-").as_str()), "{names:?}");
+    }
+
+    /// The two narrow roles are the outputs of a stack in the tenant's account, and in no other.
+    async fn baseline_is_installed_in(&self, region: &'static str) {
+        let role = |name| format!("arn:aws:iam::{}:role/{name}", self.account());
+        let outputs = self.outputs("freehold-baseline", region).await;
+        let roles = [
+            ("AccessRoleArn".to_owned(), role("freehold-access")),
+            ("VerifyRoleArn".to_owned(), role("freehold-verify")),
+        ];
+        assert_eq!(outputs, roles);
+        assert_eq!(self.fact("install-baseline", "region"), region);
+        for (output, role) in roles {
+            assert_eq!(self.fact("install-baseline", &format!("output_{output}")), role.as_str());
+        }
+    }
+
+    /// The outputs of a complete stack in the tenant's account.
+    async fn outputs(&self, name: &str, region: &'static str) -> Vec<(String, String)> {
+        let inside = self.moto.enter(self.account()).await.expect("a way in");
+        let stacks = self.moto.cloudformation_in(&inside, region).describe_stacks().stack_name(name).send().await;
+        let stack = stacks.expect("an answer").stacks.and_then(|stacks| stacks.into_iter().next()).expect("the stack");
+        assert_eq!(stack.stack_status(), Some(&StackStatus::CreateComplete));
+        let outputs = stack.outputs.unwrap_or_default().into_iter();
+        let mut outputs: Vec<_> = outputs.filter_map(|output| output.output_key.zip(output.output_value)).collect();
+        outputs.sort();
+        outputs
+    }
+
+    /// Each of these permission sets is assigned in the account, once.
+    async fn access_is_granted(&self, sets: &[&str]) {
+        let sso = self.moto.sso();
+        let arn = instance(&self.moto).await.expect("Identity Center").arn;
+        let known = sso.list_permission_sets().instance_arn(&arn).send().await.expect("permission sets");
+        let mut assigned = Vec::new();
+        for set in known.permission_sets() {
+            let facts = sso.describe_permission_set().instance_arn(&arn).permission_set_arn(set).send().await;
+            let name = facts.expect("facts").permission_set.and_then(|set| set.name).expect("a name");
+            let list = sso.list_account_assignments().instance_arn(&arn).permission_set_arn(set);
+            let list = list.account_id(self.account()).send().await.expect("assignments");
+            assigned.extend(list.account_assignments().iter().map(|_| name.clone()));
+        }
+        assigned.sort();
+        assert_eq!(assigned, sets);
+        let grants = self.fact("grant-access", "grants").as_object().expect("grants");
+        assert!(grants.len() == sets.len() && grants.values().all(|grant| grant["done"] == true), "{grants:?}");
+    }
+}
+
+/// What the operator of the tests has declared, for moto's organisation.
+fn config(template: Option<&Path>) -> Config {
+    let text = fixture::CONFIG.replace("111122223333", "123456789012");
+    let mut config = Config::parse(&text).expect("a configuration");
+    config.stack.template = template.map(ToOwned::to_owned);
+    config
+}
+
+fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<Limits>>) -> Aws {
+    let key = AccessKey { id: moto.management.access_key_id(), secret: moto.management.secret_access_key() };
+    let connection = Connection::loopback(key, HOME, &moto.endpoint).expect("an address on loopback");
+    Aws::connect(Arc::clone(config), clock.clone(), limits, connection)
+}
+
+/// `freehold bootstrap`, which moto carries whole: a second plan is empty.
+async fn prepare(aws: &Aws, config: &Config) {
+    let plan = bootstrap::plan(aws, config).await.expect("a plan");
+    bootstrap::apply(aws, plan, |_| {}).await.expect("a bootstrapped organisation");
+    assert_eq!(bootstrap::plan(aws, config).await.expect("a plan").actions, []);
+}
