@@ -11,4 +11,5 @@ mod moto;
 mod steps;
 mod story;
 mod tidy;
+mod twice;
 mod workers;
