@@ -17,7 +17,6 @@ create table operation_steps (
     retried_at timestamptz,
     finished_at timestamptz,
     primary key (operation_id, name),
-    unique (operation_id, position),
     constraint intent_has_its_time check ((intent is null) = (intent_at is null)),
     constraint waiting_says_for_what_and_until_when check (state <> 'waiting' or num_nulls(waits_for, check_at) = 0),
     constraint done_has_its_time check ((state = 'done') = (finished_at is not null))

@@ -64,6 +64,8 @@ pub type Result<T> = std::result::Result<T, DbError>;
 /// Connects to PostgreSQL with at most `connections` connections.
 pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
+    // No transaction waits for anything but the database: one that idles belongs to a process that is gone.
+    let options = options.options([("idle_in_transaction_session_timeout", "30s")]);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(std::time::Duration::from_secs(5))

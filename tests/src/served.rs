@@ -153,7 +153,7 @@ impl Served {
     pub async fn record(&self, claim: &Claim, ending: Ending, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome =
-            Outcome { step: "request-account", ending, facts: Facts::new(), released: vec![], mapped: account };
+            Outcome { step: "request-account", ending, facts: Facts::new(), released: vec![], quota: None, mapped: account };
         steps::record(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 

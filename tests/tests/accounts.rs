@@ -153,6 +153,7 @@ async fn who_is_tried_again_after_a_deadline_gets_as_long_once_more() {
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
     let (_, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(attention(&operation).0, "deadline_passed");
+    assert_eq!(places_taken(&freehold).await, 0, "who waits for a person holds up others");
     let now = freehold.clock.now();
     retry(&freehold, &operation).await;
     let operation = freehold.operation_of(&freehold.tenants().await[0]).await;
@@ -206,6 +207,26 @@ async fn a_stack_that_fails_once_is_made_anew_and_one_that_keeps_failing_says_wh
     let (code, sentence) = attention(&operation);
     assert_eq!(code, "stack_failed");
     assert!(sentence.contains("Rate exceeded"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_stack_whose_answer_was_lost_and_which_then_failed_is_made_anew() {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    freehold.wire.inject(WireRule::on("cloudformation", "CreateStack", WireEffect::AfterEffect).nth(1));
+    freehold.world.inject(Rule::on("cloudformation", "CreateStack", Fault::failed("Internal Failure")).nth(1));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!((freehold.wire.hits().len(), freehold.world.fault_hits().len()), (1, 1));
+    assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
+}
+
+#[tokio::test]
+async fn an_organisation_that_is_full_says_so() {
+    // The management account, Freehold's own, and no room for another.
+    let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::instant() }, CONFIG).await;
+    let (_, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(attention(&operation).0, "account_quota_reached");
+    assert_eq!(picture::accounts_asked_for(&freehold.world), 0);
+    assert_eq!(places_taken(&freehold).await, 0);
 }
 
 #[tokio::test]

@@ -20,6 +20,9 @@ const AT_ONCE: usize = 32;
 /// when its worker dies.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
+/// The shortest real time between two looks that nothing has called for.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
+
 impl Worker {
     /// Claims and carries on what is due, until `shutdown`; then finishes what is under way.
     pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) {
@@ -87,6 +90,8 @@ impl Worker {
 
     /// Returns when something is due, or after [`LONGEST_SLEEP`].
     async fn next_due(&self) {
+        // What is due and yet could not be claimed is locked by somebody at this moment: let them finish.
+        tokio::time::sleep(SHORTEST_SLEEP).await;
         let wake = operations::next_wake(&self.pool).await.ok().flatten();
         let until = runner::earliest(wake, self.clock.now() + TimeDelta::days(1));
         tokio::select! {

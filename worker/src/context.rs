@@ -125,6 +125,12 @@ impl StepContext {
         Some((intent, entry.intent_at?))
     }
 
+    /// What another step set out to ask, where the outcome is unknown.
+    pub fn intended_by<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
+        let entry = self.journal.iter().find(|entry| entry.name == step)?;
+        serde_json::from_value(entry.intent.clone()?).ok()
+    }
+
     /// Writes down what is about to be asked, and makes sure that the lease outlasts the call. Comes before every call
     /// that changes something and is not safe to repeat blindly.
     pub async fn intend(&self, intent: &impl Serialize) -> Result<(), StepError> {
@@ -152,10 +158,10 @@ impl StepContext {
     pub async fn take(&self, place: &Place, limit: u16) -> Result<(), StepError> {
         match quotas::ask(&self.worker.pool, &self.claim, place, limit, self.now()).await? {
             Line::Granted => Ok(()),
-            Line::Waiting { .. } => Err(StepError::NotYet {
+            Line::Waiting { ahead } => Err(StepError::NotYet {
                 why: format!("a place under AWS's limit of {limit} {} at a time", place.quota.replace('-', " ")),
                 // Whoever gives a place back wakes the next in line; this is for when that wake-up is lost.
-                until: Some(self.now() + TimeDelta::minutes(2)),
+                until: Some(self.now() + seconds(if ahead < i64::from(limit) { 15.0 } else { 120.0 })),
             }),
         }
     }

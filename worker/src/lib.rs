@@ -9,6 +9,7 @@ pub mod guardrail;
 pub mod limits;
 pub mod onboarding;
 mod patience;
+mod quota;
 mod runner;
 pub mod saga;
 pub mod step;
@@ -95,15 +96,5 @@ impl Worker {
     /// How long a claim holds, on the installation's clock: a sandbox's runs faster than the calls it has to outlast.
     pub(crate) fn lease(&self) -> TimeDelta {
         seconds(self.lease_real.as_secs_f64() * self.clock.speed().max(1.0))
-    }
-
-    /// How many places there are under a quota.
-    pub(crate) fn places(&self, quota: &str) -> u16 {
-        let quotas = &self.config.quotas;
-        match quota {
-            "account-creations" => quotas.account_creations,
-            "region-opt-ins" => quotas.region_opt_ins,
-            _ => quotas.assignments,
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! ★ From signup to a ready environment: the list of steps, and nothing else.
 
+use crate::quota::{ACCOUNT_CREATIONS, ASSIGNMENTS, REGION_OPT_INS};
 use crate::step::{Step, Undo};
 use crate::steps::{
     await_account, deploy_stack, enable_regions, enforce_residency, grant_access, install_baseline, place_account,
@@ -11,60 +12,70 @@ pub static ONBOARDING: &[Step] = &[
     Step {
         name: "request-account",
         after: &[],
+        quota: Some(ACCOUNT_CREATIONS),
         run: |context| Box::pin(request_account::run(context)),
         undo: Undo::Park("an account cannot be un-created"),
     },
     Step {
         name: "await-account",
         after: &["request-account"],
+        quota: Some(ACCOUNT_CREATIONS),
         run: |context| Box::pin(await_account::run(context)),
         undo: Undo::Park("an account cannot be un-created"),
     },
     Step {
         name: "enforce-residency",
         after: &[],
+        quota: None,
         run: |context| Box::pin(enforce_residency::run(context)),
         undo: Undo::Nothing("the guardrail is shared by the OU"),
     },
     Step {
         name: "place-account",
         after: &["await-account", "enforce-residency"],
+        quota: None,
         run: |context| Box::pin(place_account::run(context)),
         undo: Undo::Act("move to the quarantine OU", |context| Box::pin(place_account::undo(context))),
     },
     Step {
         name: "reach-account",
         after: &["place-account"],
+        quota: None,
         run: |context| Box::pin(reach_account::run(context)),
         undo: Undo::Nothing("it only reads"),
     },
     Step {
         name: "install-baseline",
         after: &["reach-account"],
+        quota: None,
         run: |context| Box::pin(install_baseline::run(context)),
         undo: Undo::Act("delete the stack", |context| Box::pin(install_baseline::undo(context))),
     },
     Step {
         name: "enable-regions",
         after: &["place-account"],
+        quota: Some(REGION_OPT_INS),
         run: |context| Box::pin(enable_regions::run(context)),
         undo: Undo::Nothing("an enabled region costs nothing and the guardrail holds it shut"),
     },
     Step {
         name: "deploy-stack",
         after: &["install-baseline", "enable-regions"],
+        quota: None,
         run: |context| Box::pin(deploy_stack::run(context)),
         undo: Undo::Act("delete the stack", |context| Box::pin(deploy_stack::undo(context))),
     },
     Step {
         name: "grant-access",
         after: &["reach-account"],
+        quota: Some(ASSIGNMENTS),
         run: |context| Box::pin(grant_access::run(context)),
         undo: Undo::Act("revoke", |context| Box::pin(grant_access::undo(context))),
     },
     Step {
         name: "verify",
         after: &["deploy-stack", "grant-access"],
+        quota: None,
         run: |context| Box::pin(verify::run(context)),
         undo: Undo::Nothing("it only reads"),
     },

@@ -1,5 +1,6 @@
 //! Carries out what the saga decides: intent, call, then outcome and next wake-up in one transaction, under the fence.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -16,8 +17,9 @@ use tracing::Instrument;
 use crate::Worker;
 use crate::context::StepContext;
 use crate::onboarding::ONBOARDING;
+use crate::quota;
 use crate::saga::{self, Decision};
-use crate::step::{Outcome, Step, StepError, Wait};
+use crate::step::{Outcome, Step, StepError, Wait, attention};
 
 /// After so many failures in a row without progress a person is asked.
 const TRIES: u32 = 12;
@@ -116,7 +118,7 @@ async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> 
     let running = STEP.scope(step.name, AssertUnwindSafe((step.run)(context)).catch_unwind());
     let ran = running.instrument(span).await;
     let ran = ran.unwrap_or_else(|_| Err(StepError::Retry("the step ended unexpectedly; see the log".to_owned())));
-    let outcome = outcome(context, step, ran)?;
+    let outcome = tidy(outcome(context, step, ran)?);
     log(context, &outcome);
     match record(context, &outcome).await {
         Err(DbError::AccountTaken) => {
@@ -131,8 +133,11 @@ async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> 
 async fn record(context: &StepContext, outcome: &steps::Outcome) -> Result<(), DbError> {
     let (worker, now) = (&context.worker, context.now());
     steps::record(&worker.pool, &context.claim, outcome, now).await?;
-    for place in &outcome.released {
-        if quotas::wake_line(&worker.pool, place.quota, worker.places(place.quota), now).await? > 0 {
+    let freed = outcome.released.iter().map(|place| place.quota);
+    let parked = outcome.quota.filter(|_| matches!(outcome.ending, Ending::Parked(_)));
+    for quota in freed.chain(parked).collect::<BTreeSet<_>>() {
+        let places = quota::places(&worker.config.quotas, quota);
+        if quotas::wake_line(&worker.pool, quota, places, now).await? > 0 {
             worker.bell.ring();
         }
     }
@@ -145,8 +150,14 @@ fn outcome(
     step: &'static Step,
     ran: Result<Outcome, StepError>,
 ) -> Result<steps::Outcome, DbError> {
-    let nothing =
-        |ending| steps::Outcome { step: step.name, ending, facts: Facts::new(), released: Vec::new(), mapped: None };
+    let nothing = |ending| steps::Outcome {
+        step: step.name,
+        ending,
+        facts: Facts::new(),
+        released: Vec::new(),
+        quota: step.quota,
+        mapped: None,
+    };
     let failures = context.attempts_without_progress();
     Ok(match ran {
         Ok(Outcome { failed: Some(error), facts, released, .. }) => {
@@ -157,7 +168,7 @@ fn outcome(
                 None => Ending::Done,
                 Some(Wait { why, check_at }) => Ending::Waiting { why, check_at },
             };
-            steps::Outcome { step: step.name, ending, facts, released, mapped }
+            steps::Outcome { step: step.name, ending, facts, released, quota: step.quota, mapped }
         }
         Err(StepError::NotYet { why, until }) => {
             let soon = context.now() + TimeDelta::seconds(15);
@@ -166,15 +177,24 @@ fn outcome(
         Err(StepError::Retry(error)) if failures + 1 >= TRIES => {
             let why =
                 format!("This failed {TRIES} times in a row. Remove the cause, then retry. The last error: {error}");
-            let StepError::Park(attention) = StepError::park("step_keeps_failing", why) else {
-                return Err(DbError::Unreadable("a parked step".to_owned()));
-            };
-            nothing(Ending::Parked(attention))
+            nothing(Ending::Parked(attention("step_keeps_failing", why)))
         }
         Err(StepError::Retry(error)) => nothing(Ending::Retrying { error, check_at: context.now() + pause(failures) }),
         Err(StepError::Park(attention)) => nothing(Ending::Parked(attention)),
         Err(StepError::Journal(error)) => return Err(error),
     })
+}
+
+/// Shortens what others have said to what a person reads, and leaves out what PostgreSQL does not keep.
+fn tidy(mut outcome: steps::Outcome) -> steps::Outcome {
+    let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();
+    match &mut outcome.ending {
+        Ending::Done => {}
+        Ending::Waiting { why, .. } => clean(why),
+        Ending::Retrying { error, .. } => clean(error),
+        Ending::Parked(attention) => clean(&mut attention.sentence),
+    }
+    outcome
 }
 
 /// 2 s, 4 s, 8 s, … up to five minutes, up to a quarter less so that failures that came together do not stay together.

@@ -47,7 +47,13 @@ mod tests {
     use crate::step::{Outcome, Undo};
 
     const fn step(name: &'static str, after: &'static [&'static str]) -> Step {
-        Step { name, after, run: |_| Box::pin(async { Ok(Outcome::done()) }), undo: Undo::Nothing("a test") }
+        Step {
+            name,
+            after,
+            quota: None,
+            run: |_| Box::pin(async { Ok(Outcome::done()) }),
+            undo: Undo::Nothing("a test"),
+        }
     }
 
     static DIAMOND: &[Step] =

@@ -20,6 +20,8 @@ pub struct Step {
     pub name: &'static str,
     /// The steps that must be done before it may start.
     pub after: &'static [&'static str],
+    /// The quota of AWS that its work counts against. Who waits for a person holds no place under it.
+    pub quota: Option<&'static str>,
     /// What it does. It observes before it acts.
     pub run: Run,
     /// What undoes it.
@@ -137,13 +139,18 @@ pub enum StepError {
 impl StepError {
     /// Parks the operation, to be tried again once a person has removed the cause.
     pub fn park(code: &str, sentence: impl Into<String>) -> Self {
-        Self::Park(Attention { code: code.to_owned(), sentence: sentence.into(), remedies: vec![Remedy::Retry] })
+        Self::Park(attention(code, sentence))
     }
 
     /// Whether a person has to look at it.
-    pub fn parks(&self) -> bool {
+    pub(crate) fn parks(&self) -> bool {
         matches!(self, Self::Park(_))
     }
+}
+
+/// Why a person is asked; who has removed the cause has it tried again.
+pub(crate) fn attention(code: &str, sentence: impl Into<String>) -> Attention {
+    Attention { code: code.to_owned(), sentence: sentence.into(), remedies: vec![Remedy::Retry] }
 }
 
 impl From<DbError> for StepError {

@@ -39,6 +39,17 @@ pub(super) async fn append(
     Ok(())
 }
 
+/// Whether an operation has no event of this type yet; within a transaction that holds the operation's row.
+pub(super) async fn has_none(tx: &mut PgConnection, id: OperationId, event_type: EventType) -> Result<bool> {
+    let none = sqlx::query_scalar!(
+        r#"/* db::events::has_none */
+        select not exists (select from events where operation_id = $1 and type = $2) as "none!""#,
+        id.as_uuid(),
+        event_type.as_str(),
+    );
+    Ok(none.fetch_one(tx).await?)
+}
+
 /// At most `limit` events of an operation with a `seq` above `after`.
 pub async fn after(pool: &PgPool, id: OperationId, after: i64, limit: i64) -> Result<Vec<Event>> {
     let rows = sqlx::query!(

@@ -59,7 +59,7 @@ pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Resu
     let done = sqlx::query!(
         r#"/* db::operations::prolong */
         update operations set lease_until = $3, wake_at = case when wake_at = lease_until then $3 else wake_at end
-        where id = $1 and fence = $2"#,
+        where id = $1 and fence = $2 and lease_until is not null"#,
         claim.operation_id.as_uuid(),
         claim.fence,
         until,

@@ -96,6 +96,19 @@ pub(super) async fn give_back(tx: &mut PgConnection, operation: OperationId, pla
     Ok(())
 }
 
+/// Gives back whatever the operation has under `quota`, places in line included; within a transaction that holds the
+/// operation's row.
+pub(super) async fn give_all_back(tx: &mut PgConnection, operation: OperationId, quota: &str) -> Result<()> {
+    sqlx::query!(
+        "/* db::quotas::give_all_back */ delete from slots where quota = $1 and operation_id = $2",
+        quota,
+        operation.as_uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Wakes those first in line for the places that are free, and answers how many those are.
 pub async fn wake_line(pool: &PgPool, quota: &str, limit: u16, now: DateTime<Utc>) -> Result<u64> {
     let woken = sqlx::query!(

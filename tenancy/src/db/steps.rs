@@ -31,6 +31,8 @@ pub struct Outcome {
     pub facts: Facts,
     /// Places that are no longer needed.
     pub released: Vec<quotas::Place>,
+    /// The quota that the step's work counts against: who is parked holds no place under it.
+    pub quota: Option<&'static str>,
     /// The account that is now known to be the environment's.
     pub mapped: Option<AwsAccountId>,
 }
@@ -58,14 +60,14 @@ pub enum Ending {
     Parked(Attention),
 }
 
-/// Journals the list that the operation walks; what is there already stays.
+/// Journals the list that the operation walks; steps that are there already keep their state.
 pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: DateTime<Utc>) -> Result<()> {
     let mut tx = fenced(pool, claim).await?;
     for (position, step) in (0_i16..).zip(steps) {
         sqlx::query!(
             r#"/* db::steps::plan */
-            insert into operation_steps (operation_id, name, position, after, state)
-            values ($1, $2, $3, $4, $5) on conflict do nothing"#,
+            insert into operation_steps (operation_id, name, position, after, state) values ($1, $2, $3, $4, $5)
+            on conflict (operation_id, name) do update set position = excluded.position, after = excluded.after"#,
             claim.operation_id.as_uuid(),
             step.name,
             position,
@@ -75,7 +77,7 @@ pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: Date
         .execute(&mut *tx)
         .await?;
     }
-    if claim.first {
+    if events::has_none(&mut tx, claim.operation_id, EventType::OperationStarted).await? {
         let news = [NewEvent { event_type: EventType::OperationStarted, data: json!({}) }];
         events::append(&mut tx, claim.operation_id, &news, now).await?;
     }
@@ -243,6 +245,9 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
         journal.push(NewEvent { event_type: EventType::AccountAssigned, data });
     }
     if let Ending::Parked(attention) = &outcome.ending {
+        if let Some(quota) = outcome.quota {
+            quotas::give_all_back(&mut tx, id, quota).await?;
+        }
         need_attention(&mut tx, id, attention, now).await?;
     }
     events::append(&mut tx, id, &journal, now).await?;
@@ -275,13 +280,18 @@ pub async fn tell_ended(
 ) -> Result<u64> {
     let woken = sqlx::query!(
         r#"/* db::steps::tell_ended */
-        with ended as (
-            update operation_steps set check_at = $4, facts = facts || '{"ended": true}'
-            where name = $1 and state = 'waiting' and check_at > $4
-              and facts ->> $2 is not null and facts ->> $2 <> all ($3)
-            returning operation_id
+        with held as materialized (
+            -- Operations before steps and in order, as everywhere; who is being written to looks by itself.
+            select o.id from operation_steps s join operations o on o.id = s.operation_id
+            where s.name = $1 and s.state = 'waiting' and s.check_at > $4
+              and s.facts ->> $2 is not null and s.facts ->> $2 <> all ($3)
+            order by o.id for no key update of o skip locked
+        ),
+        told as (
+            update operation_steps s set check_at = $4, facts = facts || '{"ended": true}' from held
+            where s.operation_id = held.id and s.name = $1 and s.state = 'waiting'
         )
-        update operations o set wake_at = $4 from ended where o.id = ended.operation_id and o.wake_at > $4"#,
+        update operations o set wake_at = least(o.wake_at, $4) from held where o.id = held.id"#,
         step,
         fact,
         in_progress,

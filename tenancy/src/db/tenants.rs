@@ -97,7 +97,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
         from environments e
         left join account_mappings m on m.environment_id = e.id and m.valid_to is null
         join lateral (
-            select id from operations where environment_id = e.id order by (finished_at is null) desc, id desc limit 1
+            select id from operations where environment_id = e.id and tenant_id = e.tenant_id order by (finished_at is null) desc, id desc limit 1
         ) o on true
         where e.tenant_id = any($1) order by e.id"#,
         tenants,

@@ -43,6 +43,11 @@ pub enum Kind {
 }
 
 impl CloudError {
+    /// Whether AWS gave this as its reason, which stands first in the message.
+    pub fn says(&self, reason: &str) -> bool {
+        self.message.starts_with(reason)
+    }
+
     /// Whether it is known that nothing was done.
     pub fn had_no_effect(&self) -> bool {
         self.kind != Kind::Retry
@@ -51,11 +56,8 @@ impl CloudError {
 
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} answered {}: {}", self.call, self.code, self.message)?;
-        if let Some(id) = &self.request_id {
-            write!(f, " (request {id})")?;
-        }
-        Ok(())
+        // Without the request id, which the log has: what happens again reads the same again.
+        write!(f, "{} answered {}: {}", self.call, self.code, self.message)
     }
 }
 

@@ -7,15 +7,13 @@ use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::StepContext;
+use crate::quota::ACCOUNT_CREATIONS;
 use crate::step::{Outcome, StepError};
 
 use super::StepResult;
 
-/// Creations in progress: 5 at a time ("Quotas for AWS Organizations").
-const QUOTA: &str = "account-creations";
-
 /// How long both look-ups must have stayed empty before an account is asked for again.
-const CERTAINTY: TimeDelta = TimeDelta::minutes(5);
+pub(super) const CERTAINTY: TimeDelta = TimeDelta::minutes(5);
 
 /// Asks for the environment's account, unless that was done before: then finds what came of it.
 ///
@@ -43,27 +41,34 @@ async fn ask(context: &StepContext) -> StepResult {
     let environment = context.environment();
     let account = NewAccount {
         name: account_name(&context.tenant().company_name, environment.id),
-        email: context.config().organization.account_email.address(environment.id),
+        email: email(context),
         tags: context.tags(),
     };
     context.take(&place(context), context.config().quotas.account_creations).await?;
     context.intend(&account).await?;
     match context.cloud().create_account(&account).await {
-        Ok(creation) => requested(context, &creation),
+        Ok(creation) => Ok(requested(context, &creation)?.with("account_email", account.email)),
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw().await?;
             }
-            let error = StepError::from(error);
-            // Who waits for a person holds no place that others wait for.
-            if error.parks() { Ok(Outcome::failed(error).releasing(place(context))) } else { Err(error) }
+            if error.says("ACCOUNT_NUMBER_LIMIT_EXCEEDED") { Err(quota_reached()) } else { Err(error.into()) }
         }
     }
 }
 
+/// The e-mail address of the environment's account: what it was when it was first asked for, whatever the configuration
+/// says by now.
+pub(super) fn email(context: &StepContext) -> String {
+    let intended = || context.intended::<NewAccount>().map(|(account, _)| account.email);
+    let first = || context.intended_by::<NewAccount>("request-account").map(|account| account.email);
+    let configured = || context.config().organization.account_email.address(context.environment().id);
+    context.known("account_email").or_else(intended).or_else(first).unwrap_or_else(configured)
+}
+
 /// The environment's place among the creations in progress; the same for every step that asks.
 pub(super) fn place(context: &StepContext) -> Place {
-    context.place(QUOTA, "")
+    context.place(ACCOUNT_CREATIONS, "")
 }
 
 fn requested(context: &StepContext, creation: &Creation) -> StepResult {
@@ -99,6 +104,14 @@ pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepRe
         return mapped(context, found.id);
     };
     Err(taken(&found.email, &format!("account {} has it, and {reason}", found.id)))
+}
+
+/// The organisation has as many accounts as AWS allows it.
+pub(super) fn quota_reached() -> StepError {
+    StepError::park(
+        "account_quota_reached",
+        "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota, then retry.",
+    )
 }
 
 /// The e-mail address belongs to an account that is not this environment's.

@@ -13,6 +13,9 @@ const USUALLY_SECONDS: u64 = 60;
 /// For what it waits.
 const FOR: &str = "the account to be created";
 
+/// How often AWS may fail to create the account before a person is asked.
+const TRIES: u32 = 3;
+
 /// Within this time no creation has ended yet.
 const JUST_NOW: TimeDelta = TimeDelta::seconds(2);
 
@@ -66,30 +69,32 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
     let forget = |outcome: Outcome| {
         outcome.with("creation_request_id", serde_json::Value::Null).releasing(account::place(context))
     };
-    let email = context.config().organization.account_email.address(context.environment().id);
+    let failures = context.remembered::<u32>("creation_failures").unwrap_or(0) + 1;
+    let email = account::email(context);
     let worth_a_look = ["EMAIL_ALREADY_EXISTS", "INTERNAL_FAILURE", "CONCURRENT_ACCOUNT_MODIFICATION"];
     if worth_a_look.contains(&reason)
         && let Some(found) = context.cloud().find_account(&email).await?
     {
-        return account::adopt(context, found).await.or_else(|error| Ok(forget(Outcome::failed(error))));
+        return match account::adopt(context, found).await {
+            Err(error) if error.parks() => Ok(forget(Outcome::failed(error))),
+            adopted => adopted,
+        };
     }
     let error = match reason {
         // AWS's side; or our own request reached it twice, and one of the two goes on.
-        "INTERNAL_FAILURE" | "CONCURRENT_ACCOUNT_MODIFICATION" => {
+        "INTERNAL_FAILURE" | "CONCURRENT_ACCOUNT_MODIFICATION" if failures < TRIES => {
             let why = "another request for the account, since AWS failed the last one";
-            return Ok(forget(again(Outcome::done(), context, why)));
+            let outcome = Outcome::wait(why, context.now() + account::CERTAINTY);
+            return Ok(forget(outcome).with("creation_failures", failures));
         }
         "EMAIL_ALREADY_EXISTS" => account::taken(&email, "it is outside this organisation or closed"),
-        "ACCOUNT_LIMIT_EXCEEDED" => StepError::park(
-            "account_quota_reached",
-            "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota, then retry.",
-        ),
+        "ACCOUNT_LIMIT_EXCEEDED" => account::quota_reached(),
         reason => StepError::park(
             "account_creation_failed",
             format!("AWS could not create the account: {reason}. Remove the cause, then retry."),
         ),
     };
-    Ok(forget(Outcome::failed(error)))
+    Ok(forget(Outcome::failed(error)).with("creation_failures", 0))
 }
 
 fn again(outcome: Outcome, context: &StepContext, why: &str) -> Outcome {

@@ -1,17 +1,16 @@
 //! Opts the account in to its home region, where that has to be asked for.
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::Region;
 
 use super::StepResult;
 use crate::cloud::{Kind, RegionStatus};
 use crate::context::StepContext;
-use crate::step::{Outcome, StepError};
+use crate::quota::REGION_OPT_INS;
+use crate::step::Outcome;
 
 /// "Minutes to hours" (Account Management, "Enable or disable AWS Regions"); mostly minutes.
 const USUALLY_SECONDS: u64 = 300;
-
-/// Opt-ins in progress in the organisation: 50 ("Quotas for AWS Account Management").
-const QUOTA: &str = "region-opt-ins";
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let region = context.environment().home_region;
@@ -19,8 +18,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return Ok(Outcome::done());
     }
     let account = context.account()?;
-    let place = context.place(QUOTA, "");
-    let since: DateTime<Utc> = context.remembered("asked_at").unwrap_or_else(|| context.now());
+    let place = context.place(REGION_OPT_INS, "");
+    let intended = || context.intended::<Region>().map(|(_, at)| at);
+    let since: DateTime<Utc> = context.remembered("asked_at").or_else(intended).unwrap_or_else(|| context.now());
     match context.cloud().region_status(&account, region).await? {
         RegionStatus::Enabled => {
             let outcome = Outcome::done().with("region", region.as_str()).releasing(place);
@@ -30,15 +30,12 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         RegionStatus::Enabling => wait(context, since).await,
         RegionStatus::Disabling | RegionStatus::Disabled => {
             context.take(&place, context.config().quotas.region_opt_ins).await?;
+            context.intend(&region).await?;
             match context.cloud().enable_region(&account, region).await {
                 Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
                 // Asked for before, or being switched off: either ends by itself.
                 Err(error) if error.kind == Kind::Conflict => wait(context, since).await,
-                Err(error) => {
-                    let error = StepError::from(error);
-                    // Who waits for a person holds no place that others wait for.
-                    if error.parks() { Ok(Outcome::failed(error).releasing(place)) } else { Err(error) }
-                }
+                Err(error) => Err(error.into()),
             }
         }
     }

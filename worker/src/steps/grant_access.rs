@@ -11,13 +11,11 @@ use serde_json::json;
 use super::StepResult;
 use crate::cloud::{Assignment, AssignmentState, Grant, Person, Target};
 use crate::context::StepContext;
+use crate::quota::ASSIGNMENTS;
 use crate::step::{Outcome, StepError};
 
 /// Assignments take seconds to a minute.
 const USUALLY_SECONDS: u64 = 20;
-
-/// CreateAccountAssignment in progress: 15 at a time ("IAM Identity Center quotas").
-const QUOTA: &str = "assignments";
 
 /// How often an assignment may fail before a person is asked.
 const TRIES: u32 = 4;
@@ -44,27 +42,27 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     for (name, progress) in grants.iter_mut().filter(|(_, progress)| !progress.done) {
         match advance(context, &account, name, progress, &mut asked).await {
             Ok(Request::Open) => {}
-            Ok(Request::Ended) => released.push(context.place(QUOTA, name)),
+            Ok(Request::Ended) => released.push(context.place(ASSIGNMENTS, name)),
             // The others go on.
             Err(error @ StepError::NotYet { .. }) => not_yet = Some(error),
             // What the others have come to is kept.
-            Err(error) => {
-                if error.parks() {
-                    released.push(context.place(QUOTA, name));
-                }
-                return Ok(kept(Outcome::failed(error), released, &grants));
-            }
+            Err(error) => return Ok(kept(Outcome::failed(error), released, &grants)),
         }
     }
     let since = grants.values().filter_map(|progress| progress.asked_at).min();
     let outcome = if grants.values().all(|progress| progress.done) {
         let outcome = Outcome::done();
         since.map_or_else(Outcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
-    } else if grants.values().any(|progress| progress.request_id.is_some() && !progress.done) {
-        let since = since.unwrap_or_else(|| context.now());
+    } else if let Some(since) = grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding).min() {
         let at_most = context.config().waits.assignment_seconds;
         let looking = context.look_again("access to be assigned", since, USUALLY_SECONDS, at_most).await;
-        looking.unwrap_or_else(Outcome::failed)
+        looking.unwrap_or_else(|late| {
+            // Whoever has it tried again wants to know first what is there by then.
+            for progress in grants.values_mut().filter(|progress| !progress.done) {
+                progress.request_id = None;
+            }
+            Outcome::failed(late)
+        })
     } else {
         // Each is in line, or failed and is asked for again.
         let again = StepError::NotYet { why: "another try at assigning access".to_owned(), until: None };
@@ -75,6 +73,13 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 fn kept(outcome: Outcome, released: Vec<Place>, grants: &BTreeMap<String, Progress>) -> Outcome {
     Outcome { released, ..outcome }.with("grants", json!(grants))
+}
+
+impl Progress {
+    /// Since when a request for it is outstanding, if one is.
+    fn outstanding(&self) -> Option<DateTime<Utc>> {
+        self.request_id.as_ref().and(self.asked_at)
+    }
 }
 
 /// Whether a request for an assignment still counts as outstanding.
@@ -98,7 +103,7 @@ async fn advance(
         // It was asked for, and the answer was lost.
         AssignmentState::Succeeded
     } else {
-        context.take(&context.place(QUOTA, name), context.config().quotas.assignments).await?;
+        context.take(&context.place(ASSIGNMENTS, name), context.config().quotas.assignments).await?;
         if !asked.iter().any(|one| one == name) {
             asked.push(name.to_owned());
             context.intend(asked).await?;

@@ -117,16 +117,19 @@ impl Deployment {
         context.cloud().delete_stack(&account, self.role, self.region, &stack.id).await?;
         let attempt: u64 = context.remembered("try").unwrap_or(1);
         if attempt >= TRIES {
-            return Err(StepError::park(
+            let error = StepError::park(
                 "stack_failed",
                 format!(
                     "The stack {} in {} failed {attempt} times, the last time with {reason}. Remove the cause, then retry.",
                     self.name, self.region
                 ),
-            ));
+            );
+            return Ok(Outcome::failed(error).with("stack_id", stack.id.clone()).with("try", attempt));
         }
         let now = context.now();
         let outcome = self.look_again_from(context, now, &format!("the failed stack {} to be gone", self.name)).await?;
+        // By its id a stack is found also when it is gone; and the next try is another one.
+        let outcome = outcome.with("stack_id", stack.id.clone()).with("try", attempt);
         Ok(outcome.with("asked_at", now.to_rfc3339()).with("last_failure", reason))
     }
 
@@ -156,6 +159,13 @@ impl Deployment {
             Kind::Wait | Kind::Denied { explicit: false } if context.now() < deadline => {
                 StepError::NotYet { why: format!("{} to accept CloudFormation calls", self.region), until: None }
             }
+            Kind::Wait | Kind::Denied { explicit: false } => StepError::park(
+                "deadline_passed",
+                format!(
+                    "{} still does not accept CloudFormation calls. Look at it in AWS, then retry. {error}",
+                    self.region
+                ),
+            ),
             Kind::Terminal => StepError::park(
                 "stack_rejected",
                 format!("CloudFormation does not take the stack {}. Mend the template, then retry. {error}", self.name),
@@ -192,6 +202,8 @@ impl Deployment {
     }
 }
 
+/// When the stack was asked for; where the answer was lost, when it was about to be.
 fn asked_at(context: &StepContext) -> DateTime<Utc> {
-    context.remembered("asked_at").unwrap_or_else(|| context.now())
+    let intended = || context.intended::<Value>().map(|(_, at)| at);
+    context.remembered("asked_at").or_else(intended).unwrap_or_else(|| context.now())
 }
