@@ -9,6 +9,7 @@ pub(crate) mod case;
 pub(crate) mod cloud;
 mod emulator;
 mod expected;
+mod installed;
 mod simulator;
 pub(crate) mod target;
 

@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
+
+use super::installed;
 
 /// Runs its arguments until they end or the pipe on its input closes, also because this process was killed.
 const GUARD: &str = r#"
@@ -31,15 +34,10 @@ pub(super) struct Emulator {
 impl Emulator {
     /// Starts `program` on a port that `configure` tells it, and waits until `GET health` is answered.
     pub(super) async fn start(program: &str, health: &str, configure: impl Fn(&mut Command, u16)) -> Self {
-        let installed = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", program]).output();
-        assert!(
-            installed.is_ok_and(|output| output.status.success()),
-            "the conformance suite also asks `{program}`, which is not installed; install it with \
-             `pip install -r tests/requirements.txt` and have it on the PATH"
-        );
+        let command = installed::program(program);
         let mut last_words = String::new();
         for _ in 0..3 {
-            match Self::try_start(program, health, &configure).await {
+            match Self::try_start(&command, health, &configure).await {
                 Ok(emulator) => return emulator,
                 Err(words) => last_words = words,
             }
@@ -47,7 +45,11 @@ impl Emulator {
         panic!("`{program}` does not start; it says: {last_words}");
     }
 
-    async fn try_start(program: &str, health: &str, configure: impl Fn(&mut Command, u16)) -> Result<Self, String> {
+    async fn try_start(
+        program: &[PathBuf],
+        health: &str,
+        configure: impl Fn(&mut Command, u16),
+    ) -> Result<Self, String> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let port = port.map_err(|error| error.to_string())?.port();
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -55,7 +57,7 @@ impl Emulator {
         let output = File::create(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         let mut command = Command::new("sh");
-        command.args(["-c", GUARD, "emulator-guard", program]).process_group(0);
+        command.args(["-c", GUARD, "emulator-guard"]).args(program).process_group(0);
         command.current_dir(directory.path()).env("TMPDIR", directory.path());
         configure(&mut command, port);
         command.stdin(Stdio::piped()).stdout(output).stderr(errors);

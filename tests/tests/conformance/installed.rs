@@ -1,0 +1,46 @@
+//! Where the emulators' programs are: in a virtual environment below `target/`, of the versions that are pinned. The gate
+//! makes it beforehand; elsewhere the first run does.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The command of this name: Python and its script, so that a moved folder does no harm.
+pub(super) fn program(name: &str) -> [PathBuf; 2] {
+    static ENVIRONMENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match ENVIRONMENT.get_or_init(environment) {
+        Ok(environment) => [environment.join("bin/python"), environment.join("bin").join(name)],
+        Err(why) => panic!(
+            "the tests also ask `{name}`, an emulator of AWS, which could not be installed into target/venv; that needs \
+             Python 3 with venv and, the first time, PyPI: {why}"
+        ),
+    }
+}
+
+/// The virtual environment with what `tests/requirements.txt` names; made where it is not there yet.
+fn environment() -> Result<PathBuf, String> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let requirements = tests.join("requirements.txt");
+    // target/debug/deps/main-… is this program.
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let target = program.ancestors().nth(3).ok_or("this program is not below target/")?;
+    let environment = target.join("venv");
+    let wanted = std::fs::read(&requirements).map_err(|error| error.to_string())?;
+    let installed = environment.join("installed");
+    if std::fs::read(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(environment);
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+    let mut pip = Command::new(environment.join("bin/pip"));
+    run(pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements))?;
+    std::fs::write(&installed, wanted).map_err(|error| error.to_string())?;
+    Ok(environment)
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{command:?} ended with: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
