@@ -152,8 +152,14 @@ impl Served {
     /// Ends the step that was begun; `account` is what it has learnt.
     pub async fn record(&self, claim: &Claim, ending: Ending, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
-        let outcome =
-            Outcome { step: "request-account", ending, facts: Facts::new(), released: vec![], quota: None, mapped: account };
+        let outcome = Outcome {
+            step: "request-account",
+            ending,
+            facts: Facts::new(),
+            released: vec![],
+            quota: None,
+            mapped: account,
+        };
         steps::record(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 

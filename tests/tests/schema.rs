@@ -1,0 +1,70 @@
+//! What the database itself refuses, whatever the code may think.
+
+use freehold_tests::fixture::Freehold;
+
+/// The name of the constraint that a statement runs into.
+async fn refusal(freehold: &Freehold, statement: &'static str) -> String {
+    let error = sqlx::query(statement).execute(freehold.pool()).await.expect_err("the database takes it");
+    let error = error.into_database_error().expect("an error of the database");
+    error.constraint().map_or_else(|| error.message().to_owned(), str::to_owned)
+}
+
+#[tokio::test]
+async fn the_database_refuses_what_must_never_be() {
+    let freehold = Freehold::instant().await;
+    freehold.sign_up("Example", "eu-central-1", "standard").await;
+    freehold.sign_up("Another", "eu-central-1", "standard").await;
+    let pool = freehold.pool();
+    sqlx::query("update tenants set external_id = 'customer-1' where company_name = 'Example'")
+        .execute(pool)
+        .await
+        .unwrap();
+    let mapping = "insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
+        select gen_random_uuid(), tenant_id, id, '001122223333', created_at from environments order by id limit 1";
+    sqlx::query(mapping).execute(pool).await.unwrap();
+
+    for (statement, constraint) in [
+        (
+            "insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, updated_at)
+             select gen_random_uuid(), tenant_id, environment_id, kind, requested_by, created_at, 'pending', wake_at, updated_at
+             from operations limit 1",
+            "operations_one_open_per_environment",
+        ),
+        (
+            "insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
+             select gen_random_uuid(), tenant_id, id, '001122223333', created_at from environments order by id desc limit 1",
+            "account_mappings_one_per_account_at_a_time",
+        ),
+        (
+            "insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
+             select gen_random_uuid(), tenant_id, id, '444455556666', created_at from environments order by id limit 1",
+            "account_mappings_one_per_environment_at_a_time",
+        ),
+        ("update account_mappings set aws_account_id = '1122223333'", "account_mappings_aws_account_id_check"),
+        ("delete from account_mappings", "a row of account_mappings is not changed or deleted"),
+        ("update events set data = '{}'", "a row of events is not changed or deleted"),
+        ("delete from events", "a row of events is not changed or deleted"),
+        (
+            "update tenants set external_id = 'customer-1' where company_name = 'Another'",
+            "tenants_external_id_is_unique_among_live_tenants",
+        ),
+        ("update operations set state = 'lost'", "operations_state_check"),
+        ("update operations set state = 'needs_attention'", "attention_says_why"),
+        ("update operations set wake_at = null", "what_has_not_ended_wakes"),
+        ("update operations set state = 'succeeded', wake_at = null", "an_end_has_its_time"),
+        ("update environments set state = 'ready'", "ready_says_since_when"),
+        ("update environments set state = 'lost'", "environments_state_check"),
+        ("insert into installation select gen_random_uuid(), true, 'real', '111122223333', null, null, null, created_at from installation", "installation_only_one_key"),
+        ("update installation set kind = 'real'", "only_a_sandbox_has_a_clock_of_its_own"),
+    ] {
+        assert_eq!(refusal(&freehold, statement).await, constraint, "{statement}");
+    }
+
+    // Gone, a tenant's external id is free again.
+    sqlx::query("update tenants set offboarded_at = created_at where company_name = 'Example'")
+        .execute(pool)
+        .await
+        .unwrap();
+    let again = "update tenants set external_id = 'customer-1' where company_name = 'Another'";
+    sqlx::query(again).execute(pool).await.unwrap();
+}
