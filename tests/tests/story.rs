@@ -1,21 +1,94 @@
 //! The story: a signup becomes a ready tenant.
 
 use chrono::TimeDelta;
-use freehold_tenancy::db::events;
-use freehold_tenancy::tenant::TenantState;
-use freehold_tests::fixture::Freehold;
+use freehold_sandbox::Settings;
+use freehold_tenancy::db::{events, mappings};
+use freehold_tenancy::event::Event;
+use freehold_tenancy::tenant::{Tenant, TenantState};
+use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_worker::onboarding::ONBOARDING;
+use serde_json::Value;
+
+/// A standard tenant at home in Frankfurt, in an organisation that takes its time as AWS does, and when all is done.
+async fn onboarded() -> (Freehold, Tenant) {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    freehold.settle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
+    let tenant = freehold.tenant_now(&tenant).await;
+    assert_eq!(tenant.state(), TenantState::Ready, "{:#?}", freehold.operation_of(&tenant).await);
+    (freehold, tenant)
+}
+
+/// What happened, line by line, without when and to whom. Steps that run side by side race for what happens in one
+/// instant: that is told in the order of the list.
+fn lines(events: &[Event]) -> String {
+    let mut place = 0;
+    let placed = events.iter().map(|event| {
+        let said = |field: &str| event.data.get(field).and_then(Value::as_str);
+        // What is not a step's own belongs to the one before it.
+        place = ONBOARDING.iter().position(|step| Some(step.name) == said("step")).unwrap_or(place);
+        let more = ["step", "waits_for", "error"].into_iter().filter_map(said);
+        let line = std::iter::once(event.event_type.as_str()).chain(more).collect::<Vec<_>>().join(" | ");
+        (event.occurred_at, place, line)
+    });
+    let mut placed: Vec<_> = placed.collect();
+    placed.sort_by_key(|(at, place, _)| (*at, *place));
+    placed.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
+}
 
 #[tokio::test]
-async fn a_signup_becomes_a_ready_tenant() {
-    let freehold = Freehold::with(freehold_sandbox::Settings::default(), freehold_tests::fixture::CONFIG).await;
-    let worker = freehold.worker("worker-1");
-    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.settle(&worker, TimeDelta::hours(2)).await;
+async fn a_signup_becomes_a_ready_tenant_step_by_step() {
+    let (freehold, tenant) = onboarded().await;
+    let told = events::after(freehold.pool(), tenant.environments[0].operation_id, 0, 1000).await.expect("events");
+    insta::assert_snapshot!(lines(&told));
 
-    let told = events::after(freehold.pool(), tenant.environments[0].operation_id, 0, 1000).await.unwrap();
-    for event in &told {
-        println!("{} {} {} {}", event.occurred_at, event.seq, event.event_type, event.data);
-    }
+    let places: Vec<i64> = told.iter().map(|event| event.seq).collect();
+    let without_gaps: Vec<i64> = (1..).take(told.len()).collect();
+    assert_eq!(places, without_gaps);
+    assert!(told.is_sorted_by_key(|event| event.occurred_at), "an event from before the one before it");
+}
+
+#[tokio::test]
+async fn a_ready_tenant_has_an_account_of_its_own_behind_its_guardrail() {
+    let (freehold, tenant) = onboarded().await;
+    let environment = &tenant.environments[0];
+    let id = environment.aws_account_id.as_ref().expect("an account");
+    let account = freehold.world.account_by_email(&format!("aws+{}@example.com", environment.id)).expect("an account");
+    assert_eq!((account.id.as_str(), account.state), (id.as_str(), "ACTIVE"));
+    assert_eq!(account.parent_name, "freehold-eu");
+    assert_eq!(account.tags["freehold:tenant"], tenant.id.to_string());
+
+    let policies = freehold.world.policies();
+    let guardrail = policies.iter().find(|policy| policy.name == "freehold-region-eu").expect("a guardrail");
+    assert!(guardrail.targets.contains(&account.parent), "{guardrail:?}");
+
+    let mapped = mappings::current(freehold.pool(), None, None, 10).await.expect("mappings");
+    let mapped: Vec<_> = mapped.iter().map(|one| (&one.tenant_id, &one.environment_id, &one.aws_account_id)).collect();
+    assert_eq!(mapped, [(&tenant.id, &environment.id, id)]);
+}
+
+#[tokio::test]
+async fn a_ready_tenant_can_be_helped_and_answers() {
+    let (freehold, tenant) = onboarded().await;
+    let account = tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string();
+    let assignments = freehold.world.assignments().into_iter();
+    let assigned: Vec<_> = assignments.map(|one| (one.account, one.permission_set, one.principal_type)).collect();
+    assert_eq!(assigned, [(account.clone(), "support".to_owned(), "GROUP".to_owned())]);
+
+    let stacks = freehold.world.stacks();
+    let mut found: Vec<_> = stacks.iter().map(|one| (one.name.as_str(), one.region.as_str(), one.status)).collect();
+    found.sort_unstable();
+    let complete = |name| (name, "eu-central-1", "CREATE_COMPLETE");
+    assert_eq!(found, [complete("freehold-baseline"), complete("freehold-tenant")]);
+    assert!(stacks.iter().all(|stack| stack.account == account), "{stacks:#?}");
+
+    let stack = stacks.iter().find(|stack| stack.name == "freehold-tenant").expect("the stack");
+    let function = format!("arn:aws:lambda:eu-central-1:{account}:function:freehold-tenant");
+    assert_eq!(stack.outputs["FunctionArn"], function);
     let operation = freehold.operation_of(&tenant).await;
-    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready, "{operation:#?}");
+    let verified = operation.steps.last().expect("a last step");
+    let url = verified.facts["answered_at"].as_str().expect("a URL");
+    // Where the world is served, under the function's own id.
+    let (id, _) = stack.outputs["FunctionUrl"].trim_start_matches("https://").split_once('.').expect("a URL");
+    assert!(url.contains(id), "{url} is not {id}'s");
 }
