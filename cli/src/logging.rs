@@ -25,6 +25,8 @@ impl LogArgs {
     /// Begins to log, `usual` much where `FREEHOLD_LOG` does not say.
     pub(crate) fn begin(&self, usual: &str) {
         let asked = std::env::var("FREEHOLD_LOG").ok().filter(|text| !text.is_empty());
+        // That a connection goes with its server, at the end of a sandbox, is no news.
+        let usual = &format!("{usual},sqlx_core::pool=error");
         let filter = asked.map_or_else(|| Ok(EnvFilter::new(usual)), |text| text.parse::<EnvFilter>());
         let filter = filter.unwrap_or_else(|error| {
             note(format!("FREEHOLD_LOG is not understood ({error}); logging {usual}"));

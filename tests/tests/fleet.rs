@@ -4,6 +4,7 @@
 //! measured is how late things are noticed and begun, not how fast this machine is.
 
 #![expect(clippy::cast_precision_loss, reason = "counts and seconds are small")]
+#![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 
 use std::collections::BTreeMap;
 

@@ -43,7 +43,7 @@ const NO_FUNCTION_URLS: Gap = Gap {
     step: "deploy-stack",
     code: "step_keeps_failing",
     error: "This failed 12 times in a row. Remove the cause, then retry. The last error: \
-            cloudformation:CreateStack answered HTTP 500: ",
+            cloudformation:CreateStack answered HTTP 500",
 };
 
 /// moto keeps service control policies, and where they are attached, but lets everything pass.
@@ -58,7 +58,7 @@ const NO_GUARDRAILS: Gap = Gap {
 const NO_OPT_IN_REGIONS: Gap = Gap {
     step: "enable-regions",
     code: "aws_refused",
-    error: "AWS refuses this for good. Look at what was asked. account:GetRegionOptStatus answered HTTP 404: ",
+    error: "AWS refuses this for good. Look at what was asked. account:GetRegionOptStatus answered HTTP 404",
 };
 
 #[tokio::test]

@@ -35,7 +35,7 @@ pub static ONBOARDING: &[Step] = &[
         after: &["await-account", "enforce-residency"],
         quota: None,
         run: |context| Box::pin(place_account::run(context)),
-        undo: Undo::Act("move to the quarantine OU", |context| Box::pin(place_account::undo(context))),
+        undo: Undo::Act("move to the quarantine OU"),
     },
     Step {
         name: "reach-account",
@@ -49,7 +49,7 @@ pub static ONBOARDING: &[Step] = &[
         after: &["reach-account"],
         quota: None,
         run: |context| Box::pin(install_baseline::run(context)),
-        undo: Undo::Act("delete the stack", |context| Box::pin(install_baseline::undo(context))),
+        undo: Undo::Act("delete the stack"),
     },
     Step {
         name: "enable-regions",
@@ -63,14 +63,14 @@ pub static ONBOARDING: &[Step] = &[
         after: &["install-baseline", "enable-regions"],
         quota: None,
         run: |context| Box::pin(deploy_stack::run(context)),
-        undo: Undo::Act("delete the stack", |context| Box::pin(deploy_stack::undo(context))),
+        undo: Undo::Act("delete the stack"),
     },
     Step {
         name: "grant-access",
         after: &["reach-account"],
         quota: Some(ASSIGNMENTS),
         run: |context| Box::pin(grant_access::run(context)),
-        undo: Undo::Act("revoke", |context| Box::pin(grant_access::undo(context))),
+        undo: Undo::Act("revoke"),
     },
     Step {
         name: "verify",

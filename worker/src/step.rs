@@ -37,8 +37,8 @@ pub enum Undo {
     Nothing(&'static str),
     /// Nothing can undo it, for this reason: a person has to decide.
     Park(&'static str),
-    /// This, in words and in deed.
-    Act(&'static str, Run),
+    /// This. Whoever cancels or offboards carries it out.
+    Act(&'static str),
 }
 
 impl fmt::Display for Undo {
@@ -46,7 +46,7 @@ impl fmt::Display for Undo {
         match self {
             Self::Nothing(why) => write!(f, "nothing: {why}"),
             Self::Park(why) => write!(f, "a person decides: {why}"),
-            Self::Act(what, _) => f.write_str(what),
+            Self::Act(what) => f.write_str(what),
         }
     }
 }

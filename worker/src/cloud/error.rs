@@ -57,7 +57,8 @@ impl CloudError {
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the request id, which the log has: what happens again reads the same again.
-        write!(f, "{} answered {}: {}", self.call, self.code, self.message)
+        write!(f, "{} answered {}", self.call, self.code)?;
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }
 }
 

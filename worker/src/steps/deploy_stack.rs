@@ -11,11 +11,6 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     deployment(context).run(context).await
 }
 
-/// Deletes the stack.
-pub(crate) async fn undo(context: &StepContext) -> StepResult {
-    deployment(context).undo(context).await
-}
-
 fn deployment(context: &StepContext) -> Deployment {
     let (tenant, environment) = (context.tenant(), context.environment());
     let mut parameters = BTreeMap::from([

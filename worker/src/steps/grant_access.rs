@@ -190,20 +190,3 @@ async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
     cloud.ensure_member(&group, &user).await?;
     Ok(group)
 }
-
-/// Revokes what was granted; done when none of it is left.
-pub(crate) async fn undo(context: &StepContext) -> StepResult {
-    let account = context.account()?;
-    let grants: BTreeMap<String, Progress> = context.known("grants").unwrap_or_default();
-    let mut left = false;
-    for progress in grants.values() {
-        if holds(context, &account, &progress.grant).await? {
-            left = true;
-            context.cloud().unassign(&account, &progress.grant).await?;
-        }
-    }
-    if !left {
-        return Ok(Outcome::done());
-    }
-    Ok(Outcome::wait("access to be revoked", context.now() + chrono::TimeDelta::seconds(20)))
-}

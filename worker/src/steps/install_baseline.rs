@@ -15,11 +15,6 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     deployment(context).run(context).await
 }
 
-/// Deletes the two roles.
-pub(crate) async fn undo(context: &StepContext) -> StepResult {
-    deployment(context).undo(context).await
-}
-
 /// The baseline's stack, and where it goes.
 pub(super) fn deployment(context: &StepContext) -> Deployment {
     let parameters = BTreeMap::from([

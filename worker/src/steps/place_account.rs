@@ -8,25 +8,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let ou: String = context.known("residency_ou_id").ok_or_else(|| {
         StepError::park("residency_not_prepared", "The journal does not say which OU the account goes to.")
     })?;
-    move_to(context, &ou).await
-}
-
-/// Moves the account to the quarantine OU.
-pub(crate) async fn undo(context: &StepContext) -> StepResult {
-    let ou = context.cloud().quarantine_ou().await?.ok_or_else(|| {
-        StepError::park(
-            "quarantine_not_prepared",
-            "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.",
-        )
-    })?;
-    move_to(context, &ou).await
-}
-
-async fn move_to(context: &StepContext, ou: &str) -> StepResult {
     let account = context.account()?;
     let parent = context.cloud().parent_of(&account).await?;
     if parent != ou {
-        context.cloud().move_account(&account, &parent, ou).await?;
+        context.cloud().move_account(&account, &parent, &ou).await?;
     }
     Ok(Outcome::done().with("ou_id", ou))
 }

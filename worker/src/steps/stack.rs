@@ -1,10 +1,10 @@
-//! Bringing a CloudFormation stack into an account, and taking it out again.
+//! Bringing a CloudFormation stack into an account.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::Region;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::StepResult;
 use crate::cloud::{Kind, NewStack, Role, StackState, StackStatus};
@@ -182,23 +182,6 @@ impl Deployment {
                 self.region, self.name
             ),
         )
-    }
-
-    /// Deletes the stack; done when it is gone.
-    pub(super) async fn undo(&self, context: &StepContext) -> StepResult {
-        let account = context.account()?;
-        let found = context.cloud().stack(&account, self.role, self.region, &self.name).await?;
-        let Some(stack) = found.filter(|stack| context.is_ours(&stack.tags)) else { return Ok(Outcome::done()) };
-        match stack.status {
-            StackStatus::Deleted => return Ok(Outcome::done()),
-            StackStatus::Deleting => {}
-            _ => {
-                context.intend(&json!({ "delete": stack.id })).await?;
-                context.cloud().delete_stack(&account, self.role, self.region, &stack.id).await?;
-            }
-        }
-        let since = context.intended::<Value>().map_or_else(|| context.now(), |(_, at)| at);
-        self.look_again_from(context, since, &format!("the stack {} to be gone", self.name)).await
     }
 }
 
