@@ -54,12 +54,14 @@ pub async fn claim(
     Ok(rows.into_iter().map(|row| Claim { operation_id: row.id.into(), fence: row.fence, first: row.first }).collect())
 }
 
-/// Prolongs the lease of a claim.
+/// Prolongs the lease of a claim; one that has been released in this very moment stays released.
 pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::operations::prolong */
-        update operations set lease_until = $3, wake_at = case when wake_at = lease_until then $3 else wake_at end
-        where id = $1 and fence = $2 and lease_until is not null"#,
+        update operations set
+            lease_until = case when lease_until is not null then $3::timestamptz end,
+            wake_at = case when wake_at = lease_until then $3 else wake_at end
+        where id = $1 and fence = $2"#,
         claim.operation_id.as_uuid(),
         claim.fence,
         until,
