@@ -16,6 +16,7 @@ use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::limits::Limits;
 use freehold_worker::{Worker, bootstrap};
+use sqlx::postgres::PgPoolOptions;
 
 use crate::database::Database;
 use crate::mishap::Mishaps;
@@ -160,7 +161,8 @@ impl Freehold {
 
     /// A worker, as a process of its own would be: nothing in memory is shared with another.
     pub fn worker(&self, name: &str) -> Arc<Worker> {
-        let pool = self.pool().clone();
+        // Connections of its own: those of a worker that dies in the middle of a transaction die with it.
+        let pool = PgPoolOptions::new().max_connections(10).connect_lazy(&self.database.url).expect("a pool");
         let limits = Limits::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
         let cloud = Arc::new(self.aws(Some(Arc::new(limits))));
         let config = Arc::clone(&self.config);

@@ -1,6 +1,7 @@
 //! Carries out what the saga decides: intent, call, then outcome and next wake-up in one transaction, under the fence.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -37,20 +38,21 @@ pub fn current_step() -> Option<&'static str> {
 ///
 /// [`DbError::Fenced`] means that another worker has taken over; nothing was written since.
 pub(crate) async fn carry_on(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
-    let keep = keep_lease(worker, claim);
+    // The walk is never broken off: dropped amid a BEGIN, it would leave a connection in an open transaction. Who has lost
+    // the lease finds that out at the next write.
     tokio::select! {
         done = walk(worker, claim) => done,
-        lost = keep => lost,
+        never = keep_lease(worker, claim) => match never {},
     }
 }
 
-/// Prolongs the lease while the operation is worked on; ends only when it is lost.
-async fn keep_lease(worker: &Worker, claim: Claim) -> Result<(), DbError> {
+/// Prolongs the lease while the operation is worked on.
+async fn keep_lease(worker: &Worker, claim: Claim) -> Infallible {
     loop {
         tokio::time::sleep(worker.lease_real / 3).await;
         let until = worker.clock.now() + worker.lease();
-        if let Err(DbError::Fenced) = operations::prolong(&worker.pool, &claim, until).await {
-            return Err(DbError::Fenced);
+        if let Err(error) = operations::prolong(&worker.pool, &claim, until).await {
+            tracing::debug!(operation = %claim.operation_id, %error, "the lease could not be prolonged");
         }
     }
 }

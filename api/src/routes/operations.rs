@@ -294,7 +294,11 @@ pub(crate) async fn retry_operation(
     Id(id): Id<OperationId>,
 ) -> Result<Response, Refusal> {
     let id = id.ok_or_else(not_found)?;
-    match db::operations::retry(&app.pool, id, &caller.subject, app.clock.now()).await? {
+    // In a task of its own: a caller that hangs up must not leave a connection in an open transaction.
+    let (pool, by, now) = (app.pool.clone(), caller.subject.clone(), app.clock.now());
+    let retrying = tokio::spawn(async move { db::operations::retry(&pool, id, &by, now).await });
+    let retried = retrying.await.unwrap_or_else(|error| Err(db::DbError::Unreadable(error.to_string())));
+    match retried? {
         Retried::Yes => app.bell.ring(),
         Retried::Unknown => return Err(not_found()),
         Retried::Not(state) => {
