@@ -99,6 +99,8 @@ ids! {
     OperationId = "op";
     /// One account mapping.
     MappingId = "map";
+    /// Something that a second person has to approve.
+    ApprovalId = "apr";
 }
 
 /// A version 7 UUID for `now`: 48 bits of milliseconds, the rest random.
