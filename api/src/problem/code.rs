@@ -41,6 +41,7 @@ codes! {
     401 "token_invalid"             TokenInvalid:           "The bearer token is not accepted";
     401 "token_expired"             TokenExpired:           "The bearer token has expired";
     403 "insufficient_scope"        InsufficientScope:      "The token does not allow this";
+    403 "approver_is_requester"     ApproverIsRequester:    "Another person has to approve this";
     404 "route_not_found"           RouteNotFound:          "There is nothing at this address";
     404 "tenant_not_found"          TenantNotFound:         "There is no such tenant";
     404 "environment_not_found"     EnvironmentNotFound:    "There is no such environment";
@@ -59,7 +60,6 @@ codes! {
     409 "account_protected"         AccountProtected:       "The account is left alone";
     409 "approval_pending"          ApprovalPending:        "Something else waits for approval";
     409 "approval_not_pending"      ApprovalNotPending:     "Nothing of this kind waits for approval";
-    403 "approver_is_requester"     ApproverIsRequester:    "Another person has to approve this";
     409 "operation_not_parked"      OperationNotParked:     "The operation does not wait for a person";
     413 "body_too_large"            BodyTooLarge:           "The body is too large";
     415 "unsupported_media_type"    UnsupportedMediaType:   "The body must be JSON";

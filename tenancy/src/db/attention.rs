@@ -61,7 +61,7 @@ async fn go_on(tx: &mut PgConnection, id: OperationId, kind: OperationKind, now:
     sqlx::query!(
         r#"/* db::attention::go_on */
         with operation as (
-            update operations set state = 'running', updated_at = $3,
+            update operations set state = 'running', wake_at = coalesce(wake_at, $3), updated_at = $3,
                 attention_code = null, attention_sentence = null, attention_remedies = null
             where id = $1 returning environment_id
         )

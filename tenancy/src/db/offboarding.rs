@@ -3,16 +3,20 @@
 //! Whoever decides holds the tenant's advisory lock, so that two decisions about one tenant come one after the other; then
 //! the rows of its operations, in order, as everywhere.
 
+mod rows;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::{PgPool, Result, approvals, ended, events};
 use crate::environment::EnvironmentState;
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, OperationState, Requester};
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
+use rows::{Open, exists, has_account, legal_hold, nothing_was_asked, open, past, standing, whose};
+
+pub(super) use rows::lock;
 
 /// What became of a wish about the environments of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,19 +29,6 @@ pub enum Decided {
     LegalHold(String),
     /// It cannot be done, for this reason: the end of "it cannot be done: …".
     Not(&'static str),
-}
-
-/// An environment that is not gone, with its open operation.
-struct Standing {
-    id: EnvironmentId,
-    open: Option<Open>,
-}
-
-/// An open operation, its row locked.
-pub(super) struct Open {
-    pub(super) id: OperationId,
-    pub(super) kind: OperationKind,
-    lease_until: Option<DateTime<Utc>>,
 }
 
 /// Lets the environments of a tenant go, or the one called `name`: suspends them at once; what destroys follows after the
@@ -375,111 +366,4 @@ pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: Da
     .execute(tx)
     .await?;
     Ok(())
-}
-
-/// One decision about a tenant at a time.
-pub(super) async fn lock(tx: &mut PgConnection, tenant: TenantId) -> Result<()> {
-    sqlx::query!(
-        "/* db::offboarding::lock */ select pg_advisory_xact_lock(hashtextextended($1, 1))",
-        tenant.to_string(),
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-async fn legal_hold(tx: &mut PgConnection, tenant: TenantId) -> Result<Option<String>> {
-    let reason = sqlx::query_scalar!(
-        "/* db::offboarding::legal_hold */ select legal_hold_reason from tenants where id = $1",
-        tenant.as_uuid(),
-    );
-    Ok(reason.fetch_optional(tx).await?.flatten())
-}
-
-async fn exists(tx: &mut PgConnection, tenant: TenantId, name: Option<&EnvironmentName>) -> Result<bool> {
-    let exists = sqlx::query_scalar!(
-        r#"/* db::offboarding::exists */
-        select exists (select from environments where tenant_id = $1 and ($2::text is null or name = $2)) as "exists!""#,
-        tenant.as_uuid(),
-        name.map(EnvironmentName::as_str),
-    );
-    Ok(exists.fetch_one(tx).await?)
-}
-
-async fn standing(tx: &mut PgConnection, tenant: TenantId, name: Option<&EnvironmentName>) -> Result<Vec<Standing>> {
-    let ids: Vec<Uuid> = sqlx::query_scalar!(
-        r#"/* db::offboarding::standing */
-        select id from environments
-        where tenant_id = $1 and state <> 'offboarded' and ($2::text is null or name = $2) order by id"#,
-        tenant.as_uuid(),
-        name.map(EnvironmentName::as_str),
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    let mut standing = Vec::new();
-    for id in ids.into_iter().map(EnvironmentId::from) {
-        standing.push(Standing { id, open: open(&mut *tx, id).await? });
-    }
-    Ok(standing)
-}
-
-/// The open operation of an environment, its row locked.
-pub(super) async fn open(tx: &mut PgConnection, environment: EnvironmentId) -> Result<Option<Open>> {
-    let row = sqlx::query!(
-        r#"/* db::offboarding::open */
-        select id, kind as "kind: OperationKind", lease_until from operations
-        where environment_id = $1 and state in ('pending', 'running', 'needs_attention') for no key update"#,
-        environment.as_uuid(),
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(row.map(|row| Open { id: row.id.into(), kind: row.kind, lease_until: row.lease_until }))
-}
-
-/// Whose operation it is, and of which environment.
-pub(super) async fn whose(tx: &mut PgConnection, id: OperationId) -> Result<Option<(TenantId, EnvironmentId)>> {
-    let row = sqlx::query!(
-        "/* db::offboarding::whose */ select tenant_id, environment_id from operations where id = $1",
-        id.as_uuid(),
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(row.map(|row| (row.tenant_id.into(), row.environment_id.into())))
-}
-
-/// Whether an onboarding has never set out to ask for an account.
-async fn nothing_was_asked(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
-    let nothing = sqlx::query_scalar!(
-        r#"/* db::offboarding::nothing_was_asked */
-        select not exists (
-            select from operation_steps where operation_id = $1 and name in ('request-account', 'await-account')
-              and (intent is not null or facts ->> 'creation_request_id' is not null or facts ->> 'account_id' is not null)
-        ) as "nothing!""#,
-        id.as_uuid(),
-    );
-    Ok(nothing.fetch_one(tx).await?)
-}
-
-/// Whether a step of an operation is done.
-async fn past(tx: &mut PgConnection, id: OperationId, step: &str) -> Result<bool> {
-    let done = sqlx::query_scalar!(
-        r#"/* db::offboarding::past */
-        select exists (
-            select from operation_steps where operation_id = $1 and name = $2 and state = 'done'
-        ) as "done!""#,
-        id.as_uuid(),
-        step,
-    );
-    Ok(done.fetch_one(tx).await?)
-}
-
-async fn has_account(tx: &mut PgConnection, environment: EnvironmentId) -> Result<bool> {
-    let mapped = sqlx::query_scalar!(
-        r#"/* db::offboarding::has_account */
-        select exists (
-            select from account_mappings where environment_id = $1 and valid_to is null
-        ) as "mapped!""#,
-        environment.as_uuid(),
-    );
-    Ok(mapped.fetch_one(tx).await?)
 }
