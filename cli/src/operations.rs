@@ -6,6 +6,7 @@ use freehold_api::schema::{Operation, OperationPage, Step};
 use crate::client::{ClientArgs, in_path};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::queue;
 
 /// Look at operations, and have those that need attention tried again
 #[derive(Debug, Args)]
@@ -138,6 +139,9 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
     ];
     for (name, value) in facts {
         output::line(format!("{name:12} {value}"))?;
+    }
+    if let Some(queue) = &operation.queue {
+        output::line(format!("{:12} {}", "in line", queue::told(queue)))?;
     }
     if let Some(attention) = &operation.attention {
         output::line(format!("{:12} {} ({})", "attention", attention.sentence, attention.code))?;

@@ -2,9 +2,12 @@
 
 pub mod events;
 pub mod installation;
+pub mod looks;
 pub mod mappings;
 pub mod operations;
+pub mod queue;
 pub mod quotas;
+pub mod rates;
 pub mod signup;
 pub mod steps;
 pub mod tenants;

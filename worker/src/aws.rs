@@ -208,6 +208,10 @@ impl Cloud for Aws {
         ssoadmin::assign(self, account, grant).await
     }
 
+    async fn assignments_in_progress(&self) -> Result<Vec<String>> {
+        ssoadmin::assignments_in_progress(self).await
+    }
+
     async fn assignment(&self, request_id: &str) -> Result<AssignmentState> {
         ssoadmin::assignment(self, request_id).await
     }

@@ -13,6 +13,9 @@ use crate::cloud::Result;
 /// How long an answer is believed: short, so that what a person changes by hand is seen soon.
 pub(super) const SHORT: TimeDelta = TimeDelta::seconds(60);
 
+/// How long the names of permission sets and groups are believed to mean the same: what is granted is verified afterwards.
+pub(super) const A_WHILE: TimeDelta = TimeDelta::minutes(5);
+
 /// A value, and until when it holds.
 type Held<V> = (V, DateTime<Utc>);
 

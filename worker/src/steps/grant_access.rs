@@ -14,9 +14,6 @@ use crate::context::StepContext;
 use crate::quota::ASSIGNMENTS;
 use crate::step::{Outcome, StepError};
 
-/// Assignments take seconds to a minute.
-const USUALLY_SECONDS: u64 = 20;
-
 /// How often an assignment may fail before a person is asked.
 const TRIES: u32 = 4;
 
@@ -54,8 +51,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         let outcome = Outcome::done();
         since.map_or_else(Outcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
     } else if let Some(since) = grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding).min() {
-        let at_most = context.config().waits.assignment_seconds;
-        let looking = context.look_again("access to be assigned", since, USUALLY_SECONDS, at_most).await;
+        let (usually, at_most) = (context.config().usual.assignment_seconds, context.config().waits.assignment_seconds);
+        let looking = context.wait_to_be_told("access to be assigned", since, usually, at_most).await;
         looking.unwrap_or_else(|late| {
             // Whoever has it tried again wants to know first what is there by then.
             for progress in grants.values_mut().filter(|progress| !progress.done) {
@@ -109,6 +106,7 @@ async fn advance(
             context.intend(asked).await?;
         }
         let Assignment { request_id, state } = cloud.assign(account, &progress.grant).await?;
+        context.asked(&context.place(ASSIGNMENTS, name), &request_id, "grant-access").await?;
         progress.request_id = Some(request_id);
         progress.asked_at = Some(context.now());
         state
