@@ -99,7 +99,7 @@ const RATES: &[(&str, f64, u32)] = &[
     ("cloudformation", 50.0, 100),
     ("lambda", 50.0, 100),
     // Not said by AWS either: what else Organizations is asked (roots, OUs and policies), which is not much.
-    ("organizations", 5.0, 10),
+    ("organizations", 10.0, 20),
     ("account", 5.0, 5),
 ];
 

@@ -129,21 +129,20 @@ pub(super) async fn fenced(pool: &PgPool, claim: &Claim) -> Result<Transaction<'
 
 /// Lets go of a claim until `wake_at`; `None` lets the operation sleep until a person wakes it.
 pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
-    let mut tx = fenced(pool, claim).await?;
-    sqlx::query!(
+    let done = sqlx::query!(
         r#"/* db::operations::release */
         update operations set lease_until = null, updated_at = $3,
             -- A wake-up that came while it was worked on is not slept through.
             wake_at = case when wake_at < lease_until then least(wake_at, $2) else $2 end
-        where id = $1"#,
+        where id = $1 and fence = $4"#,
         claim.operation_id.as_uuid(),
         wake_at,
         now,
+        claim.fence,
     )
-    .execute(&mut *tx)
+    .execute(pool)
     .await?;
-    tx.commit().await?;
-    Ok(())
+    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
 }
 
 /// Ends an operation well: its environment is ready.

@@ -54,8 +54,9 @@ async fn foretell(name: &'static str, durations: Durations, before: usize, seed:
         errors.push(error);
     }
     errors.sort_by(f64::total_cmp);
-    let at = |share: f64| 100.0 * errors[((errors.len() - 1) as f64 * share) as usize];
-    let detail = format!(" (off by {:+.0} % … {:+.0} %, median {:+.1} %)", at(0.0), at(1.0), at(0.5));
+    let at = |place: usize| 100.0 * errors[place];
+    let (most, middle) = (errors.len() - 1, errors.len() / 2);
+    let detail = format!(" (off by {:+.0} % … {:+.0} %, median {:+.1} %)", at(0), at(most), at(middle));
     let share = 100.0 * right as f64 / TENANTS as f64;
     verdicts.at_least(name, "estimates at signup within 20 %, %", share, 90.0, &detail);
 }

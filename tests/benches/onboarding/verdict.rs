@@ -66,10 +66,10 @@ impl Verdicts {
                 );
             }
         }
-        println!("\n{:<32}{:<44}{:<10}{:<8}measured", "run", "figure", "bound", "");
+        println!("\n{:<35}{:<44}{:<10}{:<8}measured", "run", "figure", "bound", "");
         for row in &self.rows {
             let kept = if row.kept { "kept" } else { "MISSED" };
-            println!("{:<32}{:<44}{:<10}{:<8}{}", row.run, row.figure, row.bound, kept, row.measured);
+            println!("{:<35}{:<44}{:<10}{:<8}{}", row.run, row.figure, row.bound, kept, row.measured);
         }
         if self.rows.iter().all(|row| row.kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 
 use super::Aws;
 use super::call::incomplete;
-use super::memory::A_WHILE;
+use super::memory::{A_WHILE, MOMENT};
 use super::sts::Session;
 use crate::cloud::{Assignment, AssignmentState, CloudError, Grant, Kind, Result, Target};
 
@@ -91,22 +91,33 @@ pub(super) async fn permission_set(aws: &Aws, name: &str) -> Result<Option<Strin
     aws.known.permission_sets.recall(&name.to_owned(), &aws.clock, look).await
 }
 
-/// Lists ARNs and asks for the name of each that is not known yet. A name never changes, so it is kept for good, and a
-/// walk that ran out of its rate goes on where it stopped.
+/// Lists ARNs and asks for the name of each that is not known yet. A name never changes, so it is kept for good, and the
+/// list for as long as it takes: a walk that ran out of its rate goes on where it stopped.
 pub(super) async fn find_permission_set(aws: &Aws, name: &str) -> Result<Option<String>> {
     let sso = sso(aws).await?;
-    let mut token = None;
+    let look = async { Ok(Some((permission_set_arns(aws, &sso).await?, aws.clock.now() + MOMENT))) };
+    let arns = aws.known.permission_set_arns.recall(&(), &aws.clock, look).await?.unwrap_or_default();
+    let mut found = None;
+    for arn in arns {
+        if name_of(aws, &sso, &arn).await? == name {
+            found = Some(arn);
+            break;
+        }
+    }
+    // What was made since is found the next time.
+    aws.known.permission_set_arns.forget(&());
+    Ok(found)
+}
+
+async fn permission_set_arns(aws: &Aws, sso: &Sso) -> Result<Vec<String>> {
+    let (mut arns, mut token) = (Vec::new(), None);
     loop {
         let request = sso.client.list_permission_sets().instance_arn(&sso.instance.arn).set_next_token(token);
         let page = aws.ask(&sso.session, "sso:ListPermissionSets", request.send()).await?;
-        for arn in page.permission_sets.unwrap_or_default() {
-            if name_of(aws, &sso, &arn).await? == name {
-                return Ok(Some(arn));
-            }
-        }
+        arns.extend(page.permission_sets.unwrap_or_default());
         token = page.next_token;
         if token.is_none() {
-            return Ok(None);
+            return Ok(arns);
         }
     }
 }
