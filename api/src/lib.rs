@@ -32,7 +32,7 @@ pub mod schema {
     pub use crate::routes::events::OperationEvent;
     pub use crate::routes::health::Health;
     pub use crate::routes::legal_hold::LegalHold;
-    pub use crate::routes::operations::{Attention, Operation, OperationPage, Step};
+    pub use crate::routes::operations::{Attention, Operation, OperationPage, Queue, Step};
     pub use crate::routes::remedies::{Adoption, Correction};
     pub use crate::routes::tenants::{Signup, Tenant, TenantPage};
 }

@@ -13,6 +13,7 @@ mod openapi;
 mod operations;
 mod output;
 mod progress;
+mod queue;
 mod serve;
 mod shutdown;
 mod steps;

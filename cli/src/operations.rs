@@ -8,6 +8,7 @@ use freehold_api::schema::{Operation, OperationPage, Step};
 use crate::client::{ClientArgs, in_path};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
+use crate::queue;
 
 /// Look at operations, and do something about those that need attention
 #[derive(Debug, Args)]
@@ -130,6 +131,9 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
     ];
     for (name, value) in facts {
         output::line(format!("{name:12} {value}"))?;
+    }
+    if let Some(queue) = &operation.queue {
+        output::line(format!("{:12} {}", "in line", queue::told(queue)))?;
     }
     if let Some(attention) = &operation.attention {
         output::line(format!("{:12} {} ({})", "attention", attention.sentence, attention.code))?;

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_api::schema::{Environment, OperationEvent, Tenant};
+use freehold_api::schema::{Environment, Operation, OperationEvent, Tenant};
 use futures::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::client::Api;
+use crate::client::{Api, in_path};
 use crate::follow::follow;
 use crate::output::{self, Format, SCREEN};
+use crate::queue;
 
 /// Where the lines go.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,7 @@ pub(crate) async fn watch(api: &Api, tenants: &[&Tenant], lines: Lines) -> Resul
     let followed = every.map(async |(tenant, environment)| {
         let label = label(tenant, environment);
         let mut track = Track::new(format!("{label:width$}"), environment.created_at, lines);
+        track.show_place(&api.get(&format!("/v1/operations/{}", in_path(&environment.operation_id)), &[]).await?)?;
         let operation = follow(api, &environment.operation_id, |event| track.show(event)).await?;
         track.end(&operation.state);
         anyhow::Ok(operation.state == "succeeded")
@@ -63,6 +65,21 @@ impl Track {
         bar.set_prefix(label.clone());
         bar.enable_steady_tick(std::time::Duration::from_millis(120));
         Self { label, began, lines, bar, under_way: BTreeMap::new() }
+    }
+
+    /// Where the operation stands in line, if it does.
+    fn show_place(&self, operation: &Operation) -> Result<()> {
+        let Some(queue) = &operation.queue else { return Ok(()) };
+        let line = format!("{:5}  {}  {}", "", self.label, queue::told(queue));
+        match self.lines {
+            // Each line of JSON is an event, and this is none.
+            Lines::Data(Format::Json) => Ok(()),
+            Lines::Data(Format::Table) => Ok(output::line(line)?),
+            Lines::Messages => {
+                output::note(line);
+                Ok(())
+            }
+        }
     }
 
     fn show(&mut self, event: &OperationEvent) -> Result<()> {

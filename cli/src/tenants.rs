@@ -102,8 +102,13 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::Create(args) => create::run(args).await,
         TenantsCommand::List(args) => list(args).await,
         TenantsCommand::Show(args) => {
-            let tenant = get(&args.client.api()?, &args.id).await?;
-            show::show(&tenant, args.client.output)?;
+            let api = args.client.api()?;
+            let tenant = get(&api, &args.id).await?;
+            let queues = match args.client.output {
+                Format::Json => Vec::new(),
+                Format::Table => show::queues(&api, &tenant).await?,
+            };
+            show::show(&tenant, &queues, args.client.output)?;
             Ok(Exit::Done)
         }
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,

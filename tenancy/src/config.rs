@@ -5,6 +5,7 @@
 mod access;
 mod check;
 mod organization;
+mod quotas;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig};
-pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Quotas, Rate, Residency, Stack, Waits};
+pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Waits};
+pub use quotas::{Bucket, Quotas, Rate, Usual};
 
 use crate::{Region, ResidencyName, Tier};
 
@@ -57,6 +59,9 @@ pub struct Config {
     /// What AWS lets one organisation do at a time.
     #[serde(default)]
     pub quotas: Quotas,
+    /// How long AWS usually takes, until the journal knows better.
+    #[serde(default)]
+    pub usual: Usual,
 }
 
 /// `[database]`
@@ -192,6 +197,33 @@ mod tests {
     fn a_region_belongs_to_one_residency_only() {
         let text = format!("{SMALLEST}\n[[residencies]]\nname = \"dach\"\nregions = [\"eu-central-2\"]");
         assert!(Config::parse(&text).unwrap_err().to_string().contains("eu-central-2"));
+    }
+
+    #[test]
+    fn what_aws_allows_can_be_lowered_and_never_to_nothing() {
+        let with = |quotas: &str| Config::parse(&format!("{SMALLEST}\n[quotas]\n{quotas}"));
+        let lowered =
+            with("account_closures = 1\n[quotas.rates.\"organizations:CloseAccount\"]\nper_second = 0.01\nburst = 1");
+        let bucket = lowered.unwrap().quotas.bucket("organizations:CloseAccount").unwrap();
+        assert_eq!((bucket.rate.per_second, bucket.rate.burst), (0.01, 1));
+        for (quotas, field) in [
+            ("account_closures = 0", "quotas.account_closures"),
+            ("permission_set_provisionings = 0", "quotas.permission_set_provisionings"),
+            ("throttle_recovery_seconds = 0", "quotas.throttle_recovery_seconds"),
+            ("[quotas.rates.sts]\nper_second = 0.0\nburst = 1", "quotas.rates.sts"),
+            ("[quotas.rates.CreateAccount]\nper_second = 0.1\nburst = 1", "quotas.rates.CreateAccount"),
+        ] {
+            let error = with(quotas).unwrap_err().to_string();
+            assert!(error.contains(field), "{error} does not name {field}");
+        }
+    }
+
+    #[test]
+    fn a_call_without_a_rate_of_its_own_shares_that_of_its_service() {
+        let quotas = Quotas::default();
+        assert_eq!(quotas.bucket("organizations:MoveAccount").unwrap().name, "organizations:MoveAccount");
+        assert_eq!(quotas.bucket("organizations:ListRoots").unwrap().name, "organizations");
+        assert_eq!(quotas.bucket("sso:CreateAccountAssignment").unwrap().name, "sso");
     }
 
     #[test]

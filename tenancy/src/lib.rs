@@ -8,6 +8,7 @@ pub mod environment;
 pub mod event;
 pub mod ids;
 pub mod operation;
+pub mod queue;
 pub mod region;
 pub mod step;
 pub mod tenant;

@@ -4,6 +4,7 @@
 
 pub mod database;
 pub mod fixture;
+pub mod fleet;
 pub mod mishap;
 pub mod picture;
 pub mod served;

@@ -327,9 +327,10 @@ async fn sessions_are_opened_once_an_hour_and_anew_when_aws_ends_one() {
 
     let ended = Fault::error("ExpiredToken", "The security token included in the request is expired");
     prepared.world.inject(Rule::on("sts", "GetCallerIdentity", ended).nth(1));
-    let before = opened();
+    prepared.clock.advance(Duration::from_hours(1));
     let refused = prepared.aws.reach(&target, Role::Organization).await.unwrap_err();
     assert_eq!(refused.kind, Kind::Wait);
+    let before = opened();
     prepared.aws.reach(&target, Role::Organization).await.unwrap();
     assert_eq!(opened(), before + 1);
 }

@@ -7,6 +7,7 @@ mod cli;
 mod cloud;
 mod conformance;
 mod fleet;
+mod limits;
 mod moto;
 mod offboarding;
 mod schema;

@@ -56,8 +56,12 @@ struct Known {
     root: Memory<(), String>,
     ous: Memory<String, String>,
     guarded: Memory<String, ()>,
+    /// Whatever a look at several things has found so far is kept: a look that ran out of its rate half-way goes on there,
+    /// whoever makes it next.
+    carried_policies: Memory<String, Vec<(String, String)>>,
     instance: Memory<(), Instance>,
     permission_sets: Memory<String, String>,
+    permission_set_arns: Memory<(), Vec<String>>,
     permission_set_names: Mutex<HashMap<String, String>>,
     groups: Memory<String, String>,
     searches_of_creations: Walks<Creation>,
@@ -78,8 +82,10 @@ impl Aws {
                 root: Memory::new(1),
                 ous: Memory::new(64),
                 guarded: Memory::new(64),
+                carried_policies: Memory::new(64),
                 instance: Memory::new(1),
                 permission_sets: Memory::new(256),
+                permission_set_arns: Memory::new(1),
                 permission_set_names: Mutex::default(),
                 groups: Memory::new(256),
                 searches_of_creations: Walks::default(),
@@ -242,6 +248,10 @@ impl Cloud for Aws {
 
     async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
         ssoadmin::assign(self, account, grant).await
+    }
+
+    async fn assignments_in_progress(&self) -> Result<Vec<String>> {
+        ssoadmin::assignments_in_progress(self).await
     }
 
     async fn assignment(&self, request_id: &str) -> Result<AssignmentState> {

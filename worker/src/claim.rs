@@ -1,9 +1,10 @@
 //! Takes what is due: lease, fence, wake-up.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
+use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::operations::{self, Claim};
 use freehold_tenancy::db::wake::Ear;
 use freehold_tenancy::db::{DbError, Result};
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 use crate::runner;
+use crate::watch;
 
 /// Operations carried on at one time by one process. Each is a few calls, then a row; none is a waiting task.
 const AT_ONCE: usize = 32;
@@ -23,13 +25,28 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// The shortest real time between two looks that nothing has called for.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 
+/// For so long of real time what is due is left to the worker that had it before.
+const LEFT_TO_OTHERS: Duration = Duration::from_millis(500);
+
+/// How much of what is due is left to the workers that had it before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    Nothing,
+    ForAMoment,
+    Everything,
+}
+
 impl Worker {
     /// Claims and carries on what is due, until `shutdown`; then finishes what is under way.
     pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) {
         let mut ear = Ear::new(self.pool.clone());
         let mut under_way = JoinSet::new();
         while !shutdown.is_cancelled() {
-            match self.claim(AT_ONCE - under_way.len()).await {
+            if self.look_is_due() {
+                let worker = Arc::clone(self);
+                under_way.spawn(async move { worker.look().await });
+            }
+            match self.claim(AT_ONCE.saturating_sub(under_way.len()), Leaves::ForAMoment).await {
                 Ok(claims) => {
                     for claim in claims {
                         let worker = Arc::clone(self);
@@ -55,10 +72,20 @@ impl Worker {
 
     /// Carries on everything that is due now and answers how many claims that took; for tests that move the clock.
     pub async fn drain(self: &Arc<Self>) -> Result<usize> {
+        self.carry_on_all(Leaves::Nothing).await
+    }
+
+    /// Likewise, but leaves what another worker had before to that worker, as workers side by side do.
+    pub async fn drain_own(self: &Arc<Self>) -> Result<usize> {
+        self.carry_on_all(Leaves::Everything).await
+    }
+
+    async fn carry_on_all(self: &Arc<Self>, leaves: Leaves) -> Result<usize> {
         let mut count = 0;
         loop {
-            let claims = self.claim(AT_ONCE).await?;
-            if claims.is_empty() {
+            let looks = watch::look_where_due(self).await?;
+            let claims = self.claim(AT_ONCE, leaves).await?;
+            if claims.is_empty() && looks == 0 {
                 return Ok(count);
             }
             count += claims.len();
@@ -69,12 +96,30 @@ impl Worker {
         }
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<Claim>> {
+    async fn claim(&self, limit: usize, leaves: Leaves) -> Result<Vec<Claim>> {
         if limit == 0 {
             return Ok(Vec::new());
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        operations::claim(&self.pool, &self.name, self.clock.now(), self.lease(), limit).await
+        let now = self.clock.now();
+        let left_since = match leaves {
+            Leaves::Nothing => now,
+            Leaves::ForAMoment => now - seconds(LEFT_TO_OTHERS.as_secs_f64() * self.clock.speed().max(1.0)),
+            Leaves::Everything => DateTime::UNIX_EPOCH,
+        };
+        operations::claim_leaving(&self.pool, &self.name, now, left_since, self.lease(), limit).await
+    }
+
+    /// Whether a look for several operations was due when that was last asked.
+    fn look_is_due(&self) -> bool {
+        let due = *self.look_due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.is_some_and(|at| at <= self.clock.now())
+    }
+
+    async fn look(&self) {
+        if let Err(error) = watch::look_where_due(self).await {
+            tracing::warn!(%error, "cannot look after what is in progress");
+        }
     }
 
     async fn carry_on(self: Arc<Self>, claim: Claim) {
@@ -92,8 +137,11 @@ impl Worker {
     async fn next_due(&self) {
         // What is due and yet could not be claimed is locked by somebody at this moment: let them finish.
         tokio::time::sleep(SHORTEST_SLEEP).await;
-        let wake = operations::next_wake(&self.pool).await.ok().flatten();
-        let until = runner::earliest(wake, self.clock.now() + TimeDelta::days(1));
+        let due = operations::next_due(&self.pool).await.ok();
+        let look = due.and_then(|due| due.look);
+        *self.look_due.lock().unwrap_or_else(PoisonError::into_inner) = look;
+        let next = [due.and_then(|due| due.operation), look].into_iter().flatten().min();
+        let until = runner::earliest(next, self.clock.now() + TimeDelta::days(1));
         tokio::select! {
             () = self.clock.sleep_until(until) => {}
             () = tokio::time::sleep(LONGEST_SLEEP) => {}

@@ -311,6 +311,8 @@ pub trait Cloud: Send + Sync {
     async fn delete_group(&self, display_name: &str, group_id: &str) -> Result<()>;
     /// Asks for an assignment.
     async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
+    /// The ids of the assignments that are being made, whoever asked for them.
+    async fn assignments_in_progress(&self) -> Result<Vec<String>>;
     /// How far an assignment has come.
     async fn assignment(&self, request_id: &str) -> Result<AssignmentState>;
     /// The groups that hold a permission set in an account.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::operations::{self, Claim, Subject};
-use freehold_tenancy::db::quotas::{self, Line, Place};
+use freehold_tenancy::db::quotas::{self, Line, Place, Terms};
 use freehold_tenancy::db::steps;
 use freehold_tenancy::environment::Environment;
 use freehold_tenancy::operation::Attention;
@@ -19,7 +19,9 @@ use serde::de::DeserializeOwned;
 use crate::Worker;
 use crate::cloud::{Cloud, Tags, Target};
 use crate::patience;
+use crate::quota::{self, ACCOUNT_CREATIONS};
 use crate::step::{Outcome, StepError};
+use crate::watch;
 
 /// The longest pause between two looks at what is late.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
@@ -196,17 +198,53 @@ impl StepContext {
         Place { quota, step: self.step, item: item.into() }
     }
 
-    /// Takes a place under its quota, or says how long the line is.
+    /// Takes a place under its quota, with leave to make the call that it is for where that has a line of its own, or says
+    /// how long the line is.
     pub async fn take(&self, place: &Place, limit: u16) -> Result<(), StepError> {
-        match quotas::ask(&self.worker.pool, &self.claim, place, limit, self.now()).await? {
-            Line::Granted => Ok(()),
-            Line::Waiting { ahead } => Err(StepError::NotYet {
-                why: format!("a place under AWS's limit of {limit} {} at a time", place.quota.replace('-', " ")),
-                // Whoever gives a place back wakes the next in line; this is for when that wake-up is lost.
-                until: Some(self.now() + seconds(if ahead < i64::from(limit) { 15.0 } else { 120.0 })),
-                at_most: None,
-            }),
-        }
+        let line = match self.ask(place, limit).await? {
+            // Somebody else in the organisation may have taken the place: what is in progress is counted first.
+            Line::Uncounted if watch::recount(&self.worker, place.quota).await?? => self.ask(place, limit).await?,
+            line => line,
+        };
+        let why = || format!("a place under AWS's limit of {limit} {} at a time", place.quota.replace('-', " "));
+        let (why, until) = match line {
+            Line::Granted => return Ok(()),
+            // Whoever gives a place back wakes the next in line; this is for when that wake-up is lost.
+            Line::Waiting { ahead } => (why(), self.now() + pause_in_line(ahead, limit)),
+            Line::Later { until } => {
+                (format!("AWS's limit on {}", quota::call(place.quota).unwrap_or(place.quota)), until)
+            }
+            Line::Uncounted => (why(), self.now() + TimeDelta::seconds(2)),
+        };
+        Err(StepError::NotYet { why, until: Some(until), at_most: None })
+    }
+
+    async fn ask(&self, place: &Place, limit: u16) -> Result<Line, StepError> {
+        let (worker, quotas) = (&self.worker, &self.config().quotas);
+        let terms = Terms {
+            limit,
+            limit_each: quota::places_each(quotas, place.quota),
+            yields: seconds_of(quotas.maintenance_yields_seconds),
+            pace: worker.pace_of_place(place.quota),
+            counted_since: match place.quota {
+                ACCOUNT_CREATIONS => Some(watch::counted_since(worker, place.quota).await?),
+                _ => None,
+            },
+        };
+        Ok(quotas::ask(&worker.pool, &self.claim, place, &terms, self.now()).await?)
+    }
+
+    /// Notes that AWS calls the work that has this place `request_id`, and that the step `waits` waits for its end.
+    pub async fn asked(&self, place: &Place, request_id: &str, waits: &'static str) -> Result<(), StepError> {
+        let (pool, look_at) = (&self.worker.pool, watch::first_look(&self.worker, place.quota).await);
+        quotas::note_request(pool, &self.claim, place, request_id, waits, look_at, self.now()).await?;
+        Ok(())
+    }
+
+    /// Goes back into the line for a place that somebody else in the organisation has turned out to have taken.
+    pub async fn step_back(&self, place: &Place) -> Result<(), StepError> {
+        quotas::step_back(&self.worker.pool, &self.claim, place).await?;
+        Ok(())
     }
 
     /// Waits for work that AWS accepted at `since` and that takes about `usually` seconds. How long such work has taken
@@ -220,18 +258,33 @@ impl StepContext {
         usually: u64,
         at_most: u64,
     ) -> Result<Outcome, StepError> {
-        let now = self.now();
-        let elapsed = now - since;
-        let deadline = self.deadline(since, at_most);
-        let expected = self.worker.patience.expected(self.step, usually, now).await;
-        let pause = patience::next_look(elapsed, expected, self.worker.patience.serves(self.step));
+        let expected = self.worker.patience.expected(self.step, usually, self.now()).await;
+        Ok(self.waits(why, since, at_most, patience::next_look(self.now() - since, expected)))
+    }
+
+    /// Waits likewise for work that is looked after for everybody at once: whose end is told by whoever looks, and which is
+    /// looked at from here only should nobody have.
+    pub async fn wait_to_be_told(
+        &self,
+        why: &str,
+        since: DateTime<Utc>,
+        usually: u64,
+        at_most: u64,
+    ) -> Result<Outcome, StepError> {
+        let expected = self.worker.patience.expected(self.step, usually, self.now()).await;
+        Ok(self.waits(why, since, at_most, patience::at_the_latest(self.now() - since, expected)))
+    }
+
+    /// Looks again after `pause`; once the deadline has passed, a person is asked as well.
+    fn waits(&self, why: &str, since: DateTime<Utc>, at_most: u64, pause: TimeDelta) -> Outcome {
+        let (now, deadline) = (self.now(), self.deadline(since, at_most));
         let looked = |check_at| Outcome::wait(why, check_at).with("looked_at", now.to_rfc3339());
         if now < deadline {
-            return Ok(looked((now + pause).min(deadline)));
+            return looked((now + pause).min(deadline));
         }
-        let late =
-            late(&format!("Still waiting for {why} after {}; {} is allowed", told(elapsed), told(seconds_of(at_most))));
-        Ok(Outcome { late: Some(late), ..looked(now + pause.min(LONGEST_PAUSE)) })
+        let (waited, allowed) = (told(now - since), told(seconds_of(at_most)));
+        let late = late(&format!("Still waiting for {why} after {waited}; {allowed} is allowed"));
+        Outcome { late: Some(late), ..looked(now + pause.min(LONGEST_PAUSE)) }
     }
 
     /// When a person is asked about something that is waited for since `since` and may take `at_most` seconds; who has
@@ -241,30 +294,11 @@ impl StepContext {
         retried.map_or(since, |at| at.max(since)) + seconds_of(at_most)
     }
 
-    /// When to look instead of now, where somebody else has just looked for everybody who waits in this step.
-    pub async fn looked_for_everybody(&self, usually: u64) -> Option<DateTime<Utc>> {
-        self.worker.patience.too_soon(self.step, usually, self.now()).await
-    }
-
-    /// Shares a look with everybody who waits in this step for a request, kept as the fact `fact`: those whose request is
-    /// not among `in_progress` any more know it as the fact `ended`, and look at once. Where this look found all of
-    /// `at_most` places taken, there may be a line for them, and every second counts.
-    pub async fn share_look(&self, fact: &str, in_progress: &[String], at_most: u16) -> Result<(), StepError> {
+    /// Whether a first look would be wasted: hardly any such work has ended so soon after it began, at `since`.
+    pub async fn would_be_wasted(&self, since: DateTime<Utc>, usually: u64) -> bool {
         let now = self.now();
-        let ended = steps::tell_ended(&self.worker.pool, self.step, fact, in_progress, now).await?;
-        if ended > 0 {
-            self.worker.bell.ring();
-        }
-        // Those that have ended had a place until now; one of them may be this operation's own.
-        let taken = in_progress.len() + usize::try_from(ended).unwrap_or(0) + 1;
-        self.worker.patience.note_shared_look(self.step, now, taken >= usize::from(at_most));
-        Ok(())
-    }
-
-    /// Whether this step has looked at its work before; where it has not, and the work was only just accepted, a look would
-    /// be wasted.
-    pub fn has_looked(&self) -> bool {
-        self.entry().is_some_and(|entry| entry.facts.contains_key("looked_at"))
+        let looked = self.entry().is_some_and(|entry| entry.facts.contains_key("looked_at"));
+        !looked && self.worker.patience.expected(self.step, usually, now).await.is_too_soon(now - since)
     }
 
     /// About how many seconds the work took that was accepted at `since` and is now found done: between the last look
@@ -291,6 +325,13 @@ pub(crate) fn told(span: TimeDelta) -> String {
         (_, _, hours @ ..48) => format!("{hours} hours"),
         (_, _, hours) => format!("{} days", hours / 24),
     }
+}
+
+/// How long to wait in line before looking whether the line has moved, though nobody has said so: the longer, the more are
+/// ahead.
+fn pause_in_line(ahead: i64, limit: u16) -> TimeDelta {
+    let ahead = (ahead - i64::from(limit)).clamp(0, 1_000);
+    TimeDelta::seconds((15 + 5 * ahead).min(15 * 60))
 }
 
 fn seconds_of(count: u64) -> TimeDelta {

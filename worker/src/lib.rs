@@ -17,14 +17,16 @@ mod runner;
 pub mod saga;
 pub mod step;
 pub mod steps;
+mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::Installation;
+use freehold_tenancy::db::rates::Pace;
 use freehold_tenancy::db::wake::Bell;
 use freehold_tenancy::{Clock, Config, InstallationId};
 
@@ -51,6 +53,8 @@ pub struct Worker {
     pub(crate) template: String,
     pub(crate) patience: Patience,
     pub(crate) lease_real: Duration,
+    /// When a look for several operations was found to be due next.
+    pub(crate) look_due: Mutex<Option<DateTime<Utc>>>,
 }
 
 /// Why a worker cannot be set up.
@@ -89,11 +93,17 @@ impl Worker {
             installation: installation.id,
             template,
             lease_real: LEASE,
+            look_due: Mutex::default(),
             pool,
             config,
             clock,
             cloud,
         })
+    }
+
+    /// The rate of the call that a place under `quota` is for, where the two are given together.
+    pub(crate) fn pace_of_place(&self, quota: &str) -> Option<Pace> {
+        quota::call(quota).and_then(|call| Pace::of(&self.config.quotas, call))
     }
 
     /// How long a claim holds, on the installation's clock: a sandbox's runs faster than the calls it has to outlast.

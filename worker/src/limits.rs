@@ -1,39 +1,12 @@
 //! AWS's rates, obeyed before the call instead of discovered by being throttled; shared by all workers.
 
-use chrono::TimeDelta;
 use freehold_tenancy::Clock;
-use freehold_tenancy::clock::seconds;
-use freehold_tenancy::config::{Quotas, Rate};
-use freehold_tenancy::db::{PgPool, quotas};
+use freehold_tenancy::config::Quotas;
+use freehold_tenancy::db::rates::{self, Pace};
+use freehold_tenancy::db::{DbError, PgPool};
 
 use crate::cloud::{CloudError, Kind};
-
-/// Calls a second and burst, for one caller account. Sources: "Quotas for AWS Organizations", "IAM Identity Center
-/// quotas", "Quotas for AWS Account Management". What is not listed has no known rate.
-const RATES: &[(&str, f64, u32)] = &[
-    ("organizations:CreateAccount", 0.1, 3),
-    ("organizations:CloseAccount", 0.05, 1),
-    ("organizations:DescribeAccount", 20.0, 30),
-    ("organizations:DescribeCreateAccountStatus", 2.0, 2),
-    ("organizations:ListCreateAccountStatus", 5.0, 8),
-    ("organizations:ListAccounts", 8.0, 12),
-    ("organizations:ListParents", 5.0, 8),
-    ("organizations:ListAccountsForParent", 5.0, 8),
-    ("organizations:DescribeOrganization", 1.0, 2),
-    ("organizations:CreateOrganizationalUnit", 1.0, 2),
-    ("organizations:MoveAccount", 2.0, 3),
-    ("organizations:CreatePolicy", 2.0, 3),
-    ("organizations:UpdatePolicy", 2.0, 3),
-    ("organizations:AttachPolicy", 2.0, 3),
-    ("organizations:DetachPolicy", 2.0, 3),
-    ("organizations:TagResource", 4.0, 6),
-    ("organizations:ListTagsForResource", 10.0, 15),
-    ("account:EnableRegion", 1.0, 1),
-    ("account:GetRegionOptStatus", 5.0, 5),
-    ("account:ListRegions", 5.0, 5),
-    ("sso", 20.0, 20),
-    ("identitystore", 20.0, 20),
-];
+use crate::quota;
 
 /// The buckets of this installation.
 #[derive(Debug, Clone)]
@@ -51,47 +24,38 @@ impl Limits {
 
     /// Takes leave to make `call`, such as `organizations:MoveAccount`; where there is none now, the error says when.
     pub async fn take(&self, call: &'static str) -> Result<(), CloudError> {
-        let Some((bucket, rate)) = self.bucket(call) else { return Ok(()) };
-        let now = self.clock.now();
-        match quotas::take_token(&self.pool, bucket, interval(rate), rate.burst, now).await {
+        if quota::comes_with_a_place(call) {
+            // Who is in line for a place gets the two together, so that the rate too is first come, first served.
+            return Ok(());
+        }
+        let Some(pace) = Pace::of(&self.quotas, call) else { return Ok(()) };
+        match rates::take_one(&self.pool, &pace, self.clock.now()).await {
             Ok(None) => Ok(()),
             Ok(Some(until)) => Err(CloudError {
                 kind: Kind::Quota { until: Some(until) },
                 call,
                 code: "RateReached".to_owned(),
-                message: format!("AWS allows {} a second, and those are used up", rate.per_second),
+                message: format!("AWS allows {} a second, and those are used up", pace.per_second()),
                 request_id: None,
             }),
-            Err(error) => Err(CloudError {
-                // The call was not made, and a moment later the database may answer again.
-                kind: Kind::Wait,
-                call,
-                code: "RateUnknown".to_owned(),
-                message: error.to_string(),
-                request_id: None,
-            }),
+            Err(error) => Err(unknown(call, &error)),
         }
     }
 
-    /// Notes that AWS throttled `call` although leave was taken: somebody else is calling too.
-    pub async fn throttled(&self, call: &'static str) {
+    /// Notes that AWS throttled `call` although leave was taken, and answers the error with when to ask again: somebody
+    /// else is calling too, or AWS allows less than it says. All workers call it less often from now on.
+    pub async fn throttled(&self, call: &'static str, mut error: CloudError) -> CloudError {
         metrics::counter!("freehold_aws_throttled_total", "call" => call).increment(1);
-        let Some((bucket, rate)) = self.bucket(call) else { return };
-        let emptied = quotas::empty_bucket(&self.pool, bucket, interval(rate), rate.burst, self.clock.now()).await;
-        if let Err(error) = emptied {
-            tracing::warn!(%error, call, "a throttled call could not be noted");
+        let Some(pace) = Pace::of(&self.quotas, call) else { return error };
+        match rates::slow_down(&self.pool, &pace, self.clock.now()).await {
+            Ok(next) => error.kind = Kind::Quota { until: Some(next) },
+            Err(failure) => tracing::warn!(error = %failure, call, "a throttled call could not be noted"),
         }
-    }
-
-    /// The bucket of a call: its own, or the one that its service's calls share.
-    fn bucket(&self, call: &'static str) -> Option<(&'static str, Rate)> {
-        let service = call.split(':').next().unwrap_or(call);
-        let (bucket, per_second, burst) = RATES.iter().copied().find(|(name, ..)| *name == call || *name == service)?;
-        let own = self.quotas.rates.get(bucket).copied();
-        Some((bucket, own.unwrap_or(Rate { per_second, burst })))
+        error
     }
 }
 
-fn interval(rate: Rate) -> TimeDelta {
-    seconds(1.0 / rate.per_second)
+/// The call was not made, and a moment later the database may answer again.
+fn unknown(call: &'static str, error: &DbError) -> CloudError {
+    CloudError { kind: Kind::Wait, call, code: "RateUnknown".to_owned(), message: error.to_string(), request_id: None }
 }

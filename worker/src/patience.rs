@@ -1,5 +1,10 @@
 //! When to look again at work that AWS is doing: often enough to lose little time, seldom enough to spare calls, and
 //! guided by how long such work has taken before.
+//!
+//! How long it takes is taken for log-normal, as AWS's durations are. From that follows how much time is lost, on average,
+//! by not having looked until some moment; a look is due when that outweighs a call.
+
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,155 +13,168 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::{PgPool, steps};
 
+pub(crate) use shared::{Crowd, Instrument, first_shared_look, instrument, next_shared_look};
+
 /// How many of the latest runs are asked.
 const SAMPLES: i64 = 40;
-/// With fewer, the figure that the step brings is believed.
+/// With fewer, the figure of the configuration is believed.
 const FEWEST_SAMPLES: usize = 3;
 
-/// When to look, as shares of the time that such work usually takes. For durations spread as AWS's are (log-normal, CV
-/// about 0.3) this takes two looks and finds the end a tenth of the duration late.
-const LOOKS: [f64; 7] = [0.9, 1.15, 1.4, 1.7, 2.1, 2.6, 3.2];
+/// What a look costs when one operation looks for itself: as much as losing this share of the usual time. For durations
+/// spread as AWS's are, work is looked at one and a half times and found done a sixth of its time late.
+const OWN_LOOK_COSTS: f64 = 0.11;
 
-/// When to look where one look serves a crowd: often, since most will be told by another's look.
-const CROWDED_LOOKS: [f64; 10] = [0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.1, 2.6, 3.2];
+/// How far durations are spread (the standard deviation of their logarithm) where nothing is known, and the least and most
+/// that is believed of a few samples.
+const SPREAD: f64 = 0.3;
+const LEAST_SPREAD: f64 = 0.12;
+const MOST_SPREAD: f64 = 0.6;
 
-/// The shortest pause between two looks of a crowd, as a share of the usual time.
-const CROWDED_PAUSE: f64 = 0.13;
-
-/// When to look while nobody knows better than a guess, which may be far too long.
-const FIRST_LOOKS: [f64; 8] = [0.25, 0.45, 0.7, 1.0, 1.3, 1.7, 2.2, 3.0];
-
-/// After the last of those: each pause is this share of the time waited so far.
-const THEN: f64 = 0.25;
-
-/// How many seconds work is thought to take.
+/// How long work is thought to take.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Expected {
-    /// The median of what it has taken lately.
-    Known(f64),
-    /// What the step brings along.
-    Guessed(f64),
+pub(crate) struct Expected {
+    /// Half of it takes less, seconds.
+    pub(crate) median: f64,
+    /// The standard deviation of the logarithm.
+    pub(crate) spread: f64,
 }
 
-/// Whom a look serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Serves {
-    /// The operation that looks.
-    One,
-    /// As many operations as AWS allows at one time.
-    Crowd,
+impl Expected {
+    /// What a configuration says, before there is any history.
+    #[expect(clippy::cast_precision_loss, reason = "a guess is a small number of seconds")]
+    fn guessed(seconds: u64) -> Self {
+        Self { median: seconds as f64, spread: SPREAD }
+    }
+
+    fn of(mut durations: Vec<f64>) -> Self {
+        durations.retain(|seconds| *seconds > 0.0);
+        durations.sort_by(f64::total_cmp);
+        let quantile = |share: usize| durations.get(durations.len() * share / 4).copied().unwrap_or(1.0);
+        let median = quantile(2);
+        // Between the quartiles lie 1.35 standard deviations: a few that took very long do not count for much.
+        let spread = (quantile(3) / quantile(1)).ln() / 1.35;
+        Self { median: median.max(0.1), spread: spread.clamp(LEAST_SPREAD, MOST_SPREAD) }
+    }
+
+    /// The share of such work that takes longer than `age` seconds.
+    fn lasts(self, age: f64) -> f64 {
+        if age <= 0.0 {
+            return 1.0;
+        }
+        // The logistic function with this slope is the normal distribution to one per cent.
+        let deviation = (age / self.median).ln() / self.spread;
+        1.0 / (1.0 + (1.702 * deviation).exp())
+    }
+
+    /// How likely work is over at the age `age` that was in progress at the age `seen`.
+    fn over(self, seen: f64, age: f64) -> f64 {
+        let lasted = self.lasts(seen);
+        // Far beyond anything expected: then it takes as long again as it has taken, give or take.
+        if lasted < 1e-6 { 1.0 - (-(age - seen) / (0.5 * seen)).exp() } else { 1.0 - self.lasts(age) / lasted }
+    }
+
+    /// Whether hardly any work has ended at this age.
+    pub(crate) fn is_too_soon(self, age: TimeDelta) -> bool {
+        self.lasts(age.as_seconds_f64()) > 0.95
+    }
+
+    /// The steps in which time is gone through.
+    fn step(self) -> f64 {
+        (self.median / 100.0).max(0.02)
+    }
 }
 
 /// Remembers how long each step's work usually takes.
 #[derive(Debug)]
 pub(crate) struct Patience {
     pool: PgPool,
-    known: Mutex<HashMap<&'static str, Remembered>>,
-    shared: Mutex<HashMap<&'static str, SharedLook>>,
-}
-
-/// The median of what a step's work took, where enough runs are known, and when that was asked of the journal.
-type Remembered = (DateTime<Utc>, Option<f64>);
-
-/// The latest look of this process that served everybody who waits in a step.
-#[derive(Debug, Clone, Copy)]
-struct SharedLook {
-    at: DateTime<Utc>,
-    crowd: bool,
+    known: Mutex<HashMap<&'static str, (DateTime<Utc>, Option<Expected>)>>,
 }
 
 impl Patience {
     /// With the journal in the database of `pool` as its memory.
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, known: Mutex::default(), shared: Mutex::default() }
+        Self { pool, known: Mutex::default() }
     }
 
-    /// The seconds that the work of `step` usually takes; `guess` where too few runs are known.
+    /// How long the work of `step` usually takes; `guess` seconds where too few runs are known.
     pub(crate) async fn expected(&self, step: &'static str, guess: u64, now: DateTime<Utc>) -> Expected {
-        #[expect(clippy::cast_precision_loss, reason = "a guess is a small number of seconds")]
-        let expected = |median: Option<f64>| median.map_or(Expected::Guessed(guess as f64), Expected::Known);
         let remembered = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(step).copied();
-        if let Some((at, median)) = remembered
+        if let Some((at, known)) = remembered
             && now - at < TimeDelta::seconds(20)
         {
-            return expected(median);
+            return known.unwrap_or(Expected::guessed(guess));
         }
-        let median = match steps::recent_durations(&self.pool, step, SAMPLES).await {
-            Ok(durations) if durations.len() >= FEWEST_SAMPLES => median(durations),
+        let known = match steps::recent_durations(&self.pool, step, SAMPLES).await {
+            Ok(durations) if durations.len() >= FEWEST_SAMPLES => Some(Expected::of(durations)),
             Ok(_) => None,
             Err(error) => {
                 tracing::debug!(%error, step, "the journal does not say how long this usually takes");
                 None
             }
         };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(step, (now, median));
-        expected(median)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(step, (now, known));
+        known.unwrap_or(Expected::guessed(guess))
     }
-}
-
-impl Patience {
-    /// Notes a look that served everybody who waits in `step`.
-    pub(crate) fn note_shared_look(&self, step: &'static str, at: DateTime<Utc>, crowd: bool) {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).insert(step, SharedLook { at, crowd });
-    }
-
-    /// Whether there was a crowd at the latest shared look of `step`.
-    pub(crate) fn serves(&self, step: &'static str) -> Serves {
-        let latest = self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(step).copied();
-        if latest.is_some_and(|look| look.crowd) { Serves::Crowd } else { Serves::One }
-    }
-
-    /// When the next look of a crowd is due, where the latest is too fresh for another.
-    pub(crate) async fn too_soon(&self, step: &'static str, guess: u64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let latest = self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(step).copied()?;
-        let (Expected::Known(usually) | Expected::Guessed(usually)) = self.expected(step, guess, now).await;
-        let next = latest.at + seconds(CROWDED_PAUSE * usually);
-        (latest.crowd && next > now).then_some(next)
-    }
-}
-
-fn median(mut durations: Vec<f64>) -> Option<f64> {
-    durations.sort_by(f64::total_cmp);
-    durations.get(durations.len() / 2).copied()
 }
 
 /// The pause before the next look at work that has been under way for `elapsed`.
-pub(crate) fn next_look(elapsed: TimeDelta, expected: Expected, serves: Serves) -> TimeDelta {
+pub(crate) fn next_look(elapsed: TimeDelta, expected: Expected) -> TimeDelta {
     let elapsed = elapsed.as_seconds_f64().max(0.0);
-    let (looks, seconds_expected) = match (expected, serves) {
-        (Expected::Known(median), Serves::One) => (LOOKS.as_slice(), median),
-        (Expected::Known(median), Serves::Crowd) => (CROWDED_LOOKS.as_slice(), median),
-        (Expected::Guessed(guess), _) => (FIRST_LOOKS.as_slice(), guess),
-    };
+    let (mut pause, mut lost, step) = (0.0, 0.0, expected.step());
+    while lost < OWN_LOOK_COSTS * expected.median && pause < 5.0 * expected.median + elapsed {
+        pause += step;
+        lost += step * expected.over(elapsed, elapsed + pause);
+    }
     // Never less than two seconds, and never a look right after the last.
-    let soonest = elapsed + (0.04 * seconds_expected).max(2.0);
-    let look = looks.iter().map(|share| share * seconds_expected).find(|at| *at >= soonest);
-    let at = look.unwrap_or_else(|| (elapsed * (1.0 + THEN)).max(soonest));
+    let pause = pause.max(0.04 * expected.median).max(2.0);
     // Up to three per cent later, so that what began together does not look together.
-    seconds((at - elapsed) * (1.0 + 0.03 * rand::random::<f64>()))
+    seconds(pause * (1.0 + 0.03 * rand::random::<f64>()))
+}
+
+/// When work that others look after is looked at all the same, should nobody have told of its end: the pause from when it
+/// has been under way for `elapsed`.
+pub(crate) fn at_the_latest(elapsed: TimeDelta, expected: Expected) -> TimeDelta {
+    let elapsed = elapsed.as_seconds_f64().max(0.0);
+    seconds((3.0 * expected.median - elapsed).max(0.25 * elapsed).max(60.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const USUAL: Expected = Expected { median: 100.0, spread: 0.3 };
+
     #[test]
-    fn the_first_look_comes_shortly_before_the_usual_end() {
-        let pause = next_look(TimeDelta::zero(), Expected::Known(100.0), Serves::One).as_seconds_f64();
-        assert!((90.0..95.0).contains(&pause), "looked after {pause} s");
+    fn the_first_look_comes_about_the_usual_end() {
+        let pause = next_look(TimeDelta::zero(), USUAL).as_seconds_f64();
+        assert!((85.0..115.0).contains(&pause), "looked after {pause} s");
+    }
+
+    #[test]
+    fn what_always_takes_as_long_is_looked_at_right_after_its_end() {
+        let pause = next_look(TimeDelta::zero(), Expected { spread: LEAST_SPREAD, ..USUAL }).as_seconds_f64();
+        assert!((100.0..116.0).contains(&pause), "looked after {pause} s");
     }
 
     #[test]
     fn pauses_grow_with_the_time_waited() {
-        let pause = next_look(TimeDelta::seconds(1000), Expected::Known(100.0), Serves::One).as_seconds_f64();
-        assert!((250.0..260.0).contains(&pause), "looked after {pause} s");
+        let pause = next_look(TimeDelta::seconds(2000), USUAL).as_seconds_f64();
+        assert!((50.0..600.0).contains(&pause), "looked after {pause} s");
     }
 
     #[test]
     fn it_never_looks_in_a_tight_loop() {
         for elapsed in 0..600 {
-            let pause = next_look(TimeDelta::seconds(elapsed), Expected::Guessed(3.0), Serves::One);
+            let pause = next_look(TimeDelta::seconds(elapsed), Expected { median: 3.0, ..USUAL });
             assert!(pause >= TimeDelta::seconds(2), "{pause} after {elapsed} s");
         }
+    }
+
+    #[test]
+    fn a_few_samples_say_how_long_it_takes_and_how_far_that_is_spread() {
+        let expected = Expected::of(vec![30.0, 70.0, 90.0, 100.0, 110.0, 140.0, 900.0]);
+        assert!((99.0..111.0).contains(&expected.median), "{expected:?}");
+        assert!((0.2..0.6).contains(&expected.spread), "{expected:?}");
     }
 }

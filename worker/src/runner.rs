@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::operations::{self, Claim};
 use freehold_tenancy::db::steps::{self, Ending, PlannedStep};
-use freehold_tenancy::db::{DbError, quotas, tenants};
+use freehold_tenancy::db::{DbError, tenants};
 use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
 use freehold_tenancy::step::{Facts, JournalEntry};
 use futures::FutureExt;
@@ -19,9 +19,9 @@ use tracing::Instrument;
 use crate::Worker;
 use crate::context::{StepContext, late, told};
 use crate::lists;
-use crate::quota;
 use crate::saga::{self, Decision};
 use crate::step::{Outcome, Step, StepError, Wait, attention};
+use crate::watch;
 
 /// After so many failures in a row without progress a person is asked; it is tried on all the same.
 const TRIES: u32 = 12;
@@ -148,8 +148,7 @@ async fn record(context: &StepContext, outcome: &steps::Outcome) -> Result<(), D
     let freed = outcome.released.iter().map(|place| place.quota);
     let parked = outcome.quota.filter(|_| matches!(outcome.ending, Ending::Parked(_)));
     for quota in freed.chain(parked).collect::<BTreeSet<_>>() {
-        let places = quota::places(&worker.config.quotas, quota);
-        if quotas::wake_line(&worker.pool, quota, places, now).await? > 0 {
+        if watch::wake_line(worker, quota).await? > 0 {
             worker.bell.ring();
         }
     }

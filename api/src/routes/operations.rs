@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State as Shared;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::operations::OperationFilter;
-use freehold_tenancy::{OperationId, db, operation, step};
+use freehold_tenancy::{OperationId, db, operation, queue, step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -78,6 +78,9 @@ pub struct Operation {
     /// With `needs_attention`: why it needs a person, and what that person can do. It may go on by itself all the same.
     #[schema(required = true)]
     pub attention: Option<Attention>,
+    /// Where it stands in line for what AWS allows only so much of at a time; `null` while it does not wait in one.
+    #[schema(required = true)]
+    pub queue: Option<Queue>,
     /// When it is looked at next; `null` while it waits for a person, and once it has ended.
     #[schema(required = true)]
     pub wake_at: Option<DateTime<Utc>>,
@@ -99,6 +102,23 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub approvals: Option<Vec<Approval>>,
+}
+
+/// Where an operation stands in line, and when the wait is expected to be over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Queue {
+    /// 1 is next.
+    #[schema(example = 17, minimum = 1)]
+    pub position: u32,
+    /// When the environment is expected to be ready; for other work than onboarding, when that is expected to be done.
+    /// Follows from what AWS allows and from how long things have taken lately, and is told anew with every answer.
+    pub estimated_ready_at: DateTime<Utc>,
+}
+
+impl From<queue::Queue> for Queue {
+    fn from(queue: queue::Queue) -> Self {
+        Self { position: queue.position, estimated_ready_at: queue.estimated_ready_at }
+    }
 }
 
 /// Why an operation needs a person.
@@ -154,21 +174,39 @@ pub struct Step {
 }
 
 impl Operation {
-    fn without_steps(operation: operation::Operation) -> Self {
-        Self { steps: None, ..operation.into() }
+    fn without_steps(self) -> Self {
+        Self { steps: None, ..self }
+    }
+
+    /// These operations, each with where it stands in line.
+    async fn shown(app: &App, operations: Vec<operation::Operation>) -> Result<Vec<Self>, Refusal> {
+        let all: Vec<_> = operations.iter().collect();
+        let queues = db::queue::of(&app.pool, &app.config, &all, app.clock.now()).await?;
+        let shown = |operation: operation::Operation| {
+            let queue = queues.get(&operation.id).copied().map(Queue::from);
+            Self { queue, ..operation.into() }
+        };
+        Ok(operations.into_iter().map(shown).collect())
+    }
+
+    /// The operation `id`, with where it stands in line.
+    async fn get(app: &App, id: OperationId) -> Result<Self, Refusal> {
+        let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
+        Self::shown(app, vec![operation]).await?.pop().ok_or_else(not_found)
     }
 
     /// One operation with everything that is known of it.
     pub(super) async fn whole(app: &App, id: OperationId) -> Result<Self, Refusal> {
-        let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
+        let operation = Self::get(app, id).await?;
         let approvals = db::approvals::of(&app.pool, id).await?;
-        Ok(Self { approvals: Some(approvals.into_iter().map(Approval::from).collect()), ..operation.into() })
+        Ok(Self { approvals: Some(approvals.into_iter().map(Approval::from).collect()), ..operation })
     }
 }
 
 impl From<operation::Operation> for Operation {
     fn from(operation: operation::Operation) -> Self {
         Self {
+            queue: None,
             id: operation.id.to_string(),
             tenant_id: operation.tenant_id.to_string(),
             environment_id: operation.environment_id.to_string(),
@@ -255,7 +293,7 @@ pub(crate) async fn list_operations(
     let filter = query.finish(Some(filter))?;
     let mut operations = db::operations::list(&app.pool, &filter, page.after(), page.limit()).await?;
     let next_page_token = page.cut(&mut operations, |operation| operation.id.as_uuid());
-    let operations = operations.into_iter().map(Operation::without_steps).collect();
+    let operations = Operation::shown(&app, operations).await?.into_iter().map(Operation::without_steps).collect();
     Ok(Json(OperationPage { operations, next_page_token }))
 }
 

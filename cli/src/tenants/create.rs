@@ -88,7 +88,7 @@ pub(super) async fn run(args: CreateArgs) -> anyhow::Result<Exit> {
         ready = watch(&api, &[&tenant], Lines::Messages).await?;
         tenant = get(&api, &tenant.id).await?;
     }
-    show::show(&tenant, args.client.output)?;
+    show::show(&tenant, &[], args.client.output)?;
     if !args.wait && args.client.output == output::Format::Table {
         output::note(format!("watch it with: freehold tenants watch {}", tenant.id));
     }

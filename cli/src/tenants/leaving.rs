@@ -83,7 +83,7 @@ pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
     if args.close_account {
         output::note("another person has to approve that the account is closed: freehold operations approve …");
     }
-    show::show(&tenant, args.client.output)?;
+    show::show(&tenant, &[], args.client.output)?;
     Ok(Exit::Done)
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<Exit> {
     let nothing: Option<&()> = None;
     let path = format!("{}/restore", args.subject.path());
     let tenant: Tenant = args.client.api()?.post(&path, &[], nothing).await?;
-    show::show(&tenant, args.client.output)?;
+    show::show(&tenant, &[], args.client.output)?;
     Ok(Exit::Done)
 }
 
@@ -102,6 +102,6 @@ pub(super) async fn hold(args: HoldArgs) -> anyhow::Result<Exit> {
         Some(reason) => api.put(&path, &LegalHold { reason }).await?,
         None => api.delete(&path, &[]).await?,
     };
-    show::show(&tenant, args.client.output)?;
+    show::show(&tenant, &[], args.client.output)?;
     Ok(Exit::Done)
 }

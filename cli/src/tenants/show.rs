@@ -1,11 +1,13 @@
 //! Tenants as tables.
 
-use freehold_api::schema::Tenant;
+use freehold_api::schema::{Operation, Queue, Tenant};
 
+use crate::client::{Api, in_path};
 use crate::output::{self, Format};
+use crate::queue;
 
-/// One tenant with its environments.
-pub(super) fn show(tenant: &Tenant, format: Format) -> anyhow::Result<()> {
+/// One tenant with its environments, and where those stand that wait in line.
+pub(super) fn show(tenant: &Tenant, queues: &[(String, Queue)], format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
         return output::json(tenant);
     }
@@ -34,7 +36,22 @@ pub(super) fn show(tenant: &Tenant, format: Format) -> anyhow::Result<()> {
             &environment.operation_id,
         ]);
     }
-    Ok(output::show(&table)?)
+    output::show(&table)?;
+    for (environment, queue) in queues {
+        output::line(format!("{:12} {environment} is {}", "in line", queue::told(queue)))?;
+    }
+    Ok(())
+}
+
+/// Where each environment stands that waits in line.
+pub(super) async fn queues(api: &Api, tenant: &Tenant) -> anyhow::Result<Vec<(String, Queue)>> {
+    let mut queues = Vec::new();
+    for environment in tenant.environments.iter().filter(|environment| environment.state == "onboarding") {
+        let operation: Operation =
+            api.get(&format!("/v1/operations/{}", in_path(&environment.operation_id)), &[]).await?;
+        queues.extend(operation.queue.map(|queue| (environment.name.clone(), queue)));
+    }
+    Ok(queues)
 }
 
 /// Several tenants, a line for each environment.

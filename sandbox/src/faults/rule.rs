@@ -51,8 +51,14 @@ pub struct Rule {
     containing: Option<String>,
     skip: u64,
     times: u64,
+    #[serde(default = "always")]
+    per_mille: u16,
     seen: u64,
     fault: Fault,
+}
+
+fn always() -> u16 {
+    1000
 }
 
 impl Rule {
@@ -66,9 +72,17 @@ impl Rule {
             containing: None,
             skip: 0,
             times: u64::MAX,
+            per_mille: always(),
             seen: 0,
             fault,
         }
+    }
+
+    /// So many of a thousand matching calls, drawn from the world's seed.
+    #[must_use]
+    pub fn sometimes(mut self, per_mille: u16) -> Self {
+        self.per_mille = per_mille;
+        self
     }
 
     /// Only calls from this account.
@@ -152,6 +166,10 @@ impl Faults {
         let mut hit = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.matches(service, operation, account, text)) {
             rule.seen += 1;
+            let drawn = || ctx.settings.chance(&format!("fault/{service}:{operation}/{}", rule.seen));
+            if rule.per_mille < always() && drawn() >= f64::from(rule.per_mille) / 1000.0 {
+                continue;
+            }
             if hit.is_none() && rule.seen > rule.skip && rule.seen - rule.skip <= rule.times {
                 hit = Some(rule.fault.clone());
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Config;
+use super::{Config, Quotas};
 
 /// CreatePermissionSet, `Name`.
 const LONGEST_PERMISSION_SET_NAME: usize = 32;
@@ -13,6 +13,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     access(config, &mut problems);
     organization(config, &mut problems);
     quotas(config, &mut problems);
+    usual(config, &mut problems);
     if config.tiers.is_empty() {
         problems.push("tiers: name at least one".to_owned());
     }
@@ -96,16 +97,42 @@ fn quotas(config: &Config, problems: &mut Vec<String>) {
         ("account_creations", quotas.account_creations),
         ("account_closures", quotas.account_closures),
         ("assignments", quotas.assignments),
+        ("permission_set_provisionings", quotas.permission_set_provisionings),
         ("region_opt_ins", quotas.region_opt_ins),
+        ("region_opt_ins_per_account", quotas.region_opt_ins_per_account),
     ] {
         if value == 0 {
             problems.push(format!("quotas.{name}: at least 1"));
         }
     }
+    if quotas.throttle_recovery_seconds == 0 {
+        problems.push("quotas.throttle_recovery_seconds: at least 1".to_owned());
+    }
     for (api, rate) in &quotas.rates {
+        if !Quotas::knows(api) {
+            problems.push(format!("quotas.rates.{api}: there is no such rate; they are called as in `organizations:CreateAccount` or `sts`"));
+        }
         let positive = rate.per_second.is_finite() && rate.per_second > 0.0 && rate.burst > 0;
         if !positive {
             problems.push(format!("quotas.rates.{api}: per_second and burst must be above zero"));
+        }
+    }
+}
+
+fn usual(config: &Config, problems: &mut Vec<String>) {
+    let usual = &config.usual;
+    for (name, value) in [
+        ("account_creation_seconds", usual.account_creation_seconds),
+        ("account_usable_seconds", usual.account_usable_seconds),
+        ("baseline_stack_seconds", usual.baseline_stack_seconds),
+        ("tenant_stack_seconds", usual.tenant_stack_seconds),
+        ("assignment_seconds", usual.assignment_seconds),
+        ("region_opt_in_seconds", usual.region_opt_in_seconds),
+        ("account_closure_seconds", usual.account_closure_seconds),
+        ("propagation_seconds", usual.propagation_seconds),
+    ] {
+        if value == 0 {
+            problems.push(format!("usual.{name}: at least 1"));
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The organisation, its residencies, the stack, and what AWS allows.
+//! The organisation, its residencies, the stack, and how long is waited for what.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -198,45 +197,5 @@ pub struct Offboarding {
 impl Default for Offboarding {
     fn default() -> Self {
         Self { cooling_off_seconds: 7 * 24 * 60 * 60, close_accounts: CloseAccounts::default() }
-    }
-}
-
-/// `[quotas]`: what AWS lets one organisation do, by default the figures of AWS's own pages ("Quotas for AWS
-/// Organizations", "IAM Identity Center quotas", "Quotas for AWS Account Management").
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Quotas {
-    /// CreateAccount in progress at one time.
-    pub account_creations: u16,
-    /// CloseAccount in progress at one time.
-    pub account_closures: u16,
-    /// CreateAccountAssignment in progress at one time.
-    pub assignments: u16,
-    /// EnableRegion in progress at one time, in the whole organisation.
-    pub region_opt_ins: u16,
-    /// Calls by name of the API, such as `CreateAccount`, where they are to differ from AWS's figures.
-    pub rates: BTreeMap<String, Rate>,
-}
-
-impl Default for Quotas {
-    fn default() -> Self {
-        Self { account_creations: 5, account_closures: 3, assignments: 15, region_opt_ins: 50, rates: BTreeMap::new() }
-    }
-}
-
-/// A token bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    /// Calls a second.
-    pub per_second: f64,
-    /// Calls that may come at once.
-    pub burst: u32,
-}
-
-impl Rate {
-    /// The time between two calls at the steady rate.
-    pub fn interval(self) -> Duration {
-        Duration::from_secs_f64(1.0 / self.per_second)
     }
 }

@@ -31,11 +31,25 @@ pub async fn claim(
     lease: TimeDelta,
     limit: i64,
 ) -> Result<Vec<Claim>> {
+    claim_leaving(pool, worker, now, now, lease, limit).await
+}
+
+/// Claims likewise, but leaves to other workers what they had before, unless that was due by `left_since`: whoever had an
+/// operation has sessions in its account.
+pub async fn claim_leaving(
+    pool: &PgPool,
+    worker: &str,
+    now: DateTime<Utc>,
+    left_since: DateTime<Utc>,
+    lease: TimeDelta,
+    limit: i64,
+) -> Result<Vec<Claim>> {
     let rows = sqlx::query!(
         r#"/* db::operations::claim */
         with due as (
             select id, state from operations
             where wake_at <= $1 and (lease_until is null or lease_until <= $1)
+                and (wake_at <= $5 or lease_until is not null or leased_by is null or leased_by = $4)
             order by wake_at, id limit $2
             for no key update skip locked
         )
@@ -50,6 +64,7 @@ pub async fn claim(
         limit,
         now + lease,
         worker,
+        left_since,
     )
     .fetch_all(pool)
     .await?;
@@ -73,13 +88,32 @@ pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Resu
     if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
 }
 
-/// When the next operation that nobody works on is due.
-pub async fn next_wake(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
-    let earliest = sqlx::query_scalar!(
-        r#"/* db::operations::next_wake */
-        select min(greatest(wake_at, coalesce(lease_until, wake_at))) from operations where wake_at is not null"#
+/// What is due next, of what nobody works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// An operation.
+    pub operation: Option<DateTime<Utc>>,
+    /// A look that serves several of them.
+    pub look: Option<DateTime<Utc>>,
+}
+
+/// When the next operation, and the next look for several of them, is due.
+pub async fn next_due(pool: &PgPool) -> Result<Due> {
+    let due = sqlx::query_as!(
+        Due,
+        r#"/* db::operations::next_due */
+        select
+            (select min(greatest(wake_at, coalesce(lease_until, wake_at))) from operations where wake_at is not null)
+                as operation,
+            (select min(greatest(next_at, coalesce(looking_until, next_at))) from looks) as look"#
     );
-    Ok(earliest.fetch_one(pool).await?)
+    Ok(due.fetch_one(pool).await?)
+}
+
+/// When the next of either is due.
+pub async fn next_wake(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
+    let due = next_due(pool).await?;
+    Ok([due.operation, due.look].into_iter().flatten().min())
 }
 
 /// Begins a transaction in which the claim is known to hold, and keeps holding until it ends.
@@ -97,21 +131,20 @@ pub(super) async fn fenced(pool: &PgPool, claim: &Claim) -> Result<Transaction<'
 
 /// Lets go of a claim until `wake_at`; `None` lets the operation sleep until a person wakes it.
 pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
-    let mut tx = fenced(pool, claim).await?;
-    sqlx::query!(
+    let done = sqlx::query!(
         r#"/* db::operations::release */
-        update operations set lease_until = null, leased_by = null, updated_at = $3,
+        update operations set lease_until = null, updated_at = $3,
             -- A wake-up that came while it was worked on is not slept through.
             wake_at = case when wake_at < lease_until then least(wake_at, $2) else $2 end
-        where id = $1"#,
+        where id = $1 and fence = $4"#,
         claim.operation_id.as_uuid(),
         wake_at,
         now,
+        claim.fence,
     )
-    .execute(&mut *tx)
+    .execute(pool)
     .await?;
-    tx.commit().await?;
-    Ok(())
+    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
 }
 
 /// Ends an operation well, with everything that follows for its environment, in one transaction.

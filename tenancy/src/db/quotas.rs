@@ -1,11 +1,13 @@
-//! What AWS allows one organisation, shared by all workers: places and rates.
+//! What AWS allows one organisation to have in progress at one time, shared by all workers: places, and the line for them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::operations::{Claim, fenced};
+use super::rates::{self, Pace};
 use super::{PgPool, Result};
 use crate::OperationId;
+use crate::operation::OperationKind;
 
 /// A place under a quota that allows so many at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,53 +20,69 @@ pub struct Place {
     pub item: String,
 }
 
+/// What a quota allows, and how the line for it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Terms {
+    /// So many at one time.
+    pub limit: u16,
+    /// So many at one time for one environment, where that is limited too.
+    pub limit_each: Option<u16>,
+    /// By how much maintenance lets onboarding pass.
+    pub yields: TimeDelta,
+    /// The rate of the call that the place is for: a place comes with leave to make it.
+    pub pace: Option<Pace>,
+    /// Places count as known only where everything in progress was counted since then; `None` believes our own count.
+    pub counted_since: Option<DateTime<Utc>>,
+}
+
 /// The answer to who asks for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// It has one.
+    /// It has one, and leave to make the call.
     Granted,
     /// It waits; so many are in line before it.
     Waiting {
         /// How many are in line before it.
         ahead: i64,
     },
+    /// It is its turn, but the rate of the call has no room before then.
+    Later {
+        /// When there will be.
+        until: DateTime<Utc>,
+    },
+    /// It is its turn, if nobody else in the organisation has taken the place: what is in progress has to be counted.
+    Uncounted,
 }
 
-/// Asks for a place: granted while fewer than `limit` are taken, first come, first served.
-pub async fn ask(pool: &PgPool, claim: &Claim, place: &Place, limit: u16, now: DateTime<Utc>) -> Result<Line> {
+/// How a quota stands for somebody who asks.
+struct Standing {
+    granted: bool,
+    taken: i64,
+    taken_each: i64,
+    ahead: i64,
+    strangers: i64,
+    counted_at: Option<DateTime<Utc>>,
+}
+
+/// Asks for a place, and for leave to make the call that it is for: granted to those first in line while fewer than the
+/// limit are taken. Who has a place already is only asked to keep to the rate.
+pub async fn ask(pool: &PgPool, claim: &Claim, place: &Place, terms: &Terms, now: DateTime<Utc>) -> Result<Line> {
     let mut tx = fenced(pool, claim).await?;
-    sqlx::query!("/* db::quotas::ask */ select pg_advisory_xact_lock(hashtextextended($1, 0))", place.quota)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query!(
-        r#"/* db::quotas::ask */
-        insert into slots (quota, operation_id, item, requested_at, step) values ($1, $2, $3, $4, $5)
-        on conflict do nothing"#,
-        place.quota,
-        claim.operation_id.as_uuid(),
-        place.item,
-        now,
-        place.step,
-    )
-    .execute(&mut *tx)
-    .await?;
-    let row = sqlx::query!(
-        r#"/* db::quotas::ask */
-        select mine.granted_at is not null as "granted!",
-            (select count(*) from slots where quota = $1 and granted_at is not null) as "taken!",
-            (select count(*) from slots ahead where ahead.quota = $1 and ahead.granted_at is null
-                and (ahead.requested_at, ahead.operation_id, ahead.item)
-                    < (mine.requested_at, mine.operation_id, mine.item)) as "ahead!"
-        from slots mine where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3"#,
-        place.quota,
-        claim.operation_id.as_uuid(),
-        place.item,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let line = if row.granted {
-        Line::Granted
-    } else if row.taken + row.ahead < i64::from(limit) {
+    let standing = stand_in_line(&mut tx, claim, place, terms, now).await?;
+    let free = i64::from(terms.limit) - standing.taken - standing.strangers;
+    let each = terms.limit_each.is_some_and(|limit| standing.taken_each >= i64::from(limit));
+    let line = if standing.granted {
+        leave(&mut tx, terms, 0, now).await?
+    } else if each || standing.ahead >= i64::from(terms.limit) - standing.taken {
+        Line::Waiting { ahead: standing.ahead }
+    } else if terms.counted_since.is_some_and(|since| standing.counted_at.is_none_or(|at| at < since)) {
+        Line::Uncounted
+    } else if standing.ahead >= free {
+        Line::Waiting { ahead: standing.ahead }
+    } else {
+        leave(&mut tx, terms, standing.ahead, now).await?
+    };
+    if line == Line::Granted && !standing.granted {
         sqlx::query!(
             r#"/* db::quotas::ask */
             update slots set granted_at = $4 where quota = $1 and operation_id = $2 and item = $3"#,
@@ -75,12 +93,134 @@ pub async fn ask(pool: &PgPool, claim: &Claim, place: &Place, limit: u16, now: D
         )
         .execute(&mut *tx)
         .await?;
-        Line::Granted
-    } else {
-        Line::Waiting { ahead: row.ahead }
-    };
+    }
     tx.commit().await?;
     Ok(line)
+}
+
+/// Puts the place into the line, unless it is there, and answers how things stand.
+async fn stand_in_line(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    place: &Place,
+    terms: &Terms,
+    now: DateTime<Utc>,
+) -> Result<Standing> {
+    sqlx::query!("/* db::quotas::ask */ select pg_advisory_xact_lock(hashtextextended($1, 0))", place.quota)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!(
+        r#"/* db::quotas::ask */
+        insert into slots (quota, operation_id, item, requested_at, step, turn_at)
+        select $1, id, $3, $4::timestamptz, $5, case when kind = $6 then $4::timestamptz else $7::timestamptz end
+        from operations where id = $2
+        on conflict (quota, operation_id, item) do update
+        -- The work that had this place is over: whoever wants another stands in line again, where it stood.
+        set granted_at = null, ended_at = null, request_id = null, looked_at = null, own_looks = 0
+        where slots.ended_at is not null"#,
+        place.quota,
+        claim.operation_id.as_uuid(),
+        place.item,
+        now,
+        place.step,
+        OperationKind::Onboard.as_str(),
+        now + terms.yields,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let row = sqlx::query!(
+        r#"/* db::quotas::ask */
+        select mine.granted_at is not null as "granted!",
+            (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null) as "taken!",
+            (select count(*) from slots s join operations o on o.id = s.operation_id
+                where s.quota = $1 and s.granted_at is not null and s.ended_at is null
+                and o.environment_id = (select environment_id from operations where id = $2)) as "taken_each!",
+            (select count(*) from slots ahead where ahead.quota = $1 and ahead.granted_at is null
+                and (ahead.turn_at, ahead.operation_id, ahead.item)
+                    < (mine.turn_at, mine.operation_id, mine.item)) as "ahead!",
+            coalesce(looks.strangers, 0)::bigint as "strangers!", looks.counted_at as "counted_at?"
+        from slots mine left join looks on looks.quota = mine.quota
+        where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3"#,
+        place.quota,
+        claim.operation_id.as_uuid(),
+        place.item,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    Ok(Standing {
+        granted: row.granted,
+        taken: row.taken,
+        taken_each: row.taken_each,
+        ahead: row.ahead,
+        strangers: row.strangers,
+        counted_at: row.counted_at,
+    })
+}
+
+/// Takes leave to make the call, if it is to be had with `ahead` more of them left for those before.
+async fn leave(tx: &mut PgConnection, terms: &Terms, ahead: i64, now: DateTime<Utc>) -> Result<Line> {
+    let Some(pace) = &terms.pace else { return Ok(Line::Granted) };
+    let until = rates::take(tx, pace, ahead, now).await?;
+    Ok(until.map_or(Line::Granted, |until| Line::Later { until }))
+}
+
+/// Steps back into the line, at the same place in it: somebody else turned out to have taken the place. Everything in
+/// progress has to be counted before the next is granted.
+pub async fn step_back(pool: &PgPool, claim: &Claim, place: &Place) -> Result<()> {
+    let mut tx = fenced(pool, claim).await?;
+    sqlx::query!(
+        r#"/* db::quotas::step_back */
+        update slots set granted_at = null where quota = $1 and operation_id = $2 and item = $3"#,
+        place.quota,
+        claim.operation_id.as_uuid(),
+        place.item,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        r#"/* db::quotas::step_back */
+        insert into looks (quota) values ($1) on conflict (quota) do update set counted_at = null"#,
+        place.quota,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Notes what AWS calls the work that has the place, and that `waits` is the step that waits for its end; a look at it is
+/// due at `look_at`.
+pub async fn note_request(
+    pool: &PgPool,
+    claim: &Claim,
+    place: &Place,
+    request_id: &str,
+    waits: &str,
+    look_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::quotas::note_request */
+        with held as (select id from operations where id = $2 and fence = $8 for no key update),
+        noted as (
+            update slots set request_id = $4, step = $5, looked_at = $6 from held
+            where quota = $1 and operation_id = held.id and item = $3 and request_id is distinct from $4
+            returning quota
+        )
+        insert into looks (quota, next_at) select quota, $7 from noted
+        on conflict (quota) do update set next_at = least(coalesce(looks.next_at, excluded.next_at), excluded.next_at)"#,
+        place.quota,
+        claim.operation_id.as_uuid(),
+        place.item,
+        request_id,
+        waits,
+        now,
+        look_at,
+        claim.fence,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// Gives a place back; within a transaction that holds the operation's row.
@@ -109,75 +249,49 @@ pub(super) async fn give_all_back(tx: &mut PgConnection, operation: OperationId,
     Ok(())
 }
 
-/// Wakes those first in line for the places that are free, and answers how many those are.
-pub async fn wake_line(pool: &PgPool, quota: &str, limit: u16, now: DateTime<Utc>) -> Result<u64> {
+/// Wakes those first in line for the places that are free, each when the rate of its call has room for it, and answers how
+/// many of them look earlier than they would have.
+pub async fn wake_line(pool: &PgPool, quota: &str, limit: u16, pace: Option<&Pace>, now: DateTime<Utc>) -> Result<u64> {
+    let (first, spacing) = match pace {
+        Some(pace) => {
+            let tokens = rates::outlook(pool, pace, now).await?;
+            (tokens.first().max(now), tokens.spacing)
+        }
+        None => (now, TimeDelta::zero()),
+    };
     let woken = sqlx::query!(
         r#"/* db::quotas::wake_line */
-        with next as (
-            select distinct operation_id, step from (
-                select operation_id, step from slots where quota = $1 and granted_at is null
-                order by requested_at, operation_id, item
-                limit greatest(0, $2 - (select count(*) from slots where quota = $1 and granted_at is not null))
-            ) first_in_line
+        with first_in_line as (
+            select operation_id, step, row_number() over (order by turn_at, operation_id, item) - 1 as ahead
+            from slots where quota = $1 and granted_at is null
+            order by turn_at, operation_id, item
+            limit greatest(0, $2 - (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null)
+                - coalesce((select strangers from looks where quota = $1), 0))
+        ),
+        next as (
+            select operation_id, step, min($3::timestamptz + ahead * $4::interval) as at
+            from first_in_line group by operation_id, step
+        ),
+        held as materialized (
+            -- Operations before steps and in order, as everywhere; who is being written to looks by itself.
+            select o.id, next.step, next.at from next join operations o on o.id = next.operation_id
+            where o.wake_at > next.at order by o.id for no key update of o skip locked
         ),
         step as (
-            update operation_steps s set check_at = $3 from next
-            where s.operation_id = next.operation_id and s.name = next.step and s.state = 'waiting' and s.check_at > $3
+            update operation_steps s set check_at = held.at from held
+            where s.operation_id = held.id and s.name = held.step and s.state = 'waiting' and s.check_at > held.at
         )
-        update operations o set wake_at = $3 from next where o.id = next.operation_id and o.wake_at > $3"#,
+        update operations o set wake_at = held.at from held where o.id = held.id"#,
         quota,
         i64::from(limit),
-        now,
+        first,
+        interval(spacing),
     )
     .execute(pool)
     .await?;
     Ok(woken.rows_affected())
 }
 
-/// Takes a token from the bucket of `api`, or answers when there will be one.
-///
-/// The generic cell rate algorithm: a bucket is one time, at which it would be full again.
-pub async fn take_token(
-    pool: &PgPool,
-    api: &str,
-    interval: TimeDelta,
-    burst: u32,
-    now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>> {
-    let capacity = interval * i32::try_from(burst).unwrap_or(i32::MAX);
-    let taken = sqlx::query_scalar!(
-        r#"/* db::quotas::take_token */
-        insert into rates (api, next_at) values ($1, $2) on conflict (api) do update
-        set next_at = greatest(rates.next_at, $3) + ($2 - $3)
-        where greatest(rates.next_at, $3) + ($2 - $3) <= $4
-        returning next_at"#,
-        api,
-        now + interval,
-        now,
-        now + capacity,
-    )
-    .fetch_optional(pool)
-    .await?;
-    if taken.is_some() {
-        return Ok(None);
-    }
-    let full_at = sqlx::query_scalar!("/* db::quotas::take_token */ select next_at from rates where api = $1", api)
-        .fetch_one(pool)
-        .await?;
-    Ok(Some(full_at + interval - capacity))
-}
-
-/// Empties the bucket of `api`: AWS has throttled a call that we thought was free.
-pub async fn empty_bucket(pool: &PgPool, api: &str, interval: TimeDelta, burst: u32, now: DateTime<Utc>) -> Result<()> {
-    let capacity = interval * i32::try_from(burst).unwrap_or(i32::MAX);
-    sqlx::query!(
-        r#"/* db::quotas::empty_bucket */
-        insert into rates (api, next_at) values ($1, $2) on conflict (api) do update
-        set next_at = greatest(rates.next_at, $2)"#,
-        api,
-        now + capacity,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
+fn interval(span: TimeDelta) -> sqlx::postgres::types::PgInterval {
+    sqlx::postgres::types::PgInterval { months: 0, days: 0, microseconds: span.num_microseconds().unwrap_or(i64::MAX) }
 }

@@ -130,26 +130,39 @@ pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId)
 /// Journals that these steps are about to run.
 pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[&'static str], now: DateTime<Utc>) -> Result<()> {
     let names: Vec<String> = steps.iter().map(ToString::to_string).collect();
-    let mut tx = fenced(pool, claim).await?;
-    let begun = sqlx::query!(
+    // One statement, which every look at anything pays for.
+    let held = sqlx::query_scalar!(
         r#"/* db::steps::begin */
-        update operation_steps s set attempts = s.attempts + 1, state = 'running', started_at = coalesce(s.started_at, $3)
-        from operation_steps before
-        where s.operation_id = $1 and s.name = any($2)
-          and before.operation_id = s.operation_id and before.name = s.name
-        returning s.name, s.position, before.started_at is null as "first!""#,
+        with held as (select id from operations where id = $1 and fence = $4 for no key update),
+        begun as (
+            update operation_steps s set attempts = s.attempts + 1, state = 'running',
+                started_at = coalesce(s.started_at, $3)
+            from held, operation_steps before
+            where s.operation_id = held.id and s.name = any($2)
+              and before.operation_id = s.operation_id and before.name = s.name
+            returning s.name, s.position, before.started_at is null as first
+        ),
+        news as (select name, row_number() over (order by position) as n from begun where first),
+        operation as (
+            update operations o set last_seq = o.last_seq + (select count(*) from news), updated_at = $3
+            from held where o.id = held.id and exists (select from news)
+            returning o.id, o.tenant_id, o.environment_id, o.last_seq - (select count(*) from news) as seen
+        ),
+        event as (
+            insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
+            select o.id, o.seen + news.n, o.tenant_id, o.environment_id, $5, jsonb_build_object('step', news.name), $3
+            from operation o, news
+        )
+        select exists (select from held) as "held!""#,
         claim.operation_id.as_uuid(),
         &names,
         now,
+        claim.fence,
+        EventType::StepStarted.as_str(),
     )
-    .fetch_all(&mut *tx)
+    .fetch_one(pool)
     .await?;
-    let mut first: Vec<_> = begun.into_iter().filter(|row| row.first).collect();
-    first.sort_by_key(|row| row.position);
-    let news: Vec<_> = first.iter().map(|row| news(EventType::StepStarted, &row.name, json!({}))).collect();
-    events::append(&mut tx, claim.operation_id, &news, now).await?;
-    tx.commit().await?;
-    Ok(())
+    if held { Ok(()) } else { Err(DbError::Fenced) }
 }
 
 /// Writes down what a step is about to ask, in a transaction of its own.

@@ -91,3 +91,24 @@ async fn a_worker_is_woken_by_a_signup_and_by_a_retry() {
     assert_eq!(send(request.header("Idempotency-Key", "7f3a")).await.status, 202);
     woken(&mut ear).await;
 }
+
+#[tokio::test]
+async fn a_signup_is_told_its_place_in_line_and_when_it_will_be_ready_until_it_waits_no_more() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().unwrap());
+    let queue = api.get(&path).await.json()["queue"].clone();
+    assert_eq!(queue["position"], 1);
+    let ready: chrono::DateTime<chrono::Utc> = queue["estimated_ready_at"].as_str().unwrap().parse().unwrap();
+    let expected = ready - api.clock.now();
+    assert!((TimeDelta::minutes(2)..TimeDelta::minutes(5)).contains(&expected), "ready in {expected}");
+    assert_eq!(api.get("/v1/operations").await.json()["operations"][0]["queue"]["position"], 1);
+
+    api.succeed("123456789012").await;
+    assert_eq!(api.get(&path).await.json()["queue"], Value::Null);
+    let second = api.signed_up(&signup_with(json!({ "environments": ["production", "staging"] }))).await;
+    for (position, environment) in [1, 2].into_iter().zip(second["environments"].as_array().unwrap()) {
+        let path = format!("/v1/operations/{}", environment["operation_id"].as_str().unwrap());
+        assert_eq!(api.get(&path).await.json()["queue"]["position"], position);
+    }
+}

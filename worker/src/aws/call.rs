@@ -50,7 +50,7 @@ impl Aws {
             limits.take(call).await?;
         }
         let started = Instant::now();
-        let answer = answer.await;
+        let mut answer = answer.await;
         let elapsed = started.elapsed();
 
         let (service, operation) = call.split_once(':').unwrap_or(("aws", call));
@@ -66,10 +66,10 @@ impl Aws {
         }
 
         if let Some(limits) = &self.limits
-            && let Err(CloudError { kind: Kind::Quota { .. }, code, .. }) = &answer
-            && is_throttle(code)
+            && let Err(error) = answer
         {
-            limits.throttled(call).await;
+            let throttled = matches!(error.kind, Kind::Quota { .. }) && is_throttle(&error.code);
+            answer = Err(if throttled { limits.throttled(call, error).await } else { error });
         }
         answer
     }

@@ -7,7 +7,7 @@ use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, U
 use aws_smithy_types::Document;
 
 use super::call::{done_already, found, incomplete};
-use super::memory::SHORT;
+use super::memory::A_WHILE;
 use super::sts::Session;
 use super::{Aws, ssoadmin};
 use crate::cloud::{Kind, Membership, Person, Result, User};
@@ -37,7 +37,7 @@ pub(super) async fn group(aws: &Aws, display_name: &str) -> Result<Option<String
     let look = async {
         let store = store(aws).await?;
         let found = find_group(aws, &store, display_name).await?;
-        Ok(found.map(|id| (id, aws.clock.now() + SHORT)))
+        Ok(found.map(|id| (id, aws.clock.now() + A_WHILE)))
     };
     aws.known.groups.recall(&display_name.to_owned(), &aws.clock, look).await
 }

@@ -13,6 +13,12 @@ use crate::cloud::Result;
 /// How long an answer is believed: short, so that what a person changes by hand is seen soon.
 pub(super) const SHORT: TimeDelta = TimeDelta::seconds(60);
 
+/// How long one part of an answer is believed until the others are there: the rates of calls can be slow.
+pub(super) const MOMENT: TimeDelta = TimeDelta::minutes(15);
+
+/// How long the names of permission sets and groups are believed to mean the same: what is granted is verified afterwards.
+pub(super) const A_WHILE: TimeDelta = TimeDelta::minutes(5);
+
 /// A value, and until when it holds.
 type Held<V> = (V, DateTime<Utc>);
 

@@ -7,7 +7,7 @@ use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::config::Residency;
 
 use super::call::{done_already, found, incomplete};
-use super::memory::SHORT;
+use super::memory::{MOMENT, SHORT};
 use super::sts::Session;
 use super::{Aws, moment};
 use crate::cloud::{
@@ -240,10 +240,17 @@ pub(super) async fn ous_in(aws: &Aws, parent: &str) -> Result<Vec<(String, Strin
 
 /// The content of the service control policy called `name` on `target`, if that carries it.
 async fn policy_on(aws: &Aws, target: &str, name: &str) -> Result<Option<String>> {
-    match policies_on(aws, target).await?.into_iter().find(|(known, _)| known == name) {
+    let look = async { Ok(Some((policies_on(aws, target).await?, aws.clock.now() + MOMENT))) };
+    let carried = aws.known.carried_policies.recall(&target.to_owned(), &aws.clock, look).await?;
+    let content = match carried.unwrap_or_default().into_iter().find(|(known, _)| known == name) {
         Some((_, id)) => policy_content(aws, &id).await.map(Some),
         None => Ok(None),
+    };
+    // A guardrail that is taken away is to be seen soon: only a look that was broken off goes on with what it has found.
+    if !content.as_ref().is_err_and(|error| matches!(error.kind, Kind::Quota { .. })) {
+        aws.known.carried_policies.forget(&target.to_owned());
     }
+    content
 }
 
 /// Names and ids of the service control policies directly on `target`.

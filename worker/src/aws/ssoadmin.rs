@@ -4,18 +4,22 @@ use std::sync::PoisonError;
 
 use aws_sdk_ssoadmin::Client;
 use aws_sdk_ssoadmin::types::{
-    AccountAssignmentForPrincipal, AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType,
+    AccountAssignmentForPrincipal, AccountAssignmentOperationStatus, OperationStatusFilter, PrincipalType,
+    StatusValues, TargetType,
 };
 use chrono::TimeDelta;
 
 use super::Aws;
 use super::call::incomplete;
-use super::memory::SHORT;
+use super::memory::{A_WHILE, MOMENT};
 use super::sts::Session;
 use crate::cloud::{Assignment, AssignmentState, CloudError, Grant, Kind, Result, Target};
 
 /// An instance does not move; asking once an hour is plenty.
 const INSTANCE_HOLDS: TimeDelta = TimeDelta::hours(1);
+
+/// The most that a list of Identity Center gives at once.
+const MOST_IN_A_PAGE: i32 = 100;
 
 /// The organisation's instance of Identity Center.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,27 +87,38 @@ fn no_instance(call: &'static str, region: &str) -> CloudError {
 pub(super) async fn permission_set(aws: &Aws, name: &str) -> Result<Option<String>> {
     let look = async {
         let Some(arn) = find_permission_set(aws, name).await? else { return Ok(None) };
-        Ok(Some((arn, aws.clock.now() + SHORT)))
+        Ok(Some((arn, aws.clock.now() + A_WHILE)))
     };
     aws.known.permission_sets.recall(&name.to_owned(), &aws.clock, look).await
 }
 
-/// Lists ARNs and asks for the name of each that is not known yet. A name never changes, so it is kept for good, and a
-/// walk that ran out of its rate goes on where it stopped.
+/// Lists ARNs and asks for the name of each that is not known yet. A name never changes, so it is kept for good, and the
+/// list for as long as it takes: a walk that ran out of its rate goes on where it stopped.
 pub(super) async fn find_permission_set(aws: &Aws, name: &str) -> Result<Option<String>> {
     let sso = sso(aws).await?;
-    let mut token = None;
+    let look = async { Ok(Some((permission_set_arns(aws, &sso).await?, aws.clock.now() + MOMENT))) };
+    let arns = aws.known.permission_set_arns.recall(&(), &aws.clock, look).await?.unwrap_or_default();
+    let mut found = None;
+    for arn in arns {
+        if name_of(aws, &sso, &arn).await? == name {
+            found = Some(arn);
+            break;
+        }
+    }
+    // What was made since is found the next time.
+    aws.known.permission_set_arns.forget(&());
+    Ok(found)
+}
+
+async fn permission_set_arns(aws: &Aws, sso: &Sso) -> Result<Vec<String>> {
+    let (mut arns, mut token) = (Vec::new(), None);
     loop {
         let request = sso.client.list_permission_sets().instance_arn(&sso.instance.arn).set_next_token(token);
         let page = aws.ask(&sso.session, "sso:ListPermissionSets", request.send()).await?;
-        for arn in page.permission_sets.unwrap_or_default() {
-            if name_of(aws, &sso, &arn).await? == name {
-                return Ok(Some(arn));
-            }
-        }
+        arns.extend(page.permission_sets.unwrap_or_default());
         token = page.next_token;
         if token.is_none() {
-            return Ok(None);
+            return Ok(arns);
         }
     }
 }
@@ -135,6 +150,29 @@ pub(super) async fn assign(aws: &Aws, account: &Target, grant: &Grant) -> Result
         .principal_id(&grant.group_id);
     let answer = aws.ask(&sso.session, CALL, request.send()).await?;
     answer.account_assignment_creation_status.and_then(accepted).ok_or_else(|| incomplete(CALL, "request id"))
+}
+
+pub(super) async fn assignments_in_progress(aws: &Aws) -> Result<Vec<String>> {
+    const CALL: &str = "sso:ListAccountAssignmentCreationStatus";
+    let sso = sso(aws).await?;
+    let (mut found, mut token) = (Vec::new(), None);
+    loop {
+        let in_progress = OperationStatusFilter::builder().status(StatusValues::InProgress).build();
+        let request = sso
+            .client
+            .list_account_assignment_creation_status()
+            .instance_arn(&sso.instance.arn)
+            .filter(in_progress)
+            .max_results(MOST_IN_A_PAGE)
+            .set_next_token(token);
+        let page = aws.ask(&sso.session, CALL, request.send()).await?;
+        let statuses = page.account_assignments_creation_status.unwrap_or_default().into_iter();
+        found.extend(statuses.filter_map(|status| status.request_id));
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 pub(super) async fn assignment(aws: &Aws, request_id: &str) -> Result<AssignmentState> {

@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::SdkConfig;
@@ -48,6 +49,8 @@ pub(super) type Sessions = Memory<Who, Arc<Session>>;
 pub(super) struct Session {
     pub(super) who: Who,
     pub(super) credentials: Credentials,
+    /// Whether AWS has said that it is where it is thought to be.
+    proven: AtomicBool,
     connection: Connection,
     clients: Mutex<HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>>,
 }
@@ -133,7 +136,8 @@ impl Aws {
         let opened = async {
             let (credentials, until) = open.await?;
             let connection = self.connection.clone();
-            let session = Session { who: who.clone(), credentials, connection, clients: Mutex::default() };
+            let (proven, clients) = (AtomicBool::new(false), Mutex::default());
+            let session = Session { who: who.clone(), credentials, proven, connection, clients };
             Ok(Some((Arc::new(session), until)))
         };
         let session = self.sessions.recall(&who, &self.clock, opened).await?;
@@ -191,8 +195,12 @@ impl Aws {
 /// That `role` can be assumed in an account, and that what comes of it can be used and is in that account.
 pub(super) async fn reach(aws: &Aws, account: &Target, role: Role) -> Result<()> {
     let session = aws.inside(account, role).await?;
+    if session.proven.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let caller = aws.who_is(&session).await?;
     if caller.account == account.id().as_str() {
+        session.proven.store(true, Ordering::Relaxed);
         return Ok(());
     }
     Err(CloudError {

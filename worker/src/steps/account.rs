@@ -26,7 +26,7 @@ pub(super) async fn obtain(context: &StepContext) -> StepResult {
     // Where nothing was ever intended, nothing was asked, and there is nothing to look for.
     if let Some((asked, at)) = context.intended::<NewAccount>() {
         if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
-            return requested(context, &creation);
+            return requested(context, &creation).await;
         }
         if let Some(found) = context.cloud().find_account(&asked.email).await? {
             return adopt(context, found).await;
@@ -51,10 +51,14 @@ async fn ask(context: &StepContext) -> StepResult {
     context.take(&place(context), context.config().quotas.account_creations).await?;
     context.intend(&account).await?;
     match context.cloud().create_account(&account).await {
-        Ok(creation) => Ok(requested(context, &creation)?.with("account_email", account.email)),
+        Ok(creation) => Ok(requested(context, &creation).await?.with("account_email", account.email)),
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw().await?;
+            }
+            if error.says("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") {
+                // Somebody else was faster. Nobody asks again before it is known how many places there are.
+                context.step_back(&place(context)).await?;
             }
             if error.says("ACCOUNT_NUMBER_LIMIT_EXCEEDED") { Err(quota_reached()) } else { Err(error.into()) }
         }
@@ -75,10 +79,11 @@ pub(super) fn place(context: &StepContext) -> Place {
     context.place(ACCOUNT_CREATIONS, "")
 }
 
-fn requested(context: &StepContext, creation: &Creation) -> StepResult {
+async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
         return mapped(context, account.clone());
     }
+    context.asked(&place(context), &creation.request_id, "await-account").await?;
     Ok(Outcome::done()
         .with("creation_request_id", creation.request_id.clone())
         .with("creation_requested_at", creation.requested_at.to_rfc3339()))

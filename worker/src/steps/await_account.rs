@@ -8,9 +8,6 @@ use crate::cloud::CreationState;
 use crate::context::StepContext;
 use crate::step::{Outcome, StepError, attention};
 
-/// Creations take "a few minutes" (Organizations API Reference); sooner in most reports.
-pub(super) const USUALLY_SECONDS: u64 = 60;
-
 /// For what it waits.
 const FOR: &str = "the account to be created";
 
@@ -32,19 +29,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return Ok(if asked { again(outcome, context, FOR) } else { outcome });
     };
     let since = account::requested_at(context);
-    if !context.has_looked() && context.now() - since < JUST_NOW {
+    if context.now() - since < JUST_NOW {
         return still_in_progress(context, &request, since).await;
-    }
-    if context.remembered("ended") != Some(true) {
-        if let Some(next) = context.looked_for_everybody(USUALLY_SECONDS).await {
-            return Ok(Outcome::wait(FOR, next));
-        }
-        let in_progress = context.cloud().creations_in_progress().await?;
-        let at_most = context.config().quotas.account_creations;
-        context.share_look("creation_request_id", &in_progress, at_most).await?;
-        if in_progress.contains(&request) {
-            return still_in_progress(context, &request, since).await;
-        }
     }
     let creation = context.cloud().creation(&request).await?;
     match creation.state {
@@ -59,9 +45,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 }
 
 async fn still_in_progress(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
-    let at_most = context.config().waits.account_creation_seconds;
-    let outcome = context.look_again(FOR, since, USUALLY_SECONDS, at_most).await?;
-    Ok(outcome.with("creation_request_id", request).with("ended", false))
+    let (usually, at_most) =
+        (context.config().usual.account_creation_seconds, context.config().waits.account_creation_seconds);
+    let outcome = context.wait_to_be_told(FOR, since, usually, at_most).await?;
+    Ok(outcome.with("creation_request_id", request))
 }
 
 async fn failed(context: &StepContext, reason: &str) -> StepResult {

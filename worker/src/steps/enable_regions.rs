@@ -9,9 +9,6 @@ use crate::context::StepContext;
 use crate::quota::REGION_OPT_INS;
 use crate::step::Outcome;
 
-/// "Minutes to hours" (Account Management, "Enable or disable AWS Regions"); mostly minutes.
-const USUALLY_SECONDS: u64 = 300;
-
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let region = context.environment().home_region;
     if !region.is_opt_in() {
@@ -43,5 +40,6 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 async fn wait(context: &StepContext, since: DateTime<Utc>) -> StepResult {
     let why = format!("the region {} to be enabled", context.environment().home_region);
-    context.look_again(&why, since, USUALLY_SECONDS, context.config().waits.region_opt_in_seconds).await
+    let (usual, waits) = (&context.config().usual, &context.config().waits);
+    context.look_again(&why, since, usual.region_opt_in_seconds, waits.region_opt_in_seconds).await
 }

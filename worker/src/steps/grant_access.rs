@@ -15,9 +15,6 @@ use crate::context::StepContext;
 use crate::quota::ASSIGNMENTS;
 use crate::step::{Outcome, StepError};
 
-/// Assignments take seconds to a minute.
-pub(super) const USUALLY_SECONDS: u64 = 20;
-
 /// How often an assignment may fail before a person is asked.
 const TRIES: u32 = 4;
 
@@ -56,8 +53,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         let outcome = Outcome::done();
         since.map_or_else(Outcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
     } else if let Some(since) = grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding).min() {
-        let at_most = context.config().waits.assignment_seconds;
-        context.look_again("access to be assigned", since, USUALLY_SECONDS, at_most).await?
+        let (usually, at_most) = (context.config().usual.assignment_seconds, context.config().waits.assignment_seconds);
+        context.wait_to_be_told("access to be assigned", since, usually, at_most).await?
     } else {
         // Each is in line, or failed and is asked for again.
         let again = StepError::NotYet { why: "another try at assigning access".to_owned(), until: None, at_most: None };
@@ -133,6 +130,7 @@ async fn advance(
             context.intend(asked).await?;
         }
         let Assignment { request_id, state } = cloud.assign(account, &progress.grant).await?;
+        context.asked(&context.place(ASSIGNMENTS, name), &request_id, "grant-access").await?;
         progress.request_id = Some(request_id);
         progress.asked_at = Some(context.now());
         state

@@ -5,19 +5,21 @@ use crate::cloud::{self, Kind};
 use crate::context::StepContext;
 use crate::step::{Outcome, StepError};
 
-/// Most trouble with fresh accounts ends within seven minutes; mostly it is over in one (field reports).
-const USUALLY_SECONDS: u64 = 60;
-
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since = context
         .learnt("created_at")
         .or_else(|| context.done_at("await-account"))
         .unwrap_or_else(|| context.entry_started_at());
+    let (usual, waits) = (&context.config().usual, &context.config().waits);
+    let (usually, at_most) = (usual.account_usable_seconds, waits.account_usable_seconds);
+    let why = "the fresh account to accept calls";
+    if context.would_be_wasted(since, usually).await {
+        return context.look_again(why, since, usually, at_most).await;
+    }
     match probe(context).await? {
         Ok(()) => Ok(Outcome::done().with("took_seconds", context.took_seconds(since))),
         Err(error) if matches!(error.kind, Kind::Wait | Kind::Denied { explicit: false }) => {
-            let at_most = context.config().waits.account_usable_seconds;
-            context.look_again("the fresh account to accept calls", since, USUALLY_SECONDS, at_most).await
+            context.look_again(why, since, usually, at_most).await
         }
         Err(error) => Err(error.into()),
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::account::CERTAINTY;
-use super::grant_access::{self, USUALLY_SECONDS, holds};
+use super::grant_access::{self, holds};
 use super::{StepResult, guard};
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
@@ -51,7 +51,11 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         revocations.values().filter(|one| !one.done).filter_map(|one| one.request_id.as_ref().and(one.asked_at)).min();
     if let Some(since) = since {
         let at_most = context.config().waits.assignment_seconds;
-        return Ok(kept(context.look_again("access to be revoked", since, USUALLY_SECONDS, at_most).await?));
+        return Ok(kept(
+            context
+                .look_again("access to be revoked", since, context.config().usual.assignment_seconds, at_most)
+                .await?,
+        ));
     }
     if revocations.values().any(|revocation| !revocation.done) {
         let again = || StepError::NotYet {
@@ -82,7 +86,7 @@ async fn grants_to_end(context: &StepContext) -> Result<Option<Outcome>, StepErr
         {
             let at_most = context.config().waits.assignment_seconds;
             let why = "access that was asked for to be assigned, so that it can be revoked";
-            return context.look_again(why, since, USUALLY_SECONDS, at_most).await.map(Some);
+            return context.look_again(why, since, context.config().usual.assignment_seconds, at_most).await.map(Some);
         }
     }
     let intended = context.earlier("grant-access").filter_map(|entry| entry.intent_at).max();

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::step::JournalEntry;
 use serde_json::Value;
 
-use super::await_account::USUALLY_SECONDS;
 use super::{StepResult, account};
 use crate::cloud::{Creation, CreationState, NewAccount};
 use crate::context::StepContext;
@@ -51,9 +50,10 @@ async fn ended(context: &StepContext, creation: Creation) -> StepResult {
         CreationState::Succeeded(id) => account::mapped(context, id),
         CreationState::Failed(_) => Ok(nothing(context)),
         CreationState::InProgress => {
-            let at_most = context.config().waits.account_creation_seconds;
+            let (usual, waits) = (&context.config().usual, &context.config().waits);
+            let (usually, at_most) = (usual.account_creation_seconds, waits.account_creation_seconds);
             let why = "the account that was asked for to be created, so that it can be let go";
-            let waiting = context.look_again(why, creation.requested_at, USUALLY_SECONDS, at_most).await?;
+            let waiting = context.look_again(why, creation.requested_at, usually, at_most).await?;
             Ok(waiting.with("creation_request_id", creation.request_id))
         }
     }

@@ -2,36 +2,60 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{StepResult, grant_access};
 use crate::cloud::{Grant, Kind};
 use crate::context::StepContext;
 use crate::step::{Outcome, StepError};
 
-/// Permissions and policies take effect within a minute, as a rule.
-const USUALLY_SECONDS: u64 = 30;
+/// What has to be proved, in this order.
+const PROOFS: [Proof; 4] = [Proof::HomeIsOpen, Proof::ElsewhereIsShut, Proof::ItAnswers, Proof::AccessIsGranted];
+
+/// For so long a proof stands while the others are waited for.
+const STANDS: TimeDelta = TimeDelta::minutes(15);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Proof {
+    HomeIsOpen,
+    ElsewhereIsShut,
+    ItAnswers,
+    AccessIsGranted,
+}
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    // Each answers what is still missing, or nothing.
-    let missing = match home_is_open(context).await? {
-        None => match elsewhere_is_shut(context).await? {
-            None => match it_answers(context).await? {
-                None => access_is_granted(context).await?,
-                missing => missing,
-            },
-            missing => missing,
-        },
-        missing => missing,
-    };
-    match missing {
-        None => Ok(proved(context)),
-        Some(why) => {
-            let at_most = context.config().waits.propagation_seconds;
-            context.look_again(&why, context.entry_started_at(), USUALLY_SECONDS, at_most).await
+    // What was proved a moment ago is not asked again because a call after it came to nothing.
+    let mut proofs: BTreeMap<Proof, DateTime<Utc>> = context.remembered("proofs").unwrap_or_default();
+    proofs.retain(|_, at| context.now() - *at < STANDS);
+    for proof in PROOFS {
+        if proofs.contains_key(&proof) {
+            continue;
         }
+        let missing = match proof {
+            Proof::HomeIsOpen => home_is_open(context).await,
+            Proof::ElsewhereIsShut => elsewhere_is_shut(context).await,
+            Proof::ItAnswers => it_answers(context).await,
+            Proof::AccessIsGranted => access_is_granted(context).await,
+        };
+        let outcome = match missing {
+            Ok(None) => {
+                proofs.insert(proof, context.now());
+                continue;
+            }
+            Ok(Some(why)) => {
+                let (usual, waits) = (&context.config().usual, &context.config().waits);
+                let (usually, at_most) = (usual.propagation_seconds, waits.propagation_seconds);
+                context.look_again(&why, context.entry_started_at(), usually, at_most).await
+            }
+            Err(error) => Err(error),
+        };
+        return Ok(outcome.unwrap_or_else(Outcome::failed).with("proofs", json!(proofs)));
     }
+    Ok(proved(context))
 }
 
 /// What was proved, for whoever asks later.

@@ -1,0 +1,223 @@
+//! Where operations stand in line, and when they will be ready.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::rates::{self, Pace};
+use super::{PgPool, Result};
+use crate::clock::seconds;
+use crate::config::Config;
+use crate::operation::{Operation, OperationState};
+use crate::queue::{Counter, Line, Queue, Spans};
+use crate::{OperationId, Region};
+
+/// The line for accounts, in which a signup stands from the moment that it is accepted.
+const ACCOUNT_CREATIONS: &str = "account-creations";
+const ACCOUNT_CLOSURES: &str = "account-closures";
+const ASSIGNMENTS: &str = "assignments";
+const REGION_OPT_INS: &str = "region-opt-ins";
+
+/// With fewer runs known, the figures of the configuration are believed.
+const FEWEST_RUNS: i64 = 3;
+
+/// One who stands in line.
+struct Standing {
+    operation_id: OperationId,
+    quota: String,
+    position: i64,
+    opts_in: bool,
+}
+
+/// Where each of these operations stands in line and when it will be ready; those that do not stand in one are left out.
+pub async fn of(
+    pool: &PgPool,
+    config: &Config,
+    operations: &[&Operation],
+    now: DateTime<Utc>,
+) -> Result<HashMap<OperationId, Queue>> {
+    let waiting = |one: &&&Operation| matches!(one.state, OperationState::Pending | OperationState::Running);
+    let ids: Vec<_> = operations.iter().filter(waiting).map(|one| one.id.as_uuid()).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let standing = standing(pool, &ids).await?;
+    if standing.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let spans = spans(pool, config).await?;
+    let mut queues = HashMap::new();
+    for quota in [ACCOUNT_CREATIONS, ASSIGNMENTS, REGION_OPT_INS, ACCOUNT_CLOSURES] {
+        let here: Vec<_> = standing.iter().filter(|one| one.quota == quota).collect();
+        let Some(last) = here.iter().map(|one| one.position).max() else { continue };
+        let last = usize::try_from(last).unwrap_or(0);
+        let ready = match quota {
+            ACCOUNT_CREATIONS => line(pool, config, spans, now).await?.ready(last),
+            _ => {
+                let mut counter = counter(pool, config, quota, spans, now).await?;
+                let then = match quota {
+                    ASSIGNMENTS => spans.verify,
+                    REGION_OPT_INS => spans.stack + spans.verify,
+                    _ => 0.0,
+                };
+                let served = (0..last).map(|_| counter.serve(now).1 + seconds(then));
+                served.map(|ready| crate::queue::Expected { ready, ready_after_opt_in: ready }).collect()
+            }
+        };
+        for one in here {
+            let Some(expected) = usize::try_from(one.position - 1).ok().and_then(|place| ready.get(place)) else {
+                continue;
+            };
+            let estimated_ready_at = if one.opts_in { expected.ready_after_opt_in } else { expected.ready };
+            let position = u32::try_from(one.position).unwrap_or(u32::MAX);
+            queues.entry(one.operation_id).or_insert(Queue { position, estimated_ready_at });
+        }
+    }
+    Ok(queues)
+}
+
+/// Where these operations stand. Who has not been looked at yet stands behind those who asked before it came.
+async fn standing(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<Standing>> {
+    let rows = sqlx::query!(
+        r#"/* db::queue::standing */
+        with line as (
+            select quota, operation_id, min(turn_at) as turn_at from slots where granted_at is null
+            group by quota, operation_id
+            union all
+            select $2, o.id, o.created_at from operations o
+            where o.state = 'pending' and o.kind = 'onboard'
+                and not exists (select from slots s where s.operation_id = o.id and s.quota = $2)
+        ),
+        ranked as (
+            select quota, operation_id, row_number() over (partition by quota order by turn_at, operation_id) as position
+            from line
+        )
+        select r.operation_id as "operation_id!", r.quota as "quota!", r.position as "position!",
+            e.home_region as "home_region!"
+        from ranked r join operations o on o.id = r.operation_id join environments e on e.id = o.environment_id
+        where r.operation_id = any($1)"#,
+        ids,
+        ACCOUNT_CREATIONS,
+    )
+    .fetch_all(pool)
+    .await?;
+    let standing = rows.into_iter().map(|row| Standing {
+        operation_id: row.operation_id.into(),
+        quota: row.quota,
+        position: row.position,
+        opts_in: row.home_region.parse().is_ok_and(Region::is_opt_in),
+    });
+    Ok(standing.collect())
+}
+
+/// The line for accounts, with everybody who is on the way before those in it.
+async fn line(pool: &PgPool, config: &Config, spans: Spans, now: DateTime<Utc>) -> Result<Line> {
+    let created = sqlx::query_scalar!(
+        r#"/* db::queue::line */
+        select created.finished_at as "finished_at!" from operation_steps granting
+        join operation_steps created on created.operation_id = granting.operation_id and created.name = 'await-account'
+        join operations o on o.id = granting.operation_id
+        where o.state in ('pending', 'running') and granting.name = 'grant-access'
+            and granting.state = 'pending' and created.state = 'done'"#
+    );
+    let created = created.fetch_all(pool).await?;
+    let creating = since(pool, ACCOUNT_CREATIONS).await?;
+    let in_line = sqlx::query_scalar!(
+        r#"/* db::queue::line */ select count(*) as "count!" from slots where quota = $1 and granted_at is null"#,
+        ASSIGNMENTS,
+    );
+    let in_line = usize::try_from(in_line.fetch_one(pool).await?).unwrap_or(0);
+
+    let assignments_each = config.access.len().max(1);
+    let usable = seconds(spans.usable);
+    let being_created = creating.iter().map(|since| (*since + seconds(spans.creation)).max(now) + usable);
+    let being_reached = created.iter().map(|at| (*at + usable).max(now));
+    let waiting = std::iter::repeat_n(now, in_line.div_ceil(assignments_each));
+    Ok(Line {
+        creations: counter(pool, config, ACCOUNT_CREATIONS, spans, now).await?,
+        assignments: counter(pool, config, ASSIGNMENTS, spans, now).await?,
+        assignments_each,
+        on_the_way: being_created.chain(being_reached).chain(waiting).collect(),
+        spans,
+    })
+}
+
+/// How a quota stands.
+async fn counter(pool: &PgPool, config: &Config, quota: &str, spans: Spans, now: DateTime<Utc>) -> Result<Counter> {
+    let quotas = &config.quotas;
+    let (places, takes, call) = match quota {
+        ACCOUNT_CREATIONS => (quotas.account_creations, spans.creation, Some("organizations:CreateAccount")),
+        ACCOUNT_CLOSURES => (quotas.account_closures, spans.closure, Some("organizations:CloseAccount")),
+        ASSIGNMENTS => (quotas.assignments, spans.assignment, None),
+        _ => (quotas.region_opt_ins, spans.opt_in, None),
+    };
+    let tokens = match call.and_then(|call| Pace::of(quotas, call)) {
+        Some(pace) => Some(rates::outlook(pool, &pace, now).await?),
+        None => None,
+    };
+    let strangers = super::looks::strangers(pool, quota).await?;
+    let strangers = usize::try_from(strangers).unwrap_or(0);
+    Ok(Counter::new(now, places, &since(pool, quota).await?, strangers, takes, tokens))
+}
+
+/// Since when the work is in progress that has a place.
+async fn since(pool: &PgPool, quota: &str) -> Result<Vec<DateTime<Utc>>> {
+    let since = sqlx::query_scalar!(
+        r#"/* db::queue::since */
+        select granted_at as "granted_at!" from slots where quota = $1 and granted_at is not null and ended_at is null"#,
+        quota,
+    );
+    Ok(since.fetch_all(pool).await?)
+}
+
+/// How long things have taken lately, on average; where too little is known, what the configuration says.
+async fn spans(pool: &PgPool, config: &Config) -> Result<Spans> {
+    let names = [
+        "await-account",
+        "reach-account",
+        "install-baseline",
+        "deploy-stack",
+        "grant-access",
+        "enable-regions",
+        "verify",
+    ];
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let rows = sqlx::query!(
+        r#"/* db::queue::spans */
+        select n.name as "name!", count(r.seconds) as "count!", avg(r.seconds) as "seconds?"
+        from unnest($1::text[]) as n (name)
+        cross join lateral (
+            select case
+                -- What has a line of its own is counted from when it was asked for.
+                when n.name in ('grant-access', 'enable-regions') then (s.facts ->> 'took_seconds')::float8
+                when n.name = 'await-account' then extract(epoch from s.finished_at - (
+                    select max((p.facts ->> 'creation_requested_at')::timestamptz) from operation_steps p
+                    where p.operation_id = s.operation_id and p.name in ('request-account', 'await-account')))::float8
+                else extract(epoch from s.finished_at - (
+                    select max(p.finished_at) from operation_steps p
+                    where p.operation_id = s.operation_id and p.name = any(s.after)))::float8
+            end as seconds
+            from operation_steps s where s.name = n.name and s.state = 'done' order by s.finished_at desc limit 40
+        ) r group by n.name"#,
+        &names,
+    )
+    .fetch_all(pool)
+    .await?;
+    let known: HashMap<String, f64> = rows
+        .into_iter()
+        .filter(|row| row.count >= FEWEST_RUNS)
+        .filter_map(|row| Some((row.name, row.seconds?)))
+        .collect();
+    let guess = Spans::guessed(&config.usual);
+    let of = |step: &str, guess: f64| known.get(step).copied().unwrap_or(guess);
+    Ok(Spans {
+        creation: of("await-account", guess.creation),
+        usable: of("reach-account", guess.usable),
+        baseline: of("install-baseline", guess.baseline),
+        stack: of("deploy-stack", guess.stack),
+        assignment: of("grant-access", guess.assignment),
+        opt_in: of("enable-regions", guess.opt_in),
+        verify: of("verify", guess.verify),
+        closure: guess.closure,
+    })
+}

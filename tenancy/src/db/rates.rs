@@ -1,0 +1,150 @@
+//! Rates of calls, shared by all workers: token buckets that a throttle slows down and that time brings back to speed.
+//!
+//! The generic cell rate algorithm: a bucket is one time, at which it would be full again. A throttled call doubles the
+//! spacing of calls, at the most to [`LONGEST_SPACING`], and allows one at a time; the spacing then halves with every
+//! `recovery`, so that an AWS that throttles whatever one does is asked about twice in that time, whatever the rate.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{PgPool, Result};
+use crate::clock::seconds;
+use crate::config::{Bucket, Quotas};
+use crate::queue::Tokens;
+
+/// The longest spacing of calls that AWS throttles, in seconds.
+const LONGEST_SPACING: f64 = 600.0;
+
+/// The shortest spacing after a throttle, in seconds: many a rate is far above what is ever called.
+const SHORTEST_SLOWED: f64 = 1.0;
+
+/// A token bucket, and how it recovers from a throttle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    bucket: Bucket,
+    recovery: f64,
+}
+
+impl Pace {
+    /// The pace of `call`, such as `organizations:MoveAccount`; none where nobody knows of a limit.
+    pub fn of(quotas: &Quotas, call: &str) -> Option<Self> {
+        #[expect(clippy::cast_precision_loss, reason = "seconds of a configuration are far below 2^52")]
+        let recovery = quotas.throttle_recovery_seconds as f64;
+        Some(Self { bucket: quotas.bucket(call)?, recovery })
+    }
+
+    /// Calls a second, as long as nothing is throttled.
+    pub fn per_second(&self) -> f64 {
+        self.bucket.rate.per_second
+    }
+
+    /// Seconds between calls, as long as nothing is throttled.
+    pub(super) fn interval(&self) -> f64 {
+        1.0 / self.bucket.rate.per_second
+    }
+
+    /// Calls that may come at once.
+    pub(super) fn burst(&self) -> f64 {
+        f64::from(self.bucket.rate.burst)
+    }
+
+    /// Under which name it is kept.
+    pub(super) fn name(&self) -> &'static str {
+        self.bucket.name
+    }
+}
+
+/// Takes a token, if after it `kept` more are left, or answers when there will be so many.
+pub(super) async fn take(
+    tx: &mut PgConnection,
+    pace: &Pace,
+    kept: i64,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    #[expect(clippy::cast_precision_loss, reason = "a line is short")]
+    let kept = kept as f64;
+    let taken = sqlx::query!(
+        r#"/* db::rates::take */
+        insert into rates as r (api, next_at) values ($1, $2::timestamptz + make_interval(secs => $3::float8))
+        on conflict (api) do update set
+            next_at = greatest(r.next_at, $2) + make_interval(secs => greatest($3,
+                coalesce(r.spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $5)), 0)))
+        where case
+            when r.spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $5)) > $3
+            -- Slowed down: one at a time.
+            then r.next_at + make_interval(secs => $6 * r.spacing_seconds
+                * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $5))) <= $2
+            else greatest(r.next_at, $2) + make_interval(secs => $3 * (1 + $6::float8))
+                <= $2 + make_interval(secs => $3 * $4::float8)
+        end"#,
+        pace.name(),
+        now,
+        pace.interval(),
+        pace.burst(),
+        pace.recovery,
+        kept,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if taken.rows_affected() == 1 {
+        return Ok(None);
+    }
+    let tokens = outlook(&mut *tx, pace, now).await?;
+    Ok(Some(tokens.first().max(now) + seconds(tokens.spacing.as_seconds_f64() * kept)))
+}
+
+/// Takes leave to make a call, or answers when it will be to be had.
+pub async fn take_one(pool: &PgPool, pace: &Pace, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    let mut connection = pool.acquire().await?;
+    take(&mut connection, pace, 0, now).await
+}
+
+/// How a bucket stands.
+pub async fn outlook(executor: impl sqlx::PgExecutor<'_>, pace: &Pace, now: DateTime<Utc>) -> Result<Tokens> {
+    let row = sqlx::query!(
+        r#"/* db::rates::outlook */
+        select next_at, coalesce(spacing_seconds
+            * power(0.5, least(60, extract(epoch from $2::timestamptz - slowed_at)::float8 / $3::float8)), 0) as "spacing!"
+        from rates where api = $1"#,
+        pace.name(),
+        now,
+        pace.recovery,
+    )
+    .fetch_optional(executor)
+    .await?;
+    let (full_at, spacing) = row.map_or((now, 0.0), |row| (row.next_at.max(now), row.spacing));
+    let slowed = spacing > pace.interval();
+    Ok(Tokens {
+        full_at,
+        spacing: seconds(if slowed { spacing } else { pace.interval() }),
+        burst: if slowed { 1 } else { pace.bucket.rate.burst },
+    })
+}
+
+/// Slows the calls down: AWS has throttled one although there was leave to make it. Answers when the next may be made.
+///
+/// Of several that were throttled together, one counts.
+pub async fn slow_down(pool: &PgPool, pace: &Pace, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    sqlx::query!(
+        r#"/* db::rates::slow_down */
+        insert into rates as r (api, next_at, spacing_seconds, slowed_at)
+        values ($1, $2::timestamptz + make_interval(secs => greatest($5::float8, 2 * $3::float8)), greatest($5, 2 * $3), $2)
+        on conflict (api) do update set slowed_at = $2,
+            (spacing_seconds, next_at) = (
+                select spacing, $2 + make_interval(secs => spacing) from (select least($6::float8, greatest($5, 2 * greatest($3,
+                    coalesce(r.spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $4)), 0)
+                ))) as spacing) slowed
+            )
+        where r.slowed_at is null or r.slowed_at + make_interval(secs => greatest($3,
+            r.spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $4::float8)))) <= $2"#,
+        pace.name(),
+        now,
+        pace.interval(),
+        pace.recovery,
+        SHORTEST_SLOWED,
+        LONGEST_SPACING,
+    )
+    .execute(pool)
+    .await?;
+    Ok(outlook(pool, pace, now).await?.first().max(now))
+}

@@ -1,0 +1,145 @@
+//! Looking after what AWS has in progress under a quota: one look serves every operation that waits for it.
+//!
+//! When to look, and through what, is `patience`'s to say. Either everything in progress is listed, which tells all whose
+//! work has ended and counts what others in the organisation have taken; or the one or two whose work may be over look by
+//! themselves.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::db::looks::{self, Watched};
+use freehold_tenancy::db::{DbError, quotas};
+
+use crate::Worker;
+use crate::cloud::{self, Kind};
+use crate::patience::{self, Instrument};
+use crate::quota::{self, ACCOUNT_CREATIONS, ASSIGNMENTS};
+
+/// What others have in progress is believed to be as it was counted for so long.
+const COUNT_HOLDS: TimeDelta = TimeDelta::seconds(60);
+
+/// And where they held places, for so long: one of those may be free by now.
+const COUNT_OF_STRANGERS_HOLDS: TimeDelta = TimeDelta::seconds(20);
+
+/// When a look that AWS did not answer is tried again, where AWS does not say.
+const AGAIN: TimeDelta = TimeDelta::seconds(15);
+
+/// The quotas whose work AWS lists, with the step that waits for it.
+const LISTED: [(&str, &str); 2] = [(ACCOUNT_CREATIONS, "await-account"), (ASSIGNMENTS, "grant-access")];
+
+/// Makes the looks that are due, and answers how many those were.
+pub(crate) async fn look_where_due(worker: &Worker) -> Result<usize, DbError> {
+    let due = looks::claim_due(&worker.pool, worker.clock.now(), worker.lease()).await?;
+    for quota in &due {
+        let Some((quota, step)) = LISTED.into_iter().find(|(listed, _)| listed == quota) else {
+            looks::plan(&worker.pool, quota, None).await?;
+            continue;
+        };
+        if let Err(error) = look(worker, quota, step).await {
+            tracing::warn!(%error, quota, "a look failed, and is made again when it is due again");
+        }
+    }
+    Ok(due.len())
+}
+
+async fn look(worker: &Worker, quota: &'static str, step: &'static str) -> Result<(), DbError> {
+    let (pool, now) = (&worker.pool, worker.clock.now());
+    let usually = usually(worker, quota);
+    let expected = worker.patience.expected(step, usually, now).await;
+    let watched = looks::watched(pool, quota).await?;
+    let crowd = crowd(worker, quota, &watched);
+    let next = match patience::instrument(&watched.in_progress, expected, crowd, now) {
+        // Somebody else's look has come first.
+        Instrument::None => None,
+        Instrument::Own(whom) => {
+            looks::tell(pool, quota, &whom, now).await?;
+            None
+        }
+        Instrument::List => match in_progress(worker, quota).await {
+            Ok(requests) => {
+                count(worker, quota, &requests, now).await?;
+                None
+            }
+            Err(error) => {
+                tracing::info!(quota, %error, "what is in progress could not be listed");
+                let until = if let Kind::Quota { until } = error.kind { until } else { None };
+                Some(until.unwrap_or(now + AGAIN))
+            }
+        },
+    };
+    let next = match next {
+        Some(at) => Some(at),
+        None => {
+            let watched = looks::watched(pool, quota).await?;
+            patience::next_shared_look(&watched.in_progress, expected, self::crowd(worker, quota, &watched), now)
+        }
+    };
+    looks::plan(pool, quota, next).await
+}
+
+fn crowd(worker: &Worker, quota: &str, watched: &Watched) -> patience::Crowd {
+    let places = i64::from(quota::places(&worker.config.quotas, quota));
+    patience::Crowd::of(watched, places)
+}
+
+/// Counts what is in progress, if that was not done lately: others in the organisation take places too. Answers whether it
+/// is known now.
+pub(crate) async fn recount(worker: &Worker, quota: &'static str) -> Result<cloud::Result<bool>, DbError> {
+    let (pool, now) = (&worker.pool, worker.clock.now());
+    let known_since = counted_since(worker, quota).await?;
+    if !looks::claim_count(pool, quota, known_since, now, worker.lease()).await? {
+        return Ok(Ok(false));
+    }
+    let requests = match in_progress(worker, quota).await {
+        Ok(requests) => requests,
+        Err(error) => {
+            looks::let_go(pool, quota).await?;
+            return Ok(Err(error));
+        }
+    };
+    count(worker, quota, &requests, now).await?;
+    Ok(Ok(true))
+}
+
+/// Since when everything in progress must have been counted to be known.
+pub(crate) async fn counted_since(worker: &Worker, quota: &str) -> Result<DateTime<Utc>, DbError> {
+    let strangers = looks::strangers(&worker.pool, quota).await?;
+    let holds = if strangers > 0 { COUNT_OF_STRANGERS_HOLDS } else { COUNT_HOLDS };
+    Ok(worker.clock.now() - holds)
+}
+
+/// Writes a count down, and wakes whoever is concerned.
+async fn count(worker: &Worker, quota: &str, requests: &[String], now: DateTime<Utc>) -> Result<(), DbError> {
+    let ended = looks::count(&worker.pool, quota, requests, now).await?;
+    let woken = wake_line(worker, quota).await?;
+    if ended + woken > 0 {
+        worker.bell.ring();
+    }
+    Ok(())
+}
+
+/// Wakes those first in line for what is free under `quota`, and answers how many that woke.
+pub(crate) async fn wake_line(worker: &Worker, quota: &str) -> Result<u64, DbError> {
+    let places = quota::places(&worker.config.quotas, quota);
+    let pace = worker.pace_of_place(quota);
+    quotas::wake_line(&worker.pool, quota, places, pace.as_ref(), worker.clock.now()).await
+}
+
+async fn in_progress(worker: &Worker, quota: &str) -> cloud::Result<Vec<String>> {
+    match quota {
+        ASSIGNMENTS => worker.cloud.assignments_in_progress().await,
+        _ => worker.cloud.creations_in_progress().await,
+    }
+}
+
+/// About how many seconds the work takes.
+fn usually(worker: &Worker, quota: &str) -> u64 {
+    let usual = &worker.config.usual;
+    if quota == ASSIGNMENTS { usual.assignment_seconds } else { usual.account_creation_seconds }
+}
+
+/// When the first look at work is due that AWS has accepted just now.
+pub(crate) async fn first_look(worker: &Worker, quota: &str) -> DateTime<Utc> {
+    let now = worker.clock.now();
+    let step = LISTED.into_iter().find(|(listed, _)| *listed == quota).map_or("", |(_, step)| step);
+    let expected = worker.patience.expected(step, usually(worker, quota), now).await;
+    now + patience::first_shared_look(expected)
+}
