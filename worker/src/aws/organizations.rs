@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::config::Residency;
 
-use super::call::{done_already, incomplete};
+use super::call::{done_already, found, incomplete};
 use super::memory::SHORT;
 use super::sts::Session;
 use super::{Aws, moment};
@@ -148,6 +148,19 @@ pub(super) async fn move_account(aws: &Aws, account: &Target, from: &str, to: &s
     done_already(aws.ask(&control, "organizations:MoveAccount", request.send()).await)
 }
 
+pub(super) async fn account_state(aws: &Aws, account: &AwsAccountId) -> Result<Option<String>> {
+    let control = aws.control().await?;
+    let request = client(&control).describe_account().account_id(account.as_str());
+    let answer = aws.ask(&control, "organizations:DescribeAccount", request.send()).await;
+    Ok(found(answer, "AccountNotFoundException")?.and_then(|answer| answer.account).map(|account| state_of(&account)))
+}
+
+pub(super) async fn close_account(aws: &Aws, account: &Target) -> Result<()> {
+    let control = aws.control().await?;
+    let request = client(&control).close_account().account_id(account.id().as_str());
+    done_already(aws.ask(&control, "organizations:CloseAccount", request.send()).await)
+}
+
 pub(super) async fn residency_ou(aws: &Aws, residency: &Residency) -> Result<Option<ResidencyOu>> {
     let Some(ou_id) = ou(aws, &residency.ou_name()).await? else { return Ok(None) };
     let guarded = aws.known.guarded.recall(&ou_id, &aws.clock, async {
@@ -279,13 +292,17 @@ fn creation_of(status: CreateAccountStatus) -> Option<Creation> {
     })
 }
 
-fn listed(account: Account) -> Option<ListedAccount> {
-    // `Status` is what `State` was called before 2026-09; some stand-ins only know that.
-    let state = match (&account.state, &account.status) {
+/// `Status` is what `State` was called before 2026-09; some stand-ins only know that.
+fn state_of(account: &Account) -> String {
+    match (&account.state, &account.status) {
         (Some(state), _) => state.as_str().to_owned(),
         (None, Some(status)) => status.as_str().to_owned(),
         (None, None) => String::new(),
-    };
+    }
+}
+
+fn listed(account: Account) -> Option<ListedAccount> {
+    let state = state_of(&account);
     Some(ListedAccount {
         id: account.id?.parse().ok()?,
         email: account.email.unwrap_or_default(),
