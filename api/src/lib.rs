@@ -29,6 +29,7 @@ pub mod schema {
     pub use crate::routes::environments::Environment;
     pub use crate::routes::events::OperationEvent;
     pub use crate::routes::health::Health;
+    pub use crate::routes::holds::{Hold, Holds};
     pub use crate::routes::operations::{Attention, Operation, OperationPage, Step};
     pub use crate::routes::tenants::{Signup, Tenant, TenantPage};
 }

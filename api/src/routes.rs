@@ -5,5 +5,6 @@ pub(crate) mod docs;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod holds;
 pub(crate) mod operations;
 pub(crate) mod tenants;

@@ -1,7 +1,7 @@
 //! `freehold operations`: work on environments, step by step, and having it tried again.
 
 use clap::{Args, Subcommand};
-use freehold_api::schema::{Operation, OperationPage, Step};
+use freehold_api::schema::{Holds, Operation, OperationPage, Step};
 
 use crate::client::{ClientArgs, in_path};
 use crate::exit::{Exit, exit_codes};
@@ -59,7 +59,7 @@ struct ShowArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example, for everything that failed for one reason which is now gone:\n  ",
-    "freehold operations list --state needs_attention --code account_quota_reached --output json \\\n    ",
+    "freehold operations list --state needs_attention --code payment_instrument_needed --output json \\\n    ",
     "| jq -r '.[].id' | xargs -n1 freehold operations retry\n\n",
     exit_codes!(),
 ))]
@@ -101,6 +101,14 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
+    let held: Holds = api.get("/v1/holds", &[]).await?;
+    for hold in held.holds {
+        let until = hold.probe_at.format("%Y-%m-%d %H:%M:%S");
+        output::note(format!(
+            "{} {} operations wait; the next try is at {until} UTC ({}).",
+            hold.sentence, hold.waiting, hold.code
+        ));
+    }
     if args.client.output == Format::Json {
         output::json(&operations)?;
         return Ok(Exit::Done);

@@ -1,6 +1,7 @@
 //! Every SQL statement of Freehold. Each opens with its function's name, so that a slow one is found in the server's log.
 
 pub mod events;
+pub mod holds;
 pub mod installation;
 pub mod mappings;
 pub mod operations;

@@ -5,6 +5,7 @@ pub mod config;
 pub mod db;
 pub mod environment;
 pub mod event;
+pub mod hold;
 pub mod ids;
 pub mod operation;
 pub mod region;

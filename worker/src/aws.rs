@@ -25,6 +25,7 @@ use freehold_tenancy::config::Residency;
 use freehold_tenancy::{AwsAccountId, Clock, Config, Region};
 
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
+pub(crate) use errors::rows;
 pub(crate) use prepare::{Contact, PermissionSetFacts};
 pub use ssoadmin::Instance;
 pub use sts::Caller;
@@ -168,6 +169,18 @@ impl Cloud for Aws {
 
     async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String> {
         cloudformation::create_stack(self, account, role, region, stack).await
+    }
+
+    async fn update_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<bool> {
+        cloudformation::update_stack(self, account, role, region, stack).await
+    }
+
+    async fn continue_rollback(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        cloudformation::continue_rollback(self, account, role, region, name).await
+    }
+
+    async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        cloudformation::force_delete_stack(self, account, role, region, name).await
     }
 
     async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {

@@ -133,8 +133,12 @@ pub enum StackStatus {
     InProgress,
     /// Deployed.
     Complete,
-    /// The creation failed and what it made is gone: delete the rest, then create anew.
+    /// The creation failed, whether or not all that it made is gone: delete the rest, then create anew.
     RolledBack,
+    /// An update failed, and so did taking it back.
+    UpdateStuck,
+    /// Something in it could not be deleted.
+    DeleteStuck,
     /// On its way out.
     Deleting,
     /// Gone.
@@ -249,8 +253,14 @@ pub trait Cloud: Send + Sync {
     async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>>;
     /// Asks for a stack and answers its id.
     async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String>;
+    /// Asks for a stack to be as described; false where it is so already.
+    async fn update_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<bool>;
+    /// Asks for the taking back of a failed update to be gone on with.
+    async fn continue_rollback(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
     /// Asks for a stack's deletion; that there is none is a success.
     async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
+    /// Asks for a stack's deletion once more, leaving behind what cannot be deleted.
+    async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
     /// The first resource that failed in a stack, where one did.
     async fn stack_failure(
         &self,

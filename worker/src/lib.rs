@@ -6,10 +6,12 @@ mod claim;
 pub mod cloud;
 pub mod context;
 pub mod guardrail;
+mod holds;
 pub mod limits;
 pub mod onboarding;
 mod patience;
 mod quota;
+mod refusals;
 mod runner;
 pub mod saga;
 pub mod step;
@@ -24,6 +26,7 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::wake::Bell;
 use freehold_tenancy::{Clock, Config, InstallationId};
+use tokio::sync::Mutex;
 
 pub use crate::runner::current_step;
 
@@ -35,6 +38,13 @@ const LEASE: Duration = Duration::from_secs(25);
 
 /// The template of the stack where the configuration names none.
 const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
+
+/// What Freehold knows of AWS's refusals and failures, row by row: the scenario of docs/scenarios.md that a row serves (0: any)
+/// and the row in words.
+pub fn rows() -> Vec<(u8, String)> {
+    let failures = steps::creation_failures::rows().chain(steps::work_failures::rows());
+    aws::rows().chain(refusals::rows()).chain(failures).collect()
+}
 
 /// One worker: claims operations and walks their lists. Any number of them share a database.
 pub struct Worker {
@@ -48,6 +58,8 @@ pub struct Worker {
     pub(crate) template: String,
     pub(crate) patience: Patience,
     pub(crate) lease_real: Duration,
+    /// Held by the one that is asking AWS for an account: what is refused the first, nobody else need ask.
+    pub(crate) asking: Mutex<()>,
 }
 
 /// Why a worker cannot be set up.
@@ -86,6 +98,7 @@ impl Worker {
             installation: installation.id,
             template,
             lease_real: LEASE,
+            asking: Mutex::new(()),
             pool,
             config,
             clock,

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::cloud::{CloudError, Kind, Refused};
 use crate::context::StepContext;
+use crate::refusals;
 
 /// One entry of the list that an operation walks: read, act, or wait; safe to run twice.
 pub struct Step {
@@ -168,6 +169,9 @@ impl From<Refused> for StepError {
 /// What an error of the cloud means where a step has no better idea.
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
+        if let Some((code, sentence)) = refusals::known(&error) {
+            return Self::park(code, format!("{sentence} {error}"));
+        }
         match error.kind {
             Kind::Retry | Kind::Conflict => Self::Retry(error.to_string()),
             Kind::Wait => Self::NotYet { why: format!("AWS to be ready: {error}"), until: None },

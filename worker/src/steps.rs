@@ -12,7 +12,9 @@ pub mod request_account;
 pub mod verify;
 
 mod account;
+pub(crate) mod creation_failures;
 mod stack;
+pub(crate) mod work_failures;
 
 use crate::step::{Outcome, StepError};
 

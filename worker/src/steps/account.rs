@@ -3,10 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::mappings;
 use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::hold::HoldKind;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::StepContext;
+use crate::holds::{self, Passage};
 use crate::quota::ACCOUNT_CREATIONS;
 use crate::step::{Outcome, StepError};
 
@@ -22,7 +24,7 @@ pub(super) async fn obtain(context: &StepContext) -> StepResult {
     // Where nothing was ever intended, nothing was asked, and there is nothing to look for.
     if let Some((asked, at)) = context.intended::<NewAccount>() {
         if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
-            return requested(context, &creation);
+            return requested(context, &creation).await;
         }
         if let Some(found) = context.cloud().find_account(&asked.email).await? {
             return adopt(context, found).await;
@@ -44,15 +46,31 @@ async fn ask(context: &StepContext) -> StepResult {
         email: email(context),
         tags: context.tags(),
     };
-    context.take(&place(context), context.config().quotas.account_creations).await?;
+    let place = place(context);
+    if holds::admit(context, &place).await? == Passage::Free {
+        context.take(&place, context.config().quotas.account_creations).await?;
+    }
+    let _turn = context.worker.asking.lock().await;
+    // Who asked before may have been refused what everybody would be refused.
+    holds::admit(context, &place).await?;
     context.intend(&account).await?;
     match context.cloud().create_account(&account).await {
-        Ok(creation) => Ok(requested(context, &creation)?.with("account_email", account.email)),
+        Ok(creation) => {
+            holds::lift(context, &place, Some(HoldKind::OrganizationFinalizing)).await?;
+            Ok(requested(context, &creation).await?.with("account_email", account.email))
+        }
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw().await?;
             }
-            if error.says("ACCOUNT_NUMBER_LIMIT_EXCEEDED") { Err(quota_reached()) } else { Err(error.into()) }
+            match holds::cause(&error) {
+                Some(kind) => Err(holds::begin(context, &place, kind).await?),
+                None if error.says("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") => Err(StepError::NotYet {
+                    why: "AWS to end creations that others have asked for".to_owned(),
+                    until: Some(context.now() + TimeDelta::minutes(1)),
+                }),
+                None => Err(error.into()),
+            }
         }
     }
 }
@@ -71,9 +89,9 @@ pub(super) fn place(context: &StepContext) -> Place {
     context.place(ACCOUNT_CREATIONS, "")
 }
 
-fn requested(context: &StepContext, creation: &Creation) -> StepResult {
+async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
-        return mapped(context, account.clone());
+        return mapped(context, account.clone()).await;
     }
     Ok(Outcome::done()
         .with("creation_request_id", creation.request_id.clone())
@@ -81,9 +99,10 @@ fn requested(context: &StepContext, creation: &Creation) -> StepResult {
 }
 
 /// The account is the environment's: keeps its id, maps it, and frees the place.
-pub(super) fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
+pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
     // Refuses the management account and Freehold's own before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
+    holds::lift(context, &place(context), None).await?;
     Ok(Outcome { mapped: Some(account.clone()), ..Outcome::done() }
         .with("account_id", account.as_str())
         .releasing(place(context)))
@@ -101,17 +120,25 @@ pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepRe
     } else if another {
         "it belongs to another environment"
     } else {
-        return mapped(context, found.id);
+        return mapped(context, found.id).await;
     };
     Err(taken(&found.email, &format!("account {} has it, and {reason}", found.id)))
 }
 
-/// The organisation has as many accounts as AWS allows it.
-pub(super) fn quota_reached() -> StepError {
-    StepError::park(
-        "account_quota_reached",
-        "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota, then retry.",
-    )
+/// Parks the operation where somebody has closed or suspended its account, or taken it out of the organisation.
+pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError> {
+    let account = context.account()?;
+    let state = context.cloud().account_state(account.id()).await?;
+    let sentence = match state.as_deref() {
+        Some(state @ ("SUSPENDED" | "PENDING_CLOSURE" | "CLOSED")) => {
+            format!(
+                "Account {account} is {state} in AWS: somebody has closed or suspended it. Have it reopened, then retry."
+            )
+        }
+        Some(_) => return Ok(()),
+        None => format!("Account {account} is not in the organisation any more. Bring it back, then retry."),
+    };
+    Err(StepError::park("account_not_active", sentence))
 }
 
 /// The e-mail address belongs to an account that is not this environment's.

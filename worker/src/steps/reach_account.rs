@@ -1,6 +1,8 @@
 //! Waits until a role in the fresh account can be assumed: for minutes after its creation an account refuses calls.
 
-use super::{StepResult, install_baseline};
+use chrono::TimeDelta;
+
+use super::{StepResult, account, install_baseline};
 use crate::cloud::{self, Kind};
 use crate::context::StepContext;
 use crate::step::{Outcome, StepError};
@@ -8,12 +10,18 @@ use crate::step::{Outcome, StepError};
 /// Most trouble with fresh accounts ends within seven minutes; mostly it is over in one (field reports).
 const USUALLY_SECONDS: u64 = 60;
 
+/// Who refuses for longer than this may not be fresh but closed.
+const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
+
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since =
         context.known("created_at").or_else(|| context.done_at("await-account")).unwrap_or_else(|| context.now());
     match probe(context).await? {
         Ok(()) => Ok(Outcome::done().with("took_seconds", context.took_seconds(since))),
         Err(error) if matches!(error.kind, Kind::Wait | Kind::Denied { explicit: false }) => {
+            if context.now() - since > UNUSUAL {
+                account::check_active(context).await?;
+            }
             let at_most = context.config().waits.account_usable_seconds;
             context.look_again("the fresh account to accept calls", since, USUALLY_SECONDS, at_most).await
         }

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use freehold_tenancy::Region;
 use serde_json::Value;
 
-use super::{StepResult, grant_access};
+use super::{StepResult, account, grant_access};
 use crate::cloud::{Grant, Kind};
 use crate::context::StepContext;
 use crate::step::{Outcome, StepError};
 
 /// Permissions and policies take effect within a minute, as a rule.
 const USUALLY_SECONDS: u64 = 30;
+
+/// What takes longer than this to take effect may be in an account that somebody has closed.
+const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     // Each answers what is still missing, or nothing.
@@ -28,6 +32,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     match missing {
         None => Ok(proved(context)),
         Some(why) => {
+            if context.now() - context.entry_started_at() > UNUSUAL {
+                account::check_active(context).await?;
+            }
             let at_most = context.config().waits.propagation_seconds;
             context.look_again(&why, context.entry_started_at(), USUALLY_SECONDS, at_most).await
         }
