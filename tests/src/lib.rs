@@ -6,6 +6,7 @@ pub mod database;
 pub mod fixture;
 pub mod mishap;
 pub mod picture;
+pub mod scenarios;
 pub mod served;
 pub mod signup;
 pub mod tokens;

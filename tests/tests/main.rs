@@ -8,6 +8,7 @@ mod cloud;
 mod conformance;
 mod fleet;
 mod moto;
+mod scenarios;
 mod schema;
 mod steps;
 mod story;

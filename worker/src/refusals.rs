@@ -146,7 +146,7 @@ mod tests {
         for masked in TABLE {
             let error = example(masked);
             let without = judge(TABLE.iter().filter(|row| *row != masked), &error);
-            println!(
+            eprintln!(
                 "{:>2} {} {}: {}, without the row {without:?}",
                 masked.scenario, masked.code, masked.says, masked.park
             );

@@ -111,7 +111,7 @@ mod tests {
     fn every_row_is_needed() {
         for masked in TABLE {
             let without = judge(TABLE.iter().filter(|row| *row != masked), masked.reason);
-            println!("{:>2} {}: {:?}, without the row {without:?}", masked.scenario, masked.reason, masked.then);
+            eprintln!("{:>2} {}: {:?}, without the row {without:?}", masked.scenario, masked.reason, masked.then);
             assert_eq!(then(masked.reason), masked.then, "another row comes before {masked:?}");
             assert_ne!(without, masked.then, "nothing changes without {masked:?}");
         }

@@ -88,7 +88,7 @@ mod tests {
             for masked in table {
                 let reason = format!("Resource handler returned message: {}", masked.words);
                 let without = judge(table.iter().filter(|row| *row != masked), &reason);
-                println!(
+                eprintln!(
                     "{:>2} {what} {}: {:?}, without the row {without:?}",
                     masked.scenario, masked.words, masked.verdict
                 );

@@ -113,7 +113,7 @@ fn every_row_is_needed() {
         let refusal = example(masked);
         let with = kind(&refusal);
         let without = judge(TABLE.iter().filter(|row| *row != masked), &refusal);
-        println!(
+        eprintln!(
             "{:>2} {} {} {:?}: {with:?}, without the row {without:?}",
             masked.scenario, masked.service, masked.code, masked.more
         );
