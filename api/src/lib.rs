@@ -31,6 +31,7 @@ pub mod schema {
     pub use crate::routes::environments::{Environment, NewEnvironment};
     pub use crate::routes::events::OperationEvent;
     pub use crate::routes::health::Health;
+    pub use crate::routes::holds::{Hold, Holds};
     pub use crate::routes::legal_hold::LegalHold;
     pub use crate::routes::operations::{Attention, Operation, OperationPage, Queue, Step};
     pub use crate::routes::remedies::{Adoption, Correction};

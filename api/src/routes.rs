@@ -6,6 +6,7 @@ pub(crate) mod docs;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod holds;
 pub(crate) mod legal_hold;
 pub(crate) mod offboarding;
 pub(crate) mod operations;

@@ -3,7 +3,7 @@
 mod remedies;
 
 use clap::{Args, Subcommand};
-use freehold_api::schema::{Operation, OperationPage, Step};
+use freehold_api::schema::{Holds, Operation, OperationPage, Step};
 
 use crate::client::{ClientArgs, in_path};
 use crate::exit::{Exit, exit_codes};
@@ -93,6 +93,14 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
+    let held: Holds = api.get("/v1/holds", &[]).await?;
+    for hold in held.holds {
+        let until = hold.probe_at.format("%Y-%m-%d %H:%M:%S");
+        output::note(format!(
+            "{} {} operations wait; the next try is at {until} UTC ({}).",
+            hold.sentence, hold.waiting, hold.code
+        ));
+    }
     if args.client.output == Format::Json {
         output::json(&operations)?;
         return Ok(Exit::Done);

@@ -69,6 +69,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "CreateStack" => change::create(state, ctx, request),
         "UpdateStack" => change::update(state, ctx, request),
         "DeleteStack" => change::delete(state, ctx, request),
+        "ContinueUpdateRollback" => change::continue_rollback(state, ctx, request),
         "UpdateTerminationProtection" => change::protect(state, ctx, request),
         "DescribeStacks" => look::stacks(state, ctx, request),
         "DescribeStackEvents" => look::events(state, ctx, request),

@@ -5,6 +5,7 @@ pub mod attention;
 pub mod closures;
 pub mod environments;
 pub mod events;
+pub mod holds;
 pub mod installation;
 pub mod looks;
 pub mod mappings;

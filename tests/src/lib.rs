@@ -7,6 +7,7 @@ pub mod fixture;
 pub mod fleet;
 pub mod mishap;
 pub mod picture;
+pub mod scenarios;
 pub mod served;
 pub mod signup;
 pub mod tokens;

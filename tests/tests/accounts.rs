@@ -114,7 +114,7 @@ async fn a_creation_that_aws_failed_is_asked_for_again_and_one_that_it_refuses_i
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::NeedsAttention);
     let (code, sentence) = asks(&operation);
-    assert_eq!(code, "account_creation_failed");
+    assert_eq!(code, "payment_instrument_needed");
     assert!(sentence.contains("INVALID_PAYMENT_INSTRUMENT"), "{sentence}");
 
     // Parked, it holds no place; and tried again, it asks again instead of looking at the old failure.
@@ -250,16 +250,6 @@ async fn a_stack_whose_answer_was_lost_and_which_then_failed_is_made_anew() {
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!((freehold.wire.hits().len(), freehold.world.fault_hits().len()), (1, 1));
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
-}
-
-#[tokio::test]
-async fn an_organisation_that_is_full_says_so() {
-    // The management account, Freehold's own, and no room for another.
-    let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::instant() }, CONFIG).await;
-    let (_, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(asks(&operation).0, "account_quota_reached");
-    assert_eq!(picture::accounts_asked_for(&freehold.world), 0);
-    assert_eq!(places_taken(&freehold).await, 0);
 }
 
 #[tokio::test]

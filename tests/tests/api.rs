@@ -6,6 +6,7 @@ mod access;
 mod description;
 mod events;
 mod health;
+mod holds;
 mod idempotency;
 mod operations;
 mod pages;

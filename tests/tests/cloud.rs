@@ -201,6 +201,18 @@ async fn an_email_that_is_taken_fails_with_its_reason() {
 }
 
 #[tokio::test]
+async fn an_account_is_closed_and_closing_it_again_is_no_error() {
+    let prepared = Prepared::new().await;
+    let target = prepared.placed().await;
+    let state = async || prepared.aws.account_state(target.id()).await.unwrap();
+    assert_eq!(state().await.as_deref(), Some("ACTIVE"));
+    prepared.aws.close_account(&target).await.unwrap();
+    assert_eq!(state().await.as_deref(), Some("CLOSED"));
+    prepared.aws.close_account(&target).await.expect("it is closed already");
+    assert_eq!(prepared.aws.account_state(&"999988887777".parse().unwrap()).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn an_opt_in_region_is_enabled() {
     let prepared = Prepared::new().await;
     let target = prepared.placed().await;

@@ -10,6 +10,7 @@ mod fleet;
 mod limits;
 mod moto;
 mod offboarding;
+mod scenarios;
 mod schema;
 mod steps;
 mod story;

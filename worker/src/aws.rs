@@ -25,6 +25,7 @@ use freehold_tenancy::config::Residency;
 use freehold_tenancy::{AwsAccountId, Clock, Config, Region};
 
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
+pub(crate) use errors::rows;
 pub(crate) use prepare::{Contact, PermissionSetFacts};
 pub use ssoadmin::Instance;
 pub use sts::Caller;
@@ -152,6 +153,10 @@ impl Cloud for Aws {
         organizations::move_account(self, account, from, to).await
     }
 
+    async fn account_state(&self, account: &AwsAccountId) -> Result<Option<String>> {
+        organizations::account_state(self, account).await
+    }
+
     async fn residency_ou(&self, residency: &Residency) -> Result<Option<ResidencyOu>> {
         organizations::residency_ou(self, residency).await
     }
@@ -180,12 +185,20 @@ impl Cloud for Aws {
         cloudformation::create_stack(self, account, role, region, stack).await
     }
 
-    async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
-        cloudformation::delete_stack(self, account, role, region, name).await
+    async fn update_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<bool> {
+        cloudformation::update_stack(self, account, role, region, stack).await
+    }
+
+    async fn continue_rollback(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        cloudformation::continue_rollback(self, account, role, region, name).await
     }
 
     async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
         cloudformation::force_delete_stack(self, account, role, region, name).await
+    }
+
+    async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        cloudformation::delete_stack(self, account, role, region, name).await
     }
 
     async fn stack_failure(

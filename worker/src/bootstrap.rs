@@ -20,6 +20,7 @@ pub use apply::apply;
 use crate::aws::Aws;
 use crate::cloud::CloudError;
 use crate::guardrail::TooLong;
+use crate::refusals;
 use patience::patiently;
 
 /// What is missing, in the order in which it has to be made.
@@ -66,8 +67,8 @@ pub enum Problem {
     #[error(transparent)]
     Guardrail(#[from] TooLong),
     /// AWS refused, or could not be asked.
-    #[error(transparent)]
-    Aws(#[from] CloudError),
+    #[error("{}{}", hint(.0), .0)]
+    Aws(CloudError),
     /// A permission set did not reach the accounts that have it.
     #[error("the permission set {set} could not be brought to its accounts: {reason}")]
     NotProvisioned {
@@ -79,6 +80,17 @@ pub enum Problem {
     /// An action needs what an earlier one should have made.
     #[error("{0} is not there, although it should be by now; run bootstrap again")]
     Missing(String),
+}
+
+impl From<CloudError> for Problem {
+    fn from(error: CloudError) -> Self {
+        Self::Aws(error)
+    }
+}
+
+/// What a person can do about a refusal, where that is known.
+fn hint(error: &CloudError) -> String {
+    refusals::known(error).map(|(_, sentence)| format!("{sentence} ")).unwrap_or_default()
 }
 
 /// Compares the organisation with its configuration; changes nothing.

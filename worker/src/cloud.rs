@@ -133,8 +133,12 @@ pub enum StackStatus {
     InProgress,
     /// Deployed.
     Complete,
-    /// The creation failed and what it made is gone: delete the rest, then create anew.
+    /// The creation failed, whether or not all that it made is gone: delete the rest, then create anew.
     RolledBack,
+    /// An update failed, and so did taking it back.
+    UpdateStuck,
+    /// Something in it could not be deleted.
+    DeleteStuck,
     /// On its way out.
     Deleting,
     /// Gone.
@@ -250,6 +254,9 @@ pub trait Cloud: Send + Sync {
     async fn parent_of(&self, account: &Target) -> Result<String>;
     /// Moves an account; that it is there already is a success.
     async fn move_account(&self, account: &Target, from: &str, to: &str) -> Result<()>;
+    /// Where an account stands: `ACTIVE`, `SUSPENDED`, `PENDING_CLOSURE`, `CLOSED`, …; `None` where the organisation does
+    /// not have it.
+    async fn account_state(&self, account: &AwsAccountId) -> Result<Option<String>>;
     /// A residency's OU; `None` where `freehold bootstrap` has not made it.
     async fn residency_ou(&self, residency: &Residency) -> Result<Option<ResidencyOu>>;
     /// The quarantine OU; `None` where `freehold bootstrap` has not made it.
@@ -270,6 +277,10 @@ pub trait Cloud: Send + Sync {
     async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>>;
     /// Asks for a stack and answers its id.
     async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String>;
+    /// Asks for a stack to be as described; false where it is so already.
+    async fn update_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<bool>;
+    /// Asks for the taking back of a failed update to be gone on with.
+    async fn continue_rollback(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
     /// Asks for a stack's deletion; that there is none is a success.
     async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
     /// The same for a stack whose deletion has failed: what cannot be deleted is left behind.

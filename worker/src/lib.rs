@@ -6,12 +6,14 @@ mod claim;
 pub mod cloud;
 pub mod context;
 pub mod guardrail;
+mod holds;
 pub mod limits;
 pub mod lists;
 pub mod offboarding;
 pub mod onboarding;
 mod patience;
 mod quota;
+mod refusals;
 pub mod restoring;
 mod runner;
 pub mod saga;
@@ -41,6 +43,13 @@ const LEASE: Duration = Duration::from_secs(25);
 /// The template of the stack where the configuration names none.
 const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
 
+/// What Freehold knows of AWS's refusals and failures, row by row: the scenario of docs/scenarios.md that a row serves (0: any)
+/// and the row in words.
+pub fn rows() -> Vec<(u8, String)> {
+    let failures = steps::creation_failures::rows().chain(steps::work_failures::rows());
+    aws::rows().chain(refusals::rows()).chain(failures).collect()
+}
+
 /// One worker: claims operations and walks their lists. Any number of them share a database.
 pub struct Worker {
     pub(crate) pool: PgPool,
@@ -55,6 +64,8 @@ pub struct Worker {
     pub(crate) lease_real: Duration,
     /// When a look for several operations was found to be due next.
     pub(crate) look_due: Mutex<Option<DateTime<Utc>>>,
+    /// Held by the one that is asking AWS for an account: what is refused the first, nobody else need ask.
+    pub(crate) asking: tokio::sync::Mutex<()>,
 }
 
 /// Why a worker cannot be set up.
@@ -94,6 +105,7 @@ impl Worker {
             template,
             lease_real: LEASE,
             look_due: Mutex::default(),
+            asking: tokio::sync::Mutex::new(()),
             pool,
             config,
             clock,

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::cloud::{CloudError, Kind, Refused};
 use crate::context::StepContext;
+use crate::refusals;
 
 /// What AWS refuses for the moment it mostly allows within this time; past it, a person is asked.
 const MOST_OFTEN_ENDS_WITHIN: TimeDelta = TimeDelta::hours(1);
@@ -175,6 +176,9 @@ impl From<Refused> for StepError {
 /// What an error of the cloud means where a step has no better idea.
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
+        if let Some((code, sentence)) = refusals::known(&error) {
+            return Self::park(code, format!("{sentence} {error}"));
+        }
         match error.kind {
             Kind::Retry | Kind::Conflict => Self::Retry(error.to_string()),
             Kind::Wait => Self::NotYet {

@@ -20,9 +20,11 @@ pub mod suspend;
 pub mod verify;
 
 mod account;
+pub(crate) mod creation_failures;
 mod guard;
 mod removal;
 mod stack;
+pub(crate) mod work_failures;
 
 use crate::step::{Outcome, StepError};
 

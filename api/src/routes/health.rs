@@ -58,5 +58,9 @@ pub(crate) async fn metrics(Shared(app): Shared<App>) -> impl IntoResponse {
         // How requests fare is worth knowing all the more.
         Err(error) => tracing::warn!(%error, "operations cannot be counted"),
     }
+    match db::holds::in_force(&app.pool).await {
+        Ok(holds) => app.metrics.holds(&holds),
+        Err(error) => tracing::warn!(%error, "holds cannot be read"),
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
 }

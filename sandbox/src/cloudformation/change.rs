@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
-use super::stack::{Act, Design, OnFailure, Phase, Spoiled, Stack, Status, Until, Work};
+use super::stack::{Design, OnFailure, Phase, Spoiled, Stack, Status, Until, Work};
 use super::{Stacks, progress, rules, validation};
 use crate::faults::Fault;
 use crate::template::{Pseudo, Template};
@@ -132,6 +132,31 @@ pub(super) fn update(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
     Ok(updated(&id))
 }
 
+pub(super) fn continue_rollback(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+    let input = wire::deserialize_continue_update_rollback_request(&request.params).map_err(validation)?;
+    rules::token(input.client_request_token.as_deref())?;
+    let stacks = &mut state.here(ctx).stacks;
+    let stack = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
+    let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
+    if stack.status != Status::UpdateRollbackFailed {
+        return Err(validation(format!(
+            "Stack:{} is in {} state and can not continue update rollback.",
+            stack.id,
+            stack.status.as_str()
+        )));
+    }
+    let skipped = input.resources_to_skip.map(|skip| skip.items).unwrap_or_default();
+    let id = stack.id.clone();
+    if let Some(mut stack) = stacks.leave(&id) {
+        let token = input.client_request_token;
+        stack.become_(Status::UpdateRollbackInProgress, Some("User Initiated".into()), ctx.now, token.clone());
+        let tasks = progress::restore(&stack.resources, &skipped);
+        begin(ctx, &mut stack, Phase::UpdateRollback, tasks, token.clone());
+        stacks.enter(stack, token);
+    }
+    Ok(wire::serialize_continue_update_rollback_response(&model::ContinueUpdateRollbackOutput {}))
+}
+
 pub(super) fn delete(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_delete_stack_request(&request.params).map_err(validation)?;
     let token = input.client_request_token;
@@ -157,7 +182,18 @@ pub(super) fn delete(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
             stack.status.as_str()
         )));
     }
-    let retain = input.retain_resources.map(|retain| retain.items).unwrap_or_default();
+    let mut retain = input.retain_resources.map(|retain| retain.items).unwrap_or_default();
+    let force = input.deletion_mode.as_deref() == Some("FORCE_DELETE_STACK");
+    if force && stack.status != Status::DeleteFailed {
+        return Err(validation(format!(
+            "Invalid operation on stack [{}]. FORCE_DELETE_STACK is only for a stack in the DELETE_FAILED state.",
+            stack.id
+        )));
+    }
+    if force {
+        let stuck = stack.resources.values().filter(|resource| resource.status == Status::DeleteFailed);
+        retain.extend(stuck.map(|resource| resource.logical_id.clone()));
+    }
     if !retain.is_empty() && stack.status != Status::DeleteFailed {
         return Err(validation(format!(
             "Invalid operation on stack [{}]. Specify resources to retain only when stack is in the DELETE_FAILED state.",
@@ -198,7 +234,7 @@ fn begin(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks: Vec<super::stack::Ta
         Some(Fault::FailedState { reason }) => Some(Spoiled::Fails(reason.clone())),
         _ => None,
     };
-    debug_assert!(tasks.iter().all(|task| task.until == Until::Waiting && !matches!(task.act, Act::Restore(_))));
+    debug_assert!(tasks.iter().all(|task| task.until == Until::Waiting));
     stack.work = Some(Work {
         phase,
         tasks,

@@ -102,6 +102,15 @@ pub(super) fn tear_down(resources: &BTreeMap<String, Resource>) -> Vec<Task> {
         .collect()
 }
 
+/// Tasks that bring the resources whose update failed back to what they were, but for those that are to be skipped.
+pub(super) fn restore(resources: &BTreeMap<String, Resource>, skipped: &[String]) -> Vec<Task> {
+    resources
+        .values()
+        .filter(|resource| resource.status == Status::UpdateFailed && !skipped.contains(&resource.logical_id))
+        .map(|resource| task(resource.logical_id.clone(), Act::Restore(Box::new(resource.clone())), BTreeSet::new()))
+        .collect()
+}
+
 fn task(logical_id: String, act: Act, after: BTreeSet<String>) -> Task {
     Task { logical_id, act, after, until: Until::Waiting, doomed: None }
 }

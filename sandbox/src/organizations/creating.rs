@@ -74,7 +74,8 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
             "You have exceeded the number of accounts that you can create at one time.",
         ));
     }
-    if state.organization.members.len() + open >= ctx.settings.account_quota {
+    let quota = state.organization.account_quota.unwrap_or(ctx.settings.account_quota);
+    if state.organization.members.len() + open >= quota {
         return Err(constraint(
             "ACCOUNT_NUMBER_LIMIT_EXCEEDED",
             "You have exceeded the allowed number of AWS accounts.",

@@ -39,6 +39,9 @@ pub struct Organization {
     pub trusted_services: BTreeMap<String, DateTime<Utc>>,
     /// E-mails in use by accounts outside this organisation.
     pub foreign_emails: BTreeSet<String>,
+    /// How many accounts AWS has come to allow; as the settings say if it was never asked.
+    #[serde(default)]
+    pub account_quota: Option<usize>,
     /// When accounts were closed, for the quota of thirty days.
     pub closures: Vec<DateTime<Utc>>,
     /// When the next request or closure is done, if any is under way.
@@ -76,6 +79,7 @@ impl Organization {
             tags: BTreeMap::new(),
             trusted_services: BTreeMap::from([("sso.amazonaws.com".to_owned(), now)]),
             foreign_emails: BTreeSet::new(),
+            account_quota: None,
             closures: Vec::new(),
             next_due: None,
             root,

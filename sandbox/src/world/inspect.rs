@@ -204,6 +204,11 @@ impl World {
         self.state().organization.foreign_emails.insert(email.to_owned());
     }
 
+    /// AWS allows the organisation so many accounts from now on.
+    pub fn raise_account_quota(&self, quota: usize) {
+        self.state().organization.account_quota = Some(quota);
+    }
+
     /// What has been called so far.
     pub fn calls(&self) -> CallLog {
         self.state().calls.clone()

@@ -7,7 +7,7 @@ use freehold_tenancy::Region;
 use super::Aws;
 use super::call::incomplete;
 use super::sts::Session;
-use crate::cloud::{NewStack, Result, Role, StackFailure, StackState, StackStatus, Target};
+use crate::cloud::{Kind, NewStack, Result, Role, StackFailure, StackState, StackStatus, Target};
 
 fn client(session: &Session, region: Region) -> Client {
     session.client(region.as_str(), Client::new)
@@ -40,25 +40,61 @@ pub(super) async fn create_stack(
 ) -> Result<String> {
     const CALL: &str = "cloudformation:CreateStack";
     let inside = aws.inside(account, role).await?;
-    let parameter = |(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build();
-    let tag = |(key, value)| Tag::builder().key(key).value(value).build();
     let request = client(&inside, region)
         .create_stack()
         .stack_name(&stack.name)
         .template_body(&stack.template)
-        .set_parameters(Some(stack.parameters.iter().map(parameter).collect()))
-        .set_tags(Some(stack.tags.iter().map(tag).collect()))
+        .set_parameters(Some(parameters(stack)))
+        .set_tags(Some(tags(stack)))
         .capabilities(Capability::CapabilityNamedIam)
         .on_failure(OnFailure::Rollback)
         .client_request_token(&stack.token);
     aws.ask(&inside, CALL, request.send()).await?.stack_id.ok_or_else(|| incomplete(CALL, "stack id"))
 }
 
-pub(super) async fn delete_stack(aws: &Aws, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+pub(super) async fn update_stack(
+    aws: &Aws,
+    account: &Target,
+    role: Role,
+    region: Region,
+    stack: &NewStack,
+) -> Result<bool> {
     let inside = aws.inside(account, role).await?;
-    let request = client(&inside, region).delete_stack().stack_name(name);
-    // CloudFormation itself takes the deletion of what is not there for done.
-    aws.ask(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
+    let request = client(&inside, region)
+        .update_stack()
+        .stack_name(&stack.name)
+        .template_body(&stack.template)
+        .set_parameters(Some(parameters(stack)))
+        .set_tags(Some(tags(stack)))
+        .capabilities(Capability::CapabilityNamedIam)
+        .client_request_token(&stack.token);
+    match aws.ask(&inside, "cloudformation:UpdateStack", request.send()).await {
+        Ok(_) => Ok(true),
+        // "No updates are to be performed."
+        Err(error) if error.kind == Kind::Conflict => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn parameters(stack: &NewStack) -> Vec<Parameter> {
+    let parameter = |(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build();
+    stack.parameters.iter().map(parameter).collect()
+}
+
+fn tags(stack: &NewStack) -> Vec<Tag> {
+    stack.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+pub(super) async fn continue_rollback(
+    aws: &Aws,
+    account: &Target,
+    role: Role,
+    region: Region,
+    name: &str,
+) -> Result<()> {
+    let inside = aws.inside(account, role).await?;
+    let request = client(&inside, region).continue_update_rollback().stack_name(name);
+    aws.ask(&inside, "cloudformation:ContinueUpdateRollback", request.send()).await.map(drop)
 }
 
 pub(super) async fn force_delete_stack(
@@ -70,6 +106,13 @@ pub(super) async fn force_delete_stack(
 ) -> Result<()> {
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).delete_stack().stack_name(name).deletion_mode(DeletionMode::ForceDeleteStack);
+    aws.ask(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
+}
+
+pub(super) async fn delete_stack(aws: &Aws, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+    let inside = aws.inside(account, role).await?;
+    let request = client(&inside, region).delete_stack().stack_name(name);
+    // CloudFormation itself takes the deletion of what is not there for done.
     aws.ask(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
 }
 
@@ -139,8 +182,10 @@ fn status(text: &str) -> StackStatus {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => StackStatus::Complete,
         // An update or an import was taken back: what stood before stands again.
         "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => StackStatus::Complete,
-        // Neither was ever complete, so nothing is lost by deleting it.
-        "ROLLBACK_COMPLETE" | "CREATE_FAILED" => StackStatus::RolledBack,
+        // None of these was ever complete, so nothing is lost by deleting it.
+        "ROLLBACK_COMPLETE" | "CREATE_FAILED" | "ROLLBACK_FAILED" => StackStatus::RolledBack,
+        "UPDATE_ROLLBACK_FAILED" => StackStatus::UpdateStuck,
+        "DELETE_FAILED" => StackStatus::DeleteStuck,
         "DELETE_IN_PROGRESS" => StackStatus::Deleting,
         "DELETE_COMPLETE" => StackStatus::Deleted,
         // Somebody made a change set by hand and has not run it.
@@ -168,11 +213,11 @@ mod tests {
             ("CREATE_COMPLETE", StackStatus::Complete),
             ("UPDATE_ROLLBACK_COMPLETE", StackStatus::Complete),
             ("ROLLBACK_COMPLETE", StackStatus::RolledBack),
-            ("ROLLBACK_FAILED", StackStatus::Broken),
+            ("ROLLBACK_FAILED", StackStatus::RolledBack),
             ("DELETE_IN_PROGRESS", StackStatus::Deleting),
             ("DELETE_COMPLETE", StackStatus::Deleted),
-            ("DELETE_FAILED", StackStatus::Broken),
-            ("UPDATE_ROLLBACK_FAILED", StackStatus::Broken),
+            ("DELETE_FAILED", StackStatus::DeleteStuck),
+            ("UPDATE_ROLLBACK_FAILED", StackStatus::UpdateStuck),
             ("TAKEN_BY_ELVES", StackStatus::Broken),
         ] {
             assert_eq!(status(text), expected, "{text}");

@@ -1,6 +1,7 @@
 //! Every AWS error that Freehold knows, and what it means to a step: the table, on one page.
 
 use crate::cloud::Kind;
+use More::{Any, From, Reason, Status, Words};
 
 /// What AWS answered in place of what was asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,67 +18,139 @@ pub(super) struct Refusal<'a> {
     pub(super) status: u16,
 }
 
-/// What to do about a refusal.
-#[expect(clippy::match_same_arms, reason = "a table: what belongs together stands together")]
-pub(super) fn kind(refusal: &Refusal<'_>) -> Kind {
-    const QUOTA: Kind = Kind::Quota { until: None };
-    let says = |text: &str| refusal.message.contains(text);
+/// A row: what AWS answers, what it means, and which scenario of docs/scenarios.md it serves (0: any).
+#[derive(Debug, PartialEq)]
+pub(super) struct Row {
+    service: &'static str,
+    code: &'static str,
+    more: More,
+    kind: Kind,
+    pub(super) scenario: u8,
+}
 
-    match (refusal.service, refusal.code) {
-        // Rates: each service has its own word.
-        (_, "TooManyRequestsException" | "Throttling" | "ThrottlingException" | "ThrottledException") => QUOTA,
-        (_, "RequestLimitExceeded" | "SlowDown" | "LimitExceededException") => QUOTA,
+/// What else must hold for a row to apply.
+#[derive(Debug, PartialEq)]
+enum More {
+    Any,
+    Reason(&'static str),
+    /// In the message.
+    Words(&'static str),
+    Status(u16),
+    /// This status and those above it.
+    From(u16),
+}
 
-        // Quotas. What is not listed by its reason is a limit that waiting does not raise.
-        (_, "ServiceQuotaExceededException") => QUOTA,
-        ("organizations", "ConstraintViolationException") => match refusal.reason {
-            "ACCOUNT_NUMBER_LIMIT_EXCEEDED" | "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED" => QUOTA,
-            "CLOSE_ACCOUNT_QUOTA_EXCEEDED" | "CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED" => QUOTA,
-            "WAIT_PERIOD_ACTIVE" => Kind::Wait,
-            _ => Kind::Terminal,
-        },
+const QUOTA: Kind = Kind::Quota { until: None };
+const WAIT: Kind = Kind::Wait;
+const CONFLICT: Kind = Kind::Conflict;
+const DENIED: Kind = Kind::Denied { explicit: false };
+const FORBIDDEN: Kind = Kind::Denied { explicit: true };
+const UNKNOWN: Kind = Kind::Retry;
 
-        // Another change is under way, or an earlier one has not arrived everywhere.
-        (_, "ConcurrentModificationException" | "PolicyChangesInProgressException") => Kind::Wait,
-        ("organizations", "FinalizingOrganizationException") => Kind::Wait, // for an hour
-        ("organizations", "SourceParentNotFoundException" | "CreateAccountStatusNotFoundException") => Kind::Wait,
-        ("sso", "ConflictException") if says("already") => Kind::Conflict,
-        ("identitystore", "ConflictException") if refusal.reason != "CONCURRENT_MODIFICATION" => Kind::Conflict,
-        (_, "ConflictException" | "OperationInProgressException") => Kind::Wait,
-        // Identity Center hears of a fresh account later than Organizations.
-        ("sso", "ResourceNotFoundException") => Kind::Wait,
+/// The first row that applies counts. What no row applies to will fail again for the same reason.
+#[rustfmt::skip]
+pub(super) static TABLE: &[Row] = &[
+    // Rates: each service has its own word.
+    row("*", "TooManyRequestsException", Any, QUOTA, 7),
+    row("*", "Throttling", Any, QUOTA, 41),
+    row("*", "ThrottlingException", Any, QUOTA, 26),
+    row("*", "ThrottledException", Any, QUOTA, 0),
+    row("*", "RequestLimitExceeded", Any, QUOTA, 0),
+    row("*", "SlowDown", Any, QUOTA, 0),
 
-        // A fresh account or a fresh region settles for some minutes, and says so in many words.
-        (_, "OptInRequired" | "SubscriptionRequiredException" | "RegionDisabledException" | "RegionDisabled") => {
-            Kind::Wait
-        }
-        (_, "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId") => Kind::Wait,
-        // The session is dropped; the next call opens another.
-        (_, "ExpiredToken" | "ExpiredTokenException") => Kind::Wait,
+    // Quotas that others give back, or that a new day or AWS raises. A limit that waiting does not raise has no row.
+    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED"), QUOTA, 5),
+    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED"), QUOTA, 6),
+    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED"), QUOTA, 47),
+    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED"), QUOTA, 47),
+    row("organizations", "ConstraintViolationException", Reason("WAIT_PERIOD_ACTIVE"), WAIT, 0),
 
-        // There already.
-        ("organizations", "DuplicateAccountException" | "DuplicateOrganizationalUnitException") => Kind::Conflict,
-        ("organizations", "DuplicatePolicyException" | "DuplicatePolicyAttachmentException") => Kind::Conflict,
-        ("organizations", "PolicyTypeAlreadyEnabledException" | "AccountAlreadyClosedException") => Kind::Conflict,
-        (_, "AlreadyExistsException" | "TokenAlreadyExistsException") => Kind::Conflict,
-        ("cloudformation", "ValidationError") if says("No updates are to be performed") => Kind::Conflict,
+    // Another change is under way, or an earlier one has not arrived everywhere.
+    row("*", "ConcurrentModificationException", Any, WAIT, 8),
+    row("organizations", "FinalizingOrganizationException", Any, WAIT, 9),
+    row("organizations", "CreateAccountStatusNotFoundException", Any, WAIT, 13),
+    row("organizations", "SourceParentNotFoundException", Any, WAIT, 17),
+    row("organizations", "PolicyTypeNotEnabledException", Any, WAIT, 20),
+    row("organizations", "PolicyChangesInProgressException", Any, WAIT, 20),
+    row("sso", "ConflictException", Words("already"), CONFLICT, 27),
+    row("identitystore", "ConflictException", Reason("CONCURRENT_MODIFICATION"), WAIT, 27),
+    row("identitystore", "ConflictException", Any, CONFLICT, 27),
+    row("*", "ConflictException", Any, WAIT, 27), // and 30, 47
+    row("*", "OperationInProgressException", Any, WAIT, 0),
+    row("sso", "ResourceNotFoundException", Any, WAIT, 22), // Identity Center hears of a fresh account late
 
-        // Not allowed.
-        (_, "AccessDenied" | "AccessDeniedException" | "AccessDeniedForDependencyException") => {
-            Kind::Denied { explicit: says("explicit deny") }
-        }
-        (_, "UnauthorizedOperation" | "NotAuthorized") => Kind::Denied { explicit: says("explicit deny") },
+    // A fresh account or a fresh region settles for some minutes, and says so in many words.
+    row("*", "InvalidClientTokenId", Any, WAIT, 23),
+    row("*", "UnrecognizedClientException", Any, WAIT, 23),
+    row("*", "InvalidAccessKeyId", Any, WAIT, 23),
+    row("*", "RegionDisabledException", Any, WAIT, 23),
+    row("*", "RegionDisabled", Any, WAIT, 23),
+    row("*", "OptInRequired", Any, WAIT, 24),
+    row("*", "SubscriptionRequiredException", Any, WAIT, 24),
+    // The session is dropped; the next call opens another.
+    row("*", "ExpiredToken", Any, WAIT, 25),
+    row("*", "ExpiredTokenException", Any, WAIT, 25),
 
-        // AWS's own trouble: the effect is unknown.
-        (_, "InternalFailure" | "InternalError" | "InternalServerException" | "ServiceException") => Kind::Retry,
-        (_, "ServiceUnavailable" | "ServiceUnavailableException" | "RequestTimeout") => Kind::Retry,
+    // There, or done, already.
+    row("organizations", "DuplicateAccountException", Any, CONFLICT, 16),
+    row("organizations", "DuplicateOrganizationalUnitException", Any, CONFLICT, 18),
+    row("organizations", "DuplicatePolicyException", Any, CONFLICT, 18),
+    row("organizations", "DuplicatePolicyAttachmentException", Any, CONFLICT, 18),
+    row("organizations", "PolicyTypeAlreadyEnabledException", Any, CONFLICT, 20),
+    row("organizations", "AccountAlreadyClosedException", Any, CONFLICT, 47),
+    row("*", "AlreadyExistsException", Any, CONFLICT, 33),
+    row("*", "TokenAlreadyExistsException", Any, CONFLICT, 34),
+    row("cloudformation", "ValidationError", Words("No updates are to be performed"), CONFLICT, 36),
 
-        // Everything else by its HTTP status.
-        _ if refusal.status == 429 => QUOTA,
-        _ if refusal.status == 403 => Kind::Denied { explicit: says("explicit deny") },
-        _ if refusal.status >= 500 => Kind::Retry,
-        _ => Kind::Terminal,
+    // Not allowed: by a policy that says so, or because nothing allows it.
+    row("*", "*", Words("explicit deny"), FORBIDDEN, 32),
+    row("*", "AccessDenied", Any, DENIED, 22),
+    row("*", "AccessDeniedException", Any, DENIED, 22),
+    row("*", "AccessDeniedForDependencyException", Any, DENIED, 0),
+    row("*", "UnauthorizedOperation", Any, DENIED, 0),
+    row("*", "NotAuthorized", Any, DENIED, 0),
+
+    // AWS's own trouble: the effect is unknown.
+    row("*", "InternalFailure", Any, UNKNOWN, 1),
+    row("*", "InternalError", Any, UNKNOWN, 1),
+    row("*", "InternalServerException", Any, UNKNOWN, 1),
+    row("*", "ServiceException", Any, UNKNOWN, 1),
+    row("*", "ServiceUnavailable", Any, UNKNOWN, 1),
+    row("*", "ServiceUnavailableException", Any, UNKNOWN, 1),
+    row("*", "RequestTimeout", Any, UNKNOWN, 1),
+
+    // Everything else by its HTTP status.
+    row("*", "*", Status(429), QUOTA, 14),
+    row("*", "*", Status(403), DENIED, 14),
+    row("*", "*", From(500), UNKNOWN, 14),
+];
+
+const fn row(service: &'static str, code: &'static str, more: More, kind: Kind, scenario: u8) -> Row {
+    Row { service, code, more, kind, scenario }
+}
+
+impl Row {
+    fn applies(&self, refusal: &Refusal<'_>) -> bool {
+        let is = |pattern: &str, value: &str| pattern == "*" || pattern == value;
+        is(self.service, refusal.service)
+            && is(self.code, refusal.code)
+            && match self.more {
+                Any => true,
+                Reason(reason) => refusal.reason == reason,
+                Words(words) => refusal.message.contains(words),
+                Status(status) => refusal.status == status,
+                From(status) => refusal.status >= status,
+            }
     }
+}
+
+/// What to do about a refusal.
+pub(super) fn kind(refusal: &Refusal<'_>) -> Kind {
+    judge(TABLE.iter(), refusal)
+}
+
+fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, refusal: &Refusal<'_>) -> Kind {
+    rows.find(|row| row.applies(refusal)).map_or(Kind::Terminal, |row| row.kind.clone())
 }
 
 /// Whether the session that asked is of no use any more.
@@ -85,98 +158,30 @@ pub(super) fn ends_session(code: &str) -> bool {
     matches!(code, "ExpiredToken" | "ExpiredTokenException" | "InvalidClientTokenId" | "UnrecognizedClientException")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const QUOTA: Kind = Kind::Quota { until: None };
-    const DENIED: Kind = Kind::Denied { explicit: false };
-
-    /// As in the failure scenarios that the project collected: service, code, reason, message, what to do.
-    #[test]
-    fn every_known_failure_has_its_kind() {
-        let another = "AWS Organizations can't complete your request because another request is already in progress.";
-        for (service, code, reason, message, expected) in [
-            ("organizations", "TooManyRequestsException", "", another, QUOTA),
-            ("organizations", "ConstraintViolationException", "ACCOUNT_NUMBER_LIMIT_EXCEEDED", "", QUOTA),
-            ("organizations", "ConstraintViolationException", "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", "", QUOTA),
-            ("organizations", "ConstraintViolationException", "CLOSE_ACCOUNT_QUOTA_EXCEEDED", "", QUOTA),
-            ("organizations", "ConstraintViolationException", "WAIT_PERIOD_ACTIVE", "", Kind::Wait),
-            (
-                "organizations",
-                "ConstraintViolationException",
-                "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
-                "",
-                Kind::Terminal,
-            ),
-            ("organizations", "ConstraintViolationException", "A_REASON_OF_NEXT_YEAR", "", Kind::Terminal),
-            ("organizations", "ConcurrentModificationException", "", "", Kind::Wait),
-            ("organizations", "FinalizingOrganizationException", "", "", Kind::Wait),
-            ("organizations", "PolicyChangesInProgressException", "", "", Kind::Wait),
-            ("organizations", "SourceParentNotFoundException", "", "", Kind::Wait),
-            ("organizations", "DuplicateAccountException", "", "", Kind::Conflict),
-            ("organizations", "DuplicatePolicyAttachmentException", "", "", Kind::Conflict),
-            ("organizations", "InvalidInputException", "INVALID_PATTERN", "", Kind::Terminal),
-            ("organizations", "PolicyTypeNotEnabledException", "", "", Kind::Terminal),
-            ("organizations", "ServiceException", "", "", Kind::Retry),
-            ("organizations", "AccessDeniedException", "", "You don't have permissions", DENIED),
-            ("sts", "AccessDenied", "", "User: arn:aws:iam::… is not authorized to perform: sts:AssumeRole", DENIED),
-            ("sts", "RegionDisabledException", "", "", Kind::Wait),
-            ("sts", "InvalidClientTokenId", "", "The security token included in the request is invalid.", Kind::Wait),
-            ("sts", "ExpiredToken", "", "", Kind::Wait),
-            ("sts", "ExpiredTokenException", "", "", Kind::Wait),
-            ("sts", "PackedPolicyTooLarge", "", "", Kind::Terminal),
-            ("account", "ConflictException", "", "", Kind::Wait),
-            ("account", "TooManyRequestsException", "", "", QUOTA),
-            ("account", "InternalServerException", "", "", Kind::Retry),
-            (
-                "cloudformation",
-                "OptInRequired",
-                "",
-                "The AWS Access Key Id needs a subscription for the service",
-                Kind::Wait,
-            ),
-            ("cloudformation", "SubscriptionRequiredException", "", "", Kind::Wait),
-            ("cloudformation", "Throttling", "", "Rate exceeded", QUOTA),
-            ("cloudformation", "LimitExceededException", "", "", QUOTA),
-            ("cloudformation", "AlreadyExistsException", "", "Stack [a] already exists", Kind::Conflict),
-            ("cloudformation", "TokenAlreadyExistsException", "", "", Kind::Conflict),
-            ("cloudformation", "InsufficientCapabilitiesException", "", "", Kind::Terminal),
-            ("cloudformation", "ValidationError", "", "No updates are to be performed.", Kind::Conflict),
-            ("cloudformation", "ValidationError", "", "Template format error", Kind::Terminal),
-            ("sso", "ConflictException", "", "There is a conflicting operation in process", Kind::Wait),
-            ("sso", "ConflictException", "", "PermissionSet with name support already exists.", Kind::Conflict),
-            ("sso", "ThrottlingException", "", "There are too many requests processing", QUOTA),
-            ("sso", "ServiceQuotaExceededException", "", "", QUOTA),
-            ("identitystore", "ConflictException", "UNIQUENESS_CONSTRAINT_VIOLATION", "", Kind::Conflict),
-            ("identitystore", "ConflictException", "CONCURRENT_MODIFICATION", "", Kind::Wait),
-        ] {
-            let refusal = Refusal { service, code, reason, message, status: 400 };
-            assert_eq!(kind(&refusal), expected, "{refusal:?}");
-        }
-    }
-
-    #[test]
-    fn an_explicit_denial_is_told_from_a_missing_permission() {
-        let message = "User: arn:aws:sts::111122223333:assumed-role/freehold-verify/freehold is not authorized to perform: \
-                       cloudformation:ListStacks with an explicit deny in a service control policy";
-        let refusal =
-            Refusal { service: "cloudformation", code: "AccessDenied", message, status: 403, ..Refusal::default() };
-        assert_eq!(kind(&refusal), Kind::Denied { explicit: true });
-    }
-
-    #[test]
-    fn an_unknown_error_is_judged_by_its_status() {
-        for (status, expected) in [
-            (400, Kind::Terminal),
-            (403, DENIED),
-            (404, Kind::Terminal),
-            (429, QUOTA),
-            (500, Kind::Retry),
-            (503, Kind::Retry),
-        ] {
-            let refusal = Refusal { service: "organizations", code: "BrandNewException", status, ..Refusal::default() };
-            assert_eq!(kind(&refusal), expected, "{status}");
-        }
-    }
+/// Every row in words, with the scenario that it serves.
+pub(crate) fn rows() -> impl Iterator<Item = (u8, String)> {
+    TABLE.iter().map(|row| {
+        let more = match row.more {
+            Any => String::new(),
+            Reason(reason) => format!(" {reason}"),
+            Words(words) => format!(" “{words}”"),
+            Status(status) => format!(" with HTTP {status}"),
+            From(status) => format!(" with HTTP {status} or above"),
+        };
+        let meaning = match row.kind {
+            Kind::Retry => "the effect is unknown: look, then ask again",
+            Kind::Wait => "not yet: ask again later",
+            Kind::Conflict => "there already",
+            Kind::Denied { explicit: true } => "a policy denies it",
+            Kind::Denied { explicit: false } => "nothing allows it",
+            Kind::Quota { .. } => "used up: ask again later",
+            Kind::Terminal => "for good",
+        };
+        let service = if row.service == "*" { "any service" } else { row.service };
+        let code = if row.code == "*" { "any other error" } else { row.code };
+        (row.scenario, format!("{service}: {code}{more} → {meaning}"))
+    })
 }
+
+#[cfg(test)]
+mod tests;

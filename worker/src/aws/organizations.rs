@@ -151,11 +151,16 @@ pub(super) async fn account_tags(aws: &Aws, account: &AwsAccountId) -> Result<Ta
 pub(super) async fn parent_of(aws: &Aws, account: &Target) -> Result<String> {
     const CALL: &str = "organizations:ListParents";
     let control = aws.control().await?;
-    let request = client(&control).list_parents().child_id(account.id().as_str());
-    let answer = aws.ask(&control, CALL, request.send()).await?;
-    // An account has exactly one.
-    let parent = answer.parents.unwrap_or_default().into_iter().next().and_then(|parent| parent.id);
-    parent.ok_or_else(|| incomplete(CALL, "parent"))
+    let mut token = None;
+    loop {
+        let request = client(&control).list_parents().child_id(account.id().as_str()).set_next_token(token);
+        let page = aws.ask(&control, CALL, request.send()).await?;
+        // An account has exactly one.
+        if let Some(parent) = page.parents.unwrap_or_default().into_iter().next().and_then(|parent| parent.id) {
+            return Ok(parent);
+        }
+        token = Some(page.next_token.ok_or_else(|| incomplete(CALL, "parent"))?);
+    }
 }
 
 pub(super) async fn move_account(aws: &Aws, account: &Target, from: &str, to: &str) -> Result<()> {
@@ -166,6 +171,13 @@ pub(super) async fn move_account(aws: &Aws, account: &Target, from: &str, to: &s
         .source_parent_id(from)
         .destination_parent_id(to);
     done_already(aws.ask(&control, "organizations:MoveAccount", request.send()).await)
+}
+
+pub(super) async fn account_state(aws: &Aws, account: &AwsAccountId) -> Result<Option<String>> {
+    let control = aws.control().await?;
+    let request = client(&control).describe_account().account_id(account.as_str());
+    let answer = aws.ask(&control, "organizations:DescribeAccount", request.send()).await;
+    Ok(found(answer, "AccountNotFoundException")?.and_then(|answer| answer.account).map(|account| state_of(&account)))
 }
 
 pub(super) async fn residency_ou(aws: &Aws, residency: &Residency) -> Result<Option<ResidencyOu>> {
@@ -213,9 +225,15 @@ pub(super) async fn root(aws: &Aws) -> Result<String> {
     const CALL: &str = "organizations:ListRoots";
     let look = async {
         let control = aws.control().await?;
-        let answer = aws.ask(&control, CALL, client(&control).list_roots().send()).await?;
-        let root = answer.roots.unwrap_or_default().into_iter().next().and_then(|root| root.id);
-        Ok(root.map(|id| (id, aws.clock.now() + ROOT_HOLDS)))
+        let mut token = None;
+        loop {
+            let page = aws.ask(&control, CALL, client(&control).list_roots().set_next_token(token).send()).await?;
+            let root = page.roots.unwrap_or_default().into_iter().next().and_then(|root| root.id);
+            token = page.next_token;
+            if root.is_some() || token.is_none() {
+                return Ok(root.map(|id| (id, aws.clock.now() + ROOT_HOLDS)));
+            }
+        }
     };
     aws.known.root.recall(&(), &aws.clock, look).await?.ok_or_else(|| incomplete(CALL, "root"))
 }
@@ -306,13 +324,17 @@ fn creation_of(status: CreateAccountStatus) -> Option<Creation> {
     })
 }
 
-fn listed(account: Account) -> Option<ListedAccount> {
-    // `Status` is what `State` was called before 2026-09; some stand-ins only know that.
-    let state = match (&account.state, &account.status) {
+/// `Status` is what `State` was called before 2026-09; some stand-ins only know that.
+fn state_of(account: &Account) -> String {
+    match (&account.state, &account.status) {
         (Some(state), _) => state.as_str().to_owned(),
         (None, Some(status)) => status.as_str().to_owned(),
         (None, None) => String::new(),
-    };
+    }
+}
+
+fn listed(account: Account) -> Option<ListedAccount> {
+    let state = state_of(&account);
     Some(ListedAccount {
         id: account.id?.parse().ok()?,
         email: account.email.unwrap_or_default(),

@@ -57,16 +57,21 @@ pub(super) async fn instance(aws: &Aws) -> Result<Instance> {
     let look = async {
         let control = aws.control().await?;
         let client = control.client(&region, Client::new);
-        let answer = aws.ask(&control, CALL, client.list_instances().send()).await?;
-        let mut instances = answer.instances.unwrap_or_default().into_iter();
-        let found = instances
-            .find(|instance| configured.instance_arn.is_none() || instance.instance_arn == configured.instance_arn);
-        let Some((arn, identity_store_id)) = found.and_then(|found| found.instance_arn.zip(found.identity_store_id))
-        else {
-            return Err(no_instance(CALL, &region));
-        };
-        let instance = Instance { arn, identity_store_id, region: region.clone() };
-        Ok(Some((instance, aws.clock.now() + INSTANCE_HOLDS)))
+        let mut token = None;
+        loop {
+            let page = aws.ask(&control, CALL, client.list_instances().set_next_token(token).send()).await?;
+            let mut instances = page.instances.unwrap_or_default().into_iter();
+            let found = instances
+                .find(|instance| configured.instance_arn.is_none() || instance.instance_arn == configured.instance_arn);
+            if let Some((arn, identity_store_id)) = found.and_then(|one| one.instance_arn.zip(one.identity_store_id)) {
+                let instance = Instance { arn, identity_store_id, region: region.clone() };
+                return Ok(Some((instance, aws.clock.now() + INSTANCE_HOLDS)));
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Err(no_instance(CALL, &region));
+            }
+        }
     };
     aws.known.instance.recall(&(), &aws.clock, look).await?.ok_or_else(|| no_instance(CALL, &region))
 }

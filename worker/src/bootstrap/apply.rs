@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Action, Ids, Plan, Problem, patiently};
 use crate::aws::Aws;
-use crate::cloud::AssignmentState;
+use crate::cloud::{AssignmentState, Kind};
 
 /// Between two looks at how far a permission set has come.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -30,11 +30,28 @@ async fn carry_out(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Pr
         Action::EnableScps { root } => patiently(clock, || aws.enable_scps(root)).await?,
         Action::TrustService { service } => patiently(clock, || aws.trust_service(service)).await?,
         Action::CreateOu { name, parent } => {
-            let id = patiently(clock, || aws.create_ou(parent, name)).await?;
+            let id = match patiently(clock, || aws.create_ou(parent, name)).await {
+                Ok(id) => id,
+                // Somebody has made it since the plan.
+                Err(error) if error.kind == Kind::Conflict => {
+                    id_of(&patiently(clock, || aws.ous(parent)).await?, name)?.to_owned()
+                }
+                Err(error) => return Err(error.into()),
+            };
             known.ous.insert(name.clone(), id);
         }
         Action::CreatePolicy { name, description, content } => {
-            let id = patiently(clock, || aws.create_policy(name, description, content)).await?;
+            let id = match patiently(clock, || aws.create_policy(name, description, content)).await {
+                Ok(id) => id,
+                // Somebody has made it since the plan: it is brought to what it should be.
+                Err(error) if error.kind == Kind::Conflict => {
+                    let policies = patiently(clock, || aws.policies()).await?;
+                    let id = id_of(&policies, name)?.to_owned();
+                    patiently(clock, || aws.update_policy(&id, content)).await?;
+                    id
+                }
+                Err(error) => return Err(error.into()),
+            };
             known.policies.insert(name.clone(), id);
         }
         Action::UpdatePolicy { name, content } => {

@@ -3,11 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::mappings;
 use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::hold::HoldKind;
 use freehold_tenancy::operation::Remedy;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::StepContext;
+use crate::holds::{self, Passage};
 use crate::quota::ACCOUNT_CREATIONS;
 use crate::step::{Outcome, StepError, attention};
 
@@ -48,19 +50,32 @@ async fn ask(context: &StepContext) -> StepResult {
         email: email(context),
         tags: context.tags(),
     };
-    context.take(&place(context), context.config().quotas.account_creations).await?;
+    let place = place(context);
+    if holds::admit(context, &place).await? == Passage::Free {
+        context.take(&place, context.config().quotas.account_creations).await?;
+    }
+    let _turn = context.worker.asking.lock().await;
+    // Who asked before may have been refused what everybody would be refused.
+    holds::admit(context, &place).await?;
     context.intend(&account).await?;
     match context.cloud().create_account(&account).await {
-        Ok(creation) => Ok(requested(context, &creation).await?.with("account_email", account.email)),
+        Ok(creation) => {
+            holds::lift(context, &place, Some(HoldKind::OrganizationFinalizing)).await?;
+            Ok(requested(context, &creation).await?.with("account_email", account.email))
+        }
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw().await?;
             }
-            if error.says("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") {
-                // Somebody else was faster. Nobody asks again before it is known how many places there are.
-                context.step_back(&place(context)).await?;
+            match holds::cause(&error) {
+                Some(kind) => Err(holds::begin(context, &place, kind).await?),
+                None if error.says("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") => {
+                    // Somebody else was faster. Nobody asks again before it is known how many places there are.
+                    context.step_back(&place).await?;
+                    Err(error.into())
+                }
+                None => Err(error.into()),
             }
-            if error.says("ACCOUNT_NUMBER_LIMIT_EXCEEDED") { Err(quota_reached()) } else { Err(error.into()) }
         }
     }
 }
@@ -81,7 +96,7 @@ pub(super) fn place(context: &StepContext) -> Place {
 
 async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
-        return mapped(context, account.clone());
+        return mapped(context, account.clone()).await;
     }
     context.asked(&place(context), &creation.request_id, "await-account").await?;
     Ok(Outcome::done()
@@ -90,9 +105,10 @@ async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
 }
 
 /// The account is the environment's: keeps its id, maps it, and frees the place.
-pub(super) fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
+pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
     // Refuses the management account and Freehold's own before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
+    holds::lift(context, &place(context), None).await?;
     Ok(Outcome { mapped: Some(account.clone()), ..Outcome::done() }
         .with("account_id", account.as_str())
         .releasing(place(context)))
@@ -110,7 +126,7 @@ pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepRe
     } else if another {
         "it belongs to another environment"
     } else {
-        return mapped(context, found.id);
+        return mapped(context, found.id).await;
     };
     Err(taken(&found.email, &format!("account {} has it, and {reason}", found.id)))
 }
@@ -128,7 +144,7 @@ async fn adopt_as_told(context: &StepContext, id: AwsAccountId) -> StepResult {
         }
         Some(_) => {
             context.cloud().tag_account(&target, &context.tags()).await?;
-            return mapped(context, id);
+            return mapped(context, id).await;
         }
     };
     Err(StepError::Park(
@@ -141,12 +157,20 @@ async fn adopt_as_told(context: &StepContext, id: AwsAccountId) -> StepResult {
     ))
 }
 
-/// The organisation has as many accounts as AWS allows it.
-pub(super) fn quota_reached() -> StepError {
-    StepError::park(
-        "account_quota_reached",
-        "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota, then retry.",
-    )
+/// Parks the operation where somebody has closed or suspended its account, or taken it out of the organisation.
+pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError> {
+    let account = context.account()?;
+    let found = context.cloud().account(account.id()).await?;
+    let sentence = match found.as_ref().map(|found| found.state.as_str()) {
+        Some(state @ ("SUSPENDED" | "PENDING_CLOSURE" | "CLOSED")) => {
+            format!(
+                "Account {account} is {state} in AWS: somebody has closed or suspended it. Have it reopened, then retry."
+            )
+        }
+        Some(_) => return Ok(()),
+        None => format!("Account {account} is not in the organisation any more. Bring it back, then retry."),
+    };
+    Err(StepError::park("account_not_active", sentence))
 }
 
 /// The e-mail address belongs to an account that is not this environment's.

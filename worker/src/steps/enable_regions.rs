@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::Region;
 
 use super::StepResult;
-use crate::cloud::{Kind, RegionStatus};
+use crate::cloud::RegionStatus;
 use crate::context::StepContext;
 use crate::quota::REGION_OPT_INS;
 use crate::step::Outcome;
@@ -30,8 +30,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             context.intend(&region).await?;
             match context.cloud().enable_region(&account, region).await {
                 Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
-                // Asked for before, or being switched off: either ends by itself.
-                Err(error) if error.kind == Kind::Conflict => wait(context, since).await,
+                // Where somebody else has just asked for it, or is switching it off, the next look sees that.
                 Err(error) => Err(error.into()),
             }
         }

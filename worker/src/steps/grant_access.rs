@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::TenantId;
 use freehold_tenancy::db::quotas::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::StepResult;
+use super::work_failures::{self, Verdict};
+use super::{StepResult, account};
 use crate::cloud::{Assignment, AssignmentState, Grant, Person, Target};
 use crate::context::StepContext;
 use crate::quota::ASSIGNMENTS;
@@ -27,6 +28,9 @@ pub(super) struct Progress {
     asked_at: Option<DateTime<Utc>>,
     done: bool,
     failures: u32,
+    /// Failures that only a fresh account has; they do not count.
+    #[serde(default)]
+    early_failures: u32,
 }
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
@@ -57,7 +61,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         context.wait_to_be_told("access to be assigned", since, usually, at_most).await?
     } else {
         // Each is in line, or failed and is asked for again.
-        let again = StepError::NotYet { why: "another try at assigning access".to_owned(), until: None, at_most: None };
+        let early = grants.values().map(|progress| progress.early_failures).max().unwrap_or(0);
+        let until = context.now() + TimeDelta::seconds(15 * i64::from(early.clamp(1, 8)));
+        let again =
+            StepError::NotYet { why: "another try at assigning access".to_owned(), until: Some(until), at_most: None };
         Outcome::failed(not_yet.unwrap_or(again))
     };
     Ok(kept(outcome, released, &grants))
@@ -141,12 +148,20 @@ async fn advance(
             progress.done = true;
             Ok(Request::Ended)
         }
+        AssignmentState::Failed(reason)
+            if work_failures::of_assignment(&reason) == Verdict::WhileFresh && is_fresh(context) =>
+        {
+            progress.request_id = None;
+            progress.early_failures += 1;
+            Ok(Request::Ended)
+        }
         AssignmentState::Failed(_) if progress.failures + 1 < TRIES => {
             progress.request_id = None;
             progress.failures += 1;
             Ok(Request::Ended)
         }
         AssignmentState::Failed(reason) => {
+            account::check_active(context).await?;
             // Who has it tried again starts with a clean slate.
             *progress = new(progress.grant.clone());
             Err(StepError::park(
@@ -155,6 +170,12 @@ async fn advance(
             ))
         }
     }
+}
+
+/// Whether the account is so young that Identity Center may not be let into it yet.
+fn is_fresh(context: &StepContext) -> bool {
+    let since = context.known("created_at").or_else(|| context.done_at("await-account"));
+    since.is_some_and(|since| context.now() < context.deadline(since, context.config().waits.account_usable_seconds))
 }
 
 /// Whether the account has the grant.
@@ -190,7 +211,7 @@ async fn declared(context: &StepContext) -> Result<BTreeMap<String, Progress>, S
 }
 
 fn new(grant: Grant) -> Progress {
-    Progress { grant, request_id: None, asked_at: None, done: false, failures: 0 }
+    Progress { grant, request_id: None, asked_at: None, done: false, failures: 0, early_failures: 0 }
 }
 
 async fn permission_set(context: &StepContext, name: &str) -> Result<String, StepError> {

@@ -1,9 +1,14 @@
 //! Waits until a role in the fresh account can be assumed: for minutes after its creation an account refuses calls.
 
-use super::{StepResult, install_baseline};
+use chrono::TimeDelta;
+
+use super::{StepResult, account, install_baseline};
 use crate::cloud::{self, Kind};
 use crate::context::StepContext;
 use crate::step::{Outcome, StepError};
+
+/// Who refuses for longer than this may not be fresh but closed.
+const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since = context
@@ -19,6 +24,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     match probe(context).await? {
         Ok(()) => Ok(Outcome::done().with("took_seconds", context.took_seconds(since))),
         Err(error) if matches!(error.kind, Kind::Wait | Kind::Denied { explicit: false }) => {
+            if context.now() - since > UNUSUAL {
+                account::check_active(context).await?;
+            }
             context.look_again(why, since, usually, at_most).await
         }
         Err(error) => Err(error.into()),

@@ -40,7 +40,7 @@ impl Removal {
         match stack.status {
             StackStatus::Deleted => Ok(Outcome::done().with("stack_id", stack.id)),
             StackStatus::Deleting => self.look_again(context, asked_at(context)).await,
-            StackStatus::Broken if stack.status_text == "DELETE_FAILED" => self.again(context, &account, stack).await,
+            StackStatus::DeleteStuck => self.again(context, &account, stack).await,
             _ => self.delete(context, &account, &stack, false).await,
         }
     }

@@ -21,7 +21,7 @@ enum Left {
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.account_id() {
-        return account::mapped(context, id);
+        return account::mapped(context, id).await;
     }
     match left(context) {
         Left::Nothing => Ok(nothing(context)),
@@ -47,7 +47,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 async fn ended(context: &StepContext, creation: Creation) -> StepResult {
     match creation.state {
-        CreationState::Succeeded(id) => account::mapped(context, id),
+        CreationState::Succeeded(id) => account::mapped(context, id).await,
         CreationState::Failed(_) => Ok(nothing(context)),
         CreationState::InProgress => {
             let (usual, waits) = (&context.config().usual, &context.config().waits);

@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::operation::OperationKind;
 use serde_json::Value;
 
-use super::StepResult;
-use crate::cloud::{Kind, NewStack, Role, StackState, StackStatus};
+use super::work_failures::{self, Verdict};
+use super::{StepResult, account};
+use crate::cloud::{CloudError, Kind, NewStack, Role, StackState, StackStatus};
 use crate::context::StepContext;
+use crate::refusals;
 use crate::step::{Outcome, StepError};
 
 /// How often a stack is tried before a person is asked.
 const TRIES: u64 = 3;
+
+/// Who refuses for longer than this may be an account that somebody has closed.
+const UNUSUAL: TimeDelta = TimeDelta::minutes(2);
 
 /// A stack, and where it goes.
 pub(super) struct Deployment {
@@ -45,6 +50,7 @@ impl Deployment {
             }
             StackStatus::Deleted => self.create(context).await,
             StackStatus::RolledBack => self.start_over(context, &stack).await,
+            StackStatus::DeleteStuck | StackStatus::UpdateStuck => self.unstick(context, &stack).await,
             StackStatus::Broken => Err(StepError::park(
                 "stack_broken",
                 format!(
@@ -68,7 +74,7 @@ impl Deployment {
         let name = id.as_deref().unwrap_or(&self.name);
         let found = match context.cloud().stack(&account, self.role, self.region, name).await {
             Ok(found) => found,
-            Err(error) => return Err(self.not_yet(context, error)),
+            Err(error) => return Err(self.not_yet(context, error).await?),
         };
         match found {
             Some(stack) if !context.is_ours(&stack.tags) => Err(self.taken()),
@@ -76,37 +82,103 @@ impl Deployment {
         }
     }
 
-    async fn create(&self, context: &StepContext) -> StepResult {
-        let account = context.account()?;
-        let attempt: u64 = context.remembered("try").unwrap_or(0) + 1;
-        let stack = NewStack {
+    fn wanted(&self, context: &StepContext, attempt: u64) -> NewStack {
+        NewStack {
             name: self.name.clone(),
             template: self.template.clone(),
             parameters: self.parameters.clone(),
             tags: context.tags(),
             // A new token for a new try, and the same one however often this try is repeated.
             token: format!("{}-{}-{attempt}", context.claim.operation_id, self.name).replace('_', "-"),
-        };
+        }
+    }
+
+    async fn create(&self, context: &StepContext) -> StepResult {
+        let account = context.account()?;
+        let attempt: u64 = context.remembered("try").unwrap_or(0) + 1;
+        let stack = self.wanted(context, attempt);
         context.intend(&stack).await?;
         let id = match context.cloud().create_stack(&account, self.role, self.region, &stack).await {
             Ok(id) => id,
             Err(error) if error.kind == Kind::Conflict => {
                 match context.cloud().stack(&account, self.role, self.region, &self.name).await? {
-                    Some(found) if context.is_ours(&found.tags) => found.id,
+                    Some(found) if context.is_ours(&found.tags) => return self.adopt(context, found, attempt).await,
                     Some(_) => return Err(self.taken()),
-                    None => return Err(error.into()),
+                    // The try was made before, and what came of it is gone: the next one needs another token.
+                    None => {
+                        context.withdraw().await?;
+                        let soon = context.now() + TimeDelta::seconds(5);
+                        return Ok(Outcome::wait("another try at the stack", soon).with("try", attempt));
+                    }
                 }
             }
             Err(error) => {
                 if error.had_no_effect() {
                     context.withdraw().await?;
                 }
-                return Err(self.not_yet(context, error));
+                return Err(self.not_yet(context, error).await?);
             }
         };
         let now = context.now();
         let outcome = self.look_again_from(context, now, &format!("the stack {}", self.name)).await?;
         Ok(outcome.with("stack_id", id).with("try", attempt).with("asked_at", now.to_rfc3339()))
+    }
+
+    /// A stack of this environment that stands there already is taken, and brought to what is wanted now.
+    async fn adopt(&self, context: &StepContext, found: StackState, attempt: u64) -> StepResult {
+        let account = context.account()?;
+        if found.status == StackStatus::Complete {
+            let wanted = self.wanted(context, attempt);
+            let wanted = NewStack { token: format!("{}-update", wanted.token), ..wanted };
+            if !context.cloud().update_stack(&account, self.role, self.region, &wanted).await? {
+                return Ok(self.completed(context, found).with("try", attempt));
+            }
+        }
+        let now = context.now();
+        let outcome = self.look_again_from(context, now, &format!("the stack {}", self.name)).await?;
+        Ok(outcome.with("stack_id", found.id).with("try", attempt).with("asked_at", now.to_rfc3339()))
+    }
+
+    /// A stack that CloudFormation itself could not bring further: a person removes the cause, and what they have retried
+    /// is then gone on with, where need be leaving behind what cannot be deleted.
+    async fn unstick(&self, context: &StepContext, stack: &StackState) -> StepResult {
+        let account = context.account()?;
+        let place = (&account, self.role, self.region);
+        let retried = context.remembered::<String>("stuck").as_ref() == Some(&stack.status_text);
+        let deleting = stack.status == StackStatus::DeleteStuck;
+        if retried {
+            let now = context.now();
+            let why = if deleting {
+                context.cloud().force_delete_stack(place.0, place.1, place.2, &stack.id).await?;
+                format!("the failed stack {} to be gone", self.name)
+            } else {
+                context.cloud().continue_rollback(place.0, place.1, place.2, &stack.id).await?;
+                format!("the stack {} to be as it was", self.name)
+            };
+            let outcome = self.look_again_from(context, now, &why).await?;
+            return Ok(outcome.with("stuck", Value::Null).with("asked_at", now.to_rfc3339()));
+        }
+        let reason = stack.reason.as_deref().unwrap_or("CloudFormation gives no reason");
+        let error = if deleting {
+            StepError::park(
+                "stack_not_deleted",
+                format!(
+                    "The stack {} in {} could not be deleted: {reason} Remove the cause, then retry; what cannot be deleted \
+                     even then is left behind.",
+                    self.name, self.region
+                ),
+            )
+        } else {
+            StepError::park(
+                "stack_update_stuck",
+                format!(
+                    "An update of the stack {} in {} failed and could not be taken back: {reason} Remove the cause, then \
+                     retry.",
+                    self.name, self.region
+                ),
+            )
+        };
+        Ok(Outcome::failed(error).with("stack_id", stack.id.clone()).with("stuck", stack.status_text.clone()))
     }
 
     /// A creation that was rolled back left an empty shell: it is deleted, and the next try makes a new one.
@@ -119,21 +191,36 @@ impl Deployment {
         );
         context.cloud().delete_stack(&account, self.role, self.region, &stack.id).await?;
         let attempt: u64 = context.remembered("try").unwrap_or(1);
-        if attempt >= TRIES {
-            let error = StepError::park(
+        let fresh =
+            context.now() < context.deadline(context.entry_started_at(), context.config().waits.propagation_seconds);
+        let mut spared: u64 = context.remembered("tries_not_counted").unwrap_or(0);
+        let error = match work_failures::of_stack(&reason) {
+            Verdict::Park { code, sentence } => Some(StepError::park(
+                code,
+                format!("The stack {} in {} failed with {reason}. {sentence} Then retry.", self.name, self.region),
+            )),
+            Verdict::WhileFresh if fresh => {
+                spared += 1;
+                None
+            }
+            Verdict::WhileFresh | Verdict::TryAgain if attempt - spared.min(attempt) < TRIES => None,
+            Verdict::WhileFresh | Verdict::TryAgain => Some(StepError::park(
                 "stack_failed",
                 format!(
                     "The stack {} in {} failed {attempt} times, the last time with {reason}. Remove the cause, then retry.",
                     self.name, self.region
                 ),
-            );
+            )),
+        };
+        if let Some(error) = error {
             return Ok(Outcome::failed(error).with("stack_id", stack.id.clone()).with("try", attempt));
         }
         let now = context.now();
         let outcome = self.look_again_from(context, now, &format!("the failed stack {} to be gone", self.name)).await?;
         // By its id a stack is found also when it is gone; and the next try is another one.
         let outcome = outcome.with("stack_id", stack.id.clone()).with("try", attempt);
-        Ok(outcome.with("asked_at", now.to_rfc3339()).with("last_failure", reason))
+        let outcome = outcome.with("asked_at", now.to_rfc3339()).with("last_failure", reason);
+        Ok(outcome.with("tries_not_counted", spared))
     }
 
     fn completed(&self, context: &StepContext, stack: StackState) -> Outcome {
@@ -156,19 +243,23 @@ impl Deployment {
     }
 
     /// A fresh account, a fresh role and a fresh region all refuse for a while what they will soon allow.
-    fn not_yet(&self, context: &StepContext, error: crate::cloud::CloudError) -> StepError {
-        match error.kind {
+    async fn not_yet(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
+        let refused = matches!(error.kind, Kind::Wait | Kind::Denied { .. });
+        if refused && context.now() - context.entry_started_at() > UNUSUAL {
+            account::check_active(context).await?;
+        }
+        Ok(match error.kind {
             Kind::Wait | Kind::Denied { explicit: false } => StepError::NotYet {
                 why: format!("{} to accept CloudFormation calls ({})", self.region, error.code),
                 until: None,
                 at_most: Some(context.propagation()),
             },
-            Kind::Terminal => StepError::park(
+            Kind::Terminal if refusals::known(&error).is_none() => StepError::park(
                 "stack_rejected",
                 format!("CloudFormation does not take the stack {}. Mend the template, then retry. {error}", self.name),
             ),
             _ => error.into(),
-        }
+        })
     }
 
     fn taken(&self) -> StepError {

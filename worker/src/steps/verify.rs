@@ -7,7 +7,7 @@ use freehold_tenancy::Region;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{StepResult, grant_access};
+use super::{StepResult, account, grant_access};
 use crate::cloud::{Grant, Kind};
 use crate::context::StepContext;
 use crate::step::{Outcome, StepError};
@@ -26,6 +26,9 @@ enum Proof {
     ItAnswers,
     AccessIsGranted,
 }
+
+/// What takes longer than this to take effect may be in an account that somebody has closed.
+const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     // What was proved a moment ago is not asked again because a call after it came to nothing.
@@ -47,6 +50,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
                 continue;
             }
             Ok(Some(why)) => {
+                if context.now() - context.entry_started_at() > UNUSUAL {
+                    account::check_active(context).await?;
+                }
                 let (usual, waits) = (&context.config().usual, &context.config().waits);
                 let (usually, at_most) = (usual.propagation_seconds, waits.propagation_seconds);
                 context.look_again(&why, context.entry_started_at(), usually, at_most).await

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::super::resources::{self, Place};
-use super::super::stack::{Act, Phase, Resource, Spoiled, Stack, Status, Until, Work};
+use super::super::stack::{Act, Resource, Spoiled, Stack, Status, Until, Work};
 use crate::faults::Fault;
 use crate::template::{Declaration, Scope, Template, TemplateError};
 use crate::world::{Caller, Ctx, State};
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
         };
         let took = format!("{}/{}/{}/{}", self.owner(), self.ctx.region, self.stack.name, id);
         let took = self.ctx.draw(self.ctx.settings.durations.stack_resource, &format!("{took}/{}", status.as_str()));
-        let fault = self.fault(work, &resource.kind, &id);
+        let fault = self.fault(&work.tasks[index].act, &resource, &id);
         let stuck = work.spoiled == Some(Spoiled::Stuck) || fault == Some(Spoiled::Stuck);
         work.tasks[index].until = Until::Running((!stuck).then(|| work.time + took));
         if let Some(Spoiled::Fails(reason)) = fault {
@@ -225,13 +225,18 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// What is to go wrong with the creation or the update of this resource.
-    fn fault(&mut self, work: &Work, kind: &str, id: &str) -> Option<Spoiled> {
-        if !matches!(work.phase, Phase::Create | Phase::Update) {
-            return None;
-        }
+    /// What is to go wrong with the creation or the update of this resource, with its deletion (`Delete AWS::…`), or with
+    /// its going back to what it was (`Restore AWS::…`).
+    fn fault(&mut self, act: &Act, resource: &Resource, id: &str) -> Option<Spoiled> {
+        let kind = &resource.kind;
+        let work = match act {
+            Act::Build => kind.clone(),
+            Act::Restore(_) => format!("Restore {kind}"),
+            Act::Delete | Act::Discard(_) if resource.retained => return None,
+            Act::Delete | Act::Discard(_) => format!("Delete {kind}"),
+        };
         let name = format!("{}/{id}", self.stack.name);
-        match self.state.faults.for_work(&self.ctx, "cloudformation", kind, &name)? {
+        match self.state.faults.for_work(&self.ctx, "cloudformation", &work, &name)? {
             Fault::Stuck => Some(Spoiled::Stuck),
             Fault::FailedState { reason } => Some(Spoiled::Fails(reason)),
             Fault::Error { code, message, .. } => Some(Spoiled::Fails(resources::refusal(&message, &code))),

@@ -43,8 +43,14 @@ impl Aws {
     pub(crate) async fn root_facts(&self) -> Result<RootFacts> {
         const CALL: &str = "organizations:ListRoots";
         let control = self.control().await?;
-        let answer = self.ask(&control, CALL, client(&control).list_roots().send()).await?;
-        let root = answer.roots.unwrap_or_default().into_iter().next().ok_or_else(|| incomplete(CALL, "root"))?;
+        let mut token = None;
+        let root = loop {
+            let page = self.ask(&control, CALL, client(&control).list_roots().set_next_token(token).send()).await?;
+            match page.roots.unwrap_or_default().into_iter().next() {
+                Some(root) => break root,
+                None => token = Some(page.next_token.ok_or_else(|| incomplete(CALL, "root"))?),
+            }
+        };
         let scps_enabled = root.policy_types.unwrap_or_default().iter().any(|summary| {
             summary.r#type == Some(PolicyType::ServiceControlPolicy)
                 && matches!(summary.status, Some(PolicyTypeStatus::Enabled | PolicyTypeStatus::PendingEnable))

@@ -1,0 +1,92 @@
+//! The table of the scenarios, kept true: each is there, each names a test that is there, and docs/scenarios.md shows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use freehold_tests::scenarios::{self, SCENARIOS};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// Every test there is, as `module::…::name`: those of tests/tests, and of the crates as `crate::module::name`.
+fn tests() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![root().join("tests/tests"), root().join("worker/src"), root().join("api/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&entry).expect("a source file");
+                let path = entry.strip_prefix(root()).expect("below the root").with_extension("");
+                let mut parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+                parts.retain(|part| part != "src" && part != "tests");
+                let mut is_test = false;
+                for line in text.lines().map(str::trim_start) {
+                    if line.starts_with("#[test]") || line.starts_with("#[tokio::test]") {
+                        is_test = true;
+                    } else if let Some(name) = line.trim_start_matches("async ").strip_prefix("fn ")
+                        && std::mem::take(&mut is_test)
+                    {
+                        let name = name.split('(').next().unwrap_or_default();
+                        found.insert(format!("{}::{name}", parts.join("::")));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_scenario_is_there_and_each_has_a_test_that_is_there() {
+    let excluded = [43, 44, 45, 48, 49];
+    let expected: BTreeSet<u8> = (1..=50).filter(|number| !excluded.contains(number)).collect();
+    let numbers: Vec<u8> = SCENARIOS.iter().map(|scenario| scenario.number).collect();
+    assert_eq!(numbers.iter().copied().collect::<BTreeSet<_>>(), expected);
+    assert!(numbers.is_sorted());
+    let tests = tests();
+    assert!(tests.len() > 150, "only {} tests were found", tests.len());
+    let missing: Vec<_> = SCENARIOS
+        .iter()
+        .flat_map(|scenario| scenario.tests.iter().map(|test| (scenario.number, *test)))
+        .filter(|(_, test)| !tests.contains(*test))
+        .collect();
+    assert_eq!(missing, [], "tests that are named and not there");
+    assert!(SCENARIOS.iter().all(|scenario| !scenario.tests.is_empty()), "a scenario without a test");
+}
+
+#[test]
+fn every_row_of_the_tables_serves_a_scenario_that_is_there() {
+    let numbers: BTreeSet<u8> = SCENARIOS.iter().map(|scenario| scenario.number).collect();
+    let mut rows: BTreeMap<u8, usize> = BTreeMap::new();
+    for (number, row) in freehold_worker::rows() {
+        assert!(number == 0 || numbers.contains(&number), "{row} serves no scenario");
+        *rows.entry(number).or_default() += 1;
+    }
+    assert!(rows.len() > 25, "only {} scenarios have rows", rows.len());
+}
+
+#[test]
+fn the_document_shows_the_table() {
+    let (path, expected) = (root().join("docs/scenarios.md"), scenarios::document(&freehold_worker::rows()));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).expect("the document");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        found, expected,
+        "write it anew: UPDATE_DOCS=1 cargo test -p freehold-tests --test main scenarios::table"
+    );
+}
+
+#[test]
+fn every_test_that_the_lessons_name_is_there() {
+    let tests = tests();
+    let text = std::fs::read_to_string(root().join("docs/lessons.md")).expect("the lessons");
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
+    assert!(named.len() > 15, "only {} tests are named", named.len());
+    let missing: Vec<_> = named.into_iter().filter(|name| !tests.contains(*name)).collect();
+    assert_eq!(missing, [""; 0], "tests that are named and not there");
+}
