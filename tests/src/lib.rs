@@ -2,10 +2,13 @@
 
 #![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unwrap_used, reason = "this is for tests")]
 
+pub mod bad_luck;
 pub mod database;
 pub mod fixture;
+pub mod journal_wire;
 pub mod mishap;
 pub mod picture;
 pub mod served;
 pub mod signup;
 pub mod tokens;
+pub mod verdict;
