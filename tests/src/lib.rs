@@ -3,6 +3,7 @@
 #![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unwrap_used, reason = "this is for tests")]
 
 pub mod bad_luck;
+pub mod crash;
 pub mod database;
 pub mod fixture;
 pub mod journal_wire;

@@ -6,6 +6,7 @@ mod bootstrap;
 mod cli;
 mod cloud;
 mod conformance;
+mod crash;
 mod faults;
 mod fleet;
 mod journal_writes;

@@ -88,15 +88,19 @@ impl Worker {
         }
     }
 
-    /// Returns when something is due, or after [`LONGEST_SLEEP`].
+    /// Returns when something is due, which it looks for every [`LONGEST_SLEEP`]: one statement, and no claim where there
+    /// is nothing to claim.
     async fn next_due(&self) {
         // What is due and yet could not be claimed is locked by somebody at this moment: let them finish.
         tokio::time::sleep(SHORTEST_SLEEP).await;
-        let wake = operations::next_wake(&self.pool).await.ok().flatten();
-        let until = runner::earliest(wake, self.clock.now() + TimeDelta::days(1));
-        tokio::select! {
-            () = self.clock.sleep_until(until) => {}
-            () = tokio::time::sleep(LONGEST_SLEEP) => {}
+        loop {
+            // The claim that follows says what is wrong with the database.
+            let Ok(wake) = operations::next_wake(&self.pool).await else { return };
+            let until = runner::earliest(wake, self.clock.now() + TimeDelta::days(1));
+            tokio::select! {
+                () = self.clock.sleep_until(until) => return,
+                () = tokio::time::sleep(LONGEST_SLEEP) => {}
+            }
         }
     }
 }
