@@ -26,8 +26,8 @@ struct Arguments {
     #[arg(long, value_name = "N")]
     signups: Option<usize>,
     /// What `cargo bench` says to every benchmark
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[arg(long = "bench", hide = true)]
+    _bench: bool,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]

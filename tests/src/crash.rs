@@ -109,7 +109,7 @@ pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
                 let count = if place == 0 { &mut report.kills.0 } else { &mut report.kills.1 };
                 *count += 1;
                 let killed = report.kills.0 + report.kills.1;
-                if killed % 10 == 0 {
+                if killed.is_multiple_of(10) {
                     let tenants = caller.tenants().len();
                     tell(&format!("{killed} killed, {tenants} signups accepted"));
                 }
@@ -163,6 +163,8 @@ pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
     if !report.violations.is_empty() {
         tell(&format!("the logs are in {}", stage.keep().display()));
     }
+    drop(processes);
+    stage.end().await;
     report
 }
 

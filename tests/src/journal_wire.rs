@@ -22,24 +22,21 @@ const SOCKET: &str = ".s.PGSQL.5432";
 /// A client's request for TLS, which is answered with one letter ("Frontend/Backend Protocol").
 const SSL_REQUEST: [u8; 4] = 80_877_103_i32.to_be_bytes();
 
-/// When the worker dies.
+/// What happens at the write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dies {
-    /// Before the write has any effect.
-    Before,
-    /// When it has had its effect, before the worker hears of it.
-    After,
-}
-
-impl Dies {
-    /// Either.
-    pub const ALL: [Self; 2] = [Self::Before, Self::After];
+pub enum Cut {
+    /// The worker dies before the write has any effect.
+    DiesBefore,
+    /// The worker dies when the write has had its effect, before it hears of that.
+    DiesAfter,
+    /// The connection breaks before the write has any effect, and the worker lives on.
+    LivesOn,
 }
 
 #[derive(Debug)]
 struct Plan {
     spared: usize,
-    dies: Dies,
+    cut: Cut,
 }
 
 #[derive(Debug, Default)]
@@ -60,13 +57,13 @@ pub struct JournalWire {
 
 impl JournalWire {
     /// A wire to the database at `url`, on which the worker dies at the write that comes after so many `spared` ones.
-    pub fn new(url: &str, spared: usize, dies: Dies) -> Self {
+    pub fn new(url: &str, spared: usize, cut: Cut) -> Self {
         let (base, server) = url.split_once("?host=").expect("a database behind a socket");
         let server = PathBuf::from(server.replace("%2F", "/")).join(SOCKET);
         let directory = tempfile::tempdir().expect("a directory for the socket");
         let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket");
         let host = directory.path().to_str().expect("a path of text").replace('/', "%2F");
-        let shared = Arc::new(Shared { plan: Mutex::new(Some(Plan { spared, dies })), ..Shared::default() });
+        let shared = Arc::new(Shared { plan: Mutex::new(Some(Plan { spared, cut })), ..Shared::default() });
         let listening = tokio::spawn(listen(listener, server, Arc::clone(&shared)));
         Self { url: format!("{base}?host={host}"), shared, listening, _directory: directory }
     }
@@ -81,7 +78,7 @@ impl JournalWire {
         self.shared.dead.cancelled().await;
     }
 
-    /// The write at which the worker died, if it has: the statement's name, as it opens with.
+    /// The write at which it happened, if it has: the statement's name, as it opens with.
     pub fn died_at(&self) -> Option<String> {
         self.shared.lock_at().clone()
     }
@@ -99,7 +96,7 @@ impl Shared {
     }
 
     /// How the worker dies at the write that is now on its way, if it does.
-    fn next(&self, name: &str) -> Option<Dies> {
+    fn next(&self, name: &str) -> Option<Cut> {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let planned = plan.as_mut()?;
         if planned.spared > 0 {
@@ -107,7 +104,7 @@ impl Shared {
             return None;
         }
         *self.lock_at() = Some(name.to_owned());
-        plan.take().map(|plan| plan.dies)
+        plan.take().map(|plan| plan.cut)
     }
 }
 
@@ -140,6 +137,9 @@ async fn carry(client: UnixStream, server: PathBuf, shared: Arc<Shared>) -> std:
         () = shared.dead.cancelled() => {}
         ended = ask(&mut from_client, &mut to_server, &known, &shared) => ended?,
         ended = answer(&mut from_server, &mut to_client, &known, &shared) => ended?,
+    }
+    if !shared.dead.is_cancelled() {
+        return Ok(());
     }
     // The server sees the worker gone and rolls back what was open; the worker hears nothing any more.
     drop((from_server, to_server));
@@ -216,11 +216,12 @@ async fn ask(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, known: &Known, s
             _ => None,
         };
         match write.and_then(|name| shared.next(&name)) {
-            Some(Dies::Before) => {
+            Some(Cut::DiesBefore) => {
                 shared.dead.cancel();
                 return Ok(());
             }
-            Some(Dies::After) => known.last_answer.store(true, Ordering::SeqCst),
+            Some(Cut::LivesOn) => return Ok(()),
+            Some(Cut::DiesAfter) => known.last_answer.store(true, Ordering::SeqCst),
             None => {}
         }
         to.write_all(&whole).await?;

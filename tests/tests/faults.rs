@@ -76,7 +76,7 @@ impl Unlucky {
     async fn new(seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
         // Now and then everything takes its time.
-        let durations = if seed % 5 == 0 { Durations::default() } else { Durations::instant() };
+        let durations = if seed.is_multiple_of(5) { Durations::default() } else { Durations::instant() };
         let settings = Settings { seed, durations, ..Settings::instant() };
         let freehold = Freehold::with(settings, CONFIG).await;
         BadLuck::of(seed).befall(&freehold.world, &freehold.wire);

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::operation::OperationState;
 use freehold_tests::fixture::Freehold;
-use freehold_tests::journal_wire::{Dies, JournalWire};
+use freehold_tests::journal_wire::{Cut, JournalWire};
 use freehold_tests::picture;
 use futures::{StreamExt, stream};
 
@@ -36,11 +36,11 @@ struct Walked {
 
 /// An enterprise tenant in an opt-in region, which gives every step something to do. The first worker dies at the write
 /// that comes after so many `spared` ones.
-async fn onboard(spared: usize, dies: Dies) -> Walked {
+async fn onboard(spared: usize, cut: Cut) -> Walked {
     let freehold = Freehold::instant().await;
     lay_stones(&freehold);
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
-    let wire = JournalWire::new(&freehold.database.url, spared, dies);
+    let wire = JournalWire::new(&freehold.database.url, spared, cut);
     let first = freehold.worker_on("worker-1", wire.url());
     tokio::select! {
         () = freehold.settle(&first, TimeDelta::days(1)) => {}
@@ -53,21 +53,21 @@ async fn onboard(spared: usize, dies: Dies) -> Walked {
         freehold.settle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
     }
     let operation = freehold.operation_of(&tenant).await;
-    assert_eq!(operation.state, OperationState::Succeeded, "{dies:?} {died_at:?}, write {spared}: {operation:#?}");
+    assert_eq!(operation.state, OperationState::Succeeded, "{cut:?} {died_at:?}, write {spared}: {operation:#?}");
     let places = sqlx::query_scalar("select count(*) from slots").fetch_one(freehold.pool()).await.expect("a count");
     let (picture, accounts_asked_for) = (picture::of(&freehold.world), picture::accounts_asked_for(&freehold.world));
     Walked { died_at, picture, accounts_asked_for, places }
 }
 
-async fn whatever_write_is_the_last_the_end_is_the_same(dies: Dies) {
-    let expected = onboard(MOST_WRITES, dies).await;
+async fn whatever_write_is_the_last_the_end_is_the_same(cut: Cut) {
+    let expected = onboard(MOST_WRITES, cut).await;
     assert_eq!(expected.died_at, None);
-    let walks = stream::iter(0..MOST_WRITES).map(|spared| async move { (spared, onboard(spared, dies).await) });
+    let walks = stream::iter(0..MOST_WRITES).map(|spared| async move { (spared, onboard(spared, cut).await) });
     let mut walks = std::pin::pin!(walks.buffered(AT_ONCE));
     let mut died: BTreeMap<String, usize> = BTreeMap::new();
     while let Some((spared, walked)) = walks.next().await {
         let Some(name) = walked.died_at else { break };
-        let death = format!("the death {dies:?} write {spared}, {name},");
+        let death = format!("the death {cut:?} write {spared}, {name},");
         assert_eq!(walked.picture, expected.picture, "{death} changed the end");
         assert_eq!(walked.accounts_asked_for, 1, "{death} asked for {} accounts", walked.accounts_asked_for);
         assert_eq!(walked.places, 0, "{death} left a place taken");
@@ -90,10 +90,10 @@ async fn whatever_write_is_the_last_the_end_is_the_same(dies: Dies) {
 
 #[tokio::test]
 async fn a_worker_that_dies_before_a_write_of_the_journal_is_replaced() {
-    whatever_write_is_the_last_the_end_is_the_same(Dies::Before).await;
+    whatever_write_is_the_last_the_end_is_the_same(Cut::DiesBefore).await;
 }
 
 #[tokio::test]
 async fn a_worker_that_dies_after_a_write_of_the_journal_is_replaced() {
-    whatever_write_is_the_last_the_end_is_the_same(Dies::After).await;
+    whatever_write_is_the_last_the_end_is_the_same(Cut::DiesAfter).await;
 }

@@ -84,7 +84,26 @@ impl Worker {
                 tracing::info!(operation = %claim.operation_id, "another worker has taken over");
             }
             // The lease will end, and whoever claims it next goes on from the journal.
-            Err(error) => tracing::warn!(operation = %claim.operation_id, %error, "left to the next claim"),
+            Err(error) => {
+                tracing::warn!(operation = %claim.operation_id, %error, "left to the next claim");
+                if error.is_outage() {
+                    self.let_go(claim).await;
+                }
+            }
+        }
+    }
+
+    /// Gives a claim back whose work an outage of the database has broken off, as soon as the database answers again, so
+    /// that the operation need not wait for the end of the lease.
+    async fn let_go(&self, claim: Claim) {
+        let pause = Duration::from_secs(1);
+        for _ in 0..LONGEST_SLEEP.as_secs() {
+            tokio::time::sleep(pause).await;
+            let now = self.clock.now();
+            match operations::release(&self.pool, &claim, Some(now), now).await {
+                Ok(()) | Err(DbError::Fenced) => return,
+                Err(error) => tracing::debug!(operation = %claim.operation_id, %error, "not given back yet"),
+            }
         }
     }
 

@@ -27,7 +27,11 @@ pub(crate) struct StandIn {
 
 fn lease(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "this is a number such as 3")?;
-    if (1.0..=60.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err("this is from 1 to 60".to_owned()) }
+    if (1.0..=60.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("this is from 1 to 60".to_owned())
+    }
 }
 
 impl StandIn {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use freehold_sandbox::{Durations, Settings};
+use freehold_sandbox::Settings;
 use freehold_tests::crash::{Caller, Processes, Stage, Stop, until_ready};
 use futures::{StreamExt, stream};
 use nix::sys::signal::Signal;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// How long idleness is watched.
 const WATCHED: Duration = Duration::from_secs(70);
 
-/// Operations that wait.
+/// Operations that wait, unless `FREEHOLD_WAITING` says how many.
 const WAITING: usize = 10_000;
 
 /// Signups at a time, of those that bring the waiting operations about.
@@ -71,7 +71,7 @@ async fn started(stage: &Stage, workers: usize) -> (Processes, Caller) {
 /// Idle, then with thousands of operations that wait.
 async fn cost(table: &mut Table) {
     // What is asked of AWS takes longer than this measurement: whoever waits goes on waiting.
-    let settings = Settings { throttling: false, durations: Durations::default(), ..Settings::default() };
+    let settings = Settings { throttling: false, ..Settings::default() };
     let stage = Stage::set(settings, 0.02).await;
     let (processes, caller) = started(&stage, 1).await;
     // Connections are made, keys are read, code is touched.
@@ -106,15 +106,18 @@ async fn cost(table: &mut Table) {
 
     sqlx::query("alter system reset all").execute(&stage.pool).await.expect("a setting");
     sqlx::query("select pg_reload_conf()").execute(&stage.pool).await.expect("read anew");
-    stream::iter(1..=WAITING).for_each_concurrent(AT_ONCE, |number| caller.sign_up(number)).await;
+    let waiting = std::env::var("FREEHOLD_WAITING").ok().and_then(|text| text.parse().ok()).unwrap_or(WAITING);
+    stream::iter(1..=waiting).for_each_concurrent(AT_ONCE, |number| caller.sign_up(number)).await;
     let begun = "select count(*) from operations where started_at is not null and lease_until is null";
-    until(&stage, begun, i64::try_from(WAITING).unwrap_or(i64::MAX)).await;
+    until(&stage, begun, i64::try_from(waiting).unwrap_or(i64::MAX)).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     for (place, id) in places(&processes).enumerate() {
-        let more = (resident_kilobytes(id) - resident[place]) / WAITING as f64;
+        let more = (resident_kilobytes(id) - resident[place]) / waiting as f64;
         let name = processes.all[place].name();
-        table.row(&format!("{name}: resident memory for each of {WAITING} waiting operations"), more, 4.0, "kB");
+        table.row(&format!("{name}: resident memory for each of {waiting} waiting operations"), more, 4.0, "kB");
     }
+    drop(processes);
+    stage.end().await;
 }
 
 /// After a worker was killed, and after PostgreSQL was restarted.
@@ -142,6 +145,8 @@ async fn return_of_work(table: &mut Table) {
     }
     table.row("restart of PostgreSQL: until the service is ready and work moves", worst[1], 5.0, "s");
     signups.abort();
+    drop(processes);
+    stage.end().await;
 }
 
 /// The seconds until every operation that a worker had claimed when it was killed is claimed by another.

@@ -24,7 +24,7 @@ pub enum Blow {
 }
 
 /// The blows of one run, each with the pause before it.
-pub fn schedule(seed: u64, kills: usize, workers: usize) -> Vec<(Duration, Blow)> {
+pub(super) fn schedule(seed: u64, kills: usize, workers: usize) -> Vec<(Duration, Blow)> {
     let mut dice = StdRng::seed_from_u64(seed);
     let mut blows = Vec::new();
     for kill in 0..kills {

@@ -57,24 +57,21 @@ impl Processes {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a free port").port();
         let process = |name: &str, user: &str, more: &[&str]| {
             let database = stage.database_url().replace("//freehold@", &format!("//{user}@"));
-            let (config, jwks) = (stage.config_file(), stage.issuer.jwks().to_owned());
-            let url = stage.aws_url();
-            let shown = |path: &Path| path.display().to_string();
             let mut arguments = vec![user.to_owned()];
             for (flag, value) in [
-                ("--sandbox", url.as_str()),
-                ("--database-url", &database),
-                ("--config", &shown(&config)),
-                ("--jwks", &shown(&jwks)),
+                ("--sandbox", stage.aws_url()),
+                ("--database-url", database),
+                ("--config", stage.config_file().display().to_string()),
+                ("--jwks", stage.issuer.jwks().display().to_string()),
             ] {
-                arguments.extend([flag.to_owned(), value.to_owned()]);
+                arguments.extend([flag.to_owned(), value]);
             }
             arguments.extend(more.iter().map(ToString::to_string));
             let log = stage.directory().join(format!("{name}.log"));
             Process { name: name.to_owned(), program: program.to_owned(), arguments, log, child: None }
         };
         let lease = lease.map(|seconds| seconds.to_string());
-        let lease: Vec<&str> = lease.iter().flat_map(|seconds| ["--lease", seconds]).collect();
+        let lease: Vec<&str> = lease.iter().flat_map(|seconds| ["--lease", seconds.as_str()]).collect();
         let listen = format!("127.0.0.1:{port}");
         let mut all = vec![process("api", "api", &["--listen", &listen])];
         all.extend((1..=workers).map(|number| process(&format!("worker-{number}"), "worker", &lease)));

@@ -124,6 +124,15 @@ impl Stage {
         sqlx::query(cut).execute(&self.pool).await.map_or(0, |done| done.rows_affected())
     }
 
+    /// Takes everything down, and removes the files of this run unless they are to be kept.
+    pub async fn end(mut self) {
+        self.pool.close().await;
+        self.served.stop();
+        if let Some(postgres) = self.postgres.take() {
+            postgres.stop().await.expect("a PostgreSQL that stops");
+        }
+    }
+
     /// Leaves the files of this run where they are, for whoever wants to know what happened.
     pub fn keep(&mut self) -> &Path {
         self.directory.disable_cleanup(true);
