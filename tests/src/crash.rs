@@ -28,10 +28,10 @@ use crate::verdict::Verdict;
 const SPEED: f64 = 60.0;
 
 /// How long a claim holds, in real seconds.
-const LEASE: f64 = 3.0;
+const LEASE: f64 = 5.0;
 
 /// How long it may take after the last blow until nothing is under way any more, in real time.
-const REST: Duration = Duration::from_mins(4);
+const REST: Duration = Duration::from_mins(15);
 
 /// How long the API may take to answer again, in real time.
 const BACK: Duration = Duration::from_mins(1);

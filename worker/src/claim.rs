@@ -86,7 +86,7 @@ impl Worker {
             // The lease will end, and whoever claims it next goes on from the journal.
             Err(error) => {
                 tracing::warn!(operation = %claim.operation_id, %error, "left to the next claim");
-                if error.is_outage() {
+                if error.is_broken_off() {
                     self.let_go(claim).await;
                 }
             }

@@ -32,10 +32,10 @@ pub(super) fn schedule(seed: u64, kills: usize, workers: usize) -> Vec<(Duration
         let place = if dice.random_bool(0.25) { 0 } else { dice.random_range(1..=workers) };
         let gone = Duration::from_millis(dice.random_range(0..=900));
         blows.push((pause(&mut dice), Blow::Kill { place, gone }));
-        if dice.random_bool(0.125) {
+        // After one in eight the connections go as well, and after one in twenty PostgreSQL itself.
+        if kill % 8 == 3 {
             blows.push((pause(&mut dice), Blow::Cut));
         }
-        // One in twenty takes PostgreSQL down, the first one early enough for the shortest run.
         if kill % 20 == 7 {
             let stop = if dice.random_bool(0.5) { Stop::Fast } else { Stop::Immediate };
             blows.push((pause(&mut dice), Blow::Restart(stop)));
