@@ -47,8 +47,8 @@ pub fn run() -> bool {
     runtime.expect("a runtime").block_on(async {
         let mut table = Table(true);
         println!("{:<66}{:>10}{:>10}", "processes", "measured", "at most");
-        cost(&mut table).await;
         return_of_work(&mut table).await;
+        cost(&mut table).await;
         table.0
     })
 }
