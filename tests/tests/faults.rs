@@ -24,6 +24,9 @@ use rand::{Rng, SeedableRng};
 /// How many seeds are tried where nobody says how many.
 const SEEDS: u64 = 200;
 
+/// Customers that sign up at once.
+const TENANTS: usize = 5;
+
 /// Seeds at a time.
 const AT_ONCE: usize = 4;
 
@@ -76,12 +79,12 @@ impl Unlucky {
     async fn new(seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
         // Now and then everything takes its time.
-        let durations = if seed.is_multiple_of(5) { Durations::default() } else { Durations::instant() };
+        let durations = if seed.is_multiple_of(10) { Durations::default() } else { Durations::instant() };
         let settings = Settings { seed, durations, ..Settings::instant() };
         let freehold = Freehold::with(settings, CONFIG).await;
         BadLuck::of(seed).befall(&freehold.world, &freehold.wire);
         let mut tenants = Vec::new();
-        for number in 0..dice.random_range(5..=6) {
+        for number in 0..TENANTS {
             let (region, tier) = HOMES[dice.random_range(0..HOMES.len())];
             tenants.push(freehold.sign_up(&format!("Example {number}"), region, tier).await);
         }
