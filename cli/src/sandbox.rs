@@ -146,7 +146,7 @@ impl Sandbox {
         }));
         processes.spawn(process(shutdown, {
             let (pool, connection, ending) = (database.pool().await?, aws.worker_connection()?, ending.clone());
-            async move { run_worker(pool, config, &installation, connection, ending).await }
+            async move { run_worker(pool, config, &installation, connection, None, ending).await }
         }));
         let running = Running {
             pid: std::process::id(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -133,22 +134,23 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     if let Some(config) = args.stand_in.config(&args.config)? {
         let connection = args.stand_in.connection()?;
         let (pool, installation) = open(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
-        run_worker(pool, Arc::new(config), &installation, connection, shutdown).await?;
+        run_worker(pool, Arc::new(config), &installation, connection, args.stand_in.lease(), shutdown).await?;
         return Ok(Exit::Done);
     }
     let config = Config::load(&args.config.config)?;
     let connection = Connection::ambient().await?;
     let (pool, installation) = open(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
-    run_worker(pool, Arc::new(config), &installation, connection, shutdown).await?;
+    run_worker(pool, Arc::new(config), &installation, connection, None, shutdown).await?;
     Ok(Exit::Done)
 }
 
-/// Runs a worker of an installation until `shutdown`.
+/// Runs a worker of an installation until `shutdown`; `lease` in place of how long a claim usually holds.
 pub(crate) async fn run_worker(
     pool: PgPool,
     config: Arc<Config>,
     installation: &Installation,
     connection: Connection,
+    lease: Option<Duration>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let clock = installation.clock();
@@ -158,6 +160,10 @@ pub(crate) async fn run_worker(
     let name = format!("{host}-{}", std::process::id());
     tracing::info!(name, installation = %installation.id, "working");
     let worker = Worker::new(name, pool, config, clock, installation, Arc::new(aws))?;
+    let worker = match lease {
+        Some(lease) => worker.with_lease(lease),
+        None => worker,
+    };
     Arc::new(worker).run(shutdown).await;
     Ok(())
 }

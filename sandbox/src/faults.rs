@@ -1,6 +1,7 @@
 //! Making the world misbehave on purpose: in the world itself ([`Rule`]), or on the wire below the SDK's retries
 //! ([`FaultyClient`]).
 
+mod mend;
 mod rule;
 mod wire;
 

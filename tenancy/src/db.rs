@@ -71,6 +71,21 @@ impl DbError {
     }
 }
 
+impl DbError {
+    /// Whether the connection broke, or PostgreSQL ended it: what was asked was broken off, and can be asked anew as soon as
+    /// there is a connection again. A database that is merely too busy is none of this: it wants to be left alone.
+    pub fn is_broken_off(&self) -> bool {
+        match self {
+            Self::Sql(sqlx::Error::Io(_)) => true,
+            // Connection exceptions, operator intervention (PostgreSQL, "Error Codes").
+            Self::Sql(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57"))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The answer of every statement.
 pub type Result<T> = std::result::Result<T, DbError>;
 

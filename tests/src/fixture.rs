@@ -161,8 +161,13 @@ impl Freehold {
 
     /// A worker, as a process of its own would be: nothing in memory is shared with another.
     pub fn worker(&self, name: &str) -> Arc<Worker> {
+        self.worker_on(name, &self.database.url)
+    }
+
+    /// A worker that finds the database at `url`.
+    pub fn worker_on(&self, name: &str, url: &str) -> Arc<Worker> {
         // Connections of its own: those of a worker that dies in the middle of a transaction die with it.
-        let pool = PgPoolOptions::new().max_connections(10).connect_lazy(&self.database.url).expect("a pool");
+        let pool = PgPoolOptions::new().max_connections(10).connect_lazy(url).expect("a pool");
         let limits = Limits::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
         let cloud = Arc::new(self.aws(Some(Arc::new(limits))));
         let config = Arc::clone(&self.config);

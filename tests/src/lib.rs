@@ -2,12 +2,16 @@
 
 #![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unwrap_used, reason = "this is for tests")]
 
+pub mod bad_luck;
+pub mod crash;
 pub mod database;
 pub mod fixture;
 pub mod fleet;
+pub mod journal_wire;
 pub mod mishap;
 pub mod picture;
 pub mod scenarios;
 pub mod served;
 pub mod signup;
 pub mod tokens;
+pub mod verdict;

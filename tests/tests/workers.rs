@@ -1,5 +1,7 @@
 //! Any number of workers, living, dead or thought dead, on one database.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_tenancy::db::steps::{Ending, Outcome};
@@ -7,8 +9,10 @@ use freehold_tenancy::db::{DbError, operations, steps};
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::step::Facts;
 use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::journal_wire::{Cut, JournalWire};
 use freehold_tests::picture;
 use freehold_worker::onboarding::ONBOARDING;
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn a_worker_that_was_thought_dead_writes_nothing() {
@@ -66,6 +70,35 @@ async fn two_workers_share_the_work_and_nothing_is_done_twice() {
     let calls = freehold.world.calls();
     assert_eq!(calls.of("ssoadmin:CreateAccountAssignment").calls, TENANTS as u64);
     assert_eq!(calls.throttled() - throttled_before, 0, "throttled by the two together");
+}
+
+/// How long an onboarding takes by the installation's clock whose worker loses its connection to the database at the write
+/// that comes after so many `spared` ones.
+async fn onboarding_takes(spared: usize) -> (TimeDelta, Option<String>) {
+    let freehold = Freehold::instant().await;
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let wire = JournalWire::new(&freehold.database.url, spared, Cut::LivesOn);
+    let worker = freehold.worker_on("worker-1", wire.url());
+    let watch = async {
+        while freehold.operation_of(&tenant).await.state != OperationState::Succeeded {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            freehold.clock.advance(Duration::from_millis(100));
+        }
+    };
+    tokio::select! {
+        () = worker.run(CancellationToken::new()) => panic!("the worker has ended"),
+        () = watch => {}
+    }
+    (freehold.clock.now() - tenant.created_at, wire.died_at())
+}
+
+#[tokio::test]
+async fn an_operation_that_an_outage_has_broken_off_does_not_wait_for_the_end_of_its_lease() {
+    let (usual, _) = onboarding_takes(usize::MAX).await;
+    let (took, broke_at) = onboarding_takes(8).await;
+    assert!(broke_at.is_some());
+    // A lease is 25 seconds; a second or so passes before it is given back.
+    assert!(took < usual + TimeDelta::seconds(18), "{took} after a break at {broke_at:?}, and usually {usual}");
 }
 
 #[tokio::test]

@@ -129,22 +129,44 @@ impl Worker {
                 tracing::info!(operation = %claim.operation_id, "another worker has taken over");
             }
             // The lease will end, and whoever claims it next goes on from the journal.
-            Err(error) => tracing::warn!(operation = %claim.operation_id, %error, "left to the next claim"),
+            Err(error) => {
+                tracing::warn!(operation = %claim.operation_id, %error, "left to the next claim");
+                if error.is_broken_off() {
+                    self.let_go(claim).await;
+                }
+            }
         }
     }
 
-    /// Returns when something is due, or after [`LONGEST_SLEEP`].
+    /// Gives a claim back whose work an outage of the database has broken off, as soon as the database answers again, so
+    /// that the operation need not wait for the end of the lease.
+    async fn let_go(&self, claim: Claim) {
+        let pause = Duration::from_secs(1);
+        for _ in 0..LONGEST_SLEEP.as_secs() {
+            tokio::time::sleep(pause).await;
+            let now = self.clock.now();
+            match operations::release(&self.pool, &claim, Some(now), now).await {
+                Ok(()) | Err(DbError::Fenced) => return,
+                Err(error) => tracing::debug!(operation = %claim.operation_id, %error, "not given back yet"),
+            }
+        }
+    }
+
+    /// Returns when something is due, which it looks for every [`LONGEST_SLEEP`]: one statement, and no claim where there
+    /// is nothing to claim.
     async fn next_due(&self) {
         // What is due and yet could not be claimed is locked by somebody at this moment: let them finish.
         tokio::time::sleep(SHORTEST_SLEEP).await;
-        let due = operations::next_due(&self.pool).await.ok();
-        let look = due.and_then(|due| due.look);
-        *self.look_due.lock().unwrap_or_else(PoisonError::into_inner) = look;
-        let next = [due.and_then(|due| due.operation), look].into_iter().flatten().min();
-        let until = runner::earliest(next, self.clock.now() + TimeDelta::days(1));
-        tokio::select! {
-            () = self.clock.sleep_until(until) => {}
-            () = tokio::time::sleep(LONGEST_SLEEP) => {}
+        loop {
+            // The claim that follows says what is wrong with the database.
+            let Ok(due) = operations::next_due(&self.pool).await else { return };
+            *self.look_due.lock().unwrap_or_else(PoisonError::into_inner) = due.look;
+            let next = [due.operation, due.look].into_iter().flatten().min();
+            let until = runner::earliest(next, self.clock.now() + TimeDelta::days(1));
+            tokio::select! {
+                () = self.clock.sleep_until(until) => return,
+                () = tokio::time::sleep(LONGEST_SLEEP) => {}
+            }
         }
     }
 }

@@ -118,6 +118,13 @@ impl Worker {
         quota::call(quota).and_then(|call| Pace::of(&self.config.quotas, call))
     }
 
+    /// With claims that hold for `lease` of real time, for stand-ins for AWS whose calls take much less than its own.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease_real = lease;
+        self
+    }
+
     /// How long a claim holds, on the installation's clock: a sandbox's runs faster than the calls it has to outlast.
     pub(crate) fn lease(&self) -> TimeDelta {
         seconds(self.lease_real.as_secs_f64() * self.clock.speed().max(1.0))

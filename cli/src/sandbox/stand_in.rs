@@ -1,6 +1,7 @@
 //! `--sandbox` of `freehold api` and `freehold worker`: processes of their own beside a simulated AWS.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -19,6 +20,18 @@ pub(crate) struct StandIn {
     /// The keys that a sandbox's tokens are checked with; those of the running sandbox if left out
     #[arg(long, value_name = "FILE", requires = "sandbox", hide = true)]
     jwks: Option<PathBuf>,
+    /// How long a worker's claim holds; shorter than AWS's own calls would allow, for tests that kill workers
+    #[arg(long, value_name = "SECONDS", requires = "sandbox", hide = true, value_parser = lease)]
+    lease: Option<Duration>,
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "this is a number such as 3")?;
+    if (1.0..=60.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("this is from 1 to 60".to_owned())
+    }
 }
 
 impl StandIn {
@@ -34,6 +47,11 @@ impl StandIn {
             config::believe(&mut config, &jwks);
         }
         Ok(Some(config))
+    }
+
+    /// How long a worker's claim holds, where that is said.
+    pub(crate) fn lease(&self) -> Option<Duration> {
+        self.lease
     }
 
     /// How a worker reaches it.

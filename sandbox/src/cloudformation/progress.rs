@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Stacks;
-use super::stack::{Act, Resource, Stack, Status, Task, Until};
+use super::stack::{Act, Resource, Spoiled, Stack, Status, Task, Until};
 use crate::settings::Settings;
 use crate::template::{Pseudo, Template};
 use crate::world::{Caller, Ctx, Service, State};
@@ -47,6 +47,23 @@ pub(crate) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>
         }
         if let Some(stacks) = self::stacks(state, &account, &region) {
             stacks.next = stacks.by_id.values().filter_map(next).min();
+        }
+    }
+}
+
+impl Stacks {
+    /// Lets tasks that are stuck be done at `now`, and those after them run as usual.
+    pub(crate) fn go_on(&mut self, now: DateTime<Utc>) {
+        for work in self.by_id.values_mut().filter_map(|stack| stack.work.as_mut()) {
+            if work.spoiled == Some(Spoiled::Stuck) {
+                work.spoiled = None;
+            }
+            for task in &mut work.tasks {
+                if task.until == Until::Running(None) {
+                    task.until = Until::Running(Some(now));
+                    self.next = Some(self.next.map_or(now, |next| next.min(now)));
+                }
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
 
 use crate::http::{from_sdk, to_sdk};
@@ -104,12 +105,26 @@ pub struct FaultyClient {
     clock: Clock,
     rules: Arc<Mutex<Vec<WireRule>>>,
     hits: Arc<Mutex<Vec<WireHit>>>,
+    /// Until when calls that are on their way are held up.
+    delayed: Arc<Mutex<Vec<DateTime<Utc>>>>,
+}
+
+/// A call that is held up; it stops counting when it goes on, or when nobody waits for it any more.
+struct HeldUp(Arc<Mutex<Vec<DateTime<Utc>>>>, DateTime<Utc>);
+
+impl Drop for HeldUp {
+    fn drop(&mut self) {
+        let mut delayed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = delayed.iter().position(|until| *until == self.1) {
+            delayed.swap_remove(place);
+        }
+    }
 }
 
 impl FaultyClient {
     /// A client that spoils nothing yet; delays are by `clock`.
     pub fn new(inner: SharedHttpClient, clock: Clock) -> Self {
-        Self { inner, clock, rules: Arc::default(), hits: Arc::default() }
+        Self { inner, clock, rules: Arc::default(), hits: Arc::default(), delayed: Arc::default() }
     }
 
     /// From now on, calls that match suffer the rule's effect.
@@ -127,9 +142,20 @@ impl FaultyClient {
         self.hits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// When the first of the calls that are held up now goes on, if any is: for whoever moves the clock.
+    pub fn held_up_until(&self) -> Option<DateTime<Utc>> {
+        self.delayed.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied()
+    }
+
     /// This client as the SDK wants it.
     pub fn shared(&self) -> SharedHttpClient {
         SharedHttpClient::new(self.clone())
+    }
+
+    fn hold_up(&self, duration: Duration) -> HeldUp {
+        let until = self.clock.now() + TimeDelta::from_std(duration).unwrap_or_default();
+        self.delayed.lock().unwrap_or_else(PoisonError::into_inner).push(until);
+        HeldUp(Arc::clone(&self.delayed), until)
     }
 
     fn effect(&self, request: &Request) -> Option<WireEffect> {
@@ -184,8 +210,10 @@ impl HttpConnector for FaultyConnector {
             }
             Some(WireEffect::Delay(duration)) => {
                 let (clock, inner) = (self.client.clock.clone(), self.inner.clone());
+                let held_up = self.client.hold_up(duration);
                 HttpConnectorFuture::new(async move {
-                    clock.sleep(duration).await;
+                    clock.sleep_until(held_up.1).await;
+                    drop(held_up);
                     inner.call(request).await
                 })
             }

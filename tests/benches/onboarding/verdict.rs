@@ -46,6 +46,11 @@ impl Verdicts {
         self.rows.push(Row { run: run.to_owned(), figure, measured, bound, kept });
     }
 
+    /// Whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Prints the table, and says whether every bound was kept.
     pub(crate) fn show(&self, every_call: bool) -> ExitCode {
         for (run, calls) in &self.calls {

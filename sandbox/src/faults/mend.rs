@@ -1,0 +1,34 @@
+//! AWS comes round: what was stuck goes on.
+
+use crate::account::OptIn;
+use crate::organizations::RequestState;
+use crate::ssoadmin::Progress;
+use crate::world::World;
+
+impl World {
+    /// Lets all work that is stuck go on, so that it is done in a moment.
+    pub fn come_round(&self) {
+        let now = self.clock().now();
+        let state = &mut *self.state();
+        let organization = &mut state.organization;
+        for request in &mut organization.requests {
+            if let RequestState::InProgress { ready_at: ready_at @ None, .. } = &mut request.state {
+                *ready_at = Some(now);
+                organization.next_due = Some(organization.next_due.map_or(now, |due| due.min(now)));
+            }
+        }
+        let center = &mut state.identity_center;
+        let requests = center.requests.values_mut().map(|request| (&request.progress, &mut request.ready_at));
+        let provisionings = center.provisionings.values_mut().map(|request| (&request.progress, &mut request.ready_at));
+        for (_, ready_at) in requests.chain(provisionings).filter(|(progress, _)| **progress == Progress::InProgress) {
+            ready_at.get_or_insert(now);
+        }
+        for region in state.accounts.values_mut().flat_map(|account| account.regions.values_mut()) {
+            if let OptIn::Enabling(ready_at) = &mut region.opt_in {
+                ready_at.get_or_insert(now);
+            }
+            region.stacks.go_on(now);
+        }
+        state.advance(self.settings(), now);
+    }
+}

@@ -1,0 +1,99 @@
+//! A worker dies at every single write of the journal, before it and after it: whoever takes over comes to the same end.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
+use freehold_tenancy::operation::OperationState;
+use freehold_tests::fixture::Freehold;
+use freehold_tests::journal_wire::{Cut, JournalWire};
+use freehold_tests::picture;
+use futures::{StreamExt, stream};
+
+/// More writes than any walk makes.
+const MOST_WRITES: usize = 400;
+
+/// Walks at a time: one waits for PostgreSQL while another computes.
+const AT_ONCE: usize = 4;
+
+/// Lets each kind of work fail once in a way that is mended by trying again, so that all there is to write is written.
+fn lay_stones(freehold: &Freehold) {
+    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::Throttle).nth(1));
+    freehold.world.inject(Rule::on("organizations", "MoveAccount", Fault::Throttle).nth(1));
+    freehold.world.inject(Rule::on("cloudformation", "CreateStack", Fault::failed("Rate exceeded")).nth(2));
+    freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", Fault::failed("Access denied")).nth(1));
+}
+
+/// How a walk came to its end.
+struct Walked {
+    /// The write at which the first worker died, if it did.
+    died_at: Option<String>,
+    picture: Vec<String>,
+    accounts_asked_for: usize,
+    /// Whatever holds a place under a quota when all is done.
+    places: i64,
+}
+
+/// An enterprise tenant in an opt-in region, which gives every step something to do. The first worker dies at the write
+/// that comes after so many `spared` ones.
+async fn onboard(spared: usize, cut: Cut) -> Walked {
+    let freehold = Freehold::instant().await;
+    lay_stones(&freehold);
+    let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
+    let wire = JournalWire::new(&freehold.database.url, spared, cut);
+    let first = freehold.worker_on("worker-1", wire.url());
+    tokio::select! {
+        () = freehold.settle(&first, TimeDelta::days(1)) => {}
+        () = wire.died() => {}
+    }
+    drop(first);
+    let died_at = wire.died_at();
+    if died_at.is_some() {
+        // What the dead worker had claimed is free when its lease is over.
+        freehold.settle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
+    }
+    let operation = freehold.operation_of(&tenant).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{cut:?} {died_at:?}, write {spared}: {operation:#?}");
+    let places = sqlx::query_scalar("select count(*) from slots").fetch_one(freehold.pool()).await.expect("a count");
+    let (picture, accounts_asked_for) = (picture::of(&freehold.world), picture::accounts_asked_for(&freehold.world));
+    Walked { died_at, picture, accounts_asked_for, places }
+}
+
+async fn whatever_write_is_the_last_the_end_is_the_same(cut: Cut) {
+    let expected = onboard(MOST_WRITES, cut).await;
+    assert_eq!(expected.died_at, None);
+    let walks = stream::iter(0..MOST_WRITES).map(|spared| async move { (spared, onboard(spared, cut).await) });
+    let mut walks = std::pin::pin!(walks.buffered(AT_ONCE));
+    let mut died: BTreeMap<String, usize> = BTreeMap::new();
+    while let Some((spared, walked)) = walks.next().await {
+        let Some(name) = walked.died_at else { break };
+        let death = format!("the death {cut:?} write {spared}, {name},");
+        assert_eq!(walked.picture, expected.picture, "{death} changed the end");
+        assert_eq!(walked.accounts_asked_for, 1, "{death} asked for {} accounts", walked.accounts_asked_for);
+        assert_eq!(walked.places, 0, "{death} left a place taken");
+        *died.entry(name).or_default() += 1;
+    }
+    // Whatever there is to write was the last thing that a worker wrote.
+    for write in [
+        "db::events::append",
+        "db::operations::claim",
+        "db::operations::prolong",
+        "db::operations::release",
+        "db::operations::succeed",
+        "db::quotas::ask",
+        "db::quotas::wake_line",
+        "db::steps::set_intent",
+    ] {
+        assert!(died.contains_key(write), "nobody died at {write}, only at {died:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_before_a_write_of_the_journal_is_replaced() {
+    whatever_write_is_the_last_the_end_is_the_same(Cut::DiesBefore).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_after_a_write_of_the_journal_is_replaced() {
+    whatever_write_is_the_last_the_end_is_the_same(Cut::DiesAfter).await;
+}
