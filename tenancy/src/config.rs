@@ -5,6 +5,7 @@
 mod access;
 mod check;
 mod organization;
+mod reconcile;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig};
 pub use organization::{EmailPattern, Organization, Quotas, Rate, Residency, Stack, Waits};
+pub use reconcile::Reconcile;
 
 use crate::{Region, ResidencyName, Tier};
 
@@ -54,6 +56,9 @@ pub struct Config {
     /// What AWS lets one organisation do at a time.
     #[serde(default)]
     pub quotas: Quotas,
+    /// How often AWS is compared with the database, and what follows.
+    #[serde(default)]
+    pub reconcile: Reconcile,
 }
 
 /// `[database]`

@@ -1,10 +1,12 @@
 //! Every SQL statement of Freehold. Each opens with its function's name, so that a slow one is found in the server's log.
 
 pub mod events;
+pub mod findings;
 pub mod installation;
 pub mod mappings;
 pub mod operations;
 pub mod quotas;
+pub mod reconcile;
 pub mod signup;
 pub mod steps;
 pub mod tenants;

@@ -99,6 +99,8 @@ ids! {
     OperationId = "op";
     /// One account mapping.
     MappingId = "map";
+    /// One thing that was found not to be as it should.
+    FindingId = "find";
 }
 
 /// A version 7 UUID for `now`: 48 bits of milliseconds, the rest random.

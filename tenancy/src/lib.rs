@@ -5,6 +5,7 @@ pub mod config;
 pub mod db;
 pub mod environment;
 pub mod event;
+pub mod finding;
 pub mod ids;
 pub mod operation;
 pub mod region;
@@ -15,6 +16,6 @@ mod words;
 
 pub use clock::Clock;
 pub use config::Config;
-pub use ids::{EnvironmentId, InstallationId, MappingId, OperationId, TenantId};
+pub use ids::{EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId};
 pub use region::Region;
 pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};
