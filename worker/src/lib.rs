@@ -10,6 +10,7 @@ pub mod limits;
 pub mod onboarding;
 mod patience;
 mod quota;
+pub mod reconcile;
 mod runner;
 pub mod saga;
 pub mod step;

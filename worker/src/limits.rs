@@ -83,11 +83,16 @@ impl Limits {
 
     /// The bucket of a call: its own, or the one that its service's calls share.
     fn bucket(&self, call: &'static str) -> Option<(&'static str, Rate)> {
-        let service = call.split(':').next().unwrap_or(call);
-        let (bucket, per_second, burst) = RATES.iter().copied().find(|(name, ..)| *name == call || *name == service)?;
-        let own = self.quotas.rates.get(bucket).copied();
-        Some((bucket, own.unwrap_or(Rate { per_second, burst })))
+        bucket(call, &self.quotas)
     }
+}
+
+/// The bucket of a call and its rate, as `quotas` has it or else AWS.
+pub(crate) fn bucket(call: &'static str, quotas: &Quotas) -> Option<(&'static str, Rate)> {
+    let service = call.split(':').next().unwrap_or(call);
+    let (bucket, per_second, burst) = RATES.iter().copied().find(|(name, ..)| *name == call || *name == service)?;
+    let own = quotas.rates.get(bucket).copied();
+    Some((bucket, own.unwrap_or(Rate { per_second, burst })))
 }
 
 fn interval(rate: Rate) -> TimeDelta {

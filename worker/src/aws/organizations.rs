@@ -279,14 +279,18 @@ fn creation_of(status: CreateAccountStatus) -> Option<Creation> {
     })
 }
 
-fn listed(account: Account) -> Option<ListedAccount> {
+pub(super) fn listed(account: Account) -> Option<ListedAccount> {
     // `Status` is what `State` was called before 2026-09; some stand-ins only know that.
     let state = match (&account.state, &account.status) {
         (Some(state), _) => state.as_str().to_owned(),
         (None, Some(status)) => status.as_str().to_owned(),
         (None, None) => String::new(),
     };
+    // `o-…/r-…/ou-…/{account}/`, younger than most of the API; some stand-ins do not know it.
+    let path = account.paths.as_deref().and_then(<[String]>::first);
+    let parent = path.and_then(|path| path.trim_end_matches('/').rsplit('/').nth(1)).map(str::to_owned);
     Some(ListedAccount {
+        parent,
         id: account.id?.parse().ok()?,
         email: account.email.unwrap_or_default(),
         name: account.name.unwrap_or_default(),
