@@ -12,6 +12,7 @@ create table findings (
     -- Mutable.
     severity text not null check (severity in ('critical', 'error', 'warning')),
     sentence text not null,
+    remedy text not null check (remedy in ('repair', 'person')),
     operation_id uuid references operations (id),
     last_seen_at timestamptz not null check (last_seen_at >= first_seen_at),
     resolved_at timestamptz check (resolved_at >= last_seen_at),
@@ -34,6 +35,7 @@ comment on column findings.environment_id is 'The environment that it is about, 
 comment on column findings.first_seen_at is 'When it was first seen.';
 comment on column findings.severity is 'critical: a tenant''s data, seclusion or service is at stake; error: something promised is not there; warning: something is not as it was left.';
 comment on column findings.sentence is 'What is wrong and what to do about it, in plain words.';
-comment on column findings.operation_id is 'The operation that was begun to put it right; a finding is healed once.';
+comment on column findings.remedy is 'repair: an ordinary operation puts it right; person: somebody has to look.';
+comment on column findings.operation_id is 'The operation that was begun to put it right; what is still there when that has ended waits for a person.';
 comment on column findings.last_seen_at is 'When it was last seen.';
 comment on column findings.resolved_at is 'When it was first not seen any more; null while it is open.';

@@ -28,6 +28,7 @@ pub mod schema {
     pub use crate::routes::account_mappings::{AccountMapping, AccountMappingPage};
     pub use crate::routes::environments::Environment;
     pub use crate::routes::events::OperationEvent;
+    pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::health::Health;
     pub use crate::routes::operations::{Attention, Operation, OperationPage, Step};
     pub use crate::routes::tenants::{Signup, Tenant, TenantPage};

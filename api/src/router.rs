@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::{self, Tokens};
-use crate::routes::{account_mappings, docs, environments, events, health, operations, tenants};
+use crate::routes::{account_mappings, docs, environments, events, findings, health, operations, tenants};
 use crate::scope::Scope::{self, AccountMappingsRead, OperationsRead, OperationsWrite, TenantsRead, TenantsWrite};
 use crate::{door, openapi};
 
@@ -23,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(needs(OperationsRead, routes!(operations::get_operation)))
         .routes(needs(OperationsRead, routes!(events::follow_operation)))
         .routes(needs(OperationsWrite, routes!(operations::retry_operation)))
+        .routes(needs(OperationsRead, routes!(findings::list_findings)))
         .routes(needs(AccountMappingsRead, routes!(account_mappings::list_account_mappings)))
         .routes(open(routes!(health::livez)))
         .routes(open(routes!(health::readyz)))

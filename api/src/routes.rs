@@ -4,6 +4,7 @@ pub(crate) mod account_mappings;
 pub(crate) mod docs;
 pub(crate) mod environments;
 pub(crate) mod events;
+pub(crate) mod findings;
 pub(crate) mod health;
 pub(crate) mod operations;
 pub(crate) mod tenants;

@@ -9,7 +9,7 @@ pub enum Scope {
     TenantsRead,
     /// Sign tenants up.
     TenantsWrite,
-    /// See operations, their steps and their events.
+    /// See operations, their steps and their events, and what was found amiss in AWS.
     OperationsRead,
     /// Have an operation tried again.
     OperationsWrite,

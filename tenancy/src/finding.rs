@@ -76,6 +76,16 @@ impl FindingKind {
 }
 
 words! {
+    /// What puts a finding right.
+    FindingRemedy {
+        /// An ordinary operation on the environment.
+        Repair = "repair",
+        /// A person, who has to look first.
+        Person = "person",
+    }
+}
+
+words! {
     /// Whether a finding still holds.
     FindingState {
         /// It does, as far as anybody knows.
@@ -98,6 +108,8 @@ pub struct NewFinding {
     pub environment: Option<(TenantId, EnvironmentId)>,
     /// What is wrong and what to do about it, in plain words.
     pub sentence: String,
+    /// What puts it right.
+    pub remedy: FindingRemedy,
 }
 
 /// A finding as it is kept.
@@ -117,6 +129,8 @@ pub struct Finding {
     pub environment: Option<(TenantId, EnvironmentId)>,
     /// What is wrong and what to do about it, in plain words.
     pub sentence: String,
+    /// What puts it right; a person also where a repair did not.
+    pub remedy: FindingRemedy,
     /// The operation that was begun to put it right, if one was.
     pub operation_id: Option<OperationId>,
     /// When it was first seen.

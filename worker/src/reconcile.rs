@@ -20,6 +20,7 @@ use freehold_tenancy::db::wake::Bell;
 use freehold_tenancy::db::{DbError, PgPool};
 use freehold_tenancy::finding::{Finding, FindingState, Severity};
 use freehold_tenancy::{AwsAccountId, Clock, Config, InstallationId};
+use futures::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
@@ -85,15 +86,13 @@ pub struct Report {
     pub unseen: Vec<(AwsAccountId, String)>,
 }
 
-/// A finding, and what becomes of it.
+/// A finding, and whether it is news.
 #[derive(Debug, Clone)]
 pub struct Reported {
     /// The finding as it is kept.
     pub finding: Finding,
     /// Whether it was not known before.
     pub is_new: bool,
-    /// Whether a repair of the environment would put it right; else it waits for a person.
-    pub can_be_healed: bool,
 }
 
 impl Report {
@@ -119,7 +118,15 @@ impl Worker {
 
 impl Reconciler {
     /// Compares once, writes down what it finds, and has it healed or not; until `stop`.
-    pub async fn pass(&self, heal: Heal, stop: &CancellationToken) -> Result<Report, ReconcileError> {
+    pub fn pass<'a>(
+        &'a self,
+        heal: Heal,
+        stop: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<Report, ReconcileError>> {
+        self.compare(heal, stop).boxed()
+    }
+
+    async fn compare(&self, heal: Heal, stop: &CancellationToken) -> Result<Report, ReconcileError> {
         let began_at = self.clock.now();
         let before = reconcile::known(&self.pool, STEPS).await?;
         let pace = Pace::new(self.clock.clone(), self.config.quotas.clone(), stop.clone());
@@ -151,22 +158,8 @@ impl Reconciler {
         began_at: DateTime<Utc>,
     ) -> Result<(Vec<Reported>, u64), ReconcileError> {
         let now = self.clock.now();
-        let found: Vec<_> = comparison.found.iter().map(|found| found.finding.clone()).collect();
-        let kept = findings::record(&self.pool, &found, now).await?;
-        let healable: BTreeSet<_> = comparison
-            .found
-            .iter()
-            .filter(|found| found.heal)
-            .map(|found| (found.finding.kind, found.finding.subject.as_str()))
-            .collect();
-        let reported: Vec<Reported> = kept
-            .into_iter()
-            .map(|(finding, is_new)| Reported {
-                can_be_healed: healable.contains(&(finding.kind, finding.subject.as_str())),
-                finding,
-                is_new,
-            })
-            .collect();
+        let kept = findings::record(&self.pool, &comparison.found, now).await?;
+        let reported: Vec<_> = kept.into_iter().map(|(finding, is_new)| Reported { finding, is_new }).collect();
         for Reported { finding, .. } in reported.iter().filter(|one| one.is_new) {
             log(finding);
         }

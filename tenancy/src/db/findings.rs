@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{PgPool, Result, parsed};
-use crate::finding::{Finding, FindingKind, FindingState, NewFinding, Severity};
+use crate::finding::{Finding, FindingKind, FindingRemedy, FindingState, NewFinding, Severity};
 use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
 
 /// Keeps what was found: what was open already is seen again, all else is new. Answers everything that was found, as it is
@@ -23,17 +23,23 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
     let environments: Vec<Option<Uuid>> =
         found.iter().map(|finding| finding.environment.map(|(_, environment)| environment.as_uuid())).collect();
     let sentences: Vec<String> = found.iter().map(|finding| finding.sentence.clone()).collect();
+    let remedies: Vec<String> = found.iter().map(|finding| finding.remedy.to_string()).collect();
     let rows = sqlx::query!(
         r#"/* db::findings::record */
-        insert into findings (id, kind, severity, subject, aws_account_id, tenant_id, environment_id, sentence,
+        insert into findings (id, kind, severity, subject, aws_account_id, tenant_id, environment_id, sentence, remedy,
             first_seen_at, last_seen_at)
-        select *, $9, $9 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[],
-            $8::text[])
+        select *, $10, $10 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
+            $7::uuid[], $8::text[], $9::text[])
         on conflict (kind, subject) where resolved_at is null do update
             set last_seen_at = greatest(findings.last_seen_at, excluded.last_seen_at), severity = excluded.severity,
-                sentence = excluded.sentence
+                sentence = excluded.sentence,
+                -- A repair that has ended did not help, whatever it thinks of itself.
+                remedy = case when exists (
+                    select from operations o where o.id = findings.operation_id and o.finished_at is not null
+                ) then 'person' else excluded.remedy end
         returning id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
-            environment_id, sentence, operation_id, first_seen_at, last_seen_at, resolved_at, id = any($1) as "new!""#,
+            environment_id, sentence, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at,
+            resolved_at, id = any($1) as "new!""#,
         &ids,
         &kinds,
         &severities,
@@ -42,6 +48,7 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
         &tenants as &[Option<Uuid>],
         &environments as &[Option<Uuid>],
         &sentences,
+        &remedies,
         now,
     )
     .fetch_all(pool)
@@ -57,6 +64,7 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
                 tenant_id: row.tenant_id,
                 environment_id: row.environment_id,
                 sentence: row.sentence,
+                remedy: row.remedy,
                 operation_id: row.operation_id,
                 first_seen_at: row.first_seen_at,
                 last_seen_at: row.last_seen_at,
@@ -116,7 +124,7 @@ pub async fn list(
         Row,
         r#"/* db::findings::list */
         select id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
-            environment_id, sentence, operation_id, first_seen_at, last_seen_at, resolved_at
+            environment_id, sentence, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at, resolved_at
         from findings
         where ($1::uuid is null or id < $1)
           and ($2::boolean is null or (resolved_at is null) = $2)
@@ -153,6 +161,7 @@ struct Row {
     tenant_id: Option<Uuid>,
     environment_id: Option<Uuid>,
     sentence: String,
+    remedy: FindingRemedy,
     operation_id: Option<Uuid>,
     first_seen_at: DateTime<Utc>,
     last_seen_at: DateTime<Utc>,
@@ -169,6 +178,7 @@ impl Row {
             aws_account_id: self.aws_account_id.map(parsed::<AwsAccountId>).transpose()?,
             environment: self.tenant_id.map(TenantId::from).zip(self.environment_id.map(EnvironmentId::from)),
             sentence: self.sentence,
+            remedy: self.remedy,
             operation_id: self.operation_id.map(OperationId::from),
             first_seen_at: self.first_seen_at,
             last_seen_at: self.last_seen_at,

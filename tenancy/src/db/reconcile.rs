@@ -6,9 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::{DbError, PgPool, Result, parsed};
-use crate::{
-    AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier,
-};
+use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
 
 /// A claimed comparison; see [`crate::db::operations::Claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,12 +206,7 @@ async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<Mapped>> {
         .collect()
 }
 
-
-fn deployed(
-    stack_id: Option<String>,
-    region: Option<String>,
-    at: Option<DateTime<Utc>>,
-) -> Result<Option<Deployed>> {
+fn deployed(stack_id: Option<String>, region: Option<String>, at: Option<DateTime<Utc>>) -> Result<Option<Deployed>> {
     let (Some(stack_id), Some(region), Some(at)) = (stack_id, region, at) else { return Ok(None) };
     Ok(Some(Deployed { stack_id, region: parsed(region)?, at }))
 }

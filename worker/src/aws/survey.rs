@@ -21,8 +21,7 @@ pub(super) async fn accounts(aws: &Aws, page: Option<&str>) -> Result<Page<Liste
 
 pub(super) async fn accounts_in(aws: &Aws, parent: &str, page: Option<&str>) -> Result<Page<AwsAccountId>> {
     let control = aws.control().await?;
-    let request =
-        client(&control).list_accounts_for_parent().parent_id(parent).set_next_token(page.map(str::to_owned));
+    let request = client(&control).list_accounts_for_parent().parent_id(parent).set_next_token(page.map(str::to_owned));
     let answer = aws.ask(&control, "organizations:ListAccountsForParent", request.send()).await?;
     let accounts = answer.accounts.unwrap_or_default().into_iter();
     Ok(Page { items: accounts.filter_map(|account| account.id?.parse().ok()).collect(), next: answer.next_token })

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::reconcile::{Known, Mapped};
-use freehold_tenancy::finding::{Finding, FindingKind, NewFinding};
+use freehold_tenancy::finding::{Finding, FindingKind, FindingRemedy, NewFinding};
 use freehold_tenancy::{AwsAccountId, Config, InstallationId};
 
 use super::observe::{Inside, Observed};
@@ -39,17 +39,9 @@ pub(super) struct Sides<'a> {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Comparison {
     /// What is not as it should be.
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<NewFinding>,
     /// What could not be told of which account.
     unseen: BTreeSet<(AwsAccountId, Aspect)>,
-}
-
-/// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Found {
-    pub(super) finding: NewFinding,
-    /// Whether a repair of the environment puts it right, and is safe as things stand.
-    pub(super) heal: bool,
 }
 
 /// What a finding is about: each is looked at by itself.
@@ -66,10 +58,9 @@ impl Aspect {
         match kind {
             FindingKind::WrongOu => Self::Place,
             FindingKind::AssignmentMissing | FindingKind::AssignmentExtra => Self::Access,
-            FindingKind::AccessLost
-            | FindingKind::StackGone
-            | FindingKind::StackFailed
-            | FindingKind::StackDrifted => Self::Inside,
+            FindingKind::AccessLost | FindingKind::StackGone | FindingKind::StackFailed | FindingKind::StackDrifted => {
+                Self::Inside
+            }
             _ => Self::Organization,
         }
     }
@@ -114,23 +105,29 @@ fn is_settled(sides: &Sides<'_>, environment: &Mapped) -> bool {
 impl Comparison {
     /// Notes a finding about the organisation as a whole.
     fn organization(&mut self, kind: FindingKind, subject: &str, sentence: String) {
-        let finding =
-            NewFinding { kind, subject: subject.to_owned(), aws_account_id: None, environment: None, sentence };
-        self.found.push(Found { finding, heal: false });
+        self.found.push(NewFinding {
+            kind,
+            subject: subject.to_owned(),
+            aws_account_id: None,
+            environment: None,
+            sentence,
+            remedy: FindingRemedy::Person,
+        });
     }
 
-    /// Notes a finding about an environment; `detail` tells it from others of its kind there.
-    fn environment(&mut self, kind: FindingKind, of: &Mapped, detail: &str, heal: bool, sentence: String) {
+    /// Notes a finding about an environment; `detail` tells it from others of its kind there, and `remedy` is what it takes
+    /// as things stand.
+    fn environment(&mut self, kind: FindingKind, of: &Mapped, detail: &str, remedy: FindingRemedy, sentence: String) {
         let account = &of.aws_account_id;
-        let subject = if detail.is_empty() { account.to_string() } else { format!("{account}/{detail}") };
-        let finding = NewFinding {
+        self.found.push(NewFinding {
             kind,
-            subject,
+            subject: if detail.is_empty() { account.to_string() } else { format!("{account}/{detail}") },
             aws_account_id: Some(account.clone()),
             environment: Some((of.tenant_id, of.id)),
             sentence,
-        };
-        self.found.push(Found { finding, heal: heal && kind.is_safe_to_heal() });
+            // Whatever a rule thinks, what is not known to be safe is not done.
+            remedy: if kind.is_safe_to_heal() { remedy } else { FindingRemedy::Person },
+        });
     }
 
     /// Whether an open finding would have been found again if it still held.

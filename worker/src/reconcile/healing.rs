@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::{DbError, PgPool, findings};
+use freehold_tenancy::finding::{Finding, FindingRemedy};
 use freehold_tenancy::{EnvironmentId, FindingId, OperationId, TenantId};
 
 use super::{Heal, Reconciler, Reported};
@@ -17,7 +18,8 @@ pub(super) async fn heal(reconciler: &Reconciler, heal: Heal, reported: &mut [Re
         return Ok(());
     }
     let mut to_repair: BTreeMap<(TenantId, EnvironmentId), Vec<&mut Reported>> = BTreeMap::new();
-    for one in reported.iter_mut().filter(|one| one.can_be_healed && one.finding.operation_id.is_none()) {
+    let waits = |one: &Finding| one.remedy == FindingRemedy::Repair && one.operation_id.is_none();
+    for one in reported.iter_mut().filter(|one| waits(&one.finding)) {
         if let Some(environment) = one.finding.environment {
             to_repair.entry(environment).or_default().push(one);
         }

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_tenancy::db::reconcile::{Deployed, Known, Mapped};
 use freehold_tenancy::{AwsAccountId, Config};
+use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 
 use super::pace::{Pace, Trouble};
@@ -109,7 +110,10 @@ async fn organization(
     pace: &Pace,
     seen: &mut Observed,
 ) -> Result<(), Trouble> {
-    let accounts = pages(pace, "organizations:ListAccounts", async |page| cloud.accounts(page).await).await?;
+    let accounts = pages(pace, "organizations:ListAccounts", move |page| {
+        Box::pin(async move { cloud.accounts(page.as_deref()).await })
+    })
+    .await?;
     seen.accounts = accounts.into_iter().map(|account| (account.id.clone(), account)).collect();
 
     let residencies = config.residencies.iter().map(|residency| (residency.ou_name(), residency.guardrail_name()));
@@ -120,8 +124,12 @@ async fn organization(
     }
     if seen.accounts.values().any(|account| account.parent.is_none()) {
         for ou in seen.ous.values().flatten() {
+            let ou_id = ou.ou_id.as_str();
             let call = "organizations:ListAccountsForParent";
-            for id in pages(pace, call, async |page| cloud.accounts_in(&ou.ou_id, page).await).await? {
+            for id in
+                pages(pace, call, move |page| Box::pin(async move { cloud.accounts_in(ou_id, page.as_deref()).await }))
+                    .await?
+            {
                 if let Some(account) = seen.accounts.get_mut(&id) {
                     account.parent = Some(ou.ou_id.clone());
                 }
@@ -164,23 +172,32 @@ async fn access(
     let mut sets_of: BTreeMap<AwsAccountId, Vec<(&str, &str)>> = BTreeMap::new();
     for (name, arn) in permission_sets.iter().filter_map(|(name, arn)| Some((name, arn.as_deref()?))) {
         let call = "sso:ListAccountsForProvisionedPermissionSet";
-        for account in pages(pace, call, async |page| cloud.accounts_with(arn, page).await).await? {
+        for account in
+            pages(pace, call, move |page| Box::pin(async move { cloud.accounts_with(arn, page.as_deref()).await }))
+                .await?
+        {
             sets_of.entry(account).or_default().push((name, arn));
         }
     }
 
     let looks = targets.iter().map(|(target, _)| {
         let sets = sets_of.get(target.id()).cloned().unwrap_or_default();
+        // Boxed, so that the compiler need not prove for every lifetime that the whole may change threads.
         async move {
             let mut holders = BTreeMap::new();
             for (name, arn) in sets {
                 let call = "sso:ListAccountAssignments";
-                let found = pages(pace, call, async |page| cloud.holders(target, arn, page).await).await;
+                let found = pages(pace, call, move |page| {
+                    Box::pin(async move { cloud.holders(target, arn, page.as_deref()).await })
+                })
+                .await;
                 holders.insert(name.to_owned(), found.map_err(|trouble| (target.id().clone(), trouble))?);
             }
             Ok((target.id().clone(), holders))
         }
+        .boxed()
     });
+    let looks: Vec<BoxFuture<'_, _>> = looks.collect();
     let looks: Vec<_> = stream::iter(looks).buffer_unordered(ACCESS_AT_ONCE).collect().await;
     let (holders, unseen) = sorted(looks)?;
     Ok(Access { permission_sets, groups, holders, unseen })
@@ -190,34 +207,44 @@ async fn access(
 type Insides = (BTreeMap<AwsAccountId, Inside>, Vec<(AwsAccountId, String)>);
 
 async fn inside(cloud: &dyn Cloud, targets: &[(Target, &Mapped)], pace: &Pace) -> Result<Insides, Trouble> {
-    let looks = targets.iter().map(|(target, environment)| async move {
-        let look = async |deployed: &Option<Deployed>| match deployed {
-            Some(deployed) => stack(cloud, target, deployed, pace).await,
-            None => Ok(None),
-        };
-        // One after the other: the session that the first opens serves the second.
-        let stacks = match look(&environment.baseline).await {
-            Ok(baseline) => look(&environment.stack).await.map(|stack| Inside::Stacks { baseline, stack }),
-            Err(trouble) => Err(trouble),
-        };
-        match stacks {
-            Ok(stacks) => Ok((target.id().clone(), stacks)),
-            Err(Trouble::Cloud(error @ CloudError { kind: Kind::Denied { .. }, .. })) => {
-                Ok((target.id().clone(), Inside::NoWayIn(error.to_string())))
-            }
-            Err(trouble) => Err((target.id().clone(), trouble)),
-        }
-    });
+    let looks = targets.iter().map(|(target, environment)| look_inside(cloud, target, environment, pace).boxed());
+    let looks: Vec<BoxFuture<'_, _>> = looks.collect();
     let looks: Vec<_> = stream::iter(looks).buffer_unordered(INSIDE_AT_ONCE).collect().await;
     sorted(looks)
 }
 
+async fn look_inside(
+    cloud: &dyn Cloud,
+    target: &Target,
+    environment: &Mapped,
+    pace: &Pace,
+) -> Result<(AwsAccountId, Inside), (AwsAccountId, Trouble)> {
+    let id = target.id().clone();
+    // One after the other: the session that the first opens serves the second.
+    let stacks = match stack(cloud, target, environment.baseline.as_ref(), pace).await {
+        Ok(baseline) => match stack(cloud, target, environment.stack.as_ref(), pace).await {
+            Ok(stack) => Ok(Inside::Stacks { baseline, stack }),
+            Err(trouble) => Err(trouble),
+        },
+        Err(trouble) => Err(trouble),
+    };
+    match stacks {
+        Ok(stacks) => Ok((id, stacks)),
+        Err(Trouble::Cloud(error @ CloudError { kind: Kind::Denied { .. }, .. })) => {
+            Ok((id, Inside::NoWayIn(error.to_string())))
+        }
+        Err(trouble) => Err((id, trouble)),
+    }
+}
+
+/// The stack that is there under the name of one that was deployed.
 async fn stack(
     cloud: &dyn Cloud,
     target: &Target,
-    deployed: &Deployed,
+    deployed: Option<&Deployed>,
     pace: &Pace,
 ) -> Result<Option<StackState>, Trouble> {
+    let Some(deployed) = deployed else { return Ok(None) };
     // By its name, so that another one in its place is found too.
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
     pace.ask("cloudformation:DescribeStacks", || cloud.stack(target, Role::Access, deployed.region, name)).await
@@ -240,14 +267,14 @@ fn sorted<T>(
 }
 
 /// Everything on the pages of a list.
-async fn pages<T>(
+async fn pages<'a, T>(
     pace: &Pace,
     call: &'static str,
-    look: impl AsyncFn(Option<&str>) -> CloudResult<Page<T>>,
+    look: impl Fn(Option<String>) -> BoxFuture<'a, CloudResult<Page<T>>>,
 ) -> Result<Vec<T>, Trouble> {
     let (mut items, mut next) = (Vec::new(), None::<String>);
     loop {
-        let page = pace.ask(call, || look(next.as_deref())).await?;
+        let page = pace.ask(call, || look(next.clone())).await?;
         items.extend(page.items);
         next = page.next;
         if next.is_none() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use freehold_tenancy::db::reconcile::Mapped;
 use freehold_tenancy::finding::FindingKind;
+use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
 use super::{Comparison, Sides, called};
 use crate::cloud::Principal;
@@ -58,7 +59,7 @@ pub(super) fn check(
                 FindingKind::AssignmentMissing,
                 environment,
                 &format!("{set}/{group}"),
-                true,
+                Repair,
                 sentence,
             );
         }
@@ -79,7 +80,7 @@ pub(super) fn check(
             FindingKind::AssignmentExtra,
             environment,
             &format!("{set}/{kind}/{id}"),
-            false,
+            Person,
             sentence,
         );
     }

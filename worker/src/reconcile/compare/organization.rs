@@ -1,16 +1,17 @@
 //! Accounts, OUs and guardrails.
 
+use chrono::TimeDelta;
 use freehold_tenancy::EnvironmentId;
-use freehold_tenancy::config::Organization;
 use freehold_tenancy::db::reconcile::Mapped;
-use freehold_tenancy::finding::FindingKind;
+use freehold_tenancy::finding::FindingRemedy::Person;
+use freehold_tenancy::finding::{FindingKind, NewFinding};
 
 use super::{Comparison, Sides, called};
 use crate::cloud::{Carried, GuardedOu};
 use crate::guardrail::{self, QUARANTINE_POLICY};
 
 /// How long a fresh account may take to be in every list.
-const IN_EVERY_LIST: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+const IN_EVERY_LIST: TimeDelta = TimeDelta::minutes(10);
 
 /// Accounts with our tag that belong to nothing we know.
 pub(super) fn unknown_accounts(sides: &Sides<'_>, comparison: &mut Comparison) {
@@ -38,14 +39,14 @@ pub(super) fn unknown_accounts(sides: &Sides<'_>, comparison: &mut Comparison) {
              close it or take the tags off.",
             listed.name, listed.email
         );
-        let finding = super::NewFinding {
+        comparison.found.push(NewFinding {
             kind: FindingKind::AccountUnknown,
             subject: account.to_string(),
             aws_account_id: Some(account.clone()),
             environment: None,
             sentence,
-        };
-        comparison.found.push(super::Found { finding, heal: false });
+            remedy: Person,
+        });
     }
 }
 
@@ -59,7 +60,7 @@ pub(super) fn account(sides: &Sides<'_>, environment: &Mapped, comparison: &mut 
                 "Account {account}, {called}, is not in the organisation any more. No guardrail holds it and Freehold cannot \
                  reach it. Find out who took it out; invite it back, or offboard the environment."
             );
-            comparison.environment(FindingKind::AccountVanished, environment, "", false, sentence);
+            comparison.environment(FindingKind::AccountVanished, environment, "", Person, sentence);
             false
         }
         // One that is being offboarded is closed by Freehold itself, at the end.
@@ -69,7 +70,7 @@ pub(super) fn account(sides: &Sides<'_>, environment: &Mapped, comparison: &mut 
                  out who did it; within 90 days AWS can reopen it.",
                 listed.state
             );
-            comparison.environment(FindingKind::AccountSuspended, environment, "", false, sentence);
+            comparison.environment(FindingKind::AccountSuspended, environment, "", Person, sentence);
             false
         }
         Some(listed) => listed.state == "ACTIVE",
@@ -86,12 +87,9 @@ pub(super) fn guardrails(sides: &Sides<'_>, comparison: &mut Comparison) {
         check(sides, comparison, &residency.ou_name(), &policy, &what, &wanted);
     }
     if let Ok(wanted) = guardrail::of_quarantine(organization) {
-        check(sides, comparison, quarantine(organization), QUARANTINE_POLICY, "the policy of the quarantine", &wanted);
+        let (ou, what) = (&organization.quarantine_ou, format!("its policy {QUARANTINE_POLICY}"));
+        check(sides, comparison, ou, QUARANTINE_POLICY, &what, &wanted);
     }
-}
-
-fn quarantine(organization: &Organization) -> &str {
-    &organization.quarantine_ou
 }
 
 fn check(sides: &Sides<'_>, comparison: &mut Comparison, ou: &str, policy: &str, what: &str, wanted: &str) {

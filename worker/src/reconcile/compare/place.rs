@@ -2,6 +2,7 @@
 
 use freehold_tenancy::db::reconcile::Mapped;
 use freehold_tenancy::finding::FindingKind;
+use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
 use super::{Comparison, Sides, called};
 use crate::guardrail;
@@ -18,26 +19,30 @@ pub(super) fn check(sides: &Sides<'_>, environment: &Mapped, comparison: &mut Co
         return;
     }
     let ous = sides.seen.ous.iter().filter_map(|(name, ou)| Some((name, &ou.as_ref()?.ou_id)));
-    let place = ous.clone().find(|(_, id)| Some(id.as_str()) == listed.parent.as_deref()).map(|(name, _)| name.as_str());
+    let place =
+        ous.clone().find(|(_, id)| Some(id.as_str()) == listed.parent.as_deref()).map(|(name, _)| name.as_str());
     let in_quarantine = place == Some(sides.config.organization.quarantine_ou.as_str());
     let shown = match (place, &listed.parent) {
         (Some(name), _) => format!("OU {name}"),
         (None, Some(id)) => id.clone(),
         (None, None) => "none of Freehold's OUs".to_owned(),
     };
-    let remedy = if in_quarantine {
+    let (remedy, how) = if in_quarantine {
         // Nobody gets there by accident.
-        "Somebody may have taken it out of service on purpose: find out, then move it back or offboard the environment"
+        (
+            Person,
+            "Somebody may have meant to take it out of service: find out, then move it back or offboard the environment",
+        )
     } else if guarded {
-        "A repair of the environment moves it back"
+        (Repair, "A repair of the environment moves it back")
     } else {
-        "The guardrail of that OU has to be put right first: run `freehold bootstrap`"
+        (Person, "The guardrail of that OU has to be put right first: run `freehold bootstrap`")
     };
     let sentence = format!(
         "Account {account}, {}, is in {shown} and not in OU {}, so that the guardrail of its residency does not hold it. \
-         {remedy}.",
+         {how}.",
         called(environment),
         residency.ou_name()
     );
-    comparison.environment(FindingKind::WrongOu, environment, "", guarded && !in_quarantine, sentence);
+    comparison.environment(FindingKind::WrongOu, environment, "", remedy, sentence);
 }

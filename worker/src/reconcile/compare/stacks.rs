@@ -2,6 +2,7 @@
 
 use freehold_tenancy::db::reconcile::{Deployed, Mapped};
 use freehold_tenancy::finding::FindingKind;
+use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
 use super::{Comparison, Sides, called};
 use crate::cloud::{StackState, StackStatus};
@@ -27,7 +28,7 @@ pub(super) fn no_way_in(environment: &Mapped, why: &str, comparison: &mut Compar
         environment.aws_account_id,
         called(environment)
     );
-    comparison.environment(FindingKind::AccessLost, environment, "", true, sentence);
+    comparison.environment(FindingKind::AccessLost, environment, "", Repair, sentence);
 }
 
 fn one(
@@ -40,15 +41,15 @@ fn one(
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
     let place = format!("account {}, {}, in {}", environment.aws_account_id, called(environment), deployed.region);
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::Deleted) else {
-        let sentence =
-            format!("The stack {name} is gone from {place}. A repair of the environment deploys it again.");
-        return comparison.environment(FindingKind::StackGone, environment, name, true, sentence);
+        let sentence = format!("The stack {name} is gone from {place}. A repair of the environment deploys it again.");
+        return comparison.environment(FindingKind::StackGone, environment, name, Repair, sentence);
     };
     match stack.status {
         StackStatus::Deleting | StackStatus::Deleted => {
-            let sentence =
-                format!("The stack {name} is being deleted from {place}. A repair of the environment deploys it again.");
-            comparison.environment(FindingKind::StackGone, environment, name, true, sentence);
+            let sentence = format!(
+                "The stack {name} is being deleted from {place}. A repair of the environment deploys it again."
+            );
+            comparison.environment(FindingKind::StackGone, environment, name, Repair, sentence);
         }
         StackStatus::Broken | StackStatus::RolledBack => {
             let reason = stack.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -56,7 +57,7 @@ fn one(
                 "The stack {name} in {place}, stands in {}{reason}, which it does not leave by itself. Look at its events.",
                 stack.status_text
             );
-            comparison.environment(FindingKind::StackFailed, environment, name, false, sentence);
+            comparison.environment(FindingKind::StackFailed, environment, name, Person, sentence);
         }
         StackStatus::Complete | StackStatus::InProgress => {
             let differences = differences(sides, environment, deployed, stack);
@@ -65,7 +66,7 @@ fn one(
                     "The stack {name} in {place}, is not as Freehold left it: {}. Find out who changed it, and put it back.",
                     differences.join("; ")
                 );
-                comparison.environment(FindingKind::StackDrifted, environment, name, false, sentence);
+                comparison.environment(FindingKind::StackDrifted, environment, name, Person, sentence);
             }
         }
     }
@@ -73,12 +74,7 @@ fn one(
 
 /// What tells that somebody else has been at a stack. A changed template needs no look of its own: it takes an update, and
 /// that has its time.
-fn differences(
-    sides: &Sides<'_>,
-    environment: &Mapped,
-    deployed: &Deployed,
-    stack: &StackState,
-) -> Vec<String> {
+fn differences(sides: &Sides<'_>, environment: &Mapped, deployed: &Deployed, stack: &StackState) -> Vec<String> {
     let mut differences = Vec::new();
     if stack.id != deployed.stack_id {
         differences.push("it is another stack of the same name".to_owned());
