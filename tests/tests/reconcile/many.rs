@@ -115,6 +115,8 @@ async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
             organization.joined.push(account.clone());
             let tags = renamed.copy(&organization.tags[&from]);
             organization.tags.insert(account.clone(), tags);
+            let attached = organization.attached[&from].clone();
+            organization.attached.insert(account.clone(), attached);
             let center = &mut state.identity_center;
             let assigned: Vec<Assignment> =
                 center.assignments.iter().filter(|one| one.account == from).map(|one| renamed.copy(one)).collect();

@@ -51,8 +51,10 @@ pub(super) fn check(
         }
         let held = holders.get(*set).into_iter().flatten();
         if !held.clone().any(|holder| holder.kind == "GROUP" && Some(&holder.id) == id.as_ref()) {
+            let who =
+                if sides.seen.groups.contains_key(*group) { format!("group {group}") } else { (*group).to_owned() };
             let sentence = format!(
-                "In account {account}, {called}, {group} does not have `{set}`, which is declared. A repair of the environment \
+                "In account {account}, {called}, {who} does not have `{set}`, which is declared. A repair of the environment \
                  assigns it."
             );
             comparison.environment(
