@@ -37,8 +37,9 @@ const CONNECTIONS: u32 = 5;
     freehold reconcile\n  \
     freehold reconcile --output json | jq '.findings[] | select(.severity == \"critical\")'\n  \
     freehold reconcile --heal\n\n\
-    --heal begins a repair of each environment where that is safe: an account in the wrong OU, a declared assignment or a\n\
-    stack that is missing. The workers carry it out. All else waits for a person; each finding says what to do.\n\n\
+    --heal begins a repair of each environment where that is safe: an account in the wrong OU, a\n\
+    declared assignment or a stack that is missing. The workers carry it out. All else waits for a\n\
+    person; each finding says what to do.\n\n\
     Exit codes:\n  \
     0  nothing is wrong\n  \
     1  something is wrong, or could not be looked at\n  \

@@ -57,6 +57,7 @@ words! {
 
 impl FindingKind {
     /// How bad it is.
+    #[expect(clippy::match_same_arms, reason = "a table: what belongs together stands together")]
     pub fn severity(self) -> Severity {
         match self {
             Self::AccountVanished | Self::AccountSuspended | Self::WrongOu => Severity::Critical,

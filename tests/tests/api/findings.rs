@@ -45,9 +45,8 @@ async fn findings_are_listed_by_state_and_severity_and_counted() {
     assert_eq!(subjects(&api, "state=resolved").await, ["freehold-region-us"]);
     assert_eq!(subjects(&api, "state=open&severity=critical").await, ["freehold-region-eu"]);
     let page = api.get("/v1/findings?page_size=2").await.json();
-    let rest =
-        subjects(&api, &format!("page_size=2&page_token={}", page["next_page_token"].as_str().expect("a token")));
-    assert_eq!(rest.await.len(), 1);
+    let next = format!("page_size=2&page_token={}", page["next_page_token"].as_str().expect("a token"));
+    assert_eq!(subjects(&api, &next).await.len(), 1);
 
     let metrics = api.get("/metrics").await.text;
     for line in [r#"freehold_findings{severity="critical"} 1"#, r#"freehold_findings{severity="error"} 1"#] {
