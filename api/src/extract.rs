@@ -44,6 +44,24 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
+/// A JSON object from the body, where there is a body.
+pub(crate) struct MaybeBody(pub(crate) Option<Fields>);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        use axum::body::HttpBody;
+
+        // What is not said to be JSON was never read here.
+        if request.body().is_end_stream() || !is_json(request.headers()) {
+            return Ok(Self(None));
+        }
+        let Body(fields) = Body::from_request(request, state).await?;
+        Ok(Self((!fields.values().is_empty()).then_some(fields)))
+    }
+}
+
 async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > LARGEST_BODY) {

@@ -16,6 +16,7 @@ mod problem;
 mod router;
 mod routes;
 mod scope;
+mod unbroken;
 
 pub use app::{App, AppError, router, serve};
 pub use auth::KeysError;
@@ -26,10 +27,13 @@ pub use scope::Scope;
 pub mod schema {
     pub use crate::problem::{FieldError, Problem};
     pub use crate::routes::account_mappings::{AccountMapping, AccountMappingPage};
-    pub use crate::routes::environments::Environment;
+    pub use crate::routes::approvals::{Approval, ApprovalDecision};
+    pub use crate::routes::environments::{Environment, NewEnvironment};
     pub use crate::routes::events::OperationEvent;
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::health::Health;
+    pub use crate::routes::legal_hold::LegalHold;
     pub use crate::routes::operations::{Attention, Operation, OperationPage, Step};
+    pub use crate::routes::remedies::{Adoption, Correction};
     pub use crate::routes::tenants::{Signup, Tenant, TenantPage};
 }

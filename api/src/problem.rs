@@ -149,6 +149,10 @@ impl From<DbError> for Refusal {
                 Code::ExternalIdTaken,
                 "A live tenant has this external_id already; find it with GET /v1/tenants?external_id=….",
             ),
+            DbError::EnvironmentExists => Self::new(
+                Code::EnvironmentExists,
+                "The tenant has an environment of this name; see GET /v1/tenants/{id}/environments/{name}.",
+            ),
             error if error.is_outage() => {
                 tracing::error!(%error, "the database cannot be reached");
                 Self::new(Code::DatabaseUnavailable, "The database cannot be reached; nothing was changed.")

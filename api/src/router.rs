@@ -8,8 +8,14 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::{self, Tokens};
-use crate::routes::{account_mappings, docs, environments, events, findings, health, operations, tenants};
-use crate::scope::Scope::{self, AccountMappingsRead, OperationsRead, OperationsWrite, TenantsRead, TenantsWrite};
+use crate::routes::{
+    account_mappings, approvals, docs, environments, events, findings, health, legal_hold, offboarding, operations,
+    remedies, tenants,
+};
+use crate::scope::Scope::{
+    self, AccountMappingsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete, TenantsRead,
+    TenantsWrite,
+};
 use crate::{door, openapi};
 
 /// Every route and its description.
@@ -18,11 +24,22 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(needs(TenantsWrite, routes!(tenants::create_tenant)))
         .routes(needs(TenantsRead, routes!(tenants::list_tenants)))
         .routes(needs(TenantsRead, routes!(tenants::get_tenant)))
+        .routes(needs(TenantsDelete, routes!(offboarding::offboard_tenant)))
+        .routes(needs(TenantsDelete, routes!(offboarding::restore_tenant)))
+        .routes(needs(TenantsDelete, routes!(legal_hold::set_legal_hold)))
+        .routes(needs(TenantsDelete, routes!(legal_hold::lift_legal_hold)))
+        .routes(needs(TenantsWrite, routes!(environments::create_environment)))
         .routes(needs(TenantsRead, routes!(environments::get_environment)))
+        .routes(needs(TenantsDelete, routes!(offboarding::offboard_environment)))
+        .routes(needs(TenantsDelete, routes!(offboarding::restore_environment)))
         .routes(needs(OperationsRead, routes!(operations::list_operations)))
         .routes(needs(OperationsRead, routes!(operations::get_operation)))
         .routes(needs(OperationsRead, routes!(events::follow_operation)))
-        .routes(needs(OperationsWrite, routes!(operations::retry_operation)))
+        .routes(needs(OperationsWrite, routes!(remedies::retry_operation)))
+        .routes(needs(OperationsWrite, routes!(remedies::cancel_operation)))
+        .routes(needs(OperationsWrite, routes!(remedies::adopt_account)))
+        .routes(needs(OperationsApprove, routes!(approvals::approve_operation)))
+        .routes(needs(OperationsApprove, routes!(approvals::reject_operation)))
         .routes(needs(OperationsRead, routes!(findings::list_findings)))
         .routes(needs(AccountMappingsRead, routes!(account_mappings::list_account_mappings)))
         .routes(open(routes!(health::livez)))

@@ -1,10 +1,14 @@
 //! The routes: one file a resource, with what it speaks.
 
 pub(crate) mod account_mappings;
+pub(crate) mod approvals;
 pub(crate) mod docs;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod findings;
 pub(crate) mod health;
+pub(crate) mod legal_hold;
+pub(crate) mod offboarding;
 pub(crate) mod operations;
+pub(crate) mod remedies;
 pub(crate) mod tenants;

@@ -9,26 +9,39 @@ pub enum Scope {
     TenantsRead,
     /// Sign tenants up.
     TenantsWrite,
+    /// Let tenants and their environments go, and bring them back; put legal holds on them.
+    TenantsDelete,
     /// See operations, their steps and their events, and what was found amiss in AWS.
     OperationsRead,
-    /// Have an operation tried again.
+    /// Have an operation tried again or canceled, and ask for what another person has to approve.
     OperationsWrite,
+    /// Approve or reject what another person has asked for.
+    OperationsApprove,
     /// See which AWS account belongs to which tenant.
     AccountMappingsRead,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 5] =
-        [Self::TenantsRead, Self::TenantsWrite, Self::OperationsRead, Self::OperationsWrite, Self::AccountMappingsRead];
+    pub const ALL: [Self; 7] = [
+        Self::TenantsRead,
+        Self::TenantsWrite,
+        Self::TenantsDelete,
+        Self::OperationsRead,
+        Self::OperationsWrite,
+        Self::OperationsApprove,
+        Self::AccountMappingsRead,
+    ];
 
     /// The scope as tokens name it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TenantsRead => "tenants:read",
             Self::TenantsWrite => "tenants:write",
+            Self::TenantsDelete => "tenants:delete",
             Self::OperationsRead => "operations:read",
             Self::OperationsWrite => "operations:write",
+            Self::OperationsApprove => "operations:approve",
             Self::AccountMappingsRead => "account-mappings:read",
         }
     }

@@ -121,6 +121,20 @@ impl Api {
         .await
     }
 
+    /// `PUT path` with a body.
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.answer(self.request(Method::PUT, path, &[])?.timeout(TIMEOUT).json(body)).await
+    }
+
+    /// `DELETE path?query`; a value that is `None` is left out.
+    pub(crate) async fn delete<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+    ) -> anyhow::Result<T> {
+        self.answer(self.request(Method::DELETE, path, query)?.timeout(TIMEOUT)).await
+    }
+
     /// Opens the stream of an operation's events, from after `seen` on.
     pub(crate) async fn events(&self, operation: &str, seen: i64) -> anyhow::Result<Response> {
         let request = self.request(Method::GET, &format!("/v1/operations/{}/events", in_path(operation)), &[])?;

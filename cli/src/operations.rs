@@ -1,4 +1,6 @@
-//! `freehold operations`: work on environments, step by step, and having it tried again.
+//! `freehold operations`: work on environments, step by step, and what a person can do about it.
+
+mod remedies;
 
 use clap::{Args, Subcommand};
 use freehold_api::schema::{Operation, OperationPage, Step};
@@ -7,7 +9,7 @@ use crate::client::{ClientArgs, in_path};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 
-/// Look at operations, and have those that need attention tried again
+/// Look at operations, and do something about those that need attention
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  freehold operations list --state needs_attention\n\n",
@@ -22,7 +24,12 @@ pub(crate) struct OperationsArgs {
 enum OperationsCommand {
     List(ListArgs),
     Show(ShowArgs),
-    Retry(RetryArgs),
+    Retry(remedies::RetryArgs),
+    Cancel(remedies::CancelArgs),
+    Adopt(remedies::AdoptArgs),
+    Approve(remedies::DecideArgs),
+    /// Reject what another person has asked for
+    Reject(remedies::DecideArgs),
 }
 
 /// List operations, newest first
@@ -55,22 +62,6 @@ struct ShowArgs {
     client: ClientArgs,
 }
 
-/// Have an operation that needs attention tried again, once the cause is gone
-#[derive(Debug, Args)]
-#[command(after_help = concat!(
-    "Example, for everything that failed for one reason which is now gone:\n  ",
-    "freehold operations list --state needs_attention --code account_quota_reached --output json \\\n    ",
-    "| jq -r '.[].id' | xargs -n1 freehold operations retry\n\n",
-    exit_codes!(),
-))]
-struct RetryArgs {
-    /// The operation: op_…
-    #[arg(value_name = "OPERATION")]
-    id: String,
-    #[command(flatten)]
-    client: ClientArgs,
-}
-
 pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
     match args.command {
         OperationsCommand::List(args) => list(args).await,
@@ -78,11 +69,11 @@ pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
             let operation = args.client.api()?.get(&path(&args.id), &[]).await?;
             show(&operation, args.client.output)
         }
-        OperationsCommand::Retry(args) => {
-            let nothing: Option<&()> = None;
-            let operation = args.client.api()?.post(&format!("{}/retry", path(&args.id)), &[], nothing).await?;
-            show(&operation, args.client.output)
-        }
+        OperationsCommand::Retry(args) => remedies::retry(args).await,
+        OperationsCommand::Cancel(args) => remedies::cancel(args).await,
+        OperationsCommand::Adopt(args) => remedies::adopt(args).await,
+        OperationsCommand::Approve(args) => remedies::decide(args, "approve").await,
+        OperationsCommand::Reject(args) => remedies::decide(args, "reject").await,
     }
 }
 
@@ -135,6 +126,7 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
         ("kind", &operation.kind),
         ("environment", &subject),
         ("state", &operation.state),
+        ("asked for by", &operation.requested_by),
     ];
     for (name, value) in facts {
         output::line(format!("{name:12} {value}"))?;
@@ -142,6 +134,10 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
     if let Some(attention) = &operation.attention {
         output::line(format!("{:12} {} ({})", "attention", attention.sentence, attention.code))?;
         output::line(format!("{:12} {}", "remedies", attention.remedies.join(", ")))?;
+    }
+    for approval in operation.approvals.iter().flatten().filter(|approval| approval.state == "pending") {
+        let asked = format!("{} {}, asked for by {}", approval.action, approval.request, approval.requested_by);
+        output::line(format!("{:12} {asked}; hash {}", "to approve", approval.request_hash))?;
     }
     let mut table = output::table(["step", "state", "attempts", "what it waits for, or what it has learnt"]);
     for step in operation.steps.iter().flatten() {

@@ -103,7 +103,15 @@ impl Track {
 fn told(event: &OperationEvent) -> String {
     let more = |name: &str| event.more.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match event.r#type.as_str() {
-        "operation.accepted" => format!("signed up for {}", more("home_region")),
+        "operation.accepted" if more("kind").is_empty() => format!("signed up for {}", more("home_region")),
+        "operation.accepted" => format!("{} was asked for", more("kind")),
+        "operation.recovered" => "needs nobody any more".to_owned(),
+        "operation.canceled" => format!("is canceled, as {} asked", more("by")),
+        "operation.approval.requested" => format!("{} is to be approved, as {} asked", more("action"), more("by")),
+        "operation.approval.granted" => format!("{} is approved by {}", more("action"), more("by")),
+        "operation.approval.rejected" => format!("{} is rejected by {}", more("action"), more("by")),
+        "environment.account.released" => format!("has parted with the AWS account {}", more("aws_account_id")),
+        "environment.offboarded" => "is gone".to_owned(),
         "operation.started" => "a worker begins".to_owned(),
         "operation.needs_attention" => format!("needs attention: {} ({})", more("sentence"), more("code")),
         "operation.retried" => format!("is tried again, as {} asked", more("by")),

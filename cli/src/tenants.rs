@@ -1,6 +1,8 @@
-//! `freehold tenants`: signing customers up, looking at them, watching them become ready.
+//! `freehold tenants`: signing customers up, looking at them, watching them become ready, letting them go.
 
+mod add_environment;
 mod create;
+mod leaving;
 mod show;
 
 #[cfg(feature = "sandbox")]
@@ -14,7 +16,7 @@ use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 use crate::progress::{Lines, watch};
 
-/// Sign customers up, look at them, watch them become ready
+/// Sign customers up, look at them, watch them become ready, let them go
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  ",
@@ -33,6 +35,10 @@ enum TenantsCommand {
     List(ListArgs),
     Show(ShowArgs),
     Watch(WatchArgs),
+    AddEnvironment(add_environment::AddEnvironmentArgs),
+    Offboard(leaving::OffboardArgs),
+    Restore(leaving::RestoreArgs),
+    Hold(leaving::HoldArgs),
 }
 
 /// List tenants, newest first
@@ -41,7 +47,7 @@ enum TenantsCommand {
     freehold tenants list --state needs_attention\n  \
     freehold tenants list --output json | jq -r '.[].environments[].aws_account_id'")]
 struct ListArgs {
-    /// Only those that are onboarding, ready or needs_attention
+    /// Only those that are onboarding, ready, needs_attention, restoring, offboarding or offboarded
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Only those with an environment at home there
@@ -100,6 +106,10 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
             show::show(&tenant, args.client.output)?;
             Ok(Exit::Done)
         }
+        TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
+        TenantsCommand::Offboard(args) => leaving::offboard(args).await,
+        TenantsCommand::Restore(args) => leaving::restore(args).await,
+        TenantsCommand::Hold(args) => leaving::hold(args).await,
         TenantsCommand::Watch(args) => {
             let api = args.client.api()?;
             let tenant = get(&api, &args.id).await?;

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig};
-pub use organization::{EmailPattern, Organization, Quotas, Rate, Residency, Stack, Waits};
+pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Quotas, Rate, Residency, Stack, Waits};
 pub use reconcile::Reconcile;
 
 use crate::{Region, ResidencyName, Tier};
@@ -50,6 +50,9 @@ pub struct Config {
     /// The CloudFormation stack deployed into every tenant's account.
     #[serde(default)]
     pub stack: Stack,
+    /// How environments go.
+    #[serde(default)]
+    pub offboarding: Offboarding,
     /// How long a step looks for something before a person is asked.
     #[serde(default)]
     pub waits: Waits,

@@ -1,9 +1,14 @@
 //! Every SQL statement of Freehold. Each opens with its function's name, so that a slow one is found in the server's log.
 
+pub mod approvals;
+pub mod attention;
+pub mod closures;
+pub mod environments;
 pub mod events;
 pub mod findings;
 pub mod installation;
 pub mod mappings;
+pub mod offboarding;
 pub mod operations;
 pub mod quotas;
 pub mod reconcile;
@@ -14,6 +19,7 @@ pub mod wake;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Postgres, Transaction};
 
 pub use sqlx::PgPool;
 
@@ -35,6 +41,9 @@ pub enum DbError {
     /// A live tenant has this external id already; nothing was written.
     #[error("a live tenant has this external id already")]
     ExternalIdTaken,
+    /// The tenant has an environment of this name; nothing was written.
+    #[error("the tenant has an environment of this name")]
+    EnvironmentExists,
     /// The account is mapped to another environment; nothing was written.
     #[error("the account belongs to another environment")]
     AccountTaken,
@@ -101,10 +110,24 @@ async fn applied(pool: &PgPool) -> Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
+/// Ends a transaction at once, and not when its connection is used next: what it has locked would stay locked until then.
+pub(crate) async fn ended<T>(
+    tx: Transaction<'static, Postgres>,
+    answer: Result<T>,
+    is_kept: impl FnOnce(&T) -> bool,
+) -> Result<T> {
+    match &answer {
+        Ok(value) if is_kept(value) => tx.commit().await?,
+        _ => tx.rollback().await?,
+    }
+    answer
+}
+
 /// Turns the constraints that a caller can do something about into errors of their own.
 pub(crate) fn known_constraint(error: sqlx::Error) -> DbError {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
         Some("tenants_external_id_is_unique_among_live_tenants") => DbError::ExternalIdTaken,
+        Some("environments_one_of_a_name_per_tenant") => DbError::EnvironmentExists,
         Some("account_mappings_one_per_account_at_a_time") => DbError::AccountTaken,
         _ => DbError::Sql(error),
     }

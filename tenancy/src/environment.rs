@@ -14,6 +14,12 @@ words! {
         Ready = "ready",
         /// Waits for a person.
         NeedsAttention = "needs_attention",
+        /// Suspended: nobody gets in, and it can be restored until its cooling-off period ends.
+        Offboarding = "offboarding",
+        /// Being brought back to what it should be.
+        Restoring = "restoring",
+        /// Gone.
+        Offboarded = "offboarded",
     }
 }
 
@@ -40,4 +46,6 @@ pub struct Environment {
     pub created_at: DateTime<Utc>,
     /// When it was first verified.
     pub ready_at: Option<DateTime<Utc>>,
+    /// When it was gone.
+    pub offboarded_at: Option<DateTime<Utc>>,
 }

@@ -15,10 +15,20 @@ words! {
         OperationStarted = "operation.started",
         /// A person has to look at it.
         OperationNeedsAttention = "operation.needs_attention",
+        /// What was late has come after all; nobody is needed any more.
+        OperationRecovered = "operation.recovered",
         /// A person asked for another try.
         OperationRetried = "operation.retried",
         /// It ended well.
         OperationSucceeded = "operation.succeeded",
+        /// It ended because somebody asked for that.
+        OperationCanceled = "operation.canceled",
+        /// Somebody asked for something that another person has to approve.
+        ApprovalRequested = "operation.approval.requested",
+        /// Another person approved it.
+        ApprovalGranted = "operation.approval.granted",
+        /// Another person rejected it.
+        ApprovalRejected = "operation.approval.rejected",
         /// A step was begun.
         StepStarted = "step.started",
         /// A step waits for something; once for each thing that it waits for.
@@ -31,6 +41,10 @@ words! {
         AccountAssigned = "environment.account.assigned",
         /// The environment was verified.
         EnvironmentReady = "environment.ready",
+        /// The environment is gone.
+        EnvironmentOffboarded = "environment.offboarded",
+        /// The AWS account is no longer the environment's.
+        AccountReleased = "environment.account.released",
     }
 }
 

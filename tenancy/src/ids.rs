@@ -101,6 +101,8 @@ ids! {
     MappingId = "map";
     /// One thing that was found not to be as it should.
     FindingId = "find";
+    /// Something that a second person has to approve.
+    ApprovalId = "apr";
 }
 
 /// A version 7 UUID for `now`: 48 bits of milliseconds, the rest random.

@@ -1,5 +1,6 @@
 //! The vocabulary of Freehold, its state machines and every SQL statement. No HTTP, no AWS.
 
+pub mod approval;
 pub mod clock;
 pub mod config;
 pub mod db;
@@ -16,6 +17,6 @@ mod words;
 
 pub use clock::Clock;
 pub use config::Config;
-pub use ids::{EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId};
+pub use ids::{ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId};
 pub use region::Region;
 pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};

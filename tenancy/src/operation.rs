@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::environment::EnvironmentState;
 use crate::step::JournalEntry;
 use crate::words::words;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
@@ -12,6 +14,12 @@ words! {
     OperationKind {
         /// From signup to a ready environment.
         Onboard = "onboard",
+        /// From a living environment to one that is gone.
+        Offboard = "offboard",
+        /// From an environment in its cooling-off period back to a ready one.
+        Restore = "restore",
+        /// From an environment that is no longer as it should be back to a ready one.
+        Repair = "repair",
     }
 }
 
@@ -38,6 +46,33 @@ words! {
     Remedy {
         /// `POST /v1/operations/{id}/retry`, once the cause is gone.
         Retry = "retry",
+        /// The same with a corrected value in the body; a second person approves.
+        Correct = "correct",
+        /// `POST /v1/operations/{id}/adopt` with an account that is there already; a second person approves.
+        Adopt = "adopt",
+        /// `POST /v1/operations/{id}/approve`, by another person than the one that asked.
+        Approve = "approve",
+        /// `POST /v1/operations/{id}/cancel`: what it has made is taken away again.
+        Cancel = "cancel",
+    }
+}
+
+impl OperationKind {
+    /// Where the environment stands while such an operation is open.
+    pub fn underway(self) -> EnvironmentState {
+        match self {
+            Self::Onboard => EnvironmentState::Onboarding,
+            Self::Offboard => EnvironmentState::Offboarding,
+            Self::Restore | Self::Repair => EnvironmentState::Restoring,
+        }
+    }
+
+    /// Where the environment stands once such an operation has ended well.
+    pub fn achieved(self) -> EnvironmentState {
+        match self {
+            Self::Offboard => EnvironmentState::Offboarded,
+            Self::Onboard | Self::Restore | Self::Repair => EnvironmentState::Ready,
+        }
     }
 }
 
@@ -50,6 +85,20 @@ pub struct Attention {
     pub sentence: String,
     /// What can be done about it.
     pub remedies: Vec<Remedy>,
+}
+
+impl Attention {
+    /// A reason that a person removes and then has it tried again.
+    pub fn new(code: &str, sentence: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), sentence: sentence.into(), remedies: vec![Remedy::Retry] }
+    }
+
+    /// The same, and this can be done about it too.
+    #[must_use]
+    pub fn or(mut self, remedy: Remedy) -> Self {
+        self.remedies.push(remedy);
+        self
+    }
 }
 
 /// Who asked for something.
@@ -74,6 +123,10 @@ pub struct Operation {
     pub environment_name: EnvironmentName,
     /// Which list of steps it walks.
     pub kind: OperationKind,
+    /// What was asked for beside the kind.
+    pub input: Value,
+    /// Who asked for it.
+    pub requested_by: Requester,
     /// Where it stands.
     pub state: OperationState,
     /// Why it needs a person, where it does.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use crate::operation::Attention;
 use crate::words::words;
 
 words! {
@@ -47,6 +48,10 @@ pub struct JournalEntry {
     pub waits_for: Option<String>,
     /// When it looks again.
     pub check_at: Option<DateTime<Utc>>,
+    /// Why it needs a person, where it does; one that waits all the same is late.
+    pub attention: Option<Attention>,
+    /// Since when AWS has not let it begin or go on.
+    pub blocked_since: Option<DateTime<Utc>>,
     /// The latest error, in plain words.
     pub last_error: Option<String>,
     /// When it was first run.

@@ -20,7 +20,22 @@ words! {
         Ready = "ready",
         /// At least one environment waits for a person.
         NeedsAttention = "needs_attention",
+        /// At least one environment is being brought back to what it should be.
+        Restoring = "restoring",
+        /// Every environment is on its way out or gone.
+        Offboarding = "offboarding",
+        /// Every environment is gone.
+        Offboarded = "offboarded",
     }
+}
+
+/// A stop to everything that destroys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegalHold {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
 }
 
 /// One B2B customer.
@@ -42,12 +57,14 @@ pub struct Tenant {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+    /// Why nothing of it may be destroyed, where that is so.
+    pub legal_hold: Option<LegalHold>,
     /// Its environments, in the order in which they were asked for.
     pub environments: Vec<Environment>,
 }
 
 impl Tenant {
-    /// Where it stands: as its worst environment does.
+    /// Where it stands: as its worst environment does; those that leave count only where nothing stays.
     pub fn state(&self) -> TenantState {
         use crate::environment::EnvironmentState as E;
         let any = |state| self.environments.iter().any(|environment| environment.state == state);
@@ -55,8 +72,14 @@ impl Tenant {
             TenantState::NeedsAttention
         } else if any(E::Onboarding) {
             TenantState::Onboarding
-        } else {
+        } else if any(E::Restoring) {
+            TenantState::Restoring
+        } else if any(E::Ready) {
             TenantState::Ready
+        } else if any(E::Offboarding) {
+            TenantState::Offboarding
+        } else {
+            TenantState::Offboarded
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
 /// Every scope there is.
-pub const EVERY_SCOPE: &str = "tenants:read tenants:write operations:read operations:write account-mappings:read";
+pub const EVERY_SCOPE: &str = "tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read";
 
 /// A served API.
 pub struct Served {
@@ -156,6 +156,7 @@ impl Served {
             step: "request-account",
             ending,
             facts: Facts::new(),
+            late: None,
             released: vec![],
             quota: None,
             mapped: account,

@@ -34,6 +34,7 @@ pub fn tenant(
         operation_id: OperationId::from(drawn),
         created_at: now,
         ready_at: None,
+        offboarded_at: None,
     };
     Tenant {
         id,
@@ -44,6 +45,7 @@ pub fn tenant(
         labels: std::collections::BTreeMap::new(),
         created_at: now,
         updated_at: now,
+        legal_hold: None,
         environments: vec![environment],
     }
 }

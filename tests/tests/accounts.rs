@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
-use freehold_tenancy::db::{mappings, operations};
+use freehold_sandbox::settings::{Durations, Spread};
+use freehold_tenancy::db::{attention, mappings};
 use freehold_tenancy::operation::{Operation, OperationState, Remedy};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::{CONFIG, Freehold};
@@ -18,9 +19,10 @@ async fn sign_up_and_settle(freehold: &Freehold) -> (Tenant, Operation) {
     (freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await)
 }
 
-fn attention(operation: &Operation) -> (&str, &str) {
+fn asks(operation: &Operation) -> (&str, &str) {
     let attention = operation.attention.as_ref().unwrap_or_else(|| panic!("{operation:#?} needs no attention"));
-    assert_eq!(attention.remedies, [Remedy::Retry]);
+    let offered = |remedy| attention.remedies.contains(&remedy);
+    assert!(offered(Remedy::Retry) && offered(Remedy::Cancel), "{attention:?}");
     (&attention.code, &attention.sentence)
 }
 
@@ -94,7 +96,7 @@ async fn an_account_of_somebody_else_with_the_email_address_is_left_alone() {
         }
         freehold.settle(&freehold.worker("worker-1"), LONG).await;
         let operation = freehold.operation_of(&tenant).await;
-        assert_eq!(attention(&operation).0, "account_email_taken");
+        assert_eq!(asks(&operation).0, "account_email_taken");
         assert_eq!(freehold.tenant_now(&tenant).await.environments[0].aws_account_id, None);
         assert_eq!(mappings::current(freehold.pool(), None, None, 10).await.expect("an answer"), []);
     }
@@ -111,7 +113,7 @@ async fn a_creation_that_aws_failed_is_asked_for_again_and_one_that_it_refuses_i
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INVALID_PAYMENT_INSTRUMENT")));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::NeedsAttention);
-    let (code, sentence) = attention(&operation);
+    let (code, sentence) = asks(&operation);
     assert_eq!(code, "account_creation_failed");
     assert!(sentence.contains("INVALID_PAYMENT_INSTRUMENT"), "{sentence}");
 
@@ -128,7 +130,7 @@ async fn a_creation_that_is_refused_holds_no_place() {
     let fault = Fault::error("AccessDeniedException", "You don't have permissions to access this resource.");
     freehold.world.inject(Rule::on("organizations", "CreateAccount", fault));
     let (_, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(attention(&operation).0, "aws_access_denied");
+    assert_eq!(asks(&operation).0, "aws_access_denied");
     assert_eq!(places_taken(&freehold).await, 0);
 }
 
@@ -138,7 +140,7 @@ async fn an_assignment_that_keeps_failing_is_parked_and_goes_on_when_it_is_tried
     let fault = Fault::failed("Received a 403 status error: Access denied by IAM");
     freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", fault));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
-    let (code, sentence) = attention(&operation);
+    let (code, sentence) = asks(&operation);
     assert_eq!(code, "assignment_failed");
     assert!(sentence.contains("403"), "{sentence}");
     assert_eq!(places_taken(&freehold).await, 0);
@@ -148,23 +150,54 @@ async fn an_assignment_that_keeps_failing_is_parked_and_goes_on_when_it_is_tried
 }
 
 #[tokio::test]
+async fn what_is_late_needs_a_person_and_goes_on_looking_all_the_same() {
+    let freehold = Freehold::instant().await;
+    freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
+    assert_eq!(asks(&operation).0, "deadline_passed");
+    assert_eq!(tenant.state(), TenantState::NeedsAttention);
+    assert!(operation.wake_at.is_some(), "it has stopped looking");
+    assert_eq!(places_taken(&freehold).await, 1, "AWS still counts what is stuck");
+}
+
+#[tokio::test]
+async fn what_was_late_needs_nobody_once_aws_comes_round() {
+    let settings = Settings {
+        durations: Durations { create_account: Spread::exactly(20.0 * 60.0), ..Durations::instant() },
+        ..Settings::instant()
+    };
+    let freehold = Freehold::with(settings, CONFIG).await;
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let worker = freehold.worker("worker-1");
+    while freehold.operation_of(&tenant).await.state != OperationState::NeedsAttention {
+        freehold.step(&worker).await.expect("it goes on");
+    }
+    let late = freehold.clock.now() - tenant.created_at;
+    assert!(late >= TimeDelta::minutes(15) && late < TimeDelta::minutes(20), "late after {late}");
+    freehold.settle(&worker, LONG).await;
+    let operation = freehold.operation_of(&tenant).await;
+    assert_eq!((operation.state, operation.attention), (OperationState::Succeeded, None));
+}
+
+#[tokio::test]
 async fn who_is_tried_again_after_a_deadline_gets_as_long_once_more() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
-    let (_, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(attention(&operation).0, "deadline_passed");
-    assert_eq!(places_taken(&freehold).await, 0, "who waits for a person holds up others");
+    let (tenant, operation) = sign_up_and_settle(&freehold).await;
     let now = freehold.clock.now();
-    retry(&freehold, &operation).await;
-    let operation = freehold.operation_of(&freehold.tenants().await[0]).await;
-    assert_eq!(attention(&operation).0, "deadline_passed");
-    assert!(freehold.clock.now() - now >= TimeDelta::minutes(15), "asked again after {}", freehold.clock.now() - now);
+    attention::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer");
+    let worker = freehold.worker("worker-2");
+    while freehold.operation_of(&tenant).await.state != OperationState::NeedsAttention {
+        freehold.step(&worker).await.expect("it goes on");
+    }
+    let elapsed = freehold.clock.now() - now;
+    assert!(elapsed >= TimeDelta::minutes(15), "asked again after {elapsed}");
 }
 
 /// Tries a parked operation again and lets it go on.
 async fn retry(freehold: &Freehold, operation: &Operation) {
-    let retried = operations::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), operations::Retried::Yes);
+    let retried = attention::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
+    assert_eq!(retried.expect("an answer"), attention::Retried::Yes);
     freehold.settle(&freehold.worker("another"), LONG).await;
 }
 
@@ -178,14 +211,14 @@ async fn a_parked_operation_goes_on_when_a_person_has_removed_the_cause() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(Rule::on("organizations", "MoveAccount", Fault::error("AccessDeniedException", "no")));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(attention(&operation).0, "aws_access_denied");
+    assert_eq!(asks(&operation).0, "aws_access_denied");
     assert_eq!(operation.wake_at, None, "it sleeps until a person wakes it");
 
     freehold.world.clear_faults();
     let now = freehold.clock.now();
     assert_eq!(
-        operations::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
-        operations::Retried::Yes
+        attention::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
+        attention::Retried::Yes
     );
     freehold.settle(&freehold.worker("worker-2"), LONG).await;
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
@@ -204,7 +237,7 @@ async fn a_stack_that_fails_once_is_made_anew_and_one_that_keeps_failing_says_wh
     freehold.world.inject(Rule::on("cloudformation", "CreateStack", fault));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::NeedsAttention);
-    let (code, sentence) = attention(&operation);
+    let (code, sentence) = asks(&operation);
     assert_eq!(code, "stack_failed");
     assert!(sentence.contains("Rate exceeded"), "{sentence}");
 }
@@ -224,7 +257,7 @@ async fn an_organisation_that_is_full_says_so() {
     // The management account, Freehold's own, and no room for another.
     let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::instant() }, CONFIG).await;
     let (_, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(attention(&operation).0, "account_quota_reached");
+    assert_eq!(asks(&operation).0, "account_quota_reached");
     assert_eq!(picture::accounts_asked_for(&freehold.world), 0);
     assert_eq!(places_taken(&freehold).await, 0);
 }
@@ -237,7 +270,7 @@ async fn without_a_bootstrapped_organisation_no_account_is_placed_anywhere() {
     freehold.settle(&freehold.worker("worker-1"), LONG).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::NeedsAttention);
-    let (code, sentence) = attention(&operation);
+    let (code, sentence) = asks(&operation);
     assert_eq!(code, "residency_not_prepared");
     assert!(sentence.contains("freehold bootstrap"), "{sentence}");
 }

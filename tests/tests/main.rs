@@ -8,6 +8,7 @@ mod cloud;
 mod conformance;
 mod fleet;
 mod moto;
+mod offboarding;
 mod reconcile;
 mod schema;
 mod steps;

@@ -42,16 +42,14 @@ struct Gap {
 const NO_FUNCTION_URLS: Gap = Gap {
     step: "deploy-stack",
     code: "step_keeps_failing",
-    error: "This failed 12 times in a row. Remove the cause, then retry. The last error: \
-            cloudformation:CreateStack answered HTTP 500",
+    error: "The last error: cloudformation:CreateStack answered HTTP 500",
 };
 
 /// moto keeps service control policies, and where they are attached, but lets everything pass.
 const NO_GUARDRAILS: Gap = Gap {
     step: "verify",
     code: "deadline_passed",
-    error: "Still waiting for the region guardrail to deny a read in ap-northeast-1 after 15 minutes; 15 are allowed. Look at \
-            it in AWS, then retry.",
+    error: "Still waiting for the region guardrail to deny a read in ap-northeast-1 after",
 };
 
 /// moto has of the Account Management API the alternate contacts only; all else is a page of HTML with status 404.
@@ -145,6 +143,10 @@ impl Story {
         loop {
             worker.drain().await.expect("what is due to be carried on");
             let Some(next) = operations::next_wake(pool).await.expect("an answer") else { break };
+            // What is late goes on trying.
+            if next > start + chrono::TimeDelta::hours(6) {
+                break;
+            }
             clock.advance_to(next);
         }
         let operation = operations::get(pool, tenant.environments[0].operation_id).await.expect("an answer");
@@ -157,10 +159,13 @@ impl Story {
         let operation = &self.operation;
         assert_eq!(operation.state, OperationState::NeedsAttention, "{operation:#?}");
         let attention = operation.attention.as_ref().expect("a reason");
-        assert_eq!((attention.code.as_str(), attention.sentence.as_str()), (gap.code, gap.error));
+        assert_eq!(attention.code, gap.code);
+        assert!(attention.sentence.contains(gap.error), "{}", attention.sentence);
         for step in &operation.steps {
             let expected = match step.name.as_str() {
-                name if name == gap.step => StepState::Parked,
+                name if name == gap.step && attention.code == "aws_refused" => StepState::Parked,
+                // It is late, and goes on trying.
+                name if name == gap.step => StepState::Waiting,
                 name if pending.contains(&name) => StepState::Pending,
                 _ => StepState::Done,
             };

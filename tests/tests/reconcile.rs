@@ -2,6 +2,7 @@
 
 mod administrator;
 mod command;
+mod healed;
 mod many;
 
 use administrator::Administrator;

@@ -27,7 +27,8 @@ async fn a_worker_that_was_thought_dead_writes_nothing() {
     let plan = steps::PlannedStep { name: step, after: vec![] };
     steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("the holder plans");
     let before = freehold.operation_of(&tenant).await;
-    let done = Outcome { step, ending: Ending::Done, facts: Facts::new(), released: vec![], quota: None, mapped: None };
+    let (facts, released) = (Facts::new(), vec![]);
+    let done = Outcome { step, ending: Ending::Done, late: None, facts, released, quota: None, mapped: None };
     let intent = serde_json::json!({ "name": "stale" });
     let fenced = |result: Result<(), DbError>| assert!(matches!(result, Err(DbError::Fenced)), "{result:?}");
     fenced(steps::plan(pool, &stale, &[plan], later).await);

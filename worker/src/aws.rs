@@ -31,8 +31,8 @@ pub use ssoadmin::Instance;
 pub use sts::Caller;
 
 use crate::cloud::{
-    Assignment, AssignmentState, Cloud, Creation, Grant, GuardedOu, ListedAccount, NewAccount, NewStack, Page, Person,
-    Principal, RegionStatus, ResidencyOu, Result, Role, StackFailure, StackState, Tags, Target,
+    Assignment, AssignmentState, Cloud, Creation, Grant, GuardedOu, ListedAccount, Membership, NewAccount, NewStack,
+    Page, Person, Principal, RegionStatus, ResidencyOu, Result, Role, StackFailure, StackState, Tags, Target, User,
 };
 use crate::limits::Limits;
 use memory::Memory;
@@ -123,6 +123,18 @@ impl Cloud for Aws {
         organizations::find_account(self, email).await
     }
 
+    async fn account(&self, account: &AwsAccountId) -> Result<Option<ListedAccount>> {
+        organizations::account(self, account).await
+    }
+
+    async fn tag_account(&self, account: &Target, tags: &Tags) -> Result<()> {
+        organizations::tag_account(self, account, tags).await
+    }
+
+    async fn close_account(&self, account: &Target) -> Result<()> {
+        organizations::close_account(self, account).await
+    }
+
     async fn account_tags(&self, account: &AwsAccountId) -> Result<Tags> {
         organizations::account_tags(self, account).await
     }
@@ -167,6 +179,10 @@ impl Cloud for Aws {
         cloudformation::delete_stack(self, account, role, region, name).await
     }
 
+    async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
+        cloudformation::force_delete_stack(self, account, role, region, name).await
+    }
+
     async fn stack_failure(
         &self,
         account: &Target,
@@ -203,6 +219,26 @@ impl Cloud for Aws {
 
     async fn ensure_member(&self, group_id: &str, user_id: &str) -> Result<()> {
         identitystore::ensure_member(self, group_id, user_id).await
+    }
+
+    async fn members(&self, group_id: &str) -> Result<Vec<Membership>> {
+        identitystore::members(self, group_id).await
+    }
+
+    async fn remove_member(&self, membership: &Membership) -> Result<()> {
+        identitystore::remove_member(self, membership).await
+    }
+
+    async fn user(&self, user_id: &str) -> Result<Option<User>> {
+        identitystore::user(self, user_id).await
+    }
+
+    async fn delete_user(&self, user_id: &str) -> Result<()> {
+        identitystore::delete_user(self, user_id).await
+    }
+
+    async fn delete_group(&self, display_name: &str, group_id: &str) -> Result<()> {
+        identitystore::delete_group(self, display_name, group_id).await
     }
 
     async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {

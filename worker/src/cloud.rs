@@ -211,6 +211,26 @@ pub struct Person<'a> {
     pub display_name: &'a str,
 }
 
+/// A user's place in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// Its own id.
+    pub id: String,
+    /// The user's id.
+    pub user_id: String,
+}
+
+/// What a user of the Identity Store is there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Whether Freehold made it.
+    pub made_here: bool,
+    /// In how many groups it is.
+    pub groups: usize,
+    /// Whether permission sets are assigned to it beside those of its groups.
+    pub has_assignments: bool,
+}
+
 /// What a step may ask.
 #[async_trait]
 pub trait Cloud: Send + Sync {
@@ -226,6 +246,12 @@ pub trait Cloud: Send + Sync {
     async fn find_creation(&self, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>>;
     /// The account with this e-mail address, if the organisation has it.
     async fn find_account(&self, email: &str) -> Result<Option<ListedAccount>>;
+    /// An account of the organisation by its id.
+    async fn account(&self, account: &AwsAccountId) -> Result<Option<ListedAccount>>;
+    /// Marks an account as made for an environment.
+    async fn tag_account(&self, account: &Target, tags: &Tags) -> Result<()>;
+    /// Asks for an account to be closed; that it is closed already is a success. There is no way back but AWS's support.
+    async fn close_account(&self, account: &Target) -> Result<()>;
     /// An account's tags.
     async fn account_tags(&self, account: &AwsAccountId) -> Result<Tags>;
     /// The OU or root that an account is in.
@@ -254,6 +280,8 @@ pub trait Cloud: Send + Sync {
     async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String>;
     /// Asks for a stack's deletion; that there is none is a success.
     async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
+    /// The same for a stack whose deletion has failed: what cannot be deleted is left behind.
+    async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
     /// The first resource that failed in a stack, where one did.
     async fn stack_failure(
         &self,
@@ -279,6 +307,16 @@ pub trait Cloud: Send + Sync {
     async fn ensure_user(&self, person: &Person<'_>) -> Result<String>;
     /// Puts a user into a group; that it is there already is a success.
     async fn ensure_member(&self, group_id: &str, user_id: &str) -> Result<()>;
+    /// Who is in a group.
+    async fn members(&self, group_id: &str) -> Result<Vec<Membership>>;
+    /// Takes somebody out of a group; that nobody is there is a success.
+    async fn remove_member(&self, membership: &Membership) -> Result<()>;
+    /// What a user is there for; `None` where there is no such user.
+    async fn user(&self, user_id: &str) -> Result<Option<User>>;
+    /// Deletes a user and the memberships; that there is none is a success.
+    async fn delete_user(&self, user_id: &str) -> Result<()>;
+    /// Deletes a group; that there is none is a success.
+    async fn delete_group(&self, display_name: &str, group_id: &str) -> Result<()>;
     /// Asks for an assignment.
     async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
     /// How far an assignment has come.

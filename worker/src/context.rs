@@ -5,10 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::config::Residency;
-use freehold_tenancy::db::operations::{self, Claim};
+use freehold_tenancy::db::operations::{self, Claim, Subject};
 use freehold_tenancy::db::quotas::{self, Line, Place};
 use freehold_tenancy::db::steps;
 use freehold_tenancy::environment::Environment;
+use freehold_tenancy::operation::Attention;
 use freehold_tenancy::step::JournalEntry;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{AwsAccountId, Config};
@@ -20,6 +21,9 @@ use crate::cloud::{Cloud, Tags, Target};
 use crate::patience;
 use crate::step::{Outcome, StepError};
 
+/// The longest pause between two looks at what is late.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
+
 /// What a step gets to see and may use.
 pub struct StepContext {
     pub(crate) worker: Arc<Worker>,
@@ -27,6 +31,8 @@ pub struct StepContext {
     pub(crate) step: &'static str,
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) environment: Arc<Environment>,
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) history: Arc<Vec<JournalEntry>>,
     pub(crate) journal: Arc<Vec<JournalEntry>>,
 }
 
@@ -83,24 +89,60 @@ impl StepContext {
 
     /// The environment's account, as the target of an act.
     pub fn account(&self) -> Result<Target, StepError> {
-        let id: AwsAccountId = self.known("account_id").ok_or_else(|| {
+        let id: AwsAccountId = self.account_id().ok_or_else(|| {
             // No list lets a step come here without `await-account`; if one did, it must not act on nothing.
             StepError::park("account_unknown", "The journal does not say which account is this environment's.")
         })?;
         Ok(Target::new(id, self.environment.id, &self.config().organization)?)
     }
 
+    /// The id of the environment's account, once that is known for certain.
+    pub fn account_id(&self) -> Option<AwsAccountId> {
+        self.environment.aws_account_id.clone().or_else(|| self.known("account_id"))
+    }
+
+    /// The environment's account, as the target of an act, if it has one.
+    pub fn account_if_any(&self) -> Result<Option<Target>, StepError> {
+        self.account_id().map(|_| self.account()).transpose()
+    }
+
+    /// How long policies and permissions may take to reach everywhere.
+    pub fn propagation(&self) -> TimeDelta {
+        seconds_of(self.config().waits.propagation_seconds)
+    }
+
+    /// How long an environment can be restored.
+    pub fn cooling_off(&self) -> TimeDelta {
+        seconds_of(self.config().offboarding.cooling_off_seconds)
+    }
+
+    /// What was asked for beside the kind of the operation.
+    pub fn asked_for(&self, what: &str) -> bool {
+        self.subject.input.get(what).and_then(serde_json::Value::as_bool).unwrap_or(false)
+    }
+
     // The journal.
 
-    fn entry(&self) -> Option<&JournalEntry> {
+    pub(crate) fn entry(&self) -> Option<&JournalEntry> {
         self.journal.iter().find(|entry| entry.name == self.step)
     }
 
-    /// What this step or one before it has learnt.
+    /// What this step or one before it has learnt; else what an earlier operation on this environment has.
     pub fn known<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
         let mine = self.entry().and_then(|entry| entry.facts.get(fact));
-        let value = mine.or_else(|| self.journal.iter().find_map(|entry| entry.facts.get(fact)))?;
+        let others = || self.journal.iter().chain(&*self.history).find_map(|entry| entry.facts.get(fact));
+        serde_json::from_value(mine.or_else(others)?.clone()).ok()
+    }
+
+    /// What this operation has learnt.
+    pub fn learnt<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
+        let value = self.journal.iter().find_map(|entry| entry.facts.get(fact))?;
         serde_json::from_value(value.clone()).ok()
+    }
+
+    /// What an earlier operation on this environment has journaled of a step, the latest first.
+    pub fn earlier<'a>(&'a self, step: &'a str) -> impl Iterator<Item = &'a JournalEntry> {
+        self.history.iter().filter(move |entry| entry.name == step)
     }
 
     /// What this step itself has learnt.
@@ -162,13 +204,15 @@ impl StepContext {
                 why: format!("a place under AWS's limit of {limit} {} at a time", place.quota.replace('-', " ")),
                 // Whoever gives a place back wakes the next in line; this is for when that wake-up is lost.
                 until: Some(self.now() + seconds(if ahead < i64::from(limit) { 15.0 } else { 120.0 })),
+                at_most: None,
             }),
         }
     }
 
-    /// Waits for work that AWS accepted at `since` and that takes about `usually` seconds, until `at_most` have passed.
+    /// Waits for work that AWS accepted at `since` and that takes about `usually` seconds. How long such work has taken
+    /// before decides when it looks again.
     ///
-    /// How long such work has taken before decides when it looks again. Past the deadline a person is asked.
+    /// After `at_most` seconds it is late: a person is asked, and it goes on looking.
     pub async fn look_again(
         &self,
         why: &str,
@@ -179,19 +223,15 @@ impl StepContext {
         let now = self.now();
         let elapsed = now - since;
         let deadline = self.deadline(since, at_most);
-        if now >= deadline {
-            return Err(StepError::park(
-                "deadline_passed",
-                format!(
-                    "Still waiting for {why} after {} minutes; {} are allowed. Look at it in AWS, then retry.",
-                    elapsed.num_minutes(),
-                    at_most / 60
-                ),
-            ));
-        }
         let expected = self.worker.patience.expected(self.step, usually, now).await;
-        let check_at = now + patience::next_look(elapsed, expected, self.worker.patience.serves(self.step));
-        Ok(Outcome::wait(why, check_at.min(deadline)).with("looked_at", now.to_rfc3339()))
+        let pause = patience::next_look(elapsed, expected, self.worker.patience.serves(self.step));
+        let looked = |check_at| Outcome::wait(why, check_at).with("looked_at", now.to_rfc3339());
+        if now < deadline {
+            return Ok(looked((now + pause).min(deadline)));
+        }
+        let late =
+            late(&format!("Still waiting for {why} after {}; {} is allowed", told(elapsed), told(seconds_of(at_most))));
+        Ok(Outcome { late: Some(late), ..looked(now + pause.min(LONGEST_PAUSE)) })
     }
 
     /// When a person is asked about something that is waited for since `since` and may take `at_most` seconds; who has
@@ -234,6 +274,22 @@ impl StepContext {
         let looked: Option<DateTime<Utc>> = self.remembered("looked_at");
         let before = looked.filter(|at| *at > since).map_or(0.0, |at| (at - since).as_seconds_f64());
         f64::midpoint(before.max(0.3 * elapsed), elapsed)
+    }
+}
+
+/// What takes longer than it may: it looks on by itself, and a person may find out why.
+pub(crate) fn late(what: &str) -> Attention {
+    let sentence = format!("{what}. Freehold goes on looking. Look at it in AWS; retry to look at once.");
+    Attention::new("deadline_passed", sentence)
+}
+
+/// A span in the largest unit that fits.
+pub(crate) fn told(span: TimeDelta) -> String {
+    match (span.num_seconds(), span.num_minutes(), span.num_hours()) {
+        (seconds @ ..120, ..) => format!("{seconds} seconds"),
+        (_, minutes @ ..120, _) => format!("{minutes} minutes"),
+        (_, _, hours @ ..48) => format!("{hours} hours"),
+        (_, _, hours) => format!("{} days", hours / 24),
     }
 }
 

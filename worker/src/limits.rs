@@ -12,6 +12,8 @@ use crate::cloud::{CloudError, Kind};
 /// quotas", "Quotas for AWS Account Management". What is not listed has no known rate.
 const RATES: &[(&str, f64, u32)] = &[
     ("organizations:CreateAccount", 0.1, 3),
+    ("organizations:CloseAccount", 0.05, 1),
+    ("organizations:DescribeAccount", 20.0, 30),
     ("organizations:DescribeCreateAccountStatus", 2.0, 2),
     ("organizations:ListCreateAccountStatus", 5.0, 8),
     ("organizations:ListAccounts", 8.0, 12),

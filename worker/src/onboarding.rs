@@ -14,14 +14,14 @@ pub static ONBOARDING: &[Step] = &[
         after: &[],
         quota: Some(ACCOUNT_CREATIONS),
         run: |context| Box::pin(request_account::run(context)),
-        undo: Undo::Park("an account cannot be un-created"),
+        undo: Undo::By("settle-account"),
     },
     Step {
         name: "await-account",
         after: &["request-account"],
         quota: Some(ACCOUNT_CREATIONS),
         run: |context| Box::pin(await_account::run(context)),
-        undo: Undo::Park("an account cannot be un-created"),
+        undo: Undo::Park("an account cannot be un-created; it rests in quarantine until somebody has it closed"),
     },
     Step {
         name: "enforce-residency",
@@ -35,7 +35,7 @@ pub static ONBOARDING: &[Step] = &[
         after: &["await-account", "enforce-residency"],
         quota: None,
         run: |context| Box::pin(place_account::run(context)),
-        undo: Undo::Act("move to the quarantine OU"),
+        undo: Undo::By("suspend"),
     },
     Step {
         name: "reach-account",
@@ -49,7 +49,7 @@ pub static ONBOARDING: &[Step] = &[
         after: &["reach-account"],
         quota: None,
         run: |context| Box::pin(install_baseline::run(context)),
-        undo: Undo::Act("delete the stack"),
+        undo: Undo::By("delete-baseline"),
     },
     Step {
         name: "enable-regions",
@@ -63,14 +63,14 @@ pub static ONBOARDING: &[Step] = &[
         after: &["install-baseline", "enable-regions"],
         quota: None,
         run: |context| Box::pin(deploy_stack::run(context)),
-        undo: Undo::Act("delete the stack"),
+        undo: Undo::By("delete-stack"),
     },
     Step {
         name: "grant-access",
         after: &["reach-account"],
         quota: Some(ASSIGNMENTS),
         run: |context| Box::pin(grant_access::run(context)),
-        undo: Undo::Act("revoke"),
+        undo: Undo::By("revoke-access"),
     },
     Step {
         name: "verify",

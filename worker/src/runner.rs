@@ -10,19 +10,20 @@ use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::operations::{self, Claim};
 use freehold_tenancy::db::steps::{self, Ending, PlannedStep};
 use freehold_tenancy::db::{DbError, quotas, tenants};
+use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
 use freehold_tenancy::step::{Facts, JournalEntry};
 use futures::FutureExt;
 use futures::future::join_all;
 use tracing::Instrument;
 
 use crate::Worker;
-use crate::context::StepContext;
-use crate::onboarding::ONBOARDING;
+use crate::context::{StepContext, late, told};
+use crate::lists;
 use crate::quota;
 use crate::saga::{self, Decision};
 use crate::step::{Outcome, Step, StepError, Wait, attention};
 
-/// After so many failures in a row without progress a person is asked.
+/// After so many failures in a row without progress a person is asked; it is tried on all the same.
 const TRIES: u32 = 12;
 
 tokio::task_local! {
@@ -61,12 +62,18 @@ async fn walk(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
     let pool = &worker.pool;
     let id = claim.operation_id;
     let unreadable = || DbError::Unreadable(format!("{id} works on an environment that is not there"));
-    let (tenant_id, environment_id) = operations::subject(pool, id).await?.ok_or_else(unreadable)?;
-    let tenant = tenants::get(pool, tenant_id).await?.ok_or_else(unreadable)?;
-    let environment = tenant.environments.iter().find(|one| one.id == environment_id).ok_or_else(unreadable)?.clone();
-    let (tenant, environment) = (Arc::new(tenant), Arc::new(environment));
-    // Every kind of operation has its list; there is one kind so far.
-    let list = ONBOARDING;
+    let subject = Arc::new(operations::subject(pool, id).await?.ok_or_else(unreadable)?);
+    let tenant = tenants::get(pool, subject.tenant_id).await?.ok_or_else(unreadable)?;
+    let environment = tenant.environments.iter().find(|one| one.id == subject.environment_id);
+    let environment = Arc::new(environment.ok_or_else(unreadable)?.clone());
+    let tenant = Arc::new(tenant);
+    let list = lists::of(subject.kind);
+    let history = match subject.kind {
+        // Nothing comes before it.
+        OperationKind::Onboard => Vec::new(),
+        _ => steps::history(pool, subject.environment_id, id).await?,
+    };
+    let history = Arc::new(history);
 
     let mut journal = Arc::new(steps::journal(pool, id).await?);
     if claim.first || journal.len() < list.len() {
@@ -88,6 +95,8 @@ async fn walk(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
                         step: step.name,
                         tenant: Arc::clone(&tenant),
                         environment: Arc::clone(&environment),
+                        subject: Arc::clone(&subject),
+                        history: Arc::clone(&history),
                         journal: Arc::clone(&journal),
                     };
                     async move { run(&context, step).await }
@@ -101,9 +110,10 @@ async fn walk(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
             Decision::Park => return operations::release(pool, &claim, None, now).await,
             Decision::Finish => {
                 operations::succeed(pool, &claim, now).await?;
-                let took = (now - environment.created_at).as_seconds_f64();
-                metrics::histogram!("freehold_onboarding_duration_seconds").record(took);
-                tracing::info!(tenant = %tenant.id, operation = %id, seconds = took, "the environment is ready");
+                let took = (now - subject.created_at).as_seconds_f64();
+                metrics::histogram!("freehold_operation_duration_seconds", "kind" => subject.kind.as_str())
+                    .record(took);
+                tracing::info!(tenant = %tenant.id, operation = %id, kind = %subject.kind, seconds = took, "done");
                 return Ok(());
             }
         }
@@ -120,7 +130,7 @@ async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> 
     let running = STEP.scope(step.name, AssertUnwindSafe((step.run)(context)).catch_unwind());
     let ran = running.instrument(span).await;
     let ran = ran.unwrap_or_else(|_| Err(StepError::Retry("the step ended unexpectedly; see the log".to_owned())));
-    let outcome = tidy(outcome(context, step, ran)?);
+    let outcome = with_cancel(context, tidy(outcome(context, step, ran)?));
     log(context, &outcome);
     match record(context, &outcome).await {
         Err(DbError::AccountTaken) => {
@@ -155,6 +165,7 @@ fn outcome(
     let nothing = |ending| steps::Outcome {
         step: step.name,
         ending,
+        late: None,
         facts: Facts::new(),
         released: Vec::new(),
         quota: step.quota,
@@ -165,23 +176,23 @@ fn outcome(
         Ok(Outcome { failed: Some(error), facts, released, .. }) => {
             steps::Outcome { facts, released, ..self::outcome(context, step, Err(error))? }
         }
-        Ok(Outcome { wait, facts, released, mapped, failed: None }) => {
+        Ok(Outcome { wait, late, facts, released, mapped, failed: None }) => {
             let ending = match wait {
                 None => Ending::Done,
                 Some(Wait { why, check_at }) => Ending::Waiting { why, check_at },
             };
-            steps::Outcome { step: step.name, ending, facts, released, quota: step.quota, mapped }
+            steps::Outcome { step: step.name, ending, late, facts, released, quota: step.quota, mapped }
         }
-        Err(StepError::NotYet { why, until }) => {
-            let soon = context.now() + TimeDelta::seconds(15);
-            nothing(Ending::Waiting { why, check_at: until.unwrap_or(soon) })
+        Err(StepError::NotYet { why, until, at_most }) => {
+            let late = context.blocked_too_long(&why, at_most);
+            let check_at = until.unwrap_or_else(|| context.now() + context.pause_while_blocked());
+            steps::Outcome { late, ..nothing(Ending::Blocked { why, check_at }) }
         }
-        Err(StepError::Retry(error)) if failures + 1 >= TRIES => {
-            let why =
-                format!("This failed {TRIES} times in a row. Remove the cause, then retry. The last error: {error}");
-            nothing(Ending::Parked(attention("step_keeps_failing", why)))
+        Err(StepError::Retry(error)) => {
+            let late = (failures + 1 >= TRIES).then(|| keeps_failing(failures + 1, &error));
+            let check_at = context.now() + pause(failures);
+            steps::Outcome { late, ..nothing(Ending::Retrying { error, check_at }) }
         }
-        Err(StepError::Retry(error)) => nothing(Ending::Retrying { error, check_at: context.now() + pause(failures) }),
         Err(StepError::Park(attention)) => nothing(Ending::Parked(attention)),
         Err(StepError::Journal(error)) => return Err(error),
     })
@@ -192,9 +203,25 @@ fn tidy(mut outcome: steps::Outcome) -> steps::Outcome {
     let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();
     match &mut outcome.ending {
         Ending::Done => {}
-        Ending::Waiting { why, .. } => clean(why),
+        Ending::Waiting { why, .. } | Ending::Blocked { why, .. } => clean(why),
         Ending::Retrying { error, .. } => clean(error),
         Ending::Parked(attention) => clean(&mut attention.sentence),
+    }
+    if let Some(late) = &mut outcome.late {
+        clean(&mut late.sentence);
+    }
+    outcome
+}
+
+/// Whatever an onboarding needs a person for, that person may also give it up.
+fn with_cancel(context: &StepContext, mut outcome: steps::Outcome) -> steps::Outcome {
+    if context.subject.kind == OperationKind::Onboard {
+        if let Ending::Parked(attention) = &mut outcome.ending {
+            attention.remedies.push(Remedy::Cancel);
+        }
+        if let Some(late) = &mut outcome.late {
+            late.remedies.push(Remedy::Cancel);
+        }
     }
     outcome
 }
@@ -209,7 +236,9 @@ fn log(context: &StepContext, outcome: &steps::Outcome) {
     let (tenant, operation, step) = (context.tenant.id, context.claim.operation_id, outcome.step);
     match &outcome.ending {
         Ending::Done => tracing::info!(%tenant, %operation, step, "step done"),
-        Ending::Waiting { why, check_at } => tracing::debug!(%tenant, %operation, step, why, %check_at, "step waits"),
+        Ending::Waiting { why, check_at } | Ending::Blocked { why, check_at } => {
+            tracing::debug!(%tenant, %operation, step, why, %check_at, "step waits");
+        }
         Ending::Retrying { error, check_at } => {
             tracing::warn!(%tenant, %operation, step, error, %check_at, "step will try again");
         }
@@ -217,9 +246,37 @@ fn log(context: &StepContext, outcome: &steps::Outcome) {
             tracing::warn!(%tenant, %operation, step, code = attention.code, "{}", attention.sentence);
         }
     }
+    if let Some(late) = &outcome.late {
+        tracing::warn!(%tenant, %operation, step, code = late.code, "{}", late.sentence);
+    }
+}
+
+/// What fails again and again is tried on, and a person is asked.
+fn keeps_failing(times: u32, error: &str) -> Attention {
+    let sentence = format!(
+        "This failed {times} times in a row. Freehold goes on trying. Remove the cause; retry to try at once. The last error: \
+         {error}"
+    );
+    attention("step_keeps_failing", sentence)
 }
 
 impl StepContext {
+    /// Why a person is asked about what AWS has not allowed for too long, where it has.
+    fn blocked_too_long(&self, why: &str, at_most: Option<TimeDelta>) -> Option<Attention> {
+        let blocked = self.now() - self.entry()?.blocked_since?;
+        let at_most = at_most.filter(|at_most| blocked > *at_most)?;
+        Some(late(&format!("Still waiting for {why} after {}; {} is allowed", told(blocked), told(at_most))))
+    }
+
+    /// 15 s, and longer the longer it has been refused: up to five minutes.
+    fn pause_while_blocked(&self) -> TimeDelta {
+        let blocked = self
+            .entry()
+            .and_then(|entry| entry.blocked_since)
+            .map_or(0.0, |since| (self.now() - since).as_seconds_f64());
+        seconds((blocked / 4.0).clamp(15.0, 300.0) * (1.0 + 0.1 * rand::random::<f64>()))
+    }
+
     fn attempts_without_progress(&self) -> u32 {
         let entry: Option<&JournalEntry> = self.journal.iter().find(|entry| entry.name == self.step);
         entry.map_or(0, |entry| entry.attempts_without_progress)

@@ -74,6 +74,8 @@ mod tests {
             attempts: 1,
             attempts_without_progress: 0,
             waits_for: None,
+            attention: None,
+            blocked_since: None,
             check_at: check_in.map(|seconds| noon() + chrono::TimeDelta::seconds(seconds)),
             last_error: None,
             started_at: None,

@@ -2,17 +2,20 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::quotas::Place;
-use freehold_tenancy::operation::{Attention, Remedy};
+use freehold_tenancy::operation::Attention;
 use freehold_tenancy::step::Facts;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::cloud::{CloudError, Kind, Refused};
 use crate::context::StepContext;
+
+/// What AWS refuses for the moment it mostly allows within this time; past it, a person is asked.
+const MOST_OFTEN_ENDS_WITHIN: TimeDelta = TimeDelta::hours(1);
 
 /// One entry of the list that an operation walks: read, act, or wait; safe to run twice.
 pub struct Step {
@@ -37,8 +40,8 @@ pub enum Undo {
     Nothing(&'static str),
     /// Nothing can undo it, for this reason: a person has to decide.
     Park(&'static str),
-    /// This. Whoever cancels or offboards carries it out.
-    Act(&'static str),
+    /// This step of the offboarding, which cancelling begins as well.
+    By(&'static str),
 }
 
 impl fmt::Display for Undo {
@@ -46,7 +49,7 @@ impl fmt::Display for Undo {
         match self {
             Self::Nothing(why) => write!(f, "nothing: {why}"),
             Self::Park(why) => write!(f, "a person decides: {why}"),
-            Self::Act(what) => f.write_str(what),
+            Self::By(step) => write!(f, "the offboarding's {step}"),
         }
     }
 }
@@ -68,6 +71,8 @@ impl PartialEq for Step {
 pub struct Outcome {
     /// When to look again and what for; done where there is nothing to look for.
     pub wait: Option<Wait>,
+    /// It takes longer than it may: a person is asked, and it goes on looking all the same.
+    pub late: Option<Attention>,
     /// What went wrong all the same, where what was learnt on the way is to be kept.
     pub failed: Option<StepError>,
     /// What was learnt.
@@ -129,6 +134,8 @@ pub enum StepError {
         why: String,
         /// When it can be done, where that is known.
         until: Option<DateTime<Utc>>,
+        /// How long that may last before a person is asked; as long as it takes where a quota is the reason.
+        at_most: Option<TimeDelta>,
     },
     /// A person has to look at it.
     Park(Attention),
@@ -150,7 +157,7 @@ impl StepError {
 
 /// Why a person is asked; who has removed the cause has it tried again.
 pub(crate) fn attention(code: &str, sentence: impl Into<String>) -> Attention {
-    Attention { code: code.to_owned(), sentence: sentence.into(), remedies: vec![Remedy::Retry] }
+    Attention::new(code, sentence)
 }
 
 impl From<DbError> for StepError {
@@ -170,8 +177,14 @@ impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
         match error.kind {
             Kind::Retry | Kind::Conflict => Self::Retry(error.to_string()),
-            Kind::Wait => Self::NotYet { why: format!("AWS to be ready: {error}"), until: None },
-            Kind::Quota { until } => Self::NotYet { why: format!("AWS's limit on {}", error.call), until },
+            Kind::Wait => Self::NotYet {
+                why: format!("AWS to be ready: {error}"),
+                until: None,
+                at_most: Some(MOST_OFTEN_ENDS_WITHIN),
+            },
+            Kind::Quota { until } => {
+                Self::NotYet { why: format!("AWS's limit on {}", error.call), until, at_most: None }
+            }
             Kind::Denied { .. } => Self::park(
                 "aws_access_denied",
                 format!("AWS does not let Freehold do this. Give the role the permission, then retry. {error}"),

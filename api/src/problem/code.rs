@@ -41,6 +41,7 @@ codes! {
     401 "token_invalid"             TokenInvalid:           "The bearer token is not accepted";
     401 "token_expired"             TokenExpired:           "The bearer token has expired";
     403 "insufficient_scope"        InsufficientScope:      "The token does not allow this";
+    403 "approver_is_requester"     ApproverIsRequester:    "Another person has to approve this";
     404 "route_not_found"           RouteNotFound:          "There is nothing at this address";
     404 "tenant_not_found"          TenantNotFound:         "There is no such tenant";
     404 "environment_not_found"     EnvironmentNotFound:    "There is no such environment";
@@ -48,6 +49,17 @@ codes! {
     405 "method_not_allowed"        MethodNotAllowed:       "This address does not answer to this method";
     409 "idempotency_key_in_flight" IdempotencyKeyInFlight: "The same request is being worked on";
     409 "external_id_taken"         ExternalIdTaken:        "A live tenant has this external id";
+    409 "environment_exists"        EnvironmentExists:      "The tenant has an environment of this name";
+    409 "too_many_environments"     TooManyEnvironments:    "The tenant has as many environments as it may have";
+    409 "legal_hold"                LegalHold:              "Nothing of the tenant may be destroyed";
+    409 "tenant_offboarded"         TenantOffboarded:       "The tenant is gone";
+    409 "not_restorable"            NotRestorable:          "There is nothing to be restored";
+    409 "closing_disabled"          ClosingDisabled:        "Accounts are never closed here";
+    409 "operation_not_cancelable"  OperationNotCancelable: "The operation cannot be canceled";
+    409 "remedy_not_offered"        RemedyNotOffered:       "The operation does not wait for this";
+    409 "account_protected"         AccountProtected:       "The account is left alone";
+    409 "approval_pending"          ApprovalPending:        "Something else waits for approval";
+    409 "approval_not_pending"      ApprovalNotPending:     "Nothing of this kind waits for approval";
     409 "operation_not_parked"      OperationNotParked:     "The operation does not wait for a person";
     413 "body_too_large"            BodyTooLarge:           "The body is too large";
     415 "unsupported_media_type"    UnsupportedMediaType:   "The body must be JSON";

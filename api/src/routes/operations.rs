@@ -1,21 +1,19 @@
 //! Operations: long-running work on an environment, step by step.
 
+use axum::Json;
 use axum::extract::State as Shared;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::operations::{OperationFilter, Retried};
+use freehold_tenancy::db::operations::OperationFilter;
 use freehold_tenancy::{OperationId, db, operation, step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::approvals::Approval;
 use crate::app::App;
-use crate::auth::Caller;
 use crate::extract::{Asked, Id};
 use crate::pagination::Page;
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::problem::{Code, Refusal};
 
 /// Where an operation stands.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -74,7 +72,10 @@ pub struct Operation {
     /// Where it stands.
     #[schema(value_type = OperationState, example = "running")]
     pub state: String,
-    /// With `needs_attention`: why it needs a person, and what that person can do.
+    /// Who asked for it: the `sub` of the token.
+    #[schema(example = "ann")]
+    pub requested_by: String,
+    /// With `needs_attention`: why it needs a person, and what that person can do. It may go on by itself all the same.
     #[schema(required = true)]
     pub attention: Option<Attention>,
     /// When it is looked at next; `null` while it waits for a person, and once it has ended.
@@ -94,6 +95,10 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub steps: Option<Vec<Step>>,
+    /// What a second person has to approve, or has; oldest first. Lists of operations leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub approvals: Option<Vec<Approval>>,
 }
 
 /// Why an operation needs a person.
@@ -137,6 +142,9 @@ pub struct Step {
     /// When it looks again.
     #[schema(required = true)]
     pub check_at: Option<DateTime<Utc>>,
+    /// Why it needs a person, where it does; one that waits all the same is late.
+    #[schema(required = true)]
+    pub attention: Option<Attention>,
     /// The latest error, in plain words; `null` once it has got over it.
     #[schema(required = true)]
     pub last_error: Option<String>,
@@ -149,6 +157,13 @@ impl Operation {
     fn without_steps(operation: operation::Operation) -> Self {
         Self { steps: None, ..operation.into() }
     }
+
+    /// One operation with everything that is known of it.
+    pub(super) async fn whole(app: &App, id: OperationId) -> Result<Self, Refusal> {
+        let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
+        let approvals = db::approvals::of(&app.pool, id).await?;
+        Ok(Self { approvals: Some(approvals.into_iter().map(Approval::from).collect()), ..operation.into() })
+    }
 }
 
 impl From<operation::Operation> for Operation {
@@ -159,6 +174,7 @@ impl From<operation::Operation> for Operation {
             environment_id: operation.environment_id.to_string(),
             environment: operation.environment_name.into(),
             kind: operation.kind.to_string(),
+            requested_by: operation.requested_by.subject,
             state: operation.state.to_string(),
             attention: operation.attention.map(Attention::from),
             wake_at: operation.wake_at,
@@ -167,6 +183,7 @@ impl From<operation::Operation> for Operation {
             finished_at: operation.finished_at,
             updated_at: operation.updated_at,
             steps: Some(operation.steps.into_iter().map(Step::from).collect()),
+            approvals: None,
         }
     }
 }
@@ -189,6 +206,7 @@ impl From<step::JournalEntry> for Step {
             finished_at: entry.finished_at,
             waits_for: entry.waits_for,
             check_at: entry.check_at,
+            attention: entry.attention.map(Attention::from),
             last_error: entry.last_error,
             facts: entry.facts,
         }
@@ -266,52 +284,5 @@ pub(crate) async fn get_operation(
     Id(id): Id<OperationId>,
 ) -> Result<Json<Operation>, Refusal> {
     let id = id.ok_or_else(not_found)?;
-    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
-    Ok(Json(operation.into()))
-}
-
-/// Have an operation that needs attention tried again
-///
-/// Once the cause is gone. Its parked steps are run again at once. It may be sent again: what does not need attention
-/// any more is left alone (`409`), so an `Idempotency-Key` is not needed, and ignored.
-#[utoipa::path(
-    post,
-    path = "/v1/operations/{id}/retry",
-    operation_id = "retryOperation",
-    tag = "operations",
-    params(("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
-    responses(
-        (status = 202, description = "It is tried again", body = Operation, headers(
-            ("Location" = String, description = "Where the operation is found"),
-            ("Retry-After" = u32, description = "Seconds after which to look again"),
-        )),
-        (status = 409, description = "It does not need attention (`operation_not_parked`)", body = Problem, content_type = MEDIA_TYPE),
-    ),
-)]
-pub(crate) async fn retry_operation(
-    Shared(app): Shared<App>,
-    Extension(caller): Extension<Caller>,
-    Id(id): Id<OperationId>,
-) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(not_found)?;
-    // In a task of its own: a caller that hangs up must not leave a connection in an open transaction.
-    let (pool, by, now) = (app.pool.clone(), caller.subject.clone(), app.clock.now());
-    let retrying = tokio::spawn(async move { db::operations::retry(&pool, id, &by, now).await });
-    let retried = retrying.await.unwrap_or_else(|error| Err(db::DbError::Unreadable(error.to_string())));
-    match retried? {
-        Retried::Yes => app.bell.ring(),
-        Retried::Unknown => return Err(not_found()),
-        Retried::Not(state) => {
-            return Err(Refusal::new(
-                Code::OperationNotParked,
-                format!("The operation does not need attention: its state is {state}."),
-            ));
-        }
-    }
-    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
-    let headers = [
-        (header::LOCATION, HeaderValue::from_str(&format!("/v1/operations/{id}")).map_err(|_| Refusal::internal())?),
-        (header::RETRY_AFTER, HeaderValue::from_static("5")),
-    ];
-    Ok((StatusCode::ACCEPTED, headers, Json(Operation::from(operation))).into_response())
+    Operation::whole(&app, id).await.map(Json)
 }

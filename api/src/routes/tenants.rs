@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use signup::Signup;
+pub(in crate::routes) use signup::residency_of;
 
 use super::environments::Environment;
 use crate::app::App;
@@ -42,6 +43,12 @@ pub(crate) enum TenantState {
     Ready,
     /// Waits for a person.
     NeedsAttention,
+    /// Suspended: nobody gets in, and it can be restored until its cooling-off period ends.
+    Offboarding,
+    /// Being brought back to what it should be.
+    Restoring,
+    /// Gone.
+    Offboarded,
 }
 
 /// One customer.
@@ -70,6 +77,9 @@ pub struct Tenant {
     pub labels: BTreeMap<String, String>,
     /// Its environments, in the order in which they were asked for.
     pub environments: Vec<Environment>,
+    /// Why nothing of it may be destroyed; `null` where it may.
+    #[schema(required = true)]
+    pub legal_hold: Option<String>,
     /// When the signup was accepted.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -86,6 +96,7 @@ impl From<tenant::Tenant> for Tenant {
             tier: tenant.tier.into(),
             external_id: tenant.external_id.map(String::from),
             labels: tenant.labels,
+            legal_hold: tenant.legal_hold.map(|hold| hold.reason),
             environments: tenant.environments.into_iter().map(Environment::from).collect(),
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,
@@ -152,17 +163,20 @@ pub(crate) async fn create_tenant(
             tracing::info!(tenant_id = %tenant.id, "signed up");
             Ok(accepted(answer))
         }
-        SignedUp::Replayed(answer) => {
-            let mut response = accepted(answer);
-            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-            Ok(response)
-        }
+        SignedUp::Replayed(answer) => Ok(replayed(answer)),
         SignedUp::OtherRequest => Err(idempotency::reused()),
         SignedUp::InFlight => Err(idempotency::in_flight()),
     }
 }
 
-fn accepted(answer: Answer) -> Response {
+/// The answer that was given before.
+pub(super) fn replayed(answer: Answer) -> Response {
+    let mut response = accepted(answer);
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+pub(super) fn accepted(answer: Answer) -> Response {
     let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let headers =
         [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::RETRY_AFTER, LOOK_AGAIN_AFTER)];

@@ -17,6 +17,7 @@ pub(super) fn show(tenant: &Tenant, format: Format) -> anyhow::Result<()> {
         ("tier", &tenant.tier),
         ("admin", &tenant.admin_email),
         ("external id", tenant.external_id.as_deref().unwrap_or("-")),
+        ("legal hold", tenant.legal_hold.as_deref().unwrap_or("-")),
         ("labels", if labels.is_empty() { "-" } else { &labels }),
     ];
     for (name, value) in facts {

@@ -94,6 +94,7 @@ fn quotas(config: &Config, problems: &mut Vec<String>) {
     let quotas = &config.quotas;
     for (name, value) in [
         ("account_creations", quotas.account_creations),
+        ("account_closures", quotas.account_closures),
         ("assignments", quotas.assignments),
         ("region_opt_ins", quotas.region_opt_ins),
     ] {

@@ -35,6 +35,19 @@ pub struct Organization {
     pub quarantine_ou: String,
 }
 
+impl Organization {
+    /// Why an account must be left alone, where it must: the one place that says so.
+    pub fn protects(&self, account: &AwsAccountId) -> Option<&'static str> {
+        if *account == self.management_account_id {
+            Some("it is the management account of the organisation")
+        } else if *account == self.freehold_account_id {
+            Some("it is the account that Freehold itself runs in")
+        } else {
+            None
+        }
+    }
+}
+
 fn access_role() -> String {
     "OrganizationAccountAccessRole".to_owned()
 }
@@ -143,6 +156,8 @@ pub struct Waits {
     pub region_opt_in_seconds: u64,
     /// Policies and permissions to reach everywhere.
     pub propagation_seconds: u64,
+    /// CloseAccount to CLOSED.
+    pub closure_seconds: u64,
 }
 
 impl Default for Waits {
@@ -154,7 +169,35 @@ impl Default for Waits {
             stack_seconds: 60 * 60,
             region_opt_in_seconds: 24 * 60 * 60,
             propagation_seconds: 15 * 60,
+            closure_seconds: 24 * 60 * 60,
         }
+    }
+}
+
+/// Whether accounts of environments that are gone may be closed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseAccounts {
+    /// Never: they rest in the quarantine OU.
+    Never,
+    /// Where somebody asks for it and another person approves.
+    #[default]
+    OnRequest,
+}
+
+/// `[offboarding]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Offboarding {
+    /// How long an environment stays suspended and can be restored before anything is destroyed.
+    pub cooling_off_seconds: u64,
+    /// Whether accounts may be closed.
+    pub close_accounts: CloseAccounts,
+}
+
+impl Default for Offboarding {
+    fn default() -> Self {
+        Self { cooling_off_seconds: 7 * 24 * 60 * 60, close_accounts: CloseAccounts::default() }
     }
 }
 
@@ -165,6 +208,8 @@ impl Default for Waits {
 pub struct Quotas {
     /// CreateAccount in progress at one time.
     pub account_creations: u16,
+    /// CloseAccount in progress at one time.
+    pub account_closures: u16,
     /// CreateAccountAssignment in progress at one time.
     pub assignments: u16,
     /// EnableRegion in progress at one time, in the whole organisation.
@@ -175,7 +220,7 @@ pub struct Quotas {
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { account_creations: 5, assignments: 15, region_opt_ins: 50, rates: BTreeMap::new() }
+        Self { account_creations: 5, account_closures: 3, assignments: 15, region_opt_ins: 50, rates: BTreeMap::new() }
     }
 }
 

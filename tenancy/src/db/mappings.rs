@@ -60,6 +60,29 @@ pub(super) async fn assign(
     Ok(done.rows_affected() == 1)
 }
 
+/// Whether an account is this environment's now.
+pub async fn is_mapped(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
+    let mapped = sqlx::query_scalar!(
+        r#"/* db::mappings::is_mapped */
+        select exists (
+            select from account_mappings where aws_account_id = $1 and environment_id = $2 and valid_to is null
+        ) as "mapped!""#,
+        account.as_str(),
+        environment.as_uuid(),
+    );
+    Ok(mapped.fetch_one(pool).await?)
+}
+
+/// Whether an account is, or has been, any environment's.
+pub async fn was_ever_mapped(pool: &PgPool, account: &AwsAccountId) -> Result<bool> {
+    let mapped = sqlx::query_scalar!(
+        r#"/* db::mappings::was_ever_mapped */
+        select exists (select from account_mappings where aws_account_id = $1) as "mapped!""#,
+        account.as_str(),
+    );
+    Ok(mapped.fetch_one(pool).await?)
+}
+
 /// Whether an account is mapped to any environment but `environment`.
 pub async fn is_anothers(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
     let anothers = sqlx::query_scalar!(

@@ -1,13 +1,15 @@
 //! Claiming operations, carrying them on, and reading them.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use serde_json::json;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{DbError, PgPool, Result, events, parsed, steps};
+use super::{DbError, PgPool, Result, events, offboarding, parsed, steps};
+use crate::environment::EnvironmentState;
 use crate::event::{EventType, NewEvent};
-use crate::operation::{Attention, Operation, OperationKind, OperationState, Remedy};
+use crate::operation::{Attention, Operation, OperationKind, OperationState, Remedy, Requester};
 use crate::{EnvironmentId, OperationId, TenantId};
 
 /// A claimed operation: every write on its behalf is refused once somebody else has claimed it.
@@ -112,13 +114,23 @@ pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>
     Ok(())
 }
 
-/// Ends an operation well: its environment is ready.
+/// Ends an operation well, with everything that follows for its environment, in one transaction.
 pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()> {
     let mut tx = fenced(pool, claim).await?;
-    let news = [
-        NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) },
-        NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) },
-    ];
+    let kind = sqlx::query_scalar!(
+        r#"/* db::operations::succeed */ select kind as "kind: OperationKind" from operations where id = $1"#,
+        claim.operation_id.as_uuid(),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let achieved = kind.achieved();
+    let mut news = Vec::new();
+    if achieved == EnvironmentState::Offboarded {
+        news.extend(offboarding::let_go(&mut tx, claim.operation_id, now).await?);
+    } else {
+        news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
+    }
+    news.push(NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) });
     events::append(&mut tx, claim.operation_id, &news, now).await?;
     sqlx::query!(
         r#"/* db::operations::succeed */
@@ -128,90 +140,21 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
                 attention_code = null, attention_sentence = null, attention_remedies = null
             where id = $1 returning environment_id
         )
-        update environments e set state = 'ready', ready_at = coalesce(ready_at, $2), updated_at = $2
+        update environments e set state = $3, updated_at = $2,
+            ready_at = case when $3 = 'ready' then coalesce(ready_at, $2) else ready_at end,
+            offboarded_at = case when $3 = 'offboarded' then $2::timestamptz end
         from operation where e.id = operation.environment_id"#,
         claim.operation_id.as_uuid(),
         now,
+        achieved.as_str(),
     )
     .execute(&mut *tx)
     .await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Marks the operation as one that needs a person; within a transaction that holds the operation's row.
-pub(super) async fn need_attention(
-    tx: &mut PgConnection,
-    id: OperationId,
-    attention: &Attention,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let remedies: Vec<String> = attention.remedies.iter().map(ToString::to_string).collect();
-    sqlx::query!(
-        r#"/* db::operations::need_attention */
-        with operation as (
-            update operations set state = 'needs_attention', updated_at = $5,
-                attention_code = $2, attention_sentence = $3, attention_remedies = $4
-            where id = $1 returning environment_id
-        )
-        update environments e set state = 'needs_attention', updated_at = $5
-        from operation where e.id = operation.environment_id"#,
-        id.as_uuid(),
-        attention.code,
-        attention.sentence,
-        &remedies,
-        now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// What became of a wish to try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retried {
-    /// It is due at once.
-    Yes,
-    /// It does not need attention: it is in this state.
-    Not(OperationState),
-    /// There is no such operation.
-    Unknown,
-}
-
-/// Lets the parked steps of an operation that needs attention try again.
-pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>) -> Result<Retried> {
-    let mut tx = pool.begin().await?;
-    let state = sqlx::query_scalar!(
-        r#"/* db::operations::retry */
-        select state as "state: OperationState" from operations where id = $1 for no key update"#,
-        id.as_uuid(),
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    if state != Some(OperationState::NeedsAttention) {
-        // Now, and not when the connection is used next: a claim would skip the row as long as it is locked.
-        tx.rollback().await?;
-        return Ok(state.map_or(Retried::Unknown, Retried::Not));
+    if achieved == EnvironmentState::Offboarded {
+        offboarding::close_tenant(&mut tx, claim.operation_id, now).await?;
     }
-    steps::unpark(&mut tx, id, now).await?;
-    sqlx::query!(
-        r#"/* db::operations::retry */
-        with operation as (
-            update operations set state = 'running', wake_at = $2, updated_at = $2,
-                attention_code = null, attention_sentence = null, attention_remedies = null
-            where id = $1 returning environment_id
-        )
-        update environments e set state = case when ready_at is null then 'onboarding' else 'ready' end, updated_at = $2
-        from operation where e.id = operation.environment_id"#,
-        id.as_uuid(),
-        now,
-    )
-    .execute(&mut *tx)
-    .await?;
-    let news = [NewEvent { event_type: EventType::OperationRetried, data: json!({ "by": by }) }];
-    events::append(&mut tx, id, &news, now).await?;
     tx.commit().await?;
-    Ok(Retried::Yes)
+    Ok(())
 }
 
 /// Which operations to list; what is `None` does not narrow the list.
@@ -236,7 +179,7 @@ pub async fn list(
         Row,
         r#"/* db::operations::list */
         select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
-            o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
+            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
             o.created_at, o.started_at, o.finished_at, o.updated_at
         from operations o join environments e on e.id = o.environment_id
         where ($1::uuid is null or o.id < $1)
@@ -261,7 +204,7 @@ pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
         Row,
         r#"/* db::operations::get */
         select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
-            o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
+            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
             o.created_at, o.started_at, o.finished_at, o.updated_at
         from operations o join environments e on e.id = o.environment_id
         where o.id = $1"#,
@@ -275,15 +218,37 @@ pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
     }
 }
 
-/// The environment that an operation works on, with whose it is: what a step needs to know.
-pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<(TenantId, EnvironmentId)>> {
+/// What an operation is about: what a worker needs to know to walk its list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subject {
+    /// Whose environment it works on.
+    pub tenant_id: TenantId,
+    /// What it works on.
+    pub environment_id: EnvironmentId,
+    /// Which list of steps it walks.
+    pub kind: OperationKind,
+    /// What was asked for beside the kind.
+    pub input: Value,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What an operation is about.
+pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> {
     let row = sqlx::query!(
-        "/* db::operations::subject */ select tenant_id, environment_id from operations where id = $1",
+        r#"/* db::operations::subject */
+        select tenant_id, environment_id, kind as "kind: OperationKind", input, created_at from operations where id = $1"#,
         id.as_uuid(),
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| (row.tenant_id.into(), row.environment_id.into())))
+    Ok(row.map(|row| Subject {
+        tenant_id: row.tenant_id.into(),
+        environment_id: row.environment_id.into(),
+        kind: row.kind,
+        input: row.input,
+        created_at: row.created_at,
+    }))
 }
 
 /// How many operations are in each state.
@@ -303,6 +268,8 @@ struct Row {
     environment_id: Uuid,
     environment_name: String,
     kind: OperationKind,
+    input: Value,
+    requested_by: Value,
     state: OperationState,
     attention_code: Option<String>,
     attention_sentence: Option<String>,
@@ -330,6 +297,8 @@ impl Row {
             environment_id: self.environment_id.into(),
             environment_name: parsed(self.environment_name)?,
             kind: self.kind,
+            input: self.input,
+            requested_by: requester(self.requested_by)?,
             state: self.state,
             attention,
             wake_at: self.wake_at,
@@ -340,4 +309,9 @@ impl Row {
             steps,
         })
     }
+}
+
+/// Who asked for something, as a row has it.
+pub(super) fn requester(value: Value) -> Result<Requester> {
+    serde_json::from_value(value).map_err(|error| DbError::Unreadable(format!("a requester: {error}")))
 }

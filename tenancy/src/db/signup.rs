@@ -26,7 +26,7 @@ pub struct IdempotencyKey {
 
 impl IdempotencyKey {
     /// What the advisory lock is taken on.
-    fn lock(&self) -> i64 {
+    pub(super) fn lock(&self) -> i64 {
         let mut hash = Sha256::new();
         for part in [&self.issuer, &self.client, &self.route, &self.key] {
             hash.update(part.len().to_be_bytes());

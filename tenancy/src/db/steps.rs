@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::operations::{Claim, fenced, need_attention};
-use super::{DbError, PgPool, Result, events, mappings, quotas};
+use super::operations::{Claim, fenced};
+use super::{DbError, PgPool, Result, attention, events, mappings, quotas};
 use crate::event::{EventType, NewEvent};
 use crate::operation::Attention;
 use crate::step::{Facts, JournalEntry, StepState};
-use crate::{AwsAccountId, OperationId};
+use crate::{AwsAccountId, EnvironmentId, OperationId};
 
 /// An entry of the list that an operation walks, as it is first journaled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub step: &'static str,
     /// What came of it.
     pub ending: Ending,
+    /// It takes longer than it may: a person is asked, and it goes on looking all the same.
+    pub late: Option<Attention>,
     /// What was learnt, kept beside what is known.
     pub facts: Facts,
     /// Places that are no longer needed.
@@ -47,6 +49,13 @@ pub enum Ending {
         /// For what it waits.
         why: String,
         /// When it looks again.
+        check_at: DateTime<Utc>,
+    },
+    /// AWS does not let it begin or go on yet.
+    Blocked {
+        /// For what it waits.
+        why: String,
+        /// When it tries again.
         check_at: DateTime<Utc>,
     },
     /// It failed and will try again.
@@ -87,34 +96,35 @@ pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: Date
 
 /// The journal of an operation, in the order of its list.
 pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"/* db::steps::journal */
         select name, after, state as "state: StepState", intent, intent_at, facts, attempts, attempts_without_progress,
-            waits_for, check_at, last_error, started_at, retried_at, finished_at
+            waits_for, check_at, attention, blocked_since, last_error, started_at, retried_at, finished_at
         from operation_steps where operation_id = $1 order by position"#,
         id.as_uuid(),
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| JournalEntry {
-            name: row.name,
-            after: row.after,
-            state: row.state,
-            intent: row.intent,
-            intent_at: row.intent_at,
-            facts: object(row.facts),
-            attempts: row.attempts.unsigned_abs(),
-            attempts_without_progress: row.attempts_without_progress.unsigned_abs(),
-            waits_for: row.waits_for,
-            check_at: row.check_at,
-            last_error: row.last_error,
-            started_at: row.started_at,
-            retried_at: row.retried_at,
-            finished_at: row.finished_at,
-        })
-        .collect())
+    rows.into_iter().map(Row::entry).collect()
+}
+
+/// What the operations on an environment before `id` have journaled: the latest operation first, each in the order of its list.
+pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId) -> Result<Vec<JournalEntry>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::steps::history */
+        select s.name, s.after, s.state as "state: StepState", s.intent, s.intent_at, s.facts, s.attempts,
+            s.attempts_without_progress, s.waits_for, s.check_at, s.attention, s.blocked_since, s.last_error, s.started_at,
+            s.retried_at, s.finished_at
+        from operation_steps s join operations o on o.id = s.operation_id
+        where o.environment_id = $1 and o.id <> $2 order by o.created_at desc, o.id desc, s.position"#,
+        environment.as_uuid(),
+        id.as_uuid(),
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Row::entry).collect()
 }
 
 /// Journals that these steps are about to run.
@@ -182,7 +192,8 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
     let mut tx = fenced(pool, claim).await?;
     let id = claim.operation_id;
     let before = sqlx::query!(
-        "/* db::steps::record */ select waits_for, last_error, facts from operation_steps where operation_id = $1 and name = $2",
+        r#"/* db::steps::record */
+        select waits_for, last_error, facts, attention from operation_steps where operation_id = $1 and name = $2"#,
         id.as_uuid(),
         outcome.step,
     )
@@ -198,7 +209,7 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
             journal.push(news(EventType::StepSucceeded, outcome.step, json!({})));
             (StepState::Done, None, None, None)
         }
-        Ending::Waiting { why, check_at } => {
+        Ending::Waiting { why, check_at } | Ending::Blocked { why, check_at } => {
             if before.waits_for.as_ref() != Some(why) {
                 journal.push(news(EventType::StepWaiting, outcome.step, json!({ "waits_for": why })));
             }
@@ -210,18 +221,22 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
             }
             (StepState::Waiting, Some("another try".to_owned()), Some(*check_at), Some(error.clone()))
         }
-        Ending::Parked(attention) => {
-            let data = json!({ "code": attention.code, "sentence": attention.sentence });
-            journal.push(news(EventType::OperationNeedsAttention, outcome.step, data));
-            (StepState::Parked, None, None, Some(attention.sentence.clone()))
-        }
+        Ending::Parked(attention) => (StepState::Parked, None, None, Some(attention.sentence.clone())),
     };
+    let (asks, asked) = (outcome.asks_for(), before.attention.map(attention::read).transpose()?);
+    if let Some(asks) = asks
+        && asked.as_ref().is_none_or(|asked| asked.code != asks.code || state == StepState::Parked)
+    {
+        let data = json!({ "code": asks.code, "sentence": asks.sentence, "goes_on": state != StepState::Parked });
+        journal.push(news(EventType::OperationNeedsAttention, outcome.step, data));
+    }
     let failed = matches!(outcome.ending, Ending::Retrying { .. }) && !learnt;
     sqlx::query!(
         r#"/* db::steps::record */
         update operation_steps set state = $3, facts = $4, waits_for = $5, check_at = $6, last_error = $7,
             attempts_without_progress = case when $8 then attempts_without_progress + 1 else 0 end,
-            finished_at = case when $3 = 'done' then $9::timestamptz end
+            finished_at = case when $3 = 'done' then $9::timestamptz end,
+            attention = $10, blocked_since = case when $11 then coalesce(blocked_since, $9) end
         where operation_id = $1 and name = $2"#,
         id.as_uuid(),
         outcome.step,
@@ -232,6 +247,8 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
         last_error,
         failed,
         now,
+        asks.map(|asks| json!(asks)),
+        matches!(outcome.ending, Ending::Blocked { .. }),
     )
     .execute(&mut *tx)
     .await?;
@@ -244,23 +261,35 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
         let data = json!({ "aws_account_id": account });
         journal.push(NewEvent { event_type: EventType::AccountAssigned, data });
     }
-    if let Ending::Parked(attention) = &outcome.ending {
-        if let Some(quota) = outcome.quota {
-            quotas::give_all_back(&mut tx, id, quota).await?;
-        }
-        need_attention(&mut tx, id, attention, now).await?;
+    if let (Ending::Parked(_), Some(quota)) = (&outcome.ending, outcome.quota) {
+        quotas::give_all_back(&mut tx, id, quota).await?;
     }
     events::append(&mut tx, id, &journal, now).await?;
+    if asks.is_some() || asked.is_some() {
+        attention::settle(&mut tx, id, now).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
 
-/// Lets parked steps try again; within a transaction that holds the operation's row.
+impl Outcome {
+    /// Why it needs a person, where it does.
+    fn asks_for(&self) -> Option<&Attention> {
+        match &self.ending {
+            Ending::Parked(attention) => Some(attention),
+            Ending::Done => None,
+            Ending::Waiting { .. } | Ending::Blocked { .. } | Ending::Retrying { .. } => self.late.as_ref(),
+        }
+    }
+}
+
+/// Lets steps that are parked or late try again; within a transaction that holds the operation's row.
 pub(super) async fn unpark(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::steps::unpark */
-        update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0, retried_at = $2
-        where operation_id = $1 and state = 'parked'"#,
+        update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0, retried_at = $2,
+            attention = null, blocked_since = null
+        where operation_id = $1 and (state = 'parked' or attention is not null)"#,
         id.as_uuid(),
         now,
     )
@@ -327,5 +356,47 @@ fn object(value: Value) -> Facts {
     match value {
         Value::Object(facts) => facts,
         _ => Facts::new(),
+    }
+}
+
+struct Row {
+    name: String,
+    after: Vec<String>,
+    state: StepState,
+    intent: Option<Value>,
+    intent_at: Option<DateTime<Utc>>,
+    facts: Value,
+    attempts: i32,
+    attempts_without_progress: i32,
+    waits_for: Option<String>,
+    check_at: Option<DateTime<Utc>>,
+    attention: Option<Value>,
+    blocked_since: Option<DateTime<Utc>>,
+    last_error: Option<String>,
+    started_at: Option<DateTime<Utc>>,
+    retried_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn entry(self) -> Result<JournalEntry> {
+        Ok(JournalEntry {
+            name: self.name,
+            after: self.after,
+            state: self.state,
+            intent: self.intent,
+            intent_at: self.intent_at,
+            facts: object(self.facts),
+            attempts: self.attempts.unsigned_abs(),
+            attempts_without_progress: self.attempts_without_progress.unsigned_abs(),
+            waits_for: self.waits_for,
+            check_at: self.check_at,
+            attention: self.attention.map(attention::read).transpose()?,
+            blocked_since: self.blocked_since,
+            last_error: self.last_error,
+            started_at: self.started_at,
+            retried_at: self.retried_at,
+            finished_at: self.finished_at,
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{PgPool, Result, parsed};
 use crate::environment::{Environment, EnvironmentState};
-use crate::tenant::{Tenant, TenantState};
+use crate::tenant::{LegalHold, Tenant, TenantState};
 use crate::{OperationId, Region, TenantId, Tier};
 
 /// Which tenants to list; what is `None` does not narrow the list.
@@ -38,7 +38,10 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
               select case
                   when bool_or(e.state = 'needs_attention') then 'needs_attention'
                   when bool_or(e.state = 'onboarding') then 'onboarding'
-                  else 'ready' end
+                  when bool_or(e.state = 'restoring') then 'restoring'
+                  when bool_or(e.state = 'ready') then 'ready'
+                  when bool_or(e.state = 'offboarding') then 'offboarding'
+                  else 'offboarded' end
               from environments e where e.tenant_id = t.id))
         order by t.id desc limit $7"#,
         before.map(TenantId::as_uuid),
@@ -59,13 +62,24 @@ pub async fn get(pool: &PgPool, id: TenantId) -> Result<Option<Tenant>> {
     Ok(by_ids(pool, &[id]).await?.pop())
 }
 
+/// Whether nothing of a tenant may be destroyed.
+pub async fn is_on_legal_hold(pool: &PgPool, id: TenantId) -> Result<bool> {
+    let held = sqlx::query_scalar!(
+        r#"/* db::tenants::is_on_legal_hold */
+        select legal_hold_at is not null as "held!" from tenants where id = $1"#,
+        id.as_uuid(),
+    );
+    Ok(held.fetch_optional(pool).await?.unwrap_or(false))
+}
+
 /// These tenants, newest first.
 async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
     let uuids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
     let mut environments = environments_of(pool, &uuids).await?;
     let rows = sqlx::query!(
         r#"/* db::tenants::by_ids */
-        select id, company_name, admin_email, tier, external_id, labels, created_at, updated_at
+        select id, company_name, admin_email, tier, external_id, labels, created_at, updated_at,
+            legal_hold_at, legal_hold_reason
         from tenants where id = any($1) order by id desc"#,
         &uuids,
     )
@@ -83,6 +97,10 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
                 labels: serde_json::from_value(row.labels).unwrap_or_default(),
                 created_at: row.created_at,
                 updated_at: row.updated_at,
+                legal_hold: row
+                    .legal_hold_at
+                    .zip(row.legal_hold_reason)
+                    .map(|(since, reason)| LegalHold { since, reason }),
                 environments: environments.remove(&id).unwrap_or_default(),
             })
         })
@@ -93,7 +111,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
     let rows = sqlx::query!(
         r#"/* db::tenants::environments_of */
         select e.id, e.tenant_id, e.name, e.residency, e.home_region, e.state as "state: EnvironmentState", e.created_at,
-            e.ready_at, m.aws_account_id as "aws_account_id?", o.id as operation_id
+            e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", o.id as operation_id
         from environments e
         left join account_mappings m on m.environment_id = e.id and m.valid_to is null
         join lateral (
@@ -118,6 +136,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
             operation_id: OperationId::from(row.operation_id),
             created_at: row.created_at,
             ready_at: row.ready_at,
+            offboarded_at: row.offboarded_at,
         });
     }
     Ok(environments)

@@ -23,7 +23,7 @@ fn routes() -> Vec<(Method, String, Option<String>)> {
             routes.push((method.to_uppercase().parse().unwrap(), path, scope));
         }
     }
-    assert_eq!(routes.len(), 14, "routes");
+    assert_eq!(routes.len(), 25, "routes");
     routes
 }
 

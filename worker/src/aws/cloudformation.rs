@@ -1,7 +1,7 @@
 //! CloudFormation, inside a tenant's account and in one of its regions.
 
 use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, Stack, StackEvent, Tag};
+use aws_sdk_cloudformation::types::{Capability, DeletionMode, OnFailure, Parameter, Stack, StackEvent, Tag};
 use freehold_tenancy::Region;
 
 use super::call::incomplete;
@@ -58,6 +58,18 @@ pub(super) async fn delete_stack(aws: &Aws, account: &Target, role: Role, region
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).delete_stack().stack_name(name);
     // CloudFormation itself takes the deletion of what is not there for done.
+    aws.ask(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
+}
+
+pub(super) async fn force_delete_stack(
+    aws: &Aws,
+    account: &Target,
+    role: Role,
+    region: Region,
+    name: &str,
+) -> Result<()> {
+    let inside = aws.inside(account, role).await?;
+    let request = client(&inside, region).delete_stack().stack_name(name).deletion_mode(DeletionMode::ForceDeleteStack);
     aws.ask(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
 }
 

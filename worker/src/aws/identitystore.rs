@@ -10,11 +10,14 @@ use super::call::{done_already, found, incomplete};
 use super::memory::SHORT;
 use super::sts::Session;
 use super::{Aws, ssoadmin};
-use crate::cloud::{Kind, Person, Result};
+use crate::cloud::{Kind, Membership, Person, Result, User};
 
 const GET_GROUP: &str = "identitystore:GetGroupId";
 const GET_USER: &str = "identitystore:GetUserId";
 const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// The `UserType` of users that Freehold has made: those it may delete again.
+const MADE_HERE: &str = "freehold";
 
 /// A way to the store: as whom, which one, and through what.
 struct Store {
@@ -78,6 +81,7 @@ pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String
         .user_name(person.email)
         .display_name(person.display_name)
         .name(Name::builder().given_name(given).family_name(family).build())
+        .user_type(MADE_HERE)
         .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
     match aws.ask(&store.session, "identitystore:CreateUser", request.send()).await {
         Ok(answer) => Ok(answer.user_id),
@@ -104,6 +108,67 @@ pub(super) async fn ensure_member(aws: &Aws, group_id: &str, user_id: &str) -> R
         .group_id(group_id)
         .member_id(MemberId::UserId(user_id.to_owned()));
     done_already(aws.ask(&store.session, "identitystore:CreateGroupMembership", request.send()).await)
+}
+
+pub(super) async fn members(aws: &Aws, group_id: &str) -> Result<Vec<Membership>> {
+    const CALL: &str = "identitystore:ListGroupMemberships";
+    let store = store(aws).await?;
+    let mut members = Vec::new();
+    let mut token = None;
+    loop {
+        let request =
+            store.client.list_group_memberships().identity_store_id(&store.id).group_id(group_id).set_next_token(token);
+        let Some(page) = found(aws.ask(&store.session, CALL, request.send()).await, NOT_FOUND)? else {
+            return Ok(members);
+        };
+        members.extend(page.group_memberships.into_iter().filter_map(|membership| match membership.member_id {
+            Some(MemberId::UserId(user_id)) => Some(Membership { id: membership.membership_id, user_id }),
+            _ => None,
+        }));
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(members);
+        }
+    }
+}
+
+pub(super) async fn remove_member(aws: &Aws, membership: &Membership) -> Result<()> {
+    let store = store(aws).await?;
+    let request = store.client.delete_group_membership().identity_store_id(&store.id).membership_id(&membership.id);
+    let answer = aws.ask(&store.session, "identitystore:DeleteGroupMembership", request.send()).await;
+    found(answer, NOT_FOUND).map(drop)
+}
+
+pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
+    let store = store(aws).await?;
+    let request = store.client.describe_user().identity_store_id(&store.id).user_id(user_id);
+    let answer = aws.ask(&store.session, "identitystore:DescribeUser", request.send()).await;
+    let Some(answer) = found(answer, NOT_FOUND)? else { return Ok(None) };
+    let request = store
+        .client
+        .list_group_memberships_for_member()
+        .identity_store_id(&store.id)
+        .member_id(MemberId::UserId(user_id.to_owned()));
+    // One page: more than one membership is all that anybody wants to know.
+    let groups = aws.ask(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
+    Ok(Some(User {
+        made_here: answer.user_type.as_deref() == Some(MADE_HERE),
+        groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
+        has_assignments: ssoadmin::is_assigned_directly(aws, user_id).await?,
+    }))
+}
+
+pub(super) async fn delete_user(aws: &Aws, user_id: &str) -> Result<()> {
+    let store = store(aws).await?;
+    let request = store.client.delete_user().identity_store_id(&store.id).user_id(user_id);
+    found(aws.ask(&store.session, "identitystore:DeleteUser", request.send()).await, NOT_FOUND).map(drop)
+}
+
+pub(super) async fn delete_group(aws: &Aws, display_name: &str, group_id: &str) -> Result<()> {
+    let store = store(aws).await?;
+    let request = store.client.delete_group().identity_store_id(&store.id).group_id(group_id);
+    aws.known.groups.forget(&display_name.to_owned());
+    found(aws.ask(&store.session, "identitystore:DeleteGroup", request.send()).await, NOT_FOUND).map(drop)
 }
 
 fn unique(path: &str, value: &str) -> Option<AlternateIdentifier> {

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::config::Residency;
 
-use super::call::{done_already, incomplete};
+use super::call::{done_already, found, incomplete};
 use super::memory::SHORT;
 use super::sts::Session;
 use super::{Aws, moment};
@@ -110,6 +110,26 @@ pub(super) async fn find_account(aws: &Aws, email: &str) -> Result<Option<Listed
             return Ok(None);
         }
     }
+}
+
+pub(super) async fn account(aws: &Aws, account: &AwsAccountId) -> Result<Option<ListedAccount>> {
+    const CALL: &str = "organizations:DescribeAccount";
+    let control = aws.control().await?;
+    let request = client(&control).describe_account().account_id(account.as_str());
+    let answer = found(aws.ask(&control, CALL, request.send()).await, "AccountNotFoundException")?;
+    Ok(answer.and_then(|answer| answer.account).and_then(listed))
+}
+
+pub(super) async fn tag_account(aws: &Aws, account: &Target, marks: &Tags) -> Result<()> {
+    let control = aws.control().await?;
+    let request = client(&control).tag_resource().resource_id(account.id().as_str()).set_tags(Some(tags(marks)));
+    aws.ask(&control, "organizations:TagResource", request.send()).await.map(drop)
+}
+
+pub(super) async fn close_account(aws: &Aws, account: &Target) -> Result<()> {
+    let control = aws.control().await?;
+    let request = client(&control).close_account().account_id(account.id().as_str());
+    done_already(aws.ask(&control, "organizations:CloseAccount", request.send()).await)
 }
 
 pub(super) async fn account_tags(aws: &Aws, account: &AwsAccountId) -> Result<Tags> {

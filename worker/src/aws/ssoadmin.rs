@@ -3,7 +3,9 @@
 use std::sync::PoisonError;
 
 use aws_sdk_ssoadmin::Client;
-use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType};
+use aws_sdk_ssoadmin::types::{
+    AccountAssignmentForPrincipal, AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType,
+};
 use chrono::TimeDelta;
 
 use super::Aws;
@@ -167,6 +169,32 @@ pub(super) async fn assigned_groups(aws: &Aws, account: &Target, permission_set_
         token = page.next_token;
         if token.is_none() {
             return Ok(groups);
+        }
+    }
+}
+
+/// Whether permission sets are assigned to a user as such.
+pub(super) async fn is_assigned_directly(aws: &Aws, user_id: &str) -> Result<bool> {
+    const CALL: &str = "sso:ListAccountAssignmentsForPrincipal";
+    let sso = sso(aws).await?;
+    let mut token = None;
+    loop {
+        let request = sso
+            .client
+            .list_account_assignments_for_principal()
+            .instance_arn(&sso.instance.arn)
+            .principal_id(user_id)
+            .principal_type(PrincipalType::User)
+            .set_next_token(token);
+        let page = aws.ask(&sso.session, CALL, request.send()).await?;
+        // What a user has through a group names the group.
+        let direct = |assignment: &AccountAssignmentForPrincipal| assignment.principal_id.as_deref() == Some(user_id);
+        if page.account_assignments.unwrap_or_default().iter().any(direct) {
+            return Ok(true);
+        }
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(false);
         }
     }
 }

@@ -17,13 +17,12 @@ pub struct Target {
 
 /// An account that must be left alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// It owns the organisation.
-    #[error("{0} is the management account of the organisation")]
-    ManagementAccount(AwsAccountId),
-    /// Freehold runs in it.
-    #[error("{0} is the account that Freehold itself runs in")]
-    FreeholdAccount(AwsAccountId),
+#[error("account {account} is left alone: {why}")]
+pub struct Refused {
+    /// The account.
+    pub account: AwsAccountId,
+    /// Why.
+    pub why: &'static str,
 }
 
 impl Target {
@@ -34,11 +33,8 @@ impl Target {
         environment: EnvironmentId,
         organization: &Organization,
     ) -> Result<Self, Refused> {
-        if account == organization.management_account_id {
-            return Err(Refused::ManagementAccount(account));
-        }
-        if account == organization.freehold_account_id {
-            return Err(Refused::FreeholdAccount(account));
+        if let Some(why) = organization.protects(&account) {
+            return Err(Refused { account, why });
         }
         Ok(Self { account, environment })
     }

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::{DbError, PgPool, findings};
+use freehold_tenancy::db::{DbError, PgPool, findings, offboarding};
 use freehold_tenancy::finding::{Finding, FindingRemedy};
+use freehold_tenancy::operation::Requester;
 use freehold_tenancy::{EnvironmentId, FindingId, OperationId, TenantId};
+use serde_json::json;
 
 use super::{Heal, Reconciler, Reported};
 
@@ -36,8 +38,8 @@ pub(super) async fn heal(reconciler: &Reconciler, heal: Heal, reported: &mut [Re
     }
     let now = reconciler.clock.now();
     for ((tenant, environment), found) in to_repair {
-        let Some(operation) = open(&reconciler.pool, tenant, environment, now).await? else { continue };
         let ids: Vec<FindingId> = found.iter().map(|one| one.finding.id).collect();
+        let Some(operation) = open(&reconciler.pool, environment, &ids, now).await? else { continue };
         findings::healed_by(&reconciler.pool, &ids, operation).await?;
         for one in found {
             one.finding.operation_id = Some(operation);
@@ -48,12 +50,14 @@ pub(super) async fn heal(reconciler: &Reconciler, heal: Heal, reported: &mut [Re
     Ok(())
 }
 
-/// Opens a repair of an environment; nothing where something is under way there.
+/// Opens a repair of an environment because of what was found there; nothing where something is under way there.
 async fn open(
-    _pool: &PgPool,
-    _tenant: TenantId,
-    _environment: EnvironmentId,
-    _now: DateTime<Utc>,
+    pool: &PgPool,
+    environment: EnvironmentId,
+    found: &[FindingId],
+    now: DateTime<Utc>,
 ) -> Result<Option<OperationId>, DbError> {
-    Ok(None)
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let by = Requester { issuer: "freehold".to_owned(), subject: "reconciler".to_owned() };
+    offboarding::open_repair(pool, environment, &json!({ "findings": found }), &by, now).await
 }

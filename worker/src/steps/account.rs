@@ -3,12 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::mappings;
 use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::operation::Remedy;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::StepContext;
 use crate::quota::ACCOUNT_CREATIONS;
-use crate::step::{Outcome, StepError};
+use crate::step::{Outcome, StepError, attention};
 
 use super::StepResult;
 
@@ -19,6 +20,9 @@ pub(super) const CERTAINTY: TimeDelta = TimeDelta::minutes(5);
 ///
 /// Done means that the journal knows the creation's id, or the account's.
 pub(super) async fn obtain(context: &StepContext) -> StepResult {
+    if let Some(id) = context.remembered::<AwsAccountId>("adopt_account_id") {
+        return adopt_as_told(context, id).await;
+    }
     // Where nothing was ever intended, nothing was asked, and there is nothing to look for.
     if let Some((asked, at)) = context.intended::<NewAccount>() {
         if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
@@ -106,6 +110,32 @@ pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepRe
     Err(taken(&found.email, &format!("account {} has it, and {reason}", found.id)))
 }
 
+/// Takes the account that two people have named. It need not carry the environment's tags: they have vouched for it.
+async fn adopt_as_told(context: &StepContext, id: AwsAccountId) -> StepResult {
+    let environment = context.environment().id;
+    let target = Target::new(id.clone(), environment, &context.config().organization)?;
+    let found = context.cloud().account(&id).await?;
+    let reason = match found {
+        None => "it is not in this organisation",
+        Some(found) if found.state != "ACTIVE" => "it is not active",
+        Some(_) if mappings::is_anothers(&context.worker.pool, &id, environment).await? => {
+            "it belongs, or has belonged, to another environment"
+        }
+        Some(_) => {
+            context.cloud().tag_account(&target, &context.tags()).await?;
+            return mapped(context, id);
+        }
+    };
+    Err(StepError::Park(
+        attention(
+            "account_not_adoptable",
+            format!("Account {id} cannot be adopted: {reason}. Name another, or cancel."),
+        )
+        .or(Remedy::Adopt)
+        .or(Remedy::Correct),
+    ))
+}
+
 /// The organisation has as many accounts as AWS allows it.
 pub(super) fn quota_reached() -> StepError {
     StepError::park(
@@ -116,10 +146,11 @@ pub(super) fn quota_reached() -> StepError {
 
 /// The e-mail address belongs to an account that is not this environment's.
 pub(super) fn taken(email: &str, detail: &str) -> StepError {
-    StepError::park(
-        "account_email_taken",
-        format!("The e-mail address {email} is in use by an account that is not this environment's: {detail}."),
-    )
+    let sentence = format!(
+        "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that account, or \
+         correct the address."
+    );
+    StepError::Park(attention("account_email_taken", sentence).or(Remedy::Correct).or(Remedy::Adopt))
 }
 
 /// When AWS accepted the request for the account.

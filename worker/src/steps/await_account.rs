@@ -1,14 +1,15 @@
 //! Waits until the account exists, and maps it to the environment.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::operation::Remedy;
 
 use super::{StepResult, account};
 use crate::cloud::CreationState;
 use crate::context::StepContext;
-use crate::step::{Outcome, StepError};
+use crate::step::{Outcome, StepError, attention};
 
 /// Creations take "a few minutes" (Organizations API Reference); sooner in most reports.
-const USUALLY_SECONDS: u64 = 60;
+pub(super) const USUALLY_SECONDS: u64 = 60;
 
 /// For what it waits.
 const FOR: &str = "the account to be created";
@@ -89,10 +90,10 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
         }
         "EMAIL_ALREADY_EXISTS" => account::taken(&email, "it is outside this organisation or closed"),
         "ACCOUNT_LIMIT_EXCEEDED" => account::quota_reached(),
-        reason => StepError::park(
-            "account_creation_failed",
-            format!("AWS could not create the account: {reason}. Remove the cause, then retry."),
-        ),
+        reason => {
+            let sentence = format!("AWS could not create the account: {reason}. Remove the cause, then retry.");
+            StepError::Park(attention("account_creation_failed", sentence).or(Remedy::Correct).or(Remedy::Adopt))
+        }
     };
     Ok(forget(Outcome::failed(error)).with("creation_failures", 0))
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::TenantId;
 use freehold_tenancy::db::quotas::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,14 +16,14 @@ use crate::quota::ASSIGNMENTS;
 use crate::step::{Outcome, StepError};
 
 /// Assignments take seconds to a minute.
-const USUALLY_SECONDS: u64 = 20;
+pub(super) const USUALLY_SECONDS: u64 = 20;
 
 /// How often an assignment may fail before a person is asked.
 const TRIES: u32 = 4;
 
 /// How far one grant has come; the fact `grants` holds them by permission set and group.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Progress {
+pub(super) struct Progress {
     #[serde(flatten)]
     grant: Grant,
     request_id: Option<String>,
@@ -37,6 +38,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         Some(grants) => grants,
         None => declared(context).await?,
     };
+    forget_what_was_late(context, &mut grants);
     let mut asked: Vec<String> = context.intended().map(|(asked, _)| asked).unwrap_or_default();
     let (mut released, mut not_yet) = (Vec::new(), None);
     for (name, progress) in grants.iter_mut().filter(|(_, progress)| !progress.done) {
@@ -55,17 +57,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         since.map_or_else(Outcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
     } else if let Some(since) = grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding).min() {
         let at_most = context.config().waits.assignment_seconds;
-        let looking = context.look_again("access to be assigned", since, USUALLY_SECONDS, at_most).await;
-        looking.unwrap_or_else(|late| {
-            // Whoever has it tried again wants to know first what is there by then.
-            for progress in grants.values_mut().filter(|progress| !progress.done) {
-                progress.request_id = None;
-            }
-            Outcome::failed(late)
-        })
+        context.look_again("access to be assigned", since, USUALLY_SECONDS, at_most).await?
     } else {
         // Each is in line, or failed and is asked for again.
-        let again = StepError::NotYet { why: "another try at assigning access".to_owned(), until: None };
+        let again = StepError::NotYet { why: "another try at assigning access".to_owned(), until: None, at_most: None };
         Outcome::failed(not_yet.unwrap_or(again))
     };
     Ok(kept(outcome, released, &grants))
@@ -75,7 +70,36 @@ fn kept(outcome: Outcome, released: Vec<Place>, grants: &BTreeMap<String, Progre
     Outcome { released, ..outcome }.with("grants", json!(grants))
 }
 
+/// Whoever has it tried again wants to know first what is there by now, and not what became of the old request.
+fn forget_what_was_late(context: &StepContext, grants: &mut BTreeMap<String, Progress>) {
+    let retried = context.entry().and_then(|entry| entry.retried_at);
+    for progress in grants.values_mut().filter(|progress| !progress.done && progress.asked_at < retried) {
+        progress.request_id = None;
+    }
+}
+
+/// How far the grants of the latest operation before this one have come.
+pub(super) fn of_earlier(context: &StepContext) -> BTreeMap<String, Progress> {
+    let facts = context.earlier("grant-access").find_map(|entry| entry.facts.get("grants"));
+    facts.and_then(|grants| serde_json::from_value(grants.clone()).ok()).unwrap_or_default()
+}
+
 impl Progress {
+    /// Whether the grant is there.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// The request for it that is outstanding, and since when.
+    pub(super) fn request(&self) -> Option<(&str, DateTime<Utc>)> {
+        Some((self.request_id.as_deref()?, self.asked_at?))
+    }
+
+    /// Which permission set.
+    pub(super) fn permission_set_arn(&self) -> &str {
+        &self.grant.permission_set_arn
+    }
+
     /// Since when a request for it is outstanding, if one is.
     fn outstanding(&self) -> Option<DateTime<Utc>> {
         self.request_id.as_ref().and(self.asked_at)
@@ -185,11 +209,16 @@ async fn permission_set(context: &StepContext, name: &str) -> Result<String, Ste
     })
 }
 
+/// What the tenant's own group is called.
+pub(super) fn group_of(tenant: TenantId) -> String {
+    format!("freehold-{tenant}")
+}
+
 /// The tenant's own group, with its admin in it.
 async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
     let tenant = context.tenant();
     let cloud = context.cloud();
-    let group = cloud.ensure_group(&format!("freehold-{}", tenant.id), "The people of one tenant").await?;
+    let group = cloud.ensure_group(&group_of(tenant.id), "The people of one tenant").await?;
     let admin = Person { email: tenant.admin_email.as_str(), display_name: tenant.company_name.as_str() };
     let user = cloud.ensure_user(&admin).await?;
     cloud.ensure_member(&group, &user).await?;

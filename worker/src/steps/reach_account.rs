@@ -9,8 +9,10 @@ use crate::step::{Outcome, StepError};
 const USUALLY_SECONDS: u64 = 60;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let since =
-        context.known("created_at").or_else(|| context.done_at("await-account")).unwrap_or_else(|| context.now());
+    let since = context
+        .learnt("created_at")
+        .or_else(|| context.done_at("await-account"))
+        .unwrap_or_else(|| context.entry_started_at());
     match probe(context).await? {
         Ok(()) => Ok(Outcome::done().with("took_seconds", context.took_seconds(since))),
         Err(error) if matches!(error.kind, Kind::Wait | Kind::Denied { explicit: false }) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::Region;
+use freehold_tenancy::operation::OperationKind;
 use serde_json::Value;
 
 use super::StepResult;
@@ -56,8 +57,10 @@ impl Deployment {
 
     /// The stack that this environment has asked for, as it is now.
     async fn mine(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
-        let id: Option<String> = context.remembered("stack_id");
-        if id.is_none() && context.intended::<Value>().is_none() {
+        let earlier = || context.earlier(context.step).find_map(|entry| entry.facts.get("stack_id")?.as_str());
+        let id: Option<String> = context.remembered("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
+        let first = context.subject.kind == OperationKind::Onboard;
+        if id.is_none() && first && context.intended::<Value>().is_none() {
             // Nothing was asked: there is nothing to look for.
             return Ok(None);
         }
@@ -154,18 +157,12 @@ impl Deployment {
 
     /// A fresh account, a fresh role and a fresh region all refuse for a while what they will soon allow.
     fn not_yet(&self, context: &StepContext, error: crate::cloud::CloudError) -> StepError {
-        let deadline = context.deadline(context.entry_started_at(), context.config().waits.propagation_seconds);
         match error.kind {
-            Kind::Wait | Kind::Denied { explicit: false } if context.now() < deadline => {
-                StepError::NotYet { why: format!("{} to accept CloudFormation calls", self.region), until: None }
-            }
-            Kind::Wait | Kind::Denied { explicit: false } => StepError::park(
-                "deadline_passed",
-                format!(
-                    "{} still does not accept CloudFormation calls. Look at it in AWS, then retry. {error}",
-                    self.region
-                ),
-            ),
+            Kind::Wait | Kind::Denied { explicit: false } => StepError::NotYet {
+                why: format!("{} to accept CloudFormation calls ({})", self.region, error.code),
+                until: None,
+                at_most: Some(context.propagation()),
+            },
             Kind::Terminal => StepError::park(
                 "stack_rejected",
                 format!("CloudFormation does not take the stack {}. Mend the template, then retry. {error}", self.name),

@@ -90,6 +90,7 @@ pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
         operation_id: OperationId::new(now),
         created_at: now,
         ready_at: None,
+        offboarded_at: None,
     };
     let environments = ids.into_iter().zip(names).map(environment).collect();
     Ok(Tenant {
@@ -101,6 +102,7 @@ pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
         labels,
         created_at: now,
         updated_at: now,
+        legal_hold: None,
         environments,
     })
 }
@@ -115,20 +117,26 @@ fn residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Op
         fields.refuse("residency", "unknown_residency", format!("this must be one of {}", known.join(", ")));
     }
     let region = region?;
-    let Some(offered) = config.residency_of(region) else {
+    let offered = residency_of(fields, config, region)?;
+    if let Some(asked) = asked.and_then(|name| config.residency(&name))
+        && asked.name != offered
+    {
+        let message = format!("{region} belongs to the residency {offered}, not to {}", asked.name);
+        fields.refuse("home_region", "region_outside_residency", message);
+    }
+    Some(offered)
+}
+
+/// The residency that a home region belongs to; one that belongs to none is refused.
+pub(in crate::routes) fn residency_of(fields: &mut Fields, config: &Config, region: Region) -> Option<ResidencyName> {
+    let offered = config.residency_of(region);
+    if offered.is_none() {
         let offered: Vec<_> = config.residencies.iter().flat_map(|residency| &residency.regions).collect();
         let offered: Vec<_> = offered.into_iter().map(|region| region.as_str()).collect();
         let message = format!("{region} is not offered; choose one of {}", offered.join(", "));
         fields.refuse("home_region", "region_not_offered", message);
-        return None;
-    };
-    if let Some(asked) = asked.and_then(|name| config.residency(&name))
-        && asked.name != offered.name
-    {
-        let message = format!("{region} belongs to the residency {}, not to {}", offered.name, asked.name);
-        fields.refuse("home_region", "region_outside_residency", message);
     }
-    Some(offered.name.clone())
+    offered.map(|residency| residency.name.clone())
 }
 
 fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {

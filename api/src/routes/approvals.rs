@@ -1,0 +1,169 @@
+//! The second person's word: adopting an account, trying again with another value, closing an account.
+
+use axum::Extension;
+use axum::extract::State as Shared;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use freehold_tenancy::db::approvals::Decision;
+use freehold_tenancy::{OperationId, approval, db};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::operations::{Operation, not_found};
+use super::remedies::accepted;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::extract::{Body, Id};
+use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::unbroken::unbroken;
+
+/// What a second person has to approve, or has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Approval {
+    /// Its id.
+    #[schema(example = "apr_01k2m8v3x9e7rt4s5q6w7y8z9d")]
+    pub id: String,
+    /// What is to be done: `adopt`, `correct` or `close`.
+    #[schema(example = "adopt")]
+    pub action: String,
+    /// The values that were asked for.
+    #[schema(value_type = Object, example = json!({ "adopt_account_id": "111122223333" }))]
+    pub request: Value,
+    /// Names exactly this: the operation, the action and the values. Who approves sends it back.
+    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    pub request_hash: String,
+    /// Where it stands: `pending`, `approved` or `rejected`.
+    #[schema(example = "pending")]
+    pub state: String,
+    /// Who asked for it.
+    #[schema(example = "ann")]
+    pub requested_by: String,
+    /// When.
+    pub requested_at: DateTime<Utc>,
+    /// Who decided.
+    #[schema(required = true)]
+    pub decided_by: Option<String>,
+    /// When.
+    #[schema(required = true)]
+    pub decided_at: Option<DateTime<Utc>>,
+}
+
+impl From<approval::Approval> for Approval {
+    fn from(approval: approval::Approval) -> Self {
+        Self {
+            id: approval.id.to_string(),
+            action: approval.action.to_string(),
+            request: approval.request,
+            request_hash: approval.request_hash,
+            state: approval.state.to_string(),
+            requested_by: approval.requested_by.subject,
+            requested_at: approval.requested_at,
+            decided_by: approval.decided_by.map(|by| by.subject),
+            decided_at: approval.decided_at,
+        }
+    }
+}
+
+/// What is approved or rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalDecision {
+    /// `request_hash` of the approval that is pending.
+    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    pub request_hash: String,
+}
+
+/// Approve what another person has asked for
+///
+/// The hash binds the approval to exactly what was asked. Who asked cannot approve.
+#[utoipa::path(
+    post,
+    path = "/v1/operations/{id}/approve",
+    operation_id = "approveOperation",
+    tag = "operations",
+    params(("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
+    request_body = ApprovalDecision,
+    responses(
+        (status = 202, description = "It is approved and will be done", body = Operation),
+        (status = 403, description = "Who asked cannot approve (`approver_is_requester`), or the token lacks the scope", body = Problem, content_type = MEDIA_TYPE),
+        (status = 409, description = "Nothing with this hash waits for approval (`approval_not_pending`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn approve_operation(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<OperationId>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    decide(app, caller, id, body, true).await
+}
+
+/// Reject what somebody has asked for
+#[utoipa::path(
+    post,
+    path = "/v1/operations/{id}/reject",
+    operation_id = "rejectOperation",
+    tag = "operations",
+    params(("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
+    request_body = ApprovalDecision,
+    responses(
+        (status = 202, description = "It is rejected and will not be done", body = Operation),
+        (status = 409, description = "Nothing with this hash waits for approval (`approval_not_pending`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn reject_operation(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<OperationId>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    decide(app, caller, id, body, false).await
+}
+
+async fn decide(
+    app: App,
+    caller: Caller,
+    id: Option<OperationId>,
+    Body(mut fields): Body,
+    approve: bool,
+) -> Result<Response, Refusal> {
+    let id = id.ok_or_else(not_found)?;
+    let hash: Option<Hash> = fields.required("request_hash");
+    let Hash(hash) = fields.finish(hash)?;
+    let (pool, by, now) = (app.pool.clone(), caller.requester(), app.clock.now());
+    match unbroken(async move { db::approvals::decide(&pool, id, &hash, approve, &by, now).await }).await? {
+        Decision::Yes(_) => {
+            app.bell.ring();
+            accepted(&app, id).await
+        }
+        Decision::Unknown => Err(not_found()),
+        Decision::Nothing => {
+            Err(Refusal::new(Code::ApprovalNotPending, "Nothing waits for approval on this operation."))
+        }
+        Decision::Other(pending) => Err(Refusal::new(
+            Code::ApprovalNotPending,
+            format!(
+                "What waits for approval is `{}` with the request_hash {}; look at it again.",
+                pending.action, pending.request_hash
+            ),
+        )),
+        Decision::SamePerson => Err(Refusal::new(
+            Code::ApproverIsRequester,
+            "You have asked for this yourself; another person has to approve it.",
+        )),
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+struct Hash(String);
+
+impl std::str::FromStr for Hash {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        fits.then(|| Self(text.to_ascii_lowercase()))
+            .ok_or("this is the request_hash of an approval: 64 hexadecimal digits")
+    }
+}

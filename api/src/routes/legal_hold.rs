@@ -1,0 +1,80 @@
+//! Legal holds: nothing of the tenant is destroyed as long as one is on it.
+
+use axum::Json;
+use axum::extract::State as Shared;
+use freehold_tenancy::{TenantId, db};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::tenants::{self, Tenant};
+use crate::app::App;
+use crate::extract::{Body, Id};
+use crate::problem::Refusal;
+use crate::unbroken::unbroken;
+
+/// Why nothing of the tenant may be destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LegalHold {
+    /// A sentence of 1 to 500 characters.
+    #[schema(example = "Records are to be kept for case 4711.", min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
+/// Put a legal hold on a tenant
+///
+/// From now on it cannot be let go. What is on its way out already waits before anything is destroyed.
+#[utoipa::path(
+    put,
+    path = "/v1/tenants/{id}/legal-hold",
+    operation_id = "setLegalHold",
+    tag = "tenants",
+    params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
+    request_body = LegalHold,
+    responses((status = 200, description = "The hold is on", body = Tenant)),
+)]
+pub(crate) async fn set_legal_hold(
+    Shared(app): Shared<App>,
+    Id(id): Id<TenantId>,
+    Body(mut fields): Body,
+) -> Result<Json<Tenant>, Refusal> {
+    let reason: Option<Reason> = fields.required("reason");
+    let Reason(reason) = fields.finish(reason)?;
+    set(app, id, Some(reason)).await
+}
+
+/// Lift a legal hold
+///
+/// That there is none is a success.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{id}/legal-hold",
+    operation_id = "liftLegalHold",
+    tag = "tenants",
+    params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
+    responses((status = 200, description = "No hold is on", body = Tenant)),
+)]
+pub(crate) async fn lift_legal_hold(Shared(app): Shared<App>, Id(id): Id<TenantId>) -> Result<Json<Tenant>, Refusal> {
+    set(app, id, None).await
+}
+
+async fn set(app: App, id: Option<TenantId>, reason: Option<String>) -> Result<Json<Tenant>, Refusal> {
+    let id = id.ok_or_else(tenants::not_found)?;
+    let (pool, now) = (app.pool.clone(), app.clock.now());
+    unbroken(async move { db::offboarding::set_legal_hold(&pool, id, reason.as_deref(), now).await }).await?;
+    app.bell.ring();
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(tenants::not_found)?;
+    Ok(Json(tenant.into()))
+}
+
+struct Reason(String);
+
+impl std::str::FromStr for Reason {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let fits = (1..=500).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.to_owned())).ok_or("this has 1 to 500 characters, none of them a control character")
+    }
+}

@@ -1,0 +1,174 @@
+//! Letting tenants and environments go, and bringing them back.
+
+use axum::extract::State as Shared;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use freehold_tenancy::config::CloseAccounts;
+use freehold_tenancy::db::offboarding::Decided;
+use freehold_tenancy::{EnvironmentName, TenantId, db};
+
+use super::environments;
+use super::tenants::{self, Tenant};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::extract::{Asked, Id};
+use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::unbroken::unbroken;
+
+/// Let a tenant go
+///
+/// Its environments are suspended at once: nobody gets in. They can be restored until their cooling-off period ends; after
+/// that their stacks are deleted, and where that was asked for and another person has approved it, their AWS accounts are
+/// closed. It may be sent again.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{id}",
+    operation_id = "offboardTenant",
+    tag = "tenants",
+    params(
+        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("close_account" = Option<bool>, Query, description = "Whether the AWS accounts are closed for good in the end; another person has to approve that"),
+    ),
+    responses(
+        (status = 202, description = "Its environments are on their way out, an operation each", body = Tenant),
+        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), or accounts are never closed here (`closing_disabled`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn offboard_tenant(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<TenantId>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    offboard(app, caller, id.ok_or_else(tenants::not_found)?, None, asked).await
+}
+
+/// Let one environment of a tenant go
+///
+/// As the whole tenant is let go; the other environments stay as they are.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{id}/environments/{name}",
+    operation_id = "offboardEnvironment",
+    tag = "tenants",
+    params(
+        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("name" = String, Path, description = "What the environment is called", example = "staging"),
+        ("close_account" = Option<bool>, Query, description = "Whether the AWS account is closed for good in the end; another person has to approve that"),
+    ),
+    responses(
+        (status = 202, description = "The environment is on its way out", body = Tenant),
+        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), or accounts are never closed here (`closing_disabled`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn offboard_environment(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<TenantId>,
+    Id(name): Id<EnvironmentName, 1>,
+    asked: Asked,
+) -> Result<Response, Refusal> {
+    let name = name.ok_or_else(environments::not_found)?;
+    offboard(app, caller, id.ok_or_else(tenants::not_found)?, Some(name), asked).await
+}
+
+async fn offboard(
+    app: App,
+    caller: Caller,
+    tenant: TenantId,
+    name: Option<EnvironmentName>,
+    Asked(mut query): Asked,
+) -> Result<Response, Refusal> {
+    let close: Option<bool> = query.optional("close_account");
+    let close = query.finish(Some(close.unwrap_or(false)))?;
+    if close && app.config.offboarding.close_accounts == CloseAccounts::Never {
+        return Err(Refusal::new(
+            Code::ClosingDisabled,
+            "Accounts are never closed here: close_accounts of [offboarding] says so. Leave close_account out.",
+        ));
+    }
+    let (pool, by, now, named) = (app.pool.clone(), caller.requester(), app.clock.now(), name.clone());
+    let decided =
+        unbroken(async move { db::offboarding::offboard(&pool, tenant, named.as_ref(), close, &by, now).await });
+    answer(&app, tenant, name.is_some(), decided.await?).await
+}
+
+/// Bring a tenant back
+///
+/// Its environments that are in their cooling-off period become what they were, an operation each.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{id}/restore",
+    operation_id = "restoreTenant",
+    tag = "tenants",
+    params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
+    responses(
+        (status = 202, description = "Its environments are being brought back", body = Tenant),
+        (status = 409, description = "Nothing of it is in a cooling-off period (`not_restorable`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn restore_tenant(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<TenantId>,
+) -> Result<Response, Refusal> {
+    restore(app, caller, id.ok_or_else(tenants::not_found)?, None).await
+}
+
+/// Bring one environment of a tenant back
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{id}/environments/{name}/restore",
+    operation_id = "restoreEnvironment",
+    tag = "tenants",
+    params(
+        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("name" = String, Path, description = "What the environment is called", example = "staging"),
+    ),
+    responses(
+        (status = 202, description = "The environment is being brought back", body = Tenant),
+        (status = 409, description = "It is not in a cooling-off period (`not_restorable`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn restore_environment(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<TenantId>,
+    Id(name): Id<EnvironmentName, 1>,
+) -> Result<Response, Refusal> {
+    let name = name.ok_or_else(environments::not_found)?;
+    restore(app, caller, id.ok_or_else(tenants::not_found)?, Some(name)).await
+}
+
+async fn restore(
+    app: App,
+    caller: Caller,
+    tenant: TenantId,
+    name: Option<EnvironmentName>,
+) -> Result<Response, Refusal> {
+    let (pool, by, now, named) = (app.pool.clone(), caller.requester(), app.clock.now(), name.clone());
+    let decided = unbroken(async move { db::offboarding::restore(&pool, tenant, named.as_ref(), &by, now).await });
+    answer(&app, tenant, name.is_some(), decided.await?).await
+}
+
+/// Nothing of the tenant may be destroyed.
+pub(super) fn on_hold(why: &str) -> Refusal {
+    Refusal::new(Code::LegalHold, format!("A legal hold is on the tenant: {why} Lift it first."))
+}
+
+async fn answer(app: &App, tenant: TenantId, named: bool, decided: Decided) -> Result<Response, Refusal> {
+    match decided {
+        Decided::Yes(_) => app.bell.ring(),
+        Decided::Unknown if named => return Err(environments::not_found()),
+        Decided::Unknown => return Err(tenants::not_found()),
+        Decided::LegalHold(why) => return Err(on_hold(&why)),
+        Decided::Not(why) => {
+            return Err(Refusal::new(Code::NotRestorable, format!("There is nothing to be restored: {why}.")));
+        }
+    }
+    let found = db::tenants::get(&app.pool, tenant).await?.ok_or_else(tenants::not_found)?;
+    let location = HeaderValue::from_str(&format!("/v1/tenants/{tenant}")).map_err(|_| Refusal::internal())?;
+    let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("5"))];
+    Ok((StatusCode::ACCEPTED, headers, Json(Tenant::from(found))).into_response())
+}

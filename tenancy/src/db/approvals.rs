@@ -1,0 +1,329 @@
+//! What one person asks for and another approves; the decision and what follows from it are one transaction.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::operations::requester;
+use super::{PgPool, Result, attention, ended, events};
+use crate::approval::{Approval, ApprovalAction, ApprovalState, request_hash};
+use crate::event::{EventType, NewEvent};
+use crate::operation::{OperationKind, OperationState, Requester};
+use crate::{ApprovalId, OperationId};
+
+/// What became of a wish that needs a second person.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// It waits for that person.
+    Yes(Approval),
+    /// Another wish about the same operation waits already.
+    Another(Approval),
+    /// The operation is not parked for anything that this would help.
+    Not,
+    /// There is no such operation.
+    Unknown,
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// It holds.
+    Yes(Approval),
+    /// Nothing waits for a decision.
+    Nothing,
+    /// What waits for a decision is something else.
+    Other(Approval),
+    /// Who asked cannot approve.
+    SamePerson,
+    /// There is no such operation.
+    Unknown,
+}
+
+/// Asks for `action` on an operation one of whose steps is parked for something that it remedies.
+pub async fn ask(
+    pool: &PgPool,
+    id: OperationId,
+    action: ApprovalAction,
+    request: &Value,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<Asked> {
+    let mut tx = pool.begin().await?;
+    let answer = ask_in(&mut tx, id, action, request, by, now).await;
+    ended(tx, answer, |asked| matches!(asked, Asked::Yes(_))).await
+}
+
+async fn ask_in(
+    tx: &mut PgConnection,
+    id: OperationId,
+    action: ApprovalAction,
+    request: &Value,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<Asked> {
+    if !hold(tx, id).await? {
+        return Ok(Asked::Unknown);
+    }
+    if let Some(pending) = pending(tx, id).await? {
+        let same = pending.request_hash == request_hash(id, action, request);
+        return Ok(if same { Asked::Yes(pending) } else { Asked::Another(pending) });
+    }
+    let step = sqlx::query_scalar!(
+        r#"/* db::approvals::ask */
+        select name from operation_steps
+        where operation_id = $1 and state = 'parked' and attention -> 'remedies' ? $2 order by position limit 1"#,
+        id.as_uuid(),
+        action.as_str(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(step) = step else { return Ok(Asked::Not) };
+    let approval = insert(tx, id, action, &step, request, by, now).await?;
+    Ok(Asked::Yes(approval))
+}
+
+/// Asks for the account to be closed when the offboarding comes to that; within a transaction that holds the operation's row.
+pub(super) async fn ask_to_close(
+    tx: &mut PgConnection,
+    id: OperationId,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::approvals::ask_to_close */
+        update operations set input = input || '{"close_account": true}', updated_at = $2 where id = $1"#,
+        id.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let decided = granted(&mut *tx, id, ApprovalAction::Close).await?;
+    if !decided && pending(&mut *tx, id).await?.is_none() {
+        insert(tx, id, ApprovalAction::Close, "close-account", &json!({ "close_account": true }), by, now).await?;
+    }
+    Ok(())
+}
+
+/// Approves or rejects what waits on an operation; `hash` names it.
+pub async fn decide(
+    pool: &PgPool,
+    id: OperationId,
+    hash: &str,
+    approve: bool,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<Decision> {
+    let mut tx = pool.begin().await?;
+    let answer = decide_in(&mut tx, id, hash, approve, by, now).await;
+    ended(tx, answer, |decision| matches!(decision, Decision::Yes(_))).await
+}
+
+async fn decide_in(
+    tx: &mut PgConnection,
+    id: OperationId,
+    hash: &str,
+    approve: bool,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<Decision> {
+    if !hold(tx, id).await? {
+        return Ok(Decision::Unknown);
+    }
+    let Some(pending) = pending(tx, id).await? else { return Ok(Decision::Nothing) };
+    if pending.request_hash != hash {
+        return Ok(Decision::Other(pending));
+    }
+    if approve && pending.requested_by == *by {
+        return Ok(Decision::SamePerson);
+    }
+    let state = if approve { ApprovalState::Approved } else { ApprovalState::Rejected };
+    close(tx, pending.id, state, by, now).await?;
+    let event_type = if approve { EventType::ApprovalGranted } else { EventType::ApprovalRejected };
+    let data = json!({ "action": pending.action, "by": by.subject, "request_hash": hash });
+    events::append(tx, id, &[NewEvent { event_type, data }], now).await?;
+    if approve {
+        follow(tx, &pending, by, now).await?;
+    }
+    Ok(Decision::Yes(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
+}
+
+/// What was approved becomes known to its step, which is tried again where it is parked.
+async fn follow(tx: &mut PgConnection, approval: &Approval, by: &Requester, now: DateTime<Utc>) -> Result<()> {
+    let parked = sqlx::query!(
+        r#"/* db::approvals::follow */
+        update operation_steps s set facts = s.facts || a.request
+        from approvals a where a.id = $1 and s.operation_id = a.operation_id and s.name = a.step
+        returning s.state = 'parked' as "parked!""#,
+        approval.id.as_uuid(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if parked.is_some_and(|row| row.parked) {
+        let kind = sqlx::query_scalar!(
+            r#"/* db::approvals::follow */ select kind as "kind: OperationKind" from operations where id = $1"#,
+            approval.operation_id.as_uuid(),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        attention::try_again(tx, approval.operation_id, kind, &by.subject, now).await?;
+    }
+    Ok(())
+}
+
+/// Whether `action` was approved; for the step that does it.
+pub async fn is_granted(pool: &PgPool, id: OperationId, action: ApprovalAction) -> Result<bool> {
+    let mut connection = pool.acquire().await?;
+    granted(&mut connection, id, action).await
+}
+
+async fn granted(tx: &mut PgConnection, id: OperationId, action: ApprovalAction) -> Result<bool> {
+    let granted = sqlx::query_scalar!(
+        r#"/* db::approvals::granted */
+        select exists (
+            select from approvals where operation_id = $1 and action = $2 and state = 'approved'
+        ) as "granted!""#,
+        id.as_uuid(),
+        action.as_str(),
+    );
+    Ok(granted.fetch_one(tx).await?)
+}
+
+/// What waits on an operation that has ended is of no use any more; within a transaction that holds the operation's row.
+pub(super) async fn withdraw(tx: &mut PgConnection, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<()> {
+    if let Some(pending) = pending(&mut *tx, id).await? {
+        close(tx, pending.id, ApprovalState::Rejected, by, now).await?;
+    }
+    Ok(())
+}
+
+/// Everything that was asked for on an operation, oldest first.
+pub async fn of(pool: &PgPool, id: OperationId) -> Result<Vec<Approval>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::approvals::of */
+        select id, operation_id, action as "action: ApprovalAction", request, request_hash, requested_by, requested_at,
+            state as "state: ApprovalState", decided_by, decided_at
+        from approvals where operation_id = $1 order by id"#,
+        id.as_uuid(),
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Row::approval).collect()
+}
+
+/// Locks the row of an operation that has not ended.
+async fn hold(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
+    let state = sqlx::query_scalar!(
+        r#"/* db::approvals::hold */
+        select state as "state: OperationState" from operations where id = $1 for no key update"#,
+        id.as_uuid(),
+    );
+    Ok(state.fetch_optional(tx).await?.is_some())
+}
+
+async fn pending(tx: &mut PgConnection, id: OperationId) -> Result<Option<Approval>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"/* db::approvals::pending */
+        select id, operation_id, action as "action: ApprovalAction", request, request_hash, requested_by, requested_at,
+            state as "state: ApprovalState", decided_by, decided_at
+        from approvals where operation_id = $1 and state = 'pending'"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    row.map(Row::approval).transpose()
+}
+
+async fn insert(
+    tx: &mut PgConnection,
+    id: OperationId,
+    action: ApprovalAction,
+    step: &str,
+    request: &Value,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<Approval> {
+    let approval = Approval {
+        id: ApprovalId::new(now),
+        operation_id: id,
+        action,
+        request: request.clone(),
+        request_hash: request_hash(id, action, request),
+        requested_by: by.clone(),
+        requested_at: now,
+        state: ApprovalState::Pending,
+        decided_by: None,
+        decided_at: None,
+    };
+    sqlx::query!(
+        r#"/* db::approvals::insert */
+        insert into approvals
+            (id, operation_id, action, step, request, request_hash, requested_by, requested_at, state)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending')"#,
+        approval.id.as_uuid(),
+        id.as_uuid(),
+        action.as_str(),
+        step,
+        request,
+        approval.request_hash,
+        json!(by),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let data = json!({ "action": action, "by": by.subject, "request_hash": approval.request_hash });
+    let news = [NewEvent { event_type: EventType::ApprovalRequested, data }];
+    events::append(tx, id, &news, now).await?;
+    Ok(approval)
+}
+
+async fn close(
+    tx: &mut PgConnection,
+    id: ApprovalId,
+    state: ApprovalState,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "/* db::approvals::close */ update approvals set state = $2, decided_by = $3, decided_at = $4 where id = $1",
+        id.as_uuid(),
+        state.as_str(),
+        json!(by),
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+struct Row {
+    id: Uuid,
+    operation_id: Uuid,
+    action: ApprovalAction,
+    request: Value,
+    request_hash: String,
+    requested_by: Value,
+    requested_at: DateTime<Utc>,
+    state: ApprovalState,
+    decided_by: Option<Value>,
+    decided_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn approval(self) -> Result<Approval> {
+        Ok(Approval {
+            id: self.id.into(),
+            operation_id: self.operation_id.into(),
+            action: self.action,
+            request: self.request,
+            request_hash: self.request_hash,
+            requested_by: requester(self.requested_by)?,
+            requested_at: self.requested_at,
+            state: self.state,
+            decided_by: self.decided_by.map(requester).transpose()?,
+            decided_at: self.decided_at,
+        })
+    }
+}

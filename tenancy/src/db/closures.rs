@@ -1,0 +1,40 @@
+//! How many accounts were asked to be closed, and how many will be: what AWS's quota of thirty days is planned by.
+
+use chrono::{DateTime, Utc};
+
+use super::{PgPool, Result};
+use crate::OperationId;
+
+/// When each account was asked to be closed since `since`, oldest first.
+pub async fn since(pool: &PgPool, since: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>> {
+    let times = sqlx::query_scalar!(
+        r#"/* db::closures::since */
+        select intent_at as "at!" from operation_steps
+        where name = 'close-account' and intent_at is not null and intent_at > $1 order by intent_at"#,
+        since,
+    );
+    Ok(times.fetch_all(pool).await?)
+}
+
+/// How many offboardings that are to close an account, and have not asked yet, were accepted before this one.
+pub async fn ahead(pool: &PgPool, id: OperationId) -> Result<i64> {
+    let ahead = sqlx::query_scalar!(
+        r#"/* db::closures::ahead */
+        select count(*) as "ahead!" from operations o
+        where o.kind = 'offboard' and o.finished_at is null and o.id < $1 and o.input @> '{"close_account": true}'
+          and not exists (
+              select from operation_steps s
+              where s.operation_id = o.id and s.name = 'close-account' and s.intent_at is not null)"#,
+        id.as_uuid(),
+    );
+    Ok(ahead.fetch_one(pool).await?)
+}
+
+/// How many accounts belong to environments now.
+pub async fn accounts_known(pool: &PgPool) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"/* db::closures::accounts_known */
+        select count(*) as "count!" from account_mappings where valid_to is null"#
+    );
+    Ok(count.fetch_one(pool).await?)
+}

@@ -1,0 +1,70 @@
+//! ★ From an environment that is not as it should be back to a ready one: the list of steps, and nothing else.
+//!
+//! Onboarding without asking for an account: for one in its cooling-off period, and for one that has been tampered with.
+
+use crate::quota::{ASSIGNMENTS, REGION_OPT_INS};
+use crate::step::{Step, Undo};
+use crate::steps::{
+    deploy_stack, enable_regions, enforce_residency, grant_access, install_baseline, place_account, reach_account,
+    verify,
+};
+
+/// The list that `restore` and `repair` operations walk.
+pub static RESTORING: &[Step] = &[
+    Step {
+        name: "enforce-residency",
+        after: &[],
+        quota: None,
+        run: |context| Box::pin(enforce_residency::run(context)),
+        undo: Undo::Nothing("the guardrail is shared by the OU"),
+    },
+    Step {
+        name: "place-account",
+        after: &["enforce-residency"],
+        quota: None,
+        run: |context| Box::pin(place_account::run(context)),
+        undo: Undo::By("suspend"),
+    },
+    Step {
+        name: "reach-account",
+        after: &["place-account"],
+        quota: None,
+        run: |context| Box::pin(reach_account::run(context)),
+        undo: Undo::Nothing("it only reads"),
+    },
+    Step {
+        name: "install-baseline",
+        after: &["reach-account"],
+        quota: None,
+        run: |context| Box::pin(install_baseline::run(context)),
+        undo: Undo::By("delete-baseline"),
+    },
+    Step {
+        name: "enable-regions",
+        after: &["place-account"],
+        quota: Some(REGION_OPT_INS),
+        run: |context| Box::pin(enable_regions::run(context)),
+        undo: Undo::Nothing("an enabled region costs nothing and the guardrail holds it shut"),
+    },
+    Step {
+        name: "deploy-stack",
+        after: &["install-baseline", "enable-regions"],
+        quota: None,
+        run: |context| Box::pin(deploy_stack::run(context)),
+        undo: Undo::By("delete-stack"),
+    },
+    Step {
+        name: "grant-access",
+        after: &["reach-account"],
+        quota: Some(ASSIGNMENTS),
+        run: |context| Box::pin(grant_access::run(context)),
+        undo: Undo::By("revoke-access"),
+    },
+    Step {
+        name: "verify",
+        after: &["deploy-stack", "grant-access"],
+        quota: None,
+        run: |context| Box::pin(verify::run(context)),
+        undo: Undo::Nothing("it only reads"),
+    },
+];

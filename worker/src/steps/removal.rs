@@ -1,0 +1,119 @@
+//! Taking a CloudFormation stack out of an account.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::Region;
+
+use super::{StepResult, guard};
+use crate::cloud::{CloudError, Kind, Role, StackState, StackStatus, Target};
+use crate::context::StepContext;
+use crate::step::{Outcome, StepError};
+
+/// Deletions take about as long as creations.
+const USUALLY_SECONDS: u64 = 60;
+
+/// A stack, and where it is.
+pub(super) struct Removal {
+    /// The step that made it.
+    pub made_by: &'static str,
+    /// As whom it is deleted.
+    pub role: Role,
+    /// Where it is.
+    pub region: Region,
+    /// Its name.
+    pub name: String,
+}
+
+impl Removal {
+    /// Deletes the stack; done when there is none of ours.
+    pub(super) async fn run(&self, context: &StepContext) -> StepResult {
+        let Some(account) = context.account_if_any()? else { return Ok(Outcome::done()) };
+        let mut asked = context.earlier(self.made_by).filter(|entry| entry.intent.is_some() || !entry.facts.is_empty());
+        let Some(made) = asked.next() else { return Ok(Outcome::done()) };
+        // By its id a stack is found also once it is gone.
+        let id = made.facts.get("stack_id").and_then(serde_json::Value::as_str).unwrap_or(&self.name);
+        let stack = match context.cloud().stack(&account, self.role, self.region, id).await {
+            Ok(Some(stack)) if context.is_ours(&stack.tags) => stack,
+            // Somebody else's of the same name, or none.
+            Ok(_) => return Ok(Outcome::done()),
+            Err(error) => return self.shut_out(context, &account, error).await,
+        };
+        match stack.status {
+            StackStatus::Deleted => Ok(Outcome::done().with("stack_id", stack.id)),
+            StackStatus::Deleting => self.look_again(context, asked_at(context)).await,
+            StackStatus::Broken if stack.status_text == "DELETE_FAILED" => self.again(context, &account, stack).await,
+            _ => self.delete(context, &account, &stack, false).await,
+        }
+    }
+
+    async fn delete(&self, context: &StepContext, account: &Target, stack: &StackState, force: bool) -> StepResult {
+        guard::may_destroy(context, account).await?;
+        context.intend(&stack.id).await?;
+        let cloud = context.cloud();
+        let asked = if force {
+            cloud.force_delete_stack(account, self.role, self.region, &stack.id).await
+        } else {
+            cloud.delete_stack(account, self.role, self.region, &stack.id).await
+        };
+        match asked {
+            Ok(()) => {
+                let now = context.now();
+                let outcome = self.look_again(context, now).await?;
+                Ok(outcome.with("stack_id", stack.id.clone()).with("asked_at", now.to_rfc3339()).with("forced", force))
+            }
+            Err(error) if error.kind == Kind::Terminal => Err(StepError::park(
+                "stack_not_deletable",
+                format!(
+                    "CloudFormation does not delete the stack {} in {}. Where it is protected from termination, lift that; \
+                     then retry. {error}",
+                    self.name, self.region
+                ),
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A deletion that failed is tried again by a person; by then what cannot be deleted is left behind.
+    async fn again(&self, context: &StepContext, account: &Target, stack: StackState) -> StepResult {
+        let retried = context.entry().and_then(|entry| entry.retried_at).is_some_and(|at| at > asked_at(context));
+        if retried {
+            return self.delete(context, account, &stack, true).await;
+        }
+        let failure = context.cloud().stack_failure(account, self.role, self.region, &stack.id).await?;
+        let reason = failure.map(|failure| format!("{}: {}", failure.resource, failure.reason)).or(stack.reason);
+        Err(StepError::park(
+            "stack_not_deleted",
+            format!(
+                "CloudFormation could not delete the stack {} in {}: {}. Retry to delete the rest and leave behind what \
+                 cannot be deleted.",
+                self.name,
+                self.region,
+                reason.unwrap_or_else(|| "it gave no reason".to_owned())
+            ),
+        ))
+    }
+
+    /// In an account that is closed there is nothing left to delete; any other will let us in sooner or later.
+    async fn shut_out(&self, context: &StepContext, account: &Target, error: CloudError) -> StepResult {
+        if !matches!(error.kind, Kind::Wait | Kind::Denied { .. }) {
+            return Err(error.into());
+        }
+        match context.cloud().account(account.id()).await? {
+            Some(found) if found.state == "ACTIVE" => Err(StepError::NotYet {
+                why: format!("{} to accept CloudFormation calls ({error})", self.region),
+                until: None,
+                at_most: Some(TimeDelta::minutes(15)),
+            }),
+            _ => Ok(Outcome::done().with("went_with_the_account", true)),
+        }
+    }
+
+    async fn look_again(&self, context: &StepContext, since: DateTime<Utc>) -> StepResult {
+        let why = format!("the stack {} to be gone", self.name);
+        context.look_again(&why, since, USUALLY_SECONDS, context.config().waits.stack_seconds).await
+    }
+}
+
+fn asked_at(context: &StepContext) -> DateTime<Utc> {
+    let intended = || context.intended::<String>().map(|(_, at)| at);
+    context.remembered("asked_at").or_else(intended).unwrap_or_else(|| context.now())
+}

@@ -1,0 +1,178 @@
+//! Takes people's access to the account away, and where nothing of the tenant stays, the people that were added for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::environment::EnvironmentState;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::account::CERTAINTY;
+use super::grant_access::{self, USUALLY_SECONDS, holds};
+use super::{StepResult, guard};
+use crate::cloud::{Assignment, AssignmentState, Grant, Target};
+use crate::context::StepContext;
+use crate::quota::ASSIGNMENTS;
+use crate::step::{Outcome, StepError};
+
+/// How often a revocation may fail before a person is asked.
+const TRIES: u32 = 4;
+
+/// How far the end of one assignment has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Revocation {
+    #[serde(flatten)]
+    grant: Grant,
+    request_id: Option<String>,
+    asked_at: Option<DateTime<Utc>>,
+    done: bool,
+    failures: u32,
+}
+
+pub(crate) async fn run(context: &StepContext) -> StepResult {
+    let Some(account) = context.account_if_any()? else { return Ok(Outcome::done()) };
+    let mut revocations = match context.remembered::<BTreeMap<String, Revocation>>("revocations") {
+        Some(revocations) => revocations,
+        None => match grants_to_end(context).await? {
+            Some(outcome) => return Ok(outcome),
+            None => found(context, &account).await?,
+        },
+    };
+    let mut not_yet = None;
+    for (name, revocation) in revocations.iter_mut().filter(|(_, revocation)| !revocation.done) {
+        match advance(context, &account, name, revocation).await {
+            Ok(()) => {}
+            Err(error @ StepError::NotYet { .. }) => not_yet = Some(error),
+            Err(error) => return Ok(Outcome::failed(error).with("revocations", json!(revocations))),
+        }
+    }
+    let kept = |outcome: Outcome| outcome.with("revocations", json!(revocations));
+    let since =
+        revocations.values().filter(|one| !one.done).filter_map(|one| one.request_id.as_ref().and(one.asked_at)).min();
+    if let Some(since) = since {
+        let at_most = context.config().waits.assignment_seconds;
+        return Ok(kept(context.look_again("access to be revoked", since, USUALLY_SECONDS, at_most).await?));
+    }
+    if revocations.values().any(|revocation| !revocation.done) {
+        let again = || StepError::NotYet {
+            why: "another try at revoking access".to_owned(),
+            until: None,
+            at_most: Some(chrono::TimeDelta::hours(1)),
+        };
+        return Ok(kept(Outcome::failed(not_yet.unwrap_or_else(again))));
+    }
+    if nothing_stays(context) {
+        part_with_people(context).await?;
+    }
+    Ok(released(kept(Outcome::done()), context))
+}
+
+/// Gives back what the onboarding had under the quota of assignments.
+fn released(mut outcome: Outcome, context: &StepContext) -> Outcome {
+    let granted = grant_access::of_earlier(context).into_keys();
+    outcome.released.extend(granted.map(|name| context.place(ASSIGNMENTS, name)));
+    outcome
+}
+
+/// Waits for what an earlier operation has asked for: an assignment that comes later would stay.
+async fn grants_to_end(context: &StepContext) -> Result<Option<Outcome>, StepError> {
+    for progress in grant_access::of_earlier(context).into_values().filter(|progress| !progress.is_done()) {
+        if let Some((request, since)) = progress.request()
+            && context.cloud().assignment(request).await? == AssignmentState::InProgress
+        {
+            let at_most = context.config().waits.assignment_seconds;
+            let why = "access that was asked for to be assigned, so that it can be revoked";
+            return context.look_again(why, since, USUALLY_SECONDS, at_most).await.map(Some);
+        }
+    }
+    let intended = context.earlier("grant-access").filter_map(|entry| entry.intent_at).max();
+    let certain_at = intended.map(|at| at + CERTAINTY).filter(|at| context.now() < *at);
+    Ok(certain_at.map(|at| Outcome::wait("certainty about the access that was asked for", at)))
+}
+
+/// Every assignment of one of Freehold's permission sets in the account, whoever made it.
+async fn found(context: &StepContext, account: &Target) -> Result<BTreeMap<String, Revocation>, StepError> {
+    let config = context.config();
+    let mut sets: BTreeSet<String> = grant_access::of_earlier(context)
+        .into_values()
+        .map(|progress| progress.permission_set_arn().to_owned())
+        .collect();
+    for set in &config.permission_sets {
+        sets.extend(context.cloud().permission_set(&set.name).await?);
+    }
+    let mut revocations = BTreeMap::new();
+    for permission_set_arn in sets {
+        for group_id in context.cloud().assigned_groups(account, &permission_set_arn).await? {
+            let grant = Grant { permission_set_arn: permission_set_arn.clone(), group_id: group_id.clone() };
+            let revocation = Revocation { grant, request_id: None, asked_at: None, done: false, failures: 0 };
+            revocations.insert(format!("{permission_set_arn} to {group_id}"), revocation);
+        }
+    }
+    Ok(revocations)
+}
+
+/// Takes one revocation a step further.
+async fn advance(
+    context: &StepContext,
+    account: &Target,
+    name: &str,
+    revocation: &mut Revocation,
+) -> Result<(), StepError> {
+    let state = match &revocation.request_id {
+        Some(request) => context.cloud().unassignment(request).await?,
+        None => {
+            guard::still_ours(context, account).await?;
+            if !holds(context, account, &revocation.grant).await? {
+                // It went by itself, or the answer to the last request was lost.
+                AssignmentState::Succeeded
+            } else {
+                let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
+                revocation.request_id = Some(request_id);
+                revocation.asked_at = Some(context.now());
+                state
+            }
+        }
+    };
+    match state {
+        AssignmentState::InProgress => {}
+        AssignmentState::Succeeded => revocation.done = true,
+        AssignmentState::Failed(_) if revocation.failures + 1 < TRIES => {
+            revocation.request_id = None;
+            revocation.failures += 1;
+        }
+        AssignmentState::Failed(reason) => {
+            revocation.request_id = None;
+            revocation.failures = 0;
+            return Err(StepError::park(
+                "revocation_failed",
+                format!("Identity Center could not revoke {name}: {reason}. Remove the cause, then retry."),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every other environment of the tenant is on its way out, or gone.
+fn nothing_stays(context: &StepContext) -> bool {
+    let goes = |state| matches!(state, EnvironmentState::Offboarding | EnvironmentState::Offboarded);
+    let others = context.tenant().environments.iter().filter(|other| other.id != context.environment().id);
+    others.into_iter().all(|other| goes(other.state))
+}
+
+/// The tenant's own group goes, and those people in it whom Freehold has added and whom nothing else needs.
+async fn part_with_people(context: &StepContext) -> Result<(), StepError> {
+    let cloud = context.cloud();
+    let name = grant_access::group_of(context.tenant().id);
+    let Some(group) = cloud.group(&name).await? else { return Ok(()) };
+    for membership in cloud.members(&group).await? {
+        let user = cloud.user(&membership.user_id).await?;
+        // The membership goes last: it is what finds the user again.
+        if user.is_some_and(|user| user.made_here && user.groups <= 1 && !user.has_assignments) {
+            cloud.delete_user(&membership.user_id).await?;
+        } else {
+            cloud.remove_member(&membership).await?;
+        }
+    }
+    cloud.delete_group(&name, &group).await?;
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Finds out what became of the account that onboarding asked for, so that no account is left that nobody knows of.
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::step::JournalEntry;
+use serde_json::Value;
+
+use super::await_account::USUALLY_SECONDS;
+use super::{StepResult, account};
+use crate::cloud::{Creation, CreationState, NewAccount};
+use crate::context::StepContext;
+use crate::step::{Outcome, StepError};
+
+/// What the onboarding has left behind.
+enum Left {
+    /// Nothing was asked for.
+    Nothing,
+    /// A request that AWS knows by this id.
+    Request(String),
+    /// It set out to ask, and nobody knows whether it did.
+    Unknown(NewAccount, DateTime<Utc>),
+}
+
+pub(crate) async fn run(context: &StepContext) -> StepResult {
+    if let Some(id) = context.account_id() {
+        return account::mapped(context, id);
+    }
+    match left(context) {
+        Left::Nothing => Ok(nothing(context)),
+        Left::Request(id) => {
+            let creation = context.cloud().creation(&id).await?;
+            ended(context, creation).await
+        }
+        Left::Unknown(asked, at) => {
+            if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
+                return ended(context, creation).await;
+            }
+            if let Some(found) = context.cloud().find_account(&asked.email).await? {
+                return ours_or_nothing(context, account::adopt(context, found).await);
+            }
+            if context.now() < at + account::CERTAINTY {
+                let why = "certainty that the request made before left nothing behind";
+                return Ok(Outcome::wait(why, at + account::CERTAINTY));
+            }
+            Ok(nothing(context))
+        }
+    }
+}
+
+async fn ended(context: &StepContext, creation: Creation) -> StepResult {
+    match creation.state {
+        CreationState::Succeeded(id) => account::mapped(context, id),
+        CreationState::Failed(_) => Ok(nothing(context)),
+        CreationState::InProgress => {
+            let at_most = context.config().waits.account_creation_seconds;
+            let why = "the account that was asked for to be created, so that it can be let go";
+            let waiting = context.look_again(why, creation.requested_at, USUALLY_SECONDS, at_most).await?;
+            Ok(waiting.with("creation_request_id", creation.request_id))
+        }
+    }
+}
+
+/// An account that is somebody else's is none of this environment's to let go.
+fn ours_or_nothing(context: &StepContext, adopted: StepResult) -> StepResult {
+    match adopted {
+        Err(StepError::Park(_)) => Ok(nothing(context)),
+        adopted => adopted,
+    }
+}
+
+fn nothing(context: &StepContext) -> Outcome {
+    Outcome::done().with("account_id", Value::Null).releasing(account::place(context))
+}
+
+/// What the journal of the onboarding says; the later step knows better.
+fn left(context: &StepContext) -> Left {
+    if let Some(request) = context.remembered::<String>("creation_request_id") {
+        return Left::Request(request);
+    }
+    let awaiting = context.earlier("await-account").next();
+    let latest = awaiting.filter(|entry| entry.intent.is_some() || entry.facts.contains_key("creation_request_id"));
+    latest.or_else(|| context.earlier("request-account").next()).map_or(Left::Nothing, |entry| {
+        let request = entry.facts.get("creation_request_id").and_then(Value::as_str);
+        match (request, intent(entry)) {
+            (Some(request), _) => Left::Request(request.to_owned()),
+            (None, Some((asked, at))) => Left::Unknown(asked, at),
+            (None, None) => Left::Nothing,
+        }
+    })
+}
+
+fn intent(entry: &JournalEntry) -> Option<(NewAccount, DateTime<Utc>)> {
+    Some((serde_json::from_value(entry.intent.clone()?).ok()?, entry.intent_at?))
+}

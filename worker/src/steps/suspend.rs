@@ -1,0 +1,21 @@
+//! Takes the environment out of service at once: in the quarantine OU nobody does anything but Freehold.
+
+use super::{StepResult, guard};
+use crate::context::StepContext;
+use crate::step::{Outcome, StepError};
+
+pub(crate) async fn run(context: &StepContext) -> StepResult {
+    let Some(account) = context.account_if_any()? else { return Ok(Outcome::done()) };
+    let ou = context.cloud().quarantine_ou().await?.ok_or_else(|| {
+        StepError::park(
+            "quarantine_not_prepared",
+            "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.",
+        )
+    })?;
+    guard::still_ours(context, &account).await?;
+    let parent = context.cloud().parent_of(&account).await?;
+    if parent != ou {
+        context.cloud().move_account(&account, &parent, &ou).await?;
+    }
+    Ok(Outcome::done().with("ou_id", ou))
+}
