@@ -30,6 +30,7 @@ pub mod schema {
     pub use crate::routes::approvals::{Approval, ApprovalDecision};
     pub use crate::routes::environments::{Environment, NewEnvironment};
     pub use crate::routes::events::OperationEvent;
+    pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::health::Health;
     pub use crate::routes::holds::{Hold, Holds};
     pub use crate::routes::legal_hold::LegalHold;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_tenancy::finding::Severity;
 use freehold_tenancy::hold::{Hold, HoldKind};
 use freehold_tenancy::operation::OperationState;
 use metrics::{gauge, histogram};
@@ -11,6 +12,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 const OPERATIONS: &str = "freehold_operations";
 const HOLDS: &str = "freehold_holds";
+const FINDINGS: &str = "freehold_findings";
 
 /// Bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP metrics").
 const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -29,6 +31,7 @@ impl Metrics {
             metrics::describe_histogram!(REQUEST_DURATION, "How long requests took until their answer began.");
             metrics::describe_gauge!(OPERATIONS, "Operations by state.");
             metrics::describe_gauge!(HOLDS, "Whether work waits for the whole fleet, by the reason.");
+            metrics::describe_gauge!(FINDINGS, "Open findings by severity.");
         });
         Self(Arc::new(recorder))
     }
@@ -63,6 +66,17 @@ impl Metrics {
             for kind in HoldKind::ALL {
                 let in_force = holds.iter().any(|hold| hold.kind == *kind);
                 gauge!(HOLDS, "code" => kind.as_str()).set(if in_force { 1.0 } else { 0.0 });
+            }
+        });
+    }
+
+    /// Notes how many open findings there are of each severity; one that is not named has none.
+    pub(crate) fn findings(&self, counts: &[(Severity, i64)]) {
+        metrics::with_local_recorder(&*self.0, || {
+            for severity in Severity::ALL {
+                let count = counts.iter().find(|(counted, _)| counted == severity).map_or(0, |(_, count)| *count);
+                #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 findings")]
+                gauge!(FINDINGS, "severity" => severity.as_str()).set(count as f64);
             }
         });
     }

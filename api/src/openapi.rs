@@ -69,6 +69,7 @@ pub(crate) fn cover() -> OpenApi {
     let tags = [
         ("tenants", "The customers and their environments."),
         ("operations", "Long-running work on an environment, step by step."),
+        ("findings", "What in AWS is not as it should be."),
         ("account-mappings", "Which AWS account belongs to which tenant."),
         ("service", "The API itself. These need no token."),
     ];

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::{self, Tokens};
 use crate::routes::{
-    account_mappings, approvals, docs, environments, events, health, holds, legal_hold, offboarding, operations,
-    remedies, tenants,
+    account_mappings, approvals, docs, environments, events, findings, health, holds, legal_hold, offboarding,
+    operations, remedies, tenants,
 };
 use crate::scope::Scope::{
     self, AccountMappingsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete, TenantsRead,
@@ -41,6 +41,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(needs(OperationsApprove, routes!(approvals::approve_operation)))
         .routes(needs(OperationsApprove, routes!(approvals::reject_operation)))
         .routes(needs(OperationsRead, routes!(holds::list_holds)))
+        .routes(needs(OperationsRead, routes!(findings::list_findings)))
         .routes(needs(AccountMappingsRead, routes!(account_mappings::list_account_mappings)))
         .routes(open(routes!(health::livez)))
         .routes(open(routes!(health::readyz)))

@@ -11,7 +11,7 @@ pub enum Scope {
     TenantsWrite,
     /// Let tenants and their environments go, and bring them back; put legal holds on them.
     TenantsDelete,
-    /// See operations, their steps and their events.
+    /// See operations, their steps and their events, and what was found amiss in AWS.
     OperationsRead,
     /// Have an operation tried again or canceled, and ask for what another person has to approve.
     OperationsWrite,

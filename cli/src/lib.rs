@@ -14,6 +14,7 @@ mod operations;
 mod output;
 mod progress;
 mod queue;
+mod reconcile;
 mod serve;
 mod shutdown;
 mod steps;
@@ -56,6 +57,7 @@ enum Command {
     Worker(serve::WorkerArgs),
     Migrate(migrate::MigrateArgs),
     Bootstrap(bootstrap::BootstrapArgs),
+    Reconcile(reconcile::ReconcileArgs),
     Openapi(openapi::OpenapiArgs),
     #[cfg(feature = "sandbox")]
     Token(token::TokenArgs),
@@ -97,6 +99,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Worker(args) => serve::worker(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bootstrap(args) => bootstrap::run(args).await,
+        Command::Reconcile(args) => reconcile::run(args).await,
         Command::Openapi(_) => openapi::run(),
         #[cfg(feature = "sandbox")]
         Command::Token(args) => token::run(&args),

@@ -5,6 +5,7 @@ mod closing;
 mod creating;
 mod history;
 mod inputs;
+mod leaving;
 mod policies;
 mod state;
 mod tags;
@@ -56,6 +57,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "DescribeCreateAccountStatus" => creating::describe_status(state, body),
         "ListCreateAccountStatus" => creating::list_status(state, ctx, body),
         "CloseAccount" => closing::close(state, ctx, body),
+        "RemoveAccountFromOrganization" => leaving::remove(state, ctx, body),
         "CreateOrganizationalUnit" => units::create(state, ctx, body),
         "DescribeOrganizationalUnit" => units::describe(state, body),
         "ListOrganizationalUnitsForParent" => units::list_for_parent(state, ctx, body),

@@ -6,6 +6,7 @@ mod access;
 mod check;
 mod organization;
 mod quotas;
+mod reconcile;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig};
 pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Waits};
 pub use quotas::{Bucket, Quotas, Rate, Usual};
+pub use reconcile::Reconcile;
 
 use crate::{Region, ResidencyName, Tier};
 
@@ -62,6 +64,9 @@ pub struct Config {
     /// How long AWS usually takes, until the journal knows better.
     #[serde(default)]
     pub usual: Usual,
+    /// How often AWS is compared with the database, and what follows.
+    #[serde(default)]
+    pub reconcile: Reconcile,
 }
 
 /// `[database]`

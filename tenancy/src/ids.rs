@@ -99,6 +99,8 @@ ids! {
     OperationId = "op";
     /// One account mapping.
     MappingId = "map";
+    /// One thing that was found not to be as it should.
+    FindingId = "find";
     /// Something that a second person has to approve.
     ApprovalId = "apr";
 }

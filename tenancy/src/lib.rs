@@ -6,6 +6,7 @@ pub mod config;
 pub mod db;
 pub mod environment;
 pub mod event;
+pub mod finding;
 pub mod hold;
 pub mod ids;
 pub mod operation;
@@ -18,6 +19,6 @@ mod words;
 
 pub use clock::Clock;
 pub use config::Config;
-pub use ids::{ApprovalId, EnvironmentId, InstallationId, MappingId, OperationId, TenantId};
+pub use ids::{ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId};
 pub use region::Region;
 pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};

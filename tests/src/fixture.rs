@@ -145,7 +145,7 @@ impl Freehold {
     }
 
     /// Lets the clock run on by itself.
-    async fn pass_time(&self) {
+    pub async fn pass_time(&self) {
         loop {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             self.clock.advance(std::time::Duration::from_secs(1));

@@ -5,6 +5,7 @@
 mod access;
 mod description;
 mod events;
+mod findings;
 mod health;
 mod holds;
 mod idempotency;

@@ -1,6 +1,6 @@
 //! The command line: what it says, how it ends, and the sandbox as a process.
 
-mod program;
+pub(crate) mod program;
 
 use clap::Command;
 use freehold_tenancy::Config;

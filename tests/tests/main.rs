@@ -13,6 +13,7 @@ mod journal_writes;
 mod limits;
 mod moto;
 mod offboarding;
+mod reconcile;
 mod scenarios;
 mod schema;
 mod steps;

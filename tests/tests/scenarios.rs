@@ -16,7 +16,6 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use freehold_sandbox::faults::{Fault, WireEffect, WireRule};
 use freehold_tenancy::db::attention::{self, Retried};
-use freehold_tenancy::db::operations;
 use freehold_tenancy::operation::Operation;
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tenancy::{AwsAccountId, Region};

@@ -14,6 +14,7 @@ mod organizations;
 mod prepare;
 mod ssoadmin;
 mod sts;
+mod survey;
 mod walk;
 
 use std::collections::HashMap;
@@ -31,8 +32,8 @@ pub use ssoadmin::Instance;
 pub use sts::Caller;
 
 use crate::cloud::{
-    Assignment, AssignmentState, Cloud, Creation, Grant, ListedAccount, Membership, NewAccount, NewStack, Person,
-    RegionStatus, ResidencyOu, Result, Role, StackFailure, StackState, Tags, Target, User,
+    Assignment, AssignmentState, Cloud, Creation, Grant, GuardedOu, ListedAccount, Membership, NewAccount, NewStack,
+    Page, Person, Principal, RegionStatus, ResidencyOu, Result, Role, StackFailure, StackState, Tags, Target, User,
 };
 use crate::limits::Limits;
 use memory::Memory;
@@ -281,5 +282,25 @@ impl Cloud for Aws {
 
     async fn unassignment(&self, request_id: &str) -> Result<AssignmentState> {
         ssoadmin::unassignment(self, request_id).await
+    }
+
+    async fn accounts(&self, page: Option<&str>) -> Result<Page<ListedAccount>> {
+        survey::accounts(self, page).await
+    }
+
+    async fn accounts_in(&self, parent: &str, page: Option<&str>) -> Result<Page<AwsAccountId>> {
+        survey::accounts_in(self, parent, page).await
+    }
+
+    async fn guarded_ou(&self, ou_name: &str, policy_name: &str) -> Result<Option<GuardedOu>> {
+        survey::guarded_ou(self, ou_name, policy_name).await
+    }
+
+    async fn accounts_with(&self, permission_set_arn: &str, page: Option<&str>) -> Result<Page<AwsAccountId>> {
+        survey::accounts_with(self, permission_set_arn, page).await
+    }
+
+    async fn holders(&self, account: &Target, permission_set_arn: &str, page: Option<&str>) -> Result<Page<Principal>> {
+        survey::holders(self, account, permission_set_arn, page).await
     }
 }

@@ -37,8 +37,14 @@ enum Leaves {
 }
 
 impl Worker {
-    /// Claims and carries on what is due, until `shutdown`; then finishes what is under way.
+    /// Carries on what is due and compares AWS with the database from time to time, until `shutdown`; then finishes what
+    /// is under way.
     pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) {
+        tokio::join!(self.work(&shutdown), self.keep_comparing(&shutdown));
+    }
+
+    /// Claims and carries on what is due, until `shutdown`; then finishes what is under way.
+    async fn work(self: &Arc<Self>, shutdown: &CancellationToken) {
         let mut ear = Ear::new(self.pool.clone());
         let mut under_way = JoinSet::new();
         while !shutdown.is_cancelled() {

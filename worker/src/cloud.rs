@@ -4,6 +4,7 @@
 //! which cannot be made of an account that Freehold must leave alone.
 
 mod error;
+mod survey;
 mod target;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use freehold_tenancy::{AwsAccountId, Region};
 use serde::{Deserialize, Serialize};
 
 pub use error::{CloudError, Kind};
+pub use survey::{Carried, GuardedOu, Page, Principal};
 pub use target::{Refused, Target};
 
 /// The answer of every verb.
@@ -71,6 +73,8 @@ pub struct ListedAccount {
     pub name: String,
     /// `ACTIVE`, `SUSPENDED`, …
     pub state: String,
+    /// The OU or root that it is in, where AWS says so.
+    pub parent: Option<String>,
 }
 
 /// A residency's OU and its guardrail, as they are.
@@ -124,6 +128,10 @@ pub struct StackState {
     pub outputs: BTreeMap<String, String>,
     /// Its tags.
     pub tags: Tags,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// When it was last updated; `None` where it never was since it was created.
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 /// What CloudFormation's twenty-odd states mean to a step.
@@ -332,4 +340,17 @@ pub trait Cloud: Send + Sync {
     async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
     /// How far an assignment's end has come.
     async fn unassignment(&self, request_id: &str) -> Result<AssignmentState>;
+
+    // The whole organisation, a page at a time.
+
+    /// Every account.
+    async fn accounts(&self, page: Option<&str>) -> Result<Page<ListedAccount>>;
+    /// The accounts directly in an OU or root.
+    async fn accounts_in(&self, parent: &str, page: Option<&str>) -> Result<Page<AwsAccountId>>;
+    /// One of Freehold's OUs by name, and how the policy of a name stands to it; `None` where there is no such OU.
+    async fn guarded_ou(&self, ou_name: &str, policy_name: &str) -> Result<Option<GuardedOu>>;
+    /// The accounts that have a permission set.
+    async fn accounts_with(&self, permission_set_arn: &str, page: Option<&str>) -> Result<Page<AwsAccountId>>;
+    /// Who holds a permission set in an account.
+    async fn holders(&self, account: &Target, permission_set_arn: &str, page: Option<&str>) -> Result<Page<Principal>>;
 }

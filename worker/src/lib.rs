@@ -13,6 +13,7 @@ pub mod offboarding;
 pub mod onboarding;
 mod patience;
 mod quota;
+pub mod reconcile;
 mod refusals;
 pub mod restoring;
 mod runner;

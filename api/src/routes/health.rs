@@ -62,5 +62,9 @@ pub(crate) async fn metrics(Shared(app): Shared<App>) -> impl IntoResponse {
         Ok(holds) => app.metrics.holds(&holds),
         Err(error) => tracing::warn!(%error, "holds cannot be read"),
     }
+    match db::findings::counts(&app.pool).await {
+        Ok(counts) => app.metrics.findings(&counts),
+        Err(error) => tracing::warn!(%error, "findings cannot be counted"),
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
 }

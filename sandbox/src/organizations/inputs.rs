@@ -63,7 +63,7 @@ fn members(operation: &str) -> Option<Vec<Member>> {
         ],
         "DescribeCreateAccountStatus" => vec![required("CreateAccountRequestId", REQUEST)],
         "ListCreateAccountStatus" => vec![optional("States", Shape::List(usize::MAX, &STATE)), TOKEN, MOST],
-        "DescribeAccount" | "CloseAccount" => vec![required("AccountId", ACCOUNT)],
+        "DescribeAccount" | "CloseAccount" | "RemoveAccountFromOrganization" => vec![required("AccountId", ACCOUNT)],
         "MoveAccount" => vec![
             required("AccountId", ACCOUNT),
             required("SourceParentId", PARENT),

@@ -269,6 +269,23 @@ fn three_accounts_are_closed_at_a_time() {
 }
 
 #[test]
+fn an_account_leaves_after_four_days_and_takes_its_email_along() {
+    let world = world();
+    let id = account(&world, "a@example.com");
+    let remove = |id: &str| ask(&world, "RemoveAccountFromOrganization", json!({ "AccountId": id }));
+    assert_eq!(remove(&id).reason(), "WAIT_PERIOD_ACTIVE");
+    world.clock().advance(Duration::from_hours(4 * 24));
+    remove(&id).ok();
+    assert_eq!(remove(&id).code().as_deref(), Some("AccountNotFoundException"));
+    assert_eq!(ask(&world, "ListAccounts", json!({})).body["Accounts"].as_array().unwrap().len(), 2);
+    let again = create(&world, "a@example.com").ok();
+    world.clock().advance(Duration::from_mins(10));
+    assert_eq!(status(&world, &again)["FailureReason"], "EMAIL_ALREADY_EXISTS");
+    let management = remove(&world.settings().management_account);
+    assert_eq!(management.code().as_deref(), Some("MasterCannotLeaveOrganizationException"));
+}
+
+#[test]
 fn tags_are_set_replaced_and_taken_away() {
     let world = world();
     let unit = unit(&world, "eu");

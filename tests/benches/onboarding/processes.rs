@@ -42,7 +42,7 @@ impl Table {
 }
 
 /// Measures, prints its rows, and answers whether each is within its bound.
-pub async fn run() -> bool {
+pub(crate) async fn run() -> bool {
     let mut table = Table(true);
     println!("{:<66}{:>10}{:>10}", "processes", "measured", "at most");
     return_of_work(&mut table).await;

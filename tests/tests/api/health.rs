@@ -37,6 +37,7 @@ async fn requests_and_operations_are_counted() {
         r#"http_server_request_duration_seconds_count{http_request_method="GET",http_route="none",http_response_status_code="404"} 1"#,
         r#"freehold_operations{state="pending"} 1"#,
         r#"freehold_operations{state="succeeded"} 0"#,
+        r#"freehold_findings{severity="critical"} 0"#,
     ] {
         assert!(answered.text.lines().any(|found| found == line), "{line} is not in\n{}", answered.text);
     }

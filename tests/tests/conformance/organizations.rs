@@ -50,6 +50,9 @@ cases![
     a_member_cannot_create_accounts,
     a_member_cannot_list_accounts,
     an_account_closes_once,
+    a_young_account_cannot_leave,
+    the_management_account_cannot_leave,
+    an_account_says_its_path,
 ];
 
 async fn an_account_takes_time_to_create(cloud: Cloud) -> Observed {
@@ -284,6 +287,31 @@ async fn an_account_closes_once(cloud: Cloud) -> Observed {
         })
         .await?;
     Ok(cloud.organizations().close_account().account_id(&id).send().await.map(accepted)?)
+}
+
+async fn a_young_account_cannot_leave(cloud: Cloud) -> Observed {
+    let id = cloud.new_account("a").await?;
+    Ok(cloud.organizations().remove_account_from_organization().account_id(id).send().await.map(accepted)?)
+}
+
+async fn the_management_account_cannot_leave(cloud: Cloud) -> Observed {
+    let organization = cloud.organizations().describe_organization().send().await?.organization;
+    let management = organization.and_then(|organization| organization.master_account_id).unwrap_or_default();
+    Ok(cloud.organizations().remove_account_from_organization().account_id(management).send().await.map(accepted)?)
+}
+
+/// From the organisation by way of root and units to the account itself.
+async fn an_account_says_its_path(cloud: Cloud) -> Observed {
+    let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
+    let unit = cloud.unit(&root, "eu").await?;
+    let moving = cloud.organizations().move_account().account_id(&id).source_parent_id(&root);
+    moving.destination_parent_id(&unit).send().await?;
+    let accounts = cloud.organizations().list_accounts().send().await?.accounts.unwrap_or_default();
+    let account = accounts.into_iter().find(|account| account.id.as_deref() == Some(&id));
+    let path = account.and_then(|account| account.paths?.into_iter().next());
+    let Some(path) = path else { return Ok("no path".to_owned()) };
+    let (_, below) = path.split_once('/').unwrap_or_default();
+    Ok(if below == format!("{root}/{unit}/{id}/") { "root, unit, account" } else { "otherwise" }.to_owned())
 }
 
 async fn ask_for(cloud: &Cloud, name: &str, email: &str) -> Observed {

@@ -4,9 +4,9 @@ use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, DeletionMode, OnFailure, Parameter, Stack, StackEvent, Tag};
 use freehold_tenancy::Region;
 
-use super::Aws;
 use super::call::incomplete;
 use super::sts::Session;
+use super::{Aws, moment};
 use crate::cloud::{Kind, NewStack, Result, Role, StackFailure, StackState, StackStatus, Target};
 
 fn client(session: &Session, region: Region) -> Client {
@@ -166,6 +166,7 @@ fn state_of(stack: Stack) -> Option<StackState> {
     let status_text = stack.stack_status.as_ref()?.as_str().to_owned();
     let outputs = stack.outputs.unwrap_or_default().into_iter();
     let tags = stack.tags.unwrap_or_default().into_iter();
+    let parameters = stack.parameters.unwrap_or_default().into_iter();
     Some(StackState {
         id: stack.stack_id?,
         status: status(&status_text),
@@ -173,6 +174,8 @@ fn state_of(stack: Stack) -> Option<StackState> {
         reason: stack.stack_status_reason,
         outputs: outputs.filter_map(|output| output.output_key.zip(output.output_value)).collect(),
         tags: tags.filter_map(|tag| tag.key.zip(tag.value)).collect(),
+        parameters: parameters.filter_map(|one| one.parameter_key.zip(one.parameter_value)).collect(),
+        updated_at: stack.last_updated_time.as_ref().and_then(moment),
     })
 }
 

@@ -333,9 +333,13 @@ fn state_of(account: &Account) -> String {
     }
 }
 
-fn listed(account: Account) -> Option<ListedAccount> {
+pub(super) fn listed(account: Account) -> Option<ListedAccount> {
     let state = state_of(&account);
+    // `o-…/r-…/ou-…/{account}/`, younger than most of the API; some stand-ins do not know it.
+    let path = account.paths.as_deref().and_then(<[String]>::first);
+    let parent = path.and_then(|path| path.trim_end_matches('/').rsplit('/').nth(1)).map(str::to_owned);
     Some(ListedAccount {
+        parent,
         id: account.id?.parse().ok()?,
         email: account.email.unwrap_or_default(),
         name: account.name.unwrap_or_default(),

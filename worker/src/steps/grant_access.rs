@@ -205,9 +205,14 @@ async fn declared(context: &StepContext) -> Result<BTreeMap<String, Progress>, S
     if let Some(set) = tier.and_then(|tier| tier.tenant_group_permission_set.as_ref()) {
         let permission_set_arn = permission_set(context, set).await?;
         let group_id = tenant_group(context).await?;
-        grants.insert(format!("{set} to the tenant's own group"), new(Grant { permission_set_arn, group_id }));
+        grants.insert(own_group_grant(set), new(Grant { permission_set_arn, group_id }));
     }
     Ok(grants)
+}
+
+/// What the grant to the tenant's own group is called in the journal.
+pub(crate) fn own_group_grant(permission_set: &str) -> String {
+    format!("{permission_set} to the tenant's own group")
 }
 
 fn new(grant: Grant) -> Progress {

@@ -1,0 +1,188 @@
+//! What was found in AWS that is not as it should be.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{PgPool, Result, parsed};
+use crate::finding::{Finding, FindingKind, FindingRemedy, FindingState, NewFinding, Severity};
+use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
+
+/// Keeps what was found: what was open already is seen again, all else is new. Answers everything that was found, as it is
+/// kept, and which of it is new.
+///
+/// One statement, and safe beside another that looks at the same time: one finding is open once.
+pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> Result<Vec<(Finding, bool)>> {
+    let ids: Vec<Uuid> = found.iter().map(|_| FindingId::new(now).as_uuid()).collect();
+    let kinds: Vec<String> = found.iter().map(|finding| finding.kind.to_string()).collect();
+    let severities: Vec<String> = found.iter().map(|finding| finding.kind.severity().to_string()).collect();
+    let subjects: Vec<String> = found.iter().map(|finding| finding.subject.clone()).collect();
+    let accounts: Vec<Option<String>> =
+        found.iter().map(|finding| finding.aws_account_id.as_ref().map(ToString::to_string)).collect();
+    let tenants: Vec<Option<Uuid>> =
+        found.iter().map(|finding| finding.environment.map(|(tenant, _)| tenant.as_uuid())).collect();
+    let environments: Vec<Option<Uuid>> =
+        found.iter().map(|finding| finding.environment.map(|(_, environment)| environment.as_uuid())).collect();
+    let sentences: Vec<String> = found.iter().map(|finding| finding.sentence.clone()).collect();
+    let remedies: Vec<String> = found.iter().map(|finding| finding.remedy.to_string()).collect();
+    let rows = sqlx::query!(
+        r#"/* db::findings::record */
+        insert into findings (id, kind, severity, subject, aws_account_id, tenant_id, environment_id, sentence, remedy,
+            first_seen_at, last_seen_at)
+        select *, $10, $10 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
+            $7::uuid[], $8::text[], $9::text[])
+        on conflict (kind, subject) where resolved_at is null do update
+            set last_seen_at = greatest(findings.last_seen_at, excluded.last_seen_at), severity = excluded.severity,
+                sentence = excluded.sentence,
+                -- A repair that has ended did not help, whatever it thinks of itself.
+                remedy = case when exists (
+                    select from operations o where o.id = findings.operation_id and o.finished_at is not null
+                ) then 'person' else excluded.remedy end
+        returning id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
+            environment_id, sentence, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at,
+            resolved_at, id = any($1) as "new!""#,
+        &ids,
+        &kinds,
+        &severities,
+        &subjects,
+        &accounts as &[Option<String>],
+        &tenants as &[Option<Uuid>],
+        &environments as &[Option<Uuid>],
+        &sentences,
+        &remedies,
+        now,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let kept = Row {
+                id: row.id,
+                kind: row.kind,
+                severity: row.severity,
+                subject: row.subject,
+                aws_account_id: row.aws_account_id,
+                tenant_id: row.tenant_id,
+                environment_id: row.environment_id,
+                sentence: row.sentence,
+                remedy: row.remedy,
+                operation_id: row.operation_id,
+                first_seen_at: row.first_seen_at,
+                last_seen_at: row.last_seen_at,
+                resolved_at: row.resolved_at,
+            };
+            Ok((kept.finding()?, row.new))
+        })
+        .collect()
+}
+
+/// Resolves those of these findings that are open and that nobody has seen since `since`; answers how many those were.
+pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let resolved = sqlx::query!(
+        r#"/* db::findings::resolve */
+        update findings set resolved_at = $3 where id = any($1) and resolved_at is null and last_seen_at < $2"#,
+        &ids,
+        since,
+        now,
+    );
+    Ok(resolved.execute(pool).await?.rows_affected())
+}
+
+/// Notes which operation is to put these findings right.
+pub async fn healed_by(pool: &PgPool, ids: &[FindingId], operation: OperationId) -> Result<()> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    sqlx::query!(
+        "/* db::findings::healed_by */ update findings set operation_id = $2 where id = any($1)",
+        &ids,
+        operation.as_uuid(),
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Which findings to list; what is `None` does not narrow the list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FindingFilter {
+    /// Whether it still holds.
+    pub state: Option<FindingState>,
+    /// How bad it is.
+    pub severity: Option<Severity>,
+    /// Whose environment it is about.
+    pub tenant: Option<TenantId>,
+}
+
+/// At most `limit` findings, newest first, from after `before` on.
+pub async fn list(
+    pool: &PgPool,
+    filter: &FindingFilter,
+    before: Option<FindingId>,
+    limit: i64,
+) -> Result<Vec<Finding>> {
+    let open = filter.state.map(|state| state == FindingState::Open);
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::findings::list */
+        select id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
+            environment_id, sentence, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at, resolved_at
+        from findings
+        where ($1::uuid is null or id < $1)
+          and ($2::boolean is null or (resolved_at is null) = $2)
+          and ($3::text is null or severity = $3)
+          and ($4::uuid is null or tenant_id = $4)
+        order by id desc limit $5"#,
+        before.map(FindingId::as_uuid),
+        open,
+        filter.severity.map(Severity::as_str),
+        filter.tenant.map(TenantId::as_uuid),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Row::finding).collect()
+}
+
+/// How many open findings there are of each severity.
+pub async fn counts(pool: &PgPool) -> Result<Vec<(Severity, i64)>> {
+    let rows = sqlx::query!(
+        r#"/* db::findings::counts */
+        select severity as "severity: Severity", count(*) as "count!" from findings where resolved_at is null
+        group by severity"#
+    );
+    Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.severity, row.count)).collect())
+}
+
+struct Row {
+    id: Uuid,
+    kind: FindingKind,
+    severity: Severity,
+    subject: String,
+    aws_account_id: Option<String>,
+    tenant_id: Option<Uuid>,
+    environment_id: Option<Uuid>,
+    sentence: String,
+    remedy: FindingRemedy,
+    operation_id: Option<Uuid>,
+    first_seen_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    resolved_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn finding(self) -> Result<Finding> {
+        Ok(Finding {
+            id: self.id.into(),
+            kind: self.kind,
+            severity: self.severity,
+            subject: self.subject,
+            aws_account_id: self.aws_account_id.map(parsed::<AwsAccountId>).transpose()?,
+            environment: self.tenant_id.map(TenantId::from).zip(self.environment_id.map(EnvironmentId::from)),
+            sentence: self.sentence,
+            remedy: self.remedy,
+            operation_id: self.operation_id.map(OperationId::from),
+            first_seen_at: self.first_seen_at,
+            last_seen_at: self.last_seen_at,
+            resolved_at: self.resolved_at,
+        })
+    }
+}

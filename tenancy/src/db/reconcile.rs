@@ -1,0 +1,212 @@
+//! Comparing AWS with the database: when, by whom, and what the database says.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::{DbError, PgPool, Result, parsed};
+use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
+
+/// A claimed comparison; see [`crate::db::operations::Claim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    fence: i64,
+}
+
+/// Says when the first comparison is due, where nobody has said so yet.
+pub async fn schedule(pool: &PgPool, due_at: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "/* db::reconcile::schedule */ insert into reconciler (due_at) values ($1) on conflict do nothing",
+        due_at
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// When the next comparison that nobody is at is due; never, where none has been scheduled.
+pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
+    let due = sqlx::query_scalar!(
+        r#"/* db::reconcile::next_due */ select greatest(due_at, coalesce(lease_until, due_at)) as "due!" from reconciler"#
+    );
+    Ok(due.fetch_optional(pool).await?)
+}
+
+/// Claims the comparison that is due, for `lease`; nothing where none is, or another worker is at it.
+pub async fn claim(pool: &PgPool, worker: &str, now: DateTime<Utc>, lease: TimeDelta) -> Result<Option<Turn>> {
+    let fence = sqlx::query_scalar!(
+        r#"/* db::reconcile::claim */
+        update reconciler set fence = fence + 1, lease_until = $2, leased_by = $3
+        where due_at <= $1 and (lease_until is null or lease_until <= $1) returning fence"#,
+        now,
+        now + lease,
+        worker,
+    );
+    Ok(fence.fetch_optional(pool).await?.map(|fence| Turn { fence }))
+}
+
+/// Prolongs a claim.
+pub async fn prolong(pool: &PgPool, turn: Turn, until: DateTime<Utc>) -> Result<()> {
+    let done = sqlx::query!(
+        "/* db::reconcile::prolong */ update reconciler set lease_until = $2 where fence = $1 and lease_until is not null",
+        turn.fence,
+        until,
+    );
+    if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+}
+
+/// Lets go of a claim; the next comparison is due at `due_at`.
+pub async fn release(pool: &PgPool, turn: Turn, due_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
+    let done = sqlx::query!(
+        r#"/* db::reconcile::release */
+        update reconciler set due_at = $2, finished_at = $3, lease_until = null, leased_by = null where fence = $1"#,
+        turn.fence,
+        due_at,
+        now,
+    );
+    if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+}
+
+/// The names of the steps whose journal says what was brought about in an account.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps<'a> {
+    /// The one that installs the baseline.
+    pub baseline: &'a str,
+    /// The one that deploys the stack.
+    pub stack: &'a str,
+    /// The one that grants access.
+    pub access: &'a str,
+}
+
+/// What the database says.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The environments that have an account now.
+    pub environments: Vec<Mapped>,
+    /// Every account that ever belonged to an environment.
+    pub accounts: BTreeSet<AwsAccountId>,
+    /// The environments that wait for an account.
+    pub awaiting: BTreeSet<EnvironmentId>,
+}
+
+/// An environment that has an account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapped {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// What the tenant calls itself.
+    pub company_name: CompanyName,
+    /// Its commercial plan.
+    pub tier: Tier,
+    /// The environment.
+    pub id: EnvironmentId,
+    /// What it is called.
+    pub name: EnvironmentName,
+    /// The named set of regions that it may use.
+    pub residency: ResidencyName,
+    /// Where its stack runs.
+    pub home_region: Region,
+    /// Its account.
+    pub aws_account_id: AwsAccountId,
+    /// Since when it has it.
+    pub mapped_at: DateTime<Utc>,
+    /// Since when it has been ready with nothing under way; `None` while it is not, or something is.
+    pub settled_at: Option<DateTime<Utc>>,
+    /// The stack with the roles.
+    pub baseline: Option<Deployed>,
+    /// The stack with the tenant's own things.
+    pub stack: Option<Deployed>,
+    /// The fact `grants` of the step that granted access.
+    pub grants: Value,
+}
+
+/// A stack as the journal knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    /// `arn:aws:cloudformation:…`
+    pub stack_id: String,
+    /// Where it is.
+    pub region: Region,
+    /// When it was last seen complete by who deployed it.
+    pub at: DateTime<Utc>,
+}
+
+/// What the database says about every account.
+pub async fn known(pool: &PgPool, steps: Steps<'_>) -> Result<Known> {
+    let accounts = sqlx::query_scalar!(
+        "/* db::reconcile::known */ select distinct aws_account_id from account_mappings order by aws_account_id"
+    );
+    let accounts = accounts.fetch_all(pool).await?.into_iter().map(parsed).collect::<Result<_>>()?;
+    let awaiting = sqlx::query_scalar!(
+        r#"/* db::reconcile::known */
+        select o.environment_id from operations o
+        where o.state in ('pending', 'running', 'needs_attention') and not exists (
+            select from account_mappings m where m.environment_id = o.environment_id and m.valid_to is null)"#
+    );
+    let awaiting = awaiting.fetch_all(pool).await?.into_iter().map(EnvironmentId::from).collect();
+    Ok(Known { environments: mapped(pool, steps).await?, accounts, awaiting })
+}
+
+async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<Mapped>> {
+    let rows = sqlx::query!(
+        r#"/* db::reconcile::mapped */
+        select e.id, e.tenant_id, t.company_name, t.tier, e.name, e.residency, e.home_region, m.aws_account_id,
+            m.valid_from, case when e.state = 'ready' and o.open = 0 then o.latest end as settled_at,
+            b.facts ->> 'stack_id' as baseline_id, b.facts ->> 'region' as baseline_region, b.finished_at as "baseline_at?",
+            s.facts ->> 'stack_id' as stack_id, s.facts ->> 'region' as stack_region, s.finished_at as "stack_at?",
+            a.facts -> 'grants' as grants
+        from account_mappings m
+        join environments e on e.id = m.environment_id
+        join tenants t on t.id = e.tenant_id
+        join lateral (
+            select max(finished_at) as latest, count(*) filter (where finished_at is null) as open
+            from operations where tenant_id = e.tenant_id and environment_id = e.id
+        ) o on true
+        left join lateral (
+            select s.facts, s.finished_at from operations o join operation_steps s on s.operation_id = o.id
+            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = $1 and s.state = 'done'
+            order by s.finished_at desc limit 1
+        ) b on true
+        left join lateral (
+            select s.facts, s.finished_at from operations o join operation_steps s on s.operation_id = o.id
+            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = $2 and s.state = 'done'
+            order by s.finished_at desc limit 1
+        ) s on true
+        left join lateral (
+            select s.facts from operations o join operation_steps s on s.operation_id = o.id
+            where o.tenant_id = e.tenant_id and o.environment_id = e.id and s.name = $3 and s.state = 'done'
+            order by s.finished_at desc limit 1
+        ) a on true
+        where m.valid_to is null order by m.id"#,
+        steps.baseline,
+        steps.stack,
+        steps.access,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Mapped {
+                tenant_id: row.tenant_id.into(),
+                company_name: parsed(row.company_name)?,
+                tier: parsed(row.tier)?,
+                id: row.id.into(),
+                name: parsed(row.name)?,
+                residency: parsed(row.residency)?,
+                home_region: parsed(row.home_region)?,
+                aws_account_id: parsed(row.aws_account_id)?,
+                mapped_at: row.valid_from,
+                settled_at: row.settled_at,
+                baseline: deployed(row.baseline_id, row.baseline_region, row.baseline_at)?,
+                stack: deployed(row.stack_id, row.stack_region, row.stack_at)?,
+                grants: row.grants.unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+fn deployed(stack_id: Option<String>, region: Option<String>, at: Option<DateTime<Utc>>) -> Result<Option<Deployed>> {
+    let (Some(stack_id), Some(region), Some(at)) = (stack_id, region, at) else { return Ok(None) };
+    Ok(Some(Deployed { stack_id, region: parsed(region)?, at }))
+}

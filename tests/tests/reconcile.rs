@@ -1,0 +1,188 @@
+//! Comparing AWS with the database: things that were broken by hand, and what becomes of them.
+
+mod administrator;
+mod command;
+mod healed;
+mod many;
+
+use administrator::Administrator;
+use chrono::TimeDelta;
+use freehold_tenancy::db::findings::{self, FindingFilter};
+use freehold_tenancy::finding::{FindingKind, FindingState};
+use freehold_tenancy::tenant::Tenant;
+use freehold_tests::fixture::Freehold;
+use freehold_worker::reconcile::{Heal, Report};
+use tokio_util::sync::CancellationToken;
+
+/// An organisation with so many ready tenants in Frankfurt, some days after the last was signed up.
+pub(crate) async fn ready(tenants: usize) -> (Freehold, Vec<Tenant>) {
+    let freehold = Freehold::instant().await;
+    let worker = freehold.worker("worker-1");
+    let mut ready = Vec::new();
+    for number in 1..=tenants {
+        ready.push(freehold.sign_up(&format!("Example {number}"), "eu-central-1", "standard").await);
+    }
+    freehold.settle(&worker, TimeDelta::days(1)).await;
+    // An account can leave the organisation when it is four days old.
+    freehold.clock.advance(std::time::Duration::from_hours(5 * 24));
+    let mut now = Vec::new();
+    for tenant in &ready {
+        now.push(freehold.tenant_now(tenant).await);
+    }
+    (freehold, now)
+}
+
+/// The AWS account of a tenant's only environment.
+pub(crate) fn account(tenant: &Tenant) -> String {
+    tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string()
+}
+
+/// One comparison by a worker of its own, while time passes.
+pub(crate) async fn compared(freehold: &Freehold, heal: Heal) -> Report {
+    let (worker, never) = (freehold.worker("reconciler"), CancellationToken::new());
+    let reconciler = worker.reconciler();
+    let report = tokio::select! {
+        report = reconciler.pass(heal, &never) => report.expect("a report"),
+        () = freehold.pass_time() => unreachable!("time does not end"),
+    };
+    assert_eq!(report.unseen, [], "everything can be looked at");
+    report
+}
+
+/// Kind, severity and subject of everything in a report.
+fn told(report: &Report) -> Vec<(&'static str, &'static str, String)> {
+    let findings = report.findings.iter().map(|one| &one.finding);
+    findings.map(|one| (one.kind.as_str(), one.severity.as_str(), one.subject.clone())).collect()
+}
+
+/// Breaks ten things, and says what should be found.
+pub(crate) async fn break_ten_things(
+    freehold: &Freehold,
+    tenants: &[Tenant],
+) -> Vec<(&'static str, &'static str, String)> {
+    let admin = Administrator::of(freehold);
+    let account_of = |index: usize| account(&tenants[index]);
+    let unknown = admin.create_account_tagged("freehold:installation", &freehold.installation.id.to_string()).await;
+    admin.remove_from_organization(&account_of(0)).await;
+    admin.close(&account_of(1)).await;
+    admin.move_to_root(&account_of(2)).await;
+    admin.detach("freehold-region-us", "freehold-us").await;
+    admin.detach("freehold-region-ch", "freehold-ch").await;
+    admin.delete_policy("freehold-region-ch").await;
+    admin.unassign(&account_of(3), "support", "support").await;
+    let group = admin.assign(&account_of(4), "tenant-admin", "support").await;
+    admin.delete_stack(&account_of(5), "freehold-tenant").await;
+    admin.retag_stack(&account_of(6), "freehold-tenant").await;
+    let mut expected = vec![
+        ("account_unknown", "error", unknown),
+        ("account_vanished", "critical", account_of(0)),
+        ("account_suspended", "critical", account_of(1)),
+        ("wrong_ou", "critical", account_of(2)),
+        ("guardrail_detached", "critical", "freehold-region-us".to_owned()),
+        ("guardrail_missing", "critical", "freehold-region-ch".to_owned()),
+        ("assignment_missing", "error", format!("{}/support/support", account_of(3))),
+        ("assignment_extra", "critical", format!("{}/tenant-admin/GROUP/{group}", account_of(4))),
+        ("stack_gone", "critical", format!("{}/freehold-tenant", account_of(5))),
+        ("stack_drifted", "warning", format!("{}/freehold-tenant", account_of(6))),
+    ];
+    expected.sort();
+    expected
+}
+
+#[tokio::test]
+async fn nothing_is_found_in_an_organisation_that_is_as_freehold_left_it() {
+    let (freehold, _) = ready(2).await;
+    let report = compared(&freehold, Heal::Everything).await;
+    assert!(report.is_clean(), "{:#?}", report.findings);
+    assert_eq!((report.accounts, report.environments), (4, 2));
+}
+
+#[tokio::test]
+async fn ten_things_that_were_broken_by_hand_are_ten_findings() {
+    let (freehold, tenants) = ready(8).await;
+    let expected = break_ten_things(&freehold, &tenants).await;
+    let report = compared(&freehold, Heal::Nothing).await;
+    let mut found = told(&report);
+    found.sort();
+    assert_eq!(found, expected);
+    assert!(report.findings.iter().all(|one| one.is_new));
+    // The eighth tenant is left alone.
+    let about = |tenant: &Tenant| report.findings.iter().any(|one| one.finding.subject.contains(&account(tenant)));
+    assert!(!about(&tenants[7]));
+
+    // What was found is not found anew, but seen again.
+    freehold.clock.advance(std::time::Duration::from_mins(1));
+    let again = compared(&freehold, Heal::Nothing).await;
+    assert_eq!(again.findings.len(), 10);
+    assert!(again.findings.iter().all(|one| !one.is_new && one.finding.last_seen_at > one.finding.first_seen_at));
+    let ids = |report: &Report| report.findings.iter().map(|one| one.finding.id).collect::<Vec<_>>();
+    assert_eq!(ids(&again), ids(&report));
+}
+
+#[tokio::test]
+async fn what_a_person_has_put_right_is_resolved_and_stays_on_record() {
+    let (freehold, tenants) = ready(1).await;
+    let admin = Administrator::of(&freehold);
+    admin.detach("freehold-region-us", "freehold-us").await;
+    let group = admin.assign(&account(&tenants[0]), "tenant-admin", "support").await;
+    assert_eq!(compared(&freehold, Heal::Nothing).await.findings.len(), 2);
+
+    admin.attach("freehold-region-us", "freehold-us").await;
+    freehold.clock.advance(std::time::Duration::from_mins(2));
+    let report = compared(&freehold, Heal::Nothing).await;
+    let extra = format!("{}/tenant-admin/GROUP/{group}", account(&tenants[0]));
+    assert_eq!(told(&report), [("assignment_extra", "critical", extra)]);
+    assert_eq!(report.resolved, 1);
+    let resolved = FindingFilter { state: Some(FindingState::Resolved), ..FindingFilter::default() };
+    let kept = findings::list(freehold.pool(), &resolved, None, 10).await.expect("findings");
+    let kinds: Vec<_> = kept.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [FindingKind::GuardrailDetached]);
+    // Broken again, it is news again.
+    admin.detach("freehold-region-us", "freehold-us").await;
+    freehold.clock.advance(std::time::Duration::from_mins(2));
+    let report = compared(&freehold, Heal::Nothing).await;
+    assert_eq!(report.findings.iter().filter(|one| one.is_new).count(), 1);
+}
+
+#[tokio::test]
+async fn an_account_whose_roles_are_gone_cannot_be_entered() {
+    let (freehold, tenants) = ready(1).await;
+    Administrator::of(&freehold).delete_stack(&account(&tenants[0]), "freehold-baseline").await;
+    // The session that the worker had is over.
+    freehold.clock.advance(std::time::Duration::from_hours(2));
+    let report = compared(&freehold, Heal::Nothing).await;
+    assert_eq!(told(&report), [("access_lost", "error", account(&tenants[0]))]);
+}
+
+#[tokio::test]
+async fn an_onboarding_is_left_alone() {
+    let (freehold, _) = ready(1).await;
+    let worker = freehold.worker("worker-1");
+    freehold.sign_up("On its way", "eu-central-1", "standard").await;
+    // Its account exists, in the root and without anything in it, from the first steps on.
+    for _ in 0..2 {
+        worker.drain().await.expect("what is due to be carried on");
+        let report = compared(&freehold, Heal::Everything).await;
+        assert!(report.is_clean(), "{:#?}", report.findings);
+    }
+}
+
+#[tokio::test]
+async fn one_worker_at_a_time_compares_and_the_next_time_is_about_an_hour_away() {
+    let (freehold, _) = ready(1).await;
+    let pool = freehold.pool();
+    let now = freehold.clock.now();
+    let never = CancellationToken::new();
+    let (one, other) = (freehold.worker("worker-1"), freehold.worker("worker-2"));
+    assert!(!one.compare_if_due(&never).await.expect("an answer"), "nothing was scheduled");
+    freehold_tenancy::db::reconcile::schedule(pool, now).await.expect("a schedule");
+    let both = async { tokio::join!(one.compare_if_due(&never), other.compare_if_due(&never)) };
+    let (one_did, other_did) = tokio::select! {
+        both = both => both,
+        () = freehold.pass_time() => unreachable!("time does not end"),
+    };
+    assert!(one_did.expect("an answer") != other_did.expect("an answer"), "one of the two compares");
+    let next = freehold_tenancy::db::reconcile::next_due(pool).await.expect("an answer").expect("a time");
+    let pause = (next - freehold.clock.now()).as_seconds_f64() / 3600.0;
+    assert!((0.8..1.2).contains(&pause), "the next comparison is {pause} hours away");
+}

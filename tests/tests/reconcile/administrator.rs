@@ -1,0 +1,142 @@
+//! Somebody with administrator's credentials in the management account, who breaks things as one does with the `aws` command.
+
+use aws_credential_types::Credentials;
+use aws_sdk_cloudformation::types::Capability;
+use aws_sdk_organizations::types::{PolicyType, Tag};
+use aws_sdk_ssoadmin::types::{PrincipalType, TargetType};
+use freehold_tests::fixture::Freehold;
+
+use crate::conformance::cloud::{ACCESS_ROLE, Cloud, Member};
+
+/// The administrator.
+pub(crate) struct Administrator(Cloud);
+
+impl Administrator {
+    /// Of the organisation around this Freehold.
+    pub(crate) fn of(freehold: &Freehold) -> Self {
+        let key = &freehold.world.settings().management_access_key;
+        Self(Cloud {
+            endpoint: freehold.world.base_url().expect("a served world"),
+            http: aws_smithy_http_client::Builder::new().build_http(),
+            management: Credentials::new(key, "secret", None, None, "tests"),
+            simulator: None,
+        })
+    }
+
+    /// Creates an account with one tag and answers its id.
+    pub(crate) async fn create_account_tagged(&self, key: &str, value: &str) -> String {
+        let tag = Tag::builder().key(key).value(value).build().expect("a tag");
+        let organizations = self.0.organizations();
+        let asked = organizations.create_account().account_name("by hand").email("by-hand@example.com").tags(tag);
+        let asked = asked.send().await.expect("a request").create_account_status.expect("a status");
+        let status = organizations.describe_create_account_status().set_create_account_request_id(asked.id);
+        let status = status.send().await.expect("an answer").create_account_status.expect("a status");
+        status.account_id.expect("an account")
+    }
+
+    pub(crate) async fn remove_from_organization(&self, account: &str) {
+        self.0.organizations().remove_account_from_organization().account_id(account).send().await.expect("its leave");
+    }
+
+    pub(crate) async fn close(&self, account: &str) {
+        self.0.organizations().close_account().account_id(account).send().await.expect("its end");
+    }
+
+    pub(crate) async fn move_to_root(&self, account: &str) {
+        let organizations = self.0.organizations();
+        let parents = organizations.list_parents().child_id(account).send().await.expect("parents").parents;
+        let parent = parents.into_iter().flatten().next().expect("a parent").id.expect("its id");
+        let moving = organizations.move_account().account_id(account).source_parent_id(parent);
+        moving.destination_parent_id(self.0.root().await.expect("a root")).send().await.expect("a move");
+    }
+
+    async fn ou(&self, name: &str) -> String {
+        let root = self.0.root().await.expect("a root");
+        let units = self.0.organizations().list_organizational_units_for_parent().parent_id(root).send().await;
+        let units = units.expect("units").organizational_units.unwrap_or_default();
+        units.into_iter().find(|unit| unit.name.as_deref() == Some(name)).expect("the unit").id.expect("its id")
+    }
+
+    async fn policy(&self, name: &str) -> String {
+        let policies = self.0.organizations().list_policies().filter(PolicyType::ServiceControlPolicy).send().await;
+        let policies = policies.expect("policies").policies.unwrap_or_default();
+        policies
+            .into_iter()
+            .find(|policy| policy.name.as_deref() == Some(name))
+            .expect("the policy")
+            .id
+            .expect("its id")
+    }
+
+    pub(crate) async fn detach(&self, policy: &str, ou: &str) {
+        let (policy, ou) = (self.policy(policy).await, self.ou(ou).await);
+        self.0.organizations().detach_policy().policy_id(policy).target_id(ou).send().await.expect("it off");
+    }
+
+    pub(crate) async fn attach(&self, policy: &str, ou: &str) {
+        let (policy, ou) = (self.policy(policy).await, self.ou(ou).await);
+        self.0.organizations().attach_policy().policy_id(policy).target_id(ou).send().await.expect("it on");
+    }
+
+    pub(crate) async fn delete_policy(&self, policy: &str) {
+        let policy = self.policy(policy).await;
+        self.0.organizations().delete_policy().policy_id(policy).send().await.expect("it gone");
+    }
+
+    /// The instance of Identity Center, the ARN of a permission set and the id of a group.
+    async fn access(&self, set: &str, group: &str) -> (String, String, String) {
+        let sso = self.0.sso();
+        let instances = sso.list_instances().send().await.expect("instances").instances.unwrap_or_default();
+        let instance = instances.into_iter().next().expect("an instance");
+        let arn = instance.instance_arn.expect("its ARN");
+        let sets = sso.list_permission_sets().instance_arn(&arn).send().await.expect("sets").permission_sets;
+        let mut found = None;
+        for one in sets.unwrap_or_default() {
+            let described = sso.describe_permission_set().instance_arn(&arn).permission_set_arn(&one).send().await;
+            if described.expect("a set").permission_set.and_then(|set| set.name).as_deref() == Some(set) {
+                found = Some(one);
+            }
+        }
+        let groups =
+            self.0.identity_store().list_groups().identity_store_id(instance.identity_store_id.expect("a store"));
+        let groups = groups.send().await.expect("groups").groups;
+        let group = groups.into_iter().find(|one| one.display_name.as_deref() == Some(group)).expect("the group");
+        (arn, found.expect("the set"), group.group_id)
+    }
+
+    pub(crate) async fn unassign(&self, account: &str, set: &str, group: &str) {
+        let (instance, set, group) = self.access(set, group).await;
+        let call = self.0.sso().delete_account_assignment().instance_arn(instance).target_id(account);
+        let call = call.target_type(TargetType::AwsAccount).permission_set_arn(set);
+        call.principal_type(PrincipalType::Group).principal_id(group).send().await.expect("the end of an assignment");
+    }
+
+    /// Assigns a permission set to a group and answers the group's id.
+    pub(crate) async fn assign(&self, account: &str, set: &str, group: &str) -> String {
+        let (instance, set, group) = self.access(set, group).await;
+        let call = self.0.sso().create_account_assignment().instance_arn(instance).target_id(account);
+        let call = call.target_type(TargetType::AwsAccount).permission_set_arn(set);
+        call.principal_type(PrincipalType::Group).principal_id(&group).send().await.expect("an assignment");
+        group
+    }
+
+    async fn inside(&self, account: &str) -> aws_sdk_cloudformation::Client {
+        let credentials = self.0.assume(&self.0.management, account, ACCESS_ROLE).await.expect("credentials");
+        self.0.cloudformation(&Member { id: account.to_owned(), credentials })
+    }
+
+    pub(crate) async fn delete_stack(&self, account: &str, name: &str) {
+        self.inside(account).await.delete_stack().stack_name(name).send().await.expect("it gone");
+    }
+
+    /// Updates a stack so that it carries a tag of the administrator's and no other.
+    pub(crate) async fn retag_stack(&self, account: &str, name: &str) {
+        let inside = self.inside(account).await;
+        let stacks = inside.describe_stacks().stack_name(name).send().await.expect("stacks").stacks;
+        let stack = stacks.into_iter().flatten().next().expect("the stack");
+        let tag = aws_sdk_cloudformation::types::Tag::builder().key("owner").value("by hand").build();
+        let update = inside.update_stack().stack_name(name).use_previous_template(true).tags(tag);
+        let update = update.set_parameters(stack.parameters).capabilities(Capability::CapabilityNamedIam);
+        update.send().await.expect("an update");
+    }
+}

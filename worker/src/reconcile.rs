@@ -1,0 +1,186 @@
+//! Compares AWS with the database: what is not as it should be is a finding. What is safe is put right by an ordinary
+//! operation, all else waits for a person.
+//!
+//! [`observe`] reads AWS (and says how long that takes), [`compare`] is pure, [`healing`] opens operations, [`periodic`] has
+//! one worker at a time do it.
+
+mod compare;
+mod healing;
+mod observe;
+mod pace;
+mod periodic;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::db::findings::{self, FindingFilter};
+use freehold_tenancy::db::reconcile::{self, Steps};
+use freehold_tenancy::db::wake::Bell;
+use freehold_tenancy::db::{DbError, PgPool};
+use freehold_tenancy::finding::{Finding, FindingState, Severity};
+use freehold_tenancy::{AwsAccountId, Clock, Config, InstallationId};
+use futures::future::{BoxFuture, FutureExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::Worker;
+use crate::cloud::Cloud;
+use compare::Sides;
+use pace::Pace;
+pub use pace::Trouble;
+
+/// The steps whose journal says what was brought about in an account (`crate::onboarding`).
+const STEPS: Steps<'static> = Steps { baseline: "install-baseline", stack: "deploy-stack", access: "grant-access" };
+
+/// More open findings than there can be.
+const ALL: i64 = i64::MAX;
+
+/// Compares AWS with the database, whenever it is told to.
+pub struct Reconciler {
+    pool: PgPool,
+    config: Arc<Config>,
+    clock: Clock,
+    installation: InstallationId,
+    cloud: Arc<dyn Cloud>,
+    bell: Bell,
+}
+
+/// What to do about what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heal {
+    /// Nothing: it is only recorded.
+    Nothing,
+    /// Repairs are begun where that is safe, unless there are more than the configuration allows at once.
+    WithinReason,
+    /// Repairs are begun wherever that is safe: a person has asked for it.
+    Everything,
+}
+
+/// Why a comparison came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// AWS could not be read.
+    #[error("AWS could not be compared with the database: {0}")]
+    Aws(#[from] Trouble),
+    /// The database.
+    #[error("{0}")]
+    Database(#[from] DbError),
+}
+
+/// What came of a comparison.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// When the first look was taken.
+    pub began_at: DateTime<Utc>,
+    /// When all was written down.
+    pub finished_at: DateTime<Utc>,
+    /// How many accounts the organisation has.
+    pub accounts: usize,
+    /// How many environments have an account.
+    pub environments: usize,
+    /// What is not as it should be, the worst first.
+    pub findings: Vec<Reported>,
+    /// How many earlier findings are gone.
+    pub resolved: u64,
+    /// Accounts that could not be looked at or into, and why.
+    pub unseen: Vec<(AwsAccountId, String)>,
+}
+
+/// A finding, and whether it is news.
+#[derive(Debug, Clone)]
+pub struct Reported {
+    /// The finding as it is kept.
+    pub finding: Finding,
+    /// Whether it was not known before.
+    pub is_new: bool,
+}
+
+impl Report {
+    /// Whether everything was looked at, and is as it should be.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.unseen.is_empty()
+    }
+}
+
+impl Worker {
+    /// What compares, for this worker.
+    pub fn reconciler(&self) -> Reconciler {
+        Reconciler {
+            pool: self.pool.clone(),
+            config: Arc::clone(&self.config),
+            clock: self.clock.clone(),
+            installation: self.installation,
+            cloud: Arc::clone(&self.cloud),
+            bell: self.bell.clone(),
+        }
+    }
+}
+
+impl Reconciler {
+    /// Compares once, writes down what it finds, and has it healed or not; until `stop`.
+    pub fn pass<'a>(
+        &'a self,
+        heal: Heal,
+        stop: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<Report, ReconcileError>> {
+        self.compare(heal, stop).boxed()
+    }
+
+    async fn compare(&self, heal: Heal, stop: &CancellationToken) -> Result<Report, ReconcileError> {
+        let began_at = self.clock.now();
+        let before = reconcile::known(&self.pool, STEPS).await?;
+        let pace = Pace::new(self.clock.clone(), self.config.quotas.clone(), stop.clone());
+        let seen = observe::observe(&*self.cloud, &self.config, &before, &pace).await?;
+        // Once more: what was begun, or done, while we looked is not held against it.
+        let known = reconcile::known(&self.pool, STEPS).await?;
+        let sides =
+            Sides { seen: &seen, known: &known, config: &self.config, installation: self.installation, began_at };
+        let comparison = compare::compare(&sides);
+        let (reported, resolved) = self.record(&comparison, began_at).await?;
+        let mut report = Report {
+            began_at,
+            finished_at: self.clock.now(),
+            accounts: seen.accounts.len(),
+            environments: known.environments.len(),
+            findings: reported,
+            resolved,
+            unseen: seen.unseen,
+        };
+        healing::heal(self, heal, &mut report.findings).await?;
+        report.findings.sort_by_key(|one| (one.finding.severity, one.finding.kind, one.finding.subject.clone()));
+        Ok(report)
+    }
+
+    /// Writes down what was found and resolves what would have been found again and was not.
+    async fn record(
+        &self,
+        comparison: &compare::Comparison,
+        began_at: DateTime<Utc>,
+    ) -> Result<(Vec<Reported>, u64), ReconcileError> {
+        let now = self.clock.now();
+        let kept = findings::record(&self.pool, &comparison.found, now).await?;
+        let reported: Vec<_> = kept.into_iter().map(|(finding, is_new)| Reported { finding, is_new }).collect();
+        for Reported { finding, .. } in reported.iter().filter(|one| one.is_new) {
+            log(finding);
+        }
+        let open = FindingFilter { state: Some(FindingState::Open), ..FindingFilter::default() };
+        let again: BTreeSet<_> = reported.iter().map(|one| one.finding.id).collect();
+        let gone: Vec<_> = findings::list(&self.pool, &open, None, ALL)
+            .await?
+            .into_iter()
+            .filter(|finding| !again.contains(&finding.id) && comparison.would_have_found(finding))
+            .map(|finding| finding.id)
+            .collect();
+        let resolved = findings::resolve(&self.pool, &gone, began_at, now).await?;
+        Ok((reported, resolved))
+    }
+}
+
+fn log(finding: &Finding) {
+    let (id, kind, account) = (finding.id, finding.kind, finding.aws_account_id.as_ref());
+    match finding.severity {
+        Severity::Critical | Severity::Error => tracing::error!(%id, %kind, ?account, "{}", finding.sentence),
+        Severity::Warning => tracing::warn!(%id, %kind, ?account, "{}", finding.sentence),
+    }
+    metrics::counter!("freehold_findings_total", "severity" => finding.severity.as_str()).increment(1);
+}

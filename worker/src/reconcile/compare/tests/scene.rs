@@ -1,0 +1,172 @@
+//! A world in which everything is as it should be, and what the database says of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::db::reconcile::{Deployed, Known, Mapped};
+use freehold_tenancy::{AwsAccountId, Config, EnvironmentId, InstallationId, TenantId};
+use serde_json::json;
+
+use super::super::{Comparison, Inside, Observed, Sides, compare};
+use crate::cloud::{Carried, GuardedOu, ListedAccount, Principal, StackState, StackStatus, Tags};
+use crate::guardrail;
+
+const CONFIG: &str = r#"
+    [organization]
+    management_account_id = "111122223333"
+    freehold_account_id = "444455556666"
+    control_role_arn = "arn:aws:iam::111122223333:role/freehold-control"
+    account_email = "aws+{environment_id}@example.com"
+    [[residencies]]
+    name = "eu"
+    regions = ["eu-central-1"]
+    [[permission_sets]]
+    name = "support"
+    [[permission_sets]]
+    name = "tenant-admin"
+    [[access]]
+    permission_set = "support"
+    group = "helpers"
+    [[tiers]]
+    name = "enterprise"
+    tenant_group_permission_set = "tenant-admin"
+"#;
+
+pub(super) const ACCOUNT: &str = "777788889999";
+
+/// A world, and what the database says of it.
+pub(super) struct Scene {
+    pub(super) seen: Observed,
+    pub(super) known: Known,
+    pub(super) config: Config,
+    pub(super) installation: InstallationId,
+}
+
+pub(super) fn now() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(1)
+}
+
+pub(super) fn account() -> AwsAccountId {
+    ACCOUNT.parse().unwrap()
+}
+
+pub(super) fn group(id: &str) -> Principal {
+    Principal { kind: "GROUP".to_owned(), id: id.to_owned() }
+}
+
+impl Scene {
+    /// Everything is as it should be.
+    pub(super) fn in_order() -> Self {
+        let config = Config::parse(CONFIG).unwrap();
+        let installation = InstallationId::new(now());
+        let (tenant_id, id) = (TenantId::new(now()), EnvironmentId::new(now()));
+        let deployed = |name: &str| Deployed {
+            stack_id: format!("arn:aws:cloudformation:eu-central-1:{ACCOUNT}:stack/{name}/1"),
+            region: "eu-central-1".parse().unwrap(),
+            at: now() - TimeDelta::hours(2),
+        };
+        let environment = Mapped {
+            tenant_id,
+            company_name: "Example GmbH".parse().unwrap(),
+            tier: "enterprise".parse().unwrap(),
+            id,
+            name: "production".parse().unwrap(),
+            residency: "eu".parse().unwrap(),
+            home_region: "eu-central-1".parse().unwrap(),
+            aws_account_id: account(),
+            mapped_at: now() - TimeDelta::hours(3),
+            settled_at: Some(now() - TimeDelta::hours(2)),
+            baseline: Some(deployed("freehold-baseline")),
+            stack: Some(deployed("freehold-tenant")),
+            grants: json!({ "tenant-admin to the tenant's own group": { "group_id": "g-own" } }),
+        };
+        let tags = Tags::from([
+            ("freehold:installation".to_owned(), installation.to_string()),
+            ("freehold:tenant".to_owned(), tenant_id.to_string()),
+            ("freehold:environment".to_owned(), id.to_string()),
+        ]);
+        let stack = |deployed: &Option<Deployed>| {
+            Some(StackState {
+                id: deployed.as_ref().unwrap().stack_id.clone(),
+                status: StackStatus::Complete,
+                status_text: "CREATE_COMPLETE".to_owned(),
+                reason: None,
+                outputs: BTreeMap::new(),
+                tags: tags.clone(),
+                parameters: BTreeMap::from([("TenantId".to_owned(), tenant_id.to_string())]),
+                updated_at: None,
+            })
+        };
+        let inside = Inside::Stacks { baseline: stack(&environment.baseline), stack: stack(&environment.stack) };
+        let ou = |id: &str, text: String| Some(GuardedOu { ou_id: id.to_owned(), policy: Carried::Attached(text) });
+        let organization = &config.organization;
+        let seen = Observed {
+            accounts: BTreeMap::from([(account(), listed(ACCOUNT, "ou-eu"))]),
+            tags: BTreeMap::new(),
+            ous: BTreeMap::from([
+                (
+                    "freehold-eu".to_owned(),
+                    ou("ou-eu", guardrail::of_residency(&config.residencies[0], organization).unwrap()),
+                ),
+                ("freehold-quarantine".to_owned(), ou("ou-q", guardrail::of_quarantine(organization).unwrap())),
+            ]),
+            permission_sets: ["support", "tenant-admin"]
+                .map(|name| (name.to_owned(), Some(format!("arn:{name}"))))
+                .into(),
+            groups: BTreeMap::from([("helpers".to_owned(), Some("g-helpers".to_owned()))]),
+            access: BTreeMap::from([(
+                account(),
+                BTreeMap::from([
+                    ("support".to_owned(), vec![group("g-helpers")]),
+                    ("tenant-admin".to_owned(), vec![group("g-own")]),
+                ]),
+            )]),
+            inside: BTreeMap::from([(account(), inside)]),
+            unseen: Vec::new(),
+        };
+        let known =
+            Known { environments: vec![environment], accounts: BTreeSet::from([account()]), awaiting: BTreeSet::new() };
+        Self { seen, known, config, installation }
+    }
+
+    pub(super) fn compared(&self) -> Comparison {
+        let Self { seen, known, config, installation } = self;
+        compare(&Sides { seen, known, config, installation: *installation, began_at: now() })
+    }
+
+    /// Kind, subject and remedy of everything that is found.
+    pub(super) fn found(&self) -> Vec<(&'static str, String, &'static str)> {
+        let found = self.compared().found.into_iter();
+        found.map(|one| (one.kind.as_str(), one.subject, one.remedy.as_str())).collect()
+    }
+
+    pub(super) fn environment(&mut self) -> &mut Mapped {
+        &mut self.known.environments[0]
+    }
+
+    /// The tenant's stack.
+    pub(super) fn stack(&mut self) -> &mut StackState {
+        match self.seen.inside.get_mut(&account()) {
+            Some(Inside::Stacks { stack: Some(stack), .. }) => stack,
+            _ => panic!("the scene has no stack"),
+        }
+    }
+
+    pub(super) fn guardrail(&mut self) -> &mut Carried {
+        &mut self.seen.ous.get_mut("freehold-eu").unwrap().as_mut().unwrap().policy
+    }
+
+    pub(super) fn move_to(&mut self, parent: &str) {
+        self.seen.accounts.get_mut(&account()).unwrap().parent = Some(parent.to_owned());
+    }
+}
+
+pub(super) fn listed(id: &str, parent: &str) -> ListedAccount {
+    ListedAccount {
+        id: id.parse().unwrap(),
+        email: "aws@example.com".to_owned(),
+        name: "Example".to_owned(),
+        state: "ACTIVE".to_owned(),
+        parent: Some(parent.to_owned()),
+    }
+}

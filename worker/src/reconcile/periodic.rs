@@ -1,0 +1,107 @@
+//! Comparing from time to time, one worker at a time.
+//!
+//! A worker sleeps until the comparison is due and asks the database then, and not before: two statements an hour.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use freehold_tenancy::db::reconcile::{self, Turn};
+use freehold_tenancy::db::{DbError, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use super::pace::about;
+use super::{Heal, ReconcileError, Trouble};
+use crate::Worker;
+
+/// Where another worker is at it, or the database is away: the real time until the next look.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+
+/// The longest sleep: a change of the schedule is noticed by then.
+const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
+
+impl Worker {
+    /// Compares whenever that is due, until `shutdown`.
+    pub(crate) async fn keep_comparing(self: &Arc<Self>, shutdown: &CancellationToken) {
+        let every = Duration::from_secs(self.config.reconcile.every_seconds);
+        if every.is_zero() {
+            return;
+        }
+        while !shutdown.is_cancelled() {
+            let waited = tokio::select! {
+                // Dropped while it only reads or sleeps.
+                due = self.until_due(every) => due,
+                () = shutdown.cancelled() => return,
+            };
+            let done = match waited {
+                Ok(()) => self.compare_if_due(shutdown).await,
+                Err(error) => Err(error.into()),
+            };
+            match done {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the comparison with AWS is put off"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// Returns when the next comparison is due.
+    async fn until_due(&self, every: Duration) -> Result<(), DbError> {
+        let due = match reconcile::next_due(&self.pool).await? {
+            Some(due) => due,
+            None => {
+                let due = self.clock.now() + about(every);
+                reconcile::schedule(&self.pool, due).await?;
+                due
+            }
+        };
+        self.clock.sleep_until(due.min(self.clock.now() + LONGEST_SLEEP)).await;
+        Ok(())
+    }
+
+    /// Compares, if that is due and no other worker is at it, and answers whether it did.
+    pub async fn compare_if_due(&self, shutdown: &CancellationToken) -> Result<bool, ReconcileError> {
+        let settings = &self.config.reconcile;
+        let Some(turn) = reconcile::claim(&self.pool, &self.name, self.clock.now(), self.lease()).await? else {
+            return Ok(false);
+        };
+        let heal = if settings.heal { Heal::WithinReason } else { Heal::Nothing };
+        let reconciler = self.reconciler();
+        let came = tokio::select! {
+            came = reconciler.pass(heal, shutdown) => came,
+            never = self.keep_turn(&self.pool, turn) => match never {},
+        };
+        let now = self.clock.now();
+        let next = match &came {
+            // Whoever is still running takes it up.
+            Err(ReconcileError::Aws(Trouble::Stopped)) => now,
+            _ => now + about(Duration::from_secs(settings.every_seconds)),
+        };
+        reconcile::release(&self.pool, turn, next, now).await?;
+        let report = came?;
+        tracing::info!(
+            accounts = report.accounts,
+            findings = report.findings.len(),
+            resolved = report.resolved,
+            unseen = report.unseen.len(),
+            seconds = (report.finished_at - report.began_at).as_seconds_f64(),
+            "AWS was compared with the database"
+        );
+        Ok(true)
+    }
+
+    /// Keeps the turn while the comparison goes on.
+    async fn keep_turn(&self, pool: &PgPool, turn: Turn) -> Infallible {
+        loop {
+            tokio::time::sleep(self.lease_real / 3).await;
+            if let Err(error) = reconcile::prolong(pool, turn, self.clock.now() + self.lease()).await {
+                tracing::debug!(%error, "the turn to compare could not be prolonged");
+            }
+        }
+    }
+}
