@@ -42,7 +42,7 @@ impl Table {
 }
 
 /// Measures, prints its rows, and answers whether each is within its bound.
-pub fn run() -> bool {
+pub(crate) fn run() -> bool {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let mut table = Table(true);
