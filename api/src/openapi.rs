@@ -207,7 +207,9 @@ fn takes(operation: &Operation, place: ParameterIn) -> bool {
 /// Adds to the routes in `paths` what they have in common: the scope that they need and how they refuse.
 pub(crate) fn with_refusals(mut paths: Paths, scope: Option<Scope>) -> Paths {
     for item in paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+        {
             operation.security =
                 Some(scope.iter().map(|scope| SecurityRequirement::new(BEARER, [scope.as_str()])).collect());
             for refusal in &REFUSALS {

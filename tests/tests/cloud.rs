@@ -209,7 +209,7 @@ async fn an_account_is_closed_and_closing_it_again_is_no_error() {
     prepared.aws.close_account(&target).await.unwrap();
     assert_eq!(state().await.as_deref(), Some("CLOSED"));
     prepared.aws.close_account(&target).await.expect("it is closed already");
-    assert_eq!(prepared.aws.account_state(&"999988887777".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(prepared.aws.account(&"999988887777".parse().unwrap()).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -154,10 +154,6 @@ impl Cloud for Aws {
         organizations::move_account(self, account, from, to).await
     }
 
-    async fn account_state(&self, account: &AwsAccountId) -> Result<Option<String>> {
-        organizations::account_state(self, account).await
-    }
-
     async fn residency_ou(&self, residency: &Residency) -> Result<Option<ResidencyOu>> {
         organizations::residency_ou(self, residency).await
     }

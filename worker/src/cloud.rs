@@ -262,9 +262,6 @@ pub trait Cloud: Send + Sync {
     async fn parent_of(&self, account: &Target) -> Result<String>;
     /// Moves an account; that it is there already is a success.
     async fn move_account(&self, account: &Target, from: &str, to: &str) -> Result<()>;
-    /// Where an account stands: `ACTIVE`, `SUSPENDED`, `PENDING_CLOSURE`, `CLOSED`, …; `None` where the organisation does
-    /// not have it.
-    async fn account_state(&self, account: &AwsAccountId) -> Result<Option<String>>;
     /// A residency's OU; `None` where `freehold bootstrap` has not made it.
     async fn residency_ou(&self, residency: &Residency) -> Result<Option<ResidencyOu>>;
     /// The quarantine OU; `None` where `freehold bootstrap` has not made it.

@@ -1,5 +1,7 @@
 //! The journal: reading it, and writing it under the operation's fence.
 
+mod row;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -10,6 +12,7 @@ use crate::event::{EventType, NewEvent};
 use crate::operation::Attention;
 use crate::step::{Facts, JournalEntry, StepState};
 use crate::{AwsAccountId, EnvironmentId, OperationId};
+use row::{Row, object};
 
 /// An entry of the list that an operation walks, as it is first journaled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -363,53 +366,4 @@ fn news(event_type: EventType, step: &str, mut data: Value) -> NewEvent {
         data.insert("step".to_owned(), step.into());
     }
     NewEvent { event_type, data }
-}
-
-fn object(value: Value) -> Facts {
-    match value {
-        Value::Object(facts) => facts,
-        _ => Facts::new(),
-    }
-}
-
-struct Row {
-    name: String,
-    after: Vec<String>,
-    state: StepState,
-    intent: Option<Value>,
-    intent_at: Option<DateTime<Utc>>,
-    facts: Value,
-    attempts: i32,
-    attempts_without_progress: i32,
-    waits_for: Option<String>,
-    check_at: Option<DateTime<Utc>>,
-    attention: Option<Value>,
-    blocked_since: Option<DateTime<Utc>>,
-    last_error: Option<String>,
-    started_at: Option<DateTime<Utc>>,
-    retried_at: Option<DateTime<Utc>>,
-    finished_at: Option<DateTime<Utc>>,
-}
-
-impl Row {
-    fn entry(self) -> Result<JournalEntry> {
-        Ok(JournalEntry {
-            name: self.name,
-            after: self.after,
-            state: self.state,
-            intent: self.intent,
-            intent_at: self.intent_at,
-            facts: object(self.facts),
-            attempts: self.attempts.unsigned_abs(),
-            attempts_without_progress: self.attempts_without_progress.unsigned_abs(),
-            waits_for: self.waits_for,
-            check_at: self.check_at,
-            attention: self.attention.map(attention::read).transpose()?,
-            blocked_since: self.blocked_since,
-            last_error: self.last_error,
-            started_at: self.started_at,
-            retried_at: self.retried_at,
-            finished_at: self.finished_at,
-        })
-    }
 }

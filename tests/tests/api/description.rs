@@ -99,7 +99,7 @@ async fn what_is_answered_is_what_is_described() {
         let required = schemas[name]["required"].as_array().unwrap();
         let optional = described.into_iter().filter(|name| !required.contains(&json!(name)));
         let expected: &[&str] = match name {
-            "Operation" => &["steps"],
+            "Operation" => &["approvals", "steps"],
             "Problem" => &["errors"],
             _ => &[],
         };

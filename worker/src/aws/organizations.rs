@@ -173,13 +173,6 @@ pub(super) async fn move_account(aws: &Aws, account: &Target, from: &str, to: &s
     done_already(aws.ask(&control, "organizations:MoveAccount", request.send()).await)
 }
 
-pub(super) async fn account_state(aws: &Aws, account: &AwsAccountId) -> Result<Option<String>> {
-    let control = aws.control().await?;
-    let request = client(&control).describe_account().account_id(account.as_str());
-    let answer = aws.ask(&control, "organizations:DescribeAccount", request.send()).await;
-    Ok(found(answer, "AccountNotFoundException")?.and_then(|answer| answer.account).map(|account| state_of(&account)))
-}
-
 pub(super) async fn residency_ou(aws: &Aws, residency: &Residency) -> Result<Option<ResidencyOu>> {
     let Some(ou_id) = ou(aws, &residency.ou_name()).await? else { return Ok(None) };
     let guarded = aws.known.guarded.recall(&ou_id, &aws.clock, async {

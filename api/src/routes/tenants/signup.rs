@@ -76,10 +76,13 @@ pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
     let read = company_name.zip(admin_email).zip(home_region).zip(residency).zip(tier).zip(names);
     let (((((company_name, admin_email), home_region), residency), tier), names) = fields.finish(read)?;
     let tenant_id = TenantId::new(now);
-    // Environments are listed by their ids, and those of one moment sort as chance has it.
+    // Environments are listed by their ids and their operations stand in line by theirs, and those of one moment sort as
+    // chance has it.
     let mut ids: Vec<_> = names.iter().map(|_| EnvironmentId::new(now)).collect();
     ids.sort_unstable();
-    let environment = |(id, name)| Environment {
+    let mut operations: Vec<_> = names.iter().map(|_| OperationId::new(now)).collect();
+    operations.sort_unstable();
+    let environment = |((id, operation_id), name)| Environment {
         id,
         tenant_id,
         name,
@@ -87,12 +90,12 @@ pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
         home_region,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
-        operation_id: OperationId::new(now),
+        operation_id,
         created_at: now,
         ready_at: None,
         offboarded_at: None,
     };
-    let environments = ids.into_iter().zip(names).map(environment).collect();
+    let environments = ids.into_iter().zip(operations).zip(names).map(environment).collect();
     Ok(Tenant {
         id: tenant_id,
         company_name,
