@@ -204,7 +204,7 @@ async fn an_email_that_is_taken_fails_with_its_reason() {
 async fn an_account_is_closed_and_closing_it_again_is_no_error() {
     let prepared = Prepared::new().await;
     let target = prepared.placed().await;
-    let state = async || prepared.aws.account_state(target.id()).await.unwrap();
+    let state = async || prepared.aws.account(target.id()).await.unwrap().map(|account| account.state);
     assert_eq!(state().await.as_deref(), Some("ACTIVE"));
     prepared.aws.close_account(&target).await.unwrap();
     assert_eq!(state().await.as_deref(), Some("CLOSED"));
