@@ -197,12 +197,12 @@ mod tests {
 
     const NOON: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-    fn counter(places: u16, takes: f64, tokens: Option<Tokens>) -> Counter {
-        Counter::new(NOON, places, &[], 0, takes, tokens)
+    fn counter(places: u16, takes: f64, tokens: impl Into<Option<Tokens>>) -> Counter {
+        Counter::new(NOON, places, &[], 0, takes, tokens.into())
     }
 
-    fn create_account() -> Option<Tokens> {
-        Some(Tokens { full_at: NOON, spacing: TimeDelta::seconds(10), burst: 3 })
+    fn create_account() -> Tokens {
+        Tokens { full_at: NOON, spacing: TimeDelta::seconds(10), burst: 3 }
     }
 
     fn begins(mut counter: Counter, count: usize) -> Vec<i64> {

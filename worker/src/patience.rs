@@ -88,8 +88,11 @@ impl Expected {
 #[derive(Debug)]
 pub(crate) struct Patience {
     pool: PgPool,
-    known: Mutex<HashMap<&'static str, (DateTime<Utc>, Option<Expected>)>>,
+    known: Mutex<HashMap<&'static str, Remembered>>,
 }
+
+/// How long a step's work takes, where enough runs are known, and when that was asked of the journal.
+type Remembered = (DateTime<Utc>, Option<Expected>);
 
 impl Patience {
     /// With the journal in the database of `pool` as its memory.

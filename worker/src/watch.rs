@@ -65,14 +65,12 @@ async fn look(worker: &Worker, quota: &'static str, step: &'static str) -> Resul
             }
         },
     };
-    let next = match next {
-        Some(at) => Some(at),
-        None => {
-            let watched = looks::watched(pool, quota).await?;
-            patience::next_shared_look(&watched.in_progress, expected, self::crowd(worker, quota, &watched), now)
-        }
-    };
-    looks::plan(pool, quota, next).await
+    if next.is_some() {
+        return looks::plan(pool, quota, next).await;
+    }
+    let watched = looks::watched(pool, quota).await?;
+    let crowd = self::crowd(worker, quota, &watched);
+    looks::plan(pool, quota, patience::next_shared_look(&watched.in_progress, expected, crowd, now)).await
 }
 
 fn crowd(worker: &Worker, quota: &str, watched: &Watched) -> patience::Crowd {

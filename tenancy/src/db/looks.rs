@@ -115,14 +115,15 @@ pub async fn count(pool: &PgPool, quota: &str, requests: &[String], now: DateTim
         r#"/* db::looks::count */
         with known as (
             update slots set
-                ended_at = case when request_id <> all ($2) then $3::timestamptz end,
+                -- What was asked for while the list was being made may be missing from it.
+                ended_at = case when request_id <> all ($2) and looked_at < $3 then $3::timestamptz end,
                 looked_at = case when request_id = any ($2) then $3 else looked_at end
             where quota = $1 and request_id is not null and ended_at is null
             returning operation_id, step, request_id, ended_at
         ),
         counted as (
             insert into looks as l (quota, counted_at, strangers)
-            select $1, $3, greatest(0, cardinality($2::text[]) - (select count(*) from known where ended_at is null)
+            select $1, $3, greatest(0, cardinality($2::text[]) - (select count(*) from known where request_id = any ($2))
                 -- One that was granted and not noted yet may be among them: then it is no stranger.
                 - (select count(*) from slots where quota = $1 and granted_at is not null and request_id is null))
             on conflict (quota) do update set counted_at = $3, strangers = excluded.strangers, looking_until = null

@@ -51,18 +51,17 @@ pub async fn of(
         let here: Vec<_> = standing.iter().filter(|one| one.quota == quota).collect();
         let Some(last) = here.iter().map(|one| one.position).max() else { continue };
         let last = usize::try_from(last).unwrap_or(0);
-        let ready = match quota {
-            ACCOUNT_CREATIONS => line(pool, config, spans, now).await?.ready(last),
-            _ => {
-                let mut counter = counter(pool, config, quota, spans, now).await?;
-                let then = match quota {
-                    ASSIGNMENTS => spans.verify,
-                    REGION_OPT_INS => spans.stack + spans.verify,
-                    _ => 0.0,
-                };
-                let served = (0..last).map(|_| counter.serve(now).1 + seconds(then));
-                served.map(|ready| crate::queue::Expected { ready, ready_after_opt_in: ready }).collect()
-            }
+        let ready = if quota == ACCOUNT_CREATIONS {
+            line(pool, config, spans, now).await?.ready(last)
+        } else {
+            let then = match quota {
+                ASSIGNMENTS => spans.verify,
+                REGION_OPT_INS => spans.stack + spans.verify,
+                _ => 0.0,
+            };
+            let mut counter = counter(pool, config, quota, spans, now).await?;
+            let served = (0..last).map(|_| counter.serve(now).1 + seconds(then));
+            served.map(|ready| crate::queue::Expected { ready, ready_after_opt_in: ready }).collect()
         };
         for one in here {
             let Some(expected) = usize::try_from(one.position - 1).ok().and_then(|place| ready.get(place)) else {

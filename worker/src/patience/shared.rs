@@ -11,10 +11,10 @@ const CROWD: usize = 3;
 
 /// What a list costs, as a share of the usual time, while others wait for a place: an empty place loses as much for all of
 /// them. About two lists for each that ends, with five places.
-const LIST_COSTS_WHEN_FULL: f64 = 0.0215;
+const LIST_COSTS_WHEN_FULL: f64 = 0.016;
 
 /// What a look at one by itself costs then; one that was in progress is not looked at a second time.
-const OWN_LOOK_COSTS_WHEN_FULL: f64 = 0.0095;
+const OWN_LOOK_COSTS_WHEN_FULL: f64 = 0.006;
 
 /// What a list costs while places are free.
 const LIST_COSTS: f64 = 0.1;
@@ -80,12 +80,12 @@ pub(crate) enum Instrument<'a> {
 }
 
 /// Through what to look at `now`.
-pub(crate) fn instrument<'a>(
-    in_progress: &'a [InProgress],
+pub(crate) fn instrument(
+    in_progress: &[InProgress],
     expected: Expected,
     crowd: Crowd,
     now: DateTime<Utc>,
-) -> Instrument<'a> {
+) -> Instrument<'_> {
     let losses: Vec<f64> = in_progress.iter().map(|one| Loss::until(one, expected, now).lost).collect();
     // What is due a moment later is due as well.
     let due = |lost: f64, costs: f64| lost >= 0.95 * costs * expected.median;
@@ -111,7 +111,9 @@ pub(crate) fn next_shared_look(
     let (mut pause, step) = (0.0, expected.step());
     while pause < 10.0 * expected.median {
         pause += step;
-        losses.iter_mut().for_each(|(_, loss)| loss.go_on(expected, step));
+        for (_, loss) in &mut losses {
+            loss.go_on(expected, step);
+        }
         let all: f64 = losses.iter().map(|(_, loss)| loss.lost).sum();
         let own = losses.iter().any(|(one, loss)| loss.lost >= crowd.own(one) * expected.median);
         if own || all >= crowd.list() * expected.median {

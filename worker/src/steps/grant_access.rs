@@ -136,7 +136,17 @@ async fn advance(
             asked.push(name.to_owned());
             context.intend(asked).await?;
         }
-        let Assignment { request_id, state } = cloud.assign(account, &progress.grant).await?;
+        let Assignment { request_id, state } = match cloud.assign(account, &progress.grant).await {
+            Ok(assignment) => assignment,
+            Err(error) => {
+                if error.had_no_effect() {
+                    // Nothing was asked, so that there is nothing to look for the next time.
+                    asked.retain(|one| one != name);
+                    context.intend(asked).await?;
+                }
+                return Err(error.into());
+            }
+        };
         context.asked(&context.place(ASSIGNMENTS, name), &request_id, "grant-access").await?;
         progress.request_id = Some(request_id);
         progress.asked_at = Some(context.now());
