@@ -66,7 +66,7 @@ pub fn request_hash(operation: OperationId, action: ApprovalAction, request: &Va
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]

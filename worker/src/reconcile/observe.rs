@@ -58,6 +58,7 @@ pub(super) struct Observed {
 
 /// What is in an account.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every account can be looked into")]
 pub(super) enum Inside {
     /// The stacks, where they are there.
     Stacks {

@@ -52,13 +52,12 @@ impl Worker {
 
     /// Returns when the next comparison is due.
     async fn until_due(&self, every: Duration) -> Result<(), DbError> {
-        let due = match reconcile::next_due(&self.pool).await? {
-            Some(due) => due,
-            None => {
-                let due = self.clock.now() + about(every);
-                reconcile::schedule(&self.pool, due).await?;
-                due
-            }
+        let due = if let Some(due) = reconcile::next_due(&self.pool).await? {
+            due
+        } else {
+            let due = self.clock.now() + about(every);
+            reconcile::schedule(&self.pool, due).await?;
+            due
         };
         self.clock.sleep_until(due.min(self.clock.now() + LONGEST_SLEEP)).await;
         Ok(())

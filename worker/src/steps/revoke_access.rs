@@ -122,19 +122,18 @@ async fn advance(
     name: &str,
     revocation: &mut Revocation,
 ) -> Result<(), StepError> {
-    let state = match &revocation.request_id {
-        Some(request) => context.cloud().unassignment(request).await?,
-        None => {
-            guard::still_ours(context, account).await?;
-            if !holds(context, account, &revocation.grant).await? {
-                // It went by itself, or the answer to the last request was lost.
-                AssignmentState::Succeeded
-            } else {
-                let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
-                revocation.request_id = Some(request_id);
-                revocation.asked_at = Some(context.now());
-                state
-            }
+    let state = if let Some(request) = &revocation.request_id {
+        context.cloud().unassignment(request).await?
+    } else {
+        guard::still_ours(context, account).await?;
+        if holds(context, account, &revocation.grant).await? {
+            let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
+            revocation.request_id = Some(request_id);
+            revocation.asked_at = Some(context.now());
+            state
+        } else {
+            // It went by itself, or the answer to the last request was lost.
+            AssignmentState::Succeeded
         }
     };
     match state {
