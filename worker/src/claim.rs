@@ -48,7 +48,7 @@ impl Worker {
         let mut ear = Ear::new(self.pool.clone());
         let mut under_way = JoinSet::new();
         while !shutdown.is_cancelled() {
-            if self.look_is_due() {
+            if self.take_due_look() {
                 let worker = Arc::clone(self);
                 under_way.spawn(async move { worker.look().await });
             }
@@ -116,10 +116,11 @@ impl Worker {
         operations::claim_leaving(&self.pool, &self.name, now, left_since, self.lease(), limit).await
     }
 
-    /// Whether a look for several operations was due when that was last asked.
-    fn look_is_due(&self) -> bool {
-        let due = *self.look_due.lock().unwrap_or_else(PoisonError::into_inner);
-        due.is_some_and(|at| at <= self.clock.now())
+    /// Whether a look for several operations was due when that was last asked. It is due once: a look that ends at once
+    /// must not begin the next before the database has been asked when that is due.
+    fn take_due_look(&self) -> bool {
+        let mut due = self.look_due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.take_if(|at| *at <= self.clock.now()).is_some()
     }
 
     async fn look(&self) {
