@@ -136,3 +136,13 @@ async fn a_step_that_makes_several_calls_gets_past_a_rate_that_is_used_up() {
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
 }
+
+#[tokio::test]
+async fn a_throttled_identity_store_does_not_hold_up_for_long_who_needs_several_of_its_calls() {
+    let freehold = Freehold::instant().await;
+    freehold.wire.inject(WireRule::on("identitystore", "CreateGroup", WireEffect::Throttle).nth(1));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+    freehold.settle(&freehold.worker("worker-1"), TimeDelta::minutes(5)).await;
+    let operation = freehold.operation_of(&tenant).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
+}
