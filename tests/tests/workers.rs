@@ -146,3 +146,13 @@ async fn a_throttled_identity_store_does_not_hold_up_for_long_who_needs_several_
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
 }
+
+#[tokio::test]
+async fn a_throttled_identity_center_does_not_hold_up_for_long_what_is_verified_by_several_of_its_calls() {
+    let freehold = Freehold::instant().await;
+    freehold.wire.inject(WireRule::on("ssoadmin", "ListAccountAssignments", WireEffect::Throttle).nth(1));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+    freehold.settle(&freehold.worker("worker-1"), TimeDelta::minutes(5)).await;
+    let operation = freehold.operation_of(&tenant).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
+}
