@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
+use freehold_sandbox::faults::{WireEffect, WireRule};
 use freehold_tenancy::db::steps::{Ending, Outcome};
 use freehold_tenancy::db::{DbError, operations, steps};
 use freehold_tenancy::operation::OperationState;
@@ -115,4 +116,43 @@ async fn a_wake_up_that_comes_while_an_operation_is_worked_on_is_not_slept_throu
     sqlx::query("update operations set wake_at = $1").bind(now).execute(pool).await.expect("woken");
     operations::release(pool, &claim, Some(now + TimeDelta::hours(1)), now).await.expect("released");
     assert_eq!(freehold.operation_of(&tenant).await.wake_at, Some(now));
+}
+
+#[tokio::test]
+async fn a_step_that_makes_several_calls_gets_past_a_rate_that_is_used_up() {
+    let freehold = Freehold::instant().await;
+    let reset = WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::BeforeEffect);
+    freehold.wire.inject(reset.nth(1));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let worker = freehold.worker("worker-1");
+    while freehold.wire.hits().is_empty() {
+        freehold.step(&worker).await.expect("the operation goes on");
+    }
+    // Next it looks whether the assignment is there, then asks for it: two calls, and leave for none.
+    let full_again = freehold.clock.now() + TimeDelta::seconds(1);
+    let empty = "insert into rates (api, next_at) values ('sso', $1) on conflict (api) do update set next_at = $1";
+    sqlx::query(empty).bind(full_again).execute(freehold.pool()).await.expect("an empty bucket");
+    freehold.settle(&worker, TimeDelta::minutes(1)).await;
+    let operation = freehold.operation_of(&tenant).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
+}
+
+#[tokio::test]
+async fn a_throttled_identity_store_does_not_hold_up_for_long_who_needs_several_of_its_calls() {
+    let freehold = Freehold::instant().await;
+    freehold.wire.inject(WireRule::on("identitystore", "CreateGroup", WireEffect::Throttle).nth(1));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+    freehold.settle(&freehold.worker("worker-1"), TimeDelta::minutes(5)).await;
+    let operation = freehold.operation_of(&tenant).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
+}
+
+#[tokio::test]
+async fn a_throttled_identity_center_does_not_hold_up_for_long_what_is_verified_by_several_of_its_calls() {
+    let freehold = Freehold::instant().await;
+    freehold.wire.inject(WireRule::on("ssoadmin", "ListAccountAssignments", WireEffect::Throttle).nth(1));
+    let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+    freehold.settle(&freehold.worker("worker-1"), TimeDelta::minutes(5)).await;
+    let operation = freehold.operation_of(&tenant).await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
 }

@@ -66,6 +66,9 @@ struct Known {
     permission_set_arns: Memory<(), Vec<String>>,
     permission_set_names: Mutex<HashMap<String, String>>,
     groups: Memory<String, String>,
+    users: Memory<String, String>,
+    /// Groups and users that a look has not found.
+    missing: Memory<String, ()>,
     searches_of_creations: Walks<Creation>,
     searches_of_accounts: Walks<()>,
 }
@@ -90,6 +93,8 @@ impl Aws {
                 permission_set_arns: Memory::new(1),
                 permission_set_names: Mutex::default(),
                 groups: Memory::new(256),
+                users: Memory::new(256),
+                missing: Memory::new(256),
                 searches_of_creations: Walks::default(),
                 searches_of_accounts: Walks::default(),
             }),

@@ -4,7 +4,7 @@
 //! spacing of calls, at the most to [`LONGEST_SPACING`], and allows one at a time; the spacing then halves with every
 //! `recovery`, so that an AWS that throttles whatever one does is asked about twice in that time, whatever the rate.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::{PgPool, Result};
@@ -17,6 +17,9 @@ const LONGEST_SPACING: f64 = 600.0;
 
 /// The shortest spacing after a throttle, in seconds: many a rate is far above what is ever called.
 const SHORTEST_SLOWED: f64 = 1.0;
+
+/// Calls of one service that a step makes in a row, at the most, besides the first.
+const A_FEW: f64 = 4.0;
 
 /// A token bucket, and how it recovers from a throttle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +49,14 @@ impl Pace {
     /// Calls that may come at once.
     pub(super) fn burst(&self) -> f64 {
         f64::from(self.bucket.rate.burst)
+    }
+
+    /// How much later than at the first chance to come back, where a whole service shares the bucket: until a few calls
+    /// may be made. A step makes several such calls; who came back for the first would use up each leave as it comes, and
+    /// never get past the second call.
+    pub fn for_a_few(&self) -> TimeDelta {
+        let few = if self.bucket.name.contains(':') { 0.0 } else { (self.burst() - 1.0).clamp(0.0, A_FEW) };
+        seconds(few * self.interval())
     }
 
     /// Under which name it is kept.

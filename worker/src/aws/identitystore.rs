@@ -7,7 +7,7 @@ use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, U
 use aws_smithy_types::Document;
 
 use super::call::{done_already, found, incomplete};
-use super::memory::A_WHILE;
+use super::memory::{A_WHILE, Memory};
 use super::sts::Session;
 use super::{Aws, ssoadmin};
 use crate::cloud::{Kind, Membership, Person, Result, User};
@@ -53,26 +53,28 @@ async fn find_group(aws: &Aws, store: &Store, display_name: &str) -> Result<Opti
 }
 
 pub(super) async fn ensure_group(aws: &Aws, display_name: &str, description: &str) -> Result<String> {
-    if let Some(id) = group(aws, display_name).await? {
+    let (name, missing) = (display_name.to_owned(), format!("group {display_name}"));
+    if !is_missing(aws, &missing, group(aws, display_name)).await?
+        && let Some(id) = group(aws, display_name).await?
+    {
         return Ok(id);
     }
     let store = store(aws).await?;
     let request =
         store.client.create_group().identity_store_id(&store.id).display_name(display_name).description(description);
-    match aws.ask(&store.session, "identitystore:CreateGroup", request.send()).await {
-        Ok(answer) => Ok(answer.group_id),
-        Err(error) if error.kind == Kind::Conflict => {
-            find_group(aws, &store, display_name).await?.ok_or_else(|| incomplete(GET_GROUP, "group"))
-        }
-        Err(error) => Err(error),
-    }
+    let created = aws.ask(&store.session, "identitystore:CreateGroup", request.send()).await;
+    let created = created.map(|answer| answer.group_id);
+    made(aws, &aws.known.groups, &name, &missing, created, group(aws, display_name)).await
 }
 
 pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String> {
-    let store = store(aws).await?;
-    if let Some(id) = find_user(aws, &store, person.email).await? {
+    let (name, missing) = (person.email.to_owned(), format!("user {}", person.email));
+    if !is_missing(aws, &missing, user_named(aws, person.email)).await?
+        && let Some(id) = user_named(aws, person.email).await?
+    {
         return Ok(id);
     }
+    let store = store(aws).await?;
     let (given, family) = split(person.display_name);
     let request = store
         .client
@@ -83,13 +85,50 @@ pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String
         .name(Name::builder().given_name(given).family_name(family).build())
         .user_type(MADE_HERE)
         .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
-    match aws.ask(&store.session, "identitystore:CreateUser", request.send()).await {
-        Ok(answer) => Ok(answer.user_id),
+    let created = aws.ask(&store.session, "identitystore:CreateUser", request.send()).await;
+    let created = created.map(|answer| answer.user_id);
+    made(aws, &aws.known.users, &name, &missing, created, user_named(aws, person.email)).await
+}
+
+/// Whether `look` finds nothing. That is believed for a while: where the rate is used up between the look and the
+/// creation, the creation comes next, and not another look that uses it up again.
+async fn is_missing(
+    aws: &Aws,
+    what: &String,
+    look: impl Future<Output = Result<Option<String>>> + Send,
+) -> Result<bool> {
+    let looked = async { Ok(look.await?.is_none().then(|| ((), aws.clock.now() + A_WHILE))) };
+    Ok(aws.known.missing.recall(what, &aws.clock, looked).await?.is_some())
+}
+
+/// The id of what was created, or was there already; whoever asks for it next is told without a call.
+async fn made(
+    aws: &Aws,
+    known: &Memory<String, String>,
+    name: &String,
+    missing: &String,
+    created: Result<String>,
+    look: impl Future<Output = Result<Option<String>>> + Send,
+) -> Result<String> {
+    let found = match created {
+        Ok(id) => known.recall(name, &aws.clock, async { Ok(Some((id, aws.clock.now() + A_WHILE))) }).await?,
         Err(error) if error.kind == Kind::Conflict => {
-            find_user(aws, &store, person.email).await?.ok_or_else(|| incomplete(GET_USER, "user"))
+            aws.known.missing.forget(missing);
+            look.await?
         }
-        Err(error) => Err(error),
-    }
+        Err(error) => return Err(error),
+    };
+    aws.known.missing.forget(missing);
+    found.ok_or_else(|| incomplete(GET_GROUP, "group or user"))
+}
+
+async fn user_named(aws: &Aws, user_name: &str) -> Result<Option<String>> {
+    let look = async {
+        let store = store(aws).await?;
+        let found = find_user(aws, &store, user_name).await?;
+        Ok(found.map(|id| (id, aws.clock.now() + A_WHILE)))
+    };
+    aws.known.users.recall(&user_name.to_owned(), &aws.clock, look).await
 }
 
 async fn find_user(aws: &Aws, store: &Store, user_name: &str) -> Result<Option<String>> {
@@ -161,6 +200,7 @@ pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
 pub(super) async fn delete_user(aws: &Aws, user_id: &str) -> Result<()> {
     let store = store(aws).await?;
     let request = store.client.delete_user().identity_store_id(&store.id).user_id(user_id);
+    aws.known.users.forget_value(&user_id.to_owned());
     found(aws.ask(&store.session, "identitystore:DeleteUser", request.send()).await, NOT_FOUND).map(drop)
 }
 

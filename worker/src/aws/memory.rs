@@ -66,6 +66,17 @@ impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Memory<K, V> {
         self.slots().remove(key);
     }
 
+    /// Drops every answer that is `value`.
+    pub(super) fn forget_value(&self, value: &V)
+    where
+        V: PartialEq,
+    {
+        // One that is locked is being asked for just now.
+        let is_it =
+            |slot: &Slot<V>| slot.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|(held, _)| held == value));
+        self.slots().retain(|_, slot| !is_it(slot));
+    }
+
     fn slot(&self, key: &K, now: DateTime<Utc>) -> Slot<V> {
         let mut slots = self.slots();
         if slots.len() >= self.capacity && !slots.contains_key(key) {
