@@ -236,8 +236,9 @@ impl StepContext {
 
     /// Notes that AWS calls the work that has this place `request_id`, and that the step `waits` waits for its end.
     pub async fn asked(&self, place: &Place, request_id: &str, waits: &'static str) -> Result<(), StepError> {
-        let (pool, look_at) = (&self.worker.pool, watch::first_look(&self.worker, place.quota).await);
-        quotas::note_request(pool, &self.claim, place, request_id, waits, look_at, self.now()).await?;
+        // With one more in progress the next look is planned anew, now.
+        let (pool, now) = (&self.worker.pool, self.now());
+        quotas::note_request(pool, &self.claim, place, request_id, waits, now, now).await?;
         Ok(())
     }
 
@@ -331,7 +332,7 @@ pub(crate) fn told(span: TimeDelta) -> String {
 /// ahead.
 fn pause_in_line(ahead: i64, limit: u16) -> TimeDelta {
     let ahead = (ahead - i64::from(limit)).clamp(0, 1_000);
-    TimeDelta::seconds((15 + 5 * ahead).min(15 * 60))
+    TimeDelta::seconds((30 + 5 * ahead).min(15 * 60))
 }
 
 fn seconds_of(count: u64) -> TimeDelta {

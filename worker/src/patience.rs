@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::{PgPool, steps};
 
-pub(crate) use shared::{Crowd, Instrument, first_shared_look, instrument, next_shared_look};
+pub(crate) use shared::{Crowd, Instrument, instrument, next_shared_look};
 
 /// How many of the latest runs are asked.
 const SAMPLES: i64 = 40;

@@ -133,11 +133,3 @@ fn usually(worker: &Worker, quota: &str) -> u64 {
     let usual = &worker.config.usual;
     if quota == ASSIGNMENTS { usual.assignment_seconds } else { usual.account_creation_seconds }
 }
-
-/// When the first look at work is due that AWS has accepted just now.
-pub(crate) async fn first_look(worker: &Worker, quota: &str) -> DateTime<Utc> {
-    let now = worker.clock.now();
-    let step = LISTED.into_iter().find(|(listed, _)| *listed == quota).map_or("", |(_, step)| step);
-    let expected = worker.patience.expected(step, usually(worker, quota), now).await;
-    now + patience::first_shared_look(expected)
-}

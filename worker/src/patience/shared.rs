@@ -1,6 +1,6 @@
 //! Looks that serve everybody who waits for work under one quota.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::looks::{InProgress, Watched};
 
@@ -11,13 +11,13 @@ const CROWD: usize = 3;
 
 /// What a list costs, as a share of the usual time, while others wait for a place: an empty place loses as much for all of
 /// them. About two lists for each that ends, with five places.
-const LIST_COSTS_WHEN_FULL: f64 = 0.016;
+const LIST_COSTS_WHEN_FULL: f64 = 0.021;
 
 /// What a look at one by itself costs then; one that was in progress is not looked at a second time.
-const OWN_LOOK_COSTS_WHEN_FULL: f64 = 0.006;
+const OWN_LOOK_COSTS_WHEN_FULL: f64 = 0.009;
 
 /// What a list costs while places are free.
-const LIST_COSTS: f64 = 0.1;
+const LIST_COSTS: f64 = 0.06;
 
 /// What a look at one by itself costs while there are only one or two.
 const OWN_LOOK_COSTS: f64 = 0.12;
@@ -123,16 +123,6 @@ pub(crate) fn next_shared_look(
     Some(now + seconds(pause.max(LEAST_PAUSE)))
 }
 
-/// When the first look at work is due that was accepted just now: not before a look at it alone would be.
-pub(crate) fn first_shared_look(expected: Expected) -> TimeDelta {
-    let (mut age, mut lost, step) = (0.0, 0.0, expected.step());
-    while lost < OWN_LOOK_COSTS_WHEN_FULL * expected.median {
-        age += step;
-        lost += step * expected.over(0.0, age);
-    }
-    seconds(age.max(LEAST_PAUSE))
-}
-
 /// The time lost, on average, since work was last seen in progress.
 struct Loss {
     seen: f64,
@@ -161,6 +151,7 @@ impl Loss {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use freehold_tenancy::OperationId;
 
     use super::*;
