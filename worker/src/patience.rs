@@ -37,13 +37,21 @@ pub(crate) struct Expected {
     pub(crate) median: f64,
     /// The standard deviation of the logarithm.
     pub(crate) spread: f64,
+    /// Whether nobody has seen such work end yet.
+    pub(crate) guessed: bool,
 }
 
 impl Expected {
     /// What a configuration says, before there is any history.
     #[expect(clippy::cast_precision_loss, reason = "a guess is a small number of seconds")]
     fn guessed(seconds: u64) -> Self {
-        Self { median: seconds as f64, spread: SPREAD }
+        Self { median: seconds as f64, spread: SPREAD, guessed: true }
+    }
+
+    /// With work that has been in progress for `age`: where that is longer than was guessed, the guess was too low.
+    pub(crate) fn given(self, age: TimeDelta) -> Self {
+        let median = if self.guessed { self.median.max(age.as_seconds_f64()) } else { self.median };
+        Self { median, ..self }
     }
 
     fn of(mut durations: Vec<f64>) -> Self {
@@ -53,7 +61,7 @@ impl Expected {
         let median = quantile(2);
         // Between the quartiles lie 1.35 standard deviations: a few that took very long do not count for much.
         let spread = (quantile(3) / quantile(1)).ln() / 1.35;
-        Self { median: median.max(0.1), spread: spread.clamp(LEAST_SPREAD, MOST_SPREAD) }
+        Self { median: median.max(0.1), spread: spread.clamp(LEAST_SPREAD, MOST_SPREAD), guessed: false }
     }
 
     /// The share of such work that takes longer than `age` seconds.
@@ -123,6 +131,7 @@ impl Patience {
 
 /// The pause before the next look at work that has been under way for `elapsed`.
 pub(crate) fn next_look(elapsed: TimeDelta, expected: Expected) -> TimeDelta {
+    let expected = expected.given(elapsed);
     let elapsed = elapsed.as_seconds_f64().max(0.0);
     let (mut pause, mut lost, step) = (0.0, 0.0, expected.step());
     while lost < OWN_LOOK_COSTS * expected.median && pause < 5.0 * expected.median + elapsed {
@@ -146,7 +155,7 @@ pub(crate) fn at_the_latest(elapsed: TimeDelta, expected: Expected) -> TimeDelta
 mod tests {
     use super::*;
 
-    const USUAL: Expected = Expected { median: 100.0, spread: 0.3 };
+    const USUAL: Expected = Expected { median: 100.0, spread: 0.3, guessed: false };
 
     #[test]
     fn the_first_look_comes_about_the_usual_end() {
@@ -164,6 +173,13 @@ mod tests {
     fn pauses_grow_with_the_time_waited() {
         let pause = next_look(TimeDelta::seconds(2000), USUAL).as_seconds_f64();
         assert!((50.0..600.0).contains(&pause), "looked after {pause} s");
+    }
+
+    #[test]
+    fn a_guess_that_turns_out_too_low_is_given_up() {
+        let guess = Expected { median: 10.0, guessed: true, ..USUAL };
+        let pause = next_look(TimeDelta::seconds(200), guess).as_seconds_f64();
+        assert!((20.0..200.0).contains(&pause), "looked after {pause} s");
     }
 
     #[test]

@@ -104,6 +104,15 @@ impl Outcome {
         Self { wait: Some(Wait { why: why.into(), check_at }), ..Self::default() }
     }
 
+    /// Looks again at `until`, if it would not have done so before.
+    #[must_use]
+    pub fn at_the_latest(mut self, until: DateTime<Utc>) -> Self {
+        if let Some(wait) = &mut self.wait {
+            wait.check_at = wait.check_at.min(until);
+        }
+        self
+    }
+
     /// The step failed; what is put beside this is kept.
     pub fn failed(error: StepError) -> Self {
         Self { failed: Some(error), ..Self::default() }

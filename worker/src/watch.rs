@@ -45,6 +45,8 @@ async fn look(worker: &Worker, quota: &'static str, step: &'static str) -> Resul
     let usually = usually(worker, quota);
     let expected = worker.patience.expected(step, usually, now).await;
     let watched = looks::watched(pool, quota).await?;
+    let oldest = watched.in_progress.iter().map(|one| now - one.since).max();
+    let expected = expected.given(oldest.unwrap_or_default());
     let crowd = crowd(worker, quota, &watched);
     let next = match patience::instrument(&watched.in_progress, expected, crowd, now) {
         // Somebody else's look has come first.

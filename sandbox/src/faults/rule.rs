@@ -164,7 +164,9 @@ impl Faults {
     pub fn for_work(&mut self, ctx: &Ctx, service: &str, operation: &str, text: &str) -> Option<Fault> {
         let account = &ctx.caller.account;
         let mut hit = None;
-        for rule in self.rules.iter_mut().filter(|rule| rule.matches(service, operation, account, text)) {
+        // Calls are throttled, and not the work on a resource that one has begun.
+        let fits = |rule: &&mut Rule| rule.fault != Fault::Throttle || !operation.contains("::");
+        for rule in self.rules.iter_mut().filter(|rule| rule.matches(service, operation, account, text)).filter(fits) {
             rule.seen += 1;
             let drawn = || ctx.settings.chance(&format!("fault/{service}:{operation}/{}", rule.seen));
             if rule.per_mille < always() && drawn() >= f64::from(rule.per_mille) / 1000.0 {

@@ -11,10 +11,10 @@ const CROWD: usize = 3;
 
 /// What a list costs, as a share of the usual time, while others wait for a place: an empty place loses as much for all of
 /// them. About two lists for each that ends, with five places.
-const LIST_COSTS_WHEN_FULL: f64 = 0.021;
+const LIST_COSTS_WHEN_FULL: f64 = 0.019;
 
 /// What a look at one by itself costs then; one that was in progress is not looked at a second time.
-const OWN_LOOK_COSTS_WHEN_FULL: f64 = 0.009;
+const OWN_LOOK_COSTS_WHEN_FULL: f64 = 0.008;
 
 /// What a list costs while places are free.
 const LIST_COSTS: f64 = 0.06;
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    const USUAL: Expected = Expected { median: 100.0, spread: 0.3 };
+    const USUAL: Expected = Expected { median: 100.0, spread: 0.3, guessed: false };
     const NOON: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
     /// Work that began so many seconds before noon and was last seen so many seconds before.

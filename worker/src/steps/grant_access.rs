@@ -58,7 +58,12 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         since.map_or_else(Outcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
     } else if let Some(since) = grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding).min() {
         let (usually, at_most) = (context.config().usual.assignment_seconds, context.config().waits.assignment_seconds);
-        context.wait_to_be_told("access to be assigned", since, usually, at_most).await?
+        let outcome = context.wait_to_be_told("access to be assigned", since, usually, at_most).await?;
+        match not_yet {
+            // One is in line, or AWS did not let us look at it.
+            Some(StepError::NotYet { until: Some(until), .. }) => outcome.at_the_latest(until),
+            _ => outcome,
+        }
     } else {
         // Each is in line, or failed and is asked for again.
         let early = grants.values().map(|progress| progress.early_failures).max().unwrap_or(0);
