@@ -12,7 +12,7 @@ update slots set turn_at = requested_at;
 drop index slots_in_line;
 create index slots_in_line on slots (quota, turn_at, operation_id) where granted_at is null;
 
-comment on column slots.turn_at is 'Its turn: requested_at, later by what its class yields to onboarding. A version that does not know it stands first.';
+comment on column slots.turn_at is 'Its turn: when the tenant signed up; for maintenance requested_at, later by what that yields to onboarding. A version that does not know it stands first.';
 comment on column slots.request_id is 'What AWS calls the work: car-… of a creation, the UUID of an assignment. Null until AWS has accepted it.';
 comment on column slots.looked_at is 'When the work was last looked at and found in progress.';
 comment on column slots.own_looks is 'How often the operation was told to look by itself.';

@@ -102,6 +102,12 @@ impl Served {
         self.bare(method, path).bearer_auth(self.issuer.token(EVERY_SCOPE))
     }
 
+    /// What a request in the name of somebody answers, with a token for everything.
+    pub async fn as_person(&self, sub: &str, method: Method, path: &str, body: &Value) -> Answered {
+        let token = self.issuer.token_with(EVERY_SCOPE, &json!({ "sub": sub }));
+        send(self.bare(method, path).bearer_auth(token).json(body)).await
+    }
+
     /// A request without a token.
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
@@ -110,6 +116,11 @@ impl Served {
     /// What a GET with a token for everything answers.
     pub async fn get(&self, path: &str) -> Answered {
         send(self.request(Method::GET, path)).await
+    }
+
+    /// What a DELETE with a token for everything answers.
+    pub async fn delete(&self, path: &str) -> Answered {
+        send(self.request(Method::DELETE, path)).await
     }
 
     /// What a POST with a token for everything, and no body, answers.
@@ -166,9 +177,14 @@ impl Served {
 
     /// Parks the one operation that is due.
     pub async fn park(&self, code: &str) {
+        self.park_with(code, &[Remedy::Retry]).await;
+    }
+
+    /// Parks the one operation that is due, with these remedies.
+    pub async fn park_with(&self, code: &str, remedies: &[Remedy]) {
         let claim = self.claim().await;
         let sentence = "Somebody has to look at this.".to_owned();
-        let attention = Attention { code: code.to_owned(), sentence, remedies: vec![Remedy::Retry] };
+        let attention = Attention { code: code.to_owned(), sentence, remedies: remedies.to_vec() };
         self.record(&claim, Ending::Parked(attention), None).await;
         operations::release(&self.database.pool, &claim, None, self.clock.now()).await.expect("a release");
     }

@@ -4,12 +4,15 @@
 
 mod access;
 mod description;
+mod environments;
 mod events;
 mod findings;
 mod health;
 mod holds;
 mod idempotency;
+mod offboarding;
 mod operations;
 mod pages;
 mod refusals;
+mod remedies;
 mod signup;

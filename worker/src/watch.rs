@@ -45,8 +45,9 @@ async fn look(worker: &Worker, quota: &'static str, step: &'static str) -> Resul
     let usually = usually(worker, quota);
     let expected = worker.patience.expected(step, usually, now).await;
     let watched = looks::watched(pool, quota).await?;
-    let oldest = watched.in_progress.iter().map(|one| now - one.since).max();
-    let expected = expected.given(oldest.unwrap_or_default());
+    // What has been seen says how long it takes, and not the time that has passed without a look.
+    let lasted = watched.in_progress.iter().map(|one| one.seen - one.since).max();
+    let expected = expected.given(lasted.unwrap_or_default());
     let crowd = crowd(worker, quota, &watched);
     let next = match patience::instrument(&watched.in_progress, expected, crowd, now) {
         // Somebody else's look has come first.

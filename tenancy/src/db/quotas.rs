@@ -112,7 +112,8 @@ async fn stand_in_line(
     sqlx::query!(
         r#"/* db::quotas::ask */
         insert into slots (quota, operation_id, item, requested_at, step, turn_at)
-        select $1, id, $3, $4::timestamptz, $5, case when kind = $6 then $4::timestamptz else $7::timestamptz end
+        -- Whoever signed up first is first, whichever of several that are worked on at once comes to ask first.
+        select $1, id, $3, $4::timestamptz, $5, case when kind = $6 then created_at else $7::timestamptz end
         from operations where id = $2
         on conflict (quota, operation_id, item) do update
         -- The work that had this place is over: whoever wants another stands in line again, where it stood.

@@ -8,7 +8,7 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::picture::accounts_asked_for;
 use freehold_worker::cloud::{Cloud, NewAccount, Tags};
 
-use super::{LONG, attention, calls, error, is_ready, onboard, our_account, retry, target};
+use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_account, retry, target};
 
 /// Everything at once but for CreateAccount, which takes exactly so many seconds.
 fn slow_creations(seconds: f64) -> Settings {
@@ -49,15 +49,22 @@ async fn a_closed_account_with_the_email_address_is_not_taken_back() {
 #[tokio::test]
 async fn places_that_another_actor_has_taken_are_waited_for() {
     let freehold = Freehold::with(slow_creations(600.0), CONFIG).await;
-    for number in 0..5 {
-        let name = format!("another-{number}");
-        let account = NewAccount { email: format!("{name}@example.com"), name, tags: Tags::new() };
-        freehold.aws(None).create_account(&account).await.expect("accepted");
-    }
-    let ended = onboard(&freehold).await;
-    is_ready(&ended);
+    let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let aws = freehold.aws(None);
+    let takes_all = async {
+        for number in 0..5 {
+            let name = format!("another-{number}");
+            let account = NewAccount { email: format!("{name}@example.com"), name, tags: Tags::new() };
+            aws.create_account(&account).await.expect("accepted");
+        }
+    };
+    // Freehold has counted, and the places are taken while its own call is on its way.
+    let call = ("organizations", "CreateAccount", "freehold:tenant");
+    meanwhile(&freehold, &freehold.worker("worker-1"), call, takes_all).await;
+    is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
     let (asked, refused) = calls(&freehold, "organizations:CreateAccount");
     assert!(refused > 0, "there was a place at once");
+    assert_eq!(asked - refused, 5 + 1);
     assert!(asked <= 5 + 1 + 12, "asked {asked} times in ten minutes");
 }
 

@@ -2,6 +2,7 @@
 
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::Rule;
+use freehold_sandbox::settings::{Durations, Spread};
 use freehold_tenancy::db::events;
 use freehold_tenancy::event::EventType;
 use freehold_tenancy::step::StepState;
@@ -11,9 +12,15 @@ use freehold_worker::cloud::Cloud;
 
 use super::{LONG, attention, calls, error, is_ready, onboard, target};
 
+/// Fresh accounts take no calls for some minutes, and this share of the refusals is not a plain AccessDenied.
+fn slow_to_settle(odd_refusals: f64) -> Settings {
+    let durations = Durations { settle: Spread::exactly(180.0), ..Durations::default() };
+    Settings { odd_refusals, durations, ..Settings::default() }
+}
+
 #[tokio::test]
 async fn a_role_that_cannot_be_assumed_yet_is_waited_for() {
-    let freehold = Freehold::with(Settings { odd_refusals: 0.0, ..Settings::default() }, CONFIG).await;
+    let freehold = Freehold::with(slow_to_settle(0.0), CONFIG).await;
     let ended = onboard(&freehold).await;
     is_ready(&ended);
     let refusals: Vec<_> = refused(&freehold, "sts:AssumeRole");
@@ -22,7 +29,7 @@ async fn a_role_that_cannot_be_assumed_yet_is_waited_for() {
 
 #[tokio::test]
 async fn a_fresh_account_may_refuse_with_any_of_its_words() {
-    let freehold = Freehold::with(Settings { odd_refusals: 1.0, ..Settings::default() }, CONFIG).await;
+    let freehold = Freehold::with(slow_to_settle(1.0), CONFIG).await;
     for number in 0..6 {
         freehold.sign_up(&format!("Example {number}"), "eu-central-1", "standard").await;
     }
