@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 const RETRIES: usize = 8;
 
 /// Longer than any deadline that a step has.
-const LONG: TimeDelta = TimeDelta::days(3);
+const LONG: TimeDelta = TimeDelta::hours(30);
 
 /// Home regions and tiers, one of which has to be opted in to.
 const HOMES: [(&str, &str); 4] = [

@@ -119,6 +119,21 @@ async fn a_wake_up_that_comes_while_an_operation_is_worked_on_is_not_slept_throu
 }
 
 #[tokio::test]
+async fn a_look_that_is_due_is_begun_once_and_not_as_often_as_the_processor_allows() {
+    let freehold = Freehold::instant().await;
+    sqlx::query("insert into looks (quota, next_at) values ('account-creations', $1)")
+        .bind(freehold.clock.now())
+        .execute(freehold.pool())
+        .await
+        .expect("a look that is due");
+    let wire = JournalWire::new(&freehold.database.url, usize::MAX, Cut::LivesOn);
+    let worker = freehold.worker_on("worker-1", wire.url());
+    let working = worker.run(CancellationToken::new());
+    assert!(tokio::time::timeout(Duration::from_millis(500), working).await.is_err(), "the worker has ended");
+    assert!((1..50).contains(&wire.writes()), "{} writes in half a second", wire.writes());
+}
+
+#[tokio::test]
 async fn a_step_that_makes_several_calls_gets_past_a_rate_that_is_used_up() {
     let freehold = Freehold::instant().await;
     let reset = WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::BeforeEffect);

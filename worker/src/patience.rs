@@ -138,8 +138,9 @@ pub(crate) fn next_look(elapsed: TimeDelta, expected: Expected) -> TimeDelta {
         pause += step;
         lost += step * expected.over(elapsed, elapsed + pause);
     }
-    // Never less than two seconds, and never a look right after the last.
-    let pause = pause.max(0.04 * expected.median).max(2.0);
+    // Never less than two seconds, and never a look right after the last. What has taken far too long is found a tenth of
+    // that too late, and not looked at by the minute for days.
+    let pause = pause.max(0.04 * expected.median).max(0.1 * (elapsed - 2.0 * expected.median)).max(2.0);
     // Up to three per cent later, so that what began together does not look together.
     seconds(pause * (1.0 + 0.03 * rand::random::<f64>()))
 }
@@ -173,6 +174,16 @@ mod tests {
     fn pauses_grow_with_the_time_waited() {
         let pause = next_look(TimeDelta::seconds(2000), USUAL).as_seconds_f64();
         assert!((50.0..600.0).contains(&pause), "looked after {pause} s");
+    }
+
+    #[test]
+    fn what_hangs_for_days_is_looked_at_some_dozens_of_times() {
+        let (mut elapsed, mut looks) = (TimeDelta::zero(), 0);
+        while elapsed < TimeDelta::days(3) {
+            elapsed += next_look(elapsed, USUAL);
+            looks += 1;
+        }
+        assert!((40..120).contains(&looks), "looked {looks} times");
     }
 
     #[test]

@@ -166,7 +166,8 @@ pub async fn admit(
 async fn stand_in_line(tx: &mut PgConnection, claim: &Claim, place: &Place, now: DateTime<Utc>) -> Result<i64> {
     sqlx::query!(
         r#"/* db::holds::stand_in_line */
-        insert into slots (quota, operation_id, item, requested_at, step) values ($1, $2, $3, $4, $5)
+        insert into slots (quota, operation_id, item, requested_at, step, turn_at)
+        select $1, id, $3, $4, $5, created_at from operations where id = $2
         on conflict (quota, operation_id, item) do update set granted_at = null, step = excluded.step"#,
         place.quota,
         claim.operation_id.as_uuid(),
@@ -180,8 +181,7 @@ async fn stand_in_line(tx: &mut PgConnection, claim: &Claim, place: &Place, now:
         r#"/* db::holds::stand_in_line */
         select count(*) as "ahead!" from slots mine join slots ahead on ahead.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3 and ahead.granted_at is null
-            and (ahead.requested_at, ahead.operation_id, ahead.item)
-                < (mine.requested_at, mine.operation_id, mine.item)"#,
+            and (ahead.turn_at, ahead.operation_id, ahead.item) < (mine.turn_at, mine.operation_id, mine.item)"#,
         place.quota,
         claim.operation_id.as_uuid(),
         place.item,
@@ -226,9 +226,9 @@ pub async fn wake_in_order(
         r#"/* db::holds::wake_in_order */
         with line as (
             select operation_id, step, $3::timestamptz
-                + $4::float8 * interval '1 second' * (row_number() over (order by requested_at, operation_id, item) - 1) as at
+                + $4::float8 * interval '1 second' * (row_number() over (order by turn_at, operation_id, item) - 1) as at
             from slots where quota = $1 and granted_at is null
-            order by requested_at, operation_id, item limit $2
+            order by turn_at, operation_id, item limit $2
         ),
         step as (
             update operation_steps s set check_at = line.at from line

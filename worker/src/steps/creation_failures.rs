@@ -56,7 +56,7 @@ static TABLE: &[Row] = &[
         Then::Park {
             code: "account_email_invalid",
             sentence: "AWS does not take the e-mail address of the new account. Correct organization.account_email in the \
-                       configuration, then retry.",
+                       configuration, then retry; or retry with another account_email for this one.",
         },
         11,
     ),
