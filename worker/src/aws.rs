@@ -269,6 +269,10 @@ impl Cloud for Aws {
         ssoadmin::assignments_in_progress(self).await
     }
 
+    async fn is_request_for(&self, request_id: &str, account: &Target, grant: &Grant) -> Result<bool> {
+        ssoadmin::is_request_for(self, request_id, account, grant).await
+    }
+
     async fn assignment(&self, request_id: &str) -> Result<AssignmentState> {
         ssoadmin::assignment(self, request_id).await
     }

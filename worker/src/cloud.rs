@@ -329,6 +329,8 @@ pub trait Cloud: Send + Sync {
     async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
     /// The ids of the assignments that are being made, whoever asked for them.
     async fn assignments_in_progress(&self) -> Result<Vec<String>>;
+    /// Whether a request was made for this very assignment.
+    async fn is_request_for(&self, request_id: &str, account: &Target, grant: &Grant) -> Result<bool>;
     /// How far an assignment has come.
     async fn assignment(&self, request_id: &str) -> Result<AssignmentState>;
     /// The groups that hold a permission set in an account.

@@ -242,6 +242,11 @@ impl StepContext {
         Ok(())
     }
 
+    /// Those of `requests` of which nobody has noted that they are theirs.
+    pub async fn unknown(&self, quota: &str, requests: &[String]) -> Result<Vec<String>, StepError> {
+        Ok(quotas::unknown(&self.worker.pool, quota, requests).await?)
+    }
+
     /// Goes back into the line for a place that somebody else in the organisation has turned out to have taken.
     pub async fn step_back(&self, place: &Place) -> Result<(), StepError> {
         quotas::step_back(&self.worker.pool, &self.claim, place).await?;

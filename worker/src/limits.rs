@@ -32,7 +32,7 @@ impl Limits {
         match rates::take_one(&self.pool, &pace, self.clock.now()).await {
             Ok(None) => Ok(()),
             Ok(Some(until)) => Err(CloudError {
-                kind: Kind::Quota { until: Some(until + pace.for_a_few()) },
+                kind: Kind::Quota { until: Some(until) },
                 call,
                 code: "RateReached".to_owned(),
                 message: format!("AWS allows {} a second, and those are used up", pace.per_second()),

@@ -133,7 +133,7 @@ impl Patience {
 pub(crate) fn next_look(elapsed: TimeDelta, expected: Expected) -> TimeDelta {
     let expected = expected.given(elapsed);
     let elapsed = elapsed.as_seconds_f64().max(0.0);
-    let (mut pause, mut lost, step) = (0.0, 0.0, expected.step());
+    let (mut pause, mut lost, step) = (0.0, 0.0, expected.step().max(0.01 * elapsed));
     while lost < OWN_LOOK_COSTS * expected.median && pause < 5.0 * expected.median + elapsed {
         pause += step;
         lost += step * expected.over(elapsed, elapsed + pause);

@@ -224,6 +224,18 @@ pub async fn note_request(
     Ok(())
 }
 
+/// Those of `requests` of which nobody has noted that they are theirs: somebody else's, or one whose answer was lost.
+pub async fn unknown(pool: &PgPool, quota: &str, requests: &[String]) -> Result<Vec<String>> {
+    let unknown = sqlx::query_scalar!(
+        r#"/* db::quotas::unknown */
+        select request as "request!" from unnest($2::text[]) request
+        where not exists (select from slots where quota = $1 and request_id = request)"#,
+        quota,
+        requests,
+    );
+    Ok(unknown.fetch_all(pool).await?)
+}
+
 /// Gives a place back; within a transaction that holds the operation's row.
 pub(super) async fn give_back(tx: &mut PgConnection, operation: OperationId, place: &Place) -> Result<()> {
     sqlx::query!(

@@ -1,10 +1,11 @@
 //! Rates of calls, shared by all workers: token buckets that a throttle slows down and that time brings back to speed.
 //!
-//! The generic cell rate algorithm: a bucket is one time, at which it would be full again. A throttled call doubles the
-//! spacing of calls, at the most to [`LONGEST_SPACING`], and allows one at a time; the spacing then halves with every
-//! `recovery`, so that an AWS that throttles whatever one does is asked about twice in that time, whatever the rate.
+//! The generic cell rate algorithm: a bucket is one time, at which it would be full again. A throttled call empties the
+//! bucket, doubles the spacing of calls, at the most to [`LONGEST_SPACING`], and makes the bucket as small as it may be; the
+//! spacing then halves with every `recovery`, so that an AWS that throttles whatever one does is asked about twice in that
+//! time, whatever the rate.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::{PgPool, Result};
@@ -20,6 +21,9 @@ const SHORTEST_SLOWED: f64 = 1.0;
 
 /// Calls of one service that a step makes in a row, at the most, besides the first.
 const A_FEW: f64 = 4.0;
+
+/// The longest that somebody waits for leave to make a few, in seconds, after there is leave to make one.
+const LONGEST_FOR_A_FEW: f64 = 30.0;
 
 /// A token bucket, and how it recovers from a throttle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,12 +55,14 @@ impl Pace {
         f64::from(self.bucket.rate.burst)
     }
 
-    /// How much later than at the first chance to come back, where a whole service shares the bucket: until a few calls
-    /// may be made. A step makes several such calls; who came back for the first would use up each leave as it comes, and
-    /// never get past the second call.
-    pub fn for_a_few(&self) -> TimeDelta {
-        let few = if self.bucket.name.contains(':') { 0.0 } else { (self.burst() - 1.0).clamp(0.0, A_FEW) };
-        seconds(few * self.interval())
+    /// Calls that a step makes in a row, besides the first, where a whole service shares the bucket.
+    fn few(&self) -> f64 {
+        if self.bucket.name.contains(':') { 0.0 } else { (self.burst() - 1.0).clamp(0.0, A_FEW) }
+    }
+
+    /// Calls that may come at once after a throttle, once there has been a pause that was long enough for as many.
+    fn slowed_burst(&self) -> f64 {
+        1.0 + self.few()
     }
 
     /// Under which name it is kept.
@@ -82,8 +88,8 @@ pub(super) async fn take(
                 coalesce(r.spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $5)), 0)))
         where case
             when r.spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $5)) > $3
-            -- Slowed down: one at a time.
-            then r.next_at + make_interval(secs => $6 * r.spacing_seconds
+            -- Slowed down.
+            then greatest(r.next_at, $2) + make_interval(secs => (1 + $6::float8 - $7::float8) * r.spacing_seconds
                 * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $5))) <= $2
             else greatest(r.next_at, $2) + make_interval(secs => $3 * (1 + $6::float8))
                 <= $2 + make_interval(secs => $3 * $4::float8)
@@ -94,6 +100,7 @@ pub(super) async fn take(
         pace.burst(),
         pace.recovery,
         kept,
+        pace.slowed_burst(),
     )
     .execute(&mut *tx)
     .await?;
@@ -104,10 +111,14 @@ pub(super) async fn take(
     Ok(Some(tokens.first().max(now) + seconds(tokens.spacing.as_seconds_f64() * kept)))
 }
 
-/// Takes leave to make a call, or answers when it will be to be had.
+/// Takes leave to make a call, or answers when to come back for it: where a whole service shares the bucket, when a few calls
+/// may be made. A step makes several such calls; who came back for the first would use up each leave as it comes, and never
+/// get past the second call.
 pub async fn take_one(pool: &PgPool, pace: &Pace, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     let mut connection = pool.acquire().await?;
-    take(&mut connection, pace, 0, now).await
+    let Some(first) = take(&mut connection, pace, 0, now).await? else { return Ok(None) };
+    let spacing = outlook(&mut *connection, pace, now).await?.spacing.as_seconds_f64();
+    Ok(Some(first + seconds((pace.few() * spacing).min(LONGEST_FOR_A_FEW))))
 }
 
 /// How a bucket stands.
@@ -125,10 +136,12 @@ pub async fn outlook(executor: impl sqlx::PgExecutor<'_>, pace: &Pace, now: Date
     .await?;
     let (full_at, spacing) = row.map_or((now, 0.0), |row| (row.next_at.max(now), row.spacing));
     let slowed = spacing > pace.interval();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one to five")]
+    let slowed_burst = pace.slowed_burst() as u32;
     Ok(Tokens {
         full_at,
         spacing: seconds(if slowed { spacing } else { pace.interval() }),
-        burst: if slowed { 1 } else { pace.bucket.rate.burst },
+        burst: if slowed { slowed_burst } else { pace.bucket.rate.burst },
     })
 }
 
@@ -139,10 +152,10 @@ pub async fn slow_down(pool: &PgPool, pace: &Pace, now: DateTime<Utc>) -> Result
     sqlx::query!(
         r#"/* db::rates::slow_down */
         insert into rates as r (api, next_at, spacing_seconds, slowed_at)
-        values ($1, $2::timestamptz + make_interval(secs => greatest($5::float8, 2 * $3::float8)), greatest($5, 2 * $3), $2)
+        values ($1, $2::timestamptz + make_interval(secs => greatest($5::float8, 2 * $3::float8) * $7::float8), greatest($5, 2 * $3), $2)
         on conflict (api) do update set slowed_at = $2,
             (spacing_seconds, next_at) = (
-                select spacing, $2 + make_interval(secs => spacing) from (select least($6::float8, greatest($5, 2 * greatest($3,
+                select spacing, $2 + make_interval(secs => spacing * $7) from (select least($6::float8, greatest($5, 2 * greatest($3,
                     coalesce(r.spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.slowed_at)::float8 / $4)), 0)
                 ))) as spacing) slowed
             )
@@ -154,6 +167,7 @@ pub async fn slow_down(pool: &PgPool, pace: &Pace, now: DateTime<Utc>) -> Result
         pace.recovery,
         SHORTEST_SLOWED,
         LONGEST_SPACING,
+        pace.slowed_burst(),
     )
     .execute(pool)
     .await?;

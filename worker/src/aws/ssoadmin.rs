@@ -181,6 +181,17 @@ pub(super) async fn assignments_in_progress(aws: &Aws) -> Result<Vec<String>> {
 }
 
 pub(super) async fn assignment(aws: &Aws, request_id: &str) -> Result<AssignmentState> {
+    creation_status(aws, request_id).await.map(state_of)
+}
+
+pub(super) async fn is_request_for(aws: &Aws, request_id: &str, account: &Target, grant: &Grant) -> Result<bool> {
+    let status = creation_status(aws, request_id).await?;
+    Ok(status.target_id.as_deref() == Some(account.id().as_str())
+        && status.permission_set_arn.as_ref() == Some(&grant.permission_set_arn)
+        && status.principal_id.as_ref() == Some(&grant.group_id))
+}
+
+async fn creation_status(aws: &Aws, request_id: &str) -> Result<AccountAssignmentOperationStatus> {
     const CALL: &str = "sso:DescribeAccountAssignmentCreationStatus";
     let sso = sso(aws).await?;
     let request = sso
@@ -189,7 +200,7 @@ pub(super) async fn assignment(aws: &Aws, request_id: &str) -> Result<Assignment
         .instance_arn(&sso.instance.arn)
         .account_assignment_creation_request_id(request_id);
     let answer = aws.ask(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_creation_status.map(state_of).ok_or_else(|| incomplete(CALL, "status"))
+    answer.account_assignment_creation_status.ok_or_else(|| incomplete(CALL, "status"))
 }
 
 pub(super) async fn assigned_groups(aws: &Aws, account: &Target, permission_set_arn: &str) -> Result<Vec<String>> {

@@ -25,6 +25,10 @@ const OWN_LOOK_COSTS: f64 = 0.12;
 /// No two looks come closer than this.
 const LEAST_PAUSE: f64 = 1.0;
 
+/// Work that has been in progress for more than so many times its usual duration hangs: then a look is worth while after a
+/// share of the time that it has hung, and not of what is usual.
+const HANGS: f64 = 10.0;
+
 /// How many there are that a look serves, and how much an empty place is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crowd {
@@ -108,8 +112,9 @@ pub(crate) fn next_shared_look(
     if losses.is_empty() {
         return None;
     }
-    let (mut pause, step) = (0.0, expected.step());
-    while pause < 10.0 * expected.median {
+    let oldest = losses.iter().map(|(_, loss)| loss.age).fold(0.0, f64::max);
+    let (mut pause, step) = (0.0, expected.step().max(0.01 * oldest));
+    while pause < 10.0 * expected.median + oldest {
         pause += step;
         for (_, loss) in &mut losses {
             loss.go_on(expected, step);
@@ -128,12 +133,15 @@ struct Loss {
     seen: f64,
     age: f64,
     lost: f64,
+    /// How much a second counts.
+    weight: f64,
 }
 
 impl Loss {
     fn until(one: &InProgress, expected: Expected, now: DateTime<Utc>) -> Self {
         let seen = (one.seen - one.since).as_seconds_f64().max(0.0);
-        let mut loss = Self { seen, age: seen, lost: 0.0 };
+        let weight = (HANGS * expected.median / seen).min(1.0);
+        let mut loss = Self { seen, age: seen, lost: 0.0, weight };
         let (until, step) = ((now - one.since).as_seconds_f64(), expected.step());
         // Whoever comes back after an hour need not count it in small steps.
         let step = step.max((until - seen) / 500.0);
@@ -144,8 +152,8 @@ impl Loss {
     }
 
     fn go_on(&mut self, expected: Expected, step: f64) {
+        self.lost += self.weight * step * expected.over(self.seen, self.age + 0.5 * step);
         self.age += step;
-        self.lost += step * expected.over(self.seen, self.age);
     }
 }
 
@@ -196,6 +204,21 @@ mod tests {
         let five = vec![work(130, 130); 5];
         assert_eq!(instrument(&five, USUAL, Crowd::Full, NOON), Instrument::List);
         assert_eq!(instrument(&five[..1], USUAL, Crowd::Many, NOON), Instrument::List);
+    }
+
+    #[test]
+    fn what_hangs_for_days_is_looked_at_some_dozens_of_times() {
+        for (crowd, count) in [(Crowd::Few, 1), (Crowd::Many, 3), (Crowd::Full, 5)] {
+            let (mut age, mut looks) = (0, 0);
+            while age < 3 * 24 * 3600 {
+                #[expect(clippy::cast_possible_truncation, reason = "some days")]
+                let next = age + pause(&vec![work(age, 0); count], crowd).ceil() as i64;
+                let due = vec![work(next, next - age); count];
+                assert_ne!(instrument(&due, USUAL, crowd, NOON), Instrument::None, "{crowd:?}: too soon after {age} s");
+                (age, looks) = (next, looks + 1);
+            }
+            assert!((20..400).contains(&looks), "{crowd:?}: looked {looks} times");
+        }
     }
 
     #[test]

@@ -130,10 +130,15 @@ async fn advance(
     asked: &mut Vec<String>,
 ) -> Result<Request, StepError> {
     let cloud = context.cloud();
+    let was_asked = progress.request_id.is_none() && asked.iter().any(|one| one == name);
     let state = if let Some(request) = &progress.request_id {
         cloud.assignment(request).await?
-    } else if asked.iter().any(|one| one == name) && holds(context, account, &progress.grant).await? {
-        // It was asked for, and the answer was lost.
+    } else if was_asked && let Some(request) = under_way(context, account, &progress.grant).await? {
+        // The answer was lost, and AWS is at it.
+        note(context, name, progress, request).await?;
+        AssignmentState::InProgress
+    } else if was_asked && holds(context, account, &progress.grant).await? {
+        // The answer was lost, and AWS has done it.
         AssignmentState::Succeeded
     } else {
         context.take(&context.place(ASSIGNMENTS, name), context.config().quotas.assignments).await?;
@@ -152,9 +157,7 @@ async fn advance(
                 return Err(error.into());
             }
         };
-        context.asked(&context.place(ASSIGNMENTS, name), &request_id, "grant-access").await?;
-        progress.request_id = Some(request_id);
-        progress.asked_at = Some(context.now());
+        note(context, name, progress, request_id).await?;
         state
     };
     match state {
@@ -185,6 +188,26 @@ async fn advance(
             ))
         }
     }
+}
+
+/// Remembers what AWS calls the request.
+async fn note(context: &StepContext, name: &str, progress: &mut Progress, request: String) -> Result<(), StepError> {
+    context.asked(&context.place(ASSIGNMENTS, name), &request, "grant-access").await?;
+    progress.request_id = Some(request);
+    progress.asked_at = Some(context.now());
+    Ok(())
+}
+
+/// The request for the grant that is in progress though nobody knows of it.
+async fn under_way(context: &StepContext, account: &Target, grant: &Grant) -> Result<Option<String>, StepError> {
+    let cloud = context.cloud();
+    let in_progress = cloud.assignments_in_progress().await?;
+    for request in context.unknown(ASSIGNMENTS, &in_progress).await? {
+        if cloud.is_request_for(&request, account, grant).await? {
+            return Ok(Some(request));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the account is so young that Identity Center may not be let into it yet.
