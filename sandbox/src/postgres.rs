@@ -73,7 +73,8 @@ impl Default for PostgresOptions {
 impl PostgresOptions {
     /// A throw-away server for tests: no data directory to keep, no waiting for the disk, no password.
     pub fn for_tests() -> Self {
-        Self { durable: false, listen: Listen::Socket, ..Self::default() }
+        // Many tests at a time, each with some workers, each with connections of its own.
+        Self { durable: false, listen: Listen::Socket, max_connections: 600, ..Self::default() }
     }
 }
 

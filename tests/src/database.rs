@@ -19,6 +19,7 @@ pub struct Database {
     pub url: String,
     /// Here until this is dropped.
     taken: Option<TestDatabase>,
+    spoilt: bool,
 }
 
 static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
@@ -51,13 +52,19 @@ impl Database {
         };
         let url = taken.url().to_owned();
         let pool = db::connect(&SecretString::from(url.clone()), 10).await.expect("a connection to it");
-        Self { pool, url, taken: Some(taken) }
+        Self { pool, url, taken: Some(taken), spoilt: false }
+    }
+
+    /// The test changes more than rows: no other test gets this database after it.
+    pub fn spoil(&mut self) {
+        self.spoilt = true;
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        USED.lock().unwrap_or_else(PoisonError::into_inner).extend(self.taken.take());
+        let taken = self.taken.take().filter(|_| !self.spoilt);
+        USED.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
     }
 }
 

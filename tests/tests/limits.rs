@@ -182,8 +182,6 @@ async fn maintenance_lets_onboarding_pass_and_does_not_starve() {
     sign_up_many(&freehold, 2).await;
     let first = claims(&freehold).await;
     let (holder, repair) = (&first[0], &first[1]);
-    let sql = "alter table operations drop constraint operations_kind_check";
-    sqlx::query(sql).execute(freehold.pool()).await.expect("other kinds");
     sqlx::query("update operations set kind = 'repair' where id = $1")
         .bind(repair.operation_id.as_uuid())
         .execute(freehold.pool())

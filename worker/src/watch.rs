@@ -27,7 +27,7 @@ const LISTED: [(&str, &str); 2] = [(ACCOUNT_CREATIONS, "await-account"), (ASSIGN
 
 /// Makes the looks that are due, and answers how many those were.
 pub(crate) async fn look_where_due(worker: &Worker) -> Result<usize, DbError> {
-    let due = looks::claim_due(&worker.pool, worker.clock.now(), worker.lease()).await?;
+    let due = looks::claim_due(&worker.pool, worker.clock.now(), lease(worker)).await?;
     for quota in &due {
         let Some((quota, step)) = LISTED.into_iter().find(|(listed, _)| listed == quota) else {
             looks::plan(&worker.pool, quota, None).await?;
@@ -38,6 +38,12 @@ pub(crate) async fn look_where_due(worker: &Worker) -> Result<usize, DbError> {
         }
     }
     Ok(due.len())
+}
+
+/// How long nobody else looks. Whoever does not come back from a look is replaced sooner than an operation's worker: two
+/// looks at the same time cost a call, and nothing else.
+fn lease(worker: &Worker) -> TimeDelta {
+    worker.lease() / 2
 }
 
 async fn look(worker: &Worker, quota: &'static str, step: &'static str) -> Result<(), DbError> {
@@ -86,7 +92,7 @@ fn crowd(worker: &Worker, quota: &str, watched: &Watched) -> patience::Crowd {
 pub(crate) async fn recount(worker: &Worker, quota: &'static str) -> Result<cloud::Result<bool>, DbError> {
     let (pool, now) = (&worker.pool, worker.clock.now());
     let known_since = counted_since(worker, quota).await?;
-    if !looks::claim_count(pool, quota, known_since, now, worker.lease()).await? {
+    if !looks::claim_count(pool, quota, known_since, now, lease(worker)).await? {
         return Ok(Ok(false));
     }
     let requests = match in_progress(worker, quota).await {

@@ -5,7 +5,8 @@ use reqwest::Method;
 
 #[tokio::test]
 async fn the_api_is_ready_while_its_database_is() {
-    let api = Served::new().await;
+    let mut api = Served::new().await;
+    api.database.spoil();
     let ask = async |path: &str| send(api.bare(Method::GET, path)).await.outcome();
     assert_eq!(ask("/livez").await.0, 200);
     assert_eq!(ask("/readyz").await.0, 200);

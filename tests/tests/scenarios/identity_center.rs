@@ -1,7 +1,7 @@
 //! Access through Identity Center: scenarios 26 to 29.
 
 use freehold_sandbox::Settings;
-use freehold_sandbox::faults::{Fault, Rule};
+use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::cloud::{Cloud, Grant};
@@ -30,6 +30,14 @@ async fn assignments_that_another_actor_has_outstanding_are_waited_for() {
     let (asked, refused) = calls(&freehold, "ssoadmin:CreateAccountAssignment");
     assert_eq!(asked - refused, 16, "one each");
     assert!((1..=25).contains(&refused), "asked in vain {refused} times in five minutes");
+}
+
+#[tokio::test]
+async fn an_assignment_whose_answer_was_lost_is_found_while_aws_is_at_it() {
+    let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
+    freehold.wire.inject(WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::AfterEffect).nth(1));
+    is_ready(&onboard(&freehold).await);
+    assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "asked for again");
 }
 
 #[tokio::test]
