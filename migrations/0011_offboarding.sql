@@ -14,6 +14,7 @@ alter table environments
 
 alter table environments drop constraint environments_tenant_id_name_key;
 create unique index environments_one_of_a_name_per_tenant on environments (tenant_id, name) where state <> 'offboarded';
+create index environments_by_tenant on environments (tenant_id);
 
 alter table tenants
     add column legal_hold_at timestamptz,

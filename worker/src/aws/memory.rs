@@ -28,13 +28,19 @@ type Slot<V> = Arc<tokio::sync::Mutex<Option<Held<V>>>>;
 /// Answers by key. Whoever asks while another is asking the same waits for that answer; only what was found is kept.
 pub(super) struct Memory<K, V> {
     capacity: usize,
-    slots: Mutex<HashMap<K, Slot<V>>>,
+    slots: Mutex<Slots<K, V>>,
+}
+
+/// Each slot with when it was last asked for.
+struct Slots<K, V> {
+    by_key: HashMap<K, (Slot<V>, u64)>,
+    asked: u64,
 }
 
 impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Memory<K, V> {
     /// A memory for about `capacity` answers.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, slots: Mutex::default() }
+        Self { capacity, slots: Mutex::new(Slots { by_key: HashMap::new(), asked: 0 }) }
     }
 
     /// The answer that is held for `key`, else the one that `look` brings.
@@ -63,7 +69,7 @@ impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Memory<K, V> {
 
     /// Drops the answer that is held for `key`.
     pub(super) fn forget(&self, key: &K) {
-        self.slots().remove(key);
+        self.slots().by_key.remove(key);
     }
 
     /// Drops every answer that is `value`.
@@ -74,27 +80,32 @@ impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Memory<K, V> {
         // One that is locked is being asked for just now.
         let is_it =
             |slot: &Slot<V>| slot.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|(held, _)| held == value));
-        self.slots().retain(|_, slot| !is_it(slot));
+        self.slots().by_key.retain(|_, (slot, _)| !is_it(slot));
     }
 
     fn slot(&self, key: &K, now: DateTime<Utc>) -> Slot<V> {
         let mut slots = self.slots();
-        if slots.len() >= self.capacity && !slots.contains_key(key) {
+        if slots.by_key.len() >= self.capacity && !slots.by_key.contains_key(key) {
             // One that is locked is being asked for just now.
-            slots.retain(|_, slot| match slot.try_lock() {
+            slots.by_key.retain(|_, (slot, _)| match slot.try_lock() {
                 Ok(held) => held.as_ref().is_some_and(|(_, until)| now < *until),
                 Err(_) => true,
             });
-            if slots.len() >= self.capacity
-                && let Some(any) = slots.keys().next().cloned()
+            let oldest = slots.by_key.iter().min_by_key(|(_, (_, asked))| *asked).map(|(key, _)| key.clone());
+            if slots.by_key.len() >= self.capacity
+                && let Some(oldest) = oldest
             {
-                slots.remove(&any);
+                slots.by_key.remove(&oldest);
             }
         }
-        Arc::clone(slots.entry(key.clone()).or_default())
+        slots.asked += 1;
+        let asked = slots.asked;
+        let (slot, last) = slots.by_key.entry(key.clone()).or_default();
+        *last = asked;
+        Arc::clone(slot)
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
+    fn slots(&self) -> MutexGuard<'_, Slots<K, V>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -139,6 +150,16 @@ mod tests {
         for key in 1..100 {
             ask(&memory, &clock, &asked, key).await;
         }
-        assert!(memory.slots().len() <= 4);
+        assert!(memory.slots().by_key.len() <= 4);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_again_and_again_is_kept() {
+        let (memory, clock, asked) = (Memory::new(4), Clock::manual(DateTime::UNIX_EPOCH), AtomicU32::new(0));
+        for key in 1..100 {
+            ask(&memory, &clock, &asked, 7).await;
+            ask(&memory, &clock, &asked, key).await;
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 99);
     }
 }
