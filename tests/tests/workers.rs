@@ -134,6 +134,17 @@ async fn a_look_that_is_due_is_begun_once_and_not_as_often_as_the_processor_allo
 }
 
 #[tokio::test]
+async fn a_count_whose_worker_has_died_is_not_due_for_ever() {
+    let freehold = Freehold::instant().await;
+    sqlx::query("insert into looks (quota, looking_until) values ('account-creations', $1)")
+        .bind(freehold.clock.now())
+        .execute(freehold.pool())
+        .await
+        .expect("a count that was begun");
+    assert_eq!(operations::next_wake(freehold.pool()).await.expect("an answer"), None);
+}
+
+#[tokio::test]
 async fn a_step_that_makes_several_calls_gets_past_a_rate_that_is_used_up() {
     let freehold = Freehold::instant().await;
     let reset = WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::BeforeEffect);

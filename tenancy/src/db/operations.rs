@@ -105,7 +105,7 @@ pub async fn next_due(pool: &PgPool) -> Result<Due> {
         select
             (select min(greatest(wake_at, coalesce(lease_until, wake_at))) from operations where wake_at is not null)
                 as operation,
-            (select min(greatest(next_at, coalesce(looking_until, next_at))) from looks) as look"#
+            (select min(greatest(next_at, looking_until)) from looks where next_at is not null) as look"#
     );
     Ok(due.fetch_one(pool).await?)
 }
