@@ -36,6 +36,8 @@ pub enum Cut {
 #[derive(Debug)]
 struct Plan {
     spared: usize,
+    /// Only writes of this name count.
+    only: Option<&'static str>,
     cut: Cut,
 }
 
@@ -60,12 +62,21 @@ pub struct JournalWire {
 impl JournalWire {
     /// A wire to the database at `url`, on which the worker dies at the write that comes after so many `spared` ones.
     pub fn new(url: &str, spared: usize, cut: Cut) -> Self {
+        Self::with(url, Plan { spared, only: None, cut })
+    }
+
+    /// A wire to the database at `url`, on which the worker dies at the first write called `name`.
+    pub fn at(url: &str, name: &'static str, cut: Cut) -> Self {
+        Self::with(url, Plan { spared: 0, only: Some(name), cut })
+    }
+
+    fn with(url: &str, plan: Plan) -> Self {
         let (base, server) = url.split_once("?host=").expect("a database behind a socket");
         let server = PathBuf::from(server.replace("%2F", "/")).join(SOCKET);
         let directory = tempfile::tempdir().expect("a directory for the socket");
         let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket");
         let host = directory.path().to_str().expect("a path of text").replace('/', "%2F");
-        let shared = Arc::new(Shared { plan: Mutex::new(Some(Plan { spared, cut })), ..Shared::default() });
+        let shared = Arc::new(Shared { plan: Mutex::new(Some(plan)), ..Shared::default() });
         let listening = tokio::spawn(listen(listener, server, Arc::clone(&shared)));
         Self { url: format!("{base}?host={host}"), shared, listening, _directory: directory }
     }
@@ -106,7 +117,7 @@ impl Shared {
     fn next(&self, name: &str) -> Option<Cut> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        let planned = plan.as_mut()?;
+        let planned = plan.as_mut().filter(|planned| planned.only.is_none_or(|only| only == name))?;
         if planned.spared > 0 {
             planned.spared -= 1;
             return None;
