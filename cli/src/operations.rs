@@ -2,6 +2,7 @@
 
 mod remedies;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use freehold_api::schema::{Holds, Operation, OperationPage, Step};
 
@@ -153,18 +154,27 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
     }
     let mut table = output::table(["step", "state", "attempts", "what it waits for, or what it has learnt"]);
     for step in operation.steps.iter().flatten() {
-        table.add_row([step.name.as_str(), &step.state, &step.attempts.to_string(), &remark(step)]);
+        table.add_row([
+            step.name.as_str(),
+            &step.state,
+            &step.attempts.to_string(),
+            &remark(step, operation.updated_at),
+        ]);
     }
     output::show(&table)?;
     Ok(exit)
 }
 
-fn remark(step: &Step) -> String {
+/// What there is to say of a step; `at` is when it was true.
+fn remark(step: &Step, at: DateTime<Utc>) -> String {
     if let Some(error) = &step.last_error {
         return error.clone();
     }
     match (&step.waits_for, step.check_at) {
-        (Some(what), Some(until)) => format!("{what}; looks again at {}", until.format("%H:%M:%S")),
+        (Some(what), Some(until)) => {
+            let format = if until.date_naive() == at.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+            format!("{what}; looks again at {}", until.format(format))
+        }
         (Some(what), None) => what.clone(),
         (None, _) => {
             let facts = step.facts.iter().filter(|(_, value)| value.is_string() || value.is_number());

@@ -65,9 +65,9 @@ impl JournalWire {
         Self::with(url, Plan { spared, only: None, cut })
     }
 
-    /// A wire to the database at `url`, on which the worker dies at the first write called `name`.
-    pub fn at(url: &str, name: &'static str, cut: Cut) -> Self {
-        Self::with(url, Plan { spared: 0, only: Some(name), cut })
+    /// Likewise, where only writes called `name` count.
+    pub fn at(url: &str, name: &'static str, spared: usize, cut: Cut) -> Self {
+        Self::with(url, Plan { spared, only: Some(name), cut })
     }
 
     fn with(url: &str, plan: Plan) -> Self {

@@ -54,7 +54,7 @@ async fn onboard(at: At, cut: Cut) -> Walked {
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
     let wire = match at {
         At::Count(spared) => JournalWire::new(&freehold.database.url, spared, cut),
-        At::Name(name) => JournalWire::at(&freehold.database.url, name, cut),
+        At::Name(name) => JournalWire::at(&freehold.database.url, name, 0, cut),
     };
     let first = freehold.worker_on("worker-1", wire.url());
     tokio::select! {

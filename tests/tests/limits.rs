@@ -162,7 +162,7 @@ async fn a_place_whose_work_is_known_to_be_over_is_not_lost() {
     let claims = claims(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     assert_eq!(ask(&freehold, &claims[0]).await, Line::Granted);
-    quotas::note_request(pool, &claims[0], &PLACE, "car-1", "await-account", now, now).await.expect("noted");
+    quotas::note_request(pool, &claims[0], &PLACE, "car-1", "await-account", now).await.expect("noted");
     // A list that was made before says nothing about it.
     looks::count(pool, "account-creations", &[], now).await.expect("counted");
     assert_eq!(ask(&freehold, &claims[1]).await, Line::Waiting { ahead: 0 });

@@ -118,14 +118,17 @@ async fn a_wake_up_that_comes_while_an_operation_is_worked_on_is_not_slept_throu
     assert_eq!(freehold.operation_of(&tenant).await.wake_at, Some(now));
 }
 
+/// A look at the creations, of which only one time is known: now.
+async fn write_look(freehold: &Freehold, time: &str) {
+    let sql = format!("insert into looks (quota, {time}) values ('account-creations', $1)");
+    let look = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(freehold.clock.now());
+    look.execute(freehold.pool()).await.expect("written");
+}
+
 #[tokio::test]
 async fn a_look_that_is_due_is_begun_once_and_not_as_often_as_the_processor_allows() {
     let freehold = Freehold::instant().await;
-    sqlx::query("insert into looks (quota, next_at) values ('account-creations', $1)")
-        .bind(freehold.clock.now())
-        .execute(freehold.pool())
-        .await
-        .expect("a look that is due");
+    write_look(&freehold, "next_at").await;
     let wire = JournalWire::new(&freehold.database.url, usize::MAX, Cut::LivesOn);
     let worker = freehold.worker_on("worker-1", wire.url());
     let working = worker.run(CancellationToken::new());
@@ -136,11 +139,7 @@ async fn a_look_that_is_due_is_begun_once_and_not_as_often_as_the_processor_allo
 #[tokio::test]
 async fn a_count_whose_worker_has_died_is_not_due_for_ever() {
     let freehold = Freehold::instant().await;
-    sqlx::query("insert into looks (quota, looking_until) values ('account-creations', $1)")
-        .bind(freehold.clock.now())
-        .execute(freehold.pool())
-        .await
-        .expect("a count that was begun");
+    write_look(&freehold, "looking_until").await;
     assert_eq!(operations::next_wake(freehold.pool()).await.expect("an answer"), None);
 }
 

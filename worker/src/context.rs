@@ -214,7 +214,10 @@ impl StepContext {
             Line::Later { until } => {
                 (format!("AWS's limit on {}", quota::call(place.quota).unwrap_or(place.quota)), until)
             }
-            Line::Uncounted => (why(), self.now() + TimeDelta::seconds(2)),
+            Line::Uncounted => {
+                let why = format!("a count of the {} that AWS has in progress", place.quota.replace('-', " "));
+                (why, self.now() + TimeDelta::seconds(2))
+            }
         };
         Err(StepError::NotYet { why, until: Some(until), at_most: None })
     }
@@ -236,15 +239,13 @@ impl StepContext {
 
     /// Notes that AWS calls the work that has this place `request_id`, and that the step `waits` waits for its end.
     pub async fn asked(&self, place: &Place, request_id: &str, waits: &'static str) -> Result<(), StepError> {
-        // With one more in progress the next look is planned anew, now.
-        let (pool, now) = (&self.worker.pool, self.now());
-        quotas::note_request(pool, &self.claim, place, request_id, waits, now, now).await?;
+        quotas::note_request(&self.worker.pool, &self.claim, place, request_id, waits, self.now()).await?;
         Ok(())
     }
 
-    /// Those of `requests` of which nobody has noted that they are theirs.
-    pub async fn unknown(&self, quota: &str, requests: &[String]) -> Result<Vec<String>, StepError> {
-        Ok(quotas::unknown(&self.worker.pool, quota, requests).await?)
+    /// Those of `requests` that may be what was asked for with this place, and whose id was lost with the answer.
+    pub async fn unclaimed(&self, place: &Place, requests: &[String]) -> Result<Vec<String>, StepError> {
+        Ok(quotas::unclaimed(&self.worker.pool, &self.claim, place, requests).await?)
     }
 
     /// Goes back into the line for a place that somebody else in the organisation has turned out to have taken.

@@ -46,8 +46,8 @@ impl Database {
     }
 
     /// How to connect, for people; the URL of somebody else's server may hold a password, and is not told.
-    pub(super) fn shown(&self) -> &str {
-        if self.private.is_some() { self.url.expose_secret() } else { "as --database-url says" }
+    pub(super) fn told(&self) -> Option<&str> {
+        self.private.is_some().then(|| self.url.expose_secret())
     }
 
     /// Connections for one of the sandbox's processes.

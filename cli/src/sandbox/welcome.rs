@@ -29,9 +29,13 @@ pub(super) fn welcome(sandbox: &Sandbox, args: &SandboxArgs) -> std::io::Result<
          -d '{{\"company_name\": \"Example GmbH\", \"admin_email\": \"admin@example.com\", \"home_region\": \"eu-central-1\"}}'\n\n\
          Look into the simulated AWS:\n\n  \
          AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY=any \\\n    \
-         aws --endpoint-url {aws} --region us-east-1 organizations list-accounts\n",
+         aws --endpoint-url {aws} --region us-east-1 organizations list-accounts\n\n\
+         Compare it with the database, before or after breaking something in it:\n\n  \
+         freehold reconcile --sandbox {aws} \\\n    \
+         --database-url '{url}'\n",
         speed = args.speed,
-        database = sandbox.database.shown(),
+        database = sandbox.database.told().unwrap_or("as --database-url says"),
+        url = sandbox.database.told().unwrap_or("…"),
         data = args
             .data
             .as_ref()

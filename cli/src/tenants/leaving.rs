@@ -80,8 +80,13 @@ impl Subject {
 pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
     let query = [("close_account", args.close_account.then(|| "true".to_owned()))];
     let tenant: Tenant = args.client.api()?.delete(&args.subject.path(), &query).await?;
-    if args.close_account {
-        output::note("another person has to approve that the account is closed: freehold operations approve …");
+    let leaving = tenant.environments.iter().filter(|environment| environment.state == "offboarding");
+    for environment in leaving.filter(|_| args.close_account) {
+        let (name, operation) = (&environment.name, &environment.operation_id);
+        output::note(&format!(
+            "another person has to approve that the account of {name} is closed; what to send is told by: freehold \
+             operations show {operation}"
+        ));
     }
     show::show(&tenant, &[], args.client.output)?;
     Ok(Exit::Done)

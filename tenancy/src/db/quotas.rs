@@ -189,26 +189,25 @@ pub async fn step_back(pool: &PgPool, claim: &Claim, place: &Place) -> Result<()
     Ok(())
 }
 
-/// Notes what AWS calls the work that has the place, and that `waits` is the step that waits for its end; a look at it is
-/// due at `look_at`.
+/// Notes what AWS calls the work that has the place, and that `waits` is the step that waits for its end; with one more in
+/// progress, when to look is decided anew at once.
 pub async fn note_request(
     pool: &PgPool,
     claim: &Claim,
     place: &Place,
     request_id: &str,
     waits: &str,
-    look_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query!(
         r#"/* db::quotas::note_request */
-        with held as (select id from operations where id = $2 and fence = $8 for no key update),
+        with held as (select id from operations where id = $2 and fence = $7 for no key update),
         noted as (
             update slots set request_id = $4, step = $5, looked_at = $6 from held
             where quota = $1 and operation_id = held.id and item = $3 and request_id is distinct from $4
             returning quota
         )
-        insert into looks (quota, next_at) select quota, $7 from noted
+        insert into looks (quota, next_at) select quota, $6 from noted
         on conflict (quota) do update set next_at = least(coalesce(looks.next_at, excluded.next_at), excluded.next_at)"#,
         place.quota,
         claim.operation_id.as_uuid(),
@@ -216,7 +215,6 @@ pub async fn note_request(
         request_id,
         waits,
         now,
-        look_at,
         claim.fence,
     )
     .execute(pool)
@@ -224,16 +222,20 @@ pub async fn note_request(
     Ok(())
 }
 
-/// Those of `requests` of which nobody has noted that they are theirs: somebody else's, or one whose answer was lost.
-pub async fn unknown(pool: &PgPool, quota: &str, requests: &[String]) -> Result<Vec<String>> {
-    let unknown = sqlx::query_scalar!(
-        r#"/* db::quotas::unknown */
-        select request as "request!" from unnest($2::text[]) request
-        where not exists (select from slots where quota = $1 and request_id = request)"#,
-        quota,
+/// Those of `requests` that may be what `place` has asked for: nobody else has noted that they are theirs.
+pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &Place, requests: &[String]) -> Result<Vec<String>> {
+    let unclaimed = sqlx::query_scalar!(
+        r#"/* db::quotas::unclaimed */
+        select request as "request!" from unnest($4::text[]) request
+        where not exists (
+            select from slots where quota = $1 and request_id = request and (operation_id, item) <> ($2, $3)
+        )"#,
+        place.quota,
+        claim.operation_id.as_uuid(),
+        place.item,
         requests,
     );
-    Ok(unknown.fetch_all(pool).await?)
+    Ok(unclaimed.fetch_all(pool).await?)
 }
 
 /// Gives a place back; within a transaction that holds the operation's row.

@@ -1,9 +1,9 @@
 //! Rates of calls, shared by all workers: token buckets that a throttle slows down and that time brings back to speed.
 //!
 //! The generic cell rate algorithm: a bucket is one time, at which it would be full again. A throttled call empties the
-//! bucket, doubles the spacing of calls, at the most to [`LONGEST_SPACING`], and makes the bucket as small as it may be; the
-//! spacing then halves with every `recovery`, so that an AWS that throttles whatever one does is asked about twice in that
-//! time, whatever the rate.
+//! bucket, which holds one call from then on, or as many as a step makes in a row; and it doubles the spacing of calls, at the
+//! most to [`LONGEST_SPACING`]. The spacing then halves with every `recovery`, so that an AWS that throttles whatever one does
+//! is asked about twice in that time, whatever the rate.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

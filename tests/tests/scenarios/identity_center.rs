@@ -4,6 +4,7 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
 use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::journal_wire::{Cut, JournalWire};
 use freehold_worker::cloud::{Cloud, Grant};
 
 use super::{attention, calls, error, is_ready, onboard, retry, somebody_elses_account, target_of};
@@ -38,6 +39,24 @@ async fn an_assignment_whose_answer_was_lost_is_found_while_aws_is_at_it() {
     freehold.wire.inject(WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::AfterEffect).nth(1));
     is_ready(&onboard(&freehold).await);
     assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "asked for again");
+}
+
+#[tokio::test]
+async fn an_assignment_whose_worker_has_died_is_not_asked_for_again_while_aws_is_at_it() {
+    for cut in [Cut::DiesBefore, Cut::DiesAfter] {
+        let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
+        let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
+        // What is noted first is the request for the account, and then the one for the assignment.
+        let wire = JournalWire::at(&freehold.database.url, "db::quotas::note_request", 1, cut);
+        let first = freehold.worker_on("worker-1", wire.url());
+        tokio::select! {
+            () = freehold.settle(&first, super::LONG) => panic!("nobody died"),
+            () = wire.died() => {}
+        }
+        freehold.settle(&freehold.worker("worker-2"), super::LONG).await;
+        is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
+        assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "{cut:?}: asked for again");
+    }
 }
 
 #[tokio::test]

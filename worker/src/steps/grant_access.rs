@@ -133,7 +133,7 @@ async fn advance(
     let was_asked = progress.request_id.is_none() && asked.iter().any(|one| one == name);
     let state = if let Some(request) = &progress.request_id {
         cloud.assignment(request).await?
-    } else if was_asked && let Some(request) = under_way(context, account, &progress.grant).await? {
+    } else if was_asked && let Some(request) = under_way(context, account, name, &progress.grant).await? {
         // The answer was lost, and AWS is at it.
         note(context, name, progress, request).await?;
         AssignmentState::InProgress
@@ -198,11 +198,16 @@ async fn note(context: &StepContext, name: &str, progress: &mut Progress, reques
     Ok(())
 }
 
-/// The request for the grant that is in progress though nobody knows of it.
-async fn under_way(context: &StepContext, account: &Target, grant: &Grant) -> Result<Option<String>, StepError> {
+/// The request for the grant that AWS is at though the journal does not know it.
+async fn under_way(
+    context: &StepContext,
+    account: &Target,
+    name: &str,
+    grant: &Grant,
+) -> Result<Option<String>, StepError> {
     let cloud = context.cloud();
     let in_progress = cloud.assignments_in_progress().await?;
-    for request in context.unknown(ASSIGNMENTS, &in_progress).await? {
+    for request in context.unclaimed(&context.place(ASSIGNMENTS, name), &in_progress).await? {
         if cloud.is_request_for(&request, account, grant).await? {
             return Ok(Some(request));
         }
