@@ -83,7 +83,7 @@ pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
     let leaving = tenant.environments.iter().filter(|environment| environment.state == "offboarding");
     for environment in leaving.filter(|_| args.close_account) {
         let (name, operation) = (&environment.name, &environment.operation_id);
-        output::note(&format!(
+        output::note(format!(
             "another person has to approve that the account of {name} is closed; what to send is told by: freehold \
              operations show {operation}"
         ));
