@@ -218,7 +218,7 @@ pub fn document(rows: &[(u8, String)]) -> String {
         "# What can go wrong, and what Freehold does then\n\n\
          Generated from tests/src/scenarios.rs and the worker's tables (worker/src/aws/errors.rs, worker/src/refusals.rs,\n\
          worker/src/steps/creation_failures.rs, worker/src/steps/work_failures.rs); write it anew with\n\
-         `UPDATE_DOCS=1 cargo test -p freehold-tests --test main scenarios::table`. A code in backticks is what\n\
+         `UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table`. A code in backticks is what\n\
          `attention.code` says when a person is asked.\n\n\
          | | what happens | behaviour | what Freehold does | provoked by |\n|-|-|-|-|-|\n",
     );

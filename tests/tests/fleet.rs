@@ -1,6 +1,6 @@
 //! Fifty tenants at once: how much of their time is ours, and how many calls they cost.
 //!
-//! `cargo test -p freehold-tests --test main fleet -- --nocapture` prints the figures. The clock is simulated: what is
+//! `cargo test --workspace --test main -- fleet --nocapture` prints the figures. The clock is simulated: what is
 //! measured is how late things are noticed and begun, not how fast this machine is.
 
 #![expect(clippy::cast_precision_loss, reason = "counts and seconds are small")]

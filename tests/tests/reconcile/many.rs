@@ -1,6 +1,6 @@
 //! How long a comparison of many accounts takes under AWS's rates, and how many calls it costs.
 //!
-//! `FREEHOLD_ACCOUNTS=5000 cargo test -p freehold-tests --test main reconcile::many -- --nocapture` does it for 5,000, which
+//! `FREEHOLD_ACCOUNTS=5000 cargo test --workspace --test main -- reconcile::many --nocapture` does it for 5,000, which
 //! takes some minutes; without it there are fewer. The clock is simulated and moves only while everybody waits.
 
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]

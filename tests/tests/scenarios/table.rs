@@ -77,7 +77,7 @@ fn the_document_shows_the_table() {
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(
         found, expected,
-        "write it anew: UPDATE_DOCS=1 cargo test -p freehold-tests --test main scenarios::table"
+        "write it anew: UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table"
     );
 }
 
