@@ -75,10 +75,7 @@ fn the_document_shows_the_table() {
         std::fs::write(&path, &expected).expect("the document");
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        found, expected,
-        "write it anew: UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table"
-    );
+    assert_eq!(found, expected, "write it anew: UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table");
 }
 
 #[test]
