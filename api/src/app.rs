@@ -11,7 +11,7 @@ use freehold_tenancy::{Clock, Config};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{KeysError, Tokens};
+use crate::auth::{KeysError, Roles, Tokens, UnknownScope};
 use crate::metrics::Metrics;
 
 /// How long answers that have begun may take to end after a shutdown was asked for.
@@ -38,6 +38,9 @@ pub enum AppError {
     /// `[api]` does not say whose tokens to believe.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// `[api.roles]` names a scope that there is not.
+    #[error(transparent)]
+    Roles(#[from] UnknownScope),
     /// The port.
     #[error("the API cannot be served: {0}")]
     Io(#[from] io::Error),
@@ -50,7 +53,7 @@ impl App {
     /// Fails where `[api]` names no issuer or no usable place of its keys; the keys themselves are read when they are
     /// first needed.
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
-        let tokens = Tokens::new(&config.api)?;
+        let tokens = Tokens::new(&config.api, Roles::read(&config.api)?)?;
         let bell = Bell::new(pool.clone());
         Ok(Self { pool, config, clock, bell, tokens, metrics: Metrics::new(), shutdown: CancellationToken::new() })
     }

@@ -1,11 +1,14 @@
 //! Who asks, and whether they may: bearer tokens (RFC 6750) that are JWTs (RFC 9068), checked against the issuer's keys.
 
 mod keys;
+mod roles;
+mod sight;
 mod token;
 
 use std::collections::BTreeSet;
 
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,8 +16,12 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::operation::Requester;
 
 pub use keys::KeysError;
+pub(crate) use roles::Roles;
+pub use roles::UnknownScope;
+pub(crate) use sight::{Reach, Sight};
 pub(crate) use token::Tokens;
 
+use crate::app::App;
 use crate::problem::{Code, Refusal};
 use crate::scope::Scope;
 use token::TokenError;
@@ -28,8 +35,10 @@ pub(crate) struct Caller {
     pub(crate) subject: String,
     /// `client_id` or `azp`, or else the subject.
     pub(crate) client: String,
-    /// `scope` or `scp`; scopes that Freehold does not know are kept.
+    /// `scope` or `scp`, and what its roles stand for; scopes that Freehold does not know are kept.
     pub(crate) scopes: BTreeSet<String>,
+    /// Whom it may see.
+    pub(crate) sight: Sight,
     /// `exp`
     pub(crate) expires_at: DateTime<Utc>,
 }
@@ -40,19 +49,29 @@ impl Caller {
     }
 }
 
-/// Lets a request pass whose token has the scope; the route finds the [`Caller`] among the request's extensions.
-pub(crate) async fn admit(scope: Scope, tokens: Tokens, mut request: Request, next: Next) -> Response {
-    let mut response = match authenticate(&tokens, request.headers()).await {
-        Ok(caller) if caller.scopes.contains(scope.as_str()) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+/// Lets a request pass whose token has the scope and may see what the route is about; the route finds the [`Caller`] among
+/// the request's extensions.
+pub(crate) async fn admit(scope: Scope, reach: Reach, app: &App, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut response = match admitted(scope, reach, app, &mut parts).await {
+        Ok(caller) => {
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
         }
-        Ok(_) => lacks(scope).into_response(),
-        Err(error) => refused(error).into_response(),
+        Err(refusal) => refusal.into_response(),
     };
     // What is behind a token is nobody else's.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+async fn admitted(scope: Scope, reach: Reach, app: &App, parts: &mut Parts) -> Result<Caller, Refusal> {
+    let caller = authenticate(&app.tokens, &parts.headers).await.map_err(refused)?;
+    if !caller.scopes.contains(scope.as_str()) {
+        return Err(lacks(scope));
+    }
+    caller.sight.reaches(reach, parts, &app.pool).await?;
+    Ok(caller)
 }
 
 async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
@@ -73,7 +92,7 @@ async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, To
 
 fn lacks(scope: Scope) -> Refusal {
     Refusal::new(Code::InsufficientScope, format!("The token lacks the scope {scope}."))
-        .with_header(header::WWW_AUTHENTICATE, &format!(r#"Bearer error="insufficient_scope", scope="{scope}""#))
+        .with_header(header::WWW_AUTHENTICATE, &sight::challenge(scope))
 }
 
 fn refused(error: TokenError) -> Refusal {
@@ -85,6 +104,7 @@ fn refused(error: TokenError) -> Refusal {
         TokenError::Invalid(why) => {
             (Code::TokenInvalid, format!(r#"Bearer error="invalid_token", error_description="{why}""#))
         }
+        TokenError::Blind(blind) => return Refusal::from(*blind),
         TokenError::NoKeys(why) => {
             tracing::error!(error = %why, "tokens cannot be checked");
             return Refusal::new(Code::TokenKeysUnavailable, "Tokens cannot be checked at the moment.").retry_after(30);

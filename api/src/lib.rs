@@ -19,7 +19,7 @@ mod scope;
 mod unbroken;
 
 pub use app::{App, AppError, router, serve};
-pub use auth::KeysError;
+pub use auth::{KeysError, UnknownScope};
 pub use openapi::{openapi, openapi_json};
 pub use scope::Scope;
 

@@ -9,6 +9,7 @@ use utoipa::openapi::{
     Response, ResponseBuilder, Type, tag::TagBuilder,
 };
 
+use crate::auth::Reach;
 use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
 use crate::scope::Scope;
 
@@ -53,11 +54,15 @@ pub(crate) fn cover() -> OpenApi {
         .description(Some(format!("{DESCRIPTION}{}", codes.join("\n"))))
         .license(Some(license))
         .build();
-    let scopes: Vec<_> = Scope::ALL.iter().map(|scope| format!("`{scope}`")).collect();
+    let scopes = Scope::ALL.map(|scope| format!("`{scope}`"));
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some(format!("An access token of the configured issuer. Scopes: {}.", scopes.join(", "))))
+        .description(Some(format!(
+            "An access token of the configured issuer. Scopes: {}. A token with the scope `fleet` sees every tenant; one with \
+             the claim `tenant_id` sees that tenant, and the others are not there for it; one with neither sees nothing.",
+            scopes.join(", ")
+        )))
         .build();
     let components = REFUSALS
         .iter()
@@ -77,6 +82,9 @@ pub(crate) fn cover() -> OpenApi {
     OpenApiBuilder::new().info(info).components(Some(components)).tags(Some(tags)).build()
 }
 
+/// What a caller needs for a route.
+type Needs = (Scope, Reach);
+
 /// A refusal that many routes have in common.
 struct Shared {
     name: &'static str,
@@ -85,7 +93,7 @@ struct Shared {
     /// The headers that come with it.
     headers: &'static [(&'static str, &'static str)],
     /// Which routes have it.
-    when: fn(&Operation, Option<Scope>) -> bool,
+    when: fn(&Operation, Option<Needs>) -> bool,
 }
 
 const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "What a token must be (RFC 6750).");
@@ -104,14 +112,14 @@ const REFUSALS: [Shared; 10] = [
         description: "The token is missing, has expired or is not accepted.",
         example: Code::TokenMissing,
         headers: &[CHALLENGE],
-        when: |_, scope| scope.is_some(),
+        when: |_, needs| needs.is_some(),
     },
     Shared {
         name: "Forbidden",
-        description: "The token lacks the scope.",
+        description: "The token lacks the scope, or does not say whom it may see.",
         example: Code::InsufficientScope,
         headers: &[CHALLENGE],
-        when: |_, scope| scope.is_some(),
+        when: |_, needs| needs.is_some(),
     },
     Shared {
         name: "NotFound",
@@ -146,21 +154,21 @@ const REFUSALS: [Shared; 10] = [
         description: "Something went wrong on our side.",
         example: Code::InternalError,
         headers: &[],
-        when: |_, scope| scope.is_some(),
+        when: |_, needs| needs.is_some(),
     },
     Shared {
         name: "ServiceUnavailable",
         description: "The database, or the issuer of tokens, cannot be reached. Nothing was changed.",
         example: Code::DatabaseUnavailable,
         headers: &[RETRY_AFTER],
-        when: |_, scope| scope.is_some(),
+        when: |_, needs| needs.is_some(),
     },
     Shared {
         name: "GatewayTimeout",
         description: "The answer was not ready in time.",
         example: Code::Timeout,
         headers: &[],
-        when: |_, scope| scope.is_some(),
+        when: |_, needs| needs.is_some(),
     },
 ];
 
@@ -204,16 +212,16 @@ fn takes(operation: &Operation, place: ParameterIn) -> bool {
     })
 }
 
-/// Adds to the routes in `paths` what they have in common: the scope that they need and how they refuse.
-pub(crate) fn with_refusals(mut paths: Paths, scope: Option<Scope>) -> Paths {
+/// Adds to the routes in `paths` what they have in common: what they need of a token and how they refuse.
+pub(crate) fn with_refusals(mut paths: Paths, needs: Option<Needs>) -> Paths {
     for item in paths.paths.values_mut() {
         for operation in
             [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
         {
             operation.security =
-                Some(scope.iter().map(|scope| SecurityRequirement::new(BEARER, [scope.as_str()])).collect());
+                Some(needs.iter().map(|needs| SecurityRequirement::new(BEARER, scopes(*needs))).collect());
             for refusal in &REFUSALS {
-                if !(refusal.when)(operation, scope) {
+                if !(refusal.when)(operation, needs) {
                     continue;
                 }
                 let reference = Ref::new(format!("#/components/responses/{}", refusal.name));
@@ -223,4 +231,13 @@ pub(crate) fn with_refusals(mut paths: Paths, scope: Option<Scope>) -> Paths {
         }
     }
     paths
+}
+
+/// A route that is not about one tenant needs the scope that sees all of them; for any other a token will do that is for
+/// the one tenant.
+fn scopes((scope, reach): Needs) -> Vec<&'static str> {
+    match reach {
+        Reach::Fleet => vec![scope.as_str(), Scope::Fleet.as_str()],
+        Reach::Tenant | Reach::Operation | Reach::List => vec![scope.as_str()],
+    }
 }

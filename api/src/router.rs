@@ -1,4 +1,4 @@
-//! Every route, with the scope that a token needs for it.
+//! Every route, with the scope that a token needs for it and whom it is about.
 
 use axum::extract::Request;
 use axum::middleware::{self, Next};
@@ -7,7 +7,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::auth::{self, Tokens};
+use crate::auth::{self, Reach};
 use crate::routes::{
     account_mappings, approvals, docs, environments, events, findings, health, holds, legal_hold, offboarding,
     operations, remedies, tenants,
@@ -18,35 +18,36 @@ use crate::scope::Scope::{
 };
 use crate::{door, openapi};
 
-/// Every route and its description.
+/// Every route and its description. A route is added with what it needs, or it is not added.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::cover())
-        .routes(needs(TenantsWrite, routes!(tenants::create_tenant)))
-        .routes(needs(TenantsRead, routes!(tenants::list_tenants)))
-        .routes(needs(TenantsRead, routes!(tenants::get_tenant)))
-        .routes(needs(TenantsDelete, routes!(offboarding::offboard_tenant)))
-        .routes(needs(TenantsDelete, routes!(offboarding::restore_tenant)))
-        .routes(needs(TenantsDelete, routes!(legal_hold::set_legal_hold)))
-        .routes(needs(TenantsDelete, routes!(legal_hold::lift_legal_hold)))
-        .routes(needs(TenantsWrite, routes!(environments::create_environment)))
-        .routes(needs(TenantsRead, routes!(environments::get_environment)))
-        .routes(needs(TenantsDelete, routes!(offboarding::offboard_environment)))
-        .routes(needs(TenantsDelete, routes!(offboarding::restore_environment)))
-        .routes(needs(OperationsRead, routes!(operations::list_operations)))
-        .routes(needs(OperationsRead, routes!(operations::get_operation)))
-        .routes(needs(OperationsRead, routes!(events::follow_operation)))
-        .routes(needs(OperationsWrite, routes!(remedies::retry_operation)))
-        .routes(needs(OperationsWrite, routes!(remedies::cancel_operation)))
-        .routes(needs(OperationsWrite, routes!(remedies::adopt_account)))
-        .routes(needs(OperationsApprove, routes!(approvals::approve_operation)))
-        .routes(needs(OperationsApprove, routes!(approvals::reject_operation)))
-        .routes(needs(OperationsRead, routes!(holds::list_holds)))
-        .routes(needs(OperationsRead, routes!(findings::list_findings)))
-        .routes(needs(AccountMappingsRead, routes!(account_mappings::list_account_mappings)))
-        .routes(open(routes!(health::livez)))
-        .routes(open(routes!(health::readyz)))
-        .routes(open(routes!(health::metrics)))
-        .routes(open(routes!(docs::openapi_json)))
+    Routes::new()
+        .needs(TenantsWrite, Reach::Fleet, routes!(tenants::create_tenant))
+        .needs(TenantsRead, Reach::List, routes!(tenants::list_tenants))
+        .needs(TenantsRead, Reach::Tenant, routes!(tenants::get_tenant))
+        .needs(TenantsDelete, Reach::Tenant, routes!(offboarding::offboard_tenant))
+        .needs(TenantsDelete, Reach::Tenant, routes!(offboarding::restore_tenant))
+        .needs(TenantsDelete, Reach::Fleet, routes!(legal_hold::set_legal_hold))
+        .needs(TenantsDelete, Reach::Fleet, routes!(legal_hold::lift_legal_hold))
+        .needs(TenantsWrite, Reach::Tenant, routes!(environments::create_environment))
+        .needs(TenantsRead, Reach::Tenant, routes!(environments::get_environment))
+        .needs(TenantsDelete, Reach::Tenant, routes!(offboarding::offboard_environment))
+        .needs(TenantsDelete, Reach::Tenant, routes!(offboarding::restore_environment))
+        .needs(OperationsRead, Reach::List, routes!(operations::list_operations))
+        .needs(OperationsRead, Reach::Operation, routes!(operations::get_operation))
+        .needs(OperationsRead, Reach::Operation, routes!(events::follow_operation))
+        .needs(OperationsWrite, Reach::Operation, routes!(remedies::retry_operation))
+        .needs(OperationsWrite, Reach::Operation, routes!(remedies::cancel_operation))
+        .needs(OperationsWrite, Reach::Fleet, routes!(remedies::adopt_account))
+        .needs(OperationsApprove, Reach::Fleet, routes!(approvals::approve_operation))
+        .needs(OperationsApprove, Reach::Fleet, routes!(approvals::reject_operation))
+        .needs(OperationsRead, Reach::Fleet, routes!(holds::list_holds))
+        .needs(OperationsRead, Reach::Fleet, routes!(findings::list_findings))
+        .needs(AccountMappingsRead, Reach::List, routes!(account_mappings::list_account_mappings))
+        .open(routes!(health::livez))
+        .open(routes!(health::readyz))
+        .open(routes!(health::metrics))
+        .open(routes!(docs::openapi_json))
+        .0
 }
 
 /// Everything that [`crate::serve`] answers.
@@ -56,20 +57,31 @@ pub(crate) fn router(app: App) -> Router {
         .0
         .merge(docs::swagger_ui())
         .fallback(docs::nothing_here)
-        .layer(Extension(app.tokens.clone()))
+        .layer(Extension(app.clone()))
         .layer(middleware::from_fn_with_state(app.metrics.clone(), door::pass))
         .with_state(app)
 }
 
-/// A route for callers whose token has the scope.
-fn needs(scope: Scope, (schemas, paths, methods): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-    let admit = move |Extension(tokens): Extension<Tokens>, request: Request, next: Next| {
-        auth::admit(scope, tokens, request, next)
-    };
-    (schemas, openapi::with_refusals(paths, Some(scope)), methods.route_layer(middleware::from_fn(admit)))
-}
+/// Routes, none of which got here without saying who may call it.
+struct Routes(OpenApiRouter<App>);
 
-/// A route for everybody.
-fn open((schemas, paths, methods): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-    (schemas, openapi::with_refusals(paths, None), methods)
+impl Routes {
+    fn new() -> Self {
+        Self(OpenApiRouter::with_openapi(openapi::cover()))
+    }
+
+    /// A route for callers whose token has the scope, and who may see whom it is about.
+    fn needs(self, scope: Scope, reach: Reach, route: UtoipaMethodRouter<App>) -> Self {
+        let (schemas, paths, methods) = route;
+        let admit = move |Extension(app): Extension<App>, request: Request, next: Next| async move {
+            auth::admit(scope, reach, &app, request, next).await
+        };
+        let paths = openapi::with_refusals(paths, Some((scope, reach)));
+        Self(self.0.routes((schemas, paths, methods.route_layer(middleware::from_fn(admit)))))
+    }
+
+    /// A route for everybody.
+    fn open(self, (schemas, paths, methods): UtoipaMethodRouter<App>) -> Self {
+        Self(self.0.routes((schemas, openapi::with_refusals(paths, None), methods)))
+    }
 }

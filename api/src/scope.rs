@@ -1,10 +1,13 @@
 //! What a token may allow.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A scope, as tokens name it in `scope` or `scp`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
+    /// See every tenant. A token without it is for the one tenant that it names.
+    Fleet,
     /// See tenants and their environments.
     TenantsRead,
     /// Sign tenants up.
@@ -23,7 +26,8 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
         Self::TenantsDelete,
@@ -36,6 +40,7 @@ impl Scope {
     /// The scope as tokens name it.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Fleet => "fleet",
             Self::TenantsRead => "tenants:read",
             Self::TenantsWrite => "tenants:write",
             Self::TenantsDelete => "tenants:delete",
@@ -50,5 +55,16 @@ impl Scope {
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|scope| scope.as_str()).collect();
+            format!("there is no scope `{text}`; this is one of {}", known.join(", "))
+        })
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use freehold_api::Scope;
+use freehold_tenancy::TenantId;
 use secrecy::ExposeSecret;
 
 use crate::exit::Exit;
@@ -17,11 +18,16 @@ use crate::sandbox::{Claims, Issuer, Running};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     curl -H \"Authorization: Bearer $(freehold token)\" http://127.0.0.1:8080/v1/tenants\n  \
-    freehold token --scope tenants:read --scope operations:read --ttl 15m --subject alice")]
+    freehold token --scope fleet --scope operations:read --ttl 15m --subject alice\n  \
+    freehold token --scope tenants:read --tenant ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n\n\
+A token needs the scope fleet, or the tenant whose it is: then it sees that tenant and nobody else.")]
 pub(crate) struct TokenArgs {
     /// What it allows; may be given more than once [default: everything]
-    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = str::parse::<Scope>)]
     scopes: Vec<Scope>,
+    /// The one tenant that it is for, whatever its scopes
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<TenantId>,
     /// How long it lasts: 90s, 15m, 1h, 7d
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = ttl)]
     ttl: Duration,
@@ -31,13 +37,6 @@ pub(crate) struct TokenArgs {
     /// The program that sends it
     #[arg(long, value_name = "NAME", default_value = "freehold-cli")]
     client: String,
-}
-
-fn scope(text: &str) -> Result<Scope, String> {
-    Scope::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| {
-        let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
-        format!("this is one of {}", known.join(", "))
-    })
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
@@ -57,7 +56,7 @@ fn ttl(text: &str) -> Result<Duration, String> {
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     let sandbox = Running::find().context("no sandbox is running; start one with `freehold sandbox`")?;
     let scopes = if args.scopes.is_empty() { &Scope::ALL[..] } else { &args.scopes };
-    let claims = Claims { subject: &args.subject, client: &args.client, scopes, ttl: args.ttl };
+    let claims = Claims { subject: &args.subject, client: &args.client, scopes, tenant: args.tenant, ttl: args.ttl };
     output::line(Issuer::with_key(&sandbox.key)?.sign(&claims)?.expose_secret())?;
     Ok(Exit::Done)
 }

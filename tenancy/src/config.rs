@@ -8,6 +8,7 @@ mod organization;
 mod quotas;
 mod reconcile;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +92,12 @@ pub struct Api {
     pub jwks: String,
     /// The `typ` that a token's header must carry (RFC 9068); empty for issuers that omit it.
     pub token_type: String,
+    /// The claim that names the one tenant that a token is for.
+    pub tenant_claim: String,
+    /// The claim that names the roles of a person.
+    pub roles_claim: String,
+    /// Which scopes a role stands for.
+    pub roles: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Api {
@@ -101,8 +108,27 @@ impl Default for Api {
             audience: "freehold".to_owned(),
             jwks: String::new(),
             token_type: "at+jwt".to_owned(),
+            tenant_claim: "tenant_id".to_owned(),
+            roles_claim: "roles".to_owned(),
+            roles: usual_roles(),
         }
     }
+}
+
+/// The people of a SaaS: those who look and rescue, who bill, who approve what others ask for, and who may do everything.
+fn usual_roles() -> BTreeMap<String, Vec<String>> {
+    let sees = ["fleet", "tenants:read", "operations:read", "account-mappings:read"];
+    let role = |name: &str, scopes: &[&str]| (name.to_owned(), scopes.iter().map(ToString::to_string).collect());
+    [
+        role("support", &[&sees[..], &["operations:write"]].concat()),
+        role("billing", &["fleet", "tenants:read", "account-mappings:read"]),
+        role("approver", &[&sees[..], &["operations:approve"]].concat()),
+        role(
+            "admin",
+            &[&sees[..], &["tenants:write", "tenants:delete", "operations:write", "operations:approve"]].concat(),
+        ),
+    ]
+    .into()
 }
 
 /// Why `freehold.toml` cannot be used; names the field.

@@ -20,7 +20,7 @@ use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
 /// Every scope there is.
-pub const EVERY_SCOPE: &str = "tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read";
+pub const EVERY_SCOPE: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read";
 
 /// A served API.
 pub struct Served {
@@ -77,10 +77,21 @@ impl Served {
         Self::with(issuer, &jwks).await
     }
 
+    /// An API whose `[api]` goes on with these lines.
+    pub async fn with_config(more: &str) -> Self {
+        let issuer = Issuer::new();
+        let jwks = issuer.jwks().display().to_string();
+        Self::start(issuer, &jwks, more).await
+    }
+
     /// An API that looks for the issuer's keys at `jwks`.
     pub async fn with(issuer: Issuer, jwks: &str) -> Self {
+        Self::start(issuer, jwks, "").await
+    }
+
+    async fn start(issuer: Issuer, jwks: &str, more: &str) -> Self {
         let config = format!(
-            "{CONFIG}\n[api]\nissuer = {}\naudience = {}\njwks = {}",
+            "{CONFIG}\n[api]\nissuer = {}\naudience = {}\njwks = {}\n{more}",
             json!(ISSUER),
             json!(AUDIENCE),
             json!(jwks)

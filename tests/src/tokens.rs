@@ -87,8 +87,12 @@ impl Issuer {
 
     /// A token of these parts under the latest key.
     pub fn sign(&self, header: &Header, claims: &Value) -> String {
-        let key = self.keys.last().expect("a key");
-        jsonwebtoken::encode(header, claims, &key.signs).expect("a token")
+        self.sign_with(self.keys.len(), header, claims)
+    }
+
+    /// A token of these parts under the key of this number; the first is 1.
+    pub fn sign_with(&self, number: usize, header: &Header, claims: &Value) -> String {
+        jsonwebtoken::encode(header, claims, &self.keys[number - 1].signs).expect("a token")
     }
 }
 

@@ -16,3 +16,4 @@ mod pages;
 mod refusals;
 mod remedies;
 mod signup;
+mod tokens;

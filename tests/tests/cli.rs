@@ -130,7 +130,7 @@ fn exit_codes_say_what_went_wrong() {
     assert_eq!(code(&["tenants", "list", "--token", "x"]), Some(6));
     // The sandbox's token is for the sandbox alone.
     assert_eq!(code(&["tenants", "list", "--api-url", "http://127.0.0.1:1"]), Some(6));
-    let reader = text(&sandbox.run(&["token", "--scope", "tenants:read"]).stdout);
+    let reader = text(&sandbox.run(&["token", "--scope", "fleet", "--scope", "tenants:read"]).stdout);
     let signup = [
         "tenants",
         "create",

@@ -7,9 +7,12 @@ use freehold_tenancy::config::Api;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::Caller;
 use super::keys::{Keys, KeysError};
+use super::sight::Blind;
+use super::{Caller, Roles, Sight};
+use crate::scope::Scope;
 
 /// Signatures that are believed: asymmetric ones only, so that nobody who can check a token can make one.
 pub(super) const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
@@ -28,6 +31,8 @@ pub(super) enum TokenError {
     Invalid(&'static str),
     #[error("the issuer's keys cannot be had: {0}")]
     NoKeys(KeysError),
+    #[error("the token does not say whom it may see")]
+    Blind(Blind),
 }
 
 /// Which tokens are believed: those of one issuer, for one audience, signed by one of its keys.
@@ -37,6 +42,8 @@ pub(crate) struct Tokens {
     issuer: String,
     audience: String,
     token_type: String,
+    tenant_claim: String,
+    roles: Roles,
 }
 
 #[derive(Deserialize)]
@@ -48,12 +55,15 @@ struct Claims {
     azp: Option<String>,
     scope: Option<Words>,
     scp: Option<Words>,
+    /// All others; which of them are of interest is configured.
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 /// Issuers write scopes as one text with blanks or as a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Words {
+pub(super) enum Words {
     Text(String),
     List(Vec<String>),
 }
@@ -62,7 +72,7 @@ impl Tokens {
     /// The tokens that `[api]` describes.
     ///
     /// Fails where it names no issuer or no usable place of its keys.
-    pub(crate) fn new(api: &Api) -> Result<Self, KeysError> {
+    pub(crate) fn new(api: &Api, roles: Roles) -> Result<Self, KeysError> {
         if api.issuer.is_empty() {
             return Err(KeysError::NoIssuer);
         }
@@ -71,6 +81,8 @@ impl Tokens {
             issuer: api.issuer.clone(),
             audience: api.audience.clone(),
             token_type: api.token_type.clone(),
+            tenant_claim: api.tenant_claim.clone(),
+            roles,
         })
     }
 
@@ -92,7 +104,23 @@ impl Tokens {
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(reason)?.claims;
-        caller(claims).ok_or(TokenError::Invalid("its claims do not fit"))
+        self.caller(claims)
+    }
+
+    fn caller(&self, claims: Claims) -> Result<Caller, TokenError> {
+        let client = claims.client_id.or(claims.azp).unwrap_or_else(|| claims.sub.clone());
+        // They are kept in the database, which takes no NUL, and shown to people.
+        if [&claims.sub, &client].iter().any(|text| text.is_empty() || text.chars().any(char::is_control)) {
+            return Err(TokenError::Invalid("its claims do not fit"));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a time beyond what fits is cut to the latest that does")]
+        let expires_at = DateTime::from_timestamp(claims.exp as i64, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let mut scopes: BTreeSet<String> =
+            [claims.scope, claims.scp].into_iter().flatten().flat_map(Words::into_set).collect();
+        scopes.extend(self.roles.scopes(&claims.others));
+        let sight = Sight::read(claims.others.get(&self.tenant_claim), scopes.contains(Scope::Fleet.as_str()));
+        let sight = sight.map_err(TokenError::Blind)?;
+        Ok(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, sight, expires_at })
     }
 
     /// RFC 9068: `at+jwt`, in any case, with or without `application/`.
@@ -103,20 +131,8 @@ impl Tokens {
     }
 }
 
-fn caller(claims: Claims) -> Option<Caller> {
-    let client = claims.client_id.or(claims.azp).unwrap_or_else(|| claims.sub.clone());
-    // They are kept in the database, which takes no NUL, and shown to people.
-    if [&claims.sub, &client].iter().any(|text| text.is_empty() || text.chars().any(char::is_control)) {
-        return None;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "a time beyond what fits is cut to the latest that does")]
-    let expires_at = DateTime::from_timestamp(claims.exp as i64, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    let scopes = [claims.scope, claims.scp].into_iter().flatten().flat_map(Words::into_set).collect();
-    Some(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, expires_at })
-}
-
 impl Words {
-    fn into_set(self) -> BTreeSet<String> {
+    pub(super) fn into_set(self) -> BTreeSet<String> {
         match self {
             Self::Text(text) => text.split_whitespace().map(ToOwned::to_owned).collect(),
             Self::List(list) => list.into_iter().collect(),

@@ -41,6 +41,7 @@ codes! {
     401 "token_invalid"             TokenInvalid:           "The bearer token is not accepted";
     401 "token_expired"             TokenExpired:           "The bearer token has expired";
     403 "insufficient_scope"        InsufficientScope:      "The token does not allow this";
+    403 "tenant_claim_invalid"      TenantClaimInvalid:     "The token names no tenant where it should";
     403 "approver_is_requester"     ApproverIsRequester:    "Another person has to approve this";
     404 "route_not_found"           RouteNotFound:          "There is nothing at this address";
     404 "tenant_not_found"          TenantNotFound:         "There is no such tenant";

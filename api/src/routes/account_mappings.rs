@@ -1,13 +1,14 @@
 //! Account mappings: which AWS account belongs to which tenant. Billing reads them.
 
-use axum::Json;
 use axum::extract::State as Shared;
+use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::{self, mappings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::extract::Asked;
 use crate::pagination::Page;
 use crate::problem::Refusal;
@@ -92,11 +93,13 @@ pub struct AccountMappingPage {
 )]
 pub(crate) async fn list_account_mappings(
     Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
     Asked(mut query): Asked,
 ) -> Result<Json<AccountMappingPage>, Refusal> {
     let page = Page::read("account-mappings", &mut query)?;
     let tenant = query.optional("tenant");
     query.finish(Some(()))?;
+    let tenant = caller.sight.narrow(tenant)?;
     let mut mappings = db::mappings::current(&app.pool, tenant, page.after(), page.limit()).await?;
     let next_page_token = page.cut(&mut mappings, |mapping| mapping.id.as_uuid());
     let account_mappings = mappings.into_iter().map(AccountMapping::from).collect();

@@ -1,7 +1,7 @@
 //! Operations: long-running work on an environment, step by step.
 
-use axum::Json;
 use axum::extract::State as Shared;
+use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::operations::OperationFilter;
 use freehold_tenancy::{OperationId, db, operation, queue, step};
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::approvals::Approval;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::extract::{Asked, Id};
 use crate::pagination::Page;
 use crate::problem::{Code, Refusal};
@@ -261,7 +262,7 @@ pub struct OperationPage {
     pub next_page_token: Option<String>,
 }
 
-pub(super) fn not_found() -> Refusal {
+pub(crate) fn not_found() -> Refusal {
     Refusal::new(Code::OperationNotFound, "There is no operation with this id.")
 }
 
@@ -282,6 +283,7 @@ pub(super) fn not_found() -> Refusal {
 )]
 pub(crate) async fn list_operations(
     Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
     Asked(mut query): Asked,
 ) -> Result<Json<OperationPage>, Refusal> {
     let page = Page::read("operations", &mut query)?;
@@ -290,7 +292,8 @@ pub(crate) async fn list_operations(
         code: query.optional::<AttentionCode>("code").map(|code| code.0),
         tenant: query.optional("tenant"),
     };
-    let filter = query.finish(Some(filter))?;
+    let mut filter = query.finish(Some(filter))?;
+    filter.tenant = caller.sight.narrow(filter.tenant)?;
     let mut operations = db::operations::list(&app.pool, &filter, page.after(), page.limit()).await?;
     let next_page_token = page.cut(&mut operations, |operation| operation.id.as_uuid());
     let operations = Operation::shown(&app, operations).await?.into_iter().map(Operation::without_steps).collect();

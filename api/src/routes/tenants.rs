@@ -114,7 +114,7 @@ pub struct TenantPage {
     pub next_page_token: Option<String>,
 }
 
-pub(super) fn not_found() -> Refusal {
+pub(crate) fn not_found() -> Refusal {
     Refusal::new(Code::TenantNotFound, "There is no tenant with this id.")
 }
 
@@ -206,10 +206,12 @@ pub(super) fn accepted(answer: Answer) -> Response {
 )]
 pub(crate) async fn list_tenants(
     Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
     Asked(mut query): Asked,
 ) -> Result<Json<TenantPage>, Refusal> {
     let page = Page::read("tenants", &mut query)?;
     let filter = TenantFilter {
+        id: caller.sight.narrow(None)?,
         state: query.optional("state"),
         home_region: query.optional("home_region"),
         tier: query.optional("tier"),

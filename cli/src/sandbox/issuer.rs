@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use freehold_api::Scope;
-use freehold_tenancy::Clock;
+use freehold_tenancy::{Clock, TenantId};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
@@ -46,6 +46,8 @@ pub(crate) struct Claims<'a> {
     pub(crate) client: &'a str,
     /// What it allows.
     pub(crate) scopes: &'a [Scope],
+    /// The one tenant that it is for.
+    pub(crate) tenant: Option<TenantId>,
     /// How long it lasts, on the wall clock.
     pub(crate) ttl: Duration,
 }
@@ -58,6 +60,8 @@ struct AccessToken<'a> {
     aud: &'a str,
     client_id: &'a str,
     scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<String>,
     jti: String,
     iat: i64,
     nbf: i64,
@@ -111,6 +115,7 @@ impl Issuer {
             aud: AUDIENCE,
             client_id: claims.client,
             scope: claims.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "),
+            tenant_id: claims.tenant.map(|tenant| tenant.to_string()),
             jti: Uuid::now_v7().to_string(),
             iat: now,
             nbf: now,
@@ -124,7 +129,7 @@ impl Issuer {
 
     /// The token that the sandbox prints: it allows everything.
     pub(super) fn usual_token(&self) -> anyhow::Result<SecretString> {
-        self.sign(&Claims { subject: "you", client: "freehold-cli", scopes: &Scope::ALL, ttl: USUAL_TTL })
+        self.sign(&Claims { subject: "you", client: "freehold-cli", scopes: &Scope::ALL, tenant: None, ttl: USUAL_TTL })
     }
 
     /// Writes a token where commands find it.

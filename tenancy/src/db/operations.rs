@@ -201,6 +201,15 @@ pub struct OperationFilter {
     pub tenant: Option<TenantId>,
 }
 
+/// Whose environment an operation works on.
+pub async fn tenant_of(pool: &PgPool, id: OperationId) -> Result<Option<TenantId>> {
+    let tenant = sqlx::query_scalar!(
+        "/* db::operations::tenant_of */ select tenant_id from operations where id = $1",
+        id.as_uuid(),
+    );
+    Ok(tenant.fetch_optional(pool).await?.map(TenantId::from))
+}
+
 /// At most `limit` operations, newest first, from after `before` on; without their steps.
 pub async fn list(
     pool: &PgPool,

@@ -10,6 +10,8 @@ use crate::{OperationId, Region, TenantId, Tier};
 /// Which tenants to list; what is `None` does not narrow the list.
 #[derive(Debug, Clone, Default)]
 pub struct TenantFilter {
+    /// This one alone.
+    pub id: Option<TenantId>,
     /// Where the tenant stands.
     pub state: Option<TenantState>,
     /// The home region of one of its environments.
@@ -43,6 +45,7 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
                   when bool_or(e.state = 'offboarding') then 'offboarding'
                   else 'offboarded' end
               from environments e where e.tenant_id = t.id))
+          and ($8::uuid is null or t.id = $8)
         order by t.id desc limit $7"#,
         before.map(TenantId::as_uuid),
         filter.tier.as_ref().map(Tier::as_str),
@@ -51,6 +54,7 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
         filter.home_region.map(Region::as_str),
         filter.state.map(TenantState::as_str),
         limit,
+        filter.id.map(TenantId::as_uuid),
     )
     .fetch_all(pool)
     .await?;

@@ -1,209 +1,240 @@
-//! Who may do what.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! Who may do what: every route, with every scope, for those who see every tenant and for those who see one.
 
 use freehold_api::Scope;
-use freehold_tests::served::{Answered, EVERY_SCOPE, Served, send};
-use freehold_tests::tokens::{Issuer, now};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use freehold_tests::served::{Answered, EVERY_SCOPE, Served, read, send, signup};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
-/// Every route, with the scope that its description says it needs.
-fn routes() -> Vec<(Method, String, Option<String>)> {
+/// A route, as its description shows it.
+#[derive(Debug)]
+struct Route {
+    method: Method,
+    path: String,
+    /// What a token needs for it; none where it needs no token.
+    scope: Option<Scope>,
+    /// Whether it is for those alone who see every tenant.
+    for_the_fleet: bool,
+}
+
+/// Every route.
+fn routes() -> Vec<Route> {
     let description: Value = serde_json::from_str(&freehold_api::openapi_json()).unwrap();
     let mut routes = Vec::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let path = path.replace("{id}", "4711").replace("{name}", "production");
-            let scope = operation["security"][0]["bearer"][0].as_str().map(ToOwned::to_owned);
-            routes.push((method.to_uppercase().parse().unwrap(), path, scope));
+            let needed: Vec<Scope> = match operation["security"][0]["bearer"].as_array() {
+                Some(scopes) => scopes.iter().map(|scope| scope.as_str().unwrap().parse().unwrap()).collect(),
+                None => vec![],
+            };
+            routes.push(Route {
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+                scope: needed.first().copied(),
+                for_the_fleet: needed.contains(&Scope::Fleet),
+            });
         }
     }
     assert_eq!(routes.len(), 26, "routes");
     routes
 }
 
+impl Route {
+    /// Whether it is about one tenant, which its path names.
+    fn is_about_one(&self) -> bool {
+        self.path.contains("{id}")
+    }
+
+    /// Its path, about this tenant.
+    fn about(&self, tenant: &Value) -> String {
+        let (id, environment) = (tenant["id"].as_str().unwrap(), &tenant["environments"][0]);
+        let id =
+            if self.path.starts_with("/v1/operations") { environment["operation_id"].as_str().unwrap() } else { id };
+        self.path.replace("{id}", id).replace("{name}", "production")
+    }
+
+    /// What it answers to a token with these claims.
+    async fn ask(&self, api: &Served, path: &str, claims: &Value) -> Answered {
+        let request = api.bare(self.method.clone(), path).bearer_auth(api.issuer.token_with("", claims));
+        let response = request.send().await.unwrap();
+        // The events of an operation that goes on do not end.
+        if response.status() == 200 && path.ends_with("/events") {
+            let (status, headers) = (response.status(), response.headers().clone());
+            return Answered { status, headers, text: String::new() };
+        }
+        read(response).await
+    }
+}
+
+/// Whether somebody got in, whatever came of it then.
+fn got_in(answered: &Answered) -> bool {
+    ![401, 403, 404, 500].contains(&answered.status.as_u16())
+}
+
 #[tokio::test]
 async fn each_route_needs_its_scope_and_no_other() {
     let api = Served::new().await;
-    for (method, path, needed) in routes() {
-        let ask = |token: Option<String>| {
-            let request = api.bare(method.clone(), &path);
-            send(match token {
-                Some(token) => request.bearer_auth(token),
-                None => request,
-            })
-        };
-        let Some(needed) = needed else {
-            assert_eq!(ask(None).await.status, 200, "{method} {path} needs no token");
+    for route in routes() {
+        let Route { method, path, scope, .. } = &route;
+        let path = path.replace("{id}", "4711").replace("{name}", "production");
+        let without = send(api.bare(method.clone(), &path)).await;
+        let Some(needed) = scope else {
+            assert_eq!(without.status, 200, "{method} {path} needs no token");
             continue;
         };
-        let without = ask(None).await;
         assert_eq!(without.outcome(), (401, "token_missing".into()), "{method} {path}");
         assert_eq!(without.header("www-authenticate"), "Bearer");
-        let others = EVERY_SCOPE.replace(&needed, "");
-        let lacking = ask(Some(api.issuer.token(&others))).await;
-        assert_eq!(lacking.outcome(), (403, "insufficient_scope".into()), "{method} {path}");
-        assert!(lacking.header("www-authenticate").contains(&format!("scope=\"{needed}\"")));
-        assert!(lacking.json()["detail"].as_str().unwrap().contains(&needed));
-        let enough = ask(Some(api.issuer.token(&needed))).await;
-        assert!(![401, 403, 500].contains(&enough.status.as_u16()), "{method} {path}: {}", enough.text);
-        assert_eq!(enough.header("cache-control"), "no-store");
+        for scope in Scope::ALL {
+            let answered = route.ask(&api, &path, &json!({ "scope": format!("fleet {scope}") })).await;
+            if scope == *needed {
+                assert!(![401, 403, 500].contains(&answered.status.as_u16()), "{method} {path}: {}", answered.text);
+                assert_eq!(answered.header("cache-control"), "no-store");
+            } else {
+                assert_eq!(answered.outcome(), (403, "insufficient_scope".into()), "{method} {path} with {scope}");
+                assert!(answered.header("www-authenticate").contains(&format!("scope=\"{needed}\"")));
+                assert!(answered.json()["detail"].as_str().unwrap().contains(needed.as_str()));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_one_tenant_reaches_that_tenant_and_no_other() {
+    let api = Served::new().await;
+    let (own, other) = (api.signed_up(&signup()).await, api.signed_up(&signup()).await);
+    for route in routes() {
+        let Route { method, path, scope: Some(needed), .. } = &route else { continue };
+        for scope in Scope::ALL {
+            // That it also has the scope of the fleet does not widen a token that names a tenant.
+            let claims = json!({ "scope": format!("{scope} fleet"), "tenant_id": own["id"] });
+            let (to_own, to_other) = (
+                route.ask(&api, &route.about(&own), &claims).await,
+                route.ask(&api, &route.about(&other), &claims).await,
+            );
+            if scope != *needed || route.for_the_fleet {
+                for answered in [&to_own, &to_other] {
+                    assert_eq!(answered.outcome(), (403, "insufficient_scope".into()), "{method} {path} with {scope}");
+                }
+                continue;
+            }
+            assert!(got_in(&to_own), "{method} {path} of one's own: {} {}", to_own.status, to_own.text);
+            if route.is_about_one() {
+                assert_eq!(to_other.status, 404, "{method} {path} of another: {}", to_other.text);
+                let nobody = other.to_string().replace("ten_0", "ten_7").replace("op_0", "op_7");
+                let nobody = route.ask(&api, &route.about(&serde_json::from_str(&nobody).unwrap()), &claims).await;
+                let (told, of_nobody) = (to_other.json(), nobody.json());
+                assert_eq!(
+                    (told["code"].clone(), told["detail"].clone()),
+                    (of_nobody["code"].clone(), of_nobody["detail"].clone())
+                );
+            } else {
+                let other = other["id"].as_str().unwrap();
+                assert!(!to_own.text.contains(other), "{method} {path} shows another: {}", to_own.text);
+            }
+        }
+    }
+    let untouched = api.get(&format!("/v1/tenants/{}", other["id"].as_str().unwrap())).await.json();
+    assert_eq!(untouched, other, "something was done to another tenant");
+}
+
+#[tokio::test]
+async fn a_list_is_narrowed_to_ones_own_and_cannot_be_widened() {
+    let api = Served::new().await;
+    let own = api.signed_up(&signup()).await;
+    api.succeed("111122223333").await;
+    let other = api.signed_up(&signup()).await;
+    api.succeed("222233334444").await;
+    let claims = json!({ "scope": EVERY_SCOPE, "tenant_id": own["id"] });
+    let get =
+        async |path: &str| send(api.bare(Method::GET, path).bearer_auth(api.issuer.token_with("", &claims))).await;
+    for (list, rows) in [("tenants", "tenants"), ("operations", "operations"), ("account-mappings", "account_mappings")]
+    {
+        assert_eq!(api.get(&format!("/v1/{list}")).await.json()[rows].as_array().unwrap().len(), 2, "{list}");
+        let seen = get(&format!("/v1/{list}")).await.json();
+        assert_eq!(seen[rows].as_array().unwrap().len(), 1, "{list}: {seen}");
+        assert!(seen.to_string().contains(own["id"].as_str().unwrap()), "{list}: {seen}");
+        if list != "tenants" {
+            let others = get(&format!("/v1/{list}?tenant={}", other["id"].as_str().unwrap())).await;
+            assert_eq!(others.outcome(), (404, "tenant_not_found".into()), "{list}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_say_whom_they_may_see_sees_nobody() {
+    let api = Served::new().await;
+    let scopes = EVERY_SCOPE.replace("fleet ", "");
+    for route in routes().iter().filter(|route| route.scope.is_some()) {
+        let path = route.path.replace("{id}", "4711").replace("{name}", "production");
+        let neither = route.ask(&api, &path, &json!({ "scope": scopes })).await;
+        assert_eq!(neither.outcome(), (403, "insufficient_scope".into()), "{} {path}", route.method);
+        for claim in [
+            json!(""),
+            json!("4711"),
+            json!("env_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+            json!(7),
+            json!([]),
+            json!(["ten_01k2m8v3x9e7rt4s5q6w7y8z9b"]),
+        ] {
+            let claims = json!({ "scope": EVERY_SCOPE, "tenant_id": claim });
+            let malformed = route.ask(&api, &path, &claims).await;
+            assert_eq!(
+                malformed.outcome(),
+                (403, "tenant_claim_invalid".into()),
+                "{} {path} for {claim}",
+                route.method
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_role_stands_for_what_the_configuration_says() {
+    let api =
+        Served::with_config("roles_claim = \"groups\"\n[api.roles]\nauditor = [\"fleet\", \"operations:read\"]").await;
+    let get = async |path: &str, roles: Value| {
+        let claims = json!({ "scope": null, "groups": roles, "roles": ["admin"] });
+        send(api.bare(Method::GET, path).bearer_auth(api.issuer.token_with("", &claims))).await.status.as_u16()
+    };
+    assert_eq!(get("/v1/operations", json!(["staff", "auditor"])).await, 200);
+    assert_eq!(get("/v1/operations", json!("auditor")).await, 200, "as issuers with one text have it");
+    assert_eq!(get("/v1/tenants", json!(["auditor"])).await, 403, "a scope that the role does not have");
+    for nothing in
+        [json!(["admin"]), json!(["support"]), json!([]), json!(null), json!({ "auditor": true }), json!([7])]
+    {
+        assert_eq!(get("/v1/operations", nothing.clone()).await, 403, "{nothing}");
+    }
+}
+
+#[tokio::test]
+async fn the_usual_roles_are_support_billing_approver_and_admin() {
+    let api = Served::new().await;
+    for (role, allowed) in [
+        (
+            "support",
+            vec![Scope::TenantsRead, Scope::OperationsRead, Scope::OperationsWrite, Scope::AccountMappingsRead],
+        ),
+        ("billing", vec![Scope::TenantsRead, Scope::AccountMappingsRead]),
+        (
+            "approver",
+            vec![Scope::TenantsRead, Scope::OperationsRead, Scope::OperationsApprove, Scope::AccountMappingsRead],
+        ),
+        ("admin", Scope::ALL.to_vec()),
+    ] {
+        for route in routes() {
+            let Some(needed) = route.scope else { continue };
+            let path = route.path.replace("{id}", "4711").replace("{name}", "production");
+            let answered = route.ask(&api, &path, &json!({ "scope": null, "roles": [role] })).await;
+            let expected = allowed.contains(&needed);
+            assert_eq!(answered.status != 403, expected, "{role}: {} {path}: {}", route.method, answered.text);
+        }
     }
 }
 
 #[test]
 fn every_scope_is_needed_somewhere() {
+    let routes = routes();
     for scope in Scope::ALL {
-        assert!(routes().iter().any(|(_, _, needed)| needed.as_deref() == Some(scope.as_str())), "{scope}");
-    }
-}
-
-async fn ask(api: &Served, token: &str) -> Answered {
-    send(api.bare(Method::GET, "/v1/tenants").bearer_auth(token)).await
-}
-
-#[tokio::test]
-async fn only_tokens_of_the_issuer_for_this_api_and_this_time_are_accepted() {
-    let api = Served::new().await;
-    let issuer = &api.issuer;
-    for (what, changes) in [
-        ("as it should be", json!({})),
-        ("for several audiences", json!({ "aud": ["elsewhere", "freehold"] })),
-        ("expired, but by less than clocks differ", json!({ "exp": now() - 10 })),
-        ("valid soon, by less than clocks differ", json!({ "nbf": now() + 10 })),
-        ("with scopes in a list", json!({ "scope": ["tenants:read"] })),
-        ("with scopes in scp", json!({ "scope": null, "scp": ["tenants:read"] })),
-        ("with scopes in scp as a text", json!({ "scope": null, "scp": "a tenants:read" })),
-    ] {
-        assert_eq!(ask(&api, &issuer.token_with("tenants:read", &changes)).await.status, 200, "a token {what}");
-    }
-    for (what, changes) in [
-        ("of another issuer", json!({ "iss": "https://elsewhere.example.com" })),
-        ("of an issuer that begins alike", json!({ "iss": "https://issuer.example.com.evil.example.com" })),
-        ("for another audience", json!({ "aud": "elsewhere" })),
-        ("not valid yet", json!({ "nbf": now() + 120 })),
-        ("with a time that is none", json!({ "nbf": "tomorrow" })),
-        ("without an issuer", json!({ "iss": null })),
-        ("without an audience", json!({ "aud": null })),
-        ("without an end", json!({ "exp": null })),
-        ("without a subject", json!({ "sub": null })),
-        ("with a subject unfit for the database", json!({ "sub": "a\u{0}b" })),
-    ] {
-        let answered = ask(&api, &issuer.token_with("tenants:read", &changes)).await;
-        assert_eq!(answered.outcome(), (401, "token_invalid".into()), "a token {what}");
-        assert!(answered.header("www-authenticate").starts_with("Bearer error=\"invalid_token\""));
-    }
-    let expired = ask(&api, &issuer.token_with("tenants:read", &json!({ "exp": now() - 60 }))).await;
-    assert_eq!(expired.outcome(), (401, "token_expired".into()));
-}
-
-#[tokio::test]
-async fn only_signatures_of_the_issuers_keys_are_accepted() {
-    let api = Served::new().await;
-    let claims = api.issuer.claims("tenants:read", &json!({}));
-    let header = |change: fn(&mut Header)| {
-        let mut header = api.issuer.header();
-        change(&mut header);
-        header
-    };
-    let good = api.issuer.sign(&api.issuer.header(), &claims);
-    let (rest, signature) = good.rsplit_once('.').unwrap();
-    let (head, body) = rest.split_once('.').unwrap();
-    let hmac = Header { alg: Algorithm::HS256, ..api.issuer.header() };
-    let forged = EncodingKey::from_secret(api.issuer.key_set().as_bytes());
-    let none = "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0Iiwia2lkIjoia2V5LTEifQ";
-    for (what, token) in [
-        ("of a stranger's key with our key's name", Issuer::new().sign(&api.issuer.header(), &claims)),
-        ("of a key that nobody knows", api.issuer.sign(&header(|header| header.kid = Some("key-9".into())), &claims)),
-        ("of another type", api.issuer.sign(&header(|header| header.typ = Some("JWT".into())), &claims)),
-        ("of no type", api.issuer.sign(&header(|header| header.typ = None), &claims)),
-        ("signed with the public key as a secret", jsonwebtoken::encode(&hmac, &claims, &forged).unwrap()),
-        ("that says it is not signed", format!("{none}.{body}.")),
-        ("with another body", format!("{head}.{}.{signature}", body.replacen('e', "f", 1))),
-        ("that is none", "abc".to_owned()),
-    ] {
-        assert_eq!(ask(&api, &token).await.outcome(), (401, "token_invalid".into()), "a token {what}");
-    }
-    assert_eq!(ask(&api, &good).await.status, 200);
-    let typed = header(|header| header.typ = Some("application/AT+JWT".into()));
-    assert_eq!(ask(&api, &api.issuer.sign(&typed, &claims)).await.status, 200);
-    let unnamed = api.issuer.sign(&header(|header| header.kid = None), &claims);
-    assert_eq!(ask(&api, &unnamed).await.status, 200, "there is only one key that it can be");
-}
-
-#[tokio::test]
-async fn a_token_comes_once_and_as_a_bearer_token() {
-    let api = Served::new().await;
-    let token = api.issuer.token("tenants:read");
-    let get = || api.bare(Method::GET, "/v1/tenants");
-    assert_eq!(send(get().header("Authorization", format!("bearer {token}"))).await.status, 200);
-    for request in [
-        get().header("Authorization", format!("Basic {token}")),
-        get().header("Authorization", token.clone()),
-        get().header("Authorization", "Bearer "),
-        get().bearer_auth(&token).bearer_auth(&token),
-        api.bare(Method::GET, &format!("/v1/tenants?access_token={token}")),
-    ] {
-        assert_eq!(send(request).await.outcome(), (401, "token_missing".into()));
-    }
-}
-
-#[tokio::test]
-async fn a_new_key_of_the_issuer_is_found_and_invented_ones_do_not_flood_it() {
-    let mut issuer = Issuer::new();
-    let keys = Arc::new(std::sync::Mutex::new(issuer.key_set()));
-    let looks = Arc::new(AtomicUsize::new(0));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
-    let server = tokio::spawn({
-        let (keys, looks) = (Arc::clone(&keys), Arc::clone(&looks));
-        async move {
-            loop {
-                let (mut connection, _) = listener.accept().await.unwrap();
-                looks.fetch_add(1, Ordering::Relaxed);
-                let keys = keys.lock().unwrap().clone();
-                let mut request = [0; 4096];
-                _ = connection.read(&mut request).await;
-                let answer =
-                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{keys}", keys.len());
-                _ = connection.write_all(answer.as_bytes()).await;
-            }
-        }
-    });
-    issuer.add_key();
-    let mut api = Served::with(issuer, &url).await;
-
-    assert_eq!(ask(&api, &api.issuer.token("tenants:read")).await.status, 401, "the new key is not published yet");
-    let before = looks.load(Ordering::Relaxed);
-    let invented = Header { kid: Some("key-9".to_owned()), ..api.issuer.header() };
-    let invented = api.issuer.sign(&invented, &api.issuer.claims("tenants:read", &json!({})));
-    let attempts = futures::future::join_all((0..20).map(|_| ask(&api, &invented))).await;
-    assert!(attempts.iter().all(|answered| answered.status == 401));
-    assert!(looks.load(Ordering::Relaxed) <= before + 1, "20 invented keys made the API look again and again");
-    server.abort();
-
-    // Where the keys are in a file, the first token under a new one is enough to find it.
-    let old = std::mem::replace(&mut api, Served::new().await);
-    drop(old);
-    assert_eq!(ask(&api, &api.issuer.token("tenants:read")).await.status, 200);
-    api.issuer.add_key();
-    assert_eq!(ask(&api, &api.issuer.token("tenants:read")).await.status, 200);
-}
-
-#[tokio::test]
-async fn without_the_issuers_keys_nobody_is_told_that_their_token_is_wrong() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}/jwks.json", listener.local_addr().unwrap());
-    drop(listener);
-    let api = Served::with(Issuer::new(), &nobody).await;
-    for _ in 0..2 {
-        let answered = ask(&api, &api.issuer.token("tenants:read")).await;
-        assert_eq!(answered.outcome(), (503, "token_keys_unavailable".into()));
-        assert_ne!(answered.header("retry-after"), "");
+        let needed = routes.iter().any(|route| route.scope == Some(scope)) || scope == Scope::Fleet;
+        assert!(needed, "{scope}");
     }
 }

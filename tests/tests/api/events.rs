@@ -143,7 +143,7 @@ async fn a_stream_goes_on_where_it_broke_off() {
 async fn a_stream_ends_when_the_token_does() {
     let api = Served::new().await;
     let id = operation(&api).await;
-    let token = api.issuer.token_with("operations:read", &json!({ "exp": now() + 1 }));
+    let token = api.issuer.token_with("fleet operations:read", &json!({ "exp": now() + 1 }));
     let request = api.bare(Method::GET, &format!("/v1/operations/{id}/events")).bearer_auth(token);
     // The operation goes on, so there is no `end`.
     assert_eq!(Stream::open(request).await.names().await, ALL[..1]);

@@ -57,7 +57,7 @@ async fn a_body_that_is_too_large_is_refused_however_it_arrives() {
     assert_is_a_problem(&send(api.signup("7f3a", &body)).await, 413, "body_too_large");
     // In chunks, so that nobody knows beforehand how much is to come.
     let mut connection = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
-    let token = api.issuer.token("tenants:write");
+    let token = api.issuer.token("fleet tenants:write");
     let head = format!(
         "POST /v1/tenants HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nidempotency-key: 7f3a\r\n\
          content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
