@@ -83,8 +83,7 @@ async fn look(worker: &Worker, quota: &'static str, step: &'static str) -> Resul
 }
 
 fn crowd(worker: &Worker, quota: &str, watched: &Watched) -> patience::Crowd {
-    let places = i64::from(quota::places(&worker.config.quotas, quota));
-    patience::Crowd::of(watched, places)
+    patience::Crowd::of(watched, quota::places(&worker.config.quotas, quota))
 }
 
 /// Counts what is in progress, if that was not done lately: others in the organisation take places too. Answers whether it

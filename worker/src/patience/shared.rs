@@ -9,9 +9,10 @@ use super::Expected;
 /// From so many in progress on, one list is better than a look at each.
 const CROWD: usize = 3;
 
-/// What a list costs, as a share of the usual time, while others wait for a place: an empty place loses as much for all of
-/// them. About two lists for each that ends, with five places.
-const LIST_COSTS_WHEN_FULL: f64 = 0.019;
+/// What a list costs under a quota of one place, as a share of the usual time, while others wait for a place: an empty one
+/// loses as much for all of them. It grows with the root of the places, of which each is the less worth the more there are.
+/// That makes about two lists for each that ends.
+const LIST_COSTS_WHEN_FULL: f64 = 0.0085;
 
 /// What a look at one by itself costs then; one that was in progress is not looked at a second time.
 const OWN_LOOK_COSTS_WHEN_FULL: f64 = 0.008;
@@ -36,16 +37,16 @@ pub(crate) enum Crowd {
     Few,
     /// More, and places are free.
     Many,
-    /// Hardly a place is free, and others wait for one.
-    Full,
+    /// Hardly one of so many places is free, and others wait for one.
+    Full(u16),
 }
 
 impl Crowd {
     /// As things stand under a quota of so many `places`.
-    pub(crate) fn of(watched: &Watched, places: i64) -> Self {
+    pub(crate) fn of(watched: &Watched, places: u16) -> Self {
         // The last place is soon taken: by whoever is first in line when there is a token.
-        if watched.in_line > 0 && watched.taken + 1 >= places {
-            Self::Full
+        if watched.in_line > 0 && watched.taken + 1 >= i64::from(places) {
+            Self::Full(places)
         } else if watched.in_progress.len() >= CROWD || watched.strangers > 0 {
             Self::Many
         } else {
@@ -58,7 +59,7 @@ impl Crowd {
         match self {
             Self::Few => f64::INFINITY,
             Self::Many => LIST_COSTS,
-            Self::Full => LIST_COSTS_WHEN_FULL,
+            Self::Full(places) => LIST_COSTS_WHEN_FULL * f64::from(places).sqrt(),
         }
     }
 
@@ -66,8 +67,8 @@ impl Crowd {
     fn own(self, one: &InProgress) -> f64 {
         match self {
             Self::Few => OWN_LOOK_COSTS,
-            Self::Full if one.own_looks == 0 => OWN_LOOK_COSTS_WHEN_FULL,
-            Self::Many | Self::Full => f64::INFINITY,
+            Self::Full(_) if one.own_looks == 0 => OWN_LOOK_COSTS_WHEN_FULL,
+            Self::Many | Self::Full(_) => f64::INFINITY,
         }
     }
 }
@@ -184,16 +185,16 @@ mod tests {
 
     #[test]
     fn nothing_in_progress_is_not_looked_at() {
-        assert_eq!(next_shared_look(&[], USUAL, Crowd::Full, NOON), None);
+        assert_eq!(next_shared_look(&[], USUAL, Crowd::Full(5), NOON), None);
     }
 
     #[test]
     fn looks_come_closer_together_the_more_wait_and_the_nearer_the_end() {
         let fresh = vec![work(10, 10); 5];
         let old = vec![work(90, 5); 5];
-        assert!(pause(&fresh, Crowd::Full) > 40.0);
-        assert!(pause(&old, Crowd::Full) < 15.0);
-        assert!(pause(&old, Crowd::Full) < pause(&old, Crowd::Many));
+        assert!(pause(&fresh, Crowd::Full(5)) > 40.0);
+        assert!(pause(&old, Crowd::Full(5)) < 15.0);
+        assert!(pause(&old, Crowd::Full(5)) < pause(&old, Crowd::Many));
         assert!(pause(&old, Crowd::Many) < pause(&old[..1], Crowd::Few));
     }
 
@@ -202,13 +203,13 @@ mod tests {
         let two = [work(130, 130), work(20, 20)];
         assert_eq!(instrument(&two, USUAL, Crowd::Few, NOON), Instrument::Own(vec![&two[0]]));
         let five = vec![work(130, 130); 5];
-        assert_eq!(instrument(&five, USUAL, Crowd::Full, NOON), Instrument::List);
+        assert_eq!(instrument(&five, USUAL, Crowd::Full(5), NOON), Instrument::List);
         assert_eq!(instrument(&five[..1], USUAL, Crowd::Many, NOON), Instrument::List);
     }
 
     #[test]
     fn what_hangs_for_days_is_looked_at_some_dozens_of_times() {
-        for (crowd, count) in [(Crowd::Few, 1), (Crowd::Many, 3), (Crowd::Full, 5)] {
+        for (crowd, count) in [(Crowd::Few, 1), (Crowd::Many, 3), (Crowd::Full(5), 5)] {
             let (mut age, mut looks) = (0, 0);
             while age < 3 * 24 * 3600 {
                 #[expect(clippy::cast_possible_truncation, reason = "some days")]
@@ -223,6 +224,6 @@ mod tests {
 
     #[test]
     fn what_was_just_seen_is_not_looked_at_again() {
-        assert_eq!(instrument(&[work(130, 0), work(100, 1)], USUAL, Crowd::Full, NOON), Instrument::None);
+        assert_eq!(instrument(&[work(130, 0), work(100, 1)], USUAL, Crowd::Full(5), NOON), Instrument::None);
     }
 }
