@@ -26,10 +26,11 @@ pub use scope::Scope;
 /// What the API speaks: the bodies of its requests and answers.
 pub mod schema {
     pub use crate::problem::{FieldError, Problem};
-    pub use crate::routes::account_mappings::{AccountMapping, AccountMappingPage};
+    pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};
     pub use crate::routes::approvals::{Approval, ApprovalDecision};
     pub use crate::routes::environments::{Environment, NewEnvironment};
     pub use crate::routes::events::OperationEvent;
+    pub use crate::routes::feed::{FeedEvent, FeedEventData, FeedEventPage};
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::health::Health;
     pub use crate::routes::holds::{Hold, Holds};

@@ -11,6 +11,7 @@ use utoipa::openapi::{
 
 use crate::auth::Reach;
 use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
+use crate::routes::feed::schema::{FeedEvent, FeedEventData, of_each_type};
 use crate::scope::Scope;
 
 /// What the token's scheme is called.
@@ -70,12 +71,16 @@ pub(crate) fn cover() -> OpenApi {
         .security_scheme(BEARER, SecurityScheme::Http(bearer))
         .schema_from::<Problem>()
         .schema_from::<FieldError>()
+        .schema_from::<FeedEvent>()
+        .schema_from::<FeedEventData>()
+        .schemas_from_iter(of_each_type())
         .build();
     let tags = [
         ("tenants", "The customers and their environments."),
         ("operations", "Long-running work on an environment, step by step."),
         ("findings", "What in AWS is not as it should be."),
-        ("account-mappings", "Which AWS account belongs to which tenant."),
+        ("account-mappings", "Which AWS account belongs to which tenant, and did."),
+        ("events", "What happens, in order, for those who have to keep up."),
         ("service", "The API itself. These need no token."),
     ];
     let tags = tags.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());

@@ -2,7 +2,6 @@
 //!
 //! A token says after which row to go on, and carries a digest of the filters, so that it cannot be used with others.
 
-use std::fmt::Write;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
@@ -22,6 +21,8 @@ pub(crate) const LARGEST_SIZE: i64 = 200;
 pub(crate) struct Page {
     size: i64,
     after: Option<Uuid>,
+    /// The position in the feed that all pages are read at, where the list has one.
+    position: Option<i64>,
     list: Digested,
 }
 
@@ -47,8 +48,21 @@ impl Page {
         let Size(size) = query.optional("page_size").unwrap_or(Size(USUAL_SIZE));
         let token: Option<String> = query.optional("page_token");
         let list = digest(list, query.values());
-        let after = token.map(|token| decode(&token, list)).transpose()?;
-        Ok(Self { size, after, list })
+        let (after, position) = match token {
+            Some(token) => decode(&token, list).map(|(after, position)| (Some(after), position))?,
+            None => (None, None),
+        };
+        Ok(Self { size, after, position, list })
+    }
+
+    /// The position in the feed that the pages before were read at.
+    pub(crate) fn position(&self) -> Option<i64> {
+        self.position
+    }
+
+    /// The same page, read at this position in the feed, as those that follow will be.
+    pub(crate) fn at(self, position: i64) -> Self {
+        Self { position: Some(position), ..self }
     }
 
     /// The row after which the page begins.
@@ -68,7 +82,7 @@ impl Page {
             return None;
         }
         rows.truncate(size);
-        rows.last().map(|row| encode(id(row), self.list))
+        rows.last().map(|row| encode(id(row), self.list, self.position))
     }
 }
 
@@ -85,22 +99,28 @@ fn digest(list: &str, filters: &Map<String, Value>) -> Digested {
     std::array::from_fn(|index| digest[index])
 }
 
-fn encode(after: Uuid, list: Digested) -> String {
-    after.into_bytes().into_iter().chain(list).fold(String::new(), |mut token, byte| {
-        _ = write!(token, "{byte:02x}");
-        token
-    })
+fn encode(after: Uuid, list: Digested, position: Option<i64>) -> String {
+    let position = position.iter().flat_map(|position| position.to_be_bytes());
+    hex::encode(after.into_bytes().into_iter().chain(list).chain(position).collect::<Vec<_>>())
 }
 
-fn decode(token: &str, list: Digested) -> Result<Uuid, Refusal> {
+fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>), Refusal> {
     let bytes = hex::decode(token).unwrap_or_default();
-    match (bytes.get(..16).and_then(|after| Uuid::from_slice(after).ok()), bytes.get(16..)) {
-        (Some(after), Some(filters)) if filters == list => Ok(after),
-        _ => Err(Refusal::new(
+    let read = || {
+        let (after, rest) = bytes.split_first_chunk::<16>()?;
+        let (filters, position) = rest.split_first_chunk::<8>()?;
+        let position = match position {
+            [] => None,
+            bytes => Some(i64::from_be_bytes(bytes.try_into().ok()?)),
+        };
+        (*filters == list).then_some((Uuid::from_bytes(*after), position))
+    };
+    read().ok_or_else(|| {
+        Refusal::new(
             Code::InvalidPageToken,
             "This page_token comes from another list or other filters; start again without one.",
-        )),
-    }
+        )
+    })
 }
 
 #[cfg(test)]
@@ -117,12 +137,14 @@ mod tests {
     fn a_token_leads_on_in_its_own_list() {
         let list = list(json!({ "tier": "standard", "state": "ready" }));
         let id = Uuid::from_u128(7);
-        assert_eq!(decode(&encode(id, list), list).unwrap(), id);
+        for position in [None, Some(0), Some(i64::MAX)] {
+            assert_eq!(decode(&encode(id, list, position), list).unwrap(), (id, position));
+        }
     }
 
     #[test]
     fn a_token_of_other_filters_is_refused() {
-        let token = encode(Uuid::from_u128(7), list(json!({ "tier": "standard" })));
+        let token = encode(Uuid::from_u128(7), list(json!({ "tier": "standard" })), None);
         for other in [json!({}), json!({ "tier": "enterprise" }), json!({ "tie": "rstandard" })] {
             assert!(decode(&token, list(other)).is_err());
         }

@@ -9,12 +9,12 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::{self, Reach};
 use crate::routes::{
-    account_mappings, approvals, docs, environments, events, findings, health, holds, legal_hold, offboarding,
+    account_mappings, approvals, docs, environments, events, feed, findings, health, holds, legal_hold, offboarding,
     operations, remedies, tenants,
 };
 use crate::scope::Scope::{
-    self, AccountMappingsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete, TenantsRead,
-    TenantsWrite,
+    self, AccountMappingsRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete,
+    TenantsRead, TenantsWrite,
 };
 use crate::{door, openapi};
 
@@ -43,6 +43,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .needs(OperationsRead, Reach::Fleet, routes!(holds::list_holds))
         .needs(OperationsRead, Reach::Fleet, routes!(findings::list_findings))
         .needs(AccountMappingsRead, Reach::List, routes!(account_mappings::list_account_mappings))
+        .needs(AccountMappingsRead, Reach::List, routes!(account_mappings::get_account_history))
+        .needs(EventsRead, Reach::List, routes!(feed::list_events))
         .open(routes!(health::livez))
         .open(routes!(health::readyz))
         .open(routes!(health::metrics))

@@ -5,6 +5,7 @@ pub(crate) mod approvals;
 pub(crate) mod docs;
 pub(crate) mod environments;
 pub(crate) mod events;
+pub(crate) mod feed;
 pub(crate) mod findings;
 pub(crate) mod health;
 pub(crate) mod holds;

@@ -22,11 +22,13 @@ pub enum Scope {
     OperationsApprove,
     /// See which AWS account belongs to which tenant.
     AccountMappingsRead,
+    /// Follow the feed of what happens to tenants.
+    EventsRead,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -35,6 +37,7 @@ impl Scope {
         Self::OperationsWrite,
         Self::OperationsApprove,
         Self::AccountMappingsRead,
+        Self::EventsRead,
     ];
 
     /// The scope as tokens name it.
@@ -48,6 +51,7 @@ impl Scope {
             Self::OperationsWrite => "operations:write",
             Self::OperationsApprove => "operations:approve",
             Self::AccountMappingsRead => "account-mappings:read",
+            Self::EventsRead => "events:read",
         }
     }
 }

@@ -117,11 +117,11 @@ impl Default for Api {
 
 /// The people of a SaaS: those who look and rescue, who bill, who approve what others ask for, and who may do everything.
 fn usual_roles() -> BTreeMap<String, Vec<String>> {
-    let sees = ["fleet", "tenants:read", "operations:read", "account-mappings:read"];
+    let sees = ["fleet", "tenants:read", "operations:read", "account-mappings:read", "events:read"];
     let role = |name: &str, scopes: &[&str]| (name.to_owned(), scopes.iter().map(ToString::to_string).collect());
     [
         role("support", &[&sees[..], &["operations:write"]].concat()),
-        role("billing", &["fleet", "tenants:read", "account-mappings:read"]),
+        role("billing", &["fleet", "tenants:read", "account-mappings:read", "events:read"]),
         role("approver", &[&sees[..], &["operations:approve"]].concat()),
         role(
             "admin",

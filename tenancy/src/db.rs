@@ -5,6 +5,7 @@ pub mod attention;
 pub mod closures;
 pub mod environments;
 pub mod events;
+pub mod feed;
 pub mod findings;
 pub mod holds;
 pub mod installation;

@@ -6,6 +6,7 @@ pub mod config;
 pub mod db;
 pub mod environment;
 pub mod event;
+pub mod feed;
 pub mod finding;
 pub mod hold;
 pub mod ids;

@@ -5,6 +5,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use freehold_sandbox::postgres::{Postgres, PostgresOptions, TestDatabase, TestDatabases};
+use freehold_tenancy::Clock;
+use freehold_tenancy::db::mappings::{self, Mapping};
 use freehold_tenancy::db::{self, PgPool};
 use secrecy::SecretString;
 use sqlx::Connection;
@@ -27,7 +29,7 @@ static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
 /// Databases whose tests are over.
 static USED: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
-/// Ends whoever is still connected, then takes every row out of every table, whatever guards it.
+/// Ends whoever is still connected, then takes every row out of every table, whatever guards it, and puts back the one that was there.
 const EMPTY: &str = "
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();
@@ -36,7 +38,8 @@ const EMPTY: &str = "
         for name in select tablename from pg_tables where schemaname = 'public' and tablename not like '\\_sqlx%' loop
             execute format('delete from %I', name);
         end loop;
-    end $$";
+    end $$;
+    insert into feed_head (position) values (0)";
 
 impl Database {
     /// A database that no other test sees.
@@ -89,4 +92,10 @@ async fn start() -> (Postgres, TestDatabases) {
     };
     let databases = TestDatabases::prepare(&server.url(), migrate).await.expect("a migrated template");
     (server, databases)
+}
+
+/// The account mappings that hold now, at most a hundred.
+pub async fn mapped_now(pool: &PgPool) -> Vec<Mapping> {
+    let now = mappings::snapshot(pool, Clock::real().now()).await.expect("a position");
+    mappings::list(pool, &now, None, 100).await.expect("the mappings")
 }

@@ -5,6 +5,7 @@
 pub mod bad_luck;
 pub mod crash;
 pub mod database;
+pub mod feed_load;
 pub mod fixture;
 pub mod fleet;
 pub mod journal_wire;

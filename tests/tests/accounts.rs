@@ -4,9 +4,10 @@ use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
-use freehold_tenancy::db::{attention, mappings};
+use freehold_tenancy::db::attention;
 use freehold_tenancy::operation::{Operation, OperationState, Remedy};
 use freehold_tenancy::tenant::{Tenant, TenantState};
+use freehold_tests::database::mapped_now;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::picture;
 use freehold_worker::cloud::{Cloud, NewAccount, Tags};
@@ -98,7 +99,7 @@ async fn an_account_of_somebody_else_with_the_email_address_is_left_alone() {
         let operation = freehold.operation_of(&tenant).await;
         assert_eq!(asks(&operation).0, "account_email_taken");
         assert_eq!(freehold.tenant_now(&tenant).await.environments[0].aws_account_id, None);
-        assert_eq!(mappings::current(freehold.pool(), None, None, 10).await.expect("an answer"), []);
+        assert_eq!(mapped_now(freehold.pool()).await, []);
     }
 }
 

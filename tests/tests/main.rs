@@ -8,6 +8,7 @@ mod cloud;
 mod conformance;
 mod crash;
 mod faults;
+mod feed;
 mod fleet;
 mod journal_writes;
 mod limits;

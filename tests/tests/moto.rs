@@ -12,12 +12,12 @@ use aws_sdk_cloudformation::types::StackStatus;
 use aws_sdk_organizations::types::PolicyType;
 use freehold_tenancy::clock::Scale;
 use freehold_tenancy::db::installation::{self, InstallationKind};
-use freehold_tenancy::db::{mappings, operations, tenants};
+use freehold_tenancy::db::{operations, tenants};
 use freehold_tenancy::operation::{Operation, OperationState};
 use freehold_tenancy::step::StepState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Clock, Config};
-use freehold_tests::database::Database;
+use freehold_tests::database::{Database, mapped_now};
 use freehold_tests::{fixture, signup};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::limits::Limits;
@@ -199,7 +199,7 @@ impl Story {
         assert!(tags.contains(&("freehold:tenant".to_owned(), self.tenant.id.to_string())), "{tags:?}");
 
         assert_eq!(environment.aws_account_id.as_ref().map(ToString::to_string).as_deref(), Some(account));
-        let mapped = mappings::current(&self.database.pool, None, None, 10).await.expect("an answer");
+        let mapped = mapped_now(&self.database.pool).await;
         assert_eq!(mapped.len(), 1);
     }
 

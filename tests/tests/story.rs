@@ -2,9 +2,10 @@
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
-use freehold_tenancy::db::{events, mappings};
+use freehold_tenancy::db::events;
 use freehold_tenancy::event::Event;
 use freehold_tenancy::tenant::{Tenant, TenantState};
+use freehold_tests::database::mapped_now;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::onboarding::ONBOARDING;
 use serde_json::Value;
@@ -62,7 +63,7 @@ async fn a_ready_tenant_has_an_account_of_its_own_behind_its_guardrail() {
     let guardrail = policies.iter().find(|policy| policy.name == "freehold-region-eu").expect("a guardrail");
     assert!(guardrail.targets.contains(&account.parent), "{guardrail:?}");
 
-    let mapped = mappings::current(freehold.pool(), None, None, 10).await.expect("mappings");
+    let mapped = mapped_now(freehold.pool()).await;
     let mapped: Vec<_> = mapped.iter().map(|one| (&one.tenant_id, &one.environment_id, &one.aws_account_id)).collect();
     assert_eq!(mapped, [(&tenant.id, &environment.id, id)]);
 }

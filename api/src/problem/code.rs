@@ -47,7 +47,9 @@ codes! {
     404 "tenant_not_found"          TenantNotFound:         "There is no such tenant";
     404 "environment_not_found"     EnvironmentNotFound:    "There is no such environment";
     404 "operation_not_found"       OperationNotFound:      "There is no such operation";
+    404 "account_not_found"         AccountNotFound:        "No such account was ever mapped";
     405 "method_not_allowed"        MethodNotAllowed:       "This address does not answer to this method";
+    406 "not_acceptable"            NotAcceptable:          "The answer does not come in this format";
     409 "idempotency_key_in_flight" IdempotencyKeyInFlight: "The same request is being worked on";
     409 "external_id_taken"         ExternalIdTaken:        "A live tenant has this external id";
     409 "environment_exists"        EnvironmentExists:      "The tenant has an environment of this name";
@@ -62,6 +64,7 @@ codes! {
     409 "approval_pending"          ApprovalPending:        "Something else waits for approval";
     409 "approval_not_pending"      ApprovalNotPending:     "Nothing of this kind waits for approval";
     409 "operation_not_parked"      OperationNotParked:     "The operation does not wait for a person";
+    410 "feed_position_gone"        FeedPositionGone:       "The feed is no longer kept from there on";
     413 "body_too_large"            BodyTooLarge:           "The body is too large";
     415 "unsupported_media_type"    UnsupportedMediaType:   "The body must be JSON";
     422 "validation_failed"         ValidationFailed:       "Some fields do not fit";

@@ -1,17 +1,28 @@
 //! Account mappings: which AWS account belongs to which tenant. Billing reads them.
 
+mod export;
+mod format;
+
 use axum::extract::State as Shared;
+use axum::http::HeaderName;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
+use freehold_tenancy::AwsAccountId;
+use freehold_tenancy::db::mappings::Snapshot;
 use freehold_tenancy::db::{self, mappings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::Asked;
+use crate::extract::{Asked, Id};
 use crate::pagination::Page;
-use crate::problem::Refusal;
+use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use format::Format;
+
+/// Names the position in the feed at which something was read.
+const FEED_POSITION: HeaderName = HeaderName::from_static("freehold-feed-position");
 
 /// An AWS account and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -73,35 +84,124 @@ impl From<mappings::Mapping> for AccountMapping {
 pub struct AccountMappingPage {
     /// The mappings.
     pub account_mappings: Vec<AccountMapping>,
+    /// The position in the feed at which all pages of this list are read: what follows it in `GET /v1/events` is what has
+    /// changed since.
+    #[schema(example = 4711)]
+    pub feed_position: i64,
     /// Leads to the next page; `null` on the last.
     #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
-/// The account mappings that hold now, oldest first
+/// Whose an account has been.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccountHistory {
+    /// The account's mappings, from the first to the last.
+    pub account_mappings: Vec<AccountMapping>,
+}
+
+/// The account mappings that hold now, or held at an instant, oldest first
+///
+/// All pages show the same state, that at `feed_position`. With `Accept: application/x-ndjson` or `text/csv` all of it comes in
+/// one answer, which names the position in the header `Freehold-Feed-Position`; its columns are called as in FOCUS 1.2.
 #[utoipa::path(
     get,
     path = "/v1/account-mappings",
     operation_id = "listAccountMappings",
     tag = "account-mappings",
     params(
-        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
-        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out. For JSON alone", minimum = 1, maximum = 200, example = 50),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before. For JSON alone"),
+        ("at" = Option<DateTime<Utc>>, Query, description = "The instant at which they held, which is not in the future; they are those that hold now if left out", example = "2026-10-31T00:00:00Z"),
         ("tenant" = Option<String>, Query, description = "Only those of this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
     ),
-    responses((status = 200, description = "A page of account mappings", body = AccountMappingPage)),
+    responses(
+        (status = 200, description = "A page of account mappings, or all of them", headers(
+            ("Freehold-Feed-Position" = i64, description = "The position in the feed at which they were read"),
+        ), content(
+            (AccountMappingPage = "application/json"),
+            (export::Row = "application/x-ndjson"),
+            (String = "text/csv"),
+        )),
+        (status = 406, description = "It comes as JSON, NDJSON or CSV", body = Problem, content_type = MEDIA_TYPE),
+    ),
 )]
 pub(crate) async fn list_account_mappings(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
+    format: Format,
     Asked(mut query): Asked,
-) -> Result<Json<AccountMappingPage>, Refusal> {
+) -> Result<Response, Refusal> {
+    if format != Format::Json {
+        for name in ["page_size", "page_token"] {
+            if query.names(name) {
+                query.refuse(name, "invalid", "pages are for JSON; this format comes in one piece");
+            }
+        }
+    }
     let page = Page::read("account-mappings", &mut query)?;
+    let at = query.optional("at").map(|Instant(at)| at);
+    if at.is_some_and(|at| at > app.clock.now()) {
+        query.refuse("at", "invalid", "this is in the future, of which nothing is known");
+    }
     let tenant = query.optional("tenant");
     query.finish(Some(()))?;
     let tenant = caller.sight.narrow(tenant)?;
-    let mut mappings = db::mappings::current(&app.pool, tenant, page.after(), page.limit()).await?;
+    let position = match page.position() {
+        Some(position) => position,
+        None => db::feed::advance(&app.pool, app.clock.now()).await?,
+    };
+    let snapshot = Snapshot { position, at, tenant };
+    let mut response = match format {
+        Format::Json => first_or_next(&app, page.at(position), &snapshot).await?.into_response(),
+        Format::NdJson | Format::Csv => export::respond(&app, format, snapshot),
+    };
+    response.headers_mut().insert(FEED_POSITION, position.into());
+    Ok(response)
+}
+
+async fn first_or_next(app: &App, page: Page, snapshot: &Snapshot) -> Result<Json<AccountMappingPage>, Refusal> {
+    let mut mappings = mappings::list(&app.pool, snapshot, page.after(), page.limit()).await?;
     let next_page_token = page.cut(&mut mappings, |mapping| mapping.id.as_uuid());
     let account_mappings = mappings.into_iter().map(AccountMapping::from).collect();
-    Ok(Json(AccountMappingPage { account_mappings, next_page_token }))
+    Ok(Json(AccountMappingPage { account_mappings, feed_position: snapshot.position, next_page_token }))
+}
+
+/// Whose an account has been
+///
+/// Mappings are ended, and never deleted: accounts that were let go and closed are found here for good.
+#[utoipa::path(
+    get,
+    path = "/v1/account-mappings/{aws_account_id}",
+    operation_id = "getAccountHistory",
+    tag = "account-mappings",
+    params(("aws_account_id" = String, Path, description = "The AWS account: 12 digits", example = "111122223333")),
+    responses((status = 200, description = "Its mappings, from the first to the last", body = AccountHistory)),
+)]
+pub(crate) async fn get_account_history(
+    Shared(app): Shared<App>,
+    Extension(caller): Extension<Caller>,
+    Id(account): Id<AwsAccountId>,
+) -> Result<Json<AccountHistory>, Refusal> {
+    let unknown = || Refusal::new(Code::AccountNotFound, "No account of this id was ever mapped to a tenant.");
+    let account = account.ok_or_else(unknown)?;
+    let mappings = mappings::history(&app.pool, &account, caller.sight.narrow(None)?).await?;
+    if mappings.is_empty() {
+        return Err(unknown());
+    }
+    Ok(Json(AccountHistory { account_mappings: mappings.into_iter().map(AccountMapping::from).collect() }))
+}
+
+/// A point in time as RFC 3339 has it.
+struct Instant(DateTime<Utc>);
+
+impl std::str::FromStr for Instant {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
+        // PostgreSQL's years end before those of a text do.
+        let fits = |instant: &DateTime<Utc>| (1970..10_000).contains(&instant.year());
+        instant.ok().filter(fits).map(Self).ok_or("this is a time such as 2026-10-31T00:00:00Z")
+    }
 }

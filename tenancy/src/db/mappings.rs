@@ -1,9 +1,14 @@
 //! Which AWS account belongs to which environment.
 
+mod export;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::{PgPool, Result, known_constraint, parsed};
+use super::{DbError, PgPool, Result, feed, known_constraint, parsed};
+pub use export::{Exported, export};
+
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, ExternalId, MappingId, OperationId, Region, TenantId, Tier};
 
 /// One account mapping with what billing wants beside it.
@@ -94,41 +99,99 @@ pub async fn is_anothers(pool: &PgPool, account: &AwsAccountId, environment: Env
     Ok(anothers.fetch_one(pool).await?)
 }
 
-/// At most `limit` mappings that hold now, oldest first, from after `after` on.
-pub async fn current(
-    pool: &PgPool,
-    tenant: Option<TenantId>,
-    after: Option<MappingId>,
-    limit: i64,
-) -> Result<Vec<Mapping>> {
-    let rows = sqlx::query!(
-        r#"/* db::mappings::current */
+/// The mappings as they stood when the feed had come to a position.
+///
+/// Reading them page by page gives what one look at that moment would have given, and the feed after that position tells
+/// what has changed since: nothing is in neither or in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The position in the feed.
+    pub position: i64,
+    /// Those that held at this instant, as far as is known at the position; those that hold at the position if `None`.
+    pub at: Option<DateTime<Utc>>,
+    /// Those of this tenant alone.
+    pub tenant: Option<TenantId>,
+}
+
+/// The mappings as they stand now.
+pub async fn snapshot(pool: &PgPool, now: DateTime<Utc>) -> Result<Snapshot> {
+    Ok(Snapshot { position: feed::advance(pool, now).await?, at: None, tenant: None })
+}
+
+/// At most `limit` mappings, oldest first, from after `after` on.
+pub async fn list(pool: &PgPool, snapshot: &Snapshot, after: Option<MappingId>, limit: i64) -> Result<Vec<Mapping>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::mappings::list */
         select m.id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name as environment,
-            e.home_region, m.aws_account_id, m.valid_from, m.valid_to
+            e.home_region, m.aws_account_id, m.valid_from,
+            case when m.closed_at_position <= $1 then m.valid_to end as valid_to
         from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
-        where m.valid_to is null and ($1::uuid is null or m.id > $1) and ($2::uuid is null or m.tenant_id = $2)
-        order by m.id limit $3"#,
+        where m.opened_at_position <= $1
+          and case when $2::timestamptz is null
+              then coalesce(m.closed_at_position > $1, true)
+              else m.valid_from <= $2 and (coalesce(m.closed_at_position > $1, true) or m.valid_to > $2) end
+          and ($3::uuid is null or m.tenant_id = $3) and ($4::uuid is null or m.id > $4)
+        order by m.id limit $5"#,
+        snapshot.position,
+        snapshot.at,
+        snapshot.tenant.map(TenantId::as_uuid),
         after.map(MappingId::as_uuid),
-        tenant.map(TenantId::as_uuid),
         limit,
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Mapping {
-                id: row.id.into(),
-                tenant_id: row.tenant_id.into(),
-                company_name: row.company_name,
-                external_id: row.external_id.map(parsed).transpose()?,
-                tier: parsed(row.tier)?,
-                environment_id: row.environment_id.into(),
-                environment: parsed(row.environment)?,
-                home_region: parsed(row.home_region)?,
-                aws_account_id: parsed(row.aws_account_id)?,
-                valid_from: row.valid_from,
-                valid_to: row.valid_to,
-            })
+    rows.into_iter().map(Mapping::try_from).collect()
+}
+
+/// Whose an account has been, from the first to the last; as far as `tenant` may know, if there is one.
+pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<TenantId>) -> Result<Vec<Mapping>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::mappings::history */
+        select m.id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name as environment,
+            e.home_region, m.aws_account_id, m.valid_from, m.valid_to
+        from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+        where m.aws_account_id = $1 and ($2::uuid is null or m.tenant_id = $2)
+        order by m.valid_from, m.id"#,
+        account.as_str(),
+        tenant.map(TenantId::as_uuid),
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Mapping::try_from).collect()
+}
+
+struct Row {
+    id: Uuid,
+    tenant_id: Uuid,
+    company_name: String,
+    external_id: Option<String>,
+    tier: String,
+    environment_id: Uuid,
+    environment: String,
+    home_region: String,
+    aws_account_id: String,
+    valid_from: DateTime<Utc>,
+    valid_to: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Mapping {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id.into(),
+            tenant_id: row.tenant_id.into(),
+            company_name: row.company_name,
+            external_id: row.external_id.map(parsed).transpose()?,
+            tier: parsed(row.tier)?,
+            environment_id: row.environment_id.into(),
+            environment: parsed(row.environment)?,
+            home_region: parsed(row.home_region)?,
+            aws_account_id: parsed(row.aws_account_id)?,
+            valid_from: row.valid_from,
+            valid_to: row.valid_to,
         })
-        .collect()
+    }
 }

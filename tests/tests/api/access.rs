@@ -1,7 +1,7 @@
 //! Who may do what: every route, with every scope, for those who see every tenant and for those who see one.
 
 use freehold_api::Scope;
-use freehold_tests::served::{Answered, EVERY_SCOPE, Served, read, send, signup};
+use freehold_tests::served::{Answered, EVERY_SCOPE, Served, read, send, signup, signup_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -34,14 +34,14 @@ fn routes() -> Vec<Route> {
             });
         }
     }
-    assert_eq!(routes.len(), 26, "routes");
+    assert_eq!(routes.len(), 28, "routes");
     routes
 }
 
 impl Route {
     /// Whether it is about one tenant, which its path names.
     fn is_about_one(&self) -> bool {
-        self.path.contains("{id}")
+        self.path.contains("{id}") || self.path.contains("{aws_account_id}")
     }
 
     /// Its path, about this tenant.
@@ -49,7 +49,12 @@ impl Route {
         let (id, environment) = (tenant["id"].as_str().unwrap(), &tenant["environments"][0]);
         let id =
             if self.path.starts_with("/v1/operations") { environment["operation_id"].as_str().unwrap() } else { id };
-        self.path.replace("{id}", id).replace("{name}", "production")
+        let account = match tenant["company_name"].as_str() {
+            Some("Example GmbH") => "111122223333",
+            Some("Other GmbH") => "222233334444",
+            _ => "999999999999",
+        };
+        self.path.replace("{id}", id).replace("{name}", "production").replace("{aws_account_id}", account)
     }
 
     /// What it answers to a token with these claims.
@@ -100,7 +105,11 @@ async fn each_route_needs_its_scope_and_no_other() {
 #[tokio::test]
 async fn a_token_for_one_tenant_reaches_that_tenant_and_no_other() {
     let api = Served::new().await;
-    let (own, other) = (api.signed_up(&signup()).await, api.signed_up(&signup()).await);
+    let own = api.signed_up(&signup()).await;
+    api.succeed("111122223333").await;
+    let other = api.signed_up(&signup_with(json!({ "company_name": "Other GmbH" }))).await;
+    api.succeed("222233334444").await;
+    let untouched = api.get(&format!("/v1/tenants/{}", other["id"].as_str().unwrap())).await.json();
     for route in routes() {
         let Route { method, path, scope: Some(needed), .. } = &route else { continue };
         for scope in Scope::ALL {
@@ -119,7 +128,8 @@ async fn a_token_for_one_tenant_reaches_that_tenant_and_no_other() {
             assert!(got_in(&to_own), "{method} {path} of one's own: {} {}", to_own.status, to_own.text);
             if route.is_about_one() {
                 assert_eq!(to_other.status, 404, "{method} {path} of another: {}", to_other.text);
-                let nobody = other.to_string().replace("ten_0", "ten_7").replace("op_0", "op_7");
+                let nobody =
+                    other.to_string().replace("ten_0", "ten_7").replace("op_0", "op_7").replace("Other GmbH", "Nobody");
                 let nobody = route.ask(&api, &route.about(&serde_json::from_str(&nobody).unwrap()), &claims).await;
                 let (told, of_nobody) = (to_other.json(), nobody.json());
                 assert_eq!(
@@ -132,8 +142,8 @@ async fn a_token_for_one_tenant_reaches_that_tenant_and_no_other() {
             }
         }
     }
-    let untouched = api.get(&format!("/v1/tenants/{}", other["id"].as_str().unwrap())).await.json();
-    assert_eq!(untouched, other, "something was done to another tenant");
+    let now = api.get(&format!("/v1/tenants/{}", other["id"].as_str().unwrap())).await.json();
+    assert_eq!(now, untouched, "something was done to another tenant");
 }
 
 #[tokio::test]
@@ -211,12 +221,24 @@ async fn the_usual_roles_are_support_billing_approver_and_admin() {
     for (role, allowed) in [
         (
             "support",
-            vec![Scope::TenantsRead, Scope::OperationsRead, Scope::OperationsWrite, Scope::AccountMappingsRead],
+            vec![
+                Scope::TenantsRead,
+                Scope::OperationsRead,
+                Scope::OperationsWrite,
+                Scope::AccountMappingsRead,
+                Scope::EventsRead,
+            ],
         ),
-        ("billing", vec![Scope::TenantsRead, Scope::AccountMappingsRead]),
+        ("billing", vec![Scope::TenantsRead, Scope::AccountMappingsRead, Scope::EventsRead]),
         (
             "approver",
-            vec![Scope::TenantsRead, Scope::OperationsRead, Scope::OperationsApprove, Scope::AccountMappingsRead],
+            vec![
+                Scope::TenantsRead,
+                Scope::OperationsRead,
+                Scope::OperationsApprove,
+                Scope::AccountMappingsRead,
+                Scope::EventsRead,
+            ],
         ),
         ("admin", Scope::ALL.to_vec()),
     ] {

@@ -126,7 +126,7 @@ async fn an_account_mapping_says_whose_the_account_is() {
     let tenant = api.signed_up(&signup_with(json!({ "external_id": "customer-4711" }))).await;
     assert_eq!(
         api.get("/v1/account-mappings").await.json(),
-        json!({ "account_mappings": [], "next_page_token": null })
+        json!({ "account_mappings": [], "feed_position": 1, "next_page_token": null })
     );
     api.succeed("001122223333").await;
     let id = tenant["id"].as_str().unwrap();

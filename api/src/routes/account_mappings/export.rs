@@ -1,0 +1,170 @@
+//! All account mappings in one answer, for billing: NDJSON or CSV, under the names that FOCUS 1.2 has for them.
+//!
+//! Neither is kept in memory: what PostgreSQL copies out is sent on.
+
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use freehold_tenancy::db::mappings::{self, Exported, Snapshot};
+use freehold_tenancy::environment::account_name;
+use futures::stream;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use utoipa::ToSchema;
+
+use super::format::Format;
+use crate::app::App;
+
+/// How many chunks wait for a caller that reads slowly.
+const AHEAD: usize = 4;
+
+/// One account mapping, in the words of FOCUS 1.2; columns of our own begin with `x_`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[schema(as = AccountMappingRow)]
+pub(crate) struct Row<'a> {
+    /// The management account of the organisation, which is billed.
+    #[schema(example = "111122223333")]
+    billing_account_id: &'a str,
+    /// The AWS account.
+    #[schema(example = "444455556666")]
+    sub_account_id: &'a str,
+    /// What Freehold called the account when it asked for it.
+    #[schema(example = "Example GmbH env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
+    sub_account_name: &'a str,
+    /// The tenant.
+    #[serde(rename = "x_TenantId")]
+    #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
+    tenant_id: &'a str,
+    /// The id that the SaaS gives the tenant.
+    #[serde(rename = "x_ExternalId")]
+    #[schema(required = true, example = "customer-4711")]
+    external_id: Option<&'a str>,
+    /// What the environment is called.
+    #[serde(rename = "x_Environment")]
+    #[schema(example = "production")]
+    environment: &'a str,
+    /// The tenant's commercial plan.
+    #[serde(rename = "x_Tier")]
+    #[schema(example = "standard")]
+    tier: &'a str,
+    /// Where the environment runs first.
+    #[serde(rename = "x_HomeRegion")]
+    #[schema(example = "eu-central-1")]
+    home_region: &'a str,
+    /// Since when the account is the environment's.
+    #[serde(rename = "x_EffectiveFrom")]
+    #[schema(example = "2026-10-31T00:00:00Z")]
+    effective_from: &'a str,
+    /// Until when it was; `null` while it is.
+    #[serde(rename = "x_EffectiveTo")]
+    #[schema(required = true)]
+    effective_to: Option<&'a str>,
+    /// `active` while the account is the environment's, `released` after.
+    #[serde(rename = "x_Status")]
+    #[schema(example = "active")]
+    status: &'static str,
+}
+
+/// The first line of the CSV.
+const HEADER: &str = "BillingAccountId,SubAccountId,SubAccountName,x_TenantId,x_ExternalId,x_Environment,x_Tier,\
+    x_HomeRegion,x_EffectiveFrom,x_EffectiveTo,x_Status\r\n";
+
+impl Row<'_> {
+    /// The fields in the order of the CSV's columns.
+    fn columns(&self) -> [&str; 11] {
+        [
+            self.billing_account_id,
+            self.sub_account_id,
+            self.sub_account_name,
+            self.tenant_id,
+            self.external_id.unwrap_or_default(),
+            self.environment,
+            self.tier,
+            self.home_region,
+            self.effective_from,
+            self.effective_to.unwrap_or_default(),
+            self.status,
+        ]
+    }
+}
+
+/// Answers with all of them. Where something goes wrong amid the answer, the connection breaks off: a caller that got an end
+/// got everything.
+pub(super) fn respond(app: &App, format: Format, snapshot: Snapshot) -> Response {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (pool, billing_account) = (app.pool.clone(), app.config.organization.management_account_id.to_string());
+    tokio::spawn(async move {
+        let header = if format == Format::Csv { HEADER } else { "" };
+        if sender.send(Ok(header.into())).await.is_err() {
+            return;
+        }
+        let write = |out: &mut Vec<u8>, mapping: &Exported<'_>| {
+            with_row(mapping, &billing_account, |row| put(out, format, row));
+        };
+        if let Err(error) = mappings::export(&pool, &snapshot, write, &sender).await {
+            tracing::error!(%error, "an export of account mappings broke off");
+            _ = sender.send(Err(error)).await;
+        }
+    });
+    let chunks = stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    ([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(chunks)).into_response()
+}
+
+fn with_row(mapping: &Exported<'_>, billing_account_id: &str, put: impl FnOnce(&Row<'_>)) {
+    let rfc3339 = |time: &str| format!("{}Z", time.replacen(' ', "T", 1));
+    let (from, to) = (rfc3339(mapping.valid_from), mapping.valid_to.map(rfc3339));
+    put(&Row {
+        billing_account_id,
+        sub_account_id: mapping.aws_account_id,
+        sub_account_name: &account_name(mapping.company_name, mapping.environment_id),
+        tenant_id: &mapping.tenant_id.to_string(),
+        external_id: mapping.external_id,
+        environment: mapping.environment,
+        tier: mapping.tier,
+        home_region: mapping.home_region,
+        effective_from: &from,
+        effective_to: to.as_deref(),
+        status: if to.is_some() { "released" } else { "active" },
+    });
+}
+
+fn put(out: &mut Vec<u8>, format: Format, row: &Row<'_>) {
+    if format == Format::Csv {
+        for (place, field) in row.columns().into_iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            put_field(out, field);
+        }
+        out.extend_from_slice(b"\r\n");
+    } else if serde_json::to_writer(&mut *out, row).is_ok() {
+        out.push(b'\n');
+    }
+}
+
+/// RFC 4180: what could be taken for the end of a field stands between quotes.
+fn put_field(out: &mut Vec<u8>, field: &str) {
+    if !field.contains([',', '"', '\r', '\n']) {
+        return out.extend_from_slice(field.as_bytes());
+    }
+    out.push(b'"');
+    out.extend_from_slice(field.replace('"', "\"\"").as_bytes());
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_quoted_where_it_could_be_taken_for_more() {
+        for (field, written) in
+            [("Example", "Example"), ("", ""), ("a,b", "\"a,b\""), ("a \"b\"", "\"a \"\"b\"\"\""), ("a\nb", "\"a\nb\"")]
+        {
+            let mut out = Vec::new();
+            put_field(&mut out, field);
+            assert_eq!(String::from_utf8(out).unwrap(), written);
+        }
+    }
+}

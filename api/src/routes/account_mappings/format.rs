@@ -1,0 +1,110 @@
+//! In which format a caller wants an answer (RFC 9110, 12.5.1).
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+
+use crate::problem::{Code, Refusal};
+
+/// What account mappings come as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Pages of JSON.
+    Json,
+    /// One JSON object a line, all of them.
+    NdJson,
+    /// Comma-separated values, all of them.
+    Csv,
+}
+
+impl Format {
+    const ALL: [Self; 3] = [Self::Json, Self::NdJson, Self::Csv];
+
+    /// Its media type.
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::NdJson => "application/x-ndjson",
+            Self::Csv => "text/csv",
+        }
+    }
+
+    /// The best that a caller accepts; of those that are equally good, the first here.
+    fn accepted(accept: &str) -> Option<Self> {
+        let quality = |format: Self| {
+            let ranges = accept.split(',').filter_map(|range| Range::read(range, format.media_type()));
+            ranges.max_by_key(|range| range.precision).map_or(0, |range| range.quality)
+        };
+        let best = Self::ALL.into_iter().rev().max_by_key(|format| quality(*format))?;
+        (quality(best) > 0).then_some(best)
+    }
+}
+
+/// A media range that a media type falls into.
+struct Range {
+    /// How closely it names the type.
+    precision: u8,
+    /// In thousandths.
+    quality: u16,
+}
+
+impl Range {
+    fn read(range: &str, media_type: &str) -> Option<Self> {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next()?.to_ascii_lowercase();
+        let (kind, _) = media_type.split_once('/')?;
+        let precision = match name.as_str() {
+            "*/*" => 1,
+            name if name.strip_suffix("/*") == Some(kind) => 2,
+            name if name == media_type => 3,
+            _ => return None,
+        };
+        let weight = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("q"));
+        let quality: f32 = weight.map_or(Some(1.0), |(_, weight)| weight.trim().parse().ok())?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is brought into its bounds")]
+        let quality = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
+        Some(Self { precision, quality })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Format {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let given: Vec<_> =
+            parts.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        if given.is_empty() {
+            return Ok(Self::Json);
+        }
+        Self::accepted(&given.join(",")).ok_or_else(|| {
+            let known = Self::ALL.map(Self::media_type).join(", ");
+            Refusal::new(Code::NotAcceptable, format!("This comes as {known}; ask for one of them in Accept."))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_that_is_accepted_is_answered() {
+        for (accept, format) in [
+            ("application/json", Some(Format::Json)),
+            ("*/*", Some(Format::Json)),
+            ("text/csv", Some(Format::Csv)),
+            ("TEXT/CSV; charset=utf-8", Some(Format::Csv)),
+            ("text/*", Some(Format::Csv)),
+            ("application/x-ndjson, application/json;q=0.5", Some(Format::NdJson)),
+            ("text/csv;q=0.2, application/*;q=0.1", Some(Format::Csv)),
+            ("application/json;q=0, */*", Some(Format::NdJson)),
+            ("text/html, */*;q=0.1", Some(Format::Json)),
+            ("text/html", None),
+            ("text/csv;q=0", None),
+            ("", None),
+            ("text/csv;q=much", None),
+        ] {
+            assert_eq!(Format::accepted(accept), format, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The feed: events get their positions, one after the other, and are read in that order.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{PgPool, Result};
+use crate::TenantId;
+use crate::event::EventType;
+use crate::feed::{Entry, FeedType};
+use crate::operation::OperationKind;
+
+/// How many events get their positions in one transaction.
+const AT_ONCE: i64 = 1000;
+
+/// How many positions one page looks through, however few of them are wanted.
+const LOOKED_THROUGH: i64 = 10_000;
+
+/// How long an entry is kept.
+const KEPT_FOR: TimeDelta = TimeDelta::days(366);
+
+/// What a reader wants to see; what is `None` does not narrow it.
+#[derive(Debug, Clone, Default)]
+pub struct FeedFilter {
+    /// What happened to this tenant.
+    pub tenant: Option<TenantId>,
+    /// What happened of these kinds.
+    pub types: Option<Vec<FeedType>>,
+}
+
+/// A page of the feed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedPage {
+    /// Its entries, in order.
+    pub entries: Vec<Entry>,
+    /// Where to go on.
+    pub next_after: i64,
+    /// Whether there is more already.
+    pub more: bool,
+}
+
+/// What reading the feed comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Read {
+    /// A page.
+    Page(FeedPage),
+    /// What comes after the position is no longer kept; the first that is.
+    Gone {
+        /// The oldest position that is kept.
+        first: i64,
+    },
+    /// The feed has not come so far yet; its latest position.
+    Beyond {
+        /// The latest position.
+        latest: i64,
+    },
+}
+
+/// Gives everything that has happened its position, and answers the latest one.
+pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
+    loop {
+        let head = sqlx::query!(
+            r#"/* db::feed::advance */
+            select position, exists (select from feed_pending) as "pending!" from feed_head"#
+        );
+        let head = head.fetch_one(pool).await?;
+        if !head.pending {
+            return Ok(head.position);
+        }
+        give_positions(pool, now).await?;
+    }
+}
+
+/// An event that has no position yet.
+struct Pending {
+    operation_id: Uuid,
+    seq: i64,
+    tenant_id: Uuid,
+    environment_id: Uuid,
+    kind: OperationKind,
+    event_type: EventType,
+    data: Value,
+    occurred_at: DateTime<Utc>,
+}
+
+async fn give_positions(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = pool.begin().await?;
+    // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
+    let head = sqlx::query_scalar!("/* db::feed::give_positions */ select position from feed_head for no key update");
+    let head = head.fetch_one(&mut *tx).await?;
+    let pending = sqlx::query_as!(
+        Pending,
+        r#"/* db::feed::give_positions */
+        with gone as (
+            delete from feed_pending where id in (select id from feed_pending order by id limit $1)
+            returning id, operation_id, seq
+        )
+        select e.operation_id, e.seq, e.tenant_id, e.environment_id, o.kind as "kind: OperationKind",
+            e.type as "event_type: EventType", e.data, e.occurred_at
+        from gone join events e on e.operation_id = gone.operation_id and e.seq = gone.seq
+            join operations o on o.id = e.operation_id
+        order by gone.id"#,
+        AT_ONCE,
+    );
+    let pending = pending.fetch_all(&mut *tx).await?;
+    let told = pending.into_iter().filter_map(|event| Some((FeedType::of(event.kind, event.event_type)?, event)));
+    let entries: Vec<_> = (head + 1..).zip(told).collect();
+    let latest = entries.last().map_or(head, |(position, _)| *position);
+    append(&mut tx, entries, now).await?;
+    mark_mappings(&mut tx, head).await?;
+    drop_old(&mut tx, now).await?;
+    sqlx::query!("/* db::feed::give_positions */ update feed_head set position = $1", latest).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>, now: DateTime<Utc>) -> Result<()> {
+    let (mut positions, mut operations, mut seqs, mut tenants) = (vec![], vec![], vec![], vec![]);
+    let (mut environments, mut types, mut data, mut times) = (vec![], vec![], vec![], vec![]);
+    for (position, (feed_type, event)) in entries {
+        positions.push(position);
+        operations.push(event.operation_id);
+        seqs.push(event.seq);
+        tenants.push(event.tenant_id);
+        environments.push(event.environment_id);
+        types.push(feed_type.to_string());
+        data.push(feed_type.data(&event.data));
+        times.push(event.occurred_at);
+    }
+    sqlx::query!(
+        r#"/* db::feed::append */
+        insert into feed (position, operation_id, seq, tenant_id, environment_id, type, data, occurred_at, recorded_at)
+        select *, $9 from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::text[], $7::jsonb[],
+            $8::timestamptz[])"#,
+        &positions,
+        &operations,
+        &seqs,
+        &tenants,
+        &environments,
+        &types,
+        &data,
+        &times,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A mapping knows from which position on, and until which, the feed has told of it.
+async fn mark_mappings(tx: &mut PgConnection, after: i64) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::feed::mark_mappings */
+        update account_mappings m set opened_at_position = f.position from feed f
+        where f.position > $1 and f.type = $2 and m.environment_id = f.environment_id
+            and m.aws_account_id = f.data ->> 'aws_account_id' and m.opened_at_position is null"#,
+        after,
+        FeedType::AccountAssigned.as_str(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        r#"/* db::feed::mark_mappings */
+        update account_mappings m set closed_at_position = f.position from feed f
+        where f.position > $1 and f.type = $2 and m.environment_id = f.environment_id
+            and m.aws_account_id = f.data ->> 'aws_account_id' and m.valid_to is not null and m.closed_at_position is null"#,
+        after,
+        FeedType::AccountReleased.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Drops some of what is too old, if it is.
+async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::feed::drop_old */
+        delete from feed f using (select position from feed order by position limit $2) oldest
+        where f.position = oldest.position and f.recorded_at < $1"#,
+        now - KEPT_FOR,
+        2 * AT_ONCE,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// At most `limit` entries that come after the position `after`, or after nothing.
+pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit: i64) -> Result<Read> {
+    let known = sqlx::query!(
+        r#"/* db::feed::read */
+        select position as latest, coalesce((select min(position) from feed), position + 1) as "first!" from feed_head"#
+    );
+    let known = known.fetch_one(pool).await?;
+    let after = after.unwrap_or(known.first - 1);
+    if after > known.latest {
+        return Ok(Read::Beyond { latest: known.latest });
+    }
+    if after < known.first - 1 {
+        return Ok(Read::Gone { first: known.first });
+    }
+    let until = known.latest.min(after + LOOKED_THROUGH);
+    let types: Option<Vec<String>> = filter.types.as_ref().map(|types| types.iter().map(ToString::to_string).collect());
+    let rows = sqlx::query!(
+        r#"/* db::feed::read */
+        select position, operation_id, seq, tenant_id, environment_id, type as "feed_type: FeedType", data, occurred_at
+        from feed
+        where position > $1 and position <= $2 and ($3::uuid is null or tenant_id = $3)
+            and ($4::text[] is null or type = any($4))
+        order by position limit $5"#,
+        after,
+        until,
+        filter.tenant.map(TenantId::as_uuid),
+        types.as_deref(),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
+    let next_after = if is_full { rows.last().map_or(until, |row| row.position) } else { until };
+    let entries = rows
+        .into_iter()
+        .map(|row| Entry {
+            position: row.position,
+            operation_id: row.operation_id.into(),
+            seq: row.seq,
+            tenant_id: row.tenant_id.into(),
+            environment_id: row.environment_id.into(),
+            feed_type: row.feed_type,
+            data: row.data,
+            occurred_at: row.occurred_at,
+        })
+        .collect();
+    Ok(Read::Page(FeedPage { entries, next_after, more: next_after < known.latest }))
+}

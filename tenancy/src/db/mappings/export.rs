@@ -1,0 +1,171 @@
+//! Every mapping of a snapshot in one go, in constant memory: PostgreSQL copies them out, row by row.
+
+use std::borrow::Cow;
+
+use futures::TryStreamExt;
+use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
+
+use super::Snapshot;
+use crate::db::{DbError, PgPool, Result, parsed};
+use crate::{EnvironmentId, TenantId};
+
+/// One mapping, as far as it can be told without keeping it.
+#[derive(Debug)]
+pub struct Exported<'a> {
+    /// The account.
+    pub aws_account_id: &'a str,
+    /// Whose account it is.
+    pub tenant_id: TenantId,
+    /// What the tenant calls itself.
+    pub company_name: &'a str,
+    /// The id that the SaaS gives the tenant.
+    pub external_id: Option<&'a str>,
+    /// The tenant's plan.
+    pub tier: &'a str,
+    /// What runs in the account.
+    pub environment_id: EnvironmentId,
+    /// What that is called.
+    pub environment: &'a str,
+    /// Where it runs.
+    pub home_region: &'a str,
+    /// Since when, in UTC: `2026-10-31 00:00:00.5`.
+    pub valid_from: &'a str,
+    /// Until when; `None` while it holds.
+    pub valid_to: Option<&'a str>,
+}
+
+/// How much is written before it is sent on.
+const CHUNK: usize = 64 * 1024;
+
+/// Has `write` put every mapping of the snapshot, oldest first, behind the others, and sends what is written to `out`, some
+/// of it at a time, for as long as somebody takes it.
+pub async fn export(
+    pool: &PgPool,
+    snapshot: &Snapshot,
+    mut write: impl FnMut(&mut Vec<u8>, &Exported<'_>),
+    out: &Sender<Result<Vec<u8>>>,
+) -> Result<()> {
+    let mut connection = pool.acquire().await?;
+    // What is read half would have to be read to its end by whoever has the connection next.
+    connection.close_on_drop();
+    let mut copied = connection.copy_out_raw(&statement(snapshot)).await?;
+    let (mut rest, mut written) = (Vec::new(), Vec::with_capacity(CHUNK + 1024));
+    while let Some(bytes) = copied.try_next().await? {
+        // PostgreSQL sends a row at a time, but does not promise to.
+        rest.extend_from_slice(&bytes);
+        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for line in rest[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            write(&mut written, &Fields::read(line)?.exported()?);
+        }
+        rest.drain(..whole);
+        if written.len() >= CHUNK
+            && out.send(Ok(std::mem::replace(&mut written, Vec::with_capacity(CHUNK + 1024)))).await.is_err()
+        {
+            return Ok(());
+        }
+    }
+    _ = out.send(Ok(written)).await;
+    Ok(())
+}
+
+/// The columns of a row, in PostgreSQL's text format.
+struct Fields<'a>(Vec<Option<Cow<'a, str>>>);
+
+impl<'a> Fields<'a> {
+    fn read(line: &'a [u8]) -> Result<Self> {
+        let line = std::str::from_utf8(line).map_err(|error| DbError::Unreadable(error.to_string()))?;
+        Ok(Self(line.split('\t').map(unescaped).collect()))
+    }
+
+    fn exported(&self) -> Result<Exported<'_>> {
+        Ok(Exported {
+            aws_account_id: self.text(0)?,
+            tenant_id: self.id(1)?.into(),
+            company_name: self.text(2)?,
+            external_id: self.maybe(3),
+            tier: self.text(4)?,
+            environment_id: self.id(5)?.into(),
+            environment: self.text(6)?,
+            home_region: self.text(7)?,
+            valid_from: self.text(8)?,
+            valid_to: self.maybe(9),
+        })
+    }
+
+    fn maybe(&self, column: usize) -> Option<&str> {
+        self.0.get(column)?.as_deref()
+    }
+
+    fn text(&self, column: usize) -> Result<&str> {
+        self.maybe(column).ok_or_else(|| DbError::Unreadable(format!("column {column} of an account mapping")))
+    }
+
+    fn id(&self, column: usize) -> Result<Uuid> {
+        parsed(self.text(column)?.to_owned())
+    }
+}
+
+/// What a column says; `None` for null.
+fn unescaped(column: &str) -> Option<Cow<'_, str>> {
+    if !column.contains('\\') {
+        return Some(Cow::Borrowed(column));
+    }
+    if column == r"\N" {
+        return None;
+    }
+    let mut text = String::with_capacity(column.len());
+    let mut characters = column.chars();
+    while let Some(character) = characters.next() {
+        text.push(match character {
+            '\\' => match characters.next() {
+                Some('b') => '\u{8}',
+                Some('f') => '\u{c}',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('v') => '\u{b}',
+                other => other.unwrap_or('\\'),
+            },
+            other => other,
+        });
+    }
+    Some(Cow::Owned(text))
+}
+
+/// `COPY` takes no parameters; what stands here are numbers, a time and an id that were parsed before.
+fn statement(snapshot: &Snapshot) -> String {
+    let Snapshot { position, at, tenant } = snapshot;
+    let at = at.map_or("null".to_owned(), |at| format!("'{}'", at.to_rfc3339()));
+    let tenant = tenant.map_or("null".to_owned(), |tenant| format!("'{}'", tenant.as_uuid()));
+    format!(
+        "/* db::mappings::export */
+        copy (
+            select m.aws_account_id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name,
+                e.home_region, m.valid_from at time zone 'UTC',
+                case when m.closed_at_position <= {position} then m.valid_to at time zone 'UTC' end
+            from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+            where m.opened_at_position <= {position}
+              and case when {at}::timestamptz is null
+                  then coalesce(m.closed_at_position > {position}, true)
+                  else m.valid_from <= {at} and (coalesce(m.closed_at_position > {position}, true) or m.valid_to > {at}) end
+              and ({tenant}::uuid is null or m.tenant_id = {tenant})
+            order by m.id
+        ) to stdout"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_says_what_was_put_into_it() {
+        assert_eq!(unescaped(r"\N"), None);
+        for (column, says) in
+            [("Example", "Example"), (r"a\\b\tc\nd", "a\\b\tc\nd"), ("", ""), (r"\\N", r"\N"), (r"a\", r"a\")]
+        {
+            assert_eq!(unescaped(column).as_deref(), Some(says), "{column}");
+        }
+    }
+}

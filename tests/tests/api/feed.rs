@@ -1,0 +1,159 @@
+//! The feed over HTTP: what billing and partners keep up with.
+
+use std::time::{Duration, Instant};
+
+use freehold_tenancy::event::EventType;
+use freehold_tenancy::feed::FeedType;
+use freehold_tests::served::{Served, signup};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+fn types(page: &Value) -> Vec<&str> {
+    page["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_happens_to_a_tenant_is_told_in_order_as_cloud_events() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let environment = &tenant["environments"][0];
+    api.succeed("111122223333").await;
+    let page = api.get("/v1/events").await.json();
+    assert_eq!(
+        types(&page),
+        [
+            "tenant.onboarding.accepted",
+            "environment.account.assigned",
+            "environment.ready",
+            "tenant.onboarding.succeeded"
+        ]
+    );
+    assert_eq!((&page["next_after"], &page["more"]), (&json!(4), &json!(false)));
+    let assigned = &page["events"][1];
+    let operation = environment["operation_id"].as_str().unwrap();
+    assert_eq!(assigned["specversion"], "1.0");
+    assert_eq!(assigned["source"], "urn:freehold:111122223333");
+    assert_eq!(assigned["subject"], environment["id"]);
+    assert_eq!(assigned["sequence"], "0000000000000000002");
+    assert!(assigned["id"].as_str().unwrap().starts_with(&format!("{operation}/")), "{assigned}");
+    assert_eq!(
+        assigned["data"],
+        json!({
+            "tenant_id": tenant["id"], "environment_id": environment["id"], "operation_id": operation,
+            "aws_account_id": "111122223333",
+        })
+    );
+    for personal in ["admin@example.com", "Example GmbH", "ann"] {
+        assert!(!page.to_string().contains(&format!("\"{personal}")), "{personal} is told to everybody");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_where_it_was_and_sees_only_what_it_wants() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    api.succeed("111122223333").await;
+    let other = api.signed_up(&signup()).await;
+    let first = api.get("/v1/events?page_size=2").await.json();
+    assert_eq!((types(&first).len(), &first["next_after"], &first["more"]), (2, &json!(2), &json!(true)));
+    let rest = api.get("/v1/events?after=2").await.json();
+    assert_eq!((types(&rest).len(), &rest["next_after"]), (3, &json!(5)));
+    let none = api.get("/v1/events?after=5").await.json();
+    assert_eq!((types(&none).len(), &none["next_after"], &none["more"]), (0, &json!(5), &json!(false)));
+    let accounts = api.get("/v1/events?types=environment.account.assigned,environment.account.released").await.json();
+    assert_eq!(types(&accounts), ["environment.account.assigned"]);
+    assert_eq!(accounts["next_after"], 5, "what is of no interest need not be looked through again");
+    let of_other = api.get(&format!("/v1/events?tenant={}", other["id"].as_str().unwrap())).await.json();
+    assert_eq!(types(&of_other), ["tenant.onboarding.accepted"]);
+
+    let claims = json!({ "scope": "events:read", "tenant_id": tenant["id"] });
+    let token = api.issuer.token_with("", &claims);
+    let own = freehold_tests::served::send(api.bare(Method::GET, "/v1/events").bearer_auth(token)).await.json();
+    assert_eq!(types(&own).len(), 4);
+    assert!(!own.to_string().contains(other["id"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_as_soon_as_something_happens() {
+    let api = Served::new().await;
+    let (waited, ()) = tokio::join!(
+        async {
+            let began = Instant::now();
+            (api.get("/v1/events?after=0&wait=20").await.json(), began.elapsed())
+        },
+        async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            api.signed_up(&signup()).await;
+        }
+    );
+    assert_eq!(types(&waited.0), ["tenant.onboarding.accepted"]);
+    assert!(waited.1 >= Duration::from_millis(300), "it was there before it happened");
+    let began = Instant::now();
+    let nothing = api.get("/v1/events?after=1&wait=1").await.json();
+    assert_eq!((types(&nothing).len(), &nothing["next_after"]), (0, &json!(1)));
+    assert!(began.elapsed() >= Duration::from_secs(1), "it did not wait");
+}
+
+#[tokio::test]
+async fn a_position_that_is_not_kept_and_one_that_is_not_there_yet_are_refused() {
+    let api = Served::new().await;
+    api.signed_up(&signup()).await;
+    api.succeed("111122223333").await;
+    assert_eq!(api.get("/v1/events").await.status, 200);
+    sqlx::query("delete from feed where position <= 2").execute(&api.database.pool).await.unwrap();
+    for gone in ["after=0", "after=1"] {
+        let answered = api.get(&format!("/v1/events?{gone}")).await;
+        assert_eq!(answered.outcome(), (410, "feed_position_gone".into()), "{gone}");
+        assert!(answered.json()["detail"].as_str().unwrap().contains("/v1/account-mappings"), "{}", answered.text);
+    }
+    assert_eq!(types(&api.get("/v1/events?after=2").await.json()).len(), 2);
+    assert_eq!(types(&api.get("/v1/events").await.json()).len(), 2, "whoever begins begins with what is kept");
+    assert_eq!(api.get("/v1/events?after=5").await.outcome(), (400, "invalid_query".into()));
+    for (query, field) in [
+        ("after=-1", "after"),
+        ("after=x", "after"),
+        ("wait=26", "wait"),
+        ("page_size=1001", "page_size"),
+        ("types=tenant.flew.away", "types"),
+        ("tenant=7", "tenant"),
+        ("before=7", "before"),
+    ] {
+        let refused = api.get(&format!("/v1/events?{query}")).await.json();
+        assert_eq!(refused["errors"][0]["field"], field, "{query}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_is_dropped_when_it_is_more_than_a_year_old() {
+    let api = Served::new().await;
+    api.signed_up(&signup()).await;
+    assert_eq!(api.get("/v1/events").await.status, 200);
+    sqlx::query("update feed set recorded_at = recorded_at - interval '365 days'")
+        .execute(&api.database.pool)
+        .await
+        .unwrap();
+    api.signed_up(&signup()).await;
+    assert_eq!(types(&api.get("/v1/events?after=0").await.json()).len(), 2, "a year is not over");
+    sqlx::query("update feed set recorded_at = recorded_at - interval '2 days' where position = 1")
+        .execute(&api.database.pool)
+        .await
+        .unwrap();
+    api.signed_up(&signup()).await;
+    assert_eq!(api.get("/v1/events").await.json()["events"][0]["sequence"], "0000000000000000002");
+    assert_eq!(api.get("/v1/events?after=0").await.outcome(), (410, "feed_position_gone".into()));
+}
+
+#[test]
+fn each_type_of_event_is_described_with_what_it_tells() {
+    let description: Value = serde_json::from_str(&freehold_api::openapi_json()).unwrap();
+    let schemas = &description["components"]["schemas"];
+    let listed = &schemas["FeedEventPage"]["properties"]["events"]["items"]["oneOf"];
+    assert_eq!(listed.as_array().unwrap().len(), FeedType::ALL.len());
+    for feed_type in FeedType::ALL {
+        let narrowed = &schemas[feed_type.as_str()]["allOf"][1];
+        assert_eq!(narrowed["properties"]["type"]["enum"], json!([feed_type.as_str()]));
+        let required: Vec<_> = narrowed["properties"]["data"]["required"].as_array().into_iter().flatten().collect();
+        assert_eq!(required, feed_type.tells().iter().collect::<Vec<_>>(), "{feed_type}");
+    }
+    assert!(EventType::ALL.len() > FeedType::ALL.len() / 2);
+}

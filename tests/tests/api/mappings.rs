@@ -1,0 +1,156 @@
+//! Account mappings, as billing reads them: now, then, and all at once.
+
+use freehold_tests::served::{Answered, Served, send, signup_with};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+async fn mapped(api: &Served, company: &str, account: &str) -> Value {
+    let tenant =
+        api.signed_up(&signup_with(json!({ "company_name": company, "external_id": format!("c-{account}") }))).await;
+    api.succeed(account).await;
+    tenant
+}
+
+async fn export(api: &Served, query: &str, accept: &str) -> Answered {
+    send(api.request(Method::GET, &format!("/v1/account-mappings{query}")).header("Accept", accept)).await
+}
+
+fn accounts(page: &Value) -> Vec<&str> {
+    let rows = page["account_mappings"].as_array().unwrap();
+    rows.iter().map(|row| row["aws_account_id"].as_str().unwrap()).collect()
+}
+
+/// Writes a mapping's times, which otherwise are those of this moment.
+async fn hold(api: &Served, account: &str, from: &str, to: Option<&str>) {
+    let times = "update account_mappings set valid_from = $2::text::timestamptz, valid_to = $3::text::timestamptz,
+        closed_at_position = case when $3 is not null then opened_at_position + 1000 end where aws_account_id = $1";
+    sqlx::query(times).bind(account).bind(from).bind(to).execute(&api.database.pool).await.unwrap();
+    sqlx::query("update feed_head set position = 5000").execute(&api.database.pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_instant_shows_what_held_then_also_what_is_gone_now() {
+    let api = Served::new().await;
+    for account in ["111122223333", "222233334444", "333344445555"] {
+        mapped(&api, "Example GmbH", account).await;
+    }
+    assert_eq!(accounts(&api.get("/v1/account-mappings").await.json()).len(), 3);
+    hold(&api, "111122223333", "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
+    hold(&api, "222233334444", "2026-03-01T00:00:00Z", None).await;
+    hold(&api, "333344445555", "2026-06-01T00:00:00Z", None).await;
+    let at = async |instant: &str| {
+        let page = api.get(&format!("/v1/account-mappings?at={instant}")).await.json();
+        accounts(&page).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(at("2025-12-31T23:59:59Z").await, Vec::<String>::new());
+    assert_eq!(at("2026-01-01T00:00:00Z").await, ["111122223333"], "the first instant is one of it");
+    assert_eq!(at("2026-04-01T02:00:00%2B02:00").await, ["111122223333", "222233334444"]);
+    assert_eq!(at("2026-06-01T00:00:00Z").await, ["222233334444", "333344445555"], "the last is not");
+    assert_eq!(accounts(&api.get("/v1/account-mappings").await.json()), ["222233334444", "333344445555"]);
+    for (query, field) in [("at=tomorrow", "at"), ("at=2999-01-01T00:00:00Z", "at"), ("at=2026-02-30T00:00:00Z", "at")]
+    {
+        let refused = api.get(&format!("/v1/account-mappings?{query}")).await;
+        assert_eq!(refused.status, 400, "{query}");
+        assert_eq!(refused.json()["errors"][0]["field"], field, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_has_a_history_that_outlasts_it() {
+    let api = Served::new().await;
+    let tenant = mapped(&api, "Example GmbH", "011122223333").await;
+    hold(&api, "011122223333", "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
+    let history = api.get("/v1/account-mappings/011122223333").await.json();
+    assert_eq!(accounts(&history), ["011122223333"]);
+    let mapping = &history["account_mappings"][0];
+    assert_eq!((&mapping["tenant_id"], &mapping["valid_to"]), (&tenant["id"], &json!("2026-06-01T00:00:00Z")));
+    for unknown in ["999999999999", "11122223333", "x"] {
+        let answered = api.get(&format!("/v1/account-mappings/{unknown}")).await;
+        assert_eq!(answered.outcome(), (404, "account_not_found".into()), "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn all_pages_show_one_moment_and_the_feed_tells_the_rest() {
+    let api = Served::new().await;
+    for number in 0..5 {
+        mapped(&api, "Example GmbH", &format!("11112222000{number}")).await;
+    }
+    let first = api.get("/v1/account-mappings?page_size=2").await.json();
+    mapped(&api, "Comes in between", "999911112222").await;
+    let (mut seen, mut page) = (Vec::new(), first.clone());
+    loop {
+        assert_eq!(page["feed_position"], first["feed_position"]);
+        seen.extend(accounts(&page).into_iter().map(ToOwned::to_owned));
+        let Some(token) = page["next_page_token"].as_str() else { break };
+        page = api.get(&format!("/v1/account-mappings?page_size=2&page_token={token}")).await.json();
+    }
+    assert_eq!(seen, (0..5).map(|number| format!("11112222000{number}")).collect::<Vec<_>>());
+    let after = &first["feed_position"];
+    let news = api.get(&format!("/v1/events?after={after}&types=environment.account.assigned")).await.json();
+    let told: Vec<_> =
+        news["events"].as_array().unwrap().iter().map(|event| &event["data"]["aws_account_id"]).collect();
+    assert_eq!(told, ["999911112222"]);
+}
+
+#[tokio::test]
+async fn csv_and_ndjson_hold_everything_under_the_names_of_focus() {
+    let api = Served::new().await;
+    let awkward = r#"Müller, "Söhne" \N & Co"#;
+    let tenant = mapped(&api, awkward, "011122223333").await;
+    mapped(&api, "Example GmbH", "222233334444").await;
+    let environment = tenant["environments"][0]["id"].as_str().unwrap();
+    let name = format!(r#"Mller, "Shne" {environment}"#);
+
+    let ndjson = export(&api, "", "application/x-ndjson").await;
+    assert_eq!((ndjson.status.as_u16(), ndjson.header("content-type")), (200, "application/x-ndjson"));
+    let rows: Vec<Value> = ndjson.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 2);
+    let from = rows[0]["x_EffectiveFrom"].clone();
+    assert!(chrono::DateTime::parse_from_rfc3339(from.as_str().unwrap()).is_ok(), "{from}");
+    let sub_account_name = rows[0]["SubAccountName"].as_str().unwrap();
+    assert!(
+        sub_account_name.starts_with("Mller, \"Shne\"") && sub_account_name.ends_with(environment),
+        "{sub_account_name} is not {name}"
+    );
+    let expected = json!({
+        "BillingAccountId": "111122223333", "SubAccountId": "011122223333", "SubAccountName": sub_account_name,
+        "x_TenantId": tenant["id"], "x_ExternalId": "c-011122223333", "x_Environment": "production",
+        "x_Tier": "standard", "x_HomeRegion": "eu-central-1", "x_EffectiveFrom": from, "x_EffectiveTo": null,
+        "x_Status": "active",
+    });
+    assert_eq!(rows[0], expected);
+
+    let csv = export(&api, "", "text/csv").await;
+    assert_eq!((csv.status.as_u16(), csv.header("content-type")), (200, "text/csv"));
+    let lines: Vec<_> = csv.text.split("\r\n").collect();
+    assert_eq!((lines.len(), lines[3]), (4, ""));
+    let columns: Vec<_> = expected.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(lines[0], columns.join(","));
+    let quoted = format!("\"{}\"", sub_account_name.replace('"', "\"\""));
+    let row = format!(
+        "111122223333,011122223333,{quoted},{},c-011122223333,production,standard,eu-central-1,{},,active",
+        tenant["id"].as_str().unwrap(),
+        from.as_str().unwrap()
+    );
+    assert_eq!(lines[1], row);
+
+    let position = api.get("/v1/account-mappings").await.json()["feed_position"].to_string();
+    for answered in [&ndjson, &csv] {
+        assert_eq!(answered.header("freehold-feed-position"), position);
+    }
+    let one = export(&api, &format!("?tenant={}", tenant["id"].as_str().unwrap()), "text/csv").await;
+    assert_eq!(one.text.lines().count(), 2);
+    let none = export(&api, "?at=2020-01-01T00:00:00Z", "text/csv").await;
+    assert_eq!(none.text.lines().count(), 1, "the names of the columns, and nothing else");
+}
+
+#[tokio::test]
+async fn a_format_that_there_is_not_and_pages_of_one_that_has_none_are_refused() {
+    let api = Served::new().await;
+    let refused = export(&api, "", "application/xml").await;
+    assert_eq!(refused.outcome(), (406, "not_acceptable".into()));
+    assert!(refused.text.contains("text/csv"), "{}", refused.text);
+    let paged = export(&api, "?page_size=7", "text/csv").await;
+    assert_eq!((paged.status.as_u16(), &paged.json()["errors"][0]["field"]), (400, &json!("page_size")));
+}
