@@ -126,6 +126,17 @@ impl Api {
         self.answer(self.request(Method::PUT, path, &[])?.timeout(TIMEOUT).json(body)).await
     }
 
+    /// `PATCH path` with a body, if it is as `if_match` says.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        if_match: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let request = self.request(Method::PATCH, path, &[])?.timeout(TIMEOUT);
+        self.answer(request.header("if-match", if_match).json(body)).await
+    }
+
     /// `DELETE path?query`; a value that is `None` is left out.
     pub(crate) async fn delete<T: DeserializeOwned>(
         &self,

@@ -1,9 +1,10 @@
-//! `freehold tenants`: signing customers up, looking at them, watching them become ready, letting them go.
+//! `freehold tenants`: signing customers up, looking at them, watching them become ready, changing them, letting them go.
 
 mod add_environment;
 mod create;
 mod leaving;
 mod show;
+mod update;
 
 #[cfg(feature = "sandbox")]
 pub(crate) use create::sign_up;
@@ -35,6 +36,7 @@ enum TenantsCommand {
     List(ListArgs),
     Show(ShowArgs),
     Watch(WatchArgs),
+    Update(update::UpdateArgs),
     AddEnvironment(add_environment::AddEnvironmentArgs),
     Offboard(leaving::OffboardArgs),
     Restore(leaving::RestoreArgs),
@@ -111,6 +113,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
             show::show(&tenant, &queues, args.client.output)?;
             Ok(Exit::Done)
         }
+        TenantsCommand::Update(args) => update::run(args).await,
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
         TenantsCommand::Offboard(args) => leaving::offboard(args).await,
         TenantsCommand::Restore(args) => leaving::restore(args).await,

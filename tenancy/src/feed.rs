@@ -51,6 +51,8 @@ words! {
         RepairSucceeded = "tenant.repair.succeeded",
         /// The repair was given up.
         RepairCanceled = "tenant.repair.canceled",
+        /// Somebody changed what is known of a tenant.
+        TenantUpdated = "tenant.updated",
         /// Somebody asked for something that another person has to approve.
         ApprovalRequested = "operation.approval.requested",
         /// Another person approved it.
@@ -73,20 +75,27 @@ words! {
 pub struct Entry {
     /// Where it stands in the feed.
     pub position: i64,
-    /// The operation that it happened to.
-    pub operation_id: OperationId,
-    /// Which of the operation's events it is.
-    pub seq: i64,
-    /// Whose operation it is.
+    /// The tenant that it is about.
     pub tenant_id: TenantId,
-    /// What it works on.
-    pub environment_id: EnvironmentId,
+    /// The operation that it happened to; `None` where it happened to the tenant itself.
+    pub of: Option<OfOperation>,
     /// What happened.
     pub feed_type: FeedType,
     /// More of it; no personal data.
     pub data: Value,
     /// When.
     pub occurred_at: DateTime<Utc>,
+}
+
+/// Which event of which operation an entry tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfOperation {
+    /// The operation.
+    pub operation_id: OperationId,
+    /// Which of its events.
+    pub seq: i64,
+    /// The environment that it works on.
+    pub environment_id: EnvironmentId,
 }
 
 impl FeedType {
@@ -147,8 +156,14 @@ impl FeedType {
             | Self::RepairNeedsAttention => &["code"],
             Self::ApprovalRequested | Self::ApprovalGranted | Self::ApprovalRejected => &["action"],
             Self::AccountAssigned | Self::AccountReleased => &["aws_account_id"],
+            Self::TenantUpdated => &["changed"],
             _ => &[],
         }
+    }
+
+    /// Whether it happens to an operation, and not to a tenant itself.
+    pub fn is_of_an_operation(self) -> bool {
+        self != Self::TenantUpdated
     }
 
     /// So much of an event's data as everybody may know: who asked for it, and sentences that may name people, stay behind.

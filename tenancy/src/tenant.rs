@@ -38,6 +38,40 @@ pub struct LegalHold {
     pub reason: String,
 }
 
+/// What of a tenant is to be another; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantChange {
+    /// What it calls itself.
+    pub company_name: Option<CompanyName>,
+    /// Its commercial plan.
+    pub tier: Option<Tier>,
+    /// The id that the SaaS gives it, or none any more.
+    pub external_id: Option<Option<ExternalId>>,
+    /// All of its labels.
+    pub labels: Option<Labels>,
+}
+
+impl TenantChange {
+    /// Makes it on `tenant`, and answers which fields are others now.
+    pub fn make(self, tenant: &mut Tenant) -> Vec<&'static str> {
+        let mut changed = Vec::new();
+        put(&mut tenant.company_name, self.company_name, "company_name", &mut changed);
+        put(&mut tenant.tier, self.tier, "tier", &mut changed);
+        put(&mut tenant.external_id, self.external_id, "external_id", &mut changed);
+        put(&mut tenant.labels, self.labels, "labels", &mut changed);
+        changed
+    }
+}
+
+fn put<T: PartialEq>(field: &mut T, value: Option<T>, name: &'static str, changed: &mut Vec<&'static str>) {
+    if let Some(value) = value
+        && *field != value
+    {
+        *field = value;
+        changed.push(name);
+    }
+}
+
 /// One B2B customer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tenant {
@@ -45,8 +79,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// What it calls itself.
     pub company_name: CompanyName,
-    /// The person who administers it.
-    pub admin_email: EmailAddress,
+    /// The person who administers it; forgotten once the tenant is gone.
+    pub admin_email: Option<EmailAddress>,
     /// Its commercial plan.
     pub tier: Tier,
     /// The id that the SaaS gives it.

@@ -111,15 +111,16 @@ pub async fn snapshot(pool: &PgPool) -> (i64, Book) {
 /// What becomes of a book when the feed tells what has changed; each change must fit what the book says.
 pub fn carry_on(book: &mut Book, entries: &[Entry]) {
     for entry in entries {
+        let Some(of) = entry.of.filter(|_| entry.data.get("aws_account_id").is_some()) else { continue };
         let account: AwsAccountId =
             entry.data["aws_account_id"].as_str().and_then(|id| id.parse().ok()).expect("an account");
         match entry.feed_type {
             FeedType::AccountAssigned => {
-                let before = book.insert(entry.environment_id, account.into());
+                let before = book.insert(of.environment_id, account.into());
                 assert_eq!(before, None, "assigned, and the book knows one already: {entry:?}");
             }
             FeedType::AccountReleased => {
-                let before = book.remove(&entry.environment_id);
+                let before = book.remove(&of.environment_id);
                 assert_eq!(before, Some(String::from(account)), "released, and the book knows another: {entry:?}");
             }
             _ => {}
@@ -134,10 +135,11 @@ pub fn missing_and_reordered(entries: &[Entry], expected: &BTreeMap<OperationId,
     for (before, entry) in entries.iter().zip(entries.iter().skip(1)) {
         reordered += u32::from(entry.position != before.position + 1);
     }
-    for entry in entries.iter().filter(|entry| entry.data.get("aws_account_id").is_some()) {
-        let (count, seq) = latest.entry(entry.operation_id).or_insert((0, 0));
-        reordered += u32::from(entry.seq <= *seq);
-        (*count, *seq) = (*count + 1, entry.seq);
+    let of_accounts = entries.iter().filter(|entry| entry.data.get("aws_account_id").is_some());
+    for of in of_accounts.filter_map(|entry| entry.of) {
+        let (count, seq) = latest.entry(of.operation_id).or_insert((0, 0));
+        reordered += u32::from(of.seq <= *seq);
+        (*count, *seq) = (*count + 1, of.seq);
     }
     let missing = expected.iter().map(|(id, count)| count - latest.get(id).map_or(0, |(count, _)| *count).min(*count));
     (missing.sum(), reordered)

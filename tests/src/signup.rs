@@ -39,7 +39,7 @@ pub fn tenant(
     Tenant {
         id,
         company_name: company.parse().expect("a company name"),
-        admin_email: "admin@example.com".parse().expect("an e-mail address"),
+        admin_email: Some("admin@example.com".parse().expect("an e-mail address")),
         tier: tier.parse().expect("a tier"),
         external_id: None,
         labels: std::collections::BTreeMap::new(),

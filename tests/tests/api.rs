@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod access;
+mod changes;
 mod description;
 mod environments;
 mod events;

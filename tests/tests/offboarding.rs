@@ -83,6 +83,7 @@ async fn a_tenant_that_is_let_go_is_suspended_at_once_and_gone_after_its_cooling
     freehold.settle(&worker, LONG).await;
     let tenant = freehold.tenant_now(&tenant).await;
     assert_eq!(tenant.state(), TenantState::Offboarded);
+    assert_eq!(tenant.admin_email, None, "the person who administered it is still named");
     assert_eq!(tenant.environments[0].aws_account_id, None, "the mapping still holds");
     assert_eq!(stacks(&freehold), 0);
     let gone = tenant.environments[0].offboarded_at.expect("a time");

@@ -34,10 +34,25 @@ impl Fields {
 
     /// Whether there is such a value. One that is `null` was left out and need not be taken.
     pub(crate) fn names(&mut self, name: &str) -> bool {
-        if self.values.get(name).is_some_and(Value::is_null) {
+        self.is_null(name);
+        self.values.contains_key(name)
+    }
+
+    /// Whether a value is said to be none; then it is taken.
+    pub(crate) fn is_null(&mut self, name: &str) -> bool {
+        let is_null = self.values.get(name).is_some_and(Value::is_null);
+        if is_null {
             self.values.shift_remove(name);
         }
-        self.values.contains_key(name)
+        is_null
+    }
+
+    /// Takes those values out of an object that are said to be none, and answers what they are called.
+    pub(crate) fn nulls_of(&mut self, name: &str) -> Vec<String> {
+        let Some(Value::Object(values)) = self.values.get_mut(name) else { return Vec::new() };
+        let nulls: Vec<_> = values.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.clone()).collect();
+        values.retain(|_, value| !value.is_null());
+        nulls
     }
 
     /// A value that may be left out. `None` also where it does not fit.

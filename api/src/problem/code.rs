@@ -65,10 +65,12 @@ codes! {
     409 "approval_not_pending"      ApprovalNotPending:     "Nothing of this kind waits for approval";
     409 "operation_not_parked"      OperationNotParked:     "The operation does not wait for a person";
     410 "feed_position_gone"        FeedPositionGone:       "The feed is no longer kept from there on";
+    412 "precondition_failed"       PreconditionFailed:     "It is no longer what it was";
     413 "body_too_large"            BodyTooLarge:           "The body is too large";
     415 "unsupported_media_type"    UnsupportedMediaType:   "The body must be JSON";
     422 "validation_failed"         ValidationFailed:       "Some fields do not fit";
     422 "idempotency_key_reused"    IdempotencyKeyReused:   "The Idempotency-Key belongs to another request";
+    428 "precondition_required"     PreconditionRequired:   "If-Match is missing";
     500 "internal_error"            InternalError:          "Something went wrong on our side";
     503 "database_unavailable"      DatabaseUnavailable:    "The database cannot be reached";
     503 "not_migrated"              NotMigrated:            "The database is not up to date";

@@ -1,5 +1,7 @@
 //! Tenants: the customers, each with one environment or more.
 
+mod change;
+mod etag;
 mod signup;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use freehold_tenancy::{TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use change::TenantPatch;
+pub(crate) use change::{__path_update_tenant, update_tenant};
 pub use signup::Signup;
 pub(in crate::routes) use signup::residency_of;
 
@@ -25,6 +29,7 @@ use crate::extract::{Asked, Body, Id};
 use crate::idempotency::{self, Key, REPLAYED};
 use crate::pagination::Page;
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use etag::ETag;
 
 /// What an idempotency key is good for.
 const CREATE: &str = "POST /v1/tenants";
@@ -60,9 +65,9 @@ pub struct Tenant {
     /// What it calls itself.
     #[schema(example = "Example GmbH")]
     pub company_name: String,
-    /// The person who administers it.
-    #[schema(example = "admin@example.com")]
-    pub admin_email: String,
+    /// The person who administers it; `null` once the tenant is gone.
+    #[schema(required = true, example = "admin@example.com")]
+    pub admin_email: Option<String>,
     /// Where it stands: as its worst environment does.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
@@ -92,7 +97,7 @@ impl From<tenant::Tenant> for Tenant {
             id: tenant.id.to_string(),
             state: tenant.state().to_string(),
             company_name: tenant.company_name.into(),
-            admin_email: tenant.admin_email.into(),
+            admin_email: tenant.admin_email.map(String::from),
             tier: tenant.tier.into(),
             external_id: tenant.external_id.map(String::from),
             labels: tenant.labels,
@@ -245,10 +250,22 @@ impl std::str::FromStr for SearchText {
     operation_id = "getTenant",
     tag = "tenants",
     params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
-    responses((status = 200, description = "The tenant with its environments", body = Tenant)),
+    responses((status = 200, description = "The tenant with its environments", body = Tenant, headers(
+        ("ETag" = String, description = "What `If-Match` of a change has to say"),
+    ))),
 )]
-pub(crate) async fn get_tenant(Shared(app): Shared<App>, Id(id): Id<TenantId>) -> Result<Json<Tenant>, Refusal> {
+pub(crate) async fn get_tenant(Shared(app): Shared<App>, Id(id): Id<TenantId>) -> Result<Response, Refusal> {
     let id = id.ok_or_else(not_found)?;
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(not_found)?;
-    Ok(Json(tenant.into()))
+    tagged(&tenant.into())
+}
+
+/// A tenant with the ETag of how it is shown.
+fn tagged(tenant: &Tenant) -> Result<Response, Refusal> {
+    let body = serde_json::to_string(tenant).map_err(|_| Refusal::internal())?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::ETAG, ETag::of(&body).header()?),
+    ];
+    Ok((headers, body).into_response())
 }

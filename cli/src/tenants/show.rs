@@ -17,7 +17,7 @@ pub(super) fn show(tenant: &Tenant, queues: &[(String, Queue)], format: Format) 
         ("company", &tenant.company_name),
         ("state", &tenant.state),
         ("tier", &tenant.tier),
-        ("admin", &tenant.admin_email),
+        ("admin", tenant.admin_email.as_deref().unwrap_or("-")),
         ("external id", tenant.external_id.as_deref().unwrap_or("-")),
         ("legal hold", tenant.legal_hold.as_deref().unwrap_or("-")),
         ("labels", if labels.is_empty() { "-" } else { &labels }),

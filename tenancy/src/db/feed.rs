@@ -5,10 +5,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{PgPool, Result};
+use super::{PgPool, Result, ended, parsed};
 use crate::TenantId;
-use crate::event::EventType;
-use crate::feed::{Entry, FeedType};
+use crate::feed::{Entry, FeedType, OfOperation};
 use crate::operation::OperationKind;
 
 /// How many events get their positions in one transaction.
@@ -74,18 +73,34 @@ pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
 
 /// An event that has no position yet.
 struct Pending {
-    operation_id: Uuid,
-    seq: i64,
+    operation_id: Option<Uuid>,
+    seq: Option<i64>,
     tenant_id: Uuid,
-    environment_id: Uuid,
-    kind: OperationKind,
-    event_type: EventType,
+    environment_id: Option<Uuid>,
+    /// Of the operation that it happened to, if it happened to one.
+    kind: Option<OperationKind>,
+    event_type: String,
     data: Value,
     occurred_at: DateTime<Utc>,
 }
 
+impl Pending {
+    /// What it is in the feed; `None` where it is none of a caller's business.
+    fn feed_type(&self) -> Result<Option<FeedType>> {
+        match self.kind {
+            Some(kind) => Ok(FeedType::of(kind, parsed(self.event_type.clone())?)),
+            None => parsed(self.event_type.clone()).map(Some),
+        }
+    }
+}
+
 async fn give_positions(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     let mut tx = pool.begin().await?;
+    let given = give(&mut tx, now).await;
+    ended(tx, given, |()| true).await
+}
+
+async fn give(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
     let head = sqlx::query_scalar!("/* db::feed::give_positions */ select position from feed_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
@@ -94,24 +109,28 @@ async fn give_positions(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
         r#"/* db::feed::give_positions */
         with gone as (
             delete from feed_pending where id in (select id from feed_pending order by id limit $1)
-            returning id, operation_id, seq
+            returning id, operation_id, seq, tenant_id, type, data, occurred_at
         )
-        select e.operation_id, e.seq, e.tenant_id, e.environment_id, o.kind as "kind: OperationKind",
-            e.type as "event_type: EventType", e.data, e.occurred_at
-        from gone join events e on e.operation_id = gone.operation_id and e.seq = gone.seq
-            join operations o on o.id = e.operation_id
+        select gone.operation_id as "operation_id?", gone.seq as "seq?", coalesce(e.tenant_id, gone.tenant_id) as "tenant_id!",
+            e.environment_id as "environment_id?", o.kind as "kind?: OperationKind",
+            coalesce(e.type, gone.type) as "event_type!", coalesce(e.data, gone.data) as "data!",
+            coalesce(e.occurred_at, gone.occurred_at) as "occurred_at!"
+        from gone left join events e on e.operation_id = gone.operation_id and e.seq = gone.seq
+            left join operations o on o.id = e.operation_id
         order by gone.id"#,
         AT_ONCE,
     );
     let pending = pending.fetch_all(&mut *tx).await?;
-    let told = pending.into_iter().filter_map(|event| Some((FeedType::of(event.kind, event.event_type)?, event)));
+    let mut told = Vec::new();
+    for event in pending {
+        told.extend(event.feed_type()?.map(|feed_type| (feed_type, event)));
+    }
     let entries: Vec<_> = (head + 1..).zip(told).collect();
     let latest = entries.last().map_or(head, |(position, _)| *position);
-    append(&mut tx, entries, now).await?;
-    mark_mappings(&mut tx, head).await?;
-    drop_old(&mut tx, now).await?;
-    sqlx::query!("/* db::feed::give_positions */ update feed_head set position = $1", latest).execute(&mut *tx).await?;
-    tx.commit().await?;
+    append(&mut *tx, entries, now).await?;
+    mark_mappings(&mut *tx, head).await?;
+    drop_old(&mut *tx, now).await?;
+    sqlx::query!("/* db::feed::give_positions */ update feed_head set position = $1", latest).execute(tx).await?;
     Ok(())
 }
 
@@ -134,10 +153,10 @@ async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>,
         select *, $9 from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::text[], $7::jsonb[],
             $8::timestamptz[])"#,
         &positions,
-        &operations,
-        &seqs,
+        &operations as &[Option<Uuid>],
+        &seqs as &[Option<i64>],
         &tenants,
-        &environments,
+        &environments as &[Option<Uuid>],
         &types,
         &data,
         &times,
@@ -224,10 +243,10 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
         .into_iter()
         .map(|row| Entry {
             position: row.position,
-            operation_id: row.operation_id.into(),
-            seq: row.seq,
             tenant_id: row.tenant_id.into(),
-            environment_id: row.environment_id.into(),
+            of: row.operation_id.zip(row.seq).zip(row.environment_id).map(|((operation_id, seq), environment_id)| {
+                OfOperation { operation_id: operation_id.into(), seq, environment_id: environment_id.into() }
+            }),
             feed_type: row.feed_type,
             data: row.data,
             occurred_at: row.occurred_at,

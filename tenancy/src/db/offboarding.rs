@@ -353,15 +353,24 @@ pub(super) async fn let_go(tx: &mut PgConnection, id: OperationId, now: DateTime
     Ok(news)
 }
 
-/// The tenant of an operation is gone once all of its environments are.
+/// The tenant of an operation is gone once all of its environments are, and with it whom it has named.
 pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!(
+    let gone = sqlx::query_scalar!(
         r#"/* db::offboarding::close_tenant */
-        update tenants t set offboarded_at = $2, updated_at = $2 from operations o
+        update tenants t set offboarded_at = $2, updated_at = $2, admin_email = null from operations o
         where o.id = $1 and t.id = o.tenant_id and t.offboarded_at is null
-          and not exists (select from environments e where e.tenant_id = t.id and e.state <> 'offboarded')"#,
+          and not exists (select from environments e where e.tenant_id = t.id and e.state <> 'offboarded')
+        returning t.id"#,
         id.as_uuid(),
         now,
+    );
+    let Some(tenant) = gone.fetch_optional(&mut *tx).await? else { return Ok(()) };
+    // The answer to its signup names the person too; whoever asks again with the same key gets the rest of it.
+    sqlx::query!(
+        r#"/* db::offboarding::close_tenant */
+        update idempotency_keys set response = jsonb_set(response::jsonb, '{admin_email}', 'null')::json
+        where location = $1"#,
+        format!("/v1/tenants/{}", TenantId::from(tenant)),
     )
     .execute(tx)
     .await?;

@@ -148,7 +148,7 @@ async fn attempt(
         now,
         tenant.id.as_uuid(),
         tenant.company_name.as_str(),
-        tenant.admin_email.as_str(),
+        tenant.admin_email.as_ref().map(crate::EmailAddress::as_str),
         tenant.tier.as_str(),
         tenant.external_id.as_ref().map(crate::ExternalId::as_str),
         json!(tenant.labels),

@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{PgPool, Result, parsed};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::{PgPool, Result, known_constraint, parsed};
 use crate::environment::{Environment, EnvironmentState};
+use crate::feed::FeedType;
 use crate::tenant::{LegalHold, Tenant, TenantState};
-use crate::{OperationId, Region, TenantId, Tier};
+use crate::{ExternalId, OperationId, Region, TenantId, Tier};
 
 /// Which tenants to list; what is `None` does not narrow the list.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +70,33 @@ pub async fn get(pool: &PgPool, id: TenantId) -> Result<Option<Tenant>> {
     Ok(by_ids(pool, &[id]).await?.pop())
 }
 
+/// Writes what of a tenant was changed since it was read, and tells of it; answers whether it was still as it was then.
+pub async fn update(pool: &PgPool, tenant: &Tenant, changed: &[&str], now: DateTime<Utc>) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"/* db::tenants::update */
+        with changed as (
+            update tenants set company_name = $3, tier = $4, external_id = $5, labels = $6,
+                updated_at = greatest($7, updated_at + interval '1 microsecond')
+            where id = $1 and updated_at = $2 and offboarded_at is null
+            returning id
+        )
+        insert into feed_pending (tenant_id, type, data, occurred_at) select id, $8, $9, $7 from changed"#,
+        tenant.id.as_uuid(),
+        tenant.updated_at,
+        tenant.company_name.as_str(),
+        tenant.tier.as_str(),
+        tenant.external_id.as_ref().map(ExternalId::as_str),
+        json!(tenant.labels),
+        now,
+        FeedType::TenantUpdated.as_str(),
+        json!({ "changed": changed }),
+    )
+    .execute(pool)
+    .await
+    .map_err(known_constraint)?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Whether nothing of a tenant may be destroyed.
 pub async fn is_on_legal_hold(pool: &PgPool, id: TenantId) -> Result<bool> {
     let held = sqlx::query_scalar!(
@@ -95,7 +126,7 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
             Ok(Tenant {
                 id,
                 company_name: parsed(row.company_name)?,
-                admin_email: parsed(row.admin_email)?,
+                admin_email: row.admin_email.map(parsed).transpose()?,
                 tier: parsed(row.tier)?,
                 external_id: row.external_id.map(parsed).transpose()?,
                 labels: serde_json::from_value(row.labels).unwrap_or_default(),

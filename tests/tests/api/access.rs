@@ -34,7 +34,7 @@ fn routes() -> Vec<Route> {
             });
         }
     }
-    assert_eq!(routes.len(), 28, "routes");
+    assert_eq!(routes.len(), 29, "routes");
     routes
 }
 

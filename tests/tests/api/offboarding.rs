@@ -1,6 +1,6 @@
 //! Letting tenants go, bringing them back, and holding on to them.
 
-use freehold_tests::served::{Served, signup, signup_with};
+use freehold_tests::served::{Served, send, signup, signup_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -102,4 +102,38 @@ async fn a_legal_hold_is_shown_and_keeps_a_tenant() {
     assert!(!lifted.text.contains("Case 4711."), "{}", lifted.text);
     assert_eq!(api.delete(&hold).await.status, 200, "that there is none is a success");
     assert_eq!(api.delete(&tenant).await.status, 202);
+}
+
+#[tokio::test]
+async fn whoever_is_gone_is_forgotten() {
+    let api = Served::new().await;
+    let body = signup_with(json!({ "admin_email": "ada.lovelace@example.com" }));
+    let tenant = send(api.signup("7f3a", &body)).await.json();
+    let traces = async || {
+        let mut traces = Vec::new();
+        let tables = "select tablename::text from pg_tables where schemaname = 'public' order by tablename";
+        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&api.database.pool).await.unwrap();
+        for table in tables {
+            let named = format!("select exists (select from {table} t where t::text like '%lovelace%')");
+            if sqlx::query_scalar(sqlx::AssertSqlSafe(named)).fetch_one(&api.database.pool).await.unwrap() {
+                traces.push(table);
+            }
+        }
+        traces
+    };
+    assert_eq!(traces().await, ["idempotency_keys", "tenants"]);
+    let operation = tenant["environments"][0]["operation_id"].as_str().unwrap();
+    assert_eq!(api.post(&format!("/v1/operations/{operation}/cancel")).await.status, 202);
+    assert_eq!(traces().await, Vec::<String>::new());
+    let gone = api.get(&format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())).await.json();
+    assert_eq!(
+        (&gone["state"], &gone["admin_email"], &gone["company_name"]),
+        (&json!("offboarded"), &Value::Null, &json!("Example GmbH"))
+    );
+    let again = send(api.signup("7f3a", &body)).await;
+    assert_eq!(
+        (again.status.as_u16(), &again.json()["id"]),
+        (202, &tenant["id"]),
+        "its signup is still the same signup"
+    );
 }

@@ -281,8 +281,10 @@ async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
     let tenant = context.tenant();
     let cloud = context.cloud();
     let group = cloud.ensure_group(&group_of(tenant.id), "The people of one tenant").await?;
-    let admin = Person { email: tenant.admin_email.as_str(), display_name: tenant.company_name.as_str() };
-    let user = cloud.ensure_user(&admin).await?;
-    cloud.ensure_member(&group, &user).await?;
+    if let Some(email) = &tenant.admin_email {
+        let admin = Person { email: email.as_str(), display_name: tenant.company_name.as_str() };
+        let user = cloud.ensure_user(&admin).await?;
+        cloud.ensure_member(&group, &user).await?;
+    }
     Ok(group)
 }

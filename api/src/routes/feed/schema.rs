@@ -15,7 +15,7 @@ pub struct FeedEvent {
     /// The version of CloudEvents.
     #[schema(example = "1.0")]
     pub specversion: String,
-    /// Names the event for good: the operation, and which of its events it is.
+    /// Names the event for good: the operation, and which of its events it is; or the tenant, and the position.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c/7")]
     pub id: String,
     /// Where it comes from: the organisation, by its management account.
@@ -24,7 +24,7 @@ pub struct FeedEvent {
     /// What happened.
     #[schema(example = "environment.account.assigned")]
     pub r#type: String,
-    /// The environment that it happened to.
+    /// The environment that it happened to, or else the tenant.
     #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub subject: String,
     /// When.
@@ -45,12 +45,14 @@ pub struct FeedEventData {
     /// The tenant.
     #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     pub tenant_id: String,
-    /// The environment.
-    #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
-    pub environment_id: String,
-    /// The operation; its steps and what it waits for are there.
-    #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
-    pub operation_id: String,
+    /// All but `tenant.updated`: the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false)]
+    pub environment_id: Option<String>,
+    /// All but `tenant.updated`: the operation; its steps and what it waits for are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false)]
+    pub operation_id: Option<String>,
     /// `environment.account.*`: the AWS account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "111122223333", pattern = "^[0-9]{12}$", nullable = false)]
@@ -63,6 +65,10 @@ pub struct FeedEventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "close", nullable = false)]
     pub action: Option<String>,
+    /// `tenant.updated`: which fields of the tenant are others now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["tier"]), nullable = false)]
+    pub changed: Option<Vec<String>>,
 }
 
 impl FeedEvent {
@@ -71,20 +77,24 @@ impl FeedEvent {
         let told = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         Self {
             specversion: "1.0".to_owned(),
-            id: format!("{}/{}", entry.operation_id, entry.seq),
+            id: match entry.of {
+                Some(of) => format!("{}/{}", of.operation_id, of.seq),
+                None => format!("{}/{}", entry.tenant_id, entry.position),
+            },
             source: format!("urn:freehold:{}", config.organization.management_account_id),
             r#type: entry.feed_type.to_string(),
-            subject: entry.environment_id.to_string(),
+            subject: entry.of.map_or(entry.tenant_id.to_string(), |of| of.environment_id.to_string()),
             time: entry.occurred_at,
             datacontenttype: "application/json".to_owned(),
             sequence: format!("{:019}", entry.position),
             data: FeedEventData {
                 tenant_id: entry.tenant_id.to_string(),
-                environment_id: entry.environment_id.to_string(),
-                operation_id: entry.operation_id.to_string(),
+                environment_id: entry.of.map(|of| of.environment_id.to_string()),
+                operation_id: entry.of.map(|of| of.operation_id.to_string()),
                 aws_account_id: told("aws_account_id"),
                 code: told("code"),
                 action: told("action"),
+                changed: entry.data.get("changed").and_then(|changed| serde_json::from_value(changed.clone()).ok()),
             },
         }
     }
@@ -94,7 +104,8 @@ impl FeedEvent {
 pub(crate) fn of_each_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     FeedType::ALL.iter().map(|feed_type| {
         let data = ObjectBuilder::new();
-        let data = feed_type.tells().iter().fold(data, |data, name| data.required(*name));
+        let of: &[_] = if feed_type.is_of_an_operation() { &["environment_id", "operation_id"] } else { &[] };
+        let data = of.iter().chain(feed_type.tells()).fold(data, |data, name| data.required(*name));
         let only = ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some([feed_type.as_str()]))

@@ -99,7 +99,7 @@ pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
     Ok(Tenant {
         id: tenant_id,
         company_name,
-        admin_email,
+        admin_email: Some(admin_email),
         tier,
         external_id,
         labels,
@@ -142,7 +142,7 @@ pub(in crate::routes) fn residency_of(fields: &mut Fields, config: &Config, regi
     offered.map(|residency| residency.name.clone())
 }
 
-fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
+pub(super) fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
     if !fields.names("tier") {
         return config.tiers.first().map(|tier| tier.name.clone());
     }
@@ -175,10 +175,16 @@ fn environments(fields: &mut Fields) -> Option<Vec<EnvironmentName>> {
 
 fn labels(fields: &mut Fields) -> Labels {
     let labels = fields.texts("labels").unwrap_or_default();
+    check_labels(fields, &labels);
+    labels
+}
+
+/// Notes what does not fit about them.
+pub(super) fn check_labels(fields: &mut Fields, labels: &Labels) {
     if labels.len() > MOST_LABELS {
         fields.refuse("labels", "too_many", format!("a tenant has at most {MOST_LABELS} labels"));
     }
-    for (key, value) in &labels {
+    for (key, value) in labels {
         let field = format!("labels.{}", shortened(key));
         if !(1..=LONGEST_KEY).contains(&key.chars().count()) || key.chars().any(char::is_control) {
             let message = format!("a key has 1 to {LONGEST_KEY} characters, none of them a control character");
@@ -188,5 +194,4 @@ fn labels(fields: &mut Fields) -> Labels {
             fields.refuse(field, "invalid", message);
         }
     }
-    labels
 }

@@ -1,0 +1,58 @@
+//! Whether something is still what a caller has seen of it (RFC 9110, 8.8.3 and 13.1.1).
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use sha2::{Digest, Sha256};
+
+use crate::problem::{Code, Refusal};
+
+/// Names one state of something; another state has another.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ETag(String);
+
+impl ETag {
+    /// That of something that is shown as `body`.
+    pub(super) fn of(body: &str) -> Self {
+        Self(format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
+    }
+
+    pub(super) fn header(&self) -> Result<HeaderValue, Refusal> {
+        HeaderValue::from_str(&self.0).map_err(|_| Refusal::internal())
+    }
+}
+
+/// The states that a change is meant for; the route needs to know.
+#[derive(Debug)]
+pub(crate) struct IfMatch(Vec<String>);
+
+impl IfMatch {
+    /// Lets the change be made, if it is meant for this state.
+    pub(super) fn allows(&self, tag: &ETag) -> Result<(), Refusal> {
+        if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(stale()) }
+    }
+}
+
+/// Somebody else has changed it.
+pub(super) fn stale() -> Refusal {
+    Refusal::new(
+        Code::PreconditionFailed,
+        "It has changed since this ETag was given; nothing was done. Get it again, and decide again.",
+    )
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let given = parts.headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let tags: Vec<_> = given.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();
+        if tags.iter().all(String::is_empty) {
+            return Err(Refusal::new(
+                Code::PreconditionRequired,
+                "Send If-Match with the ETag of what you have seen, so that you do not undo what somebody else has done.",
+            ));
+        }
+        Ok(Self(tags))
+    }
+}

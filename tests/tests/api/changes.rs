@@ -1,0 +1,128 @@
+//! Changing what is known of a tenant.
+
+use freehold_tests::served::{Answered, Served, send, signup, signup_with};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+async fn patch(api: &Served, path: &str, if_match: Option<&str>, body: &Value) -> Answered {
+    let request = api.request(Method::PATCH, path).json(body);
+    send(if_match.into_iter().fold(request, |request, tag| request.header("If-Match", tag))).await
+}
+
+fn path_of(tenant: &Value) -> String {
+    format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn what_is_given_is_another_and_the_rest_stays() {
+    let api = Served::new().await;
+    let labels = json!({ "team": "north", "pilot": "yes" });
+    let before = api.signed_up(&signup_with(json!({ "labels": labels, "external_id": "c-1" }))).await;
+    let path = path_of(&before);
+    let shown = api.get(&path).await;
+    let tag = shown.header("etag").to_owned();
+    assert!(tag.starts_with('"') && tag.len() > 16, "{tag}");
+
+    let change =
+        json!({ "company_name": "Example AG", "tier": "enterprise", "labels": { "pilot": null, "site": "b" } });
+    let changed = patch(&api, &path, Some(&tag), &change).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    let mut expected = before.clone();
+    expected["company_name"] = json!("Example AG");
+    expected["tier"] = json!("enterprise");
+    expected["labels"] = json!({ "site": "b", "team": "north" });
+    expected["updated_at"] = changed.json()["updated_at"].clone();
+    assert_eq!(changed.json(), expected);
+    assert_ne!(expected["updated_at"], before["updated_at"]);
+    let now = api.get(&path).await;
+    assert_eq!((now.json(), now.header("etag")), (changed.json(), changed.header("etag")));
+
+    let without = patch(&api, &path, Some(changed.header("etag")), &json!({ "external_id": null })).await;
+    assert_eq!(without.json()["external_id"], Value::Null, "{}", without.text);
+    let told = api.get("/v1/events?types=tenant.updated").await.json();
+    let told: Vec<_> =
+        told["events"].as_array().unwrap().iter().map(|event| (&event["subject"], &event["data"]["changed"])).collect();
+    assert_eq!(
+        told,
+        [(&before["id"], &json!(["company_name", "tier", "labels"])), (&before["id"], &json!(["external_id"]))]
+    );
+}
+
+#[tokio::test]
+async fn nobody_undoes_what_somebody_else_has_done_meanwhile() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let path = path_of(&tenant);
+    let seen = api.get(&path).await.header("etag").to_owned();
+    let change = json!({ "company_name": "Example AG" });
+    assert_eq!(patch(&api, &path, None, &change).await.outcome(), (428, "precondition_required".into()));
+    assert_eq!(patch(&api, &path, Some(""), &change).await.outcome(), (428, "precondition_required".into()));
+    for stale in ["\"7f3a\"", "7f3a", &format!("W/{seen}")] {
+        assert_eq!(
+            patch(&api, &path, Some(stale), &change).await.outcome(),
+            (412, "precondition_failed".into()),
+            "{stale}"
+        );
+    }
+    assert_eq!(api.get(&path).await.json(), tenant, "something was done");
+
+    // Of many who have seen the same, one gets its way.
+    let names = (0..8).map(|n| json!({ "company_name": format!("Example {n}") })).collect::<Vec<_>>();
+    let all = names.iter().map(|change| patch(&api, &path, Some(&seen), change));
+    let answers = futures::future::join_all(all).await;
+    let done: Vec<_> = answers.iter().filter(|answered| answered.status == 200).collect();
+    assert_eq!(done.len(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answered| [200, 412].contains(&answered.status.as_u16())), "{answers:?}");
+    assert_eq!(api.get(&path).await.json(), done[0].json());
+    assert_eq!(patch(&api, &path, Some("*"), &change).await.status, 200);
+    let listed = format!("\"7f3a\", {}", api.get(&path).await.header("etag"));
+    assert_eq!(patch(&api, &path, Some(&listed), &json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_is_no_change() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup_with(json!({ "labels": { "team": "north" } }))).await;
+    for change in [
+        json!({}),
+        json!({ "company_name": "Example GmbH", "labels": { "team": "north", "pilot": null } }),
+        json!({ "external_id": null }),
+    ] {
+        let answered = patch(&api, &path_of(&tenant), Some("*"), &change).await;
+        assert_eq!((answered.status.as_u16(), answered.json()), (200, tenant.clone()), "{change}");
+    }
+    let told = api.get("/v1/events?types=tenant.updated").await.json();
+    assert_eq!(told["events"], json!([]));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_field_by_field() {
+    let api = Served::new().await;
+    let taken = api.signed_up(&signup_with(json!({ "external_id": "c-1" }))).await;
+    let tenant = api.signed_up(&signup()).await;
+    let path = path_of(&tenant);
+    for (change, field, code) in [
+        (json!({ "company_name": null }), "company_name", "missing"),
+        (json!({ "company_name": "" }), "company_name", "invalid"),
+        (json!({ "tier": "gold" }), "tier", "unknown_tier"),
+        (json!({ "tier": null }), "tier", "missing"),
+        (json!({ "external_id": "ü" }), "external_id", "invalid"),
+        (json!({ "labels": null }), "labels", "missing"),
+        (json!({ "labels": ["a"] }), "labels", "wrong_type"),
+        (json!({ "labels": { "a": 7 } }), "labels.a", "wrong_type"),
+        (json!({ "labels": { "": "7" } }), "labels.", "invalid"),
+        (json!({ "admin_email": "b@example.com" }), "admin_email", "unknown_field"),
+        (json!({ "home_region": "eu-west-1" }), "home_region", "unknown_field"),
+    ] {
+        let refused = patch(&api, &path, Some("*"), &change).await;
+        assert_eq!(refused.status, 422, "{change}: {}", refused.text);
+        let error = &refused.json()["errors"][0];
+        assert_eq!((error["field"].as_str(), error["code"].as_str()), (Some(field), Some(code)), "{change}");
+    }
+    let twice = patch(&api, &path, Some("*"), &json!({ "external_id": "c-1" })).await;
+    assert_eq!(twice.outcome(), (409, "external_id_taken".into()));
+    assert_eq!(api.get(&path).await.json(), tenant);
+    assert_eq!(api.get(&path_of(&taken)).await.json(), taken);
+    let nobody = patch(&api, "/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b", Some("*"), &json!({})).await;
+    assert_eq!(nobody.outcome(), (404, "tenant_not_found".into()));
+}
