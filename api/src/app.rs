@@ -11,7 +11,7 @@ use freehold_tenancy::{Clock, Config};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{KeysError, Roles, Tokens, UnknownScope};
+use crate::auth::{KeysError, Pace, Roles, Tokens, UnknownScope};
 use crate::metrics::Metrics;
 
 /// How long answers that have begun may take to end after a shutdown was asked for.
@@ -28,6 +28,7 @@ pub struct App {
     pub(crate) clock: Clock,
     pub(crate) bell: Bell,
     pub(crate) tokens: Tokens,
+    pub(crate) pace: Pace,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
 }
@@ -55,7 +56,9 @@ impl App {
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
         let tokens = Tokens::new(&config.api, Roles::read(&config.api)?)?;
         let bell = Bell::new(pool.clone());
-        Ok(Self { pool, config, clock, bell, tokens, metrics: Metrics::new(), shutdown: CancellationToken::new() })
+        let pace = Pace::new(config.api.requests_per_minute);
+        let (metrics, shutdown) = (Metrics::new(), CancellationToken::new());
+        Ok(Self { pool, config, clock, bell, tokens, pace, metrics, shutdown })
     }
 }
 

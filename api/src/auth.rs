@@ -1,6 +1,7 @@
 //! Who asks, and whether they may: bearer tokens (RFC 6750) that are JWTs (RFC 9068), checked against the issuer's keys.
 
 mod keys;
+mod pace;
 mod roles;
 mod sight;
 mod token;
@@ -16,6 +17,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::operation::Requester;
 
 pub use keys::KeysError;
+pub(crate) use pace::Pace;
 pub(crate) use roles::Roles;
 pub use roles::UnknownScope;
 pub(crate) use sight::{Reach, Sight};
@@ -24,6 +26,7 @@ pub(crate) use token::Tokens;
 use crate::app::App;
 use crate::problem::{Code, Refusal};
 use crate::scope::Scope;
+use pace::Share;
 use token::TokenError;
 
 /// Who asks, as the token says.
@@ -54,9 +57,13 @@ impl Caller {
 pub(crate) async fn admit(scope: Scope, reach: Reach, app: &App, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let mut response = match admitted(scope, reach, app, &mut parts).await {
-        Ok(caller) => {
+        Ok((caller, share)) => {
             parts.extensions.insert(caller);
-            next.run(Request::from_parts(parts, body)).await
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            if let Some(share) = share {
+                share.tell(response.headers_mut());
+            }
+            response
         }
         Err(refusal) => refusal.into_response(),
     };
@@ -65,13 +72,19 @@ pub(crate) async fn admit(scope: Scope, reach: Reach, app: &App, request: Reques
     response
 }
 
-async fn admitted(scope: Scope, reach: Reach, app: &App, parts: &mut Parts) -> Result<Caller, Refusal> {
+async fn admitted(
+    scope: Scope,
+    reach: Reach,
+    app: &App,
+    parts: &mut Parts,
+) -> Result<(Caller, Option<Share>), Refusal> {
     let caller = authenticate(&app.tokens, &parts.headers).await.map_err(refused)?;
+    let share = app.pace.count(&caller)?;
     if !caller.scopes.contains(scope.as_str()) {
         return Err(lacks(scope));
     }
     caller.sight.reaches(reach, parts, &app.pool).await?;
-    Ok(caller)
+    Ok((caller, share))
 }
 
 async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {

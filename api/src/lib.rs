@@ -37,5 +37,7 @@ pub mod schema {
     pub use crate::routes::legal_hold::LegalHold;
     pub use crate::routes::operations::{Attention, Operation, OperationPage, Queue, Step};
     pub use crate::routes::remedies::{Adoption, Correction};
-    pub use crate::routes::tenants::{Signup, Tenant, TenantPage, TenantPatch};
+    pub use crate::routes::tenants::{
+        Collision, EnvironmentPreview, Signup, SignupPreview, Tenant, TenantPage, TenantPatch,
+    };
 }

@@ -104,7 +104,7 @@ struct Shared {
 const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "What a token must be (RFC 6750).");
 const RETRY_AFTER: (&str, &str) = ("Retry-After", "Seconds after which to ask again.");
 
-const REFUSALS: [Shared; 10] = [
+const REFUSALS: [Shared; 11] = [
     Shared {
         name: "BadRequest",
         description: "The query, a header or the body cannot be understood.",
@@ -153,6 +153,13 @@ const REFUSALS: [Shared; 10] = [
         example: Code::ValidationFailed,
         headers: &[],
         when: |operation, _| operation.request_body.is_some(),
+    },
+    Shared {
+        name: "TooManyRequests",
+        description: "The client asks too often, or has signed up as many as it may in a day.",
+        example: Code::TooManyRequests,
+        headers: &[RETRY_AFTER],
+        when: |_, needs| needs.is_some(),
     },
     Shared {
         name: "InternalServerError",

@@ -98,6 +98,10 @@ pub struct Api {
     pub roles_claim: String,
     /// Which scopes a role stands for.
     pub roles: BTreeMap<String, Vec<String>>,
+    /// How many requests a client may make in a minute, at each process; 0 for as many as it likes.
+    pub requests_per_minute: u32,
+    /// How many a client may sign up in 24 hours; 0 for as many as it likes.
+    pub signups_per_day: u32,
 }
 
 impl Default for Api {
@@ -111,6 +115,8 @@ impl Default for Api {
             tenant_claim: "tenant_id".to_owned(),
             roles_claim: "roles".to_owned(),
             roles: usual_roles(),
+            requests_per_minute: 6000,
+            signups_per_day: 1000,
         }
     }
 }

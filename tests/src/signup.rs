@@ -60,6 +60,6 @@ pub async fn accept(pool: &PgPool, tenant: &Tenant) {
     };
     let by = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
     let answer = Answer { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
-    let done = signup::sign_up(pool, &key, [0; 32], tenant, &by, &answer).await.expect("a signup");
+    let done = signup::sign_up(pool, &key, [0; 32], tenant, &by, &answer, None).await.expect("a signup");
     assert_eq!(done, SignedUp::Accepted);
 }

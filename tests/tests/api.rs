@@ -15,6 +15,7 @@ mod idempotency;
 mod mappings;
 mod offboarding;
 mod operations;
+mod pace;
 mod pages;
 mod refusals;
 mod remedies;

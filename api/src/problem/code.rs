@@ -71,6 +71,8 @@ codes! {
     422 "validation_failed"         ValidationFailed:       "Some fields do not fit";
     422 "idempotency_key_reused"    IdempotencyKeyReused:   "The Idempotency-Key belongs to another request";
     428 "precondition_required"     PreconditionRequired:   "If-Match is missing";
+    429 "too_many_requests"         TooManyRequests:        "The client asks too often";
+    429 "signups_exhausted"         SignupsExhausted:       "The client has signed up as many as it may in a day";
     500 "internal_error"            InternalError:          "Something went wrong on our side";
     503 "database_unavailable"      DatabaseUnavailable:    "The database cannot be reached";
     503 "not_migrated"              NotMigrated:            "The database is not up to date";

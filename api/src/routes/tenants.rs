@@ -2,6 +2,7 @@
 
 mod change;
 mod etag;
+mod preview;
 mod signup;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::signup::{Answer, SignedUp};
 use freehold_tenancy::db::tenants::TenantFilter;
 use freehold_tenancy::{TenantId, db, tenant};
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 
 pub use change::TenantPatch;
 pub(crate) use change::{__path_update_tenant, update_tenant};
+pub use preview::{Collision, EnvironmentPreview, SignupPreview};
 pub use signup::Signup;
 pub(in crate::routes) use signup::residency_of;
 
@@ -126,19 +128,22 @@ pub(crate) fn not_found() -> Refusal {
 /// Sign a customer up
 ///
 /// Answers at once; the AWS accounts follow. Sent again with the same `Idempotency-Key` and body, it answers the same
-/// and does nothing.
+/// and does nothing. With `dry_run=true` it answers what it would come to, needs no key, and does nothing at all.
 #[utoipa::path(
     post,
     path = "/v1/tenants",
     operation_id = "createTenant",
     tag = "tenants",
-    params((
-        "Idempotency-Key" = String, Header,
-        description = "Makes the signup happen once however often it is sent: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. It belongs to the issuer and client of the token and to this route.",
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Whether only to answer what the signup would come to", example = false),
+        (
+        "Idempotency-Key" = Option<String>, Header,
+        description = "Makes the signup happen once however often it is sent: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. It belongs to the issuer and client of the token and to this route. Needed unless `dry_run` is `true`.",
         example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57",
     )),
     request_body = Signup,
     responses(
+        (status = 200, description = "With `dry_run`: what it would come to", body = SignupPreview),
         (status = 202, description = "Accepted: one operation for each environment has begun", body = Tenant, headers(
             ("Location" = String, description = "Where the tenant is found"),
             ("Retry-After" = u32, description = "Seconds after which to look again"),
@@ -152,9 +157,17 @@ pub(crate) fn not_found() -> Refusal {
 pub(crate) async fn create_tenant(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    key: Key,
+    Asked(mut query): Asked,
+    key: Result<Key, Refusal>,
     Body(fields): Body,
 ) -> Result<Response, Refusal> {
+    let dry_run = query.optional("dry_run").unwrap_or(false);
+    query.finish(Some(()))?;
+    if dry_run {
+        let tenant = signup::read(fields, &app.config, app.clock.now())?;
+        return Ok(Json(preview::preview(&app, &tenant).await?).into_response());
+    }
+    let key = key?;
     let request_hash = idempotency::hash(fields.values());
     let tenant = signup::read(fields, &app.config, app.clock.now())?;
     let location = format!("/v1/tenants/{}", tenant.id);
@@ -162,7 +175,8 @@ pub(crate) async fn create_tenant(
     let answer = Answer { status: 202, location, body };
 
     let key = key.of(&caller, CREATE);
-    match db::signup::sign_up(&app.pool, &key, request_hash, &tenant, &caller.requester(), &answer).await? {
+    let per_day = Some(app.config.api.signups_per_day).filter(|most| *most > 0);
+    match db::signup::sign_up(&app.pool, &key, request_hash, &tenant, &caller.requester(), &answer, per_day).await? {
         SignedUp::Accepted => {
             app.bell.ring();
             tracing::info!(tenant_id = %tenant.id, "signed up");
@@ -171,7 +185,17 @@ pub(crate) async fn create_tenant(
         SignedUp::Replayed(answer) => Ok(replayed(answer)),
         SignedUp::OtherRequest => Err(idempotency::reused()),
         SignedUp::InFlight => Err(idempotency::in_flight()),
+        SignedUp::Exhausted(until) => Err(exhausted(until - app.clock.now(), app.config.api.signups_per_day)),
     }
+}
+
+fn exhausted(wait: TimeDelta, most: u32) -> Refusal {
+    let detail = format!(
+        "This client has signed {most} up in 24 hours, which is as many as api.signups_per_day lets it. Nothing was done; send \
+         this again later, with the same key."
+    );
+    Refusal::new(Code::SignupsExhausted, detail)
+        .retry_after(u32::try_from(wait.num_seconds().max(1)).unwrap_or(u32::MAX))
 }
 
 /// The answer that was given before.

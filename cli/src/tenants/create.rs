@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use freehold_api::schema::{Signup, Tenant};
+use freehold_api::schema::{Signup, SignupPreview, Tenant};
 use uuid::Uuid;
 
 use super::{get, show};
@@ -52,6 +52,9 @@ pub(super) struct CreateArgs {
     /// Makes sending this again harmless; made up, and told, if left out
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Only tell what the signup would come to
+    #[arg(long, conflicts_with_all = ["wait", "idempotency_key"])]
+    dry_run: bool,
     /// Watch until the tenant is ready or needs attention
     #[arg(long)]
     wait: bool,
@@ -76,6 +79,11 @@ pub(super) async fn run(args: CreateArgs) -> anyhow::Result<Exit> {
         environments: Some(args.environments).filter(|names| !names.is_empty()),
         labels: Some(BTreeMap::from_iter(args.labels)).filter(|labels| !labels.is_empty()),
     };
+    if args.dry_run {
+        let preview: SignupPreview = api.post("/v1/tenants?dry_run=true", &[], Some(&signup)).await?;
+        show::preview(&preview, args.client.output)?;
+        return Ok(if preview.accepted { Exit::Done } else { Exit::Failed });
+    }
     let key = args.idempotency_key.unwrap_or_else(|| {
         let key = Uuid::now_v7().to_string();
         output::note(format!("idempotency key {key}"));

@@ -1,6 +1,6 @@
 //! Tenants as tables.
 
-use freehold_api::schema::{Operation, Queue, Tenant};
+use freehold_api::schema::{Operation, Queue, SignupPreview, Tenant};
 
 use crate::client::{Api, in_path};
 use crate::output::{self, Format};
@@ -71,4 +71,30 @@ pub(super) fn list(tenants: &[Tenant]) -> anyhow::Result<()> {
         }
     }
     Ok(output::show(&table)?)
+}
+
+/// What a signup would come to.
+pub(super) fn preview(preview: &SignupPreview, format: Format) -> anyhow::Result<()> {
+    if format == Format::Json {
+        return output::json(preview);
+    }
+    for (name, value) in [
+        ("accepted", if preview.accepted { "yes" } else { "no" }),
+        ("tier", &preview.tier),
+        ("residency", &preview.residency),
+        ("home region", &preview.home_region),
+        ("OU", &preview.organizational_unit),
+        ("guardrail", &preview.guardrail),
+        ("stack", &preview.stack),
+        ("template", preview.template.as_deref().unwrap_or("Freehold's own")),
+    ] {
+        output::line(format!("{name:12} {value}"))?;
+    }
+    for environment in &preview.environments {
+        output::line(format!("{:12} {}", environment.name, queue::told(&environment.queue)))?;
+    }
+    for collision in &preview.collisions {
+        output::note(format!("{}: {}", collision.field, collision.message));
+    }
+    Ok(())
 }

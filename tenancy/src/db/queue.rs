@@ -75,6 +75,31 @@ pub async fn of(
     Ok(queues)
 }
 
+/// Where onboardings would stand that came now, one for each of these home regions, and when they would be ready.
+pub async fn if_asked_now(
+    pool: &PgPool,
+    config: &Config,
+    regions: &[Region],
+    now: DateTime<Utc>,
+) -> Result<Vec<Queue>> {
+    let before = sqlx::query_scalar!(
+        r#"/* db::queue::if_asked_now */
+        select (select count(distinct operation_id) from slots where quota = $1 and granted_at is null)
+            + (select count(*) from operations o where o.state = 'pending' and o.kind = 'onboard'
+                and not exists (select from slots s where s.operation_id = o.id and s.quota = $1)) as "count!""#,
+        ACCOUNT_CREATIONS,
+    );
+    let before = usize::try_from(before.fetch_one(pool).await?).unwrap_or(0);
+    let spans = spans(pool, config).await?;
+    let ready = line(pool, config, spans, now).await?.ready(before + regions.len());
+    let asked = regions.iter().zip(before..).filter_map(|(region, place)| {
+        let expected = ready.get(place)?;
+        let estimated_ready_at = if region.is_opt_in() { expected.ready_after_opt_in } else { expected.ready };
+        Some(Queue { position: u32::try_from(place + 1).unwrap_or(u32::MAX), estimated_ready_at })
+    });
+    Ok(asked.collect())
+}
+
 /// Where these operations stand. Who has not been looked at yet stands behind those who asked before it came.
 async fn standing(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<Standing>> {
     let rows = sqlx::query!(

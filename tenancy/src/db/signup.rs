@@ -1,6 +1,6 @@
 //! Accepting a signup: one statement, one commit.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -59,9 +59,40 @@ pub enum SignedUp {
     OtherRequest,
     /// The same key is being worked on right now.
     InFlight,
+    /// The client has signed up as many as it may in a day; at this time it may again.
+    Exhausted(DateTime<Utc>),
+}
+
+/// What of a signup a live tenant has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Collisions {
+    /// Its external id, for which it would be refused.
+    pub external_id: bool,
+    /// Its company name.
+    pub company_name: bool,
+    /// The person who administers it.
+    pub admin_email: bool,
+}
+
+/// What of `tenant`, which is not written yet, a live tenant has already.
+pub async fn collisions(pool: &PgPool, tenant: &Tenant) -> Result<Collisions> {
+    let collisions = sqlx::query_as!(
+        Collisions,
+        r#"/* db::signup::collisions */
+        select coalesce(bool_or(external_id = $1), false) as "external_id!",
+            coalesce(bool_or(lower(company_name) = lower($2)), false) as "company_name!",
+            coalesce(bool_or(lower(admin_email) = lower($3)), false) as "admin_email!"
+        from tenants where offboarded_at is null"#,
+        tenant.external_id.as_ref().map(crate::ExternalId::as_str),
+        tenant.company_name.as_str(),
+        tenant.admin_email.as_ref().map(crate::EmailAddress::as_str),
+    );
+    Ok(collisions.fetch_one(pool).await?)
 }
 
 /// Writes `tenant` with its environments, one operation for each, its first event and the answer under `key`; or nothing.
+///
+/// A client gets `per_day` of them in 24 hours; several at the same moment may be a few more.
 ///
 /// Fails with [`super::DbError::ExternalIdTaken`] where a live tenant has the external id.
 pub async fn sign_up(
@@ -71,11 +102,12 @@ pub async fn sign_up(
     tenant: &Tenant,
     requested_by: &Requester,
     answer: &Answer,
+    per_day: Option<u32>,
 ) -> Result<SignedUp> {
     loop {
         // The statement sees the table as it was before it got the lock. Where another signup with this key committed
         // in between, it writes nothing and finds nothing, and has to look again.
-        if let Some(outcome) = attempt(pool, key, request_hash, tenant, requested_by, answer).await? {
+        if let Some(outcome) = attempt(pool, key, request_hash, tenant, requested_by, answer, per_day).await? {
             return Ok(outcome);
         }
     }
@@ -88,6 +120,7 @@ async fn attempt(
     tenant: &Tenant,
     requested_by: &Requester,
     answer: &Answer,
+    per_day: Option<u32>,
 ) -> Result<Option<SignedUp>> {
     let now: DateTime<Utc> = tenant.created_at;
     let environments = &tenant.environments;
@@ -103,10 +136,18 @@ async fn attempt(
             select request_hash, status, location, response::text as body from idempotency_keys
             where issuer = $2 and client = $3 and route = $4 and key = $5
         ),
+        spent as materialized (
+            select min(created_at) as first from (
+                select created_at from idempotency_keys
+                where $27::bigint is not null and issuer = $2 and client = $3 and route = $4
+                    and created_at > $10::timestamptz - interval '1 day'
+                order by created_at desc limit $27
+            ) latest having count(*) >= $27
+        ),
         fresh as (
             insert into idempotency_keys (issuer, client, route, key, request_hash, status, location, response, created_at)
             select $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10 from lock
-            where lock.free and not exists (select from known)
+            where lock.free and not exists (select from known) and not exists (select from spent)
             on conflict do nothing
             returning 1
         ),
@@ -134,7 +175,7 @@ async fn attempt(
         )
         select lock.free as "free!", exists (select from fresh) as "written!",
             known.request_hash as "request_hash?", known.status as "status?", known.location as "location?",
-            known.body as "body?"
+            known.body as "body?", (select first from spent) as "spent_since?"
         from lock left join known on true"#,
         key.lock(),
         key.issuer,
@@ -162,6 +203,7 @@ async fn attempt(
         json!(requested_by),
         OperationState::Pending.as_str(),
         EventType::OperationAccepted.as_str(),
+        per_day.map(i64::from),
     )
     .fetch_one(pool)
     .await
@@ -175,6 +217,7 @@ async fn attempt(
         }),
         _ if row.written => Some(SignedUp::Accepted),
         _ if !row.free => Some(SignedUp::InFlight),
+        _ if row.spent_since.is_some() => row.spent_since.map(|first| SignedUp::Exhausted(first + TimeDelta::days(1))),
         _ => None,
     })
 }

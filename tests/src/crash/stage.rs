@@ -51,7 +51,9 @@ impl Stage {
         let directory = tempfile::Builder::new().prefix("freehold-crash-").tempdir().expect("a directory");
         // The user that PostgreSQL runs as, where the tests run as root, has to get in.
         std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("an open door");
-        std::fs::write(directory.path().join("freehold.toml"), CONFIG).expect("the configuration");
+        // Whoever repeats every request until it is answered asks more often than a client should.
+        let config = format!("{CONFIG}\n[api]\nrequests_per_minute = 0\nsignups_per_day = 0");
+        std::fs::write(directory.path().join("freehold.toml"), config).expect("the configuration");
         let config = Arc::new(Config::parse(CONFIG).expect("a configuration"));
         let postgres = start(directory.path()).await;
         let pool = PgPoolOptions::new().max_connections(5).connect_lazy(&postgres.url()).expect("a pool");

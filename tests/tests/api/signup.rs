@@ -1,6 +1,7 @@
 //! Signing up.
 
 use freehold_tests::served::{Served, send, signup, signup_with};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -141,4 +142,61 @@ async fn an_external_id_names_one_live_tenant() {
     let rows = api.rows().await;
     assert_eq!(send(api.signup("two", &body)).await.outcome(), (409, "external_id_taken".into()));
     assert_eq!(api.rows().await, rows);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_come_of_it_and_does_nothing() {
+    let api = Served::new().await;
+    api.signed_up(&signup_with(json!({ "external_id": "c-1" }))).await;
+    let rows = api.rows().await;
+    let dry_run = async |body: Value| send(api.request(Method::POST, "/v1/tenants?dry_run=true").json(&body)).await;
+    let body = json!({
+        "company_name": "Other GmbH", "admin_email": "other@example.com", "home_region": "us-east-1",
+        "environments": ["production", "staging"],
+    });
+    let answered = dry_run(body.clone()).await;
+    assert_eq!(answered.status, 200, "{}", answered.text);
+    let preview = answered.json();
+    let named = |name: &str| preview[name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        ["tier", "residency", "home_region", "organizational_unit", "guardrail", "stack"].map(named),
+        ["standard", "us", "us-east-1", "freehold-us", "freehold-region-us", "freehold-tenant"]
+    );
+    assert_eq!((&preview["accepted"], &preview["collisions"]), (&json!(true), &json!([])));
+    let places = |preview: &Value| {
+        preview["environments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["queue"]["position"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(places(&preview), [2, 3], "one is in line already");
+
+    // What is there already is told; only what would be refused is a reason not to accept it.
+    let again = dry_run(signup_with(json!({ "external_id": "c-1", "company_name": "EXAMPLE GmbH" }))).await.json();
+    let collisions: Vec<_> = again["collisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["field"].as_str().unwrap(), one["refused"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(collisions, [("external_id", true), ("company_name", false), ("admin_email", false)]);
+    assert_eq!(again["accepted"], false);
+
+    let refused = dry_run(signup_with(json!({ "home_region": "mars-north-1" }))).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (422, &json!("home_region")));
+    assert_eq!(api.rows().await, rows, "something was written");
+
+    // The real one comes to the same.
+    let tenant = api.signed_up(&body).await;
+    let operation = tenant["environments"][0]["operation_id"].as_str().unwrap();
+    let operation = api.get(&format!("/v1/operations/{operation}")).await.json();
+    assert_eq!(operation["queue"]["position"], 2);
+    let told = |at: &Value| chrono::DateTime::parse_from_rfc3339(at.as_str().unwrap()).unwrap();
+    let off = told(&operation["queue"]["estimated_ready_at"])
+        - told(&preview["environments"][0]["queue"]["estimated_ready_at"]);
+    assert!(off.num_seconds().abs() <= 5, "{off}");
+    let odd = send(api.request(Method::POST, "/v1/tenants?dry_run=maybe").json(&body)).await;
+    assert_eq!((odd.status.as_u16(), &odd.json()["errors"][0]["field"]), (400, &json!("dry_run")));
 }
