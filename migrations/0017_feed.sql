@@ -51,6 +51,7 @@ insert into feed_pending (operation_id, seq)
 select operation_id, seq from events where type not like 'step.%' order by occurred_at, operation_id, seq;
 
 alter table account_mappings
+    add column account_name text,
     add column opened_at_position bigint,
     add column closed_at_position bigint check (closed_at_position > opened_at_position);
 create index account_mappings_by_account on account_mappings (aws_account_id, valid_from);
@@ -76,5 +77,6 @@ comment on column feed_pending.tenant_id is 'The tenant, if it happened to the t
 comment on column feed_pending.type is 'What happened to the tenant, as callers know it.';
 comment on column feed_pending.data is 'More of it; no personal data.';
 comment on column feed_pending.occurred_at is 'When it happened to the tenant.';
+comment on column account_mappings.account_name is 'What Freehold called the account when it asked for it; null where it did not.';
 comment on column account_mappings.opened_at_position is 'The position in the feed of the event that it began with; null until that has one.';
 comment on column account_mappings.closed_at_position is 'The position of the event that it ended with.';

@@ -9,6 +9,7 @@ use axum::Router;
 use freehold_tenancy::db::{PgPool, wake::Bell};
 use freehold_tenancy::{Clock, Config};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{KeysError, Pace, Roles, Tokens, UnknownScope};
@@ -16,6 +17,9 @@ use crate::metrics::Metrics;
 
 /// How long answers that have begun may take to end after a shutdown was asked for.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// How many may be sent all account mappings at a time.
+const EXPORTS_AT_A_TIME: usize = 3;
 
 /// How often measurements are summed up.
 const SUM_UP_EVERY: Duration = Duration::from_secs(5);
@@ -29,6 +33,8 @@ pub struct App {
     pub(crate) bell: Bell,
     pub(crate) tokens: Tokens,
     pub(crate) pace: Pace,
+    /// Turns at sending all account mappings, each of which keeps a connection.
+    pub(crate) exports: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
 }
@@ -58,7 +64,8 @@ impl App {
         let bell = Bell::new(pool.clone());
         let pace = Pace::new(config.api.requests_per_minute);
         let (metrics, shutdown) = (Metrics::new(), CancellationToken::new());
-        Ok(Self { pool, config, clock, bell, tokens, pace, metrics, shutdown })
+        let exports = Arc::new(Semaphore::new(EXPORTS_AT_A_TIME));
+        Ok(Self { pool, config, clock, bell, tokens, pace, exports, metrics, shutdown })
     }
 }
 

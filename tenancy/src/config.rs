@@ -114,27 +114,11 @@ impl Default for Api {
             token_type: "at+jwt".to_owned(),
             tenant_claim: "tenant_id".to_owned(),
             roles_claim: "roles".to_owned(),
-            roles: usual_roles(),
+            roles: BTreeMap::new(),
             requests_per_minute: 6000,
             signups_per_day: 1000,
         }
     }
-}
-
-/// The people of a SaaS: those who look and rescue, who bill, who approve what others ask for, and who may do everything.
-fn usual_roles() -> BTreeMap<String, Vec<String>> {
-    let sees = ["fleet", "tenants:read", "operations:read", "account-mappings:read", "events:read"];
-    let role = |name: &str, scopes: &[&str]| (name.to_owned(), scopes.iter().map(ToString::to_string).collect());
-    [
-        role("support", &[&sees[..], &["operations:write"]].concat()),
-        role("billing", &["fleet", "tenants:read", "account-mappings:read", "events:read"]),
-        role("approver", &[&sees[..], &["operations:approve"]].concat()),
-        role(
-            "admin",
-            &[&sees[..], &["tenants:write", "tenants:delete", "operations:write", "operations:approve"]].concat(),
-        ),
-    ]
-    .into()
 }
 
 /// Why `freehold.toml` cannot be used; names the field.

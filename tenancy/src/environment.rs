@@ -49,30 +49,3 @@ pub struct Environment {
     /// When it was gone.
     pub offboarded_at: Option<DateTime<Utc>>,
 }
-
-/// What the account of an environment is called in AWS: the company, as far as ASCII and 50 characters go, and the
-/// environment's id, by which a creation is found again (its status carries neither e-mail address nor tags).
-pub fn account_name(company: &str, environment: EnvironmentId) -> String {
-    const LONGEST: usize = 50;
-    let id = environment.to_string();
-    let printable: String = company.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
-    let room = LONGEST - id.len() - 1;
-    let company: String = printable.trim().chars().take(room).collect();
-    format!("{} {id}", company.trim_end()).trim_start().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_account_name_fits_aws_and_holds_the_environment() {
-        let environment = EnvironmentId::new(DateTime::UNIX_EPOCH);
-        for company in ["Example", "Müller & Söhne Gesellschaft mit beschränkter Haftung", "株式会社"] {
-            let name = account_name(company, environment);
-            assert!((1..=50).contains(&name.len()), "{name} has {} characters", name.len());
-            assert!(name.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name} is not ASCII");
-            assert!(name.ends_with(&environment.to_string()), "{name} does not name its environment");
-        }
-    }
-}

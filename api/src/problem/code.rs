@@ -75,6 +75,7 @@ codes! {
     429 "signups_exhausted"         SignupsExhausted:       "The client has signed up as many as it may in a day";
     500 "internal_error"            InternalError:          "Something went wrong on our side";
     503 "database_unavailable"      DatabaseUnavailable:    "The database cannot be reached";
+    503 "exports_busy"              ExportsBusy:            "Others are being sent everything";
     503 "not_migrated"              NotMigrated:            "The database is not up to date";
     503 "token_keys_unavailable"    TokenKeysUnavailable:   "The keys that tokens are checked with cannot be had";
     504 "timeout"                   Timeout:                "The request took too long";

@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Datelike, Utc};
 use freehold_tenancy::AwsAccountId;
+use freehold_tenancy::db::mappings;
 use freehold_tenancy::db::mappings::Snapshot;
-use freehold_tenancy::db::{self, mappings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::feed;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Asked, Id};
@@ -149,12 +150,12 @@ pub(crate) async fn list_account_mappings(
     let tenant = caller.sight.narrow(tenant)?;
     let position = match page.position() {
         Some(position) => position,
-        None => db::feed::advance(&app.pool, app.clock.now()).await?,
+        None => feed::advance(&app).await?,
     };
     let snapshot = Snapshot { position, at, tenant };
     let mut response = match format {
         Format::Json => first_or_next(&app, page.at(position), &snapshot).await?.into_response(),
-        Format::NdJson | Format::Csv => export::respond(&app, format, snapshot),
+        Format::NdJson | Format::Csv => export::respond(&app, format, snapshot)?,
     };
     response.headers_mut().insert(FEED_POSITION, position.into());
     Ok(response)

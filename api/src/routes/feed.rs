@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::Asked;
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::unbroken::unbroken;
 
 /// How many events a page has when nobody says how many.
 const USUAL_SIZE: i64 = 100;
@@ -96,8 +97,14 @@ pub(crate) async fn list_events(
     }
 }
 
+/// Gives everything that has happened its position, and answers the latest one; also if whoever asked hangs up meanwhile.
+pub(super) async fn advance(app: &App) -> Result<i64, Refusal> {
+    let (pool, now) = (app.pool.clone(), app.clock.now());
+    Ok(unbroken(async move { db::feed::advance(&pool, now).await }).await?)
+}
+
 async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> Result<FeedPage, Refusal> {
-    db::feed::advance(&app.pool, app.clock.now()).await?;
+    advance(app).await?;
     match db::feed::read(&app.pool, filter, after, size).await? {
         Read::Page(page) => Ok(page),
         Read::Gone { first } => Err(Refusal::new(

@@ -67,6 +67,13 @@ async fn add_in(
         return Ok(known);
     }
     offboarding::lock(&mut *tx, environment.tenant_id).await?;
+    // Nor is the tenant closed meanwhile, by a worker that ends its last environment.
+    sqlx::query!(
+        "/* db::environments::add */ select 1 as one from tenants where id = $1 for no key update",
+        environment.tenant_id.as_uuid(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
     let tenant = sqlx::query!(
         r#"/* db::environments::add */
         select t.offboarded_at is not null as "gone!",

@@ -5,10 +5,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{PgPool, Result, ended, parsed};
+use super::{PgPool, Result, ended};
 use crate::TenantId;
 use crate::feed::{Entry, FeedType, OfOperation};
-use crate::operation::OperationKind;
 
 /// How many events get their positions in one transaction.
 const AT_ONCE: i64 = 1000;
@@ -57,6 +56,8 @@ pub enum Read {
 }
 
 /// Gives everything that has happened its position, and answers the latest one.
+///
+/// It ends before an event that this version does not know: a later one, which wrote it, will go on.
 pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
     loop {
         let head = sqlx::query!(
@@ -67,71 +68,84 @@ pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
         if !head.pending {
             return Ok(head.position);
         }
-        give_positions(pool, now).await?;
+        let mut tx = pool.begin().await?;
+        let given = give_positions(&mut tx, now).await;
+        let given = ended(tx, given, |given| given.taken > 0).await?;
+        // What came while we were at it is somebody else's to ask for.
+        if given.taken < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
+            return Ok(given.latest);
+        }
     }
+}
+
+/// What has been given.
+struct Given {
+    /// The latest position.
+    latest: i64,
+    /// To how many events, of which some are none of a caller's business.
+    taken: usize,
 }
 
 /// An event that has no position yet.
 struct Pending {
+    id: i64,
     operation_id: Option<Uuid>,
     seq: Option<i64>,
     tenant_id: Uuid,
     environment_id: Option<Uuid>,
     /// Of the operation that it happened to, if it happened to one.
-    kind: Option<OperationKind>,
+    kind: Option<String>,
     event_type: String,
     data: Value,
     occurred_at: DateTime<Utc>,
 }
 
 impl Pending {
-    /// What it is in the feed; `None` where it is none of a caller's business.
-    fn feed_type(&self) -> Result<Option<FeedType>> {
-        match self.kind {
-            Some(kind) => Ok(FeedType::of(kind, parsed(self.event_type.clone())?)),
-            None => parsed(self.event_type.clone()).map(Some),
+    /// What it is in the feed, if that is any of a caller's business; fails where this version does not know it.
+    fn feed_type(&self) -> std::result::Result<Option<FeedType>, String> {
+        match &self.kind {
+            Some(kind) => Ok(FeedType::of(kind.parse()?, self.event_type.parse()?)),
+            None => self.event_type.parse().map(Some),
         }
     }
 }
 
-async fn give_positions(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
-    let mut tx = pool.begin().await?;
-    let given = give(&mut tx, now).await;
-    ended(tx, given, |()| true).await
-}
-
-async fn give(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
+async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Given> {
     // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
     let head = sqlx::query_scalar!("/* db::feed::give_positions */ select position from feed_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
     let pending = sqlx::query_as!(
         Pending,
         r#"/* db::feed::give_positions */
-        with gone as (
-            delete from feed_pending where id in (select id from feed_pending order by id limit $1)
-            returning id, operation_id, seq, tenant_id, type, data, occurred_at
-        )
-        select gone.operation_id as "operation_id?", gone.seq as "seq?", coalesce(e.tenant_id, gone.tenant_id) as "tenant_id!",
-            e.environment_id as "environment_id?", o.kind as "kind?: OperationKind",
-            coalesce(e.type, gone.type) as "event_type!", coalesce(e.data, gone.data) as "data!",
-            coalesce(e.occurred_at, gone.occurred_at) as "occurred_at!"
-        from gone left join events e on e.operation_id = gone.operation_id and e.seq = gone.seq
+        select p.id, p.operation_id, p.seq, coalesce(e.tenant_id, p.tenant_id) as "tenant_id!",
+            e.environment_id as "environment_id?", o.kind as "kind?", coalesce(e.type, p.type) as "event_type!",
+            coalesce(e.data, p.data) as "data!", coalesce(e.occurred_at, p.occurred_at) as "occurred_at!"
+        from (select * from feed_pending order by id limit $1) p
+            left join events e on e.operation_id = p.operation_id and e.seq = p.seq
             left join operations o on o.id = e.operation_id
-        order by gone.id"#,
+        order by p.id"#,
         AT_ONCE,
     );
     let pending = pending.fetch_all(&mut *tx).await?;
-    let mut told = Vec::new();
-    for event in pending {
-        told.extend(event.feed_type()?.map(|feed_type| (feed_type, event)));
+    let known = pending.into_iter().map_while(|event| Some((event.feed_type().ok()?, event)));
+    let (mut taken, mut told) = (Vec::new(), Vec::new());
+    for (feed_type, event) in known {
+        taken.push(event.id);
+        told.extend(feed_type.map(|feed_type| (feed_type, event)));
     }
     let entries: Vec<_> = (head + 1..).zip(told).collect();
     let latest = entries.last().map_or(head, |(position, _)| *position);
+    if taken.is_empty() {
+        return Ok(Given { latest, taken: 0 });
+    }
+    sqlx::query!("/* db::feed::give_positions */ delete from feed_pending where id = any($1)", &taken)
+        .execute(&mut *tx)
+        .await?;
     append(&mut *tx, entries, now).await?;
     mark_mappings(&mut *tx, head).await?;
     drop_old(&mut *tx, now).await?;
     sqlx::query!("/* db::feed::give_positions */ update feed_head set position = $1", latest).execute(tx).await?;
-    Ok(())
+    Ok(Given { latest, taken: taken.len() })
 }
 
 async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>, now: DateTime<Utc>) -> Result<()> {
@@ -197,7 +211,9 @@ async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::feed::drop_old */
         delete from feed f using (select position from feed order by position limit $2) oldest
-        where f.position = oldest.position and f.recorded_at < $1"#,
+        where f.position = oldest.position and f.recorded_at < $1
+            -- Nearly always the oldest is young enough, and the others need not be looked at.
+            and (select recorded_at from feed order by position limit 1) < $1"#,
         now - KEPT_FOR,
         2 * AT_ONCE,
     )
@@ -224,7 +240,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     let types: Option<Vec<String>> = filter.types.as_ref().map(|types| types.iter().map(ToString::to_string).collect());
     let rows = sqlx::query!(
         r#"/* db::feed::read */
-        select position, operation_id, seq, tenant_id, environment_id, type as "feed_type: FeedType", data, occurred_at
+        select position, operation_id, seq, tenant_id, environment_id, type as feed_type, data, occurred_at
         from feed
         where position > $1 and position <= $2 and ($3::uuid is null or tenant_id = $3)
             and ($4::text[] is null or type = any($4))
@@ -237,20 +253,36 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     )
     .fetch_all(pool)
     .await?;
+    // What was dropped meanwhile was not read.
+    let oldest = sqlx::query_scalar!(
+        r#"/* db::feed::read */ select coalesce(min(position), $1::bigint + 1) as "first!" from feed"#,
+        known.latest,
+    );
+    let first = oldest.fetch_one(pool).await?;
+    if after < first - 1 {
+        return Ok(Read::Gone { first });
+    }
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
     let next_after = if is_full { rows.last().map_or(until, |row| row.position) } else { until };
-    let entries = rows
-        .into_iter()
-        .map(|row| Entry {
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        // A later version has written it; one that knows it will tell.
+        let Ok(feed_type) = row.feed_type.parse() else {
+            return Ok(Read::Page(FeedPage { entries, next_after: row.position - 1, more: false }));
+        };
+        let of = row.operation_id.zip(row.seq).zip(row.environment_id);
+        entries.push(Entry {
             position: row.position,
             tenant_id: row.tenant_id.into(),
-            of: row.operation_id.zip(row.seq).zip(row.environment_id).map(|((operation_id, seq), environment_id)| {
-                OfOperation { operation_id: operation_id.into(), seq, environment_id: environment_id.into() }
+            of: of.map(|((operation_id, seq), environment_id)| OfOperation {
+                operation_id: operation_id.into(),
+                seq,
+                environment_id: environment_id.into(),
             }),
-            feed_type: row.feed_type,
+            feed_type,
             data: row.data,
             occurred_at: row.occurred_at,
-        })
-        .collect();
+        });
+    }
     Ok(Read::Page(FeedPage { entries, next_after, more: next_after < known.latest }))
 }

@@ -49,8 +49,11 @@ pub(super) async fn assign(
 ) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::mappings::assign */
-        insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
-        select $2, o.tenant_id, o.environment_id, $3, $4 from operations o
+        insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from, account_name)
+        select $2, o.tenant_id, o.environment_id, $3, $4, (
+            select s.intent ->> 'name' from operation_steps s
+            where s.operation_id = o.id and s.name = 'request-account')
+        from operations o
         where o.id = $1 and not exists (
             select from account_mappings m
             where m.environment_id = o.environment_id and m.aws_account_id = $3 and m.valid_to is null)"#,

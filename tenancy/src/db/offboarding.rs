@@ -3,6 +3,7 @@
 //! Whoever decides holds the tenant's advisory lock, so that two decisions about one tenant come one after the other; then
 //! the rows of its operations, in order, as everywhere.
 
+mod gone;
 mod rows;
 
 use chrono::{DateTime, Utc};
@@ -14,8 +15,10 @@ use crate::environment::EnvironmentState;
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, OperationState, Requester};
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
+use gone::forget;
 use rows::{Open, exists, has_account, legal_hold, nothing_was_asked, open, past, standing, whose};
 
+pub(super) use gone::{close_tenant, let_go};
 pub(super) use rows::lock;
 
 /// What became of a wish about the environments of a tenant.
@@ -144,6 +147,9 @@ async fn cancel_in(tx: &mut PgConnection, id: OperationId, by: &Requester, now: 
             _ => "only an onboarding is canceled; to get rid of the environment, offboard it",
         }));
     }
+    if let Some(reason) = legal_hold(tx, tenant).await? {
+        return Ok(Decided::LegalHold(reason));
+    }
     let followed_by = stop(tx, environment, &open, by, now).await?;
     Ok(Decided::Yes(followed_by.into_iter().collect()))
 }
@@ -190,6 +196,7 @@ async fn set_legal_hold_in(
     )
     .execute(&mut *tx)
     .await?;
+    forget(&mut *tx, tenant).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -332,47 +339,4 @@ async fn begin(
     .execute(tx)
     .await?;
     Ok(id)
-}
-
-/// The account is no longer the environment's; within the transaction that ends the offboarding.
-pub(super) async fn let_go(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<Vec<NewEvent>> {
-    let accounts = sqlx::query_scalar!(
-        r#"/* db::offboarding::let_go */
-        update account_mappings m set valid_to = greatest($2, m.valid_from + interval '1 microsecond')
-        from operations o where o.id = $1 and m.environment_id = o.environment_id and m.valid_to is null
-        returning m.aws_account_id"#,
-        id.as_uuid(),
-        now,
-    )
-    .fetch_all(tx)
-    .await?;
-    let released =
-        |account| NewEvent { event_type: EventType::AccountReleased, data: json!({ "aws_account_id": account }) };
-    let mut news: Vec<_> = accounts.into_iter().map(released).collect();
-    news.push(NewEvent { event_type: EventType::EnvironmentOffboarded, data: json!({}) });
-    Ok(news)
-}
-
-/// The tenant of an operation is gone once all of its environments are, and with it whom it has named.
-pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
-    let gone = sqlx::query_scalar!(
-        r#"/* db::offboarding::close_tenant */
-        update tenants t set offboarded_at = $2, updated_at = $2, admin_email = null from operations o
-        where o.id = $1 and t.id = o.tenant_id and t.offboarded_at is null
-          and not exists (select from environments e where e.tenant_id = t.id and e.state <> 'offboarded')
-        returning t.id"#,
-        id.as_uuid(),
-        now,
-    );
-    let Some(tenant) = gone.fetch_optional(&mut *tx).await? else { return Ok(()) };
-    // The answer to its signup names the person too; whoever asks again with the same key gets the rest of it.
-    sqlx::query!(
-        r#"/* db::offboarding::close_tenant */
-        update idempotency_keys set response = jsonb_set(response::jsonb, '{admin_email}', 'null')::json
-        where location = $1"#,
-        format!("/v1/tenants/{}", TenantId::from(tenant)),
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }

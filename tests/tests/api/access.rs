@@ -1,6 +1,7 @@
 //! Who may do what: every route, with every scope, for those who see every tenant and for those who see one.
 
 use freehold_api::Scope;
+use freehold_tenancy::Config;
 use freehold_tests::served::{Answered, EVERY_SCOPE, Served, read, send, signup, signup_with};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -208,6 +209,10 @@ async fn a_role_stands_for_what_the_configuration_says() {
     assert_eq!(get("/v1/operations", json!(["staff", "auditor"])).await, 200);
     assert_eq!(get("/v1/operations", json!("auditor")).await, 200, "as issuers with one text have it");
     assert_eq!(get("/v1/tenants", json!(["auditor"])).await, 403, "a scope that the role does not have");
+    let unsaid = Served::new().await;
+    let admin = unsaid.issuer.token_with("", &json!({ "scope": null, "roles": ["admin", "support"] }));
+    let answered = send(unsaid.bare(Method::GET, "/v1/tenants").bearer_auth(admin)).await;
+    assert_eq!(answered.status, 403, "a role that nobody has declared stands for something");
     for nothing in
         [json!(["admin"]), json!(["support"]), json!([]), json!(null), json!({ "auditor": true }), json!([7])]
     {
@@ -216,8 +221,10 @@ async fn a_role_stands_for_what_the_configuration_says() {
 }
 
 #[tokio::test]
-async fn the_usual_roles_are_support_billing_approver_and_admin() {
-    let api = Served::new().await;
+async fn the_example_has_roles_for_support_billing_approver_and_admin() {
+    let example = Config::parse(include_str!("../../../freehold.example.toml")).unwrap();
+    let roles = example.api.roles.iter().map(|(role, scopes)| format!("{role} = {}\n", json!(scopes)));
+    let api = Served::with_config(&format!("[api.roles]\n{}", roles.collect::<String>())).await;
     for (role, allowed) in [
         (
             "support",

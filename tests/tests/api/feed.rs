@@ -156,3 +156,32 @@ fn each_type_of_event_is_described_with_what_it_tells() {
         assert_eq!(required, of.iter().chain(feed_type.tells()).collect::<Vec<_>>(), "{feed_type}");
     }
 }
+
+#[tokio::test]
+async fn what_a_later_version_has_written_waits_for_one_that_knows_it() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let id = freehold_tenancy::TenantId::as_uuid(tenant["id"].as_str().unwrap().parse().unwrap());
+    let write = "insert into feed_pending (tenant_id, type, data, occurred_at) values ($1, $2, '{}', now())";
+    for told in ["tenant.teleported", "tenant.updated"] {
+        sqlx::query(write).bind(id).bind(told).execute(&api.database.pool).await.unwrap();
+    }
+    let page = api.get("/v1/events").await.json();
+    assert_eq!(
+        (types(&page), &page["next_after"], &page["more"]),
+        (vec!["tenant.onboarding.accepted"], &json!(1), &json!(false))
+    );
+    let waiting: i64 =
+        sqlx::query_scalar("select count(*) from feed_pending").fetch_one(&api.database.pool).await.unwrap();
+    assert_eq!(waiting, 2, "what is not known is lost");
+    assert_eq!(api.get("/v1/account-mappings").await.status, 200);
+
+    // A process that knows it has given it a position meanwhile.
+    let give = "insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
+        values (2, $1, 'tenant.teleported', '{}', now(), now())";
+    sqlx::query(give).bind(id).execute(&api.database.pool).await.unwrap();
+    sqlx::query("update feed_head set position = 2").execute(&api.database.pool).await.unwrap();
+    let page = api.get("/v1/events").await.json();
+    assert_eq!((types(&page).len(), &page["next_after"]), (1, &json!(1)));
+    assert_eq!(api.get("/v1/events?after=1&wait=0").await.json()["next_after"], 1);
+}

@@ -122,8 +122,16 @@ async fn whoever_is_gone_is_forgotten() {
         traces
     };
     assert_eq!(traces().await, ["idempotency_keys", "tenants"]);
+    let path = format!("/v1/tenants/{}", tenant["id"].as_str().unwrap());
+    let hold =
+        send(api.request(Method::PUT, &format!("{path}/legal-hold")).json(&json!({ "reason": "a lawsuit" }))).await;
+    assert_eq!(hold.status, 200, "{}", hold.text);
     let operation = tenant["environments"][0]["operation_id"].as_str().unwrap();
-    assert_eq!(api.post(&format!("/v1/operations/{operation}/cancel")).await.status, 202);
+    let cancel = format!("/v1/operations/{operation}/cancel");
+    assert_eq!(api.post(&cancel).await.outcome(), (409, "legal_hold".into()));
+    assert_eq!(traces().await, ["idempotency_keys", "tenants"], "a legal hold keeps everything");
+    assert_eq!(api.delete(&format!("{path}/legal-hold")).await.status, 200);
+    assert_eq!(api.post(&cancel).await.status, 202);
     assert_eq!(traces().await, Vec::<String>::new());
     let gone = api.get(&format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())).await.json();
     assert_eq!(

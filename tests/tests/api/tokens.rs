@@ -30,7 +30,6 @@ async fn tokens_of_the_issuer_for_this_api_and_this_time_are_accepted() {
         ("with scopes in a list", json!({ "scope": ["fleet", "tenants:read"] })),
         ("with scopes in scp", json!({ "scope": null, "scp": ["fleet", "tenants:read"] })),
         ("with scopes in scp as a text", json!({ "scope": null, "scp": "a fleet tenants:read" })),
-        ("with a role instead of scopes", json!({ "scope": null, "roles": ["support"] })),
         ("with claims that are nobody's business", json!({ "tenant": 7, "acr": { "a": [null] }, "jti": "x" })),
     ] {
         assert_eq!(ask(&api, &issuer.token_with("fleet tenants:read", &changes)).await.status, 200, "a token {what}");

@@ -1,12 +1,11 @@
 //! Asking for an account so that it is never asked for twice, and taking one back that was asked for before.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::db::mappings;
 use freehold_tenancy::db::quotas::Place;
-use freehold_tenancy::environment::account_name;
 use freehold_tenancy::hold::HoldKind;
 use freehold_tenancy::operation::Remedy;
+use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::StepContext;
@@ -47,7 +46,7 @@ pub(super) async fn obtain(context: &StepContext) -> StepResult {
 async fn ask(context: &StepContext) -> StepResult {
     let environment = context.environment();
     let account = NewAccount {
-        name: account_name(context.tenant().company_name.as_str(), environment.id),
+        name: account_name(&context.tenant().company_name, environment.id),
         email: email(context),
         tags: context.tags(),
     };
@@ -186,4 +185,31 @@ pub(super) fn taken(email: &str, detail: &str) -> StepError {
 /// When AWS accepted the request for the account.
 pub(super) fn requested_at(context: &StepContext) -> DateTime<Utc> {
     context.known("creation_requested_at").unwrap_or_else(|| context.now())
+}
+
+/// What the account is called: the company, as far as ASCII and 50 characters go, and the environment's id, by which a
+/// creation is found again (its status carries neither e-mail address nor tags).
+fn account_name(company: &CompanyName, environment: EnvironmentId) -> String {
+    const LONGEST: usize = 50;
+    let id = environment.to_string();
+    let printable: String = company.as_str().chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
+    let room = LONGEST - id.len() - 1;
+    let company: String = printable.trim().chars().take(room).collect();
+    format!("{} {id}", company.trim_end()).trim_start().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_name_fits_aws_and_holds_the_environment() {
+        let environment = EnvironmentId::new(DateTime::UNIX_EPOCH);
+        for company in ["Example", "Müller & Söhne Gesellschaft mit beschränkter Haftung", "株式会社"] {
+            let name = account_name(&company.parse().unwrap(), environment);
+            assert!((1..=50).contains(&name.len()), "{name} has {} characters", name.len());
+            assert!(name.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name} is not ASCII");
+            assert!(name.ends_with(&environment.to_string()), "{name} does not name its environment");
+        }
+    }
 }

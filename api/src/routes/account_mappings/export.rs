@@ -2,11 +2,13 @@
 //!
 //! Neither is kept in memory: what PostgreSQL copies out is sent on.
 
+use std::io;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use freehold_tenancy::db::mappings::{self, Exported, Snapshot};
-use freehold_tenancy::environment::account_name;
 use futures::stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -14,9 +16,13 @@ use utoipa::ToSchema;
 
 use super::format::Format;
 use crate::app::App;
+use crate::problem::{Code, Refusal};
 
 /// How many chunks wait for a caller that reads slowly.
 const AHEAD: usize = 4;
+
+/// What comes after the last chunk.
+const THE_END: Vec<u8> = Vec::new();
 
 /// One account mapping, in the words of FOCUS 1.2; columns of our own begin with `x_`.
 #[derive(Serialize, ToSchema)]
@@ -29,9 +35,9 @@ pub(crate) struct Row<'a> {
     /// The AWS account.
     #[schema(example = "444455556666")]
     sub_account_id: &'a str,
-    /// What Freehold called the account when it asked for it.
-    #[schema(example = "Example GmbH env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
-    sub_account_name: &'a str,
+    /// What Freehold called the account when it asked for it; `null` for one that was there before.
+    #[schema(required = true, example = "Example GmbH env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
+    sub_account_name: Option<&'a str>,
     /// The tenant.
     #[serde(rename = "x_TenantId")]
     #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
@@ -76,7 +82,7 @@ impl Row<'_> {
         [
             self.billing_account_id,
             self.sub_account_id,
-            self.sub_account_name,
+            self.sub_account_name.unwrap_or_default(),
             self.tenant_id,
             self.external_id.unwrap_or_default(),
             self.environment,
@@ -91,24 +97,42 @@ impl Row<'_> {
 
 /// Answers with all of them. Where something goes wrong amid the answer, the connection breaks off: a caller that got an end
 /// got everything.
-pub(super) fn respond(app: &App, format: Format, snapshot: Snapshot) -> Response {
+pub(super) fn respond(app: &App, format: Format, snapshot: Snapshot) -> Result<Response, Refusal> {
+    let busy = |_| {
+        Refusal::new(Code::ExportsBusy, "Others are being sent all account mappings; ask again in a moment.")
+            .retry_after(10)
+    };
+    let turn = Arc::clone(&app.exports).try_acquire_owned().map_err(busy)?;
     let (sender, receiver) = mpsc::channel(AHEAD);
     let (pool, billing_account) = (app.pool.clone(), app.config.organization.management_account_id.to_string());
     tokio::spawn(async move {
-        let header = if format == Format::Csv { HEADER } else { "" };
-        if sender.send(Ok(header.into())).await.is_err() {
+        let _turn = turn;
+        if format == Format::Csv && sender.send(Ok(HEADER.into())).await.is_err() {
             return;
         }
         let write = |out: &mut Vec<u8>, mapping: &Exported<'_>| {
             with_row(mapping, &billing_account, |row| put(out, format, row));
         };
-        if let Err(error) = mappings::export(&pool, &snapshot, write, &sender).await {
-            tracing::error!(%error, "an export of account mappings broke off");
-            _ = sender.send(Err(error)).await;
+        let last = match mappings::export(&pool, &snapshot, write, &sender).await {
+            Ok(true) => Ok(THE_END),
+            Ok(false) => return,
+            Err(error) => {
+                tracing::error!(%error, "an export of account mappings broke off");
+                Err(error)
+            }
+        };
+        _ = sender.send(last).await;
+    });
+    let chunks = stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Ok(end)) if end == THE_END => None,
+            Some(Ok(chunk)) => Some((Ok(chunk), Some(receiver))),
+            Some(Err(error)) => Some((Err(io::Error::other(error)), None)),
+            None => Some((Err(io::Error::other("the export broke off")), None)),
         }
     });
-    let chunks = stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
-    ([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(chunks)).into_response()
+    Ok(([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(chunks)).into_response())
 }
 
 fn with_row(mapping: &Exported<'_>, billing_account_id: &str, put: impl FnOnce(&Row<'_>)) {
@@ -117,7 +141,7 @@ fn with_row(mapping: &Exported<'_>, billing_account_id: &str, put: impl FnOnce(&
     put(&Row {
         billing_account_id,
         sub_account_id: mapping.aws_account_id,
-        sub_account_name: &account_name(mapping.company_name, mapping.environment_id),
+        sub_account_name: mapping.account_name,
         tenant_id: &mapping.tenant_id.to_string(),
         external_id: mapping.external_id,
         environment: mapping.environment,

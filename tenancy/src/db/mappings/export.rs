@@ -1,30 +1,29 @@
 //! Every mapping of a snapshot in one go, in constant memory: PostgreSQL copies them out, row by row.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use super::Snapshot;
+use crate::TenantId;
 use crate::db::{DbError, PgPool, Result, parsed};
-use crate::{EnvironmentId, TenantId};
 
 /// One mapping, as far as it can be told without keeping it.
 #[derive(Debug)]
 pub struct Exported<'a> {
     /// The account.
     pub aws_account_id: &'a str,
+    /// What Freehold called it when it asked for it.
+    pub account_name: Option<&'a str>,
     /// Whose account it is.
     pub tenant_id: TenantId,
-    /// What the tenant calls itself.
-    pub company_name: &'a str,
     /// The id that the SaaS gives the tenant.
     pub external_id: Option<&'a str>,
     /// The tenant's plan.
     pub tier: &'a str,
-    /// What runs in the account.
-    pub environment_id: EnvironmentId,
     /// What that is called.
     pub environment: &'a str,
     /// Where it runs.
@@ -38,14 +37,18 @@ pub struct Exported<'a> {
 /// How much is written before it is sent on.
 const CHUNK: usize = 64 * 1024;
 
+/// How long whoever takes it may take none of it: a copy that stands still holds a connection, and keeps PostgreSQL from
+/// cleaning up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Has `write` put every mapping of the snapshot, oldest first, behind the others, and sends what is written to `out`, some
-/// of it at a time, for as long as somebody takes it.
+/// of it at a time. Answers whether somebody has taken all of it.
 pub async fn export(
     pool: &PgPool,
     snapshot: &Snapshot,
     mut write: impl FnMut(&mut Vec<u8>, &Exported<'_>),
     out: &Sender<Result<Vec<u8>>>,
-) -> Result<()> {
+) -> Result<bool> {
     let mut connection = pool.acquire().await?;
     // What is read half would have to be read to its end by whoever has the connection next.
     connection.close_on_drop();
@@ -59,14 +62,14 @@ pub async fn export(
             write(&mut written, &Fields::read(line)?.exported()?);
         }
         rest.drain(..whole);
-        if written.len() >= CHUNK
-            && out.send(Ok(std::mem::replace(&mut written, Vec::with_capacity(CHUNK + 1024)))).await.is_err()
-        {
-            return Ok(());
+        if written.len() >= CHUNK {
+            let chunk = std::mem::replace(&mut written, Vec::with_capacity(CHUNK + 1024));
+            if out.send_timeout(Ok(chunk), PATIENCE).await.is_err() {
+                return Ok(false);
+            }
         }
     }
-    _ = out.send(Ok(written)).await;
-    Ok(())
+    Ok(out.send_timeout(Ok(written), PATIENCE).await.is_ok())
 }
 
 /// The columns of a row, in PostgreSQL's text format.
@@ -82,14 +85,13 @@ impl<'a> Fields<'a> {
         Ok(Exported {
             aws_account_id: self.text(0)?,
             tenant_id: self.id(1)?.into(),
-            company_name: self.text(2)?,
+            account_name: self.maybe(2),
             external_id: self.maybe(3),
             tier: self.text(4)?,
-            environment_id: self.id(5)?.into(),
-            environment: self.text(6)?,
-            home_region: self.text(7)?,
-            valid_from: self.text(8)?,
-            valid_to: self.maybe(9),
+            environment: self.text(5)?,
+            home_region: self.text(6)?,
+            valid_from: self.text(7)?,
+            valid_to: self.maybe(8),
         })
     }
 
@@ -141,7 +143,7 @@ fn statement(snapshot: &Snapshot) -> String {
     format!(
         "/* db::mappings::export */
         copy (
-            select m.aws_account_id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name,
+            select m.aws_account_id, m.tenant_id, m.account_name, t.external_id, t.tier, e.name,
                 e.home_region, m.valid_from at time zone 'UTC',
                 case when m.closed_at_position <= {position} then m.valid_to at time zone 'UTC' end
             from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
