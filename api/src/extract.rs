@@ -127,3 +127,18 @@ impl<S: Send + Sync, T: FromStr, const PLACE: usize> FromRequestParts<S> for Id<
         Ok(Self(given.and_then(|(_, value)| value.parse().ok())))
     }
 }
+
+/// A whole number within bounds, both of which it may be.
+pub(crate) struct Number<const LEAST: i64, const MOST: i64>(pub(crate) i64);
+
+impl<const LEAST: i64, const MOST: i64> FromStr for Number<LEAST, MOST> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+        number.map(Self).ok_or_else(|| match MOST {
+            i64::MAX => format!("this is a whole number from {LEAST} on"),
+            most => format!("this is a whole number from {LEAST} to {most}"),
+        })
+    }
+}

@@ -2,13 +2,11 @@
 //!
 //! A token says after which row to go on, and carries a digest of the filters, so that it cannot be used with others.
 
-use std::str::FromStr;
-
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::extract::Fields;
+use crate::extract::{Fields, Number};
 use crate::problem::{Code, Refusal};
 
 /// How many rows a page has when nobody says how many.
@@ -26,26 +24,13 @@ pub(crate) struct Page {
     list: Digested,
 }
 
-struct Size(i64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse() {
-            Ok(size @ 1..=LARGEST_SIZE) => Ok(Self(size)),
-            _ => Err(format!("a page has 1 to {LARGEST_SIZE} rows")),
-        }
-    }
-}
-
 /// The list and its filters.
 type Digested = [u8; 8];
 
 impl Page {
     /// Takes `page_size` and `page_token` out of a query; what is left are the filters of `list`.
     pub(crate) fn read(list: &str, query: &mut Fields) -> Result<Self, Refusal> {
-        let Size(size) = query.optional("page_size").unwrap_or(Size(USUAL_SIZE));
+        let size = query.optional("page_size").map_or(USUAL_SIZE, |Number::<1, LARGEST_SIZE>(size)| size);
         let token: Option<String> = query.optional("page_token");
         let list = digest(list, query.values());
         let (after, position) = match token {

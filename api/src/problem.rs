@@ -108,6 +108,16 @@ impl Refusal {
         }
     }
 
+    /// There is no such tenant, or not for this caller.
+    pub(crate) fn no_tenant() -> Self {
+        Self::new(Code::TenantNotFound, "There is no tenant with this id.")
+    }
+
+    /// There is no such operation, or not for this caller.
+    pub(crate) fn no_operation() -> Self {
+        Self::new(Code::OperationNotFound, "There is no operation with this id.")
+    }
+
     /// A failure of ours; what it was is in the log, beside the request id.
     pub(crate) fn internal() -> Self {
         Self::new(Code::InternalError, "Something went wrong on our side. The request id finds it in our log.")

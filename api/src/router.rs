@@ -24,7 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .needs(TenantsWrite, Reach::Fleet, routes!(tenants::create_tenant))
         .needs(TenantsRead, Reach::List, routes!(tenants::list_tenants))
         .needs(TenantsRead, Reach::Tenant, routes!(tenants::get_tenant))
-        .needs(TenantsWrite, Reach::Fleet, routes!(tenants::update_tenant))
+        .needs(TenantsWrite, Reach::Fleet, routes!(tenants::change::update_tenant))
         .needs(TenantsDelete, Reach::Tenant, routes!(offboarding::offboard_tenant))
         .needs(TenantsDelete, Reach::Tenant, routes!(offboarding::restore_tenant))
         .needs(TenantsDelete, Reach::Fleet, routes!(legal_hold::set_legal_hold))

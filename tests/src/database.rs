@@ -29,7 +29,8 @@ static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
 /// Databases whose tests are over.
 static USED: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
-/// Ends whoever is still connected, then takes every row out of every table, whatever guards it, and puts back the one that was there.
+/// Ends whoever is still connected, then takes every row out of every table, whatever guards it. The migrations put one row
+/// into one of them, and so does this.
 const EMPTY: &str = "
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();

@@ -8,7 +8,6 @@ use freehold_tenancy::{OperationId, TenantId};
 use serde_json::Value;
 
 use crate::problem::{Code, Refusal};
-use crate::routes::{operations, tenants};
 use crate::scope::Scope;
 
 /// Whom a caller may see.
@@ -58,7 +57,7 @@ impl Sight {
     pub(crate) fn narrow(self, asked: Option<TenantId>) -> Result<Option<TenantId>, Refusal> {
         match (self, asked) {
             (Self::Fleet, asked) => Ok(asked),
-            (Self::Tenant(own), Some(other)) if own != other => Err(tenants::not_found()),
+            (Self::Tenant(own), Some(other)) if own != other => Err(Refusal::no_tenant()),
             (Self::Tenant(own), _) => Ok(Some(own)),
         }
     }
@@ -75,12 +74,12 @@ impl Sight {
             .with_header(header::WWW_AUTHENTICATE, &challenge(Scope::Fleet))),
             Reach::Tenant => match id::<TenantId>(parts).await {
                 Some(asked) if asked == own => Ok(()),
-                _ => Err(tenants::not_found()),
+                _ => Err(Refusal::no_tenant()),
             },
             Reach::Operation => {
-                let id = id::<OperationId>(parts).await.ok_or_else(operations::not_found)?;
+                let id = id::<OperationId>(parts).await.ok_or_else(Refusal::no_operation)?;
                 let whose = db::operations::tenant_of(pool, id).await?;
-                if whose == Some(own) { Ok(()) } else { Err(operations::not_found()) }
+                if whose == Some(own) { Ok(()) } else { Err(Refusal::no_operation()) }
             }
         }
     }

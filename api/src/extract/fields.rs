@@ -34,12 +34,12 @@ impl Fields {
 
     /// Whether there is such a value. One that is `null` was left out and need not be taken.
     pub(crate) fn names(&mut self, name: &str) -> bool {
-        self.is_null(name);
+        self.take_null(name);
         self.values.contains_key(name)
     }
 
-    /// Whether a value is said to be none; then it is taken.
-    pub(crate) fn is_null(&mut self, name: &str) -> bool {
+    /// Takes a value that is said to be none, and answers whether it was.
+    pub(crate) fn take_null(&mut self, name: &str) -> bool {
         let is_null = self.values.get(name).is_some_and(Value::is_null);
         if is_null {
             self.values.shift_remove(name);

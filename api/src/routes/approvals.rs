@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::operations::{Operation, not_found};
+use super::operations::Operation;
 use super::remedies::accepted;
 use crate::app::App;
 use crate::auth::Caller;
@@ -128,7 +128,7 @@ async fn decide(
     Body(mut fields): Body,
     approve: bool,
 ) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(not_found)?;
+    let id = id.ok_or_else(Refusal::no_operation)?;
     let hash: Option<Hash> = fields.required("request_hash");
     let Hash(hash) = fields.finish(hash)?;
     let (pool, by, now) = (app.pool.clone(), caller.requester(), app.clock.now());
@@ -137,7 +137,7 @@ async fn decide(
             app.bell.ring();
             accepted(&app, id).await
         }
-        Decision::Unknown => Err(not_found()),
+        Decision::Unknown => Err(Refusal::no_operation()),
         Decision::Nothing => {
             Err(Refusal::new(Code::ApprovalNotPending, "Nothing waits for approval on this operation."))
         }

@@ -120,9 +120,9 @@ pub(crate) async fn create_environment(
     key: Key,
     Body(mut fields): Body,
 ) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(super::tenants::not_found)?;
+    let id = id.ok_or_else(Refusal::no_tenant)?;
     let request_hash = idempotency::hash(fields.values());
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(super::tenants::not_found)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
     let name: Option<EnvironmentName> = fields.required("name");
     let usual = tenant.environments.first().map(|first| first.home_region);
     let home_region: Option<Region> = if fields.names("home_region") { fields.optional("home_region") } else { usual };
@@ -157,7 +157,7 @@ pub(crate) async fn create_environment(
         Added::Replayed(answer) => Ok(super::tenants::replayed(answer)),
         Added::OtherRequest => Err(idempotency::reused()),
         Added::InFlight => Err(idempotency::in_flight()),
-        Added::UnknownTenant => Err(super::tenants::not_found()),
+        Added::UnknownTenant => Err(Refusal::no_tenant()),
         Added::TenantGone => Err(Refusal::new(Code::TenantOffboarded, "The tenant is gone; sign it up anew.")),
         Added::TooMany => Err(Refusal::new(
             Code::TooManyEnvironments,
@@ -183,8 +183,8 @@ pub(crate) async fn get_environment(
     Id(id): Id<TenantId>,
     Id(name): Id<EnvironmentName, 1>,
 ) -> Result<Json<Environment>, Refusal> {
-    let id = id.ok_or_else(super::tenants::not_found)?;
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(super::tenants::not_found)?;
+    let id = id.ok_or_else(Refusal::no_tenant)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
     let mut named = tenant.environments.into_iter().filter(|environment| Some(&environment.name) == name.as_ref());
     // The name of one that is gone may have been given again.
     let found = named.next_back().ok_or_else(not_found)?;

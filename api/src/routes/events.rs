@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::operations::not_found;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::Id;
@@ -95,9 +94,9 @@ pub(crate) async fn follow_operation(
     Id(id): Id<OperationId>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
-    let id = id.ok_or_else(not_found)?;
+    let id = id.ok_or_else(Refusal::no_operation)?;
     let seen = last_event_id(&headers)?;
-    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
+    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(Refusal::no_operation)?;
 
     let over = {
         let token_lives = (caller.expires_at - Clock::real().now()).to_std().unwrap_or_default();

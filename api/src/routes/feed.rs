@@ -16,7 +16,7 @@ pub use schema::{FeedEvent, FeedEventData};
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::Asked;
+use crate::extract::{Asked, Number};
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
 use crate::unbroken::unbroken;
 
@@ -27,7 +27,7 @@ const USUAL_SIZE: i64 = 100;
 const LARGEST_SIZE: i64 = 1000;
 
 /// How long somebody may wait for what is not there yet, in seconds: less than a request may take.
-const LONGEST_WAIT: u64 = 25;
+const LONGEST_WAIT: i64 = 25;
 
 /// How often the database is asked meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -72,17 +72,15 @@ pub(crate) async fn list_events(
     Extension(caller): Extension<Caller>,
     Asked(mut query): Asked,
 ) -> Result<Json<FeedEventPage>, Refusal> {
-    let after = query.optional("after").map(|Number::<0, { i64::MAX }>(after)| after);
+    let mut after = query.optional("after").map(|Number::<0, { i64::MAX }>(after)| after);
     let size = query.optional("page_size").map_or(USUAL_SIZE, |Number::<1, LARGEST_SIZE>(size)| size);
-    let wait =
-        query.optional("wait").map_or(0, |Number::<0, { LONGEST_WAIT.cast_signed() }>(wait)| wait.cast_unsigned());
+    let wait = query.optional("wait").map_or(0, |Number::<0, LONGEST_WAIT>(wait)| wait.unsigned_abs());
     let types = query.optional("types").map(|Types(types)| types);
     let tenant = query.optional("tenant");
     query.finish(Some(()))?;
     let filter = FeedFilter { tenant: caller.sight.narrow(tenant)?, types };
 
     let patience = tokio::time::Instant::now() + Duration::from_secs(wait);
-    let mut after = after;
     loop {
         let page = read(&app, &filter, after, size).await?;
         let waits = page.entries.is_empty() && tokio::time::Instant::now() < patience && !app.shutdown.is_cancelled();
@@ -118,21 +116,6 @@ async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> 
             Code::InvalidQuery,
             format!("The feed has only come to position {latest}; is this the after of another installation?"),
         )),
-    }
-}
-
-/// A whole number within bounds.
-struct Number<const LEAST: i64, const MOST: i64>(i64);
-
-impl<const LEAST: i64, const MOST: i64> std::str::FromStr for Number<LEAST, MOST> {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
-        number.map(Self).ok_or_else(|| match MOST {
-            i64::MAX => format!("this is a whole number from {LEAST} on"),
-            most => format!("this is a whole number from {LEAST} to {most}"),
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::tenants::{self, Tenant};
+use super::tenants::Tenant;
 use crate::app::App;
 use crate::extract::{Body, Id};
 use crate::problem::Refusal;
@@ -59,11 +59,11 @@ pub(crate) async fn lift_legal_hold(Shared(app): Shared<App>, Id(id): Id<TenantI
 }
 
 async fn set(app: App, id: Option<TenantId>, reason: Option<String>) -> Result<Json<Tenant>, Refusal> {
-    let id = id.ok_or_else(tenants::not_found)?;
+    let id = id.ok_or_else(Refusal::no_tenant)?;
     let (pool, now) = (app.pool.clone(), app.clock.now());
     unbroken(async move { db::offboarding::set_legal_hold(&pool, id, reason.as_deref(), now).await }).await?;
     app.bell.ring();
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(tenants::not_found)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
     Ok(Json(tenant.into()))
 }
 

@@ -9,7 +9,7 @@ use freehold_tenancy::db::offboarding::Decided;
 use freehold_tenancy::{EnvironmentName, TenantId, db};
 
 use super::environments;
-use super::tenants::{self, Tenant};
+use super::tenants::Tenant;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Asked, Id};
@@ -41,7 +41,7 @@ pub(crate) async fn offboard_tenant(
     Id(id): Id<TenantId>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    offboard(app, caller, id.ok_or_else(tenants::not_found)?, None, asked).await
+    offboard(app, caller, id.ok_or_else(Refusal::no_tenant)?, None, asked).await
 }
 
 /// Let one environment of a tenant go
@@ -70,7 +70,7 @@ pub(crate) async fn offboard_environment(
     asked: Asked,
 ) -> Result<Response, Refusal> {
     let name = name.ok_or_else(environments::not_found)?;
-    offboard(app, caller, id.ok_or_else(tenants::not_found)?, Some(name), asked).await
+    offboard(app, caller, id.ok_or_else(Refusal::no_tenant)?, Some(name), asked).await
 }
 
 async fn offboard(
@@ -113,7 +113,7 @@ pub(crate) async fn restore_tenant(
     Extension(caller): Extension<Caller>,
     Id(id): Id<TenantId>,
 ) -> Result<Response, Refusal> {
-    restore(app, caller, id.ok_or_else(tenants::not_found)?, None).await
+    restore(app, caller, id.ok_or_else(Refusal::no_tenant)?, None).await
 }
 
 /// Bring one environment of a tenant back
@@ -138,7 +138,7 @@ pub(crate) async fn restore_environment(
     Id(name): Id<EnvironmentName, 1>,
 ) -> Result<Response, Refusal> {
     let name = name.ok_or_else(environments::not_found)?;
-    restore(app, caller, id.ok_or_else(tenants::not_found)?, Some(name)).await
+    restore(app, caller, id.ok_or_else(Refusal::no_tenant)?, Some(name)).await
 }
 
 async fn restore(
@@ -161,13 +161,13 @@ async fn answer(app: &App, tenant: TenantId, named: bool, decided: Decided) -> R
     match decided {
         Decided::Yes(_) => app.bell.ring(),
         Decided::Unknown if named => return Err(environments::not_found()),
-        Decided::Unknown => return Err(tenants::not_found()),
+        Decided::Unknown => return Err(Refusal::no_tenant()),
         Decided::LegalHold(why) => return Err(on_hold(&why)),
         Decided::Not(why) => {
             return Err(Refusal::new(Code::NotRestorable, format!("There is nothing to be restored: {why}.")));
         }
     }
-    let found = db::tenants::get(&app.pool, tenant).await?.ok_or_else(tenants::not_found)?;
+    let found = db::tenants::get(&app.pool, tenant).await?.ok_or_else(Refusal::no_tenant)?;
     let location = HeaderValue::from_str(&format!("/v1/tenants/{tenant}")).map_err(|_| Refusal::internal())?;
     let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("5"))];
     Ok((StatusCode::ACCEPTED, headers, Json(Tenant::from(found))).into_response())

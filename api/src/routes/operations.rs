@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Asked, Id};
 use crate::pagination::Page;
-use crate::problem::{Code, Refusal};
+use crate::problem::Refusal;
 
 /// Where an operation stands.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -192,8 +192,8 @@ impl Operation {
 
     /// The operation `id`, with where it stands in line.
     async fn get(app: &App, id: OperationId) -> Result<Self, Refusal> {
-        let operation = db::operations::get(&app.pool, id).await?.ok_or_else(not_found)?;
-        Self::shown(app, vec![operation]).await?.pop().ok_or_else(not_found)
+        let operation = db::operations::get(&app.pool, id).await?.ok_or_else(Refusal::no_operation)?;
+        Self::shown(app, vec![operation]).await?.pop().ok_or_else(Refusal::no_operation)
     }
 
     /// One operation with everything that is known of it.
@@ -262,10 +262,6 @@ pub struct OperationPage {
     pub next_page_token: Option<String>,
 }
 
-pub(crate) fn not_found() -> Refusal {
-    Refusal::new(Code::OperationNotFound, "There is no operation with this id.")
-}
-
 /// Operations, newest first
 #[utoipa::path(
     get,
@@ -324,6 +320,6 @@ pub(crate) async fn get_operation(
     Shared(app): Shared<App>,
     Id(id): Id<OperationId>,
 ) -> Result<Json<Operation>, Refusal> {
-    let id = id.ok_or_else(not_found)?;
+    let id = id.ok_or_else(Refusal::no_operation)?;
     Operation::whole(&app, id).await.map(Json)
 }

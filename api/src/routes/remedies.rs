@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::operations::{Operation, not_found};
+use super::operations::Operation;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Body, Id, MaybeBody};
@@ -65,7 +65,7 @@ pub(crate) async fn retry_operation(
     Id(id): Id<OperationId>,
     MaybeBody(fields): MaybeBody,
 ) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(not_found)?;
+    let id = id.ok_or_else(Refusal::no_operation)?;
     if let Some(mut fields) = fields {
         let email = fields.required::<AccountEmail>("account_email");
         let AccountEmail(email) = fields.finish(email)?;
@@ -75,7 +75,7 @@ pub(crate) async fn retry_operation(
     let (pool, by, now) = (app.pool.clone(), caller.subject.clone(), app.clock.now());
     match unbroken(async move { db::attention::retry(&pool, id, &by, now).await }).await? {
         Retried::Yes => app.bell.ring(),
-        Retried::Unknown => return Err(not_found()),
+        Retried::Unknown => return Err(Refusal::no_operation()),
         Retried::Not(state) => {
             return Err(Refusal::new(
                 Code::OperationNotParked,
@@ -122,14 +122,14 @@ pub(crate) async fn cancel_operation(
     Extension(caller): Extension<Caller>,
     Id(id): Id<OperationId>,
 ) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(not_found)?;
+    let id = id.ok_or_else(Refusal::no_operation)?;
     let (pool, by, now) = (app.pool.clone(), caller.requester(), app.clock.now());
     match unbroken(async move { db::offboarding::cancel(&pool, id, &by, now).await }).await? {
         Decided::Yes(followed_by) => {
             app.bell.ring();
             accepted(&app, followed_by.first().copied().unwrap_or(id)).await
         }
-        Decided::Unknown => Err(not_found()),
+        Decided::Unknown => Err(Refusal::no_operation()),
         Decided::LegalHold(why) => Err(super::offboarding::on_hold(&why)),
         Decided::Not(why) => {
             Err(Refusal::new(Code::OperationNotCancelable, format!("The operation cannot be canceled: {why}.")))
@@ -162,7 +162,7 @@ pub(crate) async fn adopt_account(
     Id(id): Id<OperationId>,
     Body(mut fields): Body,
 ) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(not_found)?;
+    let id = id.ok_or_else(Refusal::no_operation)?;
     let account: Option<AwsAccountId> = fields.required("aws_account_id");
     let account = fields.finish(account)?;
     // The worker refuses it as well; here the caller hears of it at once.
@@ -187,7 +187,7 @@ async fn ask(
     let (pool, by, now) = (app.pool.clone(), caller.requester(), app.clock.now());
     match unbroken(async move { db::approvals::ask(&pool, id, action, &request, &by, now).await }).await? {
         Asked::Yes(_) => accepted(app, id).await,
-        Asked::Unknown => Err(not_found()),
+        Asked::Unknown => Err(Refusal::no_operation()),
         Asked::Another(pending) => Err(Refusal::new(
             Code::ApprovalPending,
             format!("The operation waits for approval of `{}`; approve or reject that first.", pending.action),

@@ -1,6 +1,6 @@
 //! Tenants: the customers, each with one environment or more.
 
-mod change;
+pub(crate) mod change;
 mod etag;
 mod preview;
 mod signup;
@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use change::TenantPatch;
-pub(crate) use change::{__path_update_tenant, update_tenant};
 pub use preview::{Collision, EnvironmentPreview, SignupPreview};
 pub use signup::Signup;
 pub(in crate::routes) use signup::residency_of;
@@ -121,10 +120,6 @@ pub struct TenantPage {
     pub next_page_token: Option<String>,
 }
 
-pub(crate) fn not_found() -> Refusal {
-    Refusal::new(Code::TenantNotFound, "There is no tenant with this id.")
-}
-
 /// Sign a customer up
 ///
 /// Answers at once; the AWS accounts follow. Sent again with the same `Idempotency-Key` and body, it answers the same
@@ -136,11 +131,10 @@ pub(crate) fn not_found() -> Refusal {
     tag = "tenants",
     params(
         ("dry_run" = Option<bool>, Query, description = "Whether only to answer what the signup would come to", example = false),
-        (
-        "Idempotency-Key" = Option<String>, Header,
+        ("Idempotency-Key" = Option<String>, Header,
         description = "Makes the signup happen once however often it is sent: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. It belongs to the issuer and client of the token and to this route. Needed unless `dry_run` is `true`.",
-        example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57",
-    )),
+        example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
+    ),
     request_body = Signup,
     responses(
         (status = 200, description = "With `dry_run`: what it would come to", body = SignupPreview),
@@ -279,8 +273,8 @@ impl std::str::FromStr for SearchText {
     ))),
 )]
 pub(crate) async fn get_tenant(Shared(app): Shared<App>, Id(id): Id<TenantId>) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(not_found)?;
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(not_found)?;
+    let id = id.ok_or_else(Refusal::no_tenant)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
     tagged(&tenant.into())
 }
 

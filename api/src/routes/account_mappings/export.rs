@@ -111,7 +111,7 @@ pub(super) fn respond(app: &App, format: Format, snapshot: Snapshot) -> Result<R
             return;
         }
         let write = |out: &mut Vec<u8>, mapping: &Exported<'_>| {
-            with_row(mapping, &billing_account, |row| put(out, format, row));
+            put(out, format, mapping, &billing_account);
         };
         let last = match mappings::export(&pool, &snapshot, write, &sender).await {
             Ok(true) => Ok(THE_END),
@@ -135,10 +135,10 @@ pub(super) fn respond(app: &App, format: Format, snapshot: Snapshot) -> Result<R
     Ok(([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(chunks)).into_response())
 }
 
-fn with_row(mapping: &Exported<'_>, billing_account_id: &str, put: impl FnOnce(&Row<'_>)) {
+fn put(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_account_id: &str) {
     let rfc3339 = |time: &str| format!("{}Z", time.replacen(' ', "T", 1));
     let (from, to) = (rfc3339(mapping.valid_from), mapping.valid_to.map(rfc3339));
-    put(&Row {
+    let row = Row {
         billing_account_id,
         sub_account_id: mapping.aws_account_id,
         sub_account_name: mapping.account_name,
@@ -150,10 +150,7 @@ fn with_row(mapping: &Exported<'_>, billing_account_id: &str, put: impl FnOnce(&
         effective_from: &from,
         effective_to: to.as_deref(),
         status: if to.is_some() { "released" } else { "active" },
-    });
-}
-
-fn put(out: &mut Vec<u8>, format: Format, row: &Row<'_>) {
+    };
     if format == Format::Csv {
         for (place, field) in row.columns().into_iter().enumerate() {
             if place > 0 {
@@ -162,7 +159,7 @@ fn put(out: &mut Vec<u8>, format: Format, row: &Row<'_>) {
             put_field(out, field);
         }
         out.extend_from_slice(b"\r\n");
-    } else if serde_json::to_writer(&mut *out, row).is_ok() {
+    } else if serde_json::to_writer(&mut *out, &row).is_ok() {
         out.push(b'\n');
     }
 }

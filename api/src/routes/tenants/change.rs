@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::etag::{ETag, IfMatch, stale};
-use super::{Tenant, not_found, signup, tagged};
+use super::{Tenant, signup, tagged};
 use crate::app::App;
 use crate::extract::{Body, Fields, Id};
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
@@ -65,8 +65,8 @@ pub(crate) async fn update_tenant(
     if_match: IfMatch,
     Body(fields): Body,
 ) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(not_found)?;
-    let mut tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(not_found)?;
+    let id = id.ok_or_else(Refusal::no_tenant)?;
+    let mut tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
     let shown = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| Refusal::internal())?;
     if_match.allows(&ETag::of(&shown))?;
     if tenant.state() == TenantState::Offboarded {
@@ -79,17 +79,18 @@ pub(crate) async fn update_tenant(
     if !db::tenants::update(&app.pool, &tenant, &changed, app.clock.now()).await? {
         return Err(stale());
     }
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(not_found)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
     tagged(&tenant.into())
 }
 
 fn read(mut fields: Fields, app: &App, tenant: &tenant::Tenant) -> Result<TenantChange, Refusal> {
     for name in ["company_name", "tier", "labels"] {
-        if fields.is_null(name) {
+        if fields.take_null(name) {
             fields.refuse(name, "missing", "this cannot be taken away");
         }
     }
-    let external_id = if fields.is_null("external_id") { Some(None) } else { fields.optional("external_id").map(Some) };
+    let external_id =
+        if fields.take_null("external_id") { Some(None) } else { fields.optional("external_id").map(Some) };
     let change = TenantChange {
         company_name: fields.optional("company_name"),
         tier: if fields.names("tier") { signup::tier(&mut fields, &app.config) } else { None },
