@@ -2,10 +2,12 @@
 
 use std::future::IntoFuture;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use freehold_tenancy::audit::Scribe;
 use freehold_tenancy::db::{PgPool, wake::Bell};
 use freehold_tenancy::{Clock, Config};
 use tokio::net::TcpListener;
@@ -33,6 +35,7 @@ pub struct App {
     pub(crate) bell: Bell,
     pub(crate) tokens: Tokens,
     pub(crate) pace: Pace,
+    pub(crate) audit: Scribe,
     /// Turns at sending all account mappings, each of which keeps a connection.
     pub(crate) exports: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
@@ -63,9 +66,17 @@ impl App {
         let tokens = Tokens::new(&config.api, Roles::read(&config.api)?)?;
         let bell = Bell::new(pool.clone());
         let pace = Pace::new(config.api.requests_per_minute);
+        let audit = Scribe::new(pool.clone(), clock.clone());
         let (metrics, shutdown) = (Metrics::new(), CancellationToken::new());
         let exports = Arc::new(Semaphore::new(EXPORTS_AT_A_TIME));
-        Ok(Self { pool, config, clock, bell, tokens, pace, exports, metrics, shutdown })
+        Ok(Self { pool, config, clock, bell, tokens, pace, audit, exports, metrics, shutdown })
+    }
+}
+
+impl App {
+    /// Who writes down what its routes do, and has to be kept going for that to be chained.
+    pub fn scribe(&self) -> Scribe {
+        self.audit.clone()
     }
 }
 
@@ -79,7 +90,8 @@ pub fn router(app: App) -> Router {
 pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
     app.shutdown = shutdown.clone();
     let metrics = app.metrics.clone();
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let routes = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let upkeep = async {
         loop {
             tokio::time::sleep(SUM_UP_EVERY).await;

@@ -24,6 +24,7 @@ pub(crate) use sight::{Reach, Sight};
 pub(crate) use token::Tokens;
 
 use crate::app::App;
+use crate::audit;
 use crate::problem::{Code, Refusal};
 use crate::scope::Scope;
 use pace::Share;
@@ -52,14 +53,23 @@ impl Caller {
     }
 }
 
+/// What a route needs of a caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Needs {
+    /// The scope that a token must have.
+    pub(crate) scope: Scope,
+    /// What the route is about.
+    pub(crate) reach: Reach,
+    /// What the route does, as OpenAPI and the audit trail call it.
+    pub(crate) action: String,
+}
+
 /// Lets a request pass whose token has the scope and may see what the route is about; the route finds the [`Caller`] among
-/// the request's extensions.
-pub(crate) async fn admit(scope: Scope, reach: Reach, app: &App, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let mut response = match admitted(scope, reach, app, &mut parts).await {
+/// the request's extensions. What may change something goes on record.
+pub(crate) async fn admit(needs: &Needs, app: &App, request: Request, next: Next) -> Response {
+    let mut response = match known(app, request.headers()).await {
         Ok((caller, share)) => {
-            parts.extensions.insert(caller);
-            let mut response = next.run(Request::from_parts(parts, body)).await;
+            let mut response = passed(needs, app, caller, request, next).await;
             if let Some(share) = share {
                 share.tell(response.headers_mut());
             }
@@ -72,19 +82,31 @@ pub(crate) async fn admit(scope: Scope, reach: Reach, app: &App, request: Reques
     response
 }
 
-async fn admitted(
-    scope: Scope,
-    reach: Reach,
-    app: &App,
-    parts: &mut Parts,
-) -> Result<(Caller, Option<Share>), Refusal> {
-    let caller = authenticate(&app.tokens, &parts.headers).await.map_err(refused)?;
+/// Who asks, and what is left of what that client may ask for.
+async fn known(app: &App, headers: &HeaderMap) -> Result<(Caller, Option<Share>), Refusal> {
+    let caller = authenticate(&app.tokens, headers).await.map_err(refused)?;
     let share = app.pace.count(&caller)?;
-    if !caller.scopes.contains(scope.as_str()) {
-        return Err(lacks(scope));
-    }
-    caller.sight.reaches(reach, parts, &app.pool).await?;
     Ok((caller, share))
+}
+
+async fn passed(needs: &Needs, app: &App, caller: Caller, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let may = may(needs, app, &caller, &mut parts).await;
+    let mut request = Request::from_parts(parts, body);
+    match may {
+        Ok(()) => {
+            request.extensions_mut().insert(caller.clone());
+            audit::recorded(app, &needs.action, &caller, request, next).await
+        }
+        Err(refusal) => audit::refused(app, &needs.action, &caller, request, refusal.into_response()).await,
+    }
+}
+
+async fn may(needs: &Needs, app: &App, caller: &Caller, parts: &mut Parts) -> Result<(), Refusal> {
+    if !caller.scopes.contains(needs.scope.as_str()) {
+        return Err(lacks(needs.scope));
+    }
+    caller.sight.reaches(needs.reach, parts, &app.pool).await
 }
 
 async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {

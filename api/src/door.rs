@@ -18,14 +18,19 @@ use crate::problem::{Code, MEDIA_TYPE, Refusal};
 /// Names a request in the log and in problems.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, among its extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// How long a route may take until its answer begins; the events of an operation then take as long as they take.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a request id that a caller brings may be.
 const LONGEST_REQUEST_ID: usize = 128;
 
-pub(crate) async fn pass(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let request_id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", method, route, request_id);

@@ -5,6 +5,7 @@
 //! `freehold_tenancy` before it does anything.
 
 mod app;
+mod audit;
 mod auth;
 mod door;
 mod extract;
@@ -28,6 +29,7 @@ pub mod schema {
     pub use crate::problem::{FieldError, Problem};
     pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};
     pub use crate::routes::approvals::{Approval, ApprovalDecision};
+    pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
     pub use crate::routes::environments::{Environment, NewEnvironment};
     pub use crate::routes::events::OperationEvent;
     pub use crate::routes::feed::{FeedEvent, FeedEventData, FeedEventPage};

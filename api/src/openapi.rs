@@ -42,6 +42,14 @@ pub fn openapi_json() -> String {
     json
 }
 
+/// What a route does: the id of its one operation.
+pub(crate) fn action(paths: &Paths) -> String {
+    let mut operations = paths.paths.values().flat_map(|item| {
+        [&item.get, &item.post, &item.put, &item.patch, &item.delete].into_iter().filter_map(Option::as_ref)
+    });
+    operations.find_map(|operation| operation.operation_id.clone()).unwrap_or_default()
+}
+
 /// Everything but the routes.
 pub(crate) fn cover() -> OpenApi {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();

@@ -138,6 +138,10 @@ impl Refusal {
         serde_json::to_string(&problem).unwrap_or_default()
     }
 
+    pub(crate) fn code(&self) -> Code {
+        self.0.code
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.0.code.status()
     }

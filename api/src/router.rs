@@ -1,5 +1,7 @@
 //! Every route, with the scope that a token needs for it and whom it is about.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::{Extension, Router};
@@ -7,14 +9,14 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::auth::{self, Reach};
+use crate::auth::{self, Needs, Reach};
 use crate::routes::{
-    account_mappings, approvals, docs, environments, events, feed, findings, health, holds, legal_hold, offboarding,
-    operations, remedies, tenants,
+    account_mappings, approvals, audit, docs, environments, events, feed, findings, health, holds, legal_hold,
+    offboarding, operations, remedies, tenants,
 };
 use crate::scope::Scope::{
-    self, AccountMappingsRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete,
-    TenantsRead, TenantsWrite,
+    self, AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite,
+    TenantsDelete, TenantsRead, TenantsWrite,
 };
 use crate::{door, openapi};
 
@@ -46,6 +48,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .needs(AccountMappingsRead, Reach::List, routes!(account_mappings::list_account_mappings))
         .needs(AccountMappingsRead, Reach::List, routes!(account_mappings::get_account_history))
         .needs(EventsRead, Reach::List, routes!(feed::list_events))
+        .needs(AuditRead, Reach::Fleet, routes!(audit::list_audit_events))
         .open(routes!(health::livez))
         .open(routes!(health::readyz))
         .open(routes!(health::metrics))
@@ -76,8 +79,10 @@ impl Routes {
     /// A route for callers whose token has the scope, and who may see whom it is about.
     fn needs(self, scope: Scope, reach: Reach, route: UtoipaMethodRouter<App>) -> Self {
         let (schemas, paths, methods) = route;
-        let admit = move |Extension(app): Extension<App>, request: Request, next: Next| async move {
-            auth::admit(scope, reach, &app, request, next).await
+        let needs = Arc::new(Needs { scope, reach, action: openapi::action(&paths) });
+        let admit = move |Extension(app): Extension<App>, request: Request, next: Next| {
+            let needs = Arc::clone(&needs);
+            async move { auth::admit(&needs, &app, request, next).await }
         };
         let paths = openapi::with_refusals(paths, Some((scope, reach)));
         Self(self.0.routes((schemas, paths, methods.route_layer(middleware::from_fn(admit)))))

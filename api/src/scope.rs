@@ -24,11 +24,13 @@ pub enum Scope {
     AccountMappingsRead,
     /// Follow the feed of what happens to tenants.
     EventsRead,
+    /// Read the audit trail.
+    AuditRead,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -38,6 +40,7 @@ impl Scope {
         Self::OperationsApprove,
         Self::AccountMappingsRead,
         Self::EventsRead,
+        Self::AuditRead,
     ];
 
     /// The scope as tokens name it.
@@ -52,6 +55,7 @@ impl Scope {
             Self::OperationsApprove => "operations:approve",
             Self::AccountMappingsRead => "account-mappings:read",
             Self::EventsRead => "events:read",
+            Self::AuditRead => "audit:read",
         }
     }
 }

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use clap::Args;
+use freehold_tenancy::audit::Scribe;
+use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::bootstrap::{apply, plan};
 
+use crate::database::{DatabaseArgs, open};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::output;
 use crate::serve::ConfigArgs;
+
+/// Connections to the database.
+const CONNECTIONS: u32 = 2;
 
 /// Prepare the AWS organisation: OUs, region guardrails, permission sets, trusted access
 ///
@@ -35,6 +41,11 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
     args.log.begin("warn");
     let config = Arc::new(Config::load(&args.config.config)?);
     let aws = Aws::connect(Arc::clone(&config), Clock::real(), None, Connection::ambient().await?);
+    let trail = trail(&config).await;
+    let aws = match &trail {
+        Some(scribe) => aws.audited(scribe.clone(), "freehold bootstrap"),
+        None => aws,
+    };
     let plan = plan(&aws, &config).await?;
     output::note(format!("acting as {}", plan.acting_as));
     for warning in &plan.warnings {
@@ -57,7 +68,22 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
         }
     })
     .await?;
+    if let Some(scribe) = trail {
+        scribe.advance(&config.audit).await?;
+    }
     written?;
     output::line("the organisation is as configured")?;
     Ok(Exit::Done)
+}
+
+/// Who puts on record what is done, where there is a database already.
+async fn trail(config: &Config) -> Option<Scribe> {
+    let database = DatabaseArgs { database_url: None };
+    match open(&database, config, InstallationKind::Real, CONNECTIONS).await {
+        Ok((pool, _)) => Some(Scribe::new(pool, Clock::real())),
+        Err(error) => {
+            output::note(format!("what is done here is not put into the audit trail: {error:#}"));
+            None
+        }
+    }
 }

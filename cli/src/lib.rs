@@ -2,6 +2,7 @@
 //!
 //! [`Command`] lists everything that it does; each command has a file of its own.
 
+mod audit;
 mod bootstrap;
 mod client;
 mod database;
@@ -57,6 +58,7 @@ enum Command {
     Worker(serve::WorkerArgs),
     Migrate(migrate::MigrateArgs),
     Bootstrap(bootstrap::BootstrapArgs),
+    Audit(audit::AuditArgs),
     Reconcile(reconcile::ReconcileArgs),
     Openapi(openapi::OpenapiArgs),
     #[cfg(feature = "sandbox")]
@@ -99,6 +101,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Worker(args) => serve::worker(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bootstrap(args) => bootstrap::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::Openapi(_) => openapi::run(),
         #[cfg(feature = "sandbox")]

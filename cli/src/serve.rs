@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use freehold_api::App;
 use freehold_tenancy::Config;
+use freehold_tenancy::audit::Scribe;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::Worker;
@@ -120,8 +121,15 @@ pub(crate) async fn serve_api(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     tracing::info!(address = %listener.local_addr()?, installation = %installation.id, "serving the API");
-    let app = App::new(pool, config, installation.clock())?;
-    Ok(freehold_api::serve(app, listener, shutdown).await?)
+    let app = App::new(pool, Arc::clone(&config), installation.clock())?;
+    let (scribe, ended) = (app.scribe(), CancellationToken::new());
+    let serving = async {
+        let served = freehold_api::serve(app, listener, shutdown).await;
+        ended.cancel();
+        served
+    };
+    let (served, ()) = tokio::join!(serving, scribe.keep(&config.audit, installation, ended.clone()));
+    Ok(served?)
 }
 
 pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
@@ -155,15 +163,22 @@ pub(crate) async fn run_worker(
 ) -> anyhow::Result<()> {
     let clock = installation.clock();
     let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
-    let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
+    let scribe = Scribe::new(pool.clone(), clock.clone());
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
     let name = format!("{host}-{}", std::process::id());
     tracing::info!(name, installation = %installation.id, "working");
-    let worker = Worker::new(name, pool, config, clock, installation, Arc::new(aws))?;
+    let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
+    let aws = aws.audited(scribe.clone(), &name);
+    let worker = Worker::new(name, pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;
     let worker = match lease {
         Some(lease) => worker.with_lease(lease),
         None => worker,
     };
-    Arc::new(worker).run(shutdown).await;
+    let ended = CancellationToken::new();
+    let working = async {
+        Arc::new(worker).run(shutdown).await;
+        ended.cancel();
+    };
+    tokio::join!(working, scribe.keep(&config.audit, installation, ended.clone()));
     Ok(())
 }

@@ -11,6 +11,8 @@ use crate::{ApprovalId, OperationId};
 words! {
     /// What is to be done.
     ApprovalAction {
+        /// Ask AWS for an account.
+        Vend = "vend",
         /// Take an account that is there already.
         Adopt = "adopt",
         /// Try again with another value.

@@ -3,6 +3,7 @@
 //! A nested field is reached with two underscores: `FREEHOLD_DATABASE__URL` is `url` of `[database]`.
 
 mod access;
+mod audit;
 mod check;
 mod organization;
 mod quotas;
@@ -17,7 +18,8 @@ use figment::providers::{Env, Format, Toml};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-pub use access::{Access, IdentityCenter, PermissionSet, TierConfig};
+pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
+pub use audit::Audit;
 pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Waits};
 pub use quotas::{Bucket, Quotas, Rate, Usual};
 pub use reconcile::Reconcile;
@@ -68,6 +70,9 @@ pub struct Config {
     /// How often AWS is compared with the database, and what follows.
     #[serde(default)]
     pub reconcile: Reconcile,
+    /// The audit trail.
+    #[serde(default)]
+    pub audit: Audit,
 }
 
 /// `[database]`

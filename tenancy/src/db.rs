@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod attention;
+pub mod audit;
 pub mod closures;
 pub mod environments;
 pub mod events;

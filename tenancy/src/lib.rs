@@ -1,6 +1,7 @@
 //! The vocabulary of Freehold, its state machines and every SQL statement. No HTTP, no AWS.
 
 pub mod approval;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod db;

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_sandbox::World;
 use freehold_sandbox::faults::FaultyClient;
 use freehold_sandbox::settings::Settings;
+use freehold_tenancy::audit::Scribe;
 use freehold_tenancy::clock::Scale;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_tenancy::db::{PgPool, installation, operations, tenants};
@@ -169,7 +170,8 @@ impl Freehold {
         // Connections of its own: those of a worker that dies in the middle of a transaction die with it.
         let pool = PgPoolOptions::new().max_connections(10).connect_lazy(url).expect("a pool");
         let limits = Limits::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
-        let cloud = Arc::new(self.aws(Some(Arc::new(limits))));
+        let scribe = Scribe::new(pool.clone(), self.clock.clone());
+        let cloud = Arc::new(self.aws(Some(Arc::new(limits))).audited(scribe, name));
         let config = Arc::clone(&self.config);
         Arc::new(Worker::new(name, pool, config, self.clock.clone(), &self.installation, cloud).expect("a worker"))
     }

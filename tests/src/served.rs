@@ -20,7 +20,7 @@ use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
 /// Every scope there is.
-pub const EVERY_SCOPE: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read";
+pub const EVERY_SCOPE: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read audit:read";
 
 /// A served API.
 pub struct Served {

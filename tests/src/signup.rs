@@ -1,9 +1,10 @@
 //! A signup as the API accepts it, for tests that have no API.
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::audit::{Actor, AuditKind, Deed};
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::PgPool;
-use freehold_tenancy::db::signup::{self, Answer, IdempotencyKey, SignedUp};
+use freehold_tenancy::db::signup::{self, Answer, IdempotencyKey, SignedUp, Signup};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
 use freehold_tenancy::operation::Requester;
 use freehold_tenancy::tenant::Tenant;
@@ -50,6 +51,21 @@ pub fn tenant(
     }
 }
 
+/// What the audit trail says of it.
+pub fn deed() -> Deed {
+    Deed {
+        kind: AuditKind::ApiCall,
+        action: "createTenant".to_owned(),
+        actor: Actor::Process { process: "tests".to_owned() },
+        source: None,
+        request_id: None,
+        resource: None,
+        operation_id: None,
+        step: None,
+        aws_role: None,
+    }
+}
+
 /// Writes what the API writes when it accepts the signup of `tenant`.
 pub async fn accept(pool: &PgPool, tenant: &Tenant) {
     let key = IdempotencyKey {
@@ -60,6 +76,16 @@ pub async fn accept(pool: &PgPool, tenant: &Tenant) {
     };
     let by = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
     let answer = Answer { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
-    let done = signup::sign_up(pool, &key, [0; 32], tenant, &by, &answer, None).await.expect("a signup");
+    let deed = deed();
+    let signup = Signup {
+        key: &key,
+        request_hash: [0; 32],
+        tenant,
+        requested_by: &by,
+        answer: &answer,
+        per_day: None,
+        deed: &deed,
+    };
+    let done = signup::sign_up(pool, &signup).await.expect("a signup");
     assert_eq!(done, SignedUp::Accepted);
 }

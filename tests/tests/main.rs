@@ -2,6 +2,8 @@
 
 mod accounts;
 mod api;
+mod approval;
+mod audit;
 mod bootstrap;
 mod cli;
 mod cloud;

@@ -3,6 +3,7 @@
 //! A call is never retried here; [`crate::cloud::Kind`] says what its failure means, and the steps decide.
 
 mod account;
+mod audit;
 mod call;
 mod cloudformation;
 mod connection;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use freehold_tenancy::audit::Scribe;
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::{AwsAccountId, Clock, Config, Region};
 
@@ -36,6 +38,7 @@ use crate::cloud::{
     Page, Person, Principal, RegionStatus, ResidencyOu, Result, Role, StackFailure, StackState, Tags, Target, User,
 };
 use crate::limits::Limits;
+use audit::Audited;
 use memory::Memory;
 use sts::Sessions;
 use walk::Walks;
@@ -51,6 +54,7 @@ pub struct Aws {
     known: Arc<Known>,
     /// Whether the identity that Freehold was started with works on the organisation by itself.
     acts_directly: bool,
+    audit: Option<Audited>,
 }
 
 /// What was asked a short while ago.
@@ -99,7 +103,14 @@ impl Aws {
                 searches_of_accounts: Walks::default(),
             }),
             acts_directly: false,
+            audit: None,
         }
+    }
+
+    /// With every call that changes something on record, as made by `process`.
+    #[must_use]
+    pub fn audited(self, scribe: Scribe, process: &str) -> Self {
+        Self { audit: Some(Audited::new(scribe, process)), ..self }
     }
 
     /// The clock that sessions and rates go by.

@@ -12,6 +12,7 @@ use freehold_tenancy::db::steps::{self, Ending, PlannedStep};
 use freehold_tenancy::db::{DbError, tenants};
 use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
 use freehold_tenancy::step::{Facts, JournalEntry};
+use freehold_tenancy::{OperationId, TenantId};
 use futures::FutureExt;
 use futures::future::join_all;
 use tracing::Instrument;
@@ -27,12 +28,25 @@ use crate::watch;
 const TRIES: u32 = 12;
 
 tokio::task_local! {
-    static STEP: &'static str;
+    static WORK: Work;
+}
+
+/// What a task is at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work {
+    pub(crate) step: &'static str,
+    pub(crate) operation: OperationId,
+    pub(crate) tenant: TenantId,
+}
+
+/// What the current task is at, if it is running a step.
+pub(crate) fn current_work() -> Option<Work> {
+    WORK.try_with(|work| *work).ok()
 }
 
 /// The step that the current task is running, if it is running one.
 pub fn current_step() -> Option<&'static str> {
-    STEP.try_with(|step| *step).ok()
+    current_work().map(|work| work.step)
 }
 
 /// Carries a claimed operation on until it waits, is parked or has ended.
@@ -127,7 +141,8 @@ fn planned(step: &Step) -> PlannedStep {
 /// Runs one step and journals what came of it.
 async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> {
     let span = tracing::info_span!("step", step = step.name, tenant = %context.tenant.id, operation = %context.claim.operation_id);
-    let running = STEP.scope(step.name, AssertUnwindSafe((step.run)(context)).catch_unwind());
+    let work = Work { step: step.name, operation: context.claim.operation_id, tenant: context.tenant.id };
+    let running = WORK.scope(work, AssertUnwindSafe((step.run)(context)).catch_unwind());
     let ran = running.instrument(span).await;
     let ran = ran.unwrap_or_else(|_| Err(StepError::Retry("the step ended unexpectedly; see the log".to_owned())));
     let outcome = with_cancel(context, tidy(outcome(context, step, ran)?));

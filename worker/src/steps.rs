@@ -20,6 +20,7 @@ pub mod suspend;
 pub mod verify;
 
 mod account;
+mod approval;
 pub(crate) mod creation_failures;
 mod guard;
 mod removal;

@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::audit::Deed;
 use freehold_tenancy::db::signup::{Answer, SignedUp};
 use freehold_tenancy::db::tenants::TenantFilter;
 use freehold_tenancy::{TenantId, db, tenant};
@@ -25,6 +26,7 @@ pub(in crate::routes) use signup::residency_of;
 
 use super::environments::Environment;
 use crate::app::App;
+use crate::audit::Written;
 use crate::auth::Caller;
 use crate::extract::{Asked, Body, Id};
 use crate::idempotency::{self, Key, REPLAYED};
@@ -151,6 +153,7 @@ pub struct TenantPage {
 pub(crate) async fn create_tenant(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
+    Extension(deed): Extension<Deed>,
     Asked(mut query): Asked,
     key: Result<Key, Refusal>,
     Body(fields): Body,
@@ -159,7 +162,10 @@ pub(crate) async fn create_tenant(
     query.finish(Some(()))?;
     if dry_run {
         let tenant = signup::read(fields, &app.config, app.clock.now())?;
-        return Ok(Json(preview::preview(&app, &tenant).await?).into_response());
+        let mut preview = Json(preview::preview(&app, &tenant).await?).into_response();
+        // It changes nothing.
+        preview.extensions_mut().insert(Written);
+        return Ok(preview);
     }
     let key = key?;
     let request_hash = idempotency::hash(fields.values());
@@ -170,11 +176,17 @@ pub(crate) async fn create_tenant(
 
     let key = key.of(&caller, CREATE);
     let per_day = Some(app.config.api.signups_per_day).filter(|most| *most > 0);
-    match db::signup::sign_up(&app.pool, &key, request_hash, &tenant, &caller.requester(), &answer, per_day).await? {
+    let requested_by = &caller.requester();
+    let (key, tenant_id) = (&key, tenant.id);
+    let signup =
+        db::signup::Signup { key, request_hash, tenant: &tenant, requested_by, answer: &answer, per_day, deed: &deed };
+    match db::signup::sign_up(&app.pool, &signup).await? {
         SignedUp::Accepted => {
             app.bell.ring();
-            tracing::info!(tenant_id = %tenant.id, "signed up");
-            Ok(accepted(answer))
+            tracing::info!(%tenant_id, "signed up");
+            let mut accepted = accepted(answer);
+            accepted.extensions_mut().insert(Written);
+            Ok(accepted)
         }
         SignedUp::Replayed(answer) => Ok(replayed(answer)),
         SignedUp::OtherRequest => Err(idempotency::reused()),

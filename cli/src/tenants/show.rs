@@ -90,6 +90,9 @@ pub(super) fn preview(preview: &SignupPreview, format: Format) -> anyhow::Result
     ] {
         output::line(format!("{name:12} {value}"))?;
     }
+    if preview.approval_required {
+        output::line("each account has to be approved by another person first")?;
+    }
     for environment in &preview.environments {
         output::line(format!("{:12} {}", environment.name, queue::told(&environment.queue)))?;
     }

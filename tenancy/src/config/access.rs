@@ -59,11 +59,28 @@ pub struct TierConfig {
     /// The permission set that the tenant's own group gets, with the tenant's admin in it; no group where it is left out.
     #[serde(default)]
     pub tenant_group_permission_set: Option<String>,
+    /// Whether another person than the one that signed up has to approve each account.
+    #[serde(default)]
+    pub approval: VendingApproval,
+}
+
+/// Whether an account is vended without being asked about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VendingApproval {
+    /// Yes.
+    #[default]
+    NotRequired,
+    /// No: a second person has to approve it.
+    Required,
 }
 
 impl TierConfig {
     /// The tiers of a configuration that declares none.
     pub(super) fn standard_only() -> Vec<Self> {
-        "standard".parse().map(|name| vec![Self { name, tenant_group_permission_set: None }]).unwrap_or_default()
+        "standard"
+            .parse()
+            .map(|name| vec![Self { name, tenant_group_permission_set: None, approval: VendingApproval::NotRequired }])
+            .unwrap_or_default()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Config, Quotas};
+use crate::audit::Signer;
 
 /// CreatePermissionSet, `Name`.
 const LONGEST_PERMISSION_SET_NAME: usize = 32;
@@ -14,10 +15,17 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     organization(config, &mut problems);
     quotas(config, &mut problems);
     usual(config, &mut problems);
+    audit(config, &mut problems);
     if config.tiers.is_empty() {
         problems.push("tiers: name at least one".to_owned());
     }
     problems
+}
+
+fn audit(config: &Config, problems: &mut Vec<String>) {
+    if let Some(Err(error)) = config.audit.signing_key.as_ref().map(Signer::new) {
+        problems.push(error.to_string());
+    }
 }
 
 fn residencies(config: &Config, problems: &mut Vec<String>) {

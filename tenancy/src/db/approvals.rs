@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::operations::requester;
-use super::{PgPool, Result, attention, ended, events};
+use super::operations::{Claim, fenced, requester};
+use super::{PgPool, Result, attention, ended, events, offboarding};
 use crate::approval::{Approval, ApprovalAction, ApprovalState, request_hash};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, OperationState, Requester};
@@ -83,6 +83,20 @@ async fn ask_in(
     Ok(Asked::Yes(approval))
 }
 
+/// Asks, in the name of whoever signed up, for a second person's word before `step` vends an account; under the fence.
+pub async fn ask_to_vend(pool: &PgPool, claim: &Claim, step: &str, request: &Value, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = fenced(pool, claim).await?;
+    let id = claim.operation_id;
+    let by = sqlx::query_scalar!(
+        "/* db::approvals::ask_to_vend */ select requested_by from operations where id = $1",
+        id.as_uuid(),
+    );
+    let by = requester(by.fetch_one(&mut *tx).await?)?;
+    insert(&mut tx, id, ApprovalAction::Vend, step, request, &by, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Asks for the account to be closed when the offboarding comes to that; within a transaction that holds the operation's row.
 pub(super) async fn ask_to_close(
     tx: &mut PgConnection,
@@ -127,7 +141,8 @@ async fn decide_in(
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<Decision> {
-    if !hold(tx, id).await? {
+    // The tenant before its operations, as everywhere: what is rejected may end one.
+    if !offboarding::lock_of(tx, id).await? || !hold(tx, id).await? {
         return Ok(Decision::Unknown);
     }
     let Some(pending) = pending(tx, id).await? else { return Ok(Decision::Nothing) };
@@ -142,8 +157,11 @@ async fn decide_in(
     let event_type = if approve { EventType::ApprovalGranted } else { EventType::ApprovalRejected };
     let data = json!({ "action": pending.action, "by": by.subject, "request_hash": hash });
     events::append(tx, id, &[NewEvent { event_type, data }], now).await?;
-    if approve {
-        follow(tx, &pending, by, now).await?;
+    match (approve, pending.action) {
+        (true, _) => follow(tx, &pending, by, now).await?,
+        // Nobody has asked AWS for anything yet, and nobody will.
+        (false, ApprovalAction::Vend) => offboarding::give_up(tx, id, by, now).await?,
+        (false, ApprovalAction::Adopt | ApprovalAction::Correct | ApprovalAction::Close) => {}
     }
     Ok(Decision::Yes(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
 }
@@ -222,7 +240,7 @@ async fn hold(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
     Ok(state.fetch_optional(tx).await?.is_some())
 }
 
-async fn pending(tx: &mut PgConnection, id: OperationId) -> Result<Option<Approval>> {
+pub(super) async fn pending(tx: &mut PgConnection, id: OperationId) -> Result<Option<Approval>> {
     let row = sqlx::query_as!(
         Row,
         r#"/* db::approvals::pending */

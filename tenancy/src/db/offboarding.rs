@@ -154,6 +154,23 @@ async fn cancel_in(tx: &mut PgConnection, id: OperationId, by: &Requester, now: 
     Ok(Decided::Yes(followed_by.into_iter().collect()))
 }
 
+/// Takes the advisory lock of the tenant whose operation it is; answers whether there is such an operation.
+pub(super) async fn lock_of(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
+    let Some((tenant, _)) = whose(tx, id).await? else { return Ok(false) };
+    lock(tx, tenant).await?;
+    Ok(true)
+}
+
+/// Stops an operation, if it is open still, whatever is on hold: for one that has made nothing. Within a transaction that holds the
+/// tenant's lock.
+pub(super) async fn give_up(tx: &mut PgConnection, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<()> {
+    let Some((_, environment)) = whose(tx, id).await? else { return Ok(()) };
+    if let Some(open) = open(tx, environment).await?.filter(|open| open.id == id) {
+        stop(tx, environment, &open, by, now).await?;
+    }
+    Ok(())
+}
+
 /// Puts a legal hold on a tenant, or lifts it; answers whether there is such a tenant.
 pub async fn set_legal_hold(pool: &PgPool, tenant: TenantId, reason: Option<&str>, now: DateTime<Utc>) -> Result<bool> {
     let mut tx = pool.begin().await?;

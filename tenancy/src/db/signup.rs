@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{PgPool, Result, known_constraint};
+use crate::audit::{AuditResult, Deed, Outcome};
 use crate::environment::EnvironmentState;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
@@ -90,38 +91,41 @@ pub async fn collisions(pool: &PgPool, tenant: &Tenant) -> Result<Collisions> {
     Ok(collisions.fetch_one(pool).await?)
 }
 
-/// Writes `tenant` with its environments, one operation for each, its first event and the answer under `key`; or nothing.
-///
-/// A client gets `per_day` of them in 24 hours; several at the same moment may be a few more.
+/// What is written when a signup is accepted.
+#[derive(Debug, Clone)]
+pub struct Signup<'a> {
+    /// The key under which it happens once.
+    pub key: &'a IdempotencyKey,
+    /// What the same request has again.
+    pub request_hash: [u8; 32],
+    /// The tenant, with its environments and the ids of their operations.
+    pub tenant: &'a Tenant,
+    /// Who asks.
+    pub requested_by: &'a Requester,
+    /// What is answered, now and when it comes again.
+    pub answer: &'a Answer,
+    /// How many a client may sign up in 24 hours; several at the same moment may be a few more.
+    pub per_day: Option<u32>,
+    /// What the audit trail says of it.
+    pub deed: &'a Deed,
+}
+
+/// Writes a tenant with its environments, one operation for each, its first event, its audit record and the answer; or nothing.
 ///
 /// Fails with [`super::DbError::ExternalIdTaken`] where a live tenant has the external id.
-pub async fn sign_up(
-    pool: &PgPool,
-    key: &IdempotencyKey,
-    request_hash: [u8; 32],
-    tenant: &Tenant,
-    requested_by: &Requester,
-    answer: &Answer,
-    per_day: Option<u32>,
-) -> Result<SignedUp> {
+pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignedUp> {
     loop {
         // The statement sees the table as it was before it got the lock. Where another signup with this key committed
         // in between, it writes nothing and finds nothing, and has to look again.
-        if let Some(outcome) = attempt(pool, key, request_hash, tenant, requested_by, answer, per_day).await? {
+        if let Some(outcome) = attempt(pool, signup).await? {
             return Ok(outcome);
         }
     }
 }
 
-async fn attempt(
-    pool: &PgPool,
-    key: &IdempotencyKey,
-    request_hash: [u8; 32],
-    tenant: &Tenant,
-    requested_by: &Requester,
-    answer: &Answer,
-    per_day: Option<u32>,
-) -> Result<Option<SignedUp>> {
+async fn attempt(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>> {
+    let Signup { key, request_hash, tenant, requested_by, answer, per_day, deed } = *signup;
+    let outcome = Outcome { status: u16::try_from(answer.status).ok(), ..Outcome::of(AuditResult::Succeeded) };
     let now: DateTime<Utc> = tenant.created_at;
     let environments = &tenant.environments;
     let ids: Vec<Uuid> = environments.iter().map(|environment| environment.id.as_uuid()).collect();
@@ -172,6 +176,9 @@ async fn attempt(
             insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
             select operation_id, 1, $11, id, $26, jsonb_build_object('environment', name, 'home_region', home_region), $10
             from asked
+        ),
+        audited as (
+            insert into audit_pending (begun_at, tenant_id, deed, outcome) select $10, $11, $28, $29 from fresh
         )
         select lock.free as "free!", exists (select from fresh) as "written!",
             known.request_hash as "request_hash?", known.status as "status?", known.location as "location?",
@@ -204,6 +211,8 @@ async fn attempt(
         OperationState::Pending.as_str(),
         EventType::OperationAccepted.as_str(),
         per_day.map(i64::from),
+        json!(deed),
+        json!(outcome),
     )
     .fetch_one(pool)
     .await

@@ -2,14 +2,16 @@
 
 mod row;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::operations::{Claim, fenced};
-use super::{DbError, PgPool, Result, attention, events, mappings, quotas};
+use super::{DbError, PgPool, Result, approvals, attention, events, mappings, quotas};
 use crate::event::{EventType, NewEvent};
-use crate::operation::Attention;
+use crate::operation::{Attention, Remedy};
 use crate::step::{Facts, JournalEntry, StepState};
 use crate::{AwsAccountId, EnvironmentId, OperationId};
 use row::{Row, object};
@@ -207,6 +209,7 @@ async fn set_intent(
 pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<()> {
     let mut tx = fenced(pool, claim).await?;
     let id = claim.operation_id;
+    let outcome = &as_decided(&mut tx, id, outcome, now).await?;
     let before = sqlx::query!(
         r#"/* db::steps::record */
         select waits_for, last_error, facts, attention from operation_steps where operation_id = $1 and name = $2"#,
@@ -286,6 +289,21 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// Who would wait for an approval looks again where that was decided while its step ran.
+async fn as_decided<'a>(
+    tx: &mut PgConnection,
+    id: OperationId,
+    outcome: &'a Outcome,
+    now: DateTime<Utc>,
+) -> Result<Cow<'a, Outcome>> {
+    let waits = matches!(&outcome.ending, Ending::Parked(attention) if attention.remedies.contains(&Remedy::Approve));
+    if !waits || approvals::pending(tx, id).await?.is_some() {
+        return Ok(Cow::Borrowed(outcome));
+    }
+    let ending = Ending::Waiting { why: "what was decided just now".to_owned(), check_at: now };
+    Ok(Cow::Owned(Outcome { ending, ..outcome.clone() }))
 }
 
 impl Outcome {

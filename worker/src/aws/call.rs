@@ -29,7 +29,8 @@ impl Aws {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         async move {
-            let answer = self.measured(call, async { request.await.map_err(|error| refused(call, error)) }).await;
+            let asked = async { request.await.map_err(|error| refused(call, error)) };
+            let answer = self.measured(call, self.on_record(session, call, asked)).await;
             if let Err(error) = &answer
                 && errors::ends_session(&error.code)
             {

@@ -13,7 +13,7 @@ use crate::holds::{self, Passage};
 use crate::quota::ACCOUNT_CREATIONS;
 use crate::step::{Outcome, StepError, attention};
 
-use super::StepResult;
+use super::{StepResult, approval};
 
 /// How long both look-ups must have stayed empty before an account is asked for again.
 pub(super) const CERTAINTY: TimeDelta = TimeDelta::minutes(5);
@@ -44,6 +44,7 @@ pub(super) async fn obtain(context: &StepContext) -> StepResult {
 }
 
 async fn ask(context: &StepContext) -> StepResult {
+    approval::to_vend(context).await?;
     let environment = context.environment();
     let account = NewAccount {
         name: account_name(&context.tenant().company_name, environment.id),

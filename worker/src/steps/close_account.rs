@@ -4,10 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::config::CloseAccounts;
 use freehold_tenancy::db::{approvals, closures};
-use freehold_tenancy::operation::{Attention, Remedy};
 
 use super::cool_off::minute;
-use super::{StepResult, guard};
+use super::{StepResult, approval, guard};
 use crate::context::StepContext;
 use crate::quota::ACCOUNT_CLOSURES;
 use crate::step::{Outcome, StepError};
@@ -59,14 +58,10 @@ async fn approved(context: &StepContext) -> Result<bool, StepError> {
     let asked = approvals::of(&context.worker.pool, context.claim.operation_id).await?;
     match asked.iter().rfind(|approval| approval.action == ApprovalAction::Close).map(|approval| approval.state) {
         Some(ApprovalState::Approved) => Ok(true),
-        Some(ApprovalState::Pending) => Err(StepError::Park(Attention {
-            code: "approval_needed".to_owned(),
-            sentence:
-                "The account is about to be closed for good. Another person than the one that asked for it has to \
-                       approve or reject that."
-                    .to_owned(),
-            remedies: vec![Remedy::Approve],
-        })),
+        Some(ApprovalState::Pending) => Err(approval::needed(
+            "The account is about to be closed for good. Another person than the one that asked for it has to approve or \
+             reject that.",
+        )),
         Some(ApprovalState::Rejected) | None => Ok(false),
     }
 }

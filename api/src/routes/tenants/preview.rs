@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use freehold_tenancy::config::Config;
+use freehold_tenancy::config::{Config, VendingApproval};
 use freehold_tenancy::db::signup::{self, Collisions};
 use freehold_tenancy::{Region, db, tenant};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ pub struct SignupPreview {
     /// The file that it is made from; `null` for Freehold's own.
     #[schema(required = true, example = "stack.yaml")]
     pub template: Option<String>,
+    /// Whether another person would have to approve each account first.
+    pub approval_required: bool,
     /// Its environments, each of which would get an AWS account.
     pub environments: Vec<EnvironmentPreview>,
 }
@@ -90,6 +92,7 @@ pub(super) async fn preview(app: &App, tenant: &tenant::Tenant) -> Result<Signup
         guardrail: residency.guardrail_name(),
         stack: config.stack.name.clone(),
         template: template(config),
+        approval_required: config.tier(&tenant.tier).is_some_and(|tier| tier.approval == VendingApproval::Required),
         environments,
     })
 }

@@ -1,0 +1,132 @@
+//! What the API writes into the audit trail: who called what that may change something, from where, with which result.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use freehold_tenancy::audit::{Actor, AuditKind, AuditResult, Deed, Outcome, Source};
+use freehold_tenancy::{OperationId, TenantId};
+use tracing::Instrument;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::door::RequestId;
+use crate::problem::Refusal;
+
+/// The route whose one statement writes the record itself.
+const SIGNUP: &str = "createTenant";
+
+/// How much of what a caller says of itself is kept, in bytes.
+const LONGEST: usize = 256;
+
+/// Marks an answer whose record is written, or that needs none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written;
+
+/// The deed that a request is, and the tenant that its path names.
+pub(crate) fn deed(action: &str, caller: &Caller, request: &Request) -> (Deed, Option<TenantId>) {
+    let path = request.uri().path();
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let deed = Deed {
+        kind: AuditKind::ApiCall,
+        action: action.to_owned(),
+        actor: Actor::Caller {
+            issuer: caller.issuer.clone(),
+            subject: caller.subject.clone(),
+            client: caller.client.clone(),
+        },
+        source: address.map(|ConnectInfo(address)| Source {
+            address: address.ip().to_string(),
+            forwarded_for: forwarded_for(request.headers()),
+        }),
+        request_id: request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()),
+        resource: Some(path.chars().take(LONGEST).collect()),
+        operation_id: path.split('/').find_map(|part| part.parse::<OperationId>().ok()),
+        step: None,
+        aws_role: None,
+    };
+    (deed, path.split('/').find_map(|part| part.parse().ok()))
+}
+
+fn forwarded_for(headers: &HeaderMap) -> Option<String> {
+    let values: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    // Who is nearest stands last.
+    let all = values.join(", ");
+    let from = all.len().saturating_sub(LONGEST);
+    (!all.is_empty()).then(|| all[from..].to_owned())
+}
+
+/// What came of a request.
+fn outcome(response: &Response) -> Outcome {
+    let status = response.status();
+    let result = match status.as_u16() {
+        ..400 => AuditResult::Succeeded,
+        400..500 => AuditResult::Refused,
+        _ => AuditResult::Failed,
+    };
+    let code = response.extensions().get::<Refusal>().map(|refusal| refusal.code().as_str().to_owned());
+    Outcome { status: Some(status.as_u16()), code, ..Outcome::of(result) }
+}
+
+/// Puts a call on record that was not admitted.
+pub(crate) async fn refused(app: &App, action: &str, caller: &Caller, request: Request, refusal: Response) -> Response {
+    if !request.method().is_safe() {
+        let ((deed, tenant), outcome) = (deed(action, caller, &request), outcome(&refusal));
+        app.audit.note(&deed, tenant, &outcome).await;
+    }
+    refusal
+}
+
+/// Lets a call that may change something happen, on record.
+pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, mut request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let (deed, tenant) = deed(action, caller, &request);
+    if action == SIGNUP {
+        request.extensions_mut().insert(deed.clone());
+        let response = next.run(request).await;
+        if response.extensions().get::<Written>().is_some() {
+            app.audit.chain();
+        } else {
+            let outcome = outcome(&response);
+            app.audit.note(&deed, tenant, &outcome).await;
+        }
+        return response;
+    }
+    // In a task of its own: what has begun comes to its end, and on record, though the caller hangs up.
+    let audit = app.audit.clone();
+    let on_record = async move {
+        let begun = match audit.begin(&deed, tenant).await {
+            Ok(begun) => begun,
+            Err(error) => return Refusal::from(error).into_response(),
+        };
+        let response = next.run(request).await;
+        let outcome = outcome(&response);
+        audit.end(begun, &outcome).await;
+        response
+    };
+    match tokio::spawn(on_record.in_current_span()).await {
+        Ok(response) => response,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Refusal::internal().into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_way_the_end_is_kept() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(forwarded_for(&headers), None);
+        headers.append("x-forwarded-for", "a".repeat(300).parse().unwrap());
+        headers.append("x-forwarded-for", "203.0.113.7".parse().unwrap());
+        let kept = forwarded_for(&headers).unwrap();
+        assert_eq!(kept.len(), LONGEST);
+        assert!(kept.ends_with(", 203.0.113.7"));
+    }
+}

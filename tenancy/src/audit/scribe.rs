@@ -1,0 +1,167 @@
+//! Whoever writes the trail in a process: notes deeds, and has them chained soon after.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{Anchor, AnchorFile, Deed, Head, Outcome, Signer};
+use crate::config::Audit;
+use crate::db::installation::Installation;
+use crate::db::{PgPool, Result, audit};
+use crate::{Clock, TenantId};
+
+/// How long, in real time, deeds gather before they are chained.
+const GATHERS: Duration = Duration::from_millis(400);
+
+/// The pause after the database could not be asked.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Writes down what a process does; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Scribe {
+    pool: PgPool,
+    clock: Clock,
+    noted: Arc<Notify>,
+}
+
+/// A deed that is under way.
+#[derive(Debug)]
+#[must_use]
+pub struct Begun(i64);
+
+impl Scribe {
+    /// A scribe that writes to the database of `pool`.
+    pub fn new(pool: PgPool, clock: Clock) -> Self {
+        Self { pool, clock, noted: Arc::new(Notify::new()) }
+    }
+
+    /// Writes down what is about to be done. Where that cannot be written down, it must not be done.
+    pub async fn begin(&self, deed: &Deed, tenant: Option<TenantId>) -> Result<Begun> {
+        audit::begin(&self.pool, deed, tenant, self.clock.now()).await.map(Begun)
+    }
+
+    /// Writes down what came of it. Where that cannot be written down, it is *unknown* after a minute.
+    pub async fn end(&self, begun: Begun, outcome: &Outcome) {
+        if let Err(error) = audit::end(&self.pool, begun.0, outcome).await {
+            tracing::warn!(%error, "what came of something could not be written into the audit trail");
+        }
+        self.chain();
+    }
+
+    /// Writes down something that is over.
+    pub async fn note(&self, deed: &Deed, tenant: Option<TenantId>, outcome: &Outcome) {
+        if let Err(error) = audit::note(&self.pool, deed, tenant, outcome, self.clock.now()).await {
+            tracing::warn!(%error, action = deed.action, "this could not be written into the audit trail");
+        }
+        self.chain();
+    }
+
+    /// Has what was written down chained soon.
+    pub fn chain(&self) {
+        self.noted.notify_one();
+    }
+
+    /// Chains what is written down, and anchors the head, until `shutdown`. Asks for nothing while nothing is written down.
+    pub async fn keep(&self, config: &Audit, installation: &Installation, shutdown: CancellationToken) {
+        let mut anchors = Anchors::new(config, installation);
+        // What another process has left behind.
+        self.chain();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = self.noted.notified() => tokio::time::sleep(GATHERS).await,
+                () = anchors.due() => {}
+            }
+            match self.advance(config).await {
+                Ok(head) => anchors.saw(head, self.clock.now(), false),
+                Err(error) => {
+                    tracing::warn!(%error, "the audit trail could not be chained");
+                    tokio::time::sleep(PAUSE).await;
+                    self.chain();
+                }
+            }
+        }
+        if let Ok(head) = self.advance(config).await {
+            anchors.saw(head, self.clock.now(), true);
+        }
+    }
+
+    /// Chains what is written down, and answers where the trail ends.
+    pub async fn advance(&self, config: &Audit) -> Result<Head> {
+        audit::advance(&self.pool, config.kept_for(), self.clock.now()).await
+    }
+}
+
+/// Anchors the head from time to time, where it has moved.
+struct Anchors {
+    signer: Option<Signer>,
+    file: Option<AnchorFile>,
+    installation: crate::InstallationId,
+    every: Duration,
+    anchored: i64,
+    /// A head that waits for its time.
+    waiting: Option<tokio::time::Instant>,
+    last: Option<tokio::time::Instant>,
+}
+
+impl Anchors {
+    fn new(config: &Audit, installation: &Installation) -> Self {
+        // The configuration was checked when it was read.
+        let signer = config.signing_key.as_ref().and_then(|key| Signer::new(key).ok());
+        Self {
+            signer,
+            file: config.anchor_file.as_deref().map(AnchorFile::new),
+            installation: installation.id,
+            every: Duration::from_secs(config.anchor_every_seconds),
+            anchored: 0,
+            waiting: None,
+            last: None,
+        }
+    }
+
+    /// Returns when a head that waits is to be anchored.
+    async fn due(&self) {
+        match self.waiting {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn saw(&mut self, head: Head, at: DateTime<Utc>, now: bool) {
+        let Some(signer) = &self.signer else { return };
+        if head.position == self.anchored {
+            self.waiting = None;
+            return;
+        }
+        let next = self.last.map(|last| last + self.every).filter(|next| *next > tokio::time::Instant::now());
+        if let (Some(next), false) = (next, now) {
+            self.waiting = Some(next);
+            return;
+        }
+        let anchor = signer.sign(self.installation, head, at);
+        self.keep(&anchor);
+        self.anchored = head.position;
+        self.last = Some(tokio::time::Instant::now());
+        self.waiting = None;
+    }
+
+    fn keep(&self, anchor: &Anchor) {
+        // The log is kept elsewhere, too.
+        tracing::info!(target: "freehold::audit", anchor = anchor.line(), "anchored");
+        if let Some(file) = &self.file
+            && let Err(error) = file.append(anchor)
+        {
+            tracing::error!(target: "freehold::alert", %error, "the audit trail's head could not be anchored in audit.anchor_file");
+        }
+    }
+}
+
+impl Audit {
+    /// How long records are kept.
+    pub fn kept_for(&self) -> TimeDelta {
+        TimeDelta::days(i64::from(self.keep_days))
+    }
+}

@@ -1,0 +1,218 @@
+//! The audit trail: what is done is written down, chained one after the other, and read in that order.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::{DbError, PgPool, Result, ended};
+use crate::audit::{AuditKind, AuditResult, Deed, Hash, Head, Outcome, Record, chained, text};
+use crate::{OperationId, TenantId};
+
+/// How many are chained in one transaction.
+const AT_ONCE: i64 = 1000;
+
+/// What has no outcome after so long has none: whoever did it has died.
+const UNDER_WAY: TimeDelta = TimeDelta::minutes(1);
+
+/// Records are dropped a day's worth at a time.
+const DROPPED_AFTER: TimeDelta = TimeDelta::days(1);
+
+/// Writes down what is about to be done, and answers its number. Where it is done to an operation, it is about that one's tenant.
+pub async fn begin(pool: &PgPool, deed: &Deed, tenant: Option<TenantId>, now: DateTime<Utc>) -> Result<i64> {
+    insert(pool, deed, tenant, None, now).await
+}
+
+/// Writes down something that is over.
+pub async fn note(
+    pool: &PgPool,
+    deed: &Deed,
+    tenant: Option<TenantId>,
+    outcome: &Outcome,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    insert(pool, deed, tenant, Some(json!(outcome)), now).await.map(drop)
+}
+
+async fn insert(
+    pool: &PgPool,
+    deed: &Deed,
+    tenant: Option<TenantId>,
+    outcome: Option<Value>,
+    now: DateTime<Utc>,
+) -> Result<i64> {
+    let id = sqlx::query_scalar!(
+        r#"/* db::audit::insert */
+        insert into audit_pending (begun_at, tenant_id, deed, outcome)
+        values ($1, coalesce($2, (select tenant_id from operations where id = $3)), $4, $5) returning id"#,
+        now,
+        tenant.map(TenantId::as_uuid),
+        deed.operation_id.map(OperationId::as_uuid),
+        json!(deed),
+        outcome,
+    );
+    Ok(id.fetch_one(pool).await?)
+}
+
+/// Writes down what came of it.
+pub async fn end(pool: &PgPool, id: i64, outcome: &Outcome) -> Result<()> {
+    sqlx::query!("/* db::audit::end */ update audit_pending set outcome = $2 where id = $1", id, json!(outcome))
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Chains everything that is over, and answers where the trail ends. Drops what is older than `kept_for`.
+pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<Head> {
+    loop {
+        let row = sqlx::query!(
+            r#"/* db::audit::advance */
+            select position, hash, exists (
+                select from audit_pending where outcome is not null or begun_at < $1) as "pending!"
+            from audit_head"#,
+            now - UNDER_WAY,
+        );
+        let row = row.fetch_one(pool).await?;
+        if !row.pending {
+            return Ok(Head { position: row.position, hash: hash(row.hash)? });
+        }
+        let mut tx = pool.begin().await?;
+        let chained = chain(&mut tx, kept_for, now).await;
+        let (head, taken) = ended(tx, chained, |(_, taken)| *taken > 0).await?;
+        if taken < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
+            return Ok(head);
+        }
+    }
+}
+
+async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<(Head, usize)> {
+    // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
+    let head = sqlx::query!("/* db::audit::chain */ select position, hash from audit_head for no key update");
+    let head = head.fetch_one(&mut *tx).await?;
+    let mut head = Head { position: head.position, hash: hash(head.hash)? };
+    let pending = sqlx::query!(
+        r#"/* db::audit::chain */
+        with taken as (
+            select id from audit_pending where outcome is not null or begun_at < $1 order by id limit $2
+        )
+        delete from audit_pending p using taken where p.id = taken.id
+        returning p.id, p.begun_at, p.tenant_id, p.deed, p.outcome"#,
+        now - UNDER_WAY,
+        AT_ONCE,
+    );
+    let mut pending = pending.fetch_all(&mut *tx).await?;
+    pending.sort_unstable_by_key(|one| one.id);
+    let taken = pending.len();
+    if taken == 0 {
+        return Ok((head, 0));
+    }
+    let unknown = || json!(Outcome::of(AuditResult::Unknown));
+    let mut texts: Vec<String> = pending
+        .into_iter()
+        .map(|one| text(one.deed, one.begun_at, one.tenant_id.map(TenantId::from), one.outcome.unwrap_or_else(unknown)))
+        .collect();
+    texts.extend(drop_old(&mut *tx, kept_for, now).await?);
+
+    let (mut positions, mut hashes) = (Vec::new(), Vec::new());
+    for text in &texts {
+        let position = head.position + 1;
+        head = Head { position, hash: chained(&head.hash, position, now, text) };
+        positions.push(position);
+        hashes.push(head.hash.to_vec());
+    }
+    sqlx::query!(
+        r#"/* db::audit::chain */
+        with appended as (
+            insert into audit_records (position, recorded_at, record, hash)
+            select position, $4, record::json, hash
+            from unnest($1::bigint[], $2::text[], $3::bytea[]) as news (position, record, hash)
+        )
+        update audit_head set position = $5, hash = $6"#,
+        &positions,
+        &texts,
+        &hashes,
+        now,
+        head.position,
+        head.hash.as_slice(),
+    )
+    .execute(tx)
+    .await?;
+    Ok((head, taken))
+}
+
+/// Drops what is older than it has to be, and answers the record that says so.
+async fn drop_old(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<Option<String>> {
+    let oldest = sqlx::query_scalar!(
+        "/* db::audit::drop_old */ select recorded_at from audit_records order by position limit 1"
+    );
+    if oldest.fetch_optional(&mut *tx).await?.is_none_or(|oldest| oldest > now - kept_for - DROPPED_AFTER) {
+        return Ok(None);
+    }
+    let dropped = sqlx::query!(
+        r#"/* db::audit::drop_old */
+        with old as (delete from audit_records where recorded_at < $1 returning position, hash),
+        last as (select position, hash from old order by position desc limit 1)
+        update audit_head set dropped_position = last.position, dropped_hash = last.hash from last
+        returning dropped_position, dropped_hash"#,
+        now - kept_for,
+    );
+    let Some(dropped) = dropped.fetch_optional(tx).await? else { return Ok(None) };
+    let deed = json!({
+        "kind": AuditKind::Dropped,
+        "action": "dropAuditRecords",
+        "actor": { "process": "freehold" },
+        "through": dropped.dropped_position,
+        "hash": hex::encode(dropped.dropped_hash),
+    });
+    Ok(Some(text(deed, now, None, json!(Outcome::of(AuditResult::Succeeded)))))
+}
+
+/// Which records are wanted; what is `None` does not narrow it.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// About this tenant.
+    pub tenant: Option<TenantId>,
+    /// What was done.
+    pub action: Option<String>,
+    /// Who did it: the subject of a token.
+    pub subject: Option<String>,
+    /// The id of the request, ours or AWS's.
+    pub request_id: Option<String>,
+}
+
+/// At most `limit` records after `after`, in order.
+pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -> Result<Vec<Record>> {
+    let rows = sqlx::query!(
+        r#"/* db::audit::list */
+        select position, recorded_at, record::text as "record!", hash from audit_records
+        where position > $1
+            and ($2::text is null or record ->> 'tenant_id' = $2)
+            and ($3::text is null or record ->> 'action' = $3)
+            and ($4::text is null or record -> 'actor' ->> 'subject' = $4)
+            and ($5::text is null or record ->> 'request_id' = $5 or record -> 'outcome' ->> 'aws_request_id' = $5)
+        order by position limit $6"#,
+        after,
+        filter.tenant.map(|tenant| tenant.to_string()),
+        filter.action,
+        filter.subject,
+        filter.request_id,
+        limit,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    rows.map(|row| {
+        Ok(Record { position: row.position, recorded_at: row.recorded_at, text: row.record, hash: hash(row.hash)? })
+    })
+    .collect()
+}
+
+/// Where the trail ends, and what of its beginning was dropped.
+pub async fn ends(pool: &PgPool) -> Result<(Head, Head)> {
+    let row =
+        sqlx::query!("/* db::audit::ends */ select position, hash, dropped_position, dropped_hash from audit_head");
+    let row = row.fetch_one(pool).await?;
+    let head = Head { position: row.position, hash: hash(row.hash)? };
+    Ok((head, Head { position: row.dropped_position, hash: hash(row.dropped_hash)? }))
+}
+
+fn hash(bytes: Vec<u8>) -> Result<Hash> {
+    bytes.try_into().map_err(|_| DbError::Unreadable("a hash that is none".to_owned()))
+}

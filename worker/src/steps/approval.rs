@@ -1,0 +1,46 @@
+//! What waits for a second person's word: before an account is spent, and before one is closed.
+
+use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
+use freehold_tenancy::config::VendingApproval;
+use freehold_tenancy::db::approvals;
+use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
+use serde_json::json;
+
+use crate::context::StepContext;
+use crate::step::StepError;
+
+/// Waits until another person has approved or rejected it.
+pub(super) fn needed(sentence: &str) -> StepError {
+    let (code, sentence) = ("approval_needed".to_owned(), sentence.to_owned());
+    StepError::Park(Attention { code, sentence, remedies: vec![Remedy::Approve] })
+}
+
+/// Passes where an account may be asked for: the tenant's tier does not want to be asked about it, or another person than the
+/// one that signed up has approved. Who rejects it ends the onboarding.
+pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
+    let tenant = &context.tenant();
+    let wanted = context.config().tier(&tenant.tier).is_some_and(|tier| tier.approval == VendingApproval::Required);
+    if !wanted || context.subject.kind != OperationKind::Onboard {
+        return Ok(());
+    }
+    let (pool, id) = (&context.worker.pool, context.claim.operation_id);
+    let asked = approvals::of(pool, id).await?;
+    match asked.iter().rfind(|approval| approval.action == ApprovalAction::Vend).map(|approval| approval.state) {
+        Some(ApprovalState::Approved) => return Ok(()),
+        Some(ApprovalState::Pending) => {}
+        Some(ApprovalState::Rejected) | None => {
+            let environment = context.environment();
+            let request = json!({
+                "company_name": tenant.company_name,
+                "tier": tenant.tier,
+                "environment": environment.name,
+                "home_region": environment.home_region,
+            });
+            approvals::ask_to_vend(pool, &context.claim, context.step, &request, context.now()).await?;
+        }
+    }
+    Err(needed(
+        "An account of the organisation is about to be spent on this tenant, whose tier wants that approved. Another person \
+         than the one that asked for it has to approve or reject that.",
+    ))
+}
