@@ -9,6 +9,7 @@ mod error;
 pub mod ids;
 mod inspect;
 mod page;
+pub(crate) mod permissions;
 mod request;
 mod saved;
 mod service;

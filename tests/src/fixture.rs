@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_sandbox::World;
 use freehold_sandbox::faults::FaultyClient;
+use freehold_sandbox::policy::Document;
 use freehold_sandbox::settings::Settings;
 use freehold_tenancy::audit::Scribe;
 use freehold_tenancy::clock::Scale;
@@ -65,6 +66,18 @@ pub const CONFIG: &str = r#"
     tenant_group_permission_set = "tenant-admin"
 "#;
 
+/// What the control role may do: what `deploy/iam` says, with what `freehold bootstrap` needs.
+pub fn control_policy() -> Document {
+    let [mut all, bootstrap] = ["control-role", "bootstrap"].map(|name| {
+        let path = format!("{}/../deploy/iam/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("a policy");
+        serde_json::from_str::<serde_json::Value>(&text).expect("a policy in JSON")
+    });
+    let more = bootstrap["Statement"].as_array().expect("statements").clone();
+    all["Statement"].as_array_mut().expect("statements").extend(more);
+    Document::from_value(all).expect("a policy")
+}
+
 /// A whole Freehold.
 pub struct Freehold {
     /// The simulated organisation, bootstrapped.
@@ -102,6 +115,8 @@ impl Freehold {
         let (kind, management) = (InstallationKind::Sandbox, &organization.management_account_id);
         let installation =
             installation::ensure(&database.pool, kind, management, Some(scale), start).await.expect("an installation");
+        let settings =
+            Settings { control_policy: settings.control_policy.or_else(|| Some(control_policy())), ..settings };
         let world = World::new(settings, clock.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         // Function URLs are reached over loopback; everything else in process.

@@ -10,7 +10,7 @@ use aws_credential_types::Credentials;
 use chrono::DateTime;
 use freehold_sandbox::{Settings, World, http};
 use freehold_tenancy::{Clock, Config, EnvironmentId};
-use freehold_tests::fixture::CONFIG;
+use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap::{Plan, Problem, apply, plan};
 use freehold_worker::cloud::{Cloud, Grant, NewAccount, Tags, Target};
@@ -129,7 +129,7 @@ async fn a_plan_changes_nothing() {
 
 #[tokio::test]
 async fn the_control_role_may_prepare_the_organisation_as_well() {
-    let operator = Operator::instant();
+    let operator = Operator::of(Settings { control_policy: Some(control_policy()), ..Settings::instant() });
     let config = Config::parse(CONFIG).unwrap();
     let aws = operator.aws_with(&config, &operator.world.settings().freehold_access_key);
     let planned = plan(&aws, &config).await.unwrap();
@@ -167,6 +167,19 @@ async fn a_permission_set_follows_the_configuration() {
         ]
     );
     assert_eq!(lines(&operator.plan(&narrower).await.unwrap()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_inline_policy_comes_and_goes_with_the_configuration() {
+    let operator = Operator::instant();
+    operator.bootstrap(CONFIG).await;
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "logs:*", "Resource": "*"}]}"#;
+    let managed = "managed_policies = [\"arn:aws:iam::aws:policy/ReadOnlyAccess\"]";
+    let narrower = CONFIG.replace(managed, &format!("{managed}\n    inline_policy = '{policy}'"));
+    assert_ne!(operator.bootstrap(&narrower).await, Vec::<String>::new());
+    assert_eq!(lines(&operator.plan(&narrower).await.unwrap()), Vec::<String>::new());
+    assert_ne!(operator.bootstrap(CONFIG).await, Vec::<String>::new());
+    assert_eq!(lines(&operator.plan(CONFIG).await.unwrap()), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -312,6 +312,30 @@ async fn a_group_gets_a_permission_set_and_loses_it() {
 }
 
 #[tokio::test]
+async fn somebody_leaves_a_group_and_is_still_there() {
+    let Prepared { aws, .. } = Prepared::new().await;
+    let ada = aws.ensure_user(&Person { email: "ada@example.com", display_name: "Ada Lovelace" }).await.unwrap();
+    let group = aws.ensure_group("example", "Example GmbH").await.unwrap();
+    aws.ensure_member(&group, &ada).await.unwrap();
+    let members = aws.members(&group).await.unwrap();
+    assert_eq!(members.iter().map(|member| &member.user_id).collect::<Vec<_>>(), [&ada]);
+    aws.remove_member(&members[0]).await.unwrap();
+    assert_eq!(aws.members(&group).await.unwrap(), []);
+    assert_eq!(aws.user(&ada).await.unwrap().unwrap().groups, 0);
+}
+
+#[tokio::test]
+async fn an_ou_tells_which_accounts_are_in_it() {
+    let prepared = Prepared::new().await;
+    let target = prepared.placed().await;
+    let [home, other] = [0, 1].map(|number| &prepared.config.residencies[number]);
+    for (residency, expected) in [(home, vec![target.id().clone()]), (other, vec![])] {
+        let ou = prepared.aws.residency_ou(residency).await.unwrap().unwrap();
+        assert_eq!(prepared.aws.accounts_in(&ou.ou_id, None).await.unwrap().items, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_thousand_questions_about_one_residency_are_a_handful_of_calls() {
     let prepared = Prepared::new().await;
     let before: u64 = prepared.world.calls().by_operation().values().map(|count| count.calls).sum();

@@ -9,7 +9,7 @@ pub(crate) mod case;
 pub(crate) mod cloud;
 mod emulator;
 mod expected;
-mod installed;
+pub(crate) mod installed;
 mod simulator;
 pub(crate) mod target;
 

@@ -9,6 +9,7 @@ mod cli;
 mod cloud;
 mod conformance;
 mod crash;
+mod deploy;
 mod faults;
 mod feed;
 mod fleet;

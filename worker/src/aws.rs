@@ -52,6 +52,7 @@ pub struct Aws {
     connection: Connection,
     sessions: Arc<Sessions>,
     known: Arc<Known>,
+    session_name: &'static str,
     /// Whether the identity that Freehold was started with works on the organisation by itself.
     acts_directly: bool,
     audit: Option<Audited>,
@@ -102,6 +103,7 @@ impl Aws {
                 searches_of_creations: Walks::default(),
                 searches_of_accounts: Walks::default(),
             }),
+            session_name: sts::SESSION_NAME,
             acts_directly: false,
             audit: None,
         }

@@ -15,7 +15,7 @@ pub use logs::LogGroup;
 use super::stack::Resource;
 use crate::policy::Keys;
 use crate::world::ids::UPPERCASE;
-use crate::world::{Ctx, State};
+use crate::world::{Ctx, State, permissions};
 
 /// The types that this world can create.
 pub(super) const KINDS: [&str; 7] = [
@@ -233,6 +233,7 @@ impl Place<'_> {
     }
 
     fn may_with(&self, state: &State, action: &str, resource: &str, keys: Keys) -> Result<(), String> {
+        permissions::note_of_stack(&self.ctx.caller, action);
         let mut ctx = self.ctx.clone();
         // IAM has one endpoint, in us-east-1, and that is the region that a region guardrail sees.
         if action.starts_with("iam:") {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State};
+use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, permissions};
 use crate::policy::{Keys, Principal, Question, Verdict, verdict};
 
 /// Authorises the operation that is being called, for every resource that it names.
@@ -12,9 +12,12 @@ pub(super) fn operation(state: &State, ctx: &Ctx, request: &Request) -> Result<(
     if ctx.service == Service::Sts {
         return Ok(());
     }
-    let action = format!("{}:{}", ctx.service.iam_prefix(), ctx.operation);
-    for resource in resources(state, ctx, request) {
-        state.authorize(ctx, &action, &resource)?;
+    let keys = keys(ctx, request);
+    let resources = resources(state, ctx, request);
+    for action in permissions::needed(ctx, request) {
+        for resource in &resources {
+            state.authorize_with(ctx, &action, resource, keys.clone())?;
+        }
     }
     Ok(())
 }
@@ -105,6 +108,28 @@ pub fn access_denied(service: Service, message: impl Into<String>) -> AwsError {
         Protocol::AwsJson => AwsError::new("AccessDeniedException", message),
         Protocol::RestJson => AwsError::new("AccessDeniedException", message).status(403),
         Protocol::AwsQuery => AwsError::new("AccessDenied", message).status(403),
+    }
+}
+
+/// The condition keys that the request brings (Service Authorization Reference).
+fn keys(ctx: &Ctx, request: &Request) -> Keys {
+    let tags = permissions::tag_keys(request);
+    let keys = tags.into_iter().fold(Keys::default(), |keys, tag| keys.with("aws:TagKeys", tag));
+    if ctx.service != Service::Organizations {
+        return keys;
+    }
+    let body: Value = request.json().unwrap_or_default();
+    let field = |name: &str| body.get(name).and_then(Value::as_str);
+    let keys = match field("ServicePrincipal") {
+        Some(service) => keys.with("organizations:ServicePrincipal", service),
+        None => keys,
+    };
+    // There are no policies of another type in this world.
+    let named = field("Filter").or(field("PolicyType")).or(field("Type"));
+    let kind = named.or(field("PolicyId").map(|_| "SERVICE_CONTROL_POLICY"));
+    match kind {
+        Some(kind) => keys.with("organizations:PolicyType", kind),
+        None => keys,
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The command of this name: Python and its script, so that a moved folder does no harm.
-pub(super) fn program(name: &str) -> [PathBuf; 2] {
+pub(crate) fn program(name: &str) -> [PathBuf; 2] {
     static ENVIRONMENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match ENVIRONMENT.get_or_init(environment) {
         Ok(environment) => [environment.join("bin/python"), environment.join("bin").join(name)],

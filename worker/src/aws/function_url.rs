@@ -126,7 +126,8 @@ fn signed(inside: &Session, region: Region, url: &str) -> std::result::Result<Si
         .map_err(|error| error.to_string())?;
     let (instructions, _) = sign(request, &parameters).map_err(|error| error.to_string())?.into_parts();
     let (headers, _) = instructions.into_parts();
-    Ok(Signed(headers.iter().map(|header| (header.name(), header.value().to_owned())).collect()))
+    let signed = headers.iter().map(|header| (header.name(), header.value().to_owned()));
+    Ok(Signed(signed.chain([("user-agent", "app/freehold".to_owned())]).collect()))
 }
 
 fn judged(answer: Answer) -> Result<Answer> {

@@ -26,7 +26,10 @@ const MARGIN: TimeDelta = TimeDelta::minutes(5);
 pub(super) const MOST_SESSIONS: usize = 512;
 
 /// What a session is called in an account's CloudTrail.
-const SESSION_NAME: &str = "freehold";
+pub(super) const SESSION_NAME: &str = "freehold";
+
+/// What it is called where an organisation is being prepared.
+const SESSION_NAME_OF_BOOTSTRAP: &str = "freehold-bootstrap";
 
 const ASSUME_ROLE: &str = "sts:AssumeRole";
 const WHO_AM_I: &str = "sts:GetCallerIdentity";
@@ -155,7 +158,7 @@ impl Aws {
             .sts()
             .assume_role()
             .role_arn(role_arn)
-            .role_session_name(SESSION_NAME)
+            .role_session_name(self.session_name)
             .duration_seconds(SESSION_SECONDS)
             .set_external_id(external_id);
         let answer = self.ask(from, ASSUME_ROLE, request.send()).await?;
@@ -187,6 +190,8 @@ impl Aws {
     pub async fn as_administrator(&self) -> Result<Self> {
         let caller = self.caller().await?;
         let mut administrator = self.clone();
+        administrator.session_name = SESSION_NAME_OF_BOOTSTRAP;
+        administrator.sessions = Arc::new(Sessions::new(MOST_SESSIONS));
         administrator.acts_directly = caller.account == self.config.organization.management_account_id.as_str();
         Ok(administrator)
     }

@@ -1,0 +1,21 @@
+//! The templates as cfn-lint judges them, of the version that is pinned beside the emulators.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::conformance::installed::program;
+
+#[test]
+fn every_template_is_one_that_cloudformation_would_take() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let [python, lint] = program("cfn-lint");
+    let ran = Command::new(python)
+        .arg(lint)
+        .args(["--regions", "eu-central-1", "--"])
+        .args(["stacks/baseline.yaml", "stacks/tenant.yaml"])
+        .args(["deploy/cloudformation/freehold.yaml", "deploy/cloudformation/control-role.yaml"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+}
