@@ -8,7 +8,9 @@ mod client;
 mod database;
 mod exit;
 mod follow;
+mod health;
 mod logging;
+mod measured;
 mod migrate;
 mod openapi;
 mod operations;
@@ -61,6 +63,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Reconcile(reconcile::ReconcileArgs),
     Openapi(openapi::OpenapiArgs),
+    Health(health::HealthArgs),
     #[cfg(feature = "sandbox")]
     Token(token::TokenArgs),
     Tenants(tenants::TenantsArgs),
@@ -104,6 +107,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Audit(args) => audit::run(args).await,
         Command::Reconcile(args) => reconcile::run(args).await,
         Command::Openapi(_) => openapi::run(),
+        Command::Health(args) => health::run(args).await,
         #[cfg(feature = "sandbox")]
         Command::Token(args) => token::run(&args),
         Command::Tenants(args) => tenants::run(args).await,

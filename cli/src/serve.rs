@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::StandIn;
-use crate::{shutdown, steps};
+use crate::{measured, shutdown, steps};
 
 /// Connections that the API keeps to the database.
 const API_CONNECTIONS: u32 = 20;
@@ -71,7 +71,7 @@ pub(crate) struct ApiArgs {
 #[command(after_help = "Examples:\n  AWS_REGION=eu-central-1 freehold worker --config freehold.toml\n  \
     freehold worker steps\n\n\
     Run `freehold migrate` and `freehold bootstrap` once before. It ends on Ctrl-C or SIGTERM, after the calls that are\n\
-    under way; what it was doing is taken up by another worker, or by the next.")]
+    under way; what it was doing is taken up by another worker at once, or by the next. A second one ends it at once.")]
 pub(crate) struct WorkerArgs {
     #[command(subcommand)]
     command: Option<WorkerCommand>,
@@ -79,6 +79,9 @@ pub(crate) struct WorkerArgs {
     config: ConfigArgs,
     #[command(flatten)]
     database: DatabaseArgs,
+    /// Where to tell how the worker is doing, at /metrics, /livez and /readyz; worker_listen of [telemetry] if left out
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     #[command(flatten)]
     log: LogArgs,
     #[cfg(feature = "sandbox")]
@@ -140,14 +143,18 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     let shutdown = shutdown::asked()?;
     #[cfg(feature = "sandbox")]
     if let Some(config) = args.stand_in.config(&args.config)? {
+        let told = measured::begin(args.metrics.or(config.telemetry.worker_listen)).await?;
         let connection = args.stand_in.connection()?;
         let (pool, installation) = open(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
+        measured::serve(told, &pool, &shutdown);
         run_worker(pool, Arc::new(config), &installation, connection, args.stand_in.lease(), shutdown).await?;
         return Ok(Exit::Done);
     }
     let config = Config::load(&args.config.config)?;
+    let told = measured::begin(args.metrics.or(config.telemetry.worker_listen)).await?;
     let connection = Connection::ambient().await?;
     let (pool, installation) = open(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
+    measured::serve(told, &pool, &shutdown);
     run_worker(pool, Arc::new(config), &installation, connection, None, shutdown).await?;
     Ok(Exit::Done)
 }

@@ -73,6 +73,19 @@ pub struct Config {
     /// The audit trail.
     #[serde(default)]
     pub audit: Audit,
+    /// Who is told how the processes are doing.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Where a worker tells how it is doing: `/metrics`, `/livez` and `/readyz`. Nowhere if nothing is said.
+    pub worker_listen: Option<SocketAddr>,
+    /// Where traces are sent, OTLP over HTTP: a URL such as `http://localhost:4318`. Nowhere if nothing is said.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// `[database]`

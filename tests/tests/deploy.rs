@@ -4,6 +4,7 @@
 
 mod iam;
 mod lint;
+mod telemetry;
 
 use std::fs;
 use std::path::Path;

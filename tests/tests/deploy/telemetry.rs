@@ -1,0 +1,100 @@
+//! The dashboard, the alerts and the runbook: every metric is one that Freehold exports, every alert leads somewhere.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{read, yaml};
+
+/// The names in a PromQL expression that are Freehold's to export.
+fn metrics_in(expression: &str) -> BTreeSet<String> {
+    let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
+    let ours = words.filter(|word| word.starts_with("freehold_") || word.starts_with("http_server_request_"));
+    let series = ["_bucket", "_count", "_sum"];
+    ours.map(|name| series.iter().find_map(|one| name.strip_suffix(one)).unwrap_or(name).to_owned()).collect()
+}
+
+/// The names that the code gives to measurements.
+fn exported() -> BTreeSet<String> {
+    let files = ["api/src/metrics.rs", "cli/src/measured.rs"];
+    let text = files.map(read).concat();
+    let names =
+        text.split('"').filter(|word| word.starts_with("freehold_") || word.starts_with("http_server_request_"));
+    names.map(str::to_owned).collect()
+}
+
+/// Every text under a key, however deep.
+fn under<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|one| under(one, key, found)),
+        Value::Object(values) => {
+            for (name, one) in values {
+                if name == key {
+                    found.extend(one.as_str());
+                }
+                under(one, key, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(markdown: &str) -> BTreeSet<String> {
+    let headings = markdown.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        text.chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_ask_for_metrics_that_are_exported() {
+    let exported = exported();
+    let dashboard: Value = serde_json::from_str(&read("deploy/grafana/freehold.json")).unwrap();
+    let alerts = serde_json::to_value(yaml("deploy/prometheus/alerts.yaml")).unwrap();
+    let mut expressions = Vec::new();
+    under(&dashboard, "expr", &mut expressions);
+    under(&alerts, "expr", &mut expressions);
+    let asked: BTreeSet<String> = expressions.iter().flat_map(|expression| metrics_in(expression)).collect();
+    let unknown: Vec<_> = asked.difference(&exported).collect();
+    assert_eq!(unknown, [""; 0], "nobody exports these");
+    let unseen: Vec<_> = exported.difference(&asked).collect();
+    assert_eq!(unseen, [""; 0], "nobody looks at these");
+}
+
+#[test]
+fn every_alert_leads_to_its_place_in_the_runbook() {
+    let anchors = anchors(&read("deploy/runbook.md"));
+    let alerts = serde_json::to_value(yaml("deploy/prometheus/alerts.yaml")).unwrap();
+    let rules = alerts["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let mut count = 0;
+    for rule in rules {
+        let name = rule["alert"].as_str().unwrap();
+        for said in ["summary", "description"] {
+            assert!(rule["annotations"][said].is_string(), "{name} has no {said}");
+        }
+        let (file, anchor) = rule["annotations"]["runbook_url"].as_str().unwrap().split_once('#').unwrap();
+        assert!(file.ends_with("deploy/runbook.md"), "{name} leads to {file}");
+        assert!(anchors.contains(anchor), "{name}: the runbook has no #{anchor}");
+        count += 1;
+    }
+    assert!(count > 5);
+}
+
+#[test]
+fn every_alarm_of_the_template_leads_to_its_place_in_the_runbook() {
+    let runbook = read("deploy/runbook.md");
+    let template = yaml("deploy/cloudformation/freehold.yaml");
+    let resources = template["Resources"].as_mapping().unwrap();
+    let alarms = resources.iter().filter(|(_, one)| one["Type"].as_str() == Some("AWS::CloudWatch::Alarm"));
+    let names: Vec<_> = alarms.map(|(name, _)| name.as_str().unwrap()).collect();
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        assert!(runbook.contains(&format!("`{name}`")), "the runbook does not say what to do about {name}");
+    }
+}
