@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{KeysError, Pace, Roles, Tokens, UnknownScope};
 use crate::metrics::Metrics;
 
-/// How long answers that have begun may take to end after a shutdown was asked for.
-const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// How long answers that have begun may take to end after a shutdown was asked for: a little less than the 30 seconds that
+/// supervisors give a process before they kill it (Kubernetes, Amazon ECS).
+const LAST_ANSWERS: Duration = Duration::from_secs(25);
 
 /// How many may be sent all account mappings at a time.
 const EXPORTS_AT_A_TIME: usize = 3;
@@ -86,7 +87,7 @@ pub fn router(app: App) -> Router {
 }
 
 /// Serves `app` on `listener` until `shutdown`, then lets the answers that have begun come to their end, for at most
-/// ten seconds.
+/// 25 seconds.
 pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
     app.shutdown = shutdown.clone();
     let metrics = app.metrics.clone();

@@ -20,6 +20,7 @@ mod offboarding;
 mod reconcile;
 mod scenarios;
 mod schema;
+mod shutdown;
 mod steps;
 mod story;
 mod tidy;

@@ -1,5 +1,9 @@
 //! What the database itself refuses, whatever the code may think.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod expand;
+
 use freehold_tests::fixture::Freehold;
 
 /// The name of the constraint that a statement runs into.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::wake::Ear;
+use freehold_tenancy::db::wake::{self, Ear};
 use freehold_tenancy::db::{DbError, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,8 @@ impl Worker {
         tokio::join!(self.work(&shutdown), self.keep_comparing(&shutdown));
     }
 
-    /// Claims and carries on what is due, until `shutdown`; then finishes what is under way.
+    /// Claims and carries on what is due, until `shutdown`; then finishes the steps that are under way and hands back
+    /// the rest, so that nobody has to wait for the end of a lease.
     async fn work(self: &Arc<Self>, shutdown: &CancellationToken) {
         let mut ear = Ear::new(self.pool.clone());
         let mut under_way = JoinSet::new();
@@ -56,7 +57,8 @@ impl Worker {
                 Ok(claims) => {
                     for claim in claims {
                         let worker = Arc::clone(self);
-                        under_way.spawn(async move { worker.carry_on(claim).await });
+                        let stop = shutdown.clone();
+                        under_way.spawn(async move { worker.carry_on(claim, &stop).await });
                     }
                 }
                 Err(error) => {
@@ -74,6 +76,10 @@ impl Worker {
             }
         }
         while under_way.join_next().await.is_some() {}
+        // What was handed back is due now, and others may be asleep.
+        if let Err(error) = wake::ring(&self.pool).await {
+            tracing::warn!(%error, "the other workers could not be woken");
+        }
     }
 
     /// Carries on everything that is due now and answers how many claims that took; for tests that move the clock.
@@ -95,7 +101,8 @@ impl Worker {
                 return Ok(count);
             }
             count += claims.len();
-            let runs = claims.into_iter().map(|claim| runner::carry_on(self, claim));
+            let never = CancellationToken::new();
+            let runs = claims.into_iter().map(|claim| runner::carry_on(self, claim, &never));
             for done in futures::future::join_all(runs).await {
                 done?;
             }
@@ -129,8 +136,8 @@ impl Worker {
         }
     }
 
-    async fn carry_on(self: Arc<Self>, claim: Claim) {
-        match runner::carry_on(&self, claim).await {
+    async fn carry_on(self: Arc<Self>, claim: Claim, stop: &CancellationToken) {
+        match runner::carry_on(&self, claim, stop).await {
             Ok(()) => {}
             Err(DbError::Fenced) => {
                 tracing::info!(operation = %claim.operation_id, "another worker has taken over");

@@ -15,6 +15,7 @@ use freehold_tenancy::step::{Facts, JournalEntry};
 use freehold_tenancy::{OperationId, TenantId};
 use futures::FutureExt;
 use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::Worker;
@@ -49,14 +50,15 @@ pub fn current_step() -> Option<&'static str> {
     current_work().map(|work| work.step)
 }
 
-/// Carries a claimed operation on until it waits, is parked or has ended.
+/// Carries a claimed operation on until it waits, is parked or has ended; once `stop` is asked for, until the steps that
+/// are under way are journaled. What is left of it then is due at once, for whoever is still there.
 ///
 /// [`DbError::Fenced`] means that another worker has taken over; nothing was written since.
-pub(crate) async fn carry_on(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
+pub(crate) async fn carry_on(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken) -> Result<(), DbError> {
     // The walk is never broken off: dropped amid a BEGIN, it would leave a connection in an open transaction. Who has lost
     // the lease finds that out at the next write.
     tokio::select! {
-        done = walk(worker, claim) => done,
+        done = walk(worker, claim, stop) => done,
         never = keep_lease(worker, claim) => match never {},
     }
 }
@@ -72,7 +74,7 @@ async fn keep_lease(worker: &Worker, claim: Claim) -> Infallible {
     }
 }
 
-async fn walk(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
+async fn walk(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken) -> Result<(), DbError> {
     let pool = &worker.pool;
     let id = claim.operation_id;
     let unreadable = || DbError::Unreadable(format!("{id} works on an environment that is not there"));
@@ -98,6 +100,10 @@ async fn walk(worker: &Arc<Worker>, claim: Claim) -> Result<(), DbError> {
     loop {
         let now = worker.clock.now();
         match saga::decide(list, &journal, now) {
+            Decision::Run(_) if stop.is_cancelled() => {
+                tracing::info!(tenant = %tenant.id, operation = %id, "handed back, to be carried on by another worker");
+                return operations::release(pool, &claim, Some(now), now).await;
+            }
             Decision::Run(ready) => {
                 let names: Vec<_> = ready.iter().map(|step| step.name).collect();
                 steps::begin(pool, &claim, &names, now).await?;

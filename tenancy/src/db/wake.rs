@@ -55,7 +55,8 @@ impl Bell {
     }
 }
 
-async fn ring(pool: &PgPool) -> Result<()> {
+/// Wakes the workers before it returns, for whoever is about to end.
+pub async fn ring(pool: &PgPool) -> Result<()> {
     sqlx::query!("/* db::wake::ring */ select pg_notify($1, '')", CHANNEL).execute(pool).await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -109,6 +109,15 @@ impl Processes {
     /// The id of the process at `place`, if it runs.
     pub fn id(&self, place: usize) -> Option<u32> {
         self.all[place].child.as_ref().map(Child::id)
+    }
+
+    /// How the process at `place` has ended, if it has.
+    pub fn ended(&mut self, place: usize) -> Option<ExitStatus> {
+        let child = self.all[place].child.as_mut()?;
+        let status = child.try_wait().expect("its state")?;
+        _ = writeln!(self.lifeline, "- {}", child.id());
+        self.all[place].child = None;
+        Some(status)
     }
 
     /// Takes note of processes that have ended by themselves, as one does that finds no database at its start.

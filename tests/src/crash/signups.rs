@@ -50,18 +50,27 @@ impl Caller {
         Self { http, url: url.to_owned(), token, shared: Arc::default() }
     }
 
-    /// Signs up the customer of this number until that is accepted.
-    pub async fn sign_up(&self, number: usize) {
+    /// Signs up the customer of this number once, and answers the status.
+    pub async fn try_sign_up(&self, number: usize) -> Result<u16, reqwest::Error> {
+        Ok(self.signup(number).send().await?.status().as_u16())
+    }
+
+    fn signup(&self, number: usize) -> reqwest::RequestBuilder {
         let key = format!("customer-{number}");
         let (home_region, tier) = HOMES[number % HOMES.len()];
         let body = json!({
             "company_name": format!("Example {number}"), "admin_email": "admin@example.com",
             "home_region": home_region, "tier": tier, "external_id": key,
         });
+        self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", &key).json(&body)
+    }
+
+    /// Signs up the customer of this number until that is accepted.
+    pub async fn sign_up(&self, number: usize) {
+        let key = format!("customer-{number}");
         loop {
-            let request = self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", &key).json(&body);
             let answered = async {
-                let response = request.send().await?;
+                let response = self.signup(number).send().await?;
                 Ok::<_, reqwest::Error>((response.status(), response.text().await?))
             };
             match answered.await {
