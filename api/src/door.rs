@@ -8,8 +8,10 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use freehold_tenancy::{OperationId, TenantId, trace};
 use futures::FutureExt;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
@@ -22,6 +24,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
+/// Names the span of whoever calls (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// How long a route may take until its answer begins; the events of an operation then take as long as they take.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
@@ -33,7 +38,20 @@ pub(crate) async fn pass(State(metrics): State<Metrics>, mut request: Request, n
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", method, route, request_id);
+    let span = tracing::info_span!(
+        "request",
+        method,
+        route,
+        request_id,
+        tenant = Empty,
+        operation = Empty,
+        http.response.status_code = Empty,
+        otel.kind = Empty,
+        otel.name = Empty,
+    );
+    let caller = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    trace::begin(&span, "server", &format!("{method} {route}"), caller);
+    name(&span, request.uri().path());
 
     let begun = Instant::now();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -59,9 +77,25 @@ pub(crate) async fn pass(State(metrics): State<Metrics>, mut request: Request, n
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
     let status = response.status().as_u16();
+    trace::note(&span, "http.response.status_code", status);
+    // What has just come into being is where the answer says.
+    if let Some(place) = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok()) {
+        name(&span, place);
+    }
     metrics.request(method, &route, status, took);
     tracing::info!(status, took_ms = took.as_millis(), "answered");
     response
+}
+
+/// Says of a request which tenant and which operation it is about, so that its lines in the log are found by them.
+fn name(span: &Span, path: &str) {
+    for segment in path.split(['/', '?', ':']) {
+        if segment.parse::<TenantId>().is_ok() {
+            span.record("tenant", segment);
+        } else if segment.parse::<OperationId>().is_ok() {
+            span.record("operation", segment);
+        }
+    }
 }
 
 /// Every error leaves as a problem, whoever made it; its headers stay.

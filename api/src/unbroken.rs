@@ -1,9 +1,10 @@
 //! Writing that no caller can break off.
 
 use freehold_tenancy::db::{DbError, Result};
+use tracing::Instrument;
 
 /// Lets `work` come to its end in a task of its own: a caller that hangs up must not leave a connection in an open
 /// transaction.
 pub(crate) async fn unbroken<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(DbError::Unreadable(error.to_string())))
+    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| Err(DbError::Unreadable(error.to_string())))
 }

@@ -21,6 +21,7 @@ mod reconcile;
 mod serve;
 mod shutdown;
 mod steps;
+mod telemetry;
 mod tenants;
 
 #[cfg(feature = "sandbox")]
@@ -83,6 +84,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(run(cli.command));
+            telemetry::end();
             runtime.shutdown_background();
             ended
         }

@@ -1,7 +1,14 @@
 //! Logs: to stderr, as text or JSON, as much as `FREEHOLD_LOG` asks for.
 
+mod json;
+
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 use crate::output::{LogWriter, note};
 
@@ -24,6 +31,11 @@ pub(crate) struct LogArgs {
 impl LogArgs {
     /// Begins to log, `usual` much where `FREEHOLD_LOG` does not say.
     pub(crate) fn begin(&self, usual: &str) {
+        self.begin_traced(usual, None);
+    }
+
+    /// Likewise, and has `tracer` make spans of Freehold's own, however much is logged.
+    pub(crate) fn begin_traced(&self, usual: &str, tracer: Option<SdkTracer>) {
         let asked = std::env::var("FREEHOLD_LOG").ok().filter(|text| !text.is_empty());
         // That a connection goes with its server, at the end of a sandbox, is no news.
         let usual = &format!("{usual},sqlx_core::pool=error");
@@ -32,11 +44,26 @@ impl LogArgs {
             note(format!("FREEHOLD_LOG is not understood ({error}); logging {usual}"));
             EnvFilter::new(usual)
         });
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LogWriter);
-        // It fails where a log is there already, which is as good.
-        _ = match self.log_format {
-            LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-            LogFormat::Json => log.json().flatten_event(true).try_init(),
+        let log = match self.log_format {
+            LogFormat::Text => {
+                let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+                fmt::layer().with_ansi(colours).with_writer(|| LogWriter).boxed()
+            }
+            LogFormat::Json => {
+                let log = fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Flat);
+                log.with_writer(|| LogWriter).boxed()
+            }
         };
+        // It fails where a log is there already, which is as good.
+        let Some(tracer) = tracer else {
+            _ = registry().with(log).with(filter).try_init();
+            return;
+        };
+        // A filter that is asked each time, and not once for a place in the code: whoever asks what is enabled without
+        // saying anything then (SQLx does) would leave the answer behind, and the next span would be taken for disabled.
+        let ours = dynamic_filter_fn(|of, _| of.is_span() && of.target().starts_with("freehold"));
+        let traces = tracing_opentelemetry::layer().with_tracer(tracer);
+        let traces = traces.with_location(false).with_threads(false).with_tracked_inactivity(false).with_filter(ours);
+        _ = registry().with(log.with_filter(filter)).with(traces).try_init();
     }
 }

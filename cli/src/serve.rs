@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::StandIn;
-use crate::{measured, shutdown, steps};
+use crate::{measured, shutdown, steps, telemetry};
 
 /// Connections that the API keeps to the database.
 const API_CONNECTIONS: u32 = 20;
@@ -95,7 +95,6 @@ enum WorkerCommand {
 }
 
 pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
-    args.log.begin("info");
     let shutdown = shutdown::asked()?;
     #[cfg(feature = "sandbox")]
     let (mut config, kind) = match args.stand_in.config(&args.config)? {
@@ -105,6 +104,7 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
     #[cfg(not(feature = "sandbox"))]
     let (mut config, kind) = (Config::load(&args.config.config)?, InstallationKind::Real);
 
+    args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-api")?);
     if let Some(listen) = args.listen {
         config.api.listen = listen;
     }
@@ -139,10 +139,10 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     if let Some(WorkerCommand::Steps(args)) = &args.command {
         return steps::run(args);
     }
-    args.log.begin("info");
     let shutdown = shutdown::asked()?;
     #[cfg(feature = "sandbox")]
     if let Some(config) = args.stand_in.config(&args.config)? {
+        args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-worker")?);
         let told = measured::begin(args.metrics.or(config.telemetry.worker_listen)).await?;
         let connection = args.stand_in.connection()?;
         let (pool, installation) = open(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
@@ -151,6 +151,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let config = Config::load(&args.config.config)?;
+    args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-worker")?);
     let told = measured::begin(args.metrics.or(config.telemetry.worker_listen)).await?;
     let connection = Connection::ambient().await?;
     let (pool, installation) = open(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;

@@ -17,6 +17,7 @@ pub mod region;
 pub mod step;
 pub mod tenant;
 pub mod text;
+pub mod trace;
 mod words;
 
 pub use clock::Clock;

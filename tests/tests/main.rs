@@ -24,5 +24,6 @@ mod shutdown;
 mod steps;
 mod story;
 mod tidy;
+mod traces;
 mod twice;
 mod workers;

@@ -12,11 +12,12 @@ use freehold_tenancy::db::steps::{self, Ending, PlannedStep};
 use freehold_tenancy::db::{DbError, tenants};
 use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
 use freehold_tenancy::step::{Facts, JournalEntry};
-use freehold_tenancy::{OperationId, TenantId};
+use freehold_tenancy::{OperationId, TenantId, trace};
 use futures::FutureExt;
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::Worker;
 use crate::context::{StepContext, late, told};
@@ -146,7 +147,11 @@ fn planned(step: &Step) -> PlannedStep {
 
 /// Runs one step and journals what came of it.
 async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> {
-    let span = tracing::info_span!("step", step = step.name, tenant = %context.tenant.id, operation = %context.claim.operation_id);
+    let span = tracing::info_span!(
+        "step", step = step.name, tenant = %context.tenant.id, operation = %context.claim.operation_id,
+        otel.kind = Empty, otel.name = Empty,
+    );
+    trace::begin(&span, "internal", step.name, context.subject.traceparent.as_deref());
     let work = Work { step: step.name, operation: context.claim.operation_id, tenant: context.tenant.id };
     let running = WORK.scope(work, AssertUnwindSafe((step.run)(context)).catch_unwind());
     let ran = running.instrument(span).await;

@@ -125,8 +125,9 @@ async fn insert(tx: &mut PgConnection, environment: &Environment, by: &Requester
         ),
         operation as (
             insert into operations
-                (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, last_seq, updated_at)
-            values ($8, $2, $1, $9, $10, $6, $11, $6, 1, $6)
+                (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, last_seq, updated_at,
+                    traceparent)
+            values ($8, $2, $1, $9, $10, $6, $11, $6, 1, $6, $14)
         )
         insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
         values ($8, 1, $2, $1, $12, $13, $6)"#,
@@ -143,6 +144,7 @@ async fn insert(tx: &mut PgConnection, environment: &Environment, by: &Requester
         OperationState::Pending.as_str(),
         EventType::OperationAccepted.as_str(),
         json!({ "environment": environment.name, "home_region": environment.home_region }),
+        crate::trace::traceparent(),
     )
     .execute(tx)
     .await

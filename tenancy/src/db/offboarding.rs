@@ -335,8 +335,9 @@ async fn begin(
         ),
         operation as (
             insert into operations
-                (id, tenant_id, environment_id, kind, input, requested_by, created_at, state, wake_at, last_seq, updated_at)
-            select $1, tenant_id, id, $4, $5, $7, $6, $8, $9, 1, $6 from environment
+                (id, tenant_id, environment_id, kind, input, requested_by, created_at, state, wake_at, last_seq, updated_at,
+                    traceparent)
+            select $1, tenant_id, id, $4, $5, $7, $6, $8, $9, 1, $6, $11 from environment
         )
         insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
         select $1, 1, tenant_id, id, $10,
@@ -352,6 +353,7 @@ async fn begin(
         OperationState::Pending.as_str(),
         from,
         EventType::OperationAccepted.as_str(),
+        crate::trace::traceparent(),
     )
     .execute(tx)
     .await?;

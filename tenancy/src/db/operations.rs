@@ -273,13 +273,16 @@ pub struct Subject {
     pub input: Value,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
+    /// The span of the request that was accepted, where traces are sent.
+    pub traceparent: Option<String>,
 }
 
 /// What an operation is about.
 pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> {
     let row = sqlx::query!(
         r#"/* db::operations::subject */
-        select tenant_id, environment_id, kind as "kind: OperationKind", input, created_at from operations where id = $1"#,
+        select tenant_id, environment_id, kind as "kind: OperationKind", input, created_at, traceparent
+        from operations where id = $1"#,
         id.as_uuid(),
     )
     .fetch_optional(pool)
@@ -290,6 +293,7 @@ pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> 
         kind: row.kind,
         input: row.input,
         created_at: row.created_at,
+        traceparent: row.traceparent,
     }))
 }
 

@@ -169,8 +169,9 @@ async fn attempt(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>>
         ),
         operation as (
             insert into operations
-                (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, last_seq, updated_at)
-            select operation_id, $11, id, $23, $24, $10, $25, $10, 1, $10 from asked
+                (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, last_seq, updated_at,
+                    traceparent)
+            select operation_id, $11, id, $23, $24, $10, $25, $10, 1, $10, $30 from asked
         ),
         event as (
             insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
@@ -213,6 +214,7 @@ async fn attempt(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>>
         per_day.map(i64::from),
         json!(deed),
         json!(outcome),
+        crate::trace::traceparent(),
     )
     .fetch_one(pool)
     .await

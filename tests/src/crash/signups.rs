@@ -55,7 +55,8 @@ impl Caller {
         Ok(self.signup(number).send().await?.status().as_u16())
     }
 
-    fn signup(&self, number: usize) -> reqwest::RequestBuilder {
+    /// The signup of the customer of this number, to be sent.
+    pub fn signup(&self, number: usize) -> reqwest::RequestBuilder {
         let key = format!("customer-{number}");
         let (home_region, tier) = HOMES[number % HOMES.len()];
         let body = json!({

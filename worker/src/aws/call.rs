@@ -7,7 +7,10 @@ use aws_sdk_sts::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use freehold_tenancy::trace;
 use futures::future::{BoxFuture, FutureExt};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::Aws;
 use super::errors::{self, Refusal};
@@ -50,11 +53,15 @@ impl Aws {
         if let Some(limits) = &self.limits {
             limits.take(call).await?;
         }
-        let started = Instant::now();
-        let mut answer = answer.await;
-        let elapsed = started.elapsed();
-
         let (service, operation) = call.split_once(':').unwrap_or(("aws", call));
+        let span = span(service, operation);
+        let started = Instant::now();
+        let mut answer = answer.instrument(span.clone()).await;
+        let elapsed = started.elapsed();
+        span.record("aws.request_id", answer.as_ref().map_or_else(|error| error.request_id.as_deref(), T::request_id));
+        if let Err(error) = &answer {
+            span.record("otel.status_code", "ERROR").record("error.type", &error.code);
+        }
         let outcome = answer.as_ref().err().map_or("ok", |error| label(&error.kind));
         metrics::counter!("freehold_aws_calls_total",
             "service" => service, "operation" => operation, "outcome" => outcome)
@@ -74,6 +81,27 @@ impl Aws {
         }
         answer
     }
+}
+
+/// The span of a call, as OpenTelemetry names what is called ("Semantic conventions for AWS SDK"): one of the step that makes
+/// it. What is called on behalf of many, or of nobody, belongs to no trace.
+fn span(service: &str, operation: &str) -> Span {
+    if !trace::installed() || Span::current().is_none() {
+        return Span::none();
+    }
+    let span = tracing::debug_span!(
+        "aws",
+        rpc.system = "aws-api",
+        rpc.service = service,
+        rpc.method = operation,
+        aws.request_id = Empty,
+        "error.type" = Empty,
+        otel.kind = Empty,
+        otel.name = Empty,
+        otel.status_code = Empty,
+    );
+    trace::begin(&span, "client", &format!("{service}.{operation}"), None);
+    span
 }
 
 /// Whether a quota error is about the rate of calls, as opposed to the number of things.

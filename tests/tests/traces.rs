@@ -1,0 +1,169 @@
+//! Traces: one request, the steps that it led to in another process, and their calls of AWS, under one name.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use freehold_sandbox::Settings;
+use freehold_tests::crash::{Caller, Processes, Stage};
+use nix::sys::signal::Signal;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The trace and the span of whoever signs up.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A span, and the service that sent it.
+struct Sent {
+    service: String,
+    span: Span,
+}
+
+impl Sent {
+    fn of(&self) -> BTreeMap<&str, String> {
+        let text = |value: &Value| match value {
+            Value::StringValue(text) => text.clone(),
+            other => format!("{other:?}"),
+        };
+        let said = self.span.attributes.iter();
+        said.filter_map(|one| Some((one.key.as_str(), text(one.value.as_ref()?.value.as_ref()?)))).collect()
+    }
+}
+
+/// A collector that takes what it is sent.
+struct Collector {
+    url: String,
+    sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+impl Collector {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
+        let taken = Arc::clone(&sent);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(take(stream, Arc::clone(&taken)));
+            }
+        });
+        Self { url, sent }
+    }
+}
+
+/// Takes one delivery after the other from a connection.
+async fn take(stream: TcpStream, sent: Arc<Mutex<Vec<Sent>>>) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut line, mut length, mut first) = (String::new(), 0, String::new());
+        loop {
+            line.clear();
+            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                return;
+            }
+            let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().unwrap();
+            }
+            if first.is_empty() {
+                first.clone_from(&line);
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        assert!(first.starts_with("POST /v1/traces "), "{first}");
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.unwrap();
+        let delivery = ExportTraceServiceRequest::decode(&*body).unwrap();
+        for of in delivery.resource_spans {
+            let service = of.resource.unwrap().attributes.into_iter().find(|one| one.key == "service.name").unwrap();
+            let service = match service.value.unwrap().value.unwrap() {
+                Value::StringValue(name) => name,
+                other => panic!("{other:?}"),
+            };
+            let spans = of.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            sent.lock().unwrap().extend(spans.map(|span| Sent { service: service.clone(), span }));
+        }
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
+            .await
+            .unwrap();
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_trace_joins_a_request_its_steps_and_their_calls_of_aws() {
+    let collector = Collector::start().await;
+    let stage = Stage::set(Settings::instant(), 20.0).await;
+    let mut config = std::fs::OpenOptions::new().append(true).open(stage.config_file()).unwrap();
+    writeln!(config, "\n[telemetry]\notlp_endpoint = \"{}\"", collector.url).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
+    let mut processes = Processes::new(program, &stage, 1, None);
+    processes.start(0);
+    processes.start(1);
+    let caller = Caller::new(&processes.api_url, &stage.issuer);
+    let begun = Instant::now();
+    while !caller.is_ready().await {
+        assert!(begun.elapsed() < PATIENCE, "the API does not start");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let signup = caller.signup(1).header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
+    assert_eq!(signup.send().await.unwrap().status(), 202);
+    let done = "select count(*) from operations where state = 'succeeded'";
+    while sqlx::query_scalar::<_, i64>(done).fetch_one(&stage.pool).await.unwrap() == 0 {
+        assert!(begun.elapsed() < PATIENCE, "the onboarding does not end");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for place in [0, 1] {
+        processes.signal(place, Signal::SIGTERM);
+        while processes.ended(place).is_none() {
+            assert!(begun.elapsed() < PATIENCE, "a process does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    drop(processes);
+    stage.end().await;
+
+    let sent = collector.sent.lock().unwrap();
+    let ours = |name: &str| {
+        let named = |one: &&Sent| one.span.name == name && hex(&one.span.trace_id) == TRACE;
+        sent.iter().find(named).unwrap_or_else(|| {
+            let names: Vec<_> =
+                sent.iter().map(|one| format!("{} {}", hex(&one.span.trace_id), one.span.name)).collect();
+            panic!("no span {name} in the trace, but {names:#?}")
+        })
+    };
+    let request = ours("POST /v1/tenants");
+    assert_eq!((request.service.as_str(), hex(&request.span.parent_span_id).as_str()), ("freehold-api", CALLER));
+    assert_eq!(request.of()["route"], "/v1/tenants");
+    let step = ours("request-account");
+    assert_eq!((step.service.as_str(), &step.span.parent_span_id), ("freehold-worker", &request.span.span_id));
+    assert!(step.of()["operation"].starts_with("op_") && step.of()["tenant"] == request.of()["tenant"]);
+    let call = ours("organizations.CreateAccount");
+    assert_eq!(call.span.parent_span_id, step.span.span_id);
+    let said = call.of();
+    assert_eq!((said["rpc.system"].as_str(), said["rpc.method"].as_str()), ("aws-api", "CreateAccount"));
+    assert!(!said["aws.request_id"].is_empty());
+    for one in sent.iter() {
+        for (key, value) in one.of() {
+            let told = ["Bearer", "eyJ", "admin@example.com", "secret", "Token", "postgres://"];
+            assert!(!told.iter().any(|word| value.contains(word)), "{}: {key} is {value}", one.span.name);
+        }
+    }
+}
