@@ -13,6 +13,7 @@ use tracing::Instrument;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::door::RequestId;
+use crate::idempotency;
 use crate::problem::Refusal;
 
 /// The route whose one statement writes the record itself.
@@ -97,15 +98,15 @@ pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, mut reque
         return response;
     }
     // In a task of its own: what has begun comes to its end, and on record, though the caller hangs up.
-    let audit = app.audit.clone();
+    let (app, action, caller) = (app.clone(), action.to_owned(), caller.clone());
     let on_record = async move {
-        let begun = match audit.begin(&deed, tenant).await {
+        let begun = match app.audit.begin(&deed, tenant).await {
             Ok(begun) => begun,
             Err(error) => return Refusal::from(error).into_response(),
         };
-        let response = next.run(request).await;
+        let response = idempotency::once(&app, &action, &caller, request, next).await;
         let outcome = outcome(&response);
-        audit.end(begun, &outcome).await;
+        app.audit.end(begun, &outcome).await;
         response
     };
     match tokio::spawn(on_record.in_current_span()).await {

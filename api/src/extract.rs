@@ -62,7 +62,8 @@ impl<S: Send + Sync> FromRequest<S> for MaybeBody {
     }
 }
 
-async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
+/// The body, if it is not too large.
+pub(crate) async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > LARGEST_BODY) {
         return Err(too_large());

@@ -2,6 +2,8 @@
 //!
 //! The key itself is written in the commit of the change, by `freehold_tenancy::db::signup`.
 
+mod once;
+
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, HeaderName, request::Parts};
 use freehold_tenancy::db::signup::IdempotencyKey;
@@ -10,6 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::auth::Caller;
 use crate::problem::{Code, Refusal};
+
+pub(crate) use once::once;
 
 const HEADER: &str = "idempotency-key";
 

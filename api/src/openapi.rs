@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::{Operation, ParameterIn, Paths};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, Object, OpenApi, OpenApiBuilder, Ref, RefOr,
-    Response, ResponseBuilder, Type, tag::TagBuilder,
+    Required, Response, ResponseBuilder, Type, tag::TagBuilder,
 };
 
 use crate::auth::Reach;
@@ -235,6 +235,9 @@ fn takes(operation: &Operation, place: ParameterIn) -> bool {
 /// Adds to the routes in `paths` what they have in common: what they need of a token and how they refuse.
 pub(crate) fn with_refusals(mut paths: Paths, needs: Option<Needs>) -> Paths {
     for item in paths.paths.values_mut() {
+        if let Some(post) = &mut item.post {
+            with_key(post);
+        }
         for operation in
             [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
         {
@@ -251,6 +254,29 @@ pub(crate) fn with_refusals(mut paths: Paths, needs: Option<Needs>) -> Paths {
         }
     }
     paths
+}
+
+fn is_key(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key")
+}
+
+/// Every POST takes a key; those that need one say so themselves.
+fn with_key(post: &mut Operation) {
+    let parameters = post.parameters.get_or_insert_default();
+    if !parameters.iter().any(is_key) {
+        let key = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "Makes it happen once however often it is sent: the answer is kept for seven days and given again. What was \
+                 refused or has failed is not kept.",
+            ))
+            .schema(Some(Object::with_type(Type::String)))
+            .example(Some(json!("7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57")))
+            .build();
+        parameters.push(RefOr::T(key));
+    }
 }
 
 /// A route that is not about one tenant needs the scope that sees all of them; for any other a token will do that is for

@@ -9,6 +9,7 @@ pub mod events;
 pub mod feed;
 pub mod findings;
 pub mod holds;
+pub mod idempotency;
 pub mod installation;
 pub mod looks;
 pub mod mappings;

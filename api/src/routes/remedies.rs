@@ -42,7 +42,7 @@ pub struct Adoption {
 /// Have an operation that needs attention tried again
 ///
 /// Once the cause is gone: what is parked is run again at once, and what is late looks at once. It may be sent again: what
-/// does not need attention any more is left alone (`409`), so an `Idempotency-Key` is not needed, and ignored. With a body,
+/// does not need attention any more is left alone (`409`), unless an `Idempotency-Key` says that it is the same request. With a body,
 /// where the remedy `correct` is offered, it is tried again with another value once another person has approved that.
 #[utoipa::path(
     post,

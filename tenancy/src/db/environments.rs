@@ -98,7 +98,8 @@ async fn add_in(
 async fn known(tx: &mut PgConnection, key: &IdempotencyKey, request_hash: [u8; 32]) -> Result<Option<Added>> {
     let known = sqlx::query!(
         r#"/* db::environments::known */
-        select request_hash, status, location, response::text as "body!" from idempotency_keys
+        select request_hash, status as "status!", location as "location!", response::text as "body!"
+        from idempotency_keys
         where issuer = $1 and client = $2 and route = $3 and key = $4"#,
         key.issuer,
         key.client,

@@ -118,3 +118,52 @@ async fn a_signup_that_is_being_worked_on_is_not_waited_for() {
     assert_eq!(first.await.unwrap().status, 202);
     assert_eq!(insist(&api, "7f3a", &body).await.header("idempotency-replayed"), "true");
 }
+
+#[tokio::test]
+async fn any_post_happens_once_under_its_key_and_what_is_refused_is_not_kept() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
+    let retry = async |path: &str, key: &str| {
+        send(api.request(Method::POST, &format!("{path}/retry")).header("Idempotency-Key", key)).await
+    };
+    assert_eq!(retry(&path, "key-1").await.outcome(), (409, "operation_not_parked".into()));
+    api.park("account_not_ours").await;
+    let first = retry(&path, "key-1").await;
+    assert_eq!((first.status.as_u16(), first.header("idempotency-replayed")), (202, ""), "{}", first.text);
+    let again = retry(&path, "key-1").await;
+    assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (202, "true"));
+    assert_eq!((&again.text, again.header("location")), (&first.text, first.header("location")));
+    assert_eq!(retry(&path, "key-2").await.status, 409, "it does not need attention any more");
+
+    let other = "/v1/operations/op_01k2m8v3x9e7rt4s5q6w7y8z9c";
+    assert_eq!(retry(other, "key-1").await.outcome(), (422, "idempotency_key_reused".into()));
+    let corrected = api.request(Method::POST, &format!("{path}/retry")).header("Idempotency-Key", "key-1");
+    let corrected = send(corrected.json(&json!({ "account_email": "aws@example.com" }))).await;
+    assert_eq!(corrected.outcome(), (422, "idempotency_key_reused".into()));
+    assert_eq!(retry(&path, "a b").await.outcome(), (400, "idempotency_key_invalid".into()));
+
+    // Somebody is at it, or has died at it.
+    api.park("account_not_ours").await;
+    let begun = "update idempotency_keys set status = null, location = null, response = null, created_at = $1
+        where route like '%retry'";
+    let begin = async |ago| {
+        sqlx::query(begun).bind(api.clock.now() - ago).execute(&api.database.pool).await.expect("a request under way");
+    };
+    begin(chrono::TimeDelta::seconds(10)).await;
+    assert_eq!(retry(&path, "key-1").await.outcome(), (409, "idempotency_key_in_flight".into()));
+    begin(chrono::TimeDelta::seconds(70)).await;
+    assert_eq!(retry(&path, "key-1").await.status, 202);
+}
+
+#[tokio::test]
+async fn answers_are_kept_for_seven_days() {
+    let api = Served::new().await;
+    api.signed_up(&signup()).await;
+    let forgotten = async |days| {
+        let now = api.clock.now() + chrono::TimeDelta::days(days);
+        freehold_tenancy::db::idempotency::forget_old(&api.database.pool, now).await.expect("an answer")
+    };
+    assert_eq!(forgotten(6).await, 0);
+    assert_eq!(forgotten(8).await, 1);
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::reconcile::{self, Turn};
-use freehold_tenancy::db::{DbError, PgPool};
+use freehold_tenancy::db::{DbError, PgPool, idempotency};
 use tokio_util::sync::CancellationToken;
 
 use super::pace::about;
@@ -82,6 +82,8 @@ impl Worker {
             _ => now + about(Duration::from_secs(settings.every_seconds)),
         };
         reconcile::release(&self.pool, turn, next, now).await?;
+        // As often as that, and by one worker at a time, is what this wants too.
+        idempotency::forget_old(&self.pool, now).await?;
         let report = came?;
         tracing::info!(
             accounts = report.accounts,

@@ -1,0 +1,105 @@
+//! Any POST, once under its key. The key is reserved before and answered after, so that whoever dies in between leaves it to be
+//! begun again: what the POSTs do is idempotent by the state of things.
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use freehold_tenancy::db::idempotency::{self, Reserved};
+use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{HEADER, REPLAYED, in_flight, read, reused};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::extract;
+use crate::problem::Refusal;
+
+/// Routes that write their answer in the commit of the change itself.
+const BY_THEMSELVES: [&str; 2] = ["createTenant", "createEnvironment"];
+
+/// What is kept, and given again, in place of a body that is for one reader's eyes, once.
+#[derive(Debug, Clone)]
+pub(crate) struct Instead(pub(crate) String);
+
+/// Lets a POST happen, once if it has a key.
+pub(crate) async fn once(app: &App, action: &str, caller: &Caller, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST || !request.headers().contains_key(HEADER) || BY_THEMSELVES.contains(&action) {
+        return next.run(request).await;
+    }
+    match begun(app, caller, request, next).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+async fn begun(app: &App, caller: &Caller, request: Request, next: Next) -> Result<Response, Response> {
+    let refuse = |refusal: Refusal| refusal.into_response();
+    let (parts, body) = request.into_parts();
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let key = read(&parts.headers).map_err(refuse)?.of(caller, &format!("POST {route}"));
+    let body = extract::read(Request::from_parts(parts.clone(), body)).await.map_err(refuse)?;
+    let hash = hash(parts.uri.path(), &body);
+    let reserved = idempotency::reserve(&app.pool, &key, hash, app.clock.now()).await;
+    match reserved.map_err(|error| refuse(error.into()))? {
+        Reserved::Fresh => {
+            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+            Ok(kept(app, &key, response).await)
+        }
+        Reserved::Replayed(answer) => Ok(replayed(answer)),
+        Reserved::OtherRequest => Err(refuse(reused())),
+        Reserved::InFlight => Err(refuse(in_flight())),
+    }
+}
+
+/// What makes two requests the same: the resource, and the fields of the body, whatever their order and blanks.
+fn hash(path: &str, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(path);
+    hash.update([0]);
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(fields)) => hash.update(super::hash(&fields)),
+        _ => hash.update(body),
+    }
+    hash.finalize().into()
+}
+
+/// Keeps an answer that says that it was done; a refusal or a failure is not final.
+async fn kept(app: &App, key: &IdempotencyKey, response: Response) -> Response {
+    if !response.status().is_success() {
+        if let Err(error) = idempotency::give_back(&app.pool, key).await {
+            tracing::warn!(%error, "an idempotency key could not be given back; it is free again after a minute");
+        }
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return Refusal::internal().into_response() };
+    let text = match parts.extensions.get::<Instead>() {
+        Some(Instead(text)) => text.clone(),
+        None if body.is_empty() => Value::Null.to_string(),
+        None => String::from_utf8_lossy(&body).into_owned(),
+    };
+    let location = parts.headers.get(header::LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
+    let status = i16::try_from(parts.status.as_u16()).unwrap_or(200);
+    let answer = Answer { status, location: location.to_owned(), body: text };
+    if let Err(error) = idempotency::keep(&app.pool, key, &answer).await {
+        tracing::warn!(%error, "an answer could not be kept under its idempotency key");
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn replayed(answer: Answer) -> Response {
+    let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.unwrap_or(StatusCode::OK);
+    let mut response = match status {
+        StatusCode::NO_CONTENT => status.into_response(),
+        _ => (status, [(header::CONTENT_TYPE, "application/json")], answer.body).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    if let Some(location) = HeaderValue::from_str(&answer.location).ok().filter(|location| !location.is_empty()) {
+        headers.insert(header::LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,115 @@
+//! Answers under an Idempotency-Key, for requests whose change is written elsewhere than its answer.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::signup::{Answer, IdempotencyKey};
+use super::{PgPool, Result};
+
+/// How long answers are kept.
+const KEPT_FOR: TimeDelta = TimeDelta::days(7);
+
+/// Whoever has worked on a request for so long has died.
+const UNDER_WAY: TimeDelta = TimeDelta::minutes(1);
+
+/// What is known of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reserved {
+    /// Nothing: it may begin, and nobody else will begin it meanwhile.
+    Fresh,
+    /// It was answered before.
+    Replayed(Answer),
+    /// The key was used for another request.
+    OtherRequest,
+    /// It is being worked on right now.
+    InFlight,
+}
+
+/// Reserves `key` for a request, unless it was used before.
+pub async fn reserve(
+    pool: &PgPool,
+    key: &IdempotencyKey,
+    request_hash: [u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Reserved> {
+    loop {
+        let reserved = sqlx::query!(
+            r#"/* db::idempotency::reserve */
+            insert into idempotency_keys as known (issuer, client, route, key, request_hash, created_at)
+            values ($1, $2, $3, $4, $5, $6)
+            on conflict (issuer, client, route, key) do update set created_at = $6
+                where known.status is null and known.request_hash = $5 and known.created_at < $7"#,
+            key.issuer,
+            key.client,
+            key.route,
+            key.key,
+            request_hash.as_slice(),
+            now,
+            now - UNDER_WAY,
+        );
+        if reserved.execute(pool).await?.rows_affected() == 1 {
+            return Ok(Reserved::Fresh);
+        }
+        let known = sqlx::query!(
+            r#"/* db::idempotency::reserve */
+            select request_hash, status, location, response::text as body from idempotency_keys
+            where issuer = $1 and client = $2 and route = $3 and key = $4"#,
+            key.issuer,
+            key.client,
+            key.route,
+            key.key,
+        );
+        let Some(known) = known.fetch_optional(pool).await? else {
+            // Given back just now.
+            continue;
+        };
+        return Ok(match (known.status, known.location, known.body) {
+            _ if known.request_hash != request_hash => Reserved::OtherRequest,
+            (Some(status), Some(location), Some(body)) => Reserved::Replayed(Answer { status, location, body }),
+            _ => Reserved::InFlight,
+        });
+    }
+}
+
+/// Keeps the answer under a reserved key.
+pub async fn keep(pool: &PgPool, key: &IdempotencyKey, answer: &Answer) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::idempotency::keep */
+        update idempotency_keys set status = $5, location = $6, response = $7::text::json
+        where issuer = $1 and client = $2 and route = $3 and key = $4 and status is null"#,
+        key.issuer,
+        key.client,
+        key.route,
+        key.key,
+        answer.status,
+        answer.location,
+        answer.body,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Gives a reserved key back: nothing was done under it.
+pub async fn give_back(pool: &PgPool, key: &IdempotencyKey) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::idempotency::give_back */
+        delete from idempotency_keys
+        where issuer = $1 and client = $2 and route = $3 and key = $4 and status is null"#,
+        key.issuer,
+        key.client,
+        key.route,
+        key.key,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the answers whose time is over.
+pub async fn forget_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
+    let forgotten = sqlx::query!(
+        "/* db::idempotency::forget_old */ delete from idempotency_keys where created_at < $1",
+        now - KEPT_FOR,
+    );
+    Ok(forgotten.execute(pool).await?.rows_affected())
+}
