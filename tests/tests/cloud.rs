@@ -11,7 +11,7 @@ use chrono::DateTime;
 use freehold_sandbox::faults::{Fault, FaultyClient, Rule, WireEffect, WireRule};
 use freehold_sandbox::{Settings, World, http};
 use freehold_tenancy::{Clock, Config, EnvironmentId, Region, TenantId};
-use freehold_tests::fixture::CONFIG;
+use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap;
 use freehold_worker::cloud::{
@@ -35,7 +35,8 @@ impl Prepared {
     /// With a client of its own between Freehold and the organisation.
     async fn behind(wire: impl FnOnce(&World, &Clock) -> SharedHttpClient) -> Self {
         let clock = Clock::manual(DateTime::UNIX_EPOCH + Duration::from_hours(500_000));
-        let world = World::new(Settings::instant(), clock.clone());
+        let world =
+            World::new(Settings { control_policy: Some(control_policy()), ..Settings::instant() }, clock.clone());
         let config = Arc::new(Config::parse(CONFIG).unwrap());
         let key = AccessKey { id: &world.settings().freehold_access_key, secret: "secret" };
         let connection = Connection::in_process(key, "eu-central-1", wire(&world, &clock));

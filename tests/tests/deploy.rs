@@ -5,6 +5,7 @@
 mod iam;
 mod lint;
 mod telemetry;
+mod worker;
 
 use std::fs;
 use std::path::Path;

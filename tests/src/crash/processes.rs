@@ -78,6 +78,13 @@ impl Processes {
         Self { all, api_url: format!("http://{listen}"), ended: 0, guard, lifeline }
     }
 
+    /// Has the process at `place` started with these arguments besides.
+    #[must_use]
+    pub fn with(mut self, place: usize, arguments: &[&str]) -> Self {
+        self.all[place].arguments.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
     /// Starts the process at `place`, unless it runs.
     pub fn start(&mut self, place: usize) {
         let process = &mut self.all[place];

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
 
-use crate::fixture::CONFIG;
+use crate::fixture::{CONFIG, control_policy};
 use crate::tokens::Issuer;
 
 /// How PostgreSQL goes down.
@@ -68,6 +68,7 @@ impl Stage {
         let installation = installation::ensure(&pool, InstallationKind::Sandbox, management, Some(scale), now).await;
         let clock = installation.expect("an installation").clock();
 
+        let settings = Settings { control_policy: Some(control_policy()), ..settings };
         let world = World::new(settings, clock.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let served = freehold_sandbox::http::serve(&world, listener).expect("a served world");

@@ -9,7 +9,11 @@ use std::path::Path;
 const RELEASED: u32 = 19;
 
 /// What is taken all the same: the migration, the beginning of the statement, and why nobody is hurt.
-const TAKEN: &[(u32, &str, &str)] = &[];
+const TAKEN: &[(u32, &str, &str)] = &[(
+    20,
+    "alter table approvals add constraint approvals_action_check",
+    "approvals are few, and the check lets pass whatever the one before it did",
+)];
 
 /// Rules that a statement breaks, in words.
 fn broken(statement: &str, new_tables: &BTreeSet<String>) -> Vec<&'static str> {
