@@ -4,8 +4,7 @@ alter table idempotency_keys
     alter column status drop not null,
     alter column location drop not null,
     alter column response drop not null,
-    add constraint answered_or_not check (num_nulls(status, location, response) in (0, 3));
-create index idempotency_keys_by_age on idempotency_keys (created_at);
+    add constraint answered_or_not check (num_nulls(status, location, response) in (0, 3)) not valid;
 
 comment on table idempotency_keys is 'The answers given under an Idempotency-Key; kept for seven days.';
 comment on column idempotency_keys.status is 'The HTTP status of the answer; null while the request is being worked on.';
