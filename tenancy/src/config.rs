@@ -7,6 +7,7 @@ mod check;
 mod organization;
 mod quotas;
 mod reconcile;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub use access::{Access, IdentityCenter, PermissionSet, TierConfig};
 pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Waits};
 pub use quotas::{Bucket, Quotas, Rate, Usual};
 pub use reconcile::Reconcile;
+pub use webhooks::{Secrets, Webhooks};
 
 use crate::{Region, ResidencyName, Tier};
 
@@ -68,6 +70,12 @@ pub struct Config {
     /// How often AWS is compared with the database, and what follows.
     #[serde(default)]
     pub reconcile: Reconcile,
+    /// Where webhooks may be sent.
+    #[serde(default)]
+    pub webhooks: Webhooks,
+    /// What secrets in the database are encrypted with.
+    #[serde(default)]
+    pub secrets: Secrets,
 }
 
 /// `[database]`
