@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::db::{PgPool, wake::Bell};
+use freehold_tenancy::secrets::Keyring;
+use freehold_tenancy::webhook::{Receivers, Resolver};
 use freehold_tenancy::{Clock, Config};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -35,6 +38,10 @@ pub struct App {
     pub(crate) pace: Pace,
     /// Turns at sending all account mappings, each of which keeps a connection.
     pub(crate) exports: Arc<Semaphore>,
+    /// Where webhooks may be sent.
+    pub(crate) receivers: Receivers,
+    /// What their secrets are encrypted with.
+    pub(crate) keyring: Keyring,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
 }
@@ -65,7 +72,23 @@ impl App {
         let pace = Pace::new(config.api.requests_per_minute);
         let (metrics, shutdown) = (Metrics::new(), CancellationToken::new());
         let exports = Arc::new(Semaphore::new(EXPORTS_AT_A_TIME));
-        Ok(Self { pool, config, clock, bell, tokens, pace, exports, metrics, shutdown })
+        let receivers = Receivers::new(&config.webhooks, InstallationKind::Real);
+        let keyring = Keyring::new(&config.secrets);
+        Ok(Self { pool, config, clock, bell, tokens, pace, exports, receivers, keyring, metrics, shutdown })
+    }
+
+    /// Of an installation of this kind: the API of a sandbox lets webhooks go to its own machine.
+    #[must_use]
+    pub fn of(mut self, kind: InstallationKind) -> Self {
+        self.receivers = Receivers::new(&self.config.webhooks, kind);
+        self
+    }
+
+    /// With another way to find the addresses of who is sent webhooks.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.receivers = self.receivers.with_resolver(resolver);
+        self
     }
 }
 

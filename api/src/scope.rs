@@ -24,11 +24,15 @@ pub enum Scope {
     AccountMappingsRead,
     /// Follow the feed of what happens to tenants.
     EventsRead,
+    /// See webhook endpoints, and what was sent to them.
+    WebhooksRead,
+    /// Make, change and delete webhook endpoints, and have events sent again.
+    WebhooksWrite,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -38,6 +42,8 @@ impl Scope {
         Self::OperationsApprove,
         Self::AccountMappingsRead,
         Self::EventsRead,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
     ];
 
     /// The scope as tokens name it.
@@ -52,6 +58,8 @@ impl Scope {
             Self::OperationsApprove => "operations:approve",
             Self::AccountMappingsRead => "account-mappings:read",
             Self::EventsRead => "events:read",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
         }
     }
 }

@@ -120,7 +120,7 @@ pub(crate) async fn serve_api(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     tracing::info!(address = %listener.local_addr()?, installation = %installation.id, "serving the API");
-    let app = App::new(pool, config, installation.clock())?;
+    let app = App::new(pool, config, installation.clock())?.of(installation.kind);
     Ok(freehold_api::serve(app, listener, shutdown).await?)
 }
 

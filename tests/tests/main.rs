@@ -21,4 +21,5 @@ mod steps;
 mod story;
 mod tidy;
 mod twice;
+mod webhooks;
 mod workers;

@@ -35,7 +35,7 @@ fn routes() -> Vec<Route> {
             });
         }
     }
-    assert_eq!(routes.len(), 29, "routes");
+    assert_eq!(routes.len(), 41, "routes");
     routes
 }
 
