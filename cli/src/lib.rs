@@ -19,6 +19,7 @@ mod serve;
 mod shutdown;
 mod steps;
 mod tenants;
+mod webhooks;
 
 #[cfg(feature = "sandbox")]
 mod sandbox;
@@ -63,6 +64,7 @@ enum Command {
     Token(token::TokenArgs),
     Tenants(tenants::TenantsArgs),
     Operations(operations::OperationsArgs),
+    Webhooks(webhooks::WebhooksArgs),
 }
 
 /// Runs the program with these arguments, the first of which is its name.
@@ -105,5 +107,6 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Token(args) => token::run(&args),
         Command::Tenants(args) => tenants::run(args).await,
         Command::Operations(args) => operations::run(args).await,
+        Command::Webhooks(args) => webhooks::run(args).await,
     }
 }

@@ -7,4 +7,5 @@ mod endpoints;
 mod idle;
 mod isolation;
 mod retries;
+mod secrets;
 mod ssrf;
