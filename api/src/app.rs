@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use axum::Router;
 use freehold_tenancy::audit::Scribe;
+use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::db::{PgPool, wake::Bell};
+use freehold_tenancy::secrets::Keyring;
+use freehold_tenancy::webhook::{Receivers, Resolver};
 use freehold_tenancy::{Clock, Config};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -39,6 +42,10 @@ pub struct App {
     pub(crate) audit: Scribe,
     /// Turns at sending all account mappings, each of which keeps a connection.
     pub(crate) exports: Arc<Semaphore>,
+    /// Where webhooks may be sent.
+    pub(crate) receivers: Receivers,
+    /// What their secrets are encrypted with.
+    pub(crate) keyring: Keyring,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
 }
@@ -70,11 +77,25 @@ impl App {
         let audit = Scribe::new(pool.clone(), clock.clone());
         let (metrics, shutdown) = (Metrics::new(), CancellationToken::new());
         let exports = Arc::new(Semaphore::new(EXPORTS_AT_A_TIME));
-        Ok(Self { pool, config, clock, bell, tokens, pace, audit, exports, metrics, shutdown })
+        let receivers = Receivers::new(&config.webhooks, InstallationKind::Real);
+        let keyring = Keyring::new(&config.secrets);
+        Ok(Self { pool, config, clock, bell, tokens, pace, audit, exports, receivers, keyring, metrics, shutdown })
     }
-}
 
-impl App {
+    /// Of an installation of this kind: the API of a sandbox lets webhooks go to its own machine.
+    #[must_use]
+    pub fn of(mut self, kind: InstallationKind) -> Self {
+        self.receivers = Receivers::new(&self.config.webhooks, kind);
+        self
+    }
+
+    /// With another way to find the addresses of who is sent webhooks.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.receivers = self.receivers.with_resolver(resolver);
+        self
+    }
+
     /// Who writes down what its routes do, and has to be kept going for that to be chained.
     pub fn scribe(&self) -> Scribe {
         self.audit.clone()

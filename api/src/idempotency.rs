@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::auth::Caller;
 use crate::problem::{Code, Refusal};
 
-pub(crate) use once::once;
+pub(crate) use once::{Instead, once};
 
 const HEADER: &str = "idempotency-key";
 

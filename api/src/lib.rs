@@ -42,4 +42,9 @@ pub mod schema {
     pub use crate::routes::tenants::{
         Collision, EnvironmentPreview, Signup, SignupPreview, Tenant, TenantPage, TenantPatch,
     };
+    pub use crate::routes::webhooks::change::WebhookEndpointPatch;
+    pub use crate::routes::webhooks::deliveries::{
+        ReplayRequest, Replayed, WebhookAttempt, WebhookDelivery, WebhookDeliveryPage,
+    };
+    pub use crate::routes::webhooks::endpoints::{NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointPage};
 }

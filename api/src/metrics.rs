@@ -6,6 +6,7 @@ use std::time::Duration;
 use freehold_tenancy::finding::Severity;
 use freehold_tenancy::hold::{Hold, HoldKind};
 use freehold_tenancy::operation::OperationState;
+use freehold_tenancy::webhook::DisabledReason;
 use metrics::{gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
@@ -13,6 +14,7 @@ const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 const OPERATIONS: &str = "freehold_operations";
 const HOLDS: &str = "freehold_holds";
 const FINDINGS: &str = "freehold_findings";
+const WEBHOOKS: &str = "freehold_webhook_endpoints";
 
 /// Bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP metrics").
 const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -32,6 +34,7 @@ impl Metrics {
             metrics::describe_gauge!(OPERATIONS, "Operations by state.");
             metrics::describe_gauge!(HOLDS, "Whether work waits for the whole fleet, by the reason.");
             metrics::describe_gauge!(FINDINGS, "Open findings by severity.");
+            metrics::describe_gauge!(WEBHOOKS, "Webhook endpoints that are enabled, and disabled by the reason.");
         });
         Self(Arc::new(recorder))
     }
@@ -77,6 +80,17 @@ impl Metrics {
                 let count = counts.iter().find(|(counted, _)| counted == severity).map_or(0, |(_, count)| *count);
                 #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 findings")]
                 gauge!(FINDINGS, "severity" => severity.as_str()).set(count as f64);
+            }
+        });
+    }
+
+    /// Notes how many webhook endpoints are enabled, and how many disabled for which reason; a reason that is not named has none.
+    pub(crate) fn webhooks(&self, counts: &[(Option<DisabledReason>, i64)]) {
+        metrics::with_local_recorder(&*self.0, || {
+            for reason in std::iter::once(None).chain(DisabledReason::ALL.iter().copied().map(Some)) {
+                let count = counts.iter().find(|(counted, _)| *counted == reason).map_or(0, |(_, count)| *count);
+                #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 endpoints")]
+                gauge!(WEBHOOKS, "state" => reason.map_or("enabled", DisabledReason::as_str)).set(count as f64);
             }
         });
     }

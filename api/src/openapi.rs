@@ -89,6 +89,7 @@ pub(crate) fn cover() -> OpenApi {
         ("findings", "What in AWS is not as it should be."),
         ("account-mappings", "Which AWS account belongs to which tenant, and did."),
         ("events", "What happens, in order, for those who have to keep up."),
+        ("webhooks", "The feed, sent to a URL of yours as Standard Webhooks 1.0."),
         ("service", "The API itself. These need no token."),
     ];
     let tags = tags.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());

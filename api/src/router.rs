@@ -12,11 +12,11 @@ use crate::app::App;
 use crate::auth::{self, Needs, Reach};
 use crate::routes::{
     account_mappings, approvals, audit, docs, environments, events, feed, findings, health, holds, legal_hold,
-    offboarding, operations, remedies, tenants,
+    offboarding, operations, remedies, tenants, webhooks,
 };
 use crate::scope::Scope::{
     self, AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite,
-    TenantsDelete, TenantsRead, TenantsWrite,
+    TenantsDelete, TenantsRead, TenantsWrite, WebhooksRead, WebhooksWrite,
 };
 use crate::{door, openapi};
 
@@ -49,6 +49,18 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .needs(AccountMappingsRead, Reach::List, routes!(account_mappings::get_account_history))
         .needs(EventsRead, Reach::List, routes!(feed::list_events))
         .needs(AuditRead, Reach::Fleet, routes!(audit::list_audit_events))
+        .needs(WebhooksWrite, Reach::Fleet, routes!(webhooks::endpoints::create_webhook_endpoint))
+        .needs(WebhooksRead, Reach::Fleet, routes!(webhooks::endpoints::list_webhook_endpoints))
+        .needs(WebhooksRead, Reach::Fleet, routes!(webhooks::endpoints::get_webhook_endpoint))
+        .needs(WebhooksWrite, Reach::Fleet, routes!(webhooks::change::update_webhook_endpoint))
+        .needs(WebhooksWrite, Reach::Fleet, routes!(webhooks::endpoints::delete_webhook_endpoint))
+        .needs(WebhooksWrite, Reach::Fleet, routes!(webhooks::change::disable_webhook_endpoint))
+        .needs(WebhooksWrite, Reach::Fleet, routes!(webhooks::change::enable_webhook_endpoint))
+        .needs(WebhooksWrite, Reach::Fleet, routes!(webhooks::change::rotate_webhook_secret))
+        .needs(WebhooksRead, Reach::Fleet, routes!(webhooks::deliveries::list_webhook_deliveries))
+        .needs(WebhooksRead, Reach::Fleet, routes!(webhooks::deliveries::get_webhook_delivery))
+        .needs(WebhooksWrite, Reach::Fleet, routes!(webhooks::deliveries::replay_webhook_delivery))
+        .needs(WebhooksWrite, Reach::Fleet, routes!(webhooks::deliveries::replay_webhook_events))
         .open(routes!(health::livez))
         .open(routes!(health::readyz))
         .open(routes!(health::metrics))

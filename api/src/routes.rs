@@ -15,3 +15,4 @@ pub(crate) mod offboarding;
 pub(crate) mod operations;
 pub(crate) mod remedies;
 pub(crate) mod tenants;
+pub(crate) mod webhooks;

@@ -26,11 +26,15 @@ pub enum Scope {
     EventsRead,
     /// Read the audit trail.
     AuditRead,
+    /// See webhook endpoints, and what was sent to them.
+    WebhooksRead,
+    /// Make, change and delete webhook endpoints, and have events sent again.
+    WebhooksWrite,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Fleet,
         Self::TenantsRead,
         Self::TenantsWrite,
@@ -41,6 +45,8 @@ impl Scope {
         Self::AccountMappingsRead,
         Self::EventsRead,
         Self::AuditRead,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
     ];
 
     /// The scope as tokens name it.
@@ -56,6 +62,8 @@ impl Scope {
             Self::AccountMappingsRead => "account-mappings:read",
             Self::EventsRead => "events:read",
             Self::AuditRead => "audit:read",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
         }
     }
 }

@@ -183,7 +183,8 @@ impl Api {
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
         let text = self.send(request).await?.text().await.map_err(|error| self.unreachable(&error))?;
-        serde_json::from_str(&text)
+        // What is gone has nothing more to say.
+        serde_json::from_str(if text.is_empty() { "null" } else { &text })
             .with_context(|| format!("{} does not answer as the API of this version does", self.url()))
     }
 

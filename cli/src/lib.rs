@@ -23,6 +23,7 @@ mod shutdown;
 mod steps;
 mod telemetry;
 mod tenants;
+mod webhooks;
 
 #[cfg(feature = "sandbox")]
 mod sandbox;
@@ -69,6 +70,7 @@ enum Command {
     Token(token::TokenArgs),
     Tenants(tenants::TenantsArgs),
     Operations(operations::OperationsArgs),
+    Webhooks(webhooks::WebhooksArgs),
 }
 
 /// Runs the program with these arguments, the first of which is its name.
@@ -114,5 +116,6 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Token(args) => token::run(&args),
         Command::Tenants(args) => tenants::run(args).await,
         Command::Operations(args) => operations::run(args).await,
+        Command::Webhooks(args) => webhooks::run(args).await,
     }
 }

@@ -124,7 +124,7 @@ pub(crate) async fn serve_api(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     tracing::info!(address = %listener.local_addr()?, installation = %installation.id, "serving the API");
-    let app = App::new(pool, Arc::clone(&config), installation.clock())?;
+    let app = App::new(pool, Arc::clone(&config), installation.clock())?.of(installation.kind);
     let (scribe, ended) = (app.scribe(), CancellationToken::new());
     let serving = async {
         let served = freehold_api::serve(app, listener, shutdown).await;

@@ -8,6 +8,7 @@ mod check;
 mod organization;
 mod quotas;
 mod reconcile;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub use audit::Audit;
 pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Waits};
 pub use quotas::{Bucket, Quotas, Rate, Usual};
 pub use reconcile::Reconcile;
+pub use webhooks::{Secrets, Webhooks};
 
 use crate::{Region, ResidencyName, Tier};
 
@@ -76,6 +78,12 @@ pub struct Config {
     /// Who is told how the processes are doing.
     #[serde(default)]
     pub telemetry: Telemetry,
+    /// Where webhooks may be sent.
+    #[serde(default)]
+    pub webhooks: Webhooks,
+    /// What secrets in the database are encrypted with.
+    #[serde(default)]
+    pub secrets: Secrets,
 }
 
 /// `[telemetry]`

@@ -23,6 +23,7 @@ pub mod signup;
 pub mod steps;
 pub mod tenants;
 pub mod wake;
+pub mod webhooks;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};

@@ -1,5 +1,7 @@
 //! The feed: what happened to whom, in one order, in words that callers can rely on.
 
+mod cloud_event;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -7,6 +9,8 @@ use crate::event::EventType;
 use crate::operation::OperationKind;
 use crate::words::words;
 use crate::{EnvironmentId, OperationId, TenantId};
+
+pub use cloud_event::{CloudEvent, CloudEventData};
 
 words! {
     /// What an entry of the feed says.

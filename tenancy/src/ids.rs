@@ -103,6 +103,10 @@ ids! {
     FindingId = "find";
     /// Something that a second person has to approve.
     ApprovalId = "apr";
+    /// Where events are sent.
+    WebhookEndpointId = "whe";
+    /// One event on its way to one endpoint.
+    WebhookDeliveryId = "whd";
 }
 
 /// A version 7 UUID for `now`: 48 bits of milliseconds, the rest random.

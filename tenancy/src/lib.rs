@@ -14,14 +14,19 @@ pub mod ids;
 pub mod operation;
 pub mod queue;
 pub mod region;
+pub mod secrets;
 pub mod step;
 pub mod tenant;
 pub mod text;
 pub mod trace;
+pub mod webhook;
 mod words;
 
 pub use clock::Clock;
 pub use config::Config;
-pub use ids::{ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId};
+pub use ids::{
+    ApprovalId, EnvironmentId, FindingId, InstallationId, MappingId, OperationId, TenantId, WebhookDeliveryId,
+    WebhookEndpointId,
+};
 pub use region::Region;
 pub use text::{AwsAccountId, CompanyName, EmailAddress, EnvironmentName, ExternalId, ResidencyName, Tier};

@@ -30,7 +30,7 @@ static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
 static USED: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
 /// Ends whoever is still connected, then takes every row out of every table, whatever guards it. The migrations put one row
-/// into two of them, and so does this.
+/// into some of them, and so does this.
 const EMPTY: &str = "
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();
@@ -42,7 +42,8 @@ const EMPTY: &str = "
     end $$;
     insert into feed_head (position) values (0);
     insert into audit_head (position, hash, dropped_position, dropped_hash)
-    values (0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'))";
+    values (0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'));
+    insert into webhook_cursor (position) values (0)";
 
 impl Database {
     /// A database that no other test sees.

@@ -20,7 +20,7 @@ use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
 /// Every scope there is.
-pub const EVERY_SCOPE: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read audit:read";
+pub const EVERY_SCOPE: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
 
 /// A served API.
 pub struct Served {
@@ -30,6 +30,8 @@ pub struct Served {
     pub issuer: Issuer,
     /// What it writes to.
     pub database: Database,
+    /// What its operator has declared.
+    pub config: Arc<Config>,
     /// The clock that dates what it writes.
     pub clock: Clock,
     /// Ends it.
@@ -90,6 +92,11 @@ impl Served {
     }
 
     async fn start(issuer: Issuer, jwks: &str, more: &str) -> Self {
+        Self::adapted(issuer, jwks, more, Clock::real(), |app| app).await
+    }
+
+    /// An API whose `[api]` goes on with these lines, with this clock, and adapted.
+    pub async fn adapted(issuer: Issuer, jwks: &str, more: &str, clock: Clock, adapt: impl FnOnce(App) -> App) -> Self {
         let config = format!(
             "{CONFIG}\n[api]\nissuer = {}\naudience = {}\njwks = {}\n{more}",
             json!(ISSUER),
@@ -98,14 +105,13 @@ impl Served {
         );
         let config = Arc::new(Config::parse(&config).expect("a configuration"));
         let database = Database::new().await;
-        let clock = Clock::real();
-        let app = App::new(database.pool.clone(), config, clock.clone()).expect("an API");
+        let app = adapt(App::new(database.pool.clone(), Arc::clone(&config), clock.clone()).expect("an API"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let shutdown = CancellationToken::new();
         let serving = freehold_api::serve(app, listener, shutdown.clone());
         let server = tokio::spawn(async move { serving.await.expect("an API that ends well") });
-        Self { url, issuer, database, clock, shutdown, server, http: reqwest::Client::new() }
+        Self { url, issuer, database, config, clock, shutdown, server, http: reqwest::Client::new() }
     }
 
     /// A request with a token for everything.

@@ -26,4 +26,5 @@ mod story;
 mod tidy;
 mod traces;
 mod twice;
+mod webhooks;
 mod workers;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::wake::{self, Ear};
+use freehold_tenancy::db::wake;
 use freehold_tenancy::db::{DbError, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -37,16 +37,20 @@ enum Leaves {
 }
 
 impl Worker {
-    /// Carries on what is due and compares AWS with the database from time to time, until `shutdown`; then finishes what
-    /// is under way.
+    /// Carries on what is due, sends webhooks, and compares AWS with the database from time to time, until `shutdown`; then
+    /// finishes what is under way.
     pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) {
-        tokio::join!(self.work(&shutdown), self.keep_comparing(&shutdown));
+        tokio::join!(
+            self.listen(&shutdown),
+            self.work(&shutdown),
+            self.keep_delivering(&shutdown),
+            self.keep_comparing(&shutdown),
+        );
     }
 
     /// Claims and carries on what is due, until `shutdown`; then finishes the steps that are under way and hands back
     /// the rest, so that nobody has to wait for the end of a lease.
     async fn work(self: &Arc<Self>, shutdown: &CancellationToken) {
-        let mut ear = Ear::new(self.pool.clone());
         let mut under_way = JoinSet::new();
         while !shutdown.is_cancelled() {
             if self.take_due_look() {
@@ -71,7 +75,7 @@ impl Worker {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 Some(_) = under_way.join_next() => {}
-                () = ear.heard(), if !full => {}
+                () = self.calls.work.notified(), if !full => {}
                 () = self.next_due(), if !full => {}
             }
         }
@@ -174,6 +178,7 @@ impl Worker {
         loop {
             // The claim that follows says what is wrong with the database.
             let Ok(due) = operations::next_due(&self.pool).await else { return };
+            self.knows_of_webhooks(due.webhooks);
             *self.look_due.lock().unwrap_or_else(PoisonError::into_inner) = due.look;
             let next = [due.operation, due.look].into_iter().flatten().min();
             let until = runner::earliest(next, self.clock.now() + TimeDelta::days(1));

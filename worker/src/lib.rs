@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod bootstrap;
+mod calls;
 mod claim;
 pub mod cloud;
 pub mod context;
@@ -21,6 +22,7 @@ pub mod saga;
 pub mod step;
 pub mod steps;
 mod watch;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,12 +33,15 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::rates::Pace;
 use freehold_tenancy::db::wake::Bell;
+use freehold_tenancy::webhook::Resolver;
 use freehold_tenancy::{Clock, Config, InstallationId};
 
 pub use crate::runner::current_step;
 
+use crate::calls::Calls;
 use crate::cloud::Cloud;
 use crate::patience::Patience;
+use crate::webhooks::Webhooks;
 
 /// How long a claim holds without a sign of life, in real time; longer than any single call to AWS may take (20 s).
 const LEASE: Duration = Duration::from_secs(25);
@@ -67,6 +72,8 @@ pub struct Worker {
     pub(crate) look_due: Mutex<Option<DateTime<Utc>>>,
     /// Held by the one that is asking AWS for an account: what is refused the first, nobody else need ask.
     pub(crate) asking: tokio::sync::Mutex<()>,
+    pub(crate) calls: Calls,
+    pub(crate) webhooks: Webhooks,
 }
 
 /// Why a worker cannot be set up.
@@ -107,6 +114,8 @@ impl Worker {
             lease_real: LEASE,
             look_due: Mutex::default(),
             asking: tokio::sync::Mutex::new(()),
+            calls: Calls::default(),
+            webhooks: Webhooks::new(&config, installation),
             pool,
             config,
             clock,
@@ -123,6 +132,13 @@ impl Worker {
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease_real = lease;
+        self
+    }
+
+    /// With another way to find the addresses of who is sent webhooks.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.webhooks = self.webhooks.with_resolver(resolver);
         self
     }
 

@@ -131,6 +131,7 @@ async fn walk(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken) -> R
             Decision::Park => return operations::release(pool, &claim, None, now).await,
             Decision::Finish => {
                 operations::succeed(pool, &claim, now).await?;
+                worker.has_news();
                 let took = (now - subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => subject.kind.as_str())
                     .record(took);
@@ -171,6 +172,7 @@ async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> 
 async fn record(context: &StepContext, outcome: &steps::Outcome) -> Result<(), DbError> {
     let (worker, now) = (&context.worker, context.now());
     steps::record(&worker.pool, &context.claim, outcome, now).await?;
+    worker.has_news();
     let freed = outcome.released.iter().map(|place| place.quota);
     let parked = outcome.quota.filter(|_| matches!(outcome.ending, Ending::Parked(_)));
     for quota in freed.chain(parked).collect::<BTreeSet<_>>() {

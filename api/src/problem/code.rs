@@ -48,6 +48,7 @@ codes! {
     404 "environment_not_found"     EnvironmentNotFound:    "There is no such environment";
     404 "operation_not_found"       OperationNotFound:      "There is no such operation";
     404 "account_not_found"         AccountNotFound:        "No such account was ever mapped";
+    404 "webhook_not_found"         WebhookNotFound:        "There is no such webhook endpoint or delivery";
     405 "method_not_allowed"        MethodNotAllowed:       "This address does not answer to this method";
     406 "not_acceptable"            NotAcceptable:          "The answer does not come in this format";
     409 "idempotency_key_in_flight" IdempotencyKeyInFlight: "The same request is being worked on";
@@ -64,6 +65,9 @@ codes! {
     409 "approval_pending"          ApprovalPending:        "Something else waits for approval";
     409 "approval_not_pending"      ApprovalNotPending:     "Nothing of this kind waits for approval";
     409 "operation_not_parked"      OperationNotParked:     "The operation does not wait for a person";
+    409 "secrets_key_missing"       SecretsKeyMissing:      "There is no key to encrypt secrets with";
+    409 "too_many_webhooks"         TooManyWebhooks:        "There are as many webhook endpoints as there may be";
+    409 "webhook_disabled"          WebhookDisabled:        "The webhook endpoint is disabled";
     410 "feed_position_gone"        FeedPositionGone:       "The feed is no longer kept from there on";
     412 "precondition_failed"       PreconditionFailed:     "It is no longer what it was";
     413 "body_too_large"            BodyTooLarge:           "The body is too large";

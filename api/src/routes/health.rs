@@ -66,5 +66,9 @@ pub(crate) async fn metrics(Shared(app): Shared<App>) -> impl IntoResponse {
         Ok(counts) => app.metrics.findings(&counts),
         Err(error) => tracing::warn!(%error, "findings cannot be counted"),
     }
+    match db::webhooks::endpoints::counts(&app.pool).await {
+        Ok(counts) => app.metrics.webhooks(&counts),
+        Err(error) => tracing::warn!(%error, "webhook endpoints cannot be counted"),
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
 }

@@ -1,7 +1,7 @@
 //! Tenants: the customers, each with one environment or more.
 
 pub(crate) mod change;
-mod etag;
+pub(super) mod etag;
 mod preview;
 mod signup;
 

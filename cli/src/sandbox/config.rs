@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use freehold_tenancy::Config;
+use freehold_tenancy::secrets::SealingKey;
 
 use super::Issuer;
 use super::issuer::{AUDIENCE, ISSUER};
@@ -13,9 +14,14 @@ const BUILT_IN: &str = include_str!("freehold.toml");
 
 /// The built-in configuration, or the one in a file; the environment changes neither.
 pub(super) fn config(file: Option<&Path>) -> anyhow::Result<Config> {
-    let Some(file) = file else { return Ok(Config::parse(BUILT_IN)?) };
-    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    Ok(Config::parse(&text)?)
+    let text = match file {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?,
+        None => BUILT_IN.to_owned(),
+    };
+    let mut config = Config::parse(&text)?;
+    // A sandbox's webhooks are nobody's secret, and all of its processes need the same key, the next time as well.
+    config.secrets.key.get_or_insert_with(|| SealingKey::made_of("freehold sandbox"));
+    Ok(config)
 }
 
 /// Makes the API listen there and believe the sandbox's tokens.

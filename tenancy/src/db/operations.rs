@@ -95,6 +95,8 @@ pub struct Due {
     pub operation: Option<DateTime<Utc>>,
     /// A look that serves several of them.
     pub look: Option<DateTime<Utc>>,
+    /// Whether there are webhook endpoints, which have a look of their own.
+    pub webhooks: bool,
 }
 
 /// When the next operation, and the next look for several of them, is due.
@@ -105,7 +107,8 @@ pub async fn next_due(pool: &PgPool) -> Result<Due> {
         select
             (select min(greatest(wake_at, coalesce(lease_until, wake_at))) from operations where wake_at is not null)
                 as operation,
-            (select min(greatest(next_at, looking_until)) from looks where next_at is not null) as look"#
+            (select min(greatest(next_at, looking_until)) from looks where next_at is not null) as look,
+            exists (select from webhook_endpoints) as "webhooks!""#
     );
     Ok(due.fetch_one(pool).await?)
 }

@@ -35,7 +35,7 @@ fn routes() -> Vec<Route> {
             });
         }
     }
-    assert_eq!(routes.len(), 30, "routes");
+    assert_eq!(routes.len(), 42, "routes");
     routes
 }
 

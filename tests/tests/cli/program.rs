@@ -69,6 +69,8 @@ pub(crate) struct Sandbox {
     runtime: TempDir,
     process: Option<Child>,
     told: Arc<Mutex<String>>,
+    /// So much of it as went to stderr.
+    logged: Arc<Mutex<String>>,
     listeners: Vec<JoinHandle<()>>,
 }
 
@@ -76,17 +78,23 @@ impl Sandbox {
     /// Where a sandbox may be started.
     pub(crate) fn prepare() -> Self {
         let runtime = tempfile::tempdir().expect("a directory");
-        Self { runtime, process: None, told: Arc::default(), listeners: Vec::new() }
+        Self { runtime, process: None, told: Arc::default(), logged: Arc::default(), listeners: Vec::new() }
     }
 
     /// A sandbox that is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(&[], arguments)
+    }
+
+    /// A sandbox that is ready, with these variables in its environment.
+    pub(crate) fn start_with(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut sandbox = Self::prepare();
         let mut command = command(PROGRAM, sandbox.runtime.path());
+        command.envs(variables.iter().copied());
         command.arg("sandbox").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the sandbox");
         let (stdout, stderr) = (process.stdout.take().expect("stdout"), process.stderr.take().expect("stderr"));
-        sandbox.listeners = vec![listen(stdout, &sandbox.told), listen(stderr, &sandbox.told)];
+        sandbox.listeners = vec![listen(stdout, &[&sandbox.told]), listen(stderr, &[&sandbox.told, &sandbox.logged])];
         sandbox.process = Some(process);
         let begun = Instant::now();
         while !sandbox.told().contains("Ctrl-C ends") {
@@ -100,6 +108,11 @@ impl Sandbox {
     /// Everything that it has told so far.
     pub(crate) fn told(&self) -> String {
         self.told.lock().expect("the text").clone()
+    }
+
+    /// Everything that it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        self.logged.lock().expect("the text").clone()
     }
 
     /// Runs another command to its end.
@@ -162,14 +175,16 @@ fn interrupt(process: &Child) {
     assert!(sent.success());
 }
 
-/// Adds what it reads to what was told.
-fn listen(from: impl Read + Send + 'static, told: &Arc<Mutex<String>>) -> JoinHandle<()> {
-    let told = Arc::clone(told);
+/// Adds what it reads to all of these.
+fn listen(from: impl Read + Send + 'static, to: &[&Arc<Mutex<String>>]) -> JoinHandle<()> {
+    let to: Vec<_> = to.iter().copied().map(Arc::clone).collect();
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
-            let mut told = told.lock().expect("the text");
-            told.push_str(&line);
-            told.push('\n');
+            for told in &to {
+                let mut told = told.lock().expect("the text");
+                told.push_str(&line);
+                told.push('\n');
+            }
         }
     })
 }

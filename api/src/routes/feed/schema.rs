@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::Config;
-use freehold_tenancy::feed::{Entry, FeedType};
+use freehold_tenancy::feed::{CloudEvent, CloudEventData, Entry, FeedType};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, Discriminator, ObjectBuilder, OneOfBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr, Type};
@@ -74,29 +73,11 @@ pub struct FeedEventData {
 impl FeedEvent {
     /// How an entry of the feed is told.
     pub(super) fn of(entry: Entry, config: &Config) -> Self {
-        let told = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-        Self {
-            specversion: "1.0".to_owned(),
-            id: match entry.of {
-                Some(of) => format!("{}/{}", of.operation_id, of.seq),
-                None => format!("{}/{}", entry.tenant_id, entry.position),
-            },
-            source: format!("urn:freehold:{}", config.organization.management_account_id),
-            r#type: entry.feed_type.to_string(),
-            subject: entry.of.map_or(entry.tenant_id.to_string(), |of| of.environment_id.to_string()),
-            time: entry.occurred_at,
-            datacontenttype: "application/json".to_owned(),
-            sequence: format!("{:019}", entry.position),
-            data: FeedEventData {
-                tenant_id: entry.tenant_id.to_string(),
-                environment_id: entry.of.map(|of| of.environment_id.to_string()),
-                operation_id: entry.of.map(|of| of.operation_id.to_string()),
-                aws_account_id: told("aws_account_id"),
-                code: told("code"),
-                action: told("action"),
-                changed: entry.data.get("changed").and_then(|changed| serde_json::from_value(changed.clone()).ok()),
-            },
-        }
+        let CloudEvent { specversion, id, source, r#type, subject, time, datacontenttype, sequence, data } =
+            CloudEvent::of(entry, config);
+        let CloudEventData { tenant_id, environment_id, operation_id, aws_account_id, code, action, changed } = data;
+        let data = FeedEventData { tenant_id, environment_id, operation_id, aws_account_id, code, action, changed };
+        Self { specversion, id, source, r#type, subject, time, datacontenttype, sequence, data }
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) async fn update_tenant(
     if !db::tenants::update(&app.pool, &tenant, &changed, app.clock.now()).await? {
         return Err(stale());
     }
+    // It is in the feed.
+    app.bell.ring();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
     tagged(&tenant.into())
 }

@@ -9,15 +9,15 @@ use crate::problem::{Code, Refusal};
 
 /// Names one state of something; another state has another.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ETag(String);
+pub(in crate::routes) struct ETag(String);
 
 impl ETag {
     /// That of something that is shown as `body`.
-    pub(super) fn of(body: &str) -> Self {
+    pub(in crate::routes) fn of(body: &str) -> Self {
         Self(format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
     }
 
-    pub(super) fn header(&self) -> Result<HeaderValue, Refusal> {
+    pub(in crate::routes) fn header(&self) -> Result<HeaderValue, Refusal> {
         HeaderValue::from_str(&self.0).map_err(|_| Refusal::internal())
     }
 }
@@ -28,13 +28,13 @@ pub(crate) struct IfMatch(Vec<String>);
 
 impl IfMatch {
     /// Lets the change be made, if it is meant for this state.
-    pub(super) fn allows(&self, tag: &ETag) -> Result<(), Refusal> {
+    pub(in crate::routes) fn allows(&self, tag: &ETag) -> Result<(), Refusal> {
         if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(stale()) }
     }
 }
 
 /// Somebody else has changed it.
-pub(super) fn stale() -> Refusal {
+pub(in crate::routes) fn stale() -> Refusal {
     Refusal::new(
         Code::PreconditionFailed,
         "It has changed since this ETag was given; nothing was done. Get it again, and decide again.",

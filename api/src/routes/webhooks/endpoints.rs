@@ -1,0 +1,269 @@
+//! Webhook endpoints: making, looking at and deleting them.
+
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use freehold_tenancy::webhook::{self, WebhookSecret};
+use freehold_tenancy::{WebhookEndpointId, db};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Description, judge, named, nothing, secret, types};
+use crate::app::App;
+use crate::extract::{Asked, Body, Id};
+use crate::idempotency::Instead;
+use crate::pagination::Page;
+use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::routes::tenants::etag::ETag;
+use crate::unbroken::unbroken;
+
+/// Whether events are sent to an endpoint.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the words that are written here")]
+pub(crate) enum WebhookEndpointState {
+    /// They are.
+    Enabled,
+    /// They are not; `disabled_reason` says why.
+    Disabled,
+}
+
+/// Where events are to be sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWebhookEndpoint {
+    /// An `https://` URL on the public internet, on port 443 unless others are configured.
+    #[schema(example = "https://example.com/freehold", max_length = 2048)]
+    pub url: String,
+    /// Types of the feed; all if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["environment.ready", "environment.account.assigned"]), min_items = 1)]
+    pub types: Option<Vec<String>>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "billing", max_length = 500)]
+    pub description: Option<String>,
+}
+
+/// Where events are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookEndpoint {
+    /// Its id.
+    #[schema(example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")]
+    pub id: String,
+    /// Where.
+    #[schema(example = "https://example.com/freehold")]
+    pub url: String,
+    /// What it is for.
+    #[schema(example = "billing")]
+    pub description: String,
+    /// Which types of events; `null` for all.
+    #[schema(required = true, example = json!(["environment.ready"]))]
+    pub types: Option<Vec<String>>,
+    /// Whether events are sent to it.
+    #[schema(value_type = WebhookEndpointState, example = "enabled")]
+    pub state: String,
+    /// Why nothing is sent: `by_request`, `gone` (it answered 410) or `failing` (nothing but failures for five days).
+    #[schema(required = true, example = json!(null))]
+    pub disabled_reason: Option<String>,
+    /// That in plain words.
+    #[schema(required = true, example = json!(null))]
+    pub disabled_sentence: Option<String>,
+    /// Since when nothing is sent. What happens meanwhile is not kept for it; replay it.
+    #[schema(required = true)]
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// The first failure after the last success; `null` where the last attempt succeeded, or there was none.
+    #[schema(required = true)]
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Nothing is sent until then, because the receiver asked for it with `Retry-After`.
+    #[schema(required = true)]
+    pub rests_until: Option<DateTime<Utc>>,
+    /// Until when deliveries are signed with the secret before this one as well.
+    #[schema(required = true)]
+    pub previous_secret_until: Option<DateTime<Utc>>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When somebody last changed it, or it was disabled.
+    pub updated_at: DateTime<Utc>,
+    /// What deliveries are signed with. Shown once, when it is made or rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    pub secret: Option<String>,
+}
+
+impl From<webhook::Endpoint> for WebhookEndpoint {
+    fn from(endpoint: webhook::Endpoint) -> Self {
+        let disabled = endpoint.disabled;
+        Self {
+            id: endpoint.id.to_string(),
+            url: endpoint.url.to_string(),
+            description: endpoint.description,
+            types: endpoint.types.map(|types| types.iter().map(ToString::to_string).collect()),
+            state: if disabled.is_some() { "disabled" } else { "enabled" }.to_owned(),
+            disabled_reason: disabled.map(|(_, reason)| reason.to_string()),
+            disabled_sentence: disabled.map(|(_, reason)| reason.sentence().to_owned()),
+            disabled_at: disabled.map(|(at, _)| at),
+            failing_since: endpoint.failing_since,
+            rests_until: endpoint.rests_until,
+            previous_secret_until: endpoint.previous_secret_until,
+            created_at: endpoint.created_at,
+            updated_at: endpoint.updated_at,
+            secret: None,
+        }
+    }
+}
+
+/// A page of webhook endpoints, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookEndpointPage {
+    /// The endpoints.
+    pub webhook_endpoints: Vec<WebhookEndpoint>,
+    /// Leads to the next page; `null` on the last.
+    #[schema(required = true)]
+    pub next_page_token: Option<String>,
+}
+
+/// What a change is meant for: what somebody has declared, and not how deliveries fare.
+pub(super) fn etag(endpoint: &webhook::Endpoint) -> ETag {
+    ETag::of(&format!("{} {}", endpoint.id, endpoint.updated_at.timestamp_micros()))
+}
+
+/// An endpoint with its ETag.
+pub(super) fn tagged(endpoint: webhook::Endpoint) -> Result<Response, Refusal> {
+    let tag = etag(&endpoint).header()?;
+    Ok(([(header::ETAG, tag)], Json(WebhookEndpoint::from(endpoint))).into_response())
+}
+
+/// An endpoint with its secret, for the one time that it is shown: sent again under its key, the request answers without.
+pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Result<Response, Refusal> {
+    let endpoint = WebhookEndpoint::from(endpoint);
+    let kept = serde_json::to_string(&endpoint).map_err(|_| Refusal::internal())?;
+    let shown = WebhookEndpoint { secret: Some(secret.shown().expose_secret().to_owned()), ..endpoint };
+    let mut response = Json(shown).into_response();
+    response.extensions_mut().insert(Instead(kept));
+    Ok(response)
+}
+
+/// Have events sent to a URL
+///
+/// From now on each event of the feed is sent there, as `GET /v1/events` tells it, signed as Standard Webhooks 1.0 has it with
+/// the secret that is shown here and never again. An event may come more than once, always with the same `webhook-id`, and in
+/// another order than that of its `sequence`.
+#[utoipa::path(
+    post,
+    path = "/v1/webhook-endpoints",
+    operation_id = "createWebhookEndpoint",
+    tag = "webhooks",
+    request_body = NewWebhookEndpoint,
+    responses(
+        (status = 201, description = "Events are sent there from now on", body = WebhookEndpoint, headers(
+            ("Location" = String, description = "Where the endpoint is found"),
+            ("ETag" = String, description = "What `If-Match` of a change has to say"),
+        )),
+        (status = 409, description = "No key is configured to encrypt secrets with (`secrets_key_missing`), or there are 100 endpoints (`too_many_webhooks`)", body = Problem, content_type = MEDIA_TYPE),
+    ),
+)]
+pub(crate) async fn create_webhook_endpoint(
+    Shared(app): Shared<App>,
+    Body(mut fields): Body,
+) -> Result<Response, Refusal> {
+    let url = fields.required("url");
+    let types = types(&mut fields);
+    let description = fields.optional("description").map(|Description(text)| text);
+    judge(&app, &mut fields, url.as_ref()).await;
+    let url = fields.finish(url)?;
+    let now = app.clock.now();
+    let endpoint = webhook::Endpoint {
+        id: WebhookEndpointId::new(now),
+        url,
+        description: description.unwrap_or_default(),
+        types,
+        disabled: None,
+        failing_since: None,
+        rests_until: None,
+        previous_secret_until: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let (secret, sealed) = secret(&app, endpoint.id)?;
+    let made = {
+        let (pool, endpoint) = (app.pool.clone(), endpoint.clone());
+        unbroken(async move { db::webhooks::endpoints::create(&pool, &endpoint, &sealed).await }).await?
+    };
+    if !made {
+        let detail =
+            format!("There are {} endpoints, which is as many as there may be.", db::webhooks::endpoints::MOST);
+        return Err(Refusal::new(Code::TooManyWebhooks, detail));
+    }
+    app.bell.ring();
+    tracing::info!(endpoint = %endpoint.id, "a webhook endpoint was made");
+    let location = format!("/v1/webhook-endpoints/{}", endpoint.id);
+    let location = HeaderValue::from_str(&location).map_err(|_| Refusal::internal())?;
+    let headers = [(header::LOCATION, location), (header::ETAG, etag(&endpoint).header()?)];
+    Ok((StatusCode::CREATED, headers, with_secret(endpoint, &secret)?).into_response())
+}
+
+/// Where events are sent, newest first
+#[utoipa::path(
+    get,
+    path = "/v1/webhook-endpoints",
+    operation_id = "listWebhookEndpoints",
+    tag = "webhooks",
+    params(
+        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+    ),
+    responses((status = 200, description = "A page of endpoints", body = WebhookEndpointPage)),
+)]
+pub(crate) async fn list_webhook_endpoints(
+    Shared(app): Shared<App>,
+    Asked(mut query): Asked,
+) -> Result<Json<WebhookEndpointPage>, Refusal> {
+    let page = Page::read("webhook-endpoints", &mut query)?;
+    query.finish(Some(()))?;
+    let mut endpoints = db::webhooks::endpoints::list(&app.pool, page.after(), page.limit()).await?;
+    let next_page_token = page.cut(&mut endpoints, |endpoint| endpoint.id.as_uuid());
+    let webhook_endpoints = endpoints.into_iter().map(WebhookEndpoint::from).collect();
+    Ok(Json(WebhookEndpointPage { webhook_endpoints, next_page_token }))
+}
+
+/// One webhook endpoint
+#[utoipa::path(
+    get,
+    path = "/v1/webhook-endpoints/{id}",
+    operation_id = "getWebhookEndpoint",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
+    responses((status = 200, description = "The endpoint, without its secret", body = WebhookEndpoint, headers(
+        ("ETag" = String, description = "What `If-Match` of a change has to say"),
+    ))),
+)]
+pub(crate) async fn get_webhook_endpoint(
+    Shared(app): Shared<App>,
+    Id(id): Id<WebhookEndpointId>,
+) -> Result<Response, Refusal> {
+    tagged(named(&app, id).await?)
+}
+
+/// Have nothing sent there any more
+///
+/// What is on its way is forgotten with it.
+#[utoipa::path(
+    delete,
+    path = "/v1/webhook-endpoints/{id}",
+    operation_id = "deleteWebhookEndpoint",
+    tag = "webhooks",
+    params(("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
+    responses((status = 204, description = "It is gone")),
+)]
+pub(crate) async fn delete_webhook_endpoint(
+    Shared(app): Shared<App>,
+    Id(id): Id<WebhookEndpointId>,
+) -> Result<StatusCode, Refusal> {
+    let id = id.ok_or_else(nothing)?;
+    let there = db::webhooks::endpoints::delete(&app.pool, id).await?;
+    if there { Ok(StatusCode::NO_CONTENT) } else { Err(nothing()) }
+}

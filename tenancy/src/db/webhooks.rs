@@ -1,0 +1,53 @@
+//! Webhooks: endpoints, what of the feed is theirs, sending it, and what came of it.
+
+pub mod attempts;
+pub mod claims;
+pub mod deliveries;
+pub mod endpoints;
+pub mod fanout;
+pub mod secrets;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{PgPool, Result};
+
+/// What there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Whether there is any endpoint.
+    pub any: bool,
+    /// Whether there are events that no deliveries have been made of, and somebody who may want them.
+    pub news: bool,
+    /// When the next delivery is due.
+    pub next_at: Option<DateTime<Utc>>,
+}
+
+/// What there is to do, by one statement.
+pub async fn look(pool: &PgPool) -> Result<Look> {
+    let look = sqlx::query_as!(
+        Look,
+        r#"/* db::webhooks::look */
+        select exists (select from webhook_endpoints) as "any!",
+            exists (select from webhook_endpoints where disabled_at is null)
+                and (exists (select from feed_pending)
+                    or (select position from feed_head) > (select position from webhook_cursor)) as "news!",
+            (select min(greatest(due.at, e.rests_until)) from webhook_endpoints e
+                cross join lateral (
+                    select min(next_attempt_at) as at from webhook_deliveries
+                    where endpoint_id = e.id and next_attempt_at is not null
+                ) due
+                where e.disabled_at is null and due.at is not null) as next_at"#
+    );
+    Ok(look.fetch_one(pool).await?)
+}
+
+/// The latest position of the feed, with the fan-out held up until the transaction ends: who asks knows which events the
+/// fan-out will still come to.
+async fn hold_cursor(tx: &mut PgConnection) -> Result<i64> {
+    sqlx::query!("/* db::webhooks::hold_cursor */ select position from webhook_cursor for update")
+        .fetch_one(&mut *tx)
+        .await?;
+    let head = sqlx::query_scalar!("/* db::webhooks::hold_cursor */ select position from feed_head");
+    Ok(head.fetch_one(tx).await?)
+}

@@ -1,0 +1,159 @@
+//! What came of attempts.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::claims::Claim;
+use crate::WebhookDeliveryId;
+use crate::db::{PgPool, Result, ended};
+use crate::webhook::{Attempt, AttemptError, DeliveryState, DisabledReason};
+
+/// What came of sending a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// When that began.
+    pub began_at: DateTime<Utc>,
+    /// How long it took, in real milliseconds.
+    pub duration_ms: i32,
+    /// What the receiver answered.
+    pub response_status: Option<u16>,
+    /// Why it failed; `None` where it did not.
+    pub error: Option<AttemptError>,
+    /// It in plain words, at most 500 characters.
+    pub sentence: String,
+    /// When it is tried again; `None` where it is not.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// Until when the receiver wants to be left alone.
+    pub rests_until: Option<DateTime<Utc>>,
+    /// Why the endpoint is to be disabled at once.
+    pub disable: Option<DisabledReason>,
+    /// The endpoint is disabled if every attempt since then has failed.
+    pub failing_before: Option<DateTime<Utc>>,
+}
+
+/// What the endpoint has become by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Another worker has claimed the delivery since, or it is gone; nothing was written.
+    Fenced,
+    /// It was written.
+    Written {
+        /// Why the endpoint was disabled, if it was.
+        disabled: Option<DisabledReason>,
+    },
+}
+
+/// Writes what came of an attempt, if the claim still holds.
+pub async fn settle(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<Settled> {
+    let mut tx = pool.begin().await?;
+    let settled = write(&mut tx, claim, outcome, now).await;
+    ended(tx, settled, |settled| *settled != Settled::Fenced).await
+}
+
+async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<Settled> {
+    let state = match (outcome.error, outcome.next_attempt_at) {
+        (None, _) => DeliveryState::Delivered,
+        (Some(_), Some(_)) => DeliveryState::Pending,
+        (Some(_), None) => DeliveryState::Failed,
+    };
+    let number = sqlx::query_scalar!(
+        r#"/* db::webhooks::attempts::settle */
+        update webhook_deliveries set state = $3, tries = tries + 1, attempts = attempts + 1, lease_until = null,
+            next_attempt_at = $4
+        where id = $1 and fence = $2 returning attempts"#,
+        claim.id.as_uuid(),
+        claim.fence,
+        state.as_str(),
+        outcome.next_attempt_at.filter(|_| state == DeliveryState::Pending),
+    );
+    let Some(number) = number.fetch_optional(&mut *tx).await? else { return Ok(Settled::Fenced) };
+    sqlx::query!(
+        r#"/* db::webhooks::attempts::settle */
+        insert into webhook_attempts
+            (delivery_id, number, began_at, duration_ms, response_status, error, sentence, next_attempt_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        claim.id.as_uuid(),
+        number,
+        outcome.began_at,
+        outcome.duration_ms,
+        outcome.response_status.and_then(|status| i16::try_from(status).ok()),
+        outcome.error.map(AttemptError::as_str),
+        outcome.sentence,
+        outcome.next_attempt_at,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let disabled =
+        if outcome.error.is_none() { recovered(tx, claim).await? } else { failed(tx, claim, outcome, now).await? };
+    Ok(Settled::Written { disabled })
+}
+
+/// Nearly always there is nothing to write.
+async fn recovered(tx: &mut PgConnection, claim: &Claim) -> Result<Option<DisabledReason>> {
+    sqlx::query!(
+        r#"/* db::webhooks::attempts::recovered */
+        update webhook_endpoints set failing_since = null, rests_until = null
+        where id = $1 and num_nonnulls(failing_since, rests_until) > 0"#,
+        claim.endpoint_id.as_uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(None)
+}
+
+async fn failed(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    outcome: &Outcome,
+    now: DateTime<Utc>,
+) -> Result<Option<DisabledReason>> {
+    sqlx::query!(
+        r#"/* db::webhooks::attempts::failed */
+        update webhook_endpoints set failing_since = coalesce(failing_since, $2), rests_until = greatest(rests_until, $3)
+        where id = $1 and url = $4 and (failing_since is null or $3::timestamptz is not null)"#,
+        claim.endpoint_id.as_uuid(),
+        outcome.began_at,
+        outcome.rests_until,
+        claim.url,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if outcome.disable.is_none() && outcome.failing_before.is_none() {
+        return Ok(None);
+    }
+    // Another URL is another receiver, which has said nothing yet.
+    let disabled = sqlx::query_scalar!(
+        r#"/* db::webhooks::attempts::failed */
+        update webhook_endpoints set disabled_at = $2, disabled_reason = coalesce($3, $5),
+            updated_at = greatest($2, updated_at + interval '1 microsecond')
+        where id = $1 and url = $6 and disabled_at is null and ($3::text is not null or failing_since <= $4)
+        returning disabled_reason as "reason!: DisabledReason""#,
+        claim.endpoint_id.as_uuid(),
+        now,
+        outcome.disable.map(DisabledReason::as_str),
+        outcome.failing_before,
+        DisabledReason::Failing.as_str(),
+        claim.url,
+    );
+    Ok(disabled.fetch_optional(tx).await?)
+}
+
+/// The attempts of a delivery, the latest first, at most a hundred.
+pub async fn of(pool: &PgPool, id: WebhookDeliveryId) -> Result<Vec<Attempt>> {
+    let rows = sqlx::query!(
+        r#"/* db::webhooks::attempts::of */
+        select number, began_at, duration_ms, response_status, error as "error: AttemptError", sentence, next_attempt_at
+        from webhook_attempts where delivery_id = $1 order by number desc limit 100"#,
+        id.as_uuid(),
+    );
+    let attempts = rows.fetch_all(pool).await?.into_iter().map(|row| Attempt {
+        number: row.number,
+        began_at: row.began_at,
+        duration_ms: row.duration_ms,
+        response_status: row.response_status.and_then(|status| u16::try_from(status).ok()),
+        error: row.error,
+        sentence: row.sentence,
+        next_attempt_at: row.next_attempt_at,
+    });
+    Ok(attempts.collect())
+}

@@ -1,0 +1,133 @@
+//! Taking deliveries that are due: a lease, a fence, and no more of an endpoint at a time than its lane has.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::secrets::Sealed;
+use crate::db::{PgPool, Result};
+use crate::feed::{Entry, OfOperation};
+use crate::{WebhookDeliveryId, WebhookEndpointId};
+
+/// A delivery that one worker sends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Which one.
+    pub id: WebhookDeliveryId,
+    /// Whoever has an older one writes nothing.
+    pub fence: i64,
+    /// Whom it is for.
+    pub endpoint_id: WebhookEndpointId,
+    /// How often it was tried since it was made, or replayed.
+    pub tries: i32,
+    /// When it was made, or replayed.
+    pub began_at: DateTime<Utc>,
+    /// Where it is sent.
+    pub url: String,
+    /// What it is signed with.
+    pub sealed: Sealed,
+    /// What is sent; `None` where the feed does not keep it any more, or this version does not know it.
+    pub entry: Option<Entry>,
+}
+
+/// What is to be claimed.
+#[derive(Debug, Clone)]
+pub struct Room<'a> {
+    /// Of endpoints that fail, or of the others.
+    pub failing: bool,
+    /// How many together.
+    pub together: i64,
+    /// How many of one endpoint.
+    pub each: i64,
+    /// How many of whom are being sent already.
+    pub busy: &'a [(WebhookEndpointId, i64)],
+}
+
+/// Claims deliveries that are due, the earliest first, until `lease_until`.
+pub async fn claim(
+    pool: &PgPool,
+    room: &Room<'_>,
+    lease_until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Claim>> {
+    let (busy, counts): (Vec<Uuid>, Vec<i64>) = room.busy.iter().map(|(id, count)| (id.as_uuid(), *count)).unzip();
+    let rows = sqlx::query!(
+        r#"/* db::webhooks::claims::claim */
+        with due as (
+            select d.id from webhook_endpoints e
+            left join unnest($5::uuid[], $6::bigint[]) busy (id, count) on busy.id = e.id
+            cross join lateral (
+                select id, next_attempt_at, position from webhook_deliveries
+                where endpoint_id = e.id and next_attempt_at <= $1
+                order by next_attempt_at, position limit greatest($4 - coalesce(busy.count, 0), 0)
+                for no key update skip locked
+            ) d
+            where e.disabled_at is null and (e.rests_until is null or e.rests_until <= $1)
+                and (e.failing_since is not null) = $3
+            order by d.next_attempt_at, d.position limit $7
+        ),
+        claimed as (
+            -- Should the worker die, the delivery is due when the lease is over.
+            update webhook_deliveries d set fence = d.fence + 1, lease_until = $2, next_attempt_at = $2
+            from due where d.id = due.id
+            returning d.id, d.fence, d.endpoint_id, d.tries, d.began_at, d.position
+        )
+        select c.id, c.fence, c.endpoint_id, c.tries, c.began_at, c.position, e.url, e.secret,
+            case when e.previous_secret_until > $1 then e.previous_secret end as previous_secret,
+            f.operation_id as "operation_id?", f.seq as "seq?", f.tenant_id as "tenant_id?",
+            f.environment_id as "environment_id?", f.type as "feed_type?", f.data as "data?: Value",
+            f.occurred_at as "occurred_at?"
+        from claimed c join webhook_endpoints e on e.id = c.endpoint_id left join feed f on f.position = c.position
+        order by c.position"#,
+        now,
+        lease_until,
+        room.failing,
+        room.each,
+        &busy,
+        &counts,
+        room.together,
+    );
+    let claims = rows.fetch_all(pool).await?.into_iter().map(|row| {
+        let of = row.operation_id.zip(row.seq).zip(row.environment_id);
+        let of = of.map(|((operation_id, seq), environment_id)| OfOperation {
+            operation_id: operation_id.into(),
+            seq,
+            environment_id: environment_id.into(),
+        });
+        let entry = || {
+            Some(Entry {
+                position: row.position,
+                tenant_id: row.tenant_id?.into(),
+                of,
+                feed_type: row.feed_type.as_ref()?.parse().ok()?,
+                data: row.data.clone()?,
+                occurred_at: row.occurred_at?,
+            })
+        };
+        Claim {
+            entry: entry(),
+            id: row.id.into(),
+            fence: row.fence,
+            endpoint_id: row.endpoint_id.into(),
+            tries: row.tries,
+            began_at: row.began_at,
+            url: row.url,
+            sealed: Sealed { endpoint_id: row.endpoint_id.into(), secret: row.secret, previous: row.previous_secret },
+        }
+    });
+    Ok(claims.collect())
+}
+
+/// Puts a delivery off that could not be sent for a reason of ours: that is no attempt.
+pub async fn put_off(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::webhooks::claims::put_off */
+        update webhook_deliveries set next_attempt_at = $3, lease_until = null where id = $1 and fence = $2"#,
+        claim.id.as_uuid(),
+        claim.fence,
+        until,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

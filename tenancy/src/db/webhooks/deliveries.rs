@@ -1,0 +1,151 @@
+//! Deliveries: reading them, sending them again, and dropping them when they are old.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::fanout::{Wanted, columns};
+use super::hold_cursor;
+use crate::db::{PgPool, Result, ended};
+use crate::webhook::{Delivery, DeliveryState};
+use crate::{WebhookDeliveryId, WebhookEndpointId};
+
+/// How long deliveries and their attempts are kept.
+pub const KEPT_FOR: TimeDelta = TimeDelta::days(30);
+
+/// How many are written, or dropped, at once.
+const AT_ONCE: i64 = 1000;
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliveryFilter {
+    /// Whose.
+    pub endpoint_id: WebhookEndpointId,
+    /// This one alone.
+    pub id: Option<WebhookDeliveryId>,
+    /// Where they stand.
+    pub state: Option<DeliveryState>,
+}
+
+/// At most `limit` deliveries, newest first, from after `before` on.
+pub async fn list(
+    pool: &PgPool,
+    filter: &DeliveryFilter,
+    before: Option<WebhookDeliveryId>,
+    limit: i64,
+) -> Result<Vec<Delivery>> {
+    let rows = sqlx::query!(
+        r#"/* db::webhooks::deliveries::list */
+        select d.id, d.position, f.type as "event_type?", d.state as "state: DeliveryState", d.attempts,
+            d.next_attempt_at, d.created_at
+        from webhook_deliveries d left join feed f on f.position = d.position
+        where d.endpoint_id = $1 and ($2::uuid is null or d.id = $2) and ($3::text is null or d.state = $3)
+            and ($4::uuid is null or d.id < $4)
+        order by d.id desc limit $5"#,
+        filter.endpoint_id.as_uuid(),
+        filter.id.map(WebhookDeliveryId::as_uuid),
+        filter.state.map(DeliveryState::as_str),
+        before.map(WebhookDeliveryId::as_uuid),
+        limit,
+    );
+    let deliveries = rows.fetch_all(pool).await?.into_iter().map(|row| Delivery {
+        id: row.id.into(),
+        position: row.position,
+        event_type: row.event_type,
+        state: row.state,
+        attempts: row.attempts,
+        next_attempt_at: row.next_attempt_at,
+        created_at: row.created_at,
+    });
+    Ok(deliveries.collect())
+}
+
+/// Has a delivery sent again from the beginning of its schedule. One that is being sent at this moment is left alone.
+pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::webhooks::deliveries::replay */
+        update webhook_deliveries set state = $2, tries = 0, began_at = $3, next_attempt_at = $3
+        where id = $1 and (lease_until is null or lease_until <= $3)"#,
+        id.as_uuid(),
+        DeliveryState::Pending.as_str(),
+        now,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Has everything sent, or sent again, that an endpoint wants and that happened since `since`, in its order, whether or not it
+/// was enabled then; answers how many that is.
+pub async fn replay_since(
+    pool: &PgPool,
+    id: WebhookEndpointId,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<usize> {
+    let (mut after, mut count) = (0, 0);
+    loop {
+        let mut tx = pool.begin().await?;
+        let some = replay_some(&mut tx, id, since, after, now).await;
+        let some = ended(tx, some, |some| !some.is_empty()).await?;
+        count += some.len();
+        match some.last() {
+            Some(last) if i64::try_from(some.len()).is_ok_and(|len| len == AT_ONCE) => after = *last,
+            _ => return Ok(count),
+        }
+    }
+}
+
+async fn replay_some(
+    tx: &mut PgConnection,
+    id: WebhookEndpointId,
+    since: DateTime<Utc>,
+    after: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<i64>> {
+    let head = hold_cursor(tx).await?;
+    let positions = sqlx::query_scalar!(
+        r#"/* db::webhooks::deliveries::replay_since */
+        select f.position from webhook_endpoints e
+            join feed f on f.position > $2 and f.position <= $3 and f.occurred_at >= $4
+                and (e.types is null or f.type = any(e.types))
+        where e.id = $1 order by f.position limit $5"#,
+        id.as_uuid(),
+        after,
+        head,
+        since,
+        AT_ONCE,
+    );
+    let positions = positions.fetch_all(&mut *tx).await?;
+    let wanted: Vec<_> =
+        positions.iter().map(|position| Wanted { endpoint_id: id.as_uuid(), position: *position }).collect();
+    let (ids, endpoints, positions): (Vec<Uuid>, Vec<Uuid>, Vec<i64>) = columns(&wanted, now);
+    sqlx::query!(
+        r#"/* db::webhooks::deliveries::replay_since */
+        insert into webhook_deliveries as d (id, endpoint_id, position, created_at, state, began_at, next_attempt_at)
+        select w.*, $4, $5, $4, $4 from unnest($1::uuid[], $2::uuid[], $3::bigint[]) w
+        on conflict (endpoint_id, position) do update
+            set state = excluded.state, tries = 0, began_at = excluded.began_at, next_attempt_at = excluded.next_attempt_at
+            where d.lease_until is null or d.lease_until <= $4"#,
+        &ids,
+        &endpoints,
+        &positions,
+        now,
+        DeliveryState::Pending.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(positions)
+}
+
+/// Drops some of what is too old; answers how many.
+pub async fn drop_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
+    let dropped = sqlx::query!(
+        r#"/* db::webhooks::deliveries::drop_old */
+        delete from webhook_deliveries where id in (
+            select id from webhook_deliveries where began_at < $1 order by began_at limit $2)"#,
+        now - KEPT_FOR,
+        AT_ONCE,
+    );
+    Ok(dropped.execute(pool).await?.rows_affected())
+}

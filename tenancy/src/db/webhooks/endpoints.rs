@@ -1,0 +1,181 @@
+//! Endpoints: making, reading, changing and deleting them.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::hold_cursor;
+use crate::WebhookEndpointId;
+use crate::db::{PgPool, Result, ended, feed, parsed};
+use crate::feed::FeedType;
+use crate::webhook::{DisabledReason, Endpoint};
+
+/// How many there may be: each event of the feed is looked at for each of them.
+pub const MOST: i64 = 100;
+
+/// A row of the table.
+struct Row {
+    id: uuid::Uuid,
+    url: String,
+    description: String,
+    types: Option<Vec<String>>,
+    disabled_at: Option<DateTime<Utc>>,
+    disabled_reason: Option<DisabledReason>,
+    failing_since: Option<DateTime<Utc>>,
+    rests_until: Option<DateTime<Utc>>,
+    previous_secret_until: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn read(self) -> Result<Endpoint> {
+        Ok(Endpoint {
+            id: self.id.into(),
+            url: parsed(self.url)?,
+            description: self.description,
+            // A later version knows more types; this one tells of those that it knows.
+            types: self.types.map(|types| types.iter().filter_map(|name| name.parse().ok()).collect()),
+            disabled: self.disabled_at.zip(self.disabled_reason),
+            failing_since: self.failing_since,
+            rests_until: self.rests_until,
+            previous_secret_until: self.previous_secret_until,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+fn words(types: Option<&[FeedType]>) -> Option<Vec<String>> {
+    types.map(|types| types.iter().map(ToString::to_string).collect())
+}
+
+/// Makes an endpoint that is sent what comes after what the feed has now; answers whether there was room for it.
+pub async fn create(pool: &PgPool, endpoint: &Endpoint, sealed: &[u8]) -> Result<bool> {
+    feed::advance(pool, endpoint.created_at).await?;
+    let mut tx = pool.begin().await?;
+    let made = insert(&mut tx, endpoint, sealed).await;
+    ended(tx, made, |made| *made).await
+}
+
+async fn insert(tx: &mut PgConnection, endpoint: &Endpoint, sealed: &[u8]) -> Result<bool> {
+    let head = hold_cursor(tx).await?;
+    let types = words(endpoint.types.as_deref());
+    let made = sqlx::query!(
+        r#"/* db::webhooks::endpoints::create */
+        insert into webhook_endpoints (id, url, description, types, secret, after_position, created_at, updated_at)
+        select $1, $2, $3, $4, $5, $6, $7, $7 where (select count(*) from webhook_endpoints) < $8"#,
+        endpoint.id.as_uuid(),
+        endpoint.url.as_str(),
+        endpoint.description,
+        types.as_deref(),
+        sealed,
+        head,
+        endpoint.created_at,
+        MOST,
+    );
+    Ok(made.execute(tx).await?.rows_affected() == 1)
+}
+
+/// At most `limit` endpoints, newest first, from after `before` on.
+pub async fn list(pool: &PgPool, before: Option<WebhookEndpointId>, limit: i64) -> Result<Vec<Endpoint>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::webhooks::endpoints::list */
+        select id, url, description, types, disabled_at, disabled_reason as "disabled_reason: DisabledReason",
+            failing_since, rests_until, previous_secret_until, created_at, updated_at
+        from webhook_endpoints where $1::uuid is null or id < $1 order by id desc limit $2"#,
+        before.map(WebhookEndpointId::as_uuid),
+        limit,
+    );
+    rows.fetch_all(pool).await?.into_iter().map(Row::read).collect()
+}
+
+/// One endpoint.
+pub async fn get(pool: &PgPool, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"/* db::webhooks::endpoints::get */
+        select id, url, description, types, disabled_at, disabled_reason as "disabled_reason: DisabledReason",
+            failing_since, rests_until, previous_secret_until, created_at, updated_at
+        from webhook_endpoints where id = $1"#,
+        id.as_uuid(),
+    );
+    row.fetch_optional(pool).await?.map(Row::read).transpose()
+}
+
+/// Writes what of an endpoint was changed since it was read; answers whether it was still as it was then. Another URL has not
+/// failed yet.
+pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> Result<bool> {
+    let types = words(endpoint.types.as_deref());
+    let done = sqlx::query!(
+        r#"/* db::webhooks::endpoints::update */
+        update webhook_endpoints set url = $3, description = $4, types = $5,
+            failing_since = case when url = $3 then failing_since end,
+            rests_until = case when url = $3 then rests_until end,
+            updated_at = greatest($6, updated_at + interval '1 microsecond')
+        where id = $1 and updated_at = $2"#,
+        endpoint.id.as_uuid(),
+        endpoint.updated_at,
+        endpoint.url.as_str(),
+        endpoint.description,
+        types.as_deref(),
+        now,
+    );
+    Ok(done.execute(pool).await?.rows_affected() == 1)
+}
+
+/// Deletes an endpoint with its deliveries; answers whether it was there.
+pub async fn delete(pool: &PgPool, id: WebhookEndpointId) -> Result<bool> {
+    let done =
+        sqlx::query!("/* db::webhooks::endpoints::delete */ delete from webhook_endpoints where id = $1", id.as_uuid());
+    Ok(done.execute(pool).await?.rows_affected() == 1)
+}
+
+/// Has nothing sent to an endpoint any more. What is on its way waits.
+pub async fn disable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::webhooks::endpoints::disable */
+        update webhook_endpoints set disabled_at = $2, disabled_reason = $3,
+            updated_at = greatest($2, updated_at + interval '1 microsecond')
+        where id = $1 and disabled_at is null"#,
+        id.as_uuid(),
+        now,
+        DisabledReason::ByRequest.as_str(),
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Has events sent to an endpoint again, those that waited and what comes after what the feed has now.
+pub async fn enable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
+    feed::advance(pool, now).await?;
+    let mut tx = pool.begin().await?;
+    let done = enable_from_here(&mut tx, id, now).await;
+    ended(tx, done, |()| true).await
+}
+
+async fn enable_from_here(tx: &mut PgConnection, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
+    let head = hold_cursor(tx).await?;
+    sqlx::query!(
+        r#"/* db::webhooks::endpoints::enable */
+        update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null, rests_until = null,
+            after_position = $2, updated_at = greatest($3, updated_at + interval '1 microsecond')
+        where id = $1 and disabled_at is not null"#,
+        id.as_uuid(),
+        head,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How many are enabled, and how many disabled for each reason that there is one for.
+pub async fn counts(pool: &PgPool) -> Result<Vec<(Option<DisabledReason>, i64)>> {
+    let rows = sqlx::query!(
+        r#"/* db::webhooks::endpoints::counts */
+        select disabled_reason as "reason: DisabledReason", count(*) as "count!" from webhook_endpoints group by 1"#
+    );
+    Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.reason, row.count)).collect())
+}

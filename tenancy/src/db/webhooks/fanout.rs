@@ -1,0 +1,100 @@
+//! From the feed to deliveries: one transaction writes them and moves the position from which the next goes on.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::db::{PgPool, Result, ended, feed};
+use crate::feed::FeedType;
+use crate::webhook::DeliveryState;
+use crate::{WebhookDeliveryId, WebhookEndpointId};
+
+/// How many events one transaction goes through.
+const AT_ONCE: i64 = 1000;
+
+/// What is to become a delivery.
+pub(super) struct Wanted {
+    pub(super) endpoint_id: Uuid,
+    pub(super) position: i64,
+}
+
+/// Makes deliveries of what has come into the feed since; answers of how many events.
+pub async fn fan_out(pool: &PgPool, now: DateTime<Utc>) -> Result<usize> {
+    feed::advance(pool, now).await?;
+    let mut through = 0;
+    loop {
+        let mut tx = pool.begin().await?;
+        let gone = go_on(&mut tx, now).await;
+        let gone = ended(tx, gone, |gone| *gone > 0).await?;
+        through += gone;
+        if i64::try_from(gone).unwrap_or(i64::MAX) < AT_ONCE {
+            return Ok(through);
+        }
+    }
+}
+
+async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
+    // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
+    let cursor = sqlx::query_scalar!("/* db::webhooks::fan_out */ select position from webhook_cursor for update");
+    let cursor = cursor.fetch_one(&mut *tx).await?;
+    // They stay until this has ended.
+    let endpoints = sqlx::query!(
+        r#"/* db::webhooks::fan_out */
+        select id, types, after_position from webhook_endpoints where disabled_at is null order by id for key share"#
+    );
+    let endpoints = endpoints.fetch_all(&mut *tx).await?;
+    // What nobody wanted when it happened is nobody's.
+    let Some(first) = endpoints.iter().map(|endpoint| endpoint.after_position).min() else { return Ok(0) };
+    let entries = sqlx::query!(
+        "/* db::webhooks::fan_out */ select position, type as name from feed where position > $1 order by position limit $2",
+        cursor.max(first),
+        AT_ONCE,
+    );
+    let entries = entries.fetch_all(&mut *tx).await?;
+    // A later version has written what this one does not know, and will go on from there.
+    let known: Vec<_> = entries.into_iter().take_while(|entry| entry.name.parse::<FeedType>().is_ok()).collect();
+    let Some(last) = known.last() else { return Ok(0) };
+    let mut wanted = Vec::new();
+    for entry in &known {
+        wanted.extend(endpoints.iter().filter_map(|endpoint| {
+            let wants = endpoint.types.as_ref().is_none_or(|types| types.contains(&entry.name));
+            (wants && entry.position > endpoint.after_position)
+                .then_some(Wanted { endpoint_id: endpoint.id, position: entry.position })
+        }));
+    }
+    write(&mut *tx, &wanted, now).await?;
+    sqlx::query!("/* db::webhooks::fan_out */ update webhook_cursor set position = $1", last.position)
+        .execute(tx)
+        .await?;
+    Ok(known.len())
+}
+
+/// Writes deliveries that are due at once. One that is there already, because it was replayed, stays as it is.
+async fn write(tx: &mut PgConnection, wanted: &[Wanted], now: DateTime<Utc>) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let (ids, endpoints, positions) = columns(wanted, now);
+    sqlx::query!(
+        r#"/* db::webhooks::fan_out */
+        insert into webhook_deliveries (id, endpoint_id, position, created_at, state, began_at, next_attempt_at)
+        select w.*, $4, $5, $4, $4 from unnest($1::uuid[], $2::uuid[], $3::bigint[]) w on conflict do nothing"#,
+        &ids,
+        &endpoints,
+        &positions,
+        now,
+        DeliveryState::Pending.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ids for what is wanted, and the rest of it.
+pub(super) fn columns(wanted: &[Wanted], now: DateTime<Utc>) -> (Vec<Uuid>, Vec<Uuid>, Vec<i64>) {
+    let mut ids: Vec<_> = wanted.iter().map(|_| WebhookDeliveryId::new(now).as_uuid()).collect();
+    // Ids of one millisecond are in no order; deliveries are listed in that of their events.
+    ids.sort_unstable();
+    let endpoints = wanted.iter().map(|one| WebhookEndpointId::from(one.endpoint_id).as_uuid()).collect();
+    (ids, endpoints, wanted.iter().map(|one| one.position).collect())
+}

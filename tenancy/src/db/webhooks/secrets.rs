@@ -1,0 +1,84 @@
+//! The secrets of endpoints, sealed: this module never sees one in the clear.
+
+use chrono::{DateTime, Utc};
+
+use crate::WebhookEndpointId;
+use crate::db::{PgPool, Result};
+use crate::secrets::KeyId;
+
+/// The secrets of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Whose they are.
+    pub endpoint_id: WebhookEndpointId,
+    /// The one.
+    pub secret: Vec<u8>,
+    /// The one before.
+    pub previous: Option<Vec<u8>>,
+}
+
+/// Puts a new secret in place of one, which stays good until `until`; answers whether there is such an endpoint.
+pub async fn rotate(
+    pool: &PgPool,
+    id: WebhookEndpointId,
+    sealed: &[u8],
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"/* db::webhooks::secrets::rotate */
+        update webhook_endpoints set previous_secret = secret, previous_secret_until = $3, secret = $2,
+            updated_at = greatest($4, updated_at + interval '1 microsecond')
+        where id = $1"#,
+        id.as_uuid(),
+        sealed,
+        until,
+        now,
+    );
+    Ok(done.execute(pool).await?.rows_affected() == 1)
+}
+
+/// Endpoints with a secret that another key than `current` has sealed.
+pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<Sealed>> {
+    // The id of the key stands after the version, see secrets.rs.
+    let rows = sqlx::query!(
+        r#"/* db::webhooks::secrets::sealed_otherwise */
+        select id, secret, previous_secret from webhook_endpoints
+        where substring(secret from 2 for 8) <> $1 or substring(previous_secret from 2 for 8) <> $1 order by id"#,
+        &current[..],
+    );
+    let rows = rows.fetch_all(pool).await?;
+    let sealed = rows.into_iter().map(|row| Sealed {
+        endpoint_id: row.id.into(),
+        secret: row.secret,
+        previous: row.previous_secret,
+    });
+    Ok(sealed.collect())
+}
+
+/// Puts secrets that were sealed anew in place of what they were, if they still are that.
+pub async fn replace(pool: &PgPool, before: &Sealed, after: &Sealed) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"/* db::webhooks::secrets::replace */
+        update webhook_endpoints set secret = $4, previous_secret = $5
+        where id = $1 and secret = $2 and previous_secret is not distinct from $3"#,
+        before.endpoint_id.as_uuid(),
+        &before.secret,
+        before.previous.as_deref(),
+        &after.secret,
+        after.previous.as_deref(),
+    );
+    Ok(done.execute(pool).await?.rows_affected() == 1)
+}
+
+/// Forgets secrets that are not good any more.
+pub async fn forget(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::webhooks::secrets::forget */
+        update webhook_endpoints set previous_secret = null, previous_secret_until = null where previous_secret_until <= $1"#,
+        now,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

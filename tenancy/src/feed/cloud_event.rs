@@ -1,0 +1,71 @@
+//! An entry of the feed as everybody outside is told it: CloudEvents 1.0, by `GET /v1/events` and by webhooks alike.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Entry;
+use crate::Config;
+
+/// An event, as CloudEvents 1.0 has it; `api/src/routes/feed/schema.rs` describes it field by field.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "described where the API describes it")]
+pub struct CloudEvent {
+    pub specversion: String,
+    pub id: String,
+    pub source: String,
+    pub r#type: String,
+    pub subject: String,
+    pub time: DateTime<Utc>,
+    pub datacontenttype: String,
+    pub sequence: String,
+    pub data: CloudEventData,
+}
+
+/// Whom an event is about, and what it tells besides.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "described where the API describes it")]
+pub struct CloudEventData {
+    pub tenant_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws_account_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Vec<String>>,
+}
+
+impl CloudEvent {
+    /// How an entry of the feed is told.
+    pub fn of(entry: Entry, config: &Config) -> Self {
+        let told = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        Self {
+            specversion: "1.0".to_owned(),
+            id: match entry.of {
+                Some(of) => format!("{}/{}", of.operation_id, of.seq),
+                None => format!("{}/{}", entry.tenant_id, entry.position),
+            },
+            source: format!("urn:freehold:{}", config.organization.management_account_id),
+            r#type: entry.feed_type.to_string(),
+            subject: entry.of.map_or(entry.tenant_id.to_string(), |of| of.environment_id.to_string()),
+            time: entry.occurred_at,
+            datacontenttype: "application/json".to_owned(),
+            sequence: format!("{:019}", entry.position),
+            data: CloudEventData {
+                tenant_id: entry.tenant_id.to_string(),
+                environment_id: entry.of.map(|of| of.environment_id.to_string()),
+                operation_id: entry.of.map(|of| of.operation_id.to_string()),
+                aws_account_id: told("aws_account_id"),
+                code: told("code"),
+                action: told("action"),
+                changed: entry.data.get("changed").and_then(|changed| serde_json::from_value(changed.clone()).ok()),
+            },
+        }
+    }
+}

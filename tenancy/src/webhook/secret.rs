@@ -1,0 +1,81 @@
+//! The secret of an endpoint, and signing with it, as Standard Webhooks 1.0 has it.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+
+/// What a secret begins with when it is shown.
+const PREFIX: &str = "whsec_";
+
+/// Bytes of a new secret; the specification asks for 24 to 64.
+const LENGTH: usize = 32;
+
+/// What deliveries are signed with.
+#[derive(Clone)]
+pub struct WebhookSecret(SecretSlice<u8>);
+
+impl WebhookSecret {
+    /// A new one; `None` where the machine has no random numbers.
+    pub fn random() -> Option<Self> {
+        let mut bytes = vec![0; LENGTH];
+        aws_lc_rs::rand::fill(&mut bytes).ok()?;
+        Some(Self(bytes.into()))
+    }
+
+    /// One that was kept as bytes.
+    pub fn from_bytes(bytes: SecretSlice<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// One as it is shown: `whsec_` and base64.
+    pub fn parse(text: &SecretString) -> Option<Self> {
+        let bytes = STANDARD.decode(text.expose_secret().strip_prefix(PREFIX)?).ok()?;
+        (24..=64).contains(&bytes.len()).then(|| Self(bytes.into()))
+    }
+
+    /// It as bytes, to be sealed.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+
+    /// It as its owner is shown it, once.
+    pub fn shown(&self) -> SecretString {
+        format!("{PREFIX}{}", STANDARD.encode(self.0.expose_secret())).into()
+    }
+
+    /// The signature of a message that is sent at `timestamp`, in seconds since 1970.
+    pub fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret());
+        let tag = hmac::sign(&key, format!("{id}.{timestamp}.{body}").as_bytes());
+        format!("v1,{}", STANDARD.encode(tag))
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecret([REDACTED])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_example_of_the_specification_is_signed_as_published() {
+        let secret = WebhookSecret::parse(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
+        let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn a_new_secret_is_32_bytes_that_nobody_has_seen() {
+        let (one, other) = (WebhookSecret::random().unwrap(), WebhookSecret::random().unwrap());
+        assert_eq!((one.bytes().len(), one.bytes() == other.bytes()), (32, false));
+        assert_eq!(WebhookSecret::parse(&one.shown()).unwrap().bytes(), one.bytes());
+        assert_eq!(format!("{one:?}"), "WebhookSecret([REDACTED])");
+    }
+}

@@ -1,0 +1,88 @@
+//! Endpoints, as the API has them.
+
+use freehold_tenancy::db::installation::InstallationKind;
+use freehold_tests::hooks::{Hooks, id};
+use freehold_tests::receiver::Receiver;
+use freehold_tests::served::{Answered, Served, send, signup};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+async fn patch(hooks: &Hooks, endpoint: &Value, if_match: Option<&str>, body: &Value) -> Answered {
+    let request = hooks.api.request(Method::PATCH, &format!("/v1/webhook-endpoints/{}", id(endpoint))).json(body);
+    send(if_match.into_iter().fold(request, |request, tag| request.header("If-Match", tag))).await
+}
+
+#[tokio::test]
+async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() {
+    let hooks = Hooks::new().await;
+    let receiver = Receiver::start().await;
+    let made = hooks.endpoint(&receiver.url(), &["environment.ready"]).await;
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("whsec_") && secret.len() == 6 + 44, "{secret}");
+    let shown = hooks.api.get(&format!("/v1/webhook-endpoints/{}", id(&made))).await;
+    let tag = shown.header("etag").to_owned();
+    let mut expected = made.clone();
+    expected.as_object_mut().unwrap().remove("secret");
+    assert_eq!(shown.json(), expected);
+    let listed = hooks.api.get("/v1/webhook-endpoints").await.json();
+    assert_eq!(listed["webhook_endpoints"], json!([expected]));
+
+    let outcome = patch(&hooks, &made, None, &json!({ "types": null })).await.outcome();
+    assert_eq!(outcome, (428, "precondition_required".into()));
+    let changed = patch(&hooks, &made, Some(&tag), &json!({ "types": null, "description": "billing" })).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert_eq!((&changed.json()["types"], &changed.json()["description"]), (&json!(null), &json!("billing")));
+    assert_eq!(changed.json()["url"], made["url"]);
+    let stale = patch(&hooks, &made, Some(&tag), &json!({ "description": "else" })).await;
+    assert_eq!(stale.outcome(), (412, "precondition_failed".into()));
+    let refused =
+        patch(&hooks, &made, Some("*"), &json!({ "url": "http://10.0.0.1/", "types": ["no.such"], "x": 1 })).await;
+    assert_eq!(refused.outcome(), (422, "validation_failed".into()));
+    let fields: Vec<_> =
+        refused.json()["errors"].as_array().unwrap().iter().map(|error| error["field"].clone()).collect();
+    assert_eq!(fields, ["url", "types[0]", "x"]);
+    assert_eq!(hooks.get(&made, "").await, changed.json(), "a refused change has changed something");
+
+    let path = format!("/v1/webhook-endpoints/{}", id(&made));
+    assert_eq!(hooks.api.delete(&path).await.status, 204);
+    assert_eq!(hooks.api.delete(&path).await.outcome(), (404, "webhook_not_found".into()));
+    for path in [path.clone(), format!("{path}/deliveries"), "/v1/webhook-endpoints/nonsense".to_owned()] {
+        assert_eq!(hooks.api.get(&path).await.outcome(), (404, "webhook_not_found".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_to_keep_secrets_under_no_endpoint_is_made_and_the_problem_says_why() {
+    let hooks = Hooks::of(InstallationKind::Sandbox, "").await;
+    let receiver = Receiver::start().await;
+    let body = json!({ "url": receiver.url() });
+    let refused = send(hooks.api.request(Method::POST, "/v1/webhook-endpoints").json(&body)).await;
+    assert_eq!(refused.outcome(), (409, "secrets_key_missing".into()));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("FREEHOLD_SECRETS__KEY"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn there_are_no_more_endpoints_than_the_feed_can_serve() {
+    let hooks = Hooks::new().await;
+    let receiver = Receiver::start().await;
+    let body = json!({ "url": receiver.url() });
+    for _ in 0..100 {
+        hooks.endpoint(&receiver.url(), &[]).await;
+    }
+    let refused = send(hooks.api.request(Method::POST, "/v1/webhook-endpoints").json(&body)).await;
+    assert_eq!(refused.outcome(), (409, "too_many_webhooks".into()));
+    let page = hooks.api.get("/v1/webhook-endpoints?page_size=60").await.json();
+    let next = page["next_page_token"].as_str().unwrap();
+    let rest = hooks.api.get(&format!("/v1/webhook-endpoints?page_size=60&page_token={next}")).await.json();
+    assert_eq!(rest["webhook_endpoints"].as_array().unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn a_token_of_one_tenant_sees_no_webhooks() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let claims = json!({ "scope": "fleet webhooks:read webhooks:write", "tenant_id": tenant["id"] });
+    let token = api.issuer.token_with("", &claims);
+    let answered = send(api.bare(Method::GET, "/v1/webhook-endpoints").bearer_auth(token)).await;
+    assert_eq!(answered.outcome(), (403, "insufficient_scope".into()));
+}

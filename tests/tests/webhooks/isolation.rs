@@ -1,0 +1,59 @@
+//! A receiver that is dead or slow delays nobody else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use freehold_tests::hooks::Hooks;
+use freehold_tests::receiver::{Answer, Receiver};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How many events there are.
+const EVENTS: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_and_dead_receivers_delay_neither_the_others_nor_the_rest_of_the_work() {
+    let hooks = Hooks::new().await;
+    let (silent, slow, healthy) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
+    silent.answers(Answer::Silence);
+    slow.answers(Answer::Late(Duration::from_secs(2)));
+    // More who are dead than all that is sent at a time would do for, if they were let.
+    let mut dead = Vec::new();
+    for _ in 0..25 {
+        let receiver = Receiver::start().await;
+        receiver.answers(Answer::Silence);
+        hooks.endpoint(&receiver.url(), &[]).await;
+        dead.push(receiver);
+    }
+    let all = "update webhook_endpoints set failing_since = created_at";
+    sqlx::query(all).execute(&hooks.database().pool).await.unwrap();
+    for receiver in [&silent, &slow] {
+        hooks.endpoint(&receiver.url(), &[]).await;
+    }
+    hooks.endpoint(&healthy.url(), &[]).await;
+    for _ in 0..EVENTS {
+        hooks.something_happens().await;
+    }
+    let (worker, shutdown) = (Arc::new(hooks.worker()), CancellationToken::new());
+    let begun = Instant::now();
+    let running = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { worker.run(shutdown).await }
+    });
+    assert!(healthy.has(EVENTS, Duration::from_secs(10)).await, "{} of {EVENTS} came", healthy.received().len());
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    // Operations are begun meanwhile.
+    let begun: i64 = sqlx::query_scalar("select count(*) from operations where started_at is not null")
+        .fetch_one(&hooks.database().pool)
+        .await
+        .unwrap();
+    assert!(begun > 0, "no operation was looked at");
+    assert!(silent.most_at_a_time() <= 5 && slow.most_at_a_time() <= 5 && healthy.most_at_a_time() <= 5);
+    assert!(silent.received().len() <= 5, "{} at a time to one that does not answer", silent.received().len());
+    running.abort();
+    assert!(
+        dead.iter().all(|receiver| receiver.most_at_a_time() <= 1),
+        "one that fails is sent more than one at a time"
+    );
+}

@@ -1,0 +1,150 @@
+//! One attempt: signed, sent, and written down.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::Clock;
+use freehold_tenancy::db::Result;
+use freehold_tenancy::db::webhooks::attempts::{self, Outcome, Settled};
+use freehold_tenancy::db::webhooks::claims::{self, Claim};
+use freehold_tenancy::feed::CloudEvent;
+use freehold_tenancy::webhook::{AttemptError, DisabledReason};
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use tokio::time::Instant;
+
+use super::sender::{Message, Unanswered};
+use super::{TIMEOUT, retry, seals};
+use crate::Worker;
+
+/// How large a payload may be (Standard Webhooks 1.0 asks for less than 20 kB).
+const LARGEST: usize = 20_000;
+
+/// When a delivery is looked at again that could not be sent for a reason of ours.
+const PUT_OFF: TimeDelta = TimeDelta::minutes(5);
+
+impl Worker {
+    /// Sends a delivery and writes down what came of it.
+    pub(super) async fn deliver(&self, claim: Claim) {
+        let done = match self.message(&claim) {
+            Ok(message) => {
+                let (began_at, clock) = (self.clock.now(), Instant::now());
+                let answered = self.post(&claim, message).await;
+                let outcome = self.outcome(&claim, began_at, clock.elapsed(), answered);
+                self.settle(&claim, &outcome).await
+            }
+            Err(NotSent::Ours(error)) => {
+                tracing::error!(target: "freehold::alert", endpoint = %claim.endpoint_id, error, "webhooks cannot be signed");
+                claims::put_off(&self.pool, &claim, self.clock.now() + PUT_OFF).await
+            }
+            Err(NotSent::Never(sentence)) => {
+                let mut outcome = self.outcome(
+                    &claim,
+                    self.clock.now(),
+                    Duration::ZERO,
+                    Err(Unanswered { error: AttemptError::Unsendable, sentence: sentence.to_owned() }),
+                );
+                outcome.next_attempt_at = None;
+                self.settle(&claim, &outcome).await
+            }
+        };
+        // The lease will end, and whoever claims it next sends it again: at least once.
+        if let Err(error) = done {
+            tracing::warn!(delivery = %claim.id, %error, "what came of a webhook could not be written");
+        }
+    }
+
+    /// What is sent. Whoever checks its timestamp does that by the wall's clock, as with tokens.
+    fn message(&self, claim: &Claim) -> std::result::Result<Message, NotSent> {
+        let gone = "Nothing was sent: the feed does not keep this event any more.";
+        let entry = claim.entry.clone().ok_or(NotSent::Never(gone))?;
+        let body = serde_json::to_string(&CloudEvent::of(entry, &self.config)).unwrap_or_default();
+        if body.is_empty() || body.len() >= LARGEST {
+            return Err(NotSent::Never(
+                "Nothing was sent: the event is too large for a webhook; GET /v1/events has it.",
+            ));
+        }
+        let secrets = seals::open(&self.webhooks.keyring, &claim.sealed);
+        let secrets = secrets.map_err(|error| NotSent::Ours(error.to_string()))?;
+        let (id, timestamp) = (claim.id.to_string(), Clock::real().now().timestamp());
+        let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(&id, timestamp, &body)).collect();
+        Ok(Message { id, timestamp, signature: signatures.join(" "), body })
+    }
+
+    async fn post(&self, claim: &Claim, message: Message) -> std::result::Result<(StatusCode, HeaderMap), Unanswered> {
+        // It has ended before the lease has.
+        let patience = TIMEOUT.min(self.lease_real * 3 / 5);
+        let answered = tokio::time::timeout(patience, self.webhooks.sender.post(&claim.url, message)).await;
+        answered.unwrap_or_else(|_| {
+            let sentence = format!("The receiver did not answer within {} seconds.", patience.as_secs());
+            Err(Unanswered { error: AttemptError::Timeout, sentence })
+        })
+    }
+
+    fn outcome(
+        &self,
+        claim: &Claim,
+        began_at: DateTime<Utc>,
+        took: Duration,
+        answered: std::result::Result<(StatusCode, HeaderMap), Unanswered>,
+    ) -> Outcome {
+        let now = self.clock.now();
+        let next = retry::next(claim.tries.saturating_add(1), now);
+        let status = answered.as_ref().ok().map(|(status, _)| *status);
+        let rests_until = answered.as_ref().ok().and_then(|(status, headers)| retry::rest(*status, headers, now));
+        let (error, sentence) = match answered {
+            Ok((status, _)) if status.is_success() => {
+                (None, format!("The receiver has taken it ({}).", status.as_u16()))
+            }
+            Ok((status, _)) if status.is_redirection() => (
+                Some(AttemptError::Status),
+                format!(
+                    "The receiver answered {}; redirects are not followed. Give the URL that it leads to.",
+                    status.as_u16()
+                ),
+            ),
+            Ok((status, _)) => {
+                (Some(AttemptError::Status), format!("The receiver answered {}, not 2xx.", status.as_u16()))
+            }
+            Err(Unanswered { error, sentence }) => (Some(error), sentence),
+        };
+        Outcome {
+            began_at,
+            duration_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
+            response_status: status.map(|status| status.as_u16()),
+            sentence,
+            next_attempt_at: next.filter(|_| error.is_some()).map(|next| next.max(rests_until.unwrap_or(next))),
+            rests_until,
+            disable: (status == Some(StatusCode::GONE)).then_some(DisabledReason::Gone),
+            failing_before: error.and(retry::given_up_before(claim.began_at, next.is_none(), now)),
+            error,
+        }
+    }
+
+    async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Result<()> {
+        let word = match (outcome.error, outcome.next_attempt_at) {
+            (None, _) => "delivered",
+            (Some(_), Some(_)) => "retried",
+            (Some(_), None) => "failed",
+        };
+        let writing = self.webhooks.writing.acquire().await;
+        let settled = attempts::settle(&self.pool, claim, outcome, self.clock.now()).await?;
+        drop(writing);
+        metrics::counter!("freehold_webhook_deliveries_total", "outcome" => word).increment(1);
+        tracing::debug!(delivery = %claim.id, endpoint = %claim.endpoint_id, outcome = word, status = outcome.response_status, "webhook");
+        if let Settled::Written { disabled: Some(reason) } = settled {
+            let code = reason.as_str();
+            tracing::error!(target: "freehold::alert", endpoint = %claim.endpoint_id, code, "a webhook endpoint was disabled: {}", reason.sentence());
+            metrics::counter!("freehold_webhook_endpoints_disabled_total", "reason" => code).increment(1);
+        }
+        Ok(())
+    }
+}
+
+/// Why there is nothing to send.
+enum NotSent {
+    /// For a reason of ours, which ends.
+    Ours(String),
+    /// For good.
+    Never(&'static str),
+}

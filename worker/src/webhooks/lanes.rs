@@ -1,0 +1,68 @@
+//! How much is sent at a time: to one endpoint, to those that fail, and altogether.
+
+use std::collections::HashMap;
+
+use freehold_tenancy::WebhookEndpointId;
+use freehold_tenancy::db::webhooks::claims::Claim;
+
+/// Altogether, by one worker: each is a connection and a timer, no more.
+const TOGETHER: i64 = 100;
+
+/// To endpoints that fail, altogether: they wait for their timeouts at nobody else's cost.
+const FAILING: i64 = 40;
+
+/// To one endpoint.
+const EACH: i64 = 5;
+
+/// To one endpoint that fails: enough to find out that it works again.
+const EACH_FAILING: i64 = 1;
+
+/// What is being sent.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    busy: HashMap<WebhookEndpointId, i64>,
+    failing: i64,
+    healthy: i64,
+}
+
+/// A place in a lane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    endpoint_id: WebhookEndpointId,
+    failing: bool,
+}
+
+impl Lanes {
+    /// How many more there may be of endpoints that fail, or of the others: altogether, and of each.
+    pub(super) fn room(&self, failing: bool) -> (i64, i64) {
+        let left = TOGETHER - self.failing - self.healthy;
+        if failing { (left.min(FAILING - self.failing), EACH_FAILING) } else { (left, EACH) }
+    }
+
+    /// How many of whom are being sent.
+    pub(super) fn busy(&self) -> Vec<(WebhookEndpointId, i64)> {
+        self.busy.iter().map(|(id, count)| (*id, *count)).collect()
+    }
+
+    /// Gives a claim its place.
+    pub(super) fn enter(&mut self, claim: &Claim, failing: bool) -> Place {
+        *self.busy.entry(claim.endpoint_id).or_default() += 1;
+        *self.count(failing) += 1;
+        Place { endpoint_id: claim.endpoint_id, failing }
+    }
+
+    /// Takes a place back.
+    pub(super) fn leave(&mut self, place: Place) {
+        *self.count(place.failing) -= 1;
+        if let Some(count) = self.busy.get_mut(&place.endpoint_id) {
+            *count -= 1;
+            if *count <= 0 {
+                self.busy.remove(&place.endpoint_id);
+            }
+        }
+    }
+
+    fn count(&mut self, failing: bool) -> &mut i64 {
+        if failing { &mut self.failing } else { &mut self.healthy }
+    }
+}

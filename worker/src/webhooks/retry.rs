@@ -1,0 +1,102 @@
+//! When a delivery is tried again, and when an endpoint is given up.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::Rng;
+use reqwest::StatusCode;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+/// How long after each failed attempt the next one comes (Standard Webhooks 1.0, "Deliverability and reliability"). The first
+/// attempt is made at once, the tenth is the last.
+const INTERVALS: [TimeDelta; 9] = [
+    TimeDelta::seconds(5),
+    TimeDelta::minutes(5),
+    TimeDelta::minutes(30),
+    TimeDelta::hours(2),
+    TimeDelta::hours(5),
+    TimeDelta::hours(10),
+    TimeDelta::hours(14),
+    TimeDelta::hours(20),
+    TimeDelta::hours(24),
+];
+
+/// An interval is longer or shorter by up to this part, so that what failed together is not tried together.
+const JITTER: f64 = 0.1;
+
+/// How long a receiver may ask to be left alone at most: as long as the longest interval.
+const LONGEST_REST: TimeDelta = TimeDelta::hours(24);
+
+/// An endpoint is given up after so long with nothing but failures …
+const GIVEN_UP_AFTER: TimeDelta = TimeDelta::days(5);
+
+/// … when a delivery fails that was tried for so long.
+const TRIED_FOR: TimeDelta = TimeDelta::days(3);
+
+/// When the attempt after `tries` failed ones is due; `None` where there is none.
+pub(super) fn next(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let interval = INTERVALS.get(usize::try_from(tries.checked_sub(1)?).ok()?)?;
+    let jitter = rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER);
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "milliseconds of a day or so")]
+    let interval = (interval.num_milliseconds() as f64 * jitter) as i64;
+    Some(now + TimeDelta::milliseconds(interval))
+}
+
+/// Until when the receiver wants to be left alone, if it says so.
+pub(super) fn rest(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return None;
+    }
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let time = |text: &str| DateTime::parse_from_rfc2822(text).ok().map(|time| time.to_utc());
+    let wait = match text.parse::<u32>() {
+        Ok(seconds) => TimeDelta::seconds(seconds.into()),
+        // By the receiver's own clock, where it shows that.
+        Err(_) => time(text)? - headers.get(DATE).and_then(|date| time(date.to_str().ok()?)).unwrap_or(now),
+    };
+    (wait > TimeDelta::zero()).then(|| now + wait.min(LONGEST_REST))
+}
+
+/// The endpoint is given up if it has failed since before then; `None` where this failure decides nothing.
+pub(super) fn given_up_before(began_at: DateTime<Utc>, is_last: bool, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    (is_last || began_at <= now - TRIED_FOR).then(|| now - GIVEN_UP_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(all: &[(reqwest::header::HeaderName, &str)]) -> HeaderMap {
+        all.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn there_are_ten_attempts_within_three_days_and_a_half() {
+        let begin = DateTime::UNIX_EPOCH;
+        let (mut now, mut attempts) = (begin, 1);
+        while let Some(next) = next(attempts, now) {
+            let usual = INTERVALS[usize::try_from(attempts - 1).unwrap()];
+            assert!(
+                next - now >= usual * 9 / 10 && next - now <= usual * 11 / 10,
+                "attempt {attempts}: {}",
+                next - now
+            );
+            (now, attempts) = (next, attempts + 1);
+        }
+        assert_eq!(attempts, 10);
+        assert!(next(0, now).is_none() && next(i32::MAX, now).is_none() && next(i32::MIN, now).is_none());
+    }
+
+    #[test]
+    fn a_receiver_that_is_busy_says_for_how_long_within_reason() {
+        let now = DateTime::UNIX_EPOCH;
+        let rest = |status: u16, all: &[_]| rest(StatusCode::from_u16(status).unwrap(), &headers(all), now);
+        assert_eq!(rest(429, &[(RETRY_AFTER, "90")]), Some(now + TimeDelta::seconds(90)));
+        assert_eq!(rest(503, &[(RETRY_AFTER, "4294967295")]), Some(now + LONGEST_REST));
+        let dates = [(DATE, "Tue, 24 Nov 2026 18:00:00 GMT"), (RETRY_AFTER, "Tue, 24 Nov 2026 18:10:00 GMT")];
+        assert_eq!(rest(503, &dates), Some(now + TimeDelta::minutes(10)));
+        for nothing in ["", "soon", "-5", "0", "99999999999999", "Tue, 24 Nov 1969 18:10:00 GMT"] {
+            assert_eq!(rest(429, &[(RETRY_AFTER, nothing)]), None, "{nothing}");
+        }
+        assert_eq!(rest(500, &[(RETRY_AFTER, "90")]), None);
+        assert_eq!(rest(429, &[]), None);
+    }
+}
