@@ -1,6 +1,6 @@
 //! A Freehold to measure: a PostgreSQL that waits for the disk, an API, and workers if wanted.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use freehold_sandbox::Settings;
 use freehold_tests::crash::{Caller, ISSUER, Processes, Stage, until_ready};
@@ -24,11 +24,10 @@ pub(crate) struct House {
 
 impl House {
     /// One with so many workers, all of whom are ready.
-    pub(crate) async fn build(workers: usize) -> Self {
+    pub(crate) async fn build(program: &Path, workers: usize) -> Self {
         let stage = Stage::set_with(Settings::default(), 1.0, API).await;
         let tools = Tools::new(&stage.pool, &stage.database_url()).await;
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_freehold-under-test"));
-        let mut processes = Processes::new(&program, &stage, workers, None);
+        let mut processes = Processes::new(program, &stage, workers, None);
         for place in 0..=workers {
             processes.start(place);
         }

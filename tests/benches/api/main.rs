@@ -42,6 +42,9 @@ struct Options {
     /// How many mappings are exported, and how deep the feed is
     #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
     rows: u32,
+    /// Another build of the program to measure, such as one that is built for production
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_freehold-under-test"), hide_default_value = true)]
+    program: std::path::PathBuf,
     /// How many operations stand in line when one more signs up
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     queued: usize,
@@ -73,7 +76,7 @@ async fn main() -> ExitCode {
         signups::measure(&options, &mut table).await;
     }
     if wanted(Setting::Export) || wanted(Setting::Feed) {
-        let house = house::House::build(0).await;
+        let house = house::House::build(&options.program, 0).await;
         seed::fill(&house, options.rows).await;
         if wanted(Setting::Export) {
             export::measure(&house, &options, &mut table).await;
