@@ -8,6 +8,8 @@ mod app;
 mod auth;
 mod door;
 mod extract;
+#[doc(hidden)]
+pub mod fuzzing;
 mod idempotency;
 mod metrics;
 mod openapi;
