@@ -5,6 +5,7 @@ mod pace;
 mod roles;
 mod sight;
 mod token;
+mod verified;
 
 use std::collections::BTreeSet;
 
@@ -110,19 +111,15 @@ async fn may(needs: &Needs, app: &App, caller: &Caller, parts: &mut Parts) -> Re
 }
 
 async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
+    tokens.verify(bearer(headers).ok_or(TokenError::Missing)?).await
+}
+
+/// The token, if there is one and not several.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (given.next(), given.next()) else {
-        return Err(TokenError::Missing);
-    };
-    let token = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .filter(|token| !token.is_empty())
-        .ok_or(TokenError::Missing)?;
-    tokens.verify(token).await
+    let (Some(value), None) = (given.next(), given.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
 }
 
 fn lacks(scope: Scope) -> Refusal {

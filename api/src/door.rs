@@ -116,7 +116,7 @@ fn as_problem(mut response: Response, request_id: &str) -> Response {
 }
 
 /// The id that the caller brings, if it is fit for a log, or else a new one.
-fn request_id(headers: &HeaderMap) -> String {
+pub(crate) fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())

@@ -36,6 +36,11 @@ impl Key {
             key: self.0,
         }
     }
+
+    /// The key itself.
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Key {

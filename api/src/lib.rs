@@ -9,6 +9,8 @@ mod audit;
 mod auth;
 mod door;
 mod extract;
+#[doc(hidden)]
+pub mod fuzzing;
 mod idempotency;
 mod metrics;
 mod openapi;

@@ -71,7 +71,7 @@ impl Page {
     }
 }
 
-fn digest(list: &str, filters: &Map<String, Value>) -> Digested {
+pub(crate) fn digest(list: &str, filters: &Map<String, Value>) -> Digested {
     let mut filters: Vec<_> =
         filters.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
     filters.sort_unstable();
@@ -84,12 +84,12 @@ fn digest(list: &str, filters: &Map<String, Value>) -> Digested {
     std::array::from_fn(|index| digest[index])
 }
 
-fn encode(after: Uuid, list: Digested, position: Option<i64>) -> String {
+pub(crate) fn encode(after: Uuid, list: Digested, position: Option<i64>) -> String {
     let position = position.iter().flat_map(|position| position.to_be_bytes());
     hex::encode(after.into_bytes().into_iter().chain(list).chain(position).collect::<Vec<_>>())
 }
 
-fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>), Refusal> {
+pub(crate) fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>), Refusal> {
     let bytes = hex::decode(token).unwrap_or_default();
     let read = || {
         let (after, rest) = bytes.split_first_chunk::<16>()?;

@@ -27,7 +27,7 @@ pub mod webhooks;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Postgres, Transaction};
+use sqlx::{Connection, Postgres, Transaction};
 
 pub use sqlx::PgPool;
 
@@ -95,6 +95,10 @@ impl DbError {
 /// The answer of every statement.
 pub type Result<T> = std::result::Result<T, DbError>;
 
+/// From when on a connection that idles is asked whether it is still there before it is used. One that was given back a moment
+/// ago was asked then, and each statement would cost a round trip more.
+const LONG_IDLE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Connects to PostgreSQL with at most `connections` connections.
 pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
@@ -103,6 +107,15 @@ pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(std::time::Duration::from_secs(5))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= LONG_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options.application_name("freehold"))
         .await?;
     Ok(pool)

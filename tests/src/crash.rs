@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 pub use chaos::Blow;
 pub use processes::{Process, Processes};
-pub use signups::Caller;
+pub use signups::{Caller, ISSUER};
 pub use stage::{Stage, Stop};
 
 use crate::verdict::Verdict;

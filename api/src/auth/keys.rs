@@ -56,6 +56,15 @@ pub enum KeysError {
     TriedJustNow,
 }
 
+/// A key that was asked for.
+#[derive(Clone)]
+pub(super) struct Found {
+    /// What checks a signature.
+    pub(super) decoding: DecodingKey,
+    /// When the issuer's keys were read of which it is one.
+    pub(super) since: Instant,
+}
+
 /// The issuer's keys; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Keys(Arc<Cache>);
@@ -105,7 +114,7 @@ impl Keys {
     }
 
     /// The key with this id for this algorithm. A token that names no key is checked with the only one there is.
-    pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<DecodingKey>, KeysError> {
+    pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<Found>, KeysError> {
         let Cache { known, looked_at, .. } = &*self.0;
         let find = || known.load().as_ref().and_then(|known| known.find(id, algorithm));
         if let Some(found) = find() {
@@ -175,7 +184,7 @@ impl Source {
 }
 
 impl Known {
-    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Found> {
         let mut fitting = self
             .keys
             .iter()
@@ -183,7 +192,7 @@ impl Known {
             .filter(|key| key.decoding.family().algorithms().contains(&algorithm))
             .filter(|key| key.algorithm.is_none_or(|only| only == algorithm));
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Some(key.decoding.clone()),
+            (Some(key), None) => Some(Found { decoding: key.decoding.clone(), since: self.since }),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Account mappings: which AWS account belongs to which tenant. Billing reads them.
 
-mod export;
-mod format;
+pub(crate) mod export;
+pub(crate) mod format;
 
 use axum::extract::State as Shared;
 use axum::http::HeaderName;
@@ -194,7 +194,7 @@ pub(crate) async fn get_account_history(
 }
 
 /// A point in time as RFC 3339 has it.
-struct Instant(DateTime<Utc>);
+pub(crate) struct Instant(pub(crate) DateTime<Utc>);
 
 impl std::str::FromStr for Instant {
     type Err = &'static str;

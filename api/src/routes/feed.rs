@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::{Extension, Json};
+use freehold_tenancy::TenantId;
 use freehold_tenancy::db;
 use freehold_tenancy::db::feed::{FeedFilter, FeedPage, Read};
 use freehold_tenancy::feed::FeedType;
@@ -16,7 +17,7 @@ pub use schema::{FeedEvent, FeedEventData};
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::{Asked, Number};
+use crate::extract::{Asked, Fields, Number};
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
 use crate::unbroken::unbroken;
 
@@ -70,17 +71,13 @@ pub struct FeedEventPage {
 pub(crate) async fn list_events(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Asked(mut query): Asked,
+    Asked(query): Asked,
 ) -> Result<Json<FeedEventPage>, Refusal> {
-    let mut after = query.optional("after").map(|Number::<0, { i64::MAX }>(after)| after);
-    let size = query.optional("page_size").map_or(USUAL_SIZE, |Number::<1, LARGEST_SIZE>(size)| size);
-    let wait = query.optional("wait").map_or(0, |Number::<0, LONGEST_WAIT>(wait)| wait.unsigned_abs());
-    let types = query.optional("types").map(|Types(types)| types);
-    let tenant = query.optional("tenant");
-    query.finish(Some(()))?;
+    let Asking { mut after, size, wait, types, tenant } = Asking::read(query)?;
+    let size = size.unwrap_or(USUAL_SIZE);
     let filter = FeedFilter { tenant: caller.sight.narrow(tenant)?, types };
 
-    let patience = tokio::time::Instant::now() + Duration::from_secs(wait);
+    let patience = tokio::time::Instant::now() + Duration::from_secs(wait.map_or(0, i64::unsigned_abs));
     loop {
         let page = read(&app, &filter, after, size).await?;
         let waits = page.entries.is_empty() && tokio::time::Instant::now() < patience && !app.shutdown.is_cancelled();
@@ -92,6 +89,28 @@ pub(crate) async fn list_events(
         if !page.more {
             tokio::time::sleep_until(patience.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
         }
+    }
+}
+
+/// What the query says.
+pub(crate) struct Asking {
+    pub(crate) after: Option<i64>,
+    pub(crate) size: Option<i64>,
+    pub(crate) wait: Option<i64>,
+    pub(crate) types: Option<Vec<FeedType>>,
+    pub(crate) tenant: Option<TenantId>,
+}
+
+impl Asking {
+    pub(crate) fn read(mut query: Fields) -> Result<Self, Refusal> {
+        let asking = Self {
+            after: query.optional("after").map(|Number::<0, { i64::MAX }>(after)| after),
+            size: query.optional("page_size").map(|Number::<1, LARGEST_SIZE>(size)| size),
+            wait: query.optional("wait").map(|Number::<0, LONGEST_WAIT>(wait)| wait),
+            types: query.optional("types").map(|Types(types)| types),
+            tenant: query.optional("tenant"),
+        };
+        query.finish(Some(asking))
     }
 }
 

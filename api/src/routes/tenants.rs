@@ -1,9 +1,9 @@
 //! Tenants: the customers, each with one environment or more.
 
 pub(crate) mod change;
-pub(super) mod etag;
+pub(crate) mod etag;
 mod preview;
-mod signup;
+pub(crate) mod signup;
 
 use std::collections::BTreeMap;
 

@@ -2,16 +2,16 @@
 
 /// Whether `text` matches `pattern`, in which `*` is any run of characters and `?` any one.
 pub fn text_matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {
-            Some(b'*') => {
+            Some('*') => {
                 star = Some((p, t));
                 p += 1;
             }
-            Some(&expected) if expected == b'?' || expected == text[t] => {
+            Some(&expected) if expected == '?' || expected == text[t] => {
                 p += 1;
                 t += 1;
             }
@@ -25,7 +25,7 @@ pub fn text_matches(pattern: &str, text: &str) -> bool {
             },
         }
     }
-    pattern[p..].iter().all(|&rest| rest == b'*')
+    pattern[p..].iter().all(|&rest| rest == '*')
 }
 
 /// Like [`text_matches`], but each of the six parts of an ARN for itself: a `*` does not reach beyond its colon.
@@ -50,6 +50,7 @@ mod tests {
         assert!(text_matches("a*b*c", "a-b-b-c"));
         assert!(text_matches("a?c", "abc"));
         assert!(!text_matches("a?c", "ac"));
+        assert!(text_matches("a?c", "a\u{fc}c"), "one character, however many bytes");
         assert!(!text_matches("a*b", "abc"));
         assert!(text_matches("*:role/x", "arn:aws:iam::1:role/x"));
     }

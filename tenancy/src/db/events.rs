@@ -28,7 +28,9 @@ pub(super) async fn append(
         )
         insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
         select o.id, o.seen + news.n, o.tenant_id, o.environment_id, news.type, news.data, $4
-        from operation o, unnest($2::text[], $3::jsonb[]) with ordinality as news (type, data, n)"#,
+        from operation o, unnest($2::text[], $3::jsonb[]) with ordinality as news (type, data, n)
+        -- They come into the feed in the order in which they are written.
+        order by news.n"#,
         id.as_uuid(),
         &types,
         &data,

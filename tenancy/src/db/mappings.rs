@@ -1,5 +1,6 @@
 //! Which AWS account belongs to which environment.
 
+mod copied;
 mod export;
 
 use chrono::{DateTime, Utc};

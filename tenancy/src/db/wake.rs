@@ -12,6 +12,9 @@ use super::{PgPool, Result};
 
 const CHANNEL: &str = "freehold_wake";
 
+/// How soon after a ring the next may follow: what comes in between is told by one, which spares the commits of a storm.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Tells the workers that something may be due.
 #[derive(Clone, Debug)]
 pub struct Bell(Arc<Ring>);
@@ -43,13 +46,14 @@ impl Bell {
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         rung.notify_one();
                     }
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         });
         Self(Arc::new(Ring { rung, ringer }))
     }
 
-    /// Rings soon; many rings at once are one.
+    /// Rings at once, or soon after the ring before; many rings at once are one.
     pub fn ring(&self) {
         self.0.rung.notify_one();
     }

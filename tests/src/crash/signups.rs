@@ -12,7 +12,7 @@ use crate::served::EVERY_SCOPE;
 use crate::tokens::Issuer;
 
 /// The issuer whose tokens a process beside a simulated AWS believes.
-const ISSUER: &str = "urn:freehold:sandbox";
+pub const ISSUER: &str = "urn:freehold:sandbox";
 
 /// Home regions and tiers, one of which has to be opted in to.
 const HOMES: [(&str, &str); 4] = [

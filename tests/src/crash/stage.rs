@@ -48,11 +48,16 @@ pub struct Stage {
 impl Stage {
     /// A stage whose clock runs `speed` times as fast as the wall.
     pub async fn set(settings: Settings, speed: f64) -> Self {
+        // Whoever repeats every request until it is answered asks more often than a client should.
+        Self::set_with(settings, speed, "requests_per_minute = 0\nsignups_per_day = 0").await
+    }
+
+    /// The same, whose `[api]` consists of these lines.
+    pub async fn set_with(settings: Settings, speed: f64, api: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("freehold-crash-").tempdir().expect("a directory");
         // The user that PostgreSQL runs as, where the tests run as root, has to get in.
         std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("an open door");
-        // Whoever repeats every request until it is answered asks more often than a client should.
-        let config = format!("{CONFIG}\n[api]\nrequests_per_minute = 0\nsignups_per_day = 0");
+        let config = format!("{CONFIG}\n[api]\n{api}");
         std::fs::write(directory.path().join("freehold.toml"), config).expect("the configuration");
         let config = Arc::new(Config::parse(CONFIG).expect("a configuration"));
         let postgres = start(directory.path()).await;

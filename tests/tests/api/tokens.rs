@@ -253,6 +253,23 @@ async fn the_first_token_under_a_new_key_is_enough_to_find_it() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_known_expires_all_the_same() {
+    let api = Served::new().await;
+    // Clocks may differ by 30 s: it is good for a moment yet.
+    let token = api.issuer.token_with("fleet tenants:read", &json!({ "exp": now() - 28 }));
+    assert_eq!(ask(&api, &token).await.status, 200);
+    let mut refused = ask(&api, &token).await;
+    for _ in 0..50 {
+        if refused.status != 200 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        refused = ask(&api, &token).await;
+    }
+    assert_eq!(refused.outcome(), (401, "token_expired".into()));
+}
+
+#[tokio::test]
 async fn without_the_issuers_keys_nobody_is_told_that_their_token_is_wrong() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = format!("http://{}/jwks.json", listener.local_addr().unwrap());

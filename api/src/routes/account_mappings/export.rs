@@ -136,7 +136,10 @@ pub(super) fn respond(app: &App, format: Format, snapshot: Snapshot) -> Result<R
 }
 
 fn put(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_account_id: &str) {
-    let rfc3339 = |time: &str| format!("{}Z", time.replacen(' ', "T", 1));
+    let rfc3339 = |time: &str| {
+        let (day, time) = time.split_once(' ').unwrap_or((time, "00:00:00"));
+        [day, "T", time, "Z"].concat()
+    };
     let (from, to) = (rfc3339(mapping.valid_from), mapping.valid_to.map(rfc3339));
     let row = Row {
         billing_account_id,
@@ -165,7 +168,7 @@ fn put(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_accoun
 }
 
 /// RFC 4180: what could be taken for the end of a field stands between quotes.
-fn put_field(out: &mut Vec<u8>, field: &str) {
+pub(crate) fn put_field(out: &mut Vec<u8>, field: &str) {
     if !field.contains([',', '"', '\r', '\n']) {
         return out.extend_from_slice(field.as_bytes());
     }

@@ -21,7 +21,7 @@ impl Format {
     const ALL: [Self; 3] = [Self::Json, Self::NdJson, Self::Csv];
 
     /// Its media type.
-    pub(super) fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::NdJson => "application/x-ndjson",
@@ -62,7 +62,7 @@ impl Range {
         let weight = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("q"));
         let quality: f32 = weight.map_or(Some(1.0), |(_, weight)| weight.trim().parse().ok())?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is brought into its bounds")]
-        let quality = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
+        let quality = (quality.clamp(0.0, 1.0) * 1000.0).round() as u16;
         Some(Self { precision, quality })
     }
 }
@@ -98,6 +98,7 @@ mod tests {
             ("application/x-ndjson, application/json;q=0.5", Some(Format::NdJson)),
             ("text/csv;q=0.2, application/*;q=0.1", Some(Format::Csv)),
             ("application/json;q=0, */*", Some(Format::NdJson)),
+            ("application/x-ndjson;q=0.501, text/csv;q=0.502", Some(Format::Csv)),
             ("text/html, */*;q=0.1", Some(Format::Json)),
             ("text/html", None),
             ("text/csv;q=0", None),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::State as Shared;
 use axum::response::Response;
 use freehold_tenancy::tenant::{Labels, TenantChange, TenantState};
-use freehold_tenancy::{TenantId, db, tenant};
+use freehold_tenancy::{Config, TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -72,7 +72,7 @@ pub(crate) async fn update_tenant(
     if tenant.state() == TenantState::Offboarded {
         return Err(Refusal::new(Code::TenantOffboarded, "The tenant is gone, and stays as it was."));
     }
-    let changed = read(fields, &app, &tenant)?.make(&mut tenant);
+    let changed = read(fields, &app.config, &tenant)?.make(&mut tenant);
     if changed.is_empty() {
         return tagged(&tenant.into());
     }
@@ -85,7 +85,7 @@ pub(crate) async fn update_tenant(
     tagged(&tenant.into())
 }
 
-fn read(mut fields: Fields, app: &App, tenant: &tenant::Tenant) -> Result<TenantChange, Refusal> {
+pub(crate) fn read(mut fields: Fields, config: &Config, tenant: &tenant::Tenant) -> Result<TenantChange, Refusal> {
     for name in ["company_name", "tier", "labels"] {
         if fields.take_null(name) {
             fields.refuse(name, "missing", "this cannot be taken away");
@@ -95,7 +95,7 @@ fn read(mut fields: Fields, app: &App, tenant: &tenant::Tenant) -> Result<Tenant
         if fields.take_null("external_id") { Some(None) } else { fields.optional("external_id").map(Some) };
     let change = TenantChange {
         company_name: fields.optional("company_name"),
-        tier: if fields.names("tier") { signup::tier(&mut fields, &app.config) } else { None },
+        tier: if fields.names("tier") { signup::tier(&mut fields, config) } else { None },
         external_id,
         labels: fields.names("labels").then(|| labels(&mut fields, &tenant.labels)),
     };

@@ -9,15 +9,15 @@ use crate::problem::{Code, Refusal};
 
 /// Names one state of something; another state has another.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::routes) struct ETag(String);
+pub(crate) struct ETag(String);
 
 impl ETag {
     /// That of something that is shown as `body`.
-    pub(in crate::routes) fn of(body: &str) -> Self {
+    pub(crate) fn of(body: &str) -> Self {
         Self(format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
     }
 
-    pub(in crate::routes) fn header(&self) -> Result<HeaderValue, Refusal> {
+    pub(crate) fn header(&self) -> Result<HeaderValue, Refusal> {
         HeaderValue::from_str(&self.0).map_err(|_| Refusal::internal())
     }
 }
@@ -28,7 +28,7 @@ pub(crate) struct IfMatch(Vec<String>);
 
 impl IfMatch {
     /// Lets the change be made, if it is meant for this state.
-    pub(in crate::routes) fn allows(&self, tag: &ETag) -> Result<(), Refusal> {
+    pub(crate) fn allows(&self, tag: &ETag) -> Result<(), Refusal> {
         if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(stale()) }
     }
 }

@@ -63,7 +63,7 @@ pub struct Signup {
 }
 
 /// The tenant that a signup asks for, with new ids; or everything that does not fit.
-pub(super) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, Refusal> {
+pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, Refusal> {
     let company_name = fields.required("company_name");
     let admin_email = fields.required("admin_email");
     let home_region = fields.required_or("home_region", "unknown_region");

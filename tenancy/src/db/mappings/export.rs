@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use super::Snapshot;
+use super::copied::unescaped;
 use crate::TenantId;
 use crate::db::{DbError, PgPool, Result, parsed};
 
@@ -56,12 +57,16 @@ pub async fn export(
     let (mut rest, mut written) = (Vec::new(), Vec::with_capacity(CHUNK + 1024));
     while let Some(bytes) = copied.try_next().await? {
         // PostgreSQL sends a row at a time, but does not promise to.
-        rest.extend_from_slice(&bytes);
-        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        for line in rest[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            write(&mut written, &Fields::read(line)?.exported()?);
+        let mut left: &[u8] = &bytes;
+        if !rest.is_empty() {
+            rest.extend_from_slice(left);
+            left = &rest;
         }
-        rest.drain(..whole);
+        while let Some(end) = left.iter().position(|byte| *byte == b'\n') {
+            write(&mut written, &Fields::read(&left[..end])?.exported()?);
+            left = &left[end + 1..];
+        }
+        rest = left.to_vec();
         if written.len() >= CHUNK {
             let chunk = std::mem::replace(&mut written, Vec::with_capacity(CHUNK + 1024));
             if out.send_timeout(Ok(chunk), PATIENCE).await.is_err() {
@@ -73,12 +78,16 @@ pub async fn export(
 }
 
 /// The columns of a row, in PostgreSQL's text format.
-struct Fields<'a>(Vec<Option<Cow<'a, str>>>);
+struct Fields<'a>([Option<Cow<'a, str>>; COLUMNS]);
+
+/// How many columns a row has.
+const COLUMNS: usize = 9;
 
 impl<'a> Fields<'a> {
     fn read(line: &'a [u8]) -> Result<Self> {
         let line = std::str::from_utf8(line).map_err(|error| DbError::Unreadable(error.to_string()))?;
-        Ok(Self(line.split('\t').map(unescaped).collect()))
+        let mut columns = line.split('\t');
+        Ok(Self(std::array::from_fn(|_| columns.next().and_then(unescaped))))
     }
 
     fn exported(&self) -> Result<Exported<'_>> {
@@ -108,33 +117,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a column says; `None` for null.
-fn unescaped(column: &str) -> Option<Cow<'_, str>> {
-    if !column.contains('\\') {
-        return Some(Cow::Borrowed(column));
-    }
-    if column == r"\N" {
-        return None;
-    }
-    let mut text = String::with_capacity(column.len());
-    let mut characters = column.chars();
-    while let Some(character) = characters.next() {
-        text.push(match character {
-            '\\' => match characters.next() {
-                Some('b') => '\u{8}',
-                Some('f') => '\u{c}',
-                Some('n') => '\n',
-                Some('r') => '\r',
-                Some('t') => '\t',
-                Some('v') => '\u{b}',
-                other => other.unwrap_or('\\'),
-            },
-            other => other,
-        });
-    }
-    Some(Cow::Owned(text))
-}
-
 /// `COPY` takes no parameters; what stands here are numbers, a time and an id that were parsed before.
 fn statement(snapshot: &Snapshot) -> String {
     let Snapshot { position, at, tenant } = snapshot;
@@ -155,19 +137,4 @@ fn statement(snapshot: &Snapshot) -> String {
             order by m.id
         ) to stdout"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_column_says_what_was_put_into_it() {
-        assert_eq!(unescaped(r"\N"), None);
-        for (column, says) in
-            [("Example", "Example"), (r"a\\b\tc\nd", "a\\b\tc\nd"), ("", ""), (r"\\N", r"\N"), (r"a\", r"a\")]
-        {
-            assert_eq!(unescaped(column).as_deref(), Some(says), "{column}");
-        }
-    }
 }

@@ -1,0 +1,1 @@
+../../../sandbox/src/policy.rs

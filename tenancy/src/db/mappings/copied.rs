@@ -1,0 +1,45 @@
+//! PostgreSQL's text format of `COPY`.
+
+use std::borrow::Cow;
+
+/// What a column says; `None` for null.
+pub(super) fn unescaped(column: &str) -> Option<Cow<'_, str>> {
+    if !column.contains('\\') {
+        return Some(Cow::Borrowed(column));
+    }
+    if column == r"\N" {
+        return None;
+    }
+    let mut text = String::with_capacity(column.len());
+    let mut characters = column.chars();
+    while let Some(character) = characters.next() {
+        text.push(match character {
+            '\\' => match characters.next() {
+                Some('b') => '\u{8}',
+                Some('f') => '\u{c}',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('v') => '\u{b}',
+                other => other.unwrap_or('\\'),
+            },
+            other => other,
+        });
+    }
+    Some(Cow::Owned(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_says_what_was_put_into_it() {
+        assert_eq!(unescaped(r"\N"), None);
+        for (column, says) in
+            [("Example", "Example"), (r"a\\b\tc\nd", "a\\b\tc\nd"), ("", ""), (r"\\N", r"\N"), (r"a\", r"a\")]
+        {
+            assert_eq!(unescaped(column).as_deref(), Some(says), "{column}");
+        }
+    }
+}
