@@ -105,7 +105,7 @@ async fn run(command: Command) -> anyhow::Result<Exit> {
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Api(args) => serve::api(args).await,
-        Command::Worker(args) => serve::worker(args).await,
+        Command::Worker(args) => Box::pin(serve::worker(args)).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bootstrap(args) => bootstrap::run(args).await,
         Command::Audit(args) => audit::run(args).await,

@@ -184,7 +184,8 @@ pub(crate) async fn run_worker(
     };
     let ended = CancellationToken::new();
     let working = async {
-        Arc::new(worker).run(shutdown).await;
+        let worker = Arc::new(worker);
+        Box::pin(worker.run(shutdown)).await;
         ended.cancel();
     };
     tokio::join!(working, scribe.keep(&config.audit, installation, ended.clone()));

@@ -52,6 +52,30 @@ async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() 
 }
 
 #[tokio::test]
+async fn sent_again_under_its_key_it_makes_one_endpoint_and_tells_the_secret_to_nobody() {
+    let hooks = Hooks::new().await;
+    let receiver = Receiver::start().await;
+    let body = json!({ "url": receiver.url() });
+    let make = async || {
+        let request = hooks.api.request(Method::POST, "/v1/webhook-endpoints").header("Idempotency-Key", "key-1");
+        send(request.json(&body)).await
+    };
+    let (made, again) = (make().await, make().await);
+    assert_eq!((made.status.as_u16(), again.status.as_u16()), (201, 201), "{}", again.text);
+    assert_eq!((made.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
+    let mut expected = made.json();
+    let secret = expected.as_object_mut().unwrap().remove("secret").unwrap();
+    assert_eq!(again.json(), expected);
+    let kept: String = sqlx::query_scalar("select string_agg(response::text, '') from idempotency_keys")
+        .fetch_one(&hooks.api.database.pool)
+        .await
+        .unwrap();
+    assert!(!kept.contains(secret.as_str().unwrap()), "{kept}");
+    let listed = hooks.api.get("/v1/webhook-endpoints").await.json();
+    assert_eq!(listed["webhook_endpoints"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn without_a_key_to_keep_secrets_under_no_endpoint_is_made_and_the_problem_says_why() {
     let hooks = Hooks::of(InstallationKind::Sandbox, "").await;
     let receiver = Receiver::start().await;
