@@ -143,3 +143,16 @@ impl<const LEAST: i64, const MOST: i64> FromStr for Number<LEAST, MOST> {
         })
     }
 }
+
+/// What somebody looks for: no longer than what is searched, and nothing that PostgreSQL takes for no text.
+pub(crate) struct Words<const MOST: usize>(pub(crate) String);
+
+impl<const MOST: usize> FromStr for Words<MOST> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits = (1..=MOST).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        let refusal = || format!("this has 1 to {MOST} characters, none of them a control character");
+        fits.then(|| Self(text.to_owned())).ok_or_else(refusal)
+    }
+}

@@ -1,4 +1,5 @@
-//! Writing that no caller can break off.
+//! Writing that no caller can break off, in routes that only look. Those that change something run in a task of their own
+//! altogether (`audit.rs`).
 
 use freehold_tenancy::db::{DbError, Result};
 use tracing::Instrument;

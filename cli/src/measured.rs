@@ -46,6 +46,11 @@ pub(crate) async fn begin(listen: Option<SocketAddr>) -> anyhow::Result<Option<T
     metrics::describe_histogram!("freehold_operation_duration_seconds", "How long operations took that ended well.");
     metrics::describe_counter!("freehold_holds_total", "Holds that were placed, by the reason.");
     metrics::describe_counter!("freehold_findings_total", "Findings that were new, by severity.");
+    metrics::describe_counter!(
+        "freehold_webhook_deliveries_total",
+        "Attempts to send a webhook, by what came of them."
+    );
+    metrics::describe_counter!("freehold_webhook_endpoints_disabled_total", "Webhook endpoints that were given up.");
     tracing::info!(address = %listener.local_addr()?, "telling how this worker is doing");
     Ok(Some(Told { listener, measurements }))
 }

@@ -1,6 +1,7 @@
 //! The audit trail: what is recorded, and the chain that keeps it as it was.
 
 mod anchor;
+mod anchoring;
 mod scribe;
 mod verify;
 

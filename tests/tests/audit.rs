@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_tenancy::audit::{AnchorFile, Scribe, Signer};
@@ -21,6 +22,16 @@ async fn trail(api: &Served, filter: &str) -> Vec<Value> {
     let page = api.get(&format!("/v1/audit-events?page_size=1000{filter}")).await;
     assert_eq!(page.status, 200, "{}", page.text);
     page.json()["audit_events"].as_array().expect("records").iter().map(|event| event["record"].clone()).collect()
+}
+
+async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let come_about = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let patience = Duration::from_secs(30);
+    tokio::time::timeout(patience, come_about).await.unwrap_or_else(|_| panic!("it does not come about that {what}"));
 }
 
 #[tokio::test]
@@ -89,6 +100,22 @@ async fn whoever_changes_something_is_on_record_with_the_result() {
         }
     }
     assert_eq!(paged, records);
+}
+
+#[tokio::test]
+async fn what_has_begun_comes_to_its_end_and_on_record_though_the_caller_hangs_up() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
+    let mut lock = api.database.pool.begin().await.expect("a transaction");
+    sqlx::query("select 1 from operations for update").execute(&mut *lock).await.expect("a lock");
+    let cancel = api.request(Method::POST, &format!("{path}/cancel")).timeout(Duration::from_millis(300));
+    assert!(cancel.send().await.expect_err("no answer").is_timeout());
+    lock.rollback().await.expect("the lock given back");
+    eventually("it is on record", async || !trail(&api, "&action=cancelOperation").await.is_empty()).await;
+    let canceled = trail(&api, "&action=cancelOperation").await;
+    assert_eq!(canceled[0]["outcome"], json!({ "result": "succeeded", "status": 202 }));
+    assert_eq!(api.get(&path).await.json()["state"], "canceled");
 }
 
 #[tokio::test]
@@ -244,7 +271,7 @@ async fn what_was_begun_by_somebody_who_died_is_unknown_and_old_records_go_on_re
     let deed = freehold_tests::signup::deed();
     let begun = audit::begin(pool, &deed, None, clock.now()).await.expect("on record");
     assert_eq!(advance(10).await.position, 0, "chained while it is under way");
-    clock.advance(std::time::Duration::from_secs(61));
+    clock.advance(Duration::from_secs(61));
     assert_eq!(advance(10).await.position, 1);
     let records = audit::list(pool, &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
     assert!(records[0].text.contains(r#""outcome":{"result":"unknown"}"#), "{}", records[0].text);
@@ -253,7 +280,7 @@ async fn what_was_begun_by_somebody_who_died_is_unknown_and_old_records_go_on_re
     audit::end(pool, begun, &late).await.expect("an answer");
 
     for _ in 0..3 {
-        clock.advance(std::time::Duration::from_hours(5 * 24));
+        clock.advance(Duration::from_hours(5 * 24));
         audit::note(pool, &deed, None, &late, clock.now()).await.expect("on record");
         advance(10).await;
     }
@@ -288,9 +315,7 @@ async fn the_head_is_anchored_where_it_has_moved_and_the_trail_is_at_most_a_seco
     let chained = async || -> i64 {
         sqlx::query_scalar("select position from audit_head").fetch_one(freehold.pool()).await.expect("the head")
     };
-    while chained().await < 1 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    eventually("it is chained", async || chained().await == 1).await;
     scribe.note(&deed, None, &done).await;
     shutdown.cancel();
     keeping.await.expect("an end");

@@ -66,6 +66,22 @@ async fn end_of(processes: &mut Processes, place: usize, patience: Duration) -> 
     }
 }
 
+/// Signs up, and tells the worker to end while it writes its journal, which it cannot until the lock is given back.
+async fn asked_to_end_while_writing(stage: &Stage, processes: &mut Processes) -> Transaction<'static, Postgres> {
+    processes.start(0);
+    let caller = Caller::new(&processes.api_url, &stage.issuer);
+    ready(&caller).await;
+    caller.sign_up(1).await;
+
+    let lock = locked(&stage.pool, "operation_steps").await;
+    processes.start(1);
+    eventually("the worker is writing its journal", async || waiting(&stage.pool).await > 0).await;
+    processes.signal(1, Signal::SIGTERM);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(processes.ended(1).is_none(), "it has left what it was doing");
+    lock
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signup_in_flight_is_answered_before_the_api_ends() {
     let (stage, mut processes) = stage(0).await;
@@ -104,17 +120,7 @@ async fn a_signup_in_flight_is_answered_before_the_api_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_asked_to_end_hands_over_at_once() {
     let (stage, mut processes) = stage(2).await;
-    processes.start(0);
-    let caller = Caller::new(&processes.api_url, &stage.issuer);
-    ready(&caller).await;
-    caller.sign_up(1).await;
-
-    let lock = locked(&stage.pool, "operation_steps").await;
-    processes.start(1);
-    eventually("the worker is writing its journal", async || waiting(&stage.pool).await > 0).await;
-    processes.signal(1, Signal::SIGTERM);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(processes.ended(1).is_none(), "it has left what it was doing");
+    let lock = asked_to_end_while_writing(&stage, &mut processes).await;
     lock.rollback().await.unwrap();
     assert_eq!(end_of(&mut processes, 1, PATIENCE).await, Some(0));
 
@@ -134,16 +140,7 @@ async fn a_worker_that_is_asked_to_end_hands_over_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_insists_ends_a_process_at_once() {
     let (stage, mut processes) = stage(1).await;
-    processes.start(0);
-    let caller = Caller::new(&processes.api_url, &stage.issuer);
-    ready(&caller).await;
-    caller.sign_up(1).await;
-    let lock = locked(&stage.pool, "operation_steps").await;
-    processes.start(1);
-    eventually("the worker is writing its journal", async || waiting(&stage.pool).await > 0).await;
-    processes.signal(1, Signal::SIGTERM);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(processes.ended(1).is_none(), "it has left what it was doing");
+    let lock = asked_to_end_while_writing(&stage, &mut processes).await;
     processes.signal(1, Signal::SIGINT);
     assert_eq!(end_of(&mut processes, 1, Duration::from_secs(2)).await, Some(130));
     lock.rollback().await.unwrap();

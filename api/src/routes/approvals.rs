@@ -16,7 +16,6 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Body, Id};
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
-use crate::unbroken::unbroken;
 
 /// What a second person has to approve, or has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -131,8 +130,7 @@ async fn decide(
     let id = id.ok_or_else(Refusal::no_operation)?;
     let hash: Option<Hash> = fields.required("request_hash");
     let Hash(hash) = fields.finish(hash)?;
-    let (pool, by, now) = (app.pool.clone(), caller.requester(), app.clock.now());
-    match unbroken(async move { db::approvals::decide(&pool, id, &hash, approve, &by, now).await }).await? {
+    match db::approvals::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
         Decision::Yes(_) => {
             app.bell.ring();
             accepted(&app, id).await

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::extract::{Asked, Number};
+use crate::extract::{Asked, Number, Words};
 use crate::problem::Refusal;
 use crate::unbroken::unbroken;
 
@@ -110,9 +110,9 @@ pub(crate) async fn list_audit_events(
     let size = query.optional("page_size").map_or(USUAL_SIZE, |Number::<1, LARGEST_SIZE>(size)| size);
     let filter = AuditFilter {
         tenant: query.optional::<TenantId>("tenant"),
-        action: query.optional::<Word>("action").map(|word| word.0),
-        subject: query.optional::<Word>("subject").map(|word| word.0),
-        request_id: query.optional::<Word>("request_id").map(|word| word.0),
+        action: query.optional("action").map(|Words::<256>(text)| text),
+        subject: query.optional("subject").map(|Words::<256>(text)| text),
+        request_id: query.optional("request_id").map(|Words::<256>(text)| text),
     };
     let filter = query.finish(Some(filter))?;
     let (pool, kept_for, now) = (app.pool.clone(), app.config.audit.kept_for(), app.clock.now());
@@ -121,26 +121,12 @@ pub(crate) async fn list_audit_events(
     let wanted = usize::try_from(size).unwrap_or(usize::MAX);
     let more = records.len() > wanted;
     records.truncate(wanted);
-    let last = records.last().map(|record| record.position);
-    let next_after = if more { last.unwrap_or(after) } else { head.position.max(after) };
+    let last = records.last().map_or(after, |record| record.position);
     Ok(Json(AuditEventPage {
         audit_events: records.into_iter().map(AuditEvent::from).collect(),
-        next_after: next_after.max(last.unwrap_or(0)),
+        // What was looked through need not be again. Another process may have chained more meanwhile.
+        next_after: if more { last } else { last.max(head.position) },
         more,
         head: AuditHead { position: head.position, hash: head.hash_text() },
     }))
-}
-
-/// A word to look for: no longer than any, and nothing that PostgreSQL takes for no text.
-struct Word(String);
-
-impl std::str::FromStr for Word {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.chars().count() {
-            1..=256 if !text.chars().any(char::is_control) => Ok(Self(text.to_owned())),
-            _ => Err("this has 1 to 256 characters, none of them a control character"),
-        }
-    }
 }

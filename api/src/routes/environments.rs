@@ -16,7 +16,6 @@ use crate::auth::Caller;
 use crate::extract::{Body, Id};
 use crate::idempotency::{self, Key};
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
-use crate::unbroken::unbroken;
 
 /// One isolated installation of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -147,9 +146,7 @@ pub(crate) async fn create_environment(
     let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| Refusal::internal())?;
     let answer = Answer { status: 202, location, body };
     let key = key.of(&caller, &format!("POST /v1/tenants/{id}/environments"));
-    let (pool, by, kept) = (app.pool.clone(), caller.requester(), answer.clone());
-    let adding = async move { db::environments::add(&pool, &key, request_hash, &environment, &by, &kept).await };
-    match unbroken(adding).await? {
+    match db::environments::add(&app.pool, &key, request_hash, &environment, &caller.requester(), &answer).await? {
         Added::Accepted => {
             app.bell.ring();
             Ok(super::tenants::accepted(answer))

@@ -10,7 +10,6 @@ use super::tenants::Tenant;
 use crate::app::App;
 use crate::extract::{Body, Id};
 use crate::problem::Refusal;
-use crate::unbroken::unbroken;
 
 /// Why nothing of the tenant may be destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -60,8 +59,7 @@ pub(crate) async fn lift_legal_hold(Shared(app): Shared<App>, Id(id): Id<TenantI
 
 async fn set(app: App, id: Option<TenantId>, reason: Option<String>) -> Result<Json<Tenant>, Refusal> {
     let id = id.ok_or_else(Refusal::no_tenant)?;
-    let (pool, now) = (app.pool.clone(), app.clock.now());
-    unbroken(async move { db::offboarding::set_legal_hold(&pool, id, reason.as_deref(), now).await }).await?;
+    db::offboarding::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
     app.bell.ring();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
     Ok(Json(tenant.into()))

@@ -14,7 +14,6 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Asked, Id};
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
-use crate::unbroken::unbroken;
 
 /// Let a tenant go
 ///
@@ -88,10 +87,9 @@ async fn offboard(
             "Accounts are never closed here: close_accounts of [offboarding] says so. Leave close_account out.",
         ));
     }
-    let (pool, by, now, named) = (app.pool.clone(), caller.requester(), app.clock.now(), name.clone());
-    let decided =
-        unbroken(async move { db::offboarding::offboard(&pool, tenant, named.as_ref(), close, &by, now).await });
-    answer(&app, tenant, name.is_some(), decided.await?).await
+    let (by, now) = (caller.requester(), app.clock.now());
+    let decided = db::offboarding::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
+    answer(&app, tenant, name.is_some(), decided).await
 }
 
 /// Bring a tenant back
@@ -147,9 +145,9 @@ async fn restore(
     tenant: TenantId,
     name: Option<EnvironmentName>,
 ) -> Result<Response, Refusal> {
-    let (pool, by, now, named) = (app.pool.clone(), caller.requester(), app.clock.now(), name.clone());
-    let decided = unbroken(async move { db::offboarding::restore(&pool, tenant, named.as_ref(), &by, now).await });
-    answer(&app, tenant, name.is_some(), decided.await?).await
+    let (by, now) = (caller.requester(), app.clock.now());
+    let decided = db::offboarding::restore(&app.pool, tenant, name.as_ref(), &by, now).await?;
+    answer(&app, tenant, name.is_some(), decided).await
 }
 
 /// Nothing of the tenant may be destroyed.

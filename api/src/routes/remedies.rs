@@ -19,7 +19,6 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Body, Id, MaybeBody};
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
-use crate::unbroken::unbroken;
 
 /// Another value to try again with. Another person has to approve it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -72,8 +71,7 @@ pub(crate) async fn retry_operation(
         let request = json!({ "account_email": email, "adopt_account_id": Value::Null });
         return ask(&app, &caller, id, ApprovalAction::Correct, request).await;
     }
-    let (pool, by, now) = (app.pool.clone(), caller.subject.clone(), app.clock.now());
-    match unbroken(async move { db::attention::retry(&pool, id, &by, now).await }).await? {
+    match db::attention::retry(&app.pool, id, &caller.subject, app.clock.now()).await? {
         Retried::Yes => app.bell.ring(),
         Retried::Unknown => return Err(Refusal::no_operation()),
         Retried::Not(state) => {
@@ -123,8 +121,7 @@ pub(crate) async fn cancel_operation(
     Id(id): Id<OperationId>,
 ) -> Result<Response, Refusal> {
     let id = id.ok_or_else(Refusal::no_operation)?;
-    let (pool, by, now) = (app.pool.clone(), caller.requester(), app.clock.now());
-    match unbroken(async move { db::offboarding::cancel(&pool, id, &by, now).await }).await? {
+    match db::offboarding::cancel(&app.pool, id, &caller.requester(), app.clock.now()).await? {
         Decided::Yes(followed_by) => {
             app.bell.ring();
             accepted(&app, followed_by.first().copied().unwrap_or(id)).await
@@ -184,8 +181,7 @@ async fn ask(
     action: ApprovalAction,
     request: Value,
 ) -> Result<Response, Refusal> {
-    let (pool, by, now) = (app.pool.clone(), caller.requester(), app.clock.now());
-    match unbroken(async move { db::approvals::ask(&pool, id, action, &request, &by, now).await }).await? {
+    match db::approvals::ask(&app.pool, id, action, &request, &caller.requester(), app.clock.now()).await? {
         Asked::Yes(_) => accepted(app, id).await,
         Asked::Unknown => Err(Refusal::no_operation()),
         Asked::Another(pending) => Err(Refusal::new(

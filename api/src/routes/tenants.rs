@@ -28,7 +28,7 @@ use super::environments::Environment;
 use crate::app::App;
 use crate::audit::Written;
 use crate::auth::Caller;
-use crate::extract::{Asked, Body, Id};
+use crate::extract::{Asked, Body, Id, Words};
 use crate::idempotency::{self, Key, REPLAYED};
 use crate::pagination::Page;
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
@@ -251,26 +251,12 @@ pub(crate) async fn list_tenants(
         home_region: query.optional("home_region"),
         tier: query.optional("tier"),
         external_id: query.optional::<freehold_tenancy::ExternalId>("external_id").map(String::from),
-        q: query.optional::<SearchText>("q").map(|text| text.0),
+        q: query.optional("q").map(|Words::<128>(text)| text),
     };
     let filter = query.finish(Some(filter))?;
     let mut tenants = db::tenants::list(&app.pool, &filter, page.after(), page.limit()).await?;
     let next_page_token = page.cut(&mut tenants, |tenant| tenant.id.as_uuid());
     Ok(Json(TenantPage { tenants: tenants.into_iter().map(Tenant::from).collect(), next_page_token }))
-}
-
-/// What somebody looks for: no longer than what is searched, and nothing that PostgreSQL takes for no text.
-struct SearchText(String);
-
-impl std::str::FromStr for SearchText {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.chars().count() {
-            1..=128 if !text.chars().any(char::is_control) => Ok(Self(text.to_owned())),
-            _ => Err("this has 1 to 128 characters, none of them a control character"),
-        }
-    }
 }
 
 /// One tenant

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Anchor, AnchorFile, Deed, Head, Outcome, Signer};
+use super::anchoring::Anchors;
+use super::{Deed, Head, Outcome};
 use crate::config::Audit;
 use crate::db::installation::Installation;
 use crate::db::{PgPool, Result, audit};
@@ -92,76 +92,5 @@ impl Scribe {
     /// Chains what is written down, and answers where the trail ends.
     pub async fn advance(&self, config: &Audit) -> Result<Head> {
         audit::advance(&self.pool, config.kept_for(), self.clock.now()).await
-    }
-}
-
-/// Anchors the head from time to time, where it has moved.
-struct Anchors {
-    signer: Option<Signer>,
-    file: Option<AnchorFile>,
-    installation: crate::InstallationId,
-    every: Duration,
-    anchored: i64,
-    /// A head that waits for its time.
-    waiting: Option<tokio::time::Instant>,
-    last: Option<tokio::time::Instant>,
-}
-
-impl Anchors {
-    fn new(config: &Audit, installation: &Installation) -> Self {
-        // The configuration was checked when it was read.
-        let signer = config.signing_key.as_ref().and_then(|key| Signer::new(key).ok());
-        Self {
-            signer,
-            file: config.anchor_file.as_deref().map(AnchorFile::new),
-            installation: installation.id,
-            every: Duration::from_secs(config.anchor_every_seconds),
-            anchored: 0,
-            waiting: None,
-            last: None,
-        }
-    }
-
-    /// Returns when a head that waits is to be anchored.
-    async fn due(&self) {
-        match self.waiting {
-            Some(at) => tokio::time::sleep_until(at).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn saw(&mut self, head: Head, at: DateTime<Utc>, now: bool) {
-        let Some(signer) = &self.signer else { return };
-        if head.position == self.anchored {
-            self.waiting = None;
-            return;
-        }
-        let next = self.last.map(|last| last + self.every).filter(|next| *next > tokio::time::Instant::now());
-        if let (Some(next), false) = (next, now) {
-            self.waiting = Some(next);
-            return;
-        }
-        let anchor = signer.sign(self.installation, head, at);
-        self.keep(&anchor);
-        self.anchored = head.position;
-        self.last = Some(tokio::time::Instant::now());
-        self.waiting = None;
-    }
-
-    fn keep(&self, anchor: &Anchor) {
-        // The log is kept elsewhere, too.
-        tracing::info!(target: "freehold::audit", anchor = anchor.line(), "anchored");
-        if let Some(file) = &self.file
-            && let Err(error) = file.append(anchor)
-        {
-            tracing::error!(target: "freehold::alert", %error, "the audit trail's head could not be anchored in audit.anchor_file");
-        }
-    }
-}
-
-impl Audit {
-    /// How long records are kept.
-    pub fn kept_for(&self) -> TimeDelta {
-        TimeDelta::days(i64::from(self.keep_days))
     }
 }

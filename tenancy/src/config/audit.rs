@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -30,5 +31,12 @@ impl Default for Audit {
             anchor_every_seconds: 60,
             keep_days: 7 * 366,
         }
+    }
+}
+
+impl Audit {
+    /// How long records are kept.
+    pub fn kept_for(&self) -> TimeDelta {
+        TimeDelta::days(i64::from(self.keep_days))
     }
 }

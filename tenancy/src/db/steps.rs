@@ -1,6 +1,6 @@
 //! The journal: reading it, and writing it under the operation's fence.
 
-mod row;
+mod read;
 
 use std::borrow::Cow;
 
@@ -12,9 +12,10 @@ use super::operations::{Claim, fenced};
 use super::{DbError, PgPool, Result, approvals, attention, events, mappings, quotas};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{Attention, Remedy};
-use crate::step::{Facts, JournalEntry, StepState};
-use crate::{AwsAccountId, EnvironmentId, OperationId};
-use row::{Row, object};
+use crate::step::{Facts, StepState};
+use crate::{AwsAccountId, OperationId};
+use read::object;
+pub use read::{history, journal, recent_durations};
 
 /// An entry of the list that an operation walks, as it is first journaled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,39 +98,6 @@ pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: Date
     }
     tx.commit().await?;
     Ok(())
-}
-
-/// The journal of an operation, in the order of its list.
-pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"/* db::steps::journal */
-        select name, after, state as "state: StepState", intent, intent_at, facts, attempts, attempts_without_progress,
-            waits_for, check_at, attention, blocked_since, last_error, started_at, retried_at, finished_at
-        from operation_steps where operation_id = $1 order by position"#,
-        id.as_uuid(),
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(Row::entry).collect()
-}
-
-/// What the operations on an environment before `id` have journaled: the latest operation first, each in the order of its list.
-pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId) -> Result<Vec<JournalEntry>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"/* db::steps::history */
-        select s.name, s.after, s.state as "state: StepState", s.intent, s.intent_at, s.facts, s.attempts,
-            s.attempts_without_progress, s.waits_for, s.check_at, s.attention, s.blocked_since, s.last_error, s.started_at,
-            s.retried_at, s.finished_at
-        from operation_steps s join operations o on o.id = s.operation_id
-        where o.environment_id = $1 and o.id <> $2 order by o.created_at desc, o.id desc, s.position"#,
-        environment.as_uuid(),
-        id.as_uuid(),
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(Row::entry).collect()
 }
 
 /// Journals that these steps are about to run.
@@ -363,20 +331,6 @@ pub async fn tell_ended(
     .execute(pool)
     .await?;
     Ok(woken.rows_affected())
-}
-
-/// How long the latest runs of a step took, in seconds, as far as they noted it; at most `limit`.
-pub async fn recent_durations(pool: &PgPool, step: &str, limit: i64) -> Result<Vec<f64>> {
-    let rows = sqlx::query_scalar!(
-        r#"/* db::steps::recent_durations */
-        select (facts ->> 'took_seconds')::float8 as "seconds!" from operation_steps
-        where name = $1 and state = 'done' and facts ? 'took_seconds' order by finished_at desc limit $2"#,
-        step,
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows)
 }
 
 fn news(event_type: EventType, step: &str, mut data: Value) -> NewEvent {

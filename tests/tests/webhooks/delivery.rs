@@ -235,3 +235,25 @@ async fn the_lines_in_the_readme_tell_what_is_ours_from_what_is_not() {
     assert_eq!(says(secret, &received.body.replace("accepted", "canceled")), "False");
     assert_eq!(says("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &received.body), "False");
 }
+
+#[tokio::test]
+async fn what_has_been_looked_through_is_not_looked_through_again_however_much_it_was() {
+    let hooks = Hooks::new().await;
+    let receiver = Receiver::start().await;
+    hooks.endpoint(&receiver.url(), &["environment.account.released"]).await;
+    hooks.something_happens().await;
+    let (pool, now) = (&hooks.api.database.pool, hooks.api.clock.now());
+    let fan_out = async || {
+        let fanned = freehold_tenancy::db::webhooks::fanout::fan_out(pool, now);
+        tokio::time::timeout(Duration::from_secs(30), fanned).await.expect("an end").unwrap()
+    };
+    assert_eq!(fan_out().await, 1);
+    let much = "with told as (
+            insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
+            select head.position + n, (select id from tenants), 'tenant.updated', '{}', $1, $1
+            from feed_head head, generate_series(1, 2500) n returning position)
+        update feed_head set position = (select max(position) from told)";
+    sqlx::query(much).bind(now).execute(pool).await.unwrap();
+    assert_eq!(fan_out().await, 2500);
+    assert_eq!(fan_out().await, 0, "it was looked through again");
+}

@@ -82,8 +82,6 @@ impl Worker {
             _ => now + about(Duration::from_secs(settings.every_seconds)),
         };
         reconcile::release(&self.pool, turn, next, now).await?;
-        // As often as that, and by one worker at a time, is what this wants too.
-        idempotency::forget_old(&self.pool, now).await?;
         let report = came?;
         tracing::info!(
             accounts = report.accounts,
@@ -93,6 +91,8 @@ impl Worker {
             seconds = (report.finished_at - report.began_at).as_seconds_f64(),
             "AWS was compared with the database"
         );
+        // As often as that, and by one worker at a time, is what this wants too.
+        idempotency::forget_old(&self.pool, now).await?;
         Ok(true)
     }
 

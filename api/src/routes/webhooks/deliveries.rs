@@ -14,7 +14,6 @@ use crate::app::App;
 use crate::extract::{Asked, Body, Id};
 use crate::pagination::Page;
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
-use crate::unbroken::unbroken;
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -262,9 +261,7 @@ pub(crate) async fn replay_webhook_events(
     }
     let since = fields.finish(since)?;
     super::super::feed::advance(&app).await?;
-    let pool = app.pool.clone();
-    let replay = async move { db::webhooks::deliveries::replay_since(&pool, endpoint_id, since, now).await };
-    let events = unbroken(replay).await?;
+    let events = db::webhooks::deliveries::replay_since(&app.pool, endpoint_id, since, now).await?;
     app.bell.ring();
     Ok((StatusCode::ACCEPTED, Json(Replayed { events })))
 }

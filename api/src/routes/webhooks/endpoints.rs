@@ -18,7 +18,6 @@ use crate::idempotency::Instead;
 use crate::pagination::Page;
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
 use crate::routes::tenants::etag::ETag;
-use crate::unbroken::unbroken;
 
 /// Whether events are sent to an endpoint.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -189,11 +188,7 @@ pub(crate) async fn create_webhook_endpoint(
         updated_at: now,
     };
     let (secret, sealed) = secret(&app, endpoint.id)?;
-    let made = {
-        let (pool, endpoint) = (app.pool.clone(), endpoint.clone());
-        unbroken(async move { db::webhooks::endpoints::create(&pool, &endpoint, &sealed).await }).await?
-    };
-    if !made {
+    if !db::webhooks::endpoints::create(&app.pool, &endpoint, &sealed).await? {
         let detail =
             format!("There are {} endpoints, which is as many as there may be.", db::webhooks::endpoints::MOST);
         return Err(Refusal::new(Code::TooManyWebhooks, detail));

@@ -1,0 +1,104 @@
+//! Reading the journal.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::db::{PgPool, Result, attention};
+use crate::step::{Facts, JournalEntry, StepState};
+use crate::{EnvironmentId, OperationId};
+
+/// The journal of an operation, in the order of its list.
+pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::steps::journal */
+        select name, after, state as "state: StepState", intent, intent_at, facts, attempts, attempts_without_progress,
+            waits_for, check_at, attention, blocked_since, last_error, started_at, retried_at, finished_at
+        from operation_steps where operation_id = $1 order by position"#,
+        id.as_uuid(),
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Row::entry).collect()
+}
+
+/// What the operations on an environment before `id` have journaled: the latest operation first, each in the order of its list.
+pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId) -> Result<Vec<JournalEntry>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::steps::history */
+        select s.name, s.after, s.state as "state: StepState", s.intent, s.intent_at, s.facts, s.attempts,
+            s.attempts_without_progress, s.waits_for, s.check_at, s.attention, s.blocked_since, s.last_error, s.started_at,
+            s.retried_at, s.finished_at
+        from operation_steps s join operations o on o.id = s.operation_id
+        where o.environment_id = $1 and o.id <> $2 order by o.created_at desc, o.id desc, s.position"#,
+        environment.as_uuid(),
+        id.as_uuid(),
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Row::entry).collect()
+}
+
+/// How long the latest runs of a step took, in seconds, as far as they noted it; at most `limit`.
+pub async fn recent_durations(pool: &PgPool, step: &str, limit: i64) -> Result<Vec<f64>> {
+    let rows = sqlx::query_scalar!(
+        r#"/* db::steps::recent_durations */
+        select (facts ->> 'took_seconds')::float8 as "seconds!" from operation_steps
+        where name = $1 and state = 'done' and facts ? 'took_seconds' order by finished_at desc limit $2"#,
+        step,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+struct Row {
+    name: String,
+    after: Vec<String>,
+    state: StepState,
+    intent: Option<Value>,
+    intent_at: Option<DateTime<Utc>>,
+    facts: Value,
+    attempts: i32,
+    attempts_without_progress: i32,
+    waits_for: Option<String>,
+    check_at: Option<DateTime<Utc>>,
+    attention: Option<Value>,
+    blocked_since: Option<DateTime<Utc>>,
+    last_error: Option<String>,
+    started_at: Option<DateTime<Utc>>,
+    retried_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn entry(self) -> Result<JournalEntry> {
+        Ok(JournalEntry {
+            name: self.name,
+            after: self.after,
+            state: self.state,
+            intent: self.intent,
+            intent_at: self.intent_at,
+            facts: object(self.facts),
+            attempts: self.attempts.unsigned_abs(),
+            attempts_without_progress: self.attempts_without_progress.unsigned_abs(),
+            waits_for: self.waits_for,
+            check_at: self.check_at,
+            attention: self.attention.map(attention::read).transpose()?,
+            blocked_since: self.blocked_since,
+            last_error: self.last_error,
+            started_at: self.started_at,
+            retried_at: self.retried_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+pub(super) fn object(value: Value) -> Facts {
+    match value {
+        Value::Object(facts) => facts,
+        _ => Facts::new(),
+    }
+}
