@@ -57,7 +57,13 @@ impl<S: Send + Sync> FromRequest<S> for MaybeBody {
         if request.body().is_end_stream() || !is_json(request.headers()) {
             return Ok(Self(None));
         }
-        let Body(fields) = Body::from_request(request, state).await?;
+        let (parts, body) = request.into_parts();
+        let bytes = read(Request::from_parts(parts.clone(), body)).await?;
+        // `null` is as good as nothing.
+        if bytes.trim_ascii() == b"null" {
+            return Ok(Self(None));
+        }
+        let Body(fields) = Body::from_request(Request::from_parts(parts, bytes.into()), state).await?;
         Ok(Self((!fields.values().is_empty()).then_some(fields)))
     }
 }

@@ -5,8 +5,8 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, Object, OpenApi, OpenApiBuilder, Ref, RefOr,
-    Required, Response, ResponseBuilder, Type, tag::TagBuilder,
+    ComponentsBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, Object, ObjectBuilder, OpenApi, OpenApiBuilder, Ref,
+    RefOr, Required, Response, ResponseBuilder, Type, tag::TagBuilder,
 };
 
 use crate::auth::Reach;
@@ -113,13 +113,17 @@ struct Shared {
 const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "What a token must be (RFC 6750).");
 const RETRY_AFTER: (&str, &str) = ("Retry-After", "Seconds after which to ask again.");
 
-const REFUSALS: [Shared; 11] = [
+const REFUSALS: [Shared; 12] = [
     Shared {
         name: "BadRequest",
         description: "The query, a header or the body cannot be understood.",
         example: Code::InvalidQuery,
         headers: &[],
-        when: |operation, _| operation.request_body.is_some() || takes(operation, ParameterIn::Query),
+        when: |operation, _| {
+            operation.request_body.is_some()
+                || takes(operation, ParameterIn::Query)
+                || takes(operation, ParameterIn::Header)
+        },
     },
     Shared {
         name: "Unauthorized",
@@ -143,11 +147,18 @@ const REFUSALS: [Shared; 11] = [
         when: |operation, _| takes(operation, ParameterIn::Path),
     },
     Shared {
+        name: "Conflict",
+        description: "The same request is being worked on; send it again.",
+        example: Code::IdempotencyKeyInFlight,
+        headers: &[RETRY_AFTER],
+        when: |operation, _| is_keyed(operation),
+    },
+    Shared {
         name: "ContentTooLarge",
         description: "The body is larger than 65536 bytes.",
         example: Code::BodyTooLarge,
         headers: &[],
-        when: |operation, _| operation.request_body.is_some(),
+        when: |operation, _| operation.request_body.is_some() || is_keyed(operation),
     },
     Shared {
         name: "UnsupportedMediaType",
@@ -161,7 +172,7 @@ const REFUSALS: [Shared; 11] = [
         description: "Fields that do not fit, each named in `errors`; or an Idempotency-Key that came with another body.",
         example: Code::ValidationFailed,
         headers: &[],
-        when: |operation, _| operation.request_body.is_some(),
+        when: |operation, _| operation.request_body.is_some() || is_keyed(operation),
     },
     Shared {
         name: "TooManyRequests",
@@ -261,6 +272,10 @@ fn is_key(parameter: &RefOr<Parameter>) -> bool {
     matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key")
 }
 
+fn is_keyed(operation: &Operation) -> bool {
+    operation.parameters.iter().flatten().any(is_key)
+}
+
 /// Every POST takes a key; those that need one say so themselves.
 fn with_key(post: &mut Operation) {
     let parameters = post.parameters.get_or_insert_default();
@@ -273,7 +288,7 @@ fn with_key(post: &mut Operation) {
                 "Makes it happen once however often it is sent: the answer is kept for seven days and given again. What was \
                  refused or has failed is not kept.",
             ))
-            .schema(Some(Object::with_type(Type::String)))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"))))
             .example(Some(json!("7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57")))
             .build();
         parameters.push(RefOr::T(key));

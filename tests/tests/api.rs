@@ -19,5 +19,6 @@ mod pace;
 mod pages;
 mod refusals;
 mod remedies;
+mod schemathesis;
 mod signup;
 mod tokens;

@@ -100,6 +100,8 @@ async fn whoever_changes_something_is_on_record_with_the_result() {
         }
     }
     assert_eq!(paged, records);
+    // Who asks for what is not there yet would miss what comes until then.
+    assert_eq!(api.get("/v1/audit-events?after=7").await.outcome(), (400, "invalid_query".into()));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{Asked, Number, Words};
-use crate::problem::Refusal;
+use crate::problem::{Code, Refusal};
 use crate::unbroken::unbroken;
 
 /// How many records a page has when nobody says how many.
@@ -117,6 +117,13 @@ pub(crate) async fn list_audit_events(
     let filter = query.finish(Some(filter))?;
     let (pool, kept_for, now) = (app.pool.clone(), app.config.audit.kept_for(), app.clock.now());
     let head = unbroken(async move { db::audit::advance(&pool, kept_for, now).await }).await?;
+    if after > head.position {
+        let detail = format!(
+            "The trail has only come to position {}; is this the after of another installation?",
+            head.position
+        );
+        return Err(Refusal::new(Code::InvalidQuery, detail));
+    }
     let mut records = db::audit::list(&app.pool, &filter, after, size + 1).await?;
     let wanted = usize::try_from(size).unwrap_or(usize::MAX);
     let more = records.len() > wanted;
