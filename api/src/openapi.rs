@@ -90,6 +90,7 @@ pub(crate) fn cover() -> OpenApi {
         ("account-mappings", "Which AWS account belongs to which tenant, and did."),
         ("events", "What happens, in order, for those who have to keep up."),
         ("webhooks", "The feed, sent to a URL of yours as Standard Webhooks 1.0."),
+        ("audit", "Who did what, in one chain."),
         ("service", "The API itself. These need no token."),
     ];
     let tags = tags.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
