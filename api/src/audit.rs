@@ -30,14 +30,9 @@ pub(crate) struct Written;
 pub(crate) fn deed(action: &str, caller: &Caller, request: &Request) -> (Deed, Option<TenantId>) {
     let path = request.uri().path();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let actor =
+        Actor::Caller { issuer: caller.issuer.clone(), subject: caller.subject.clone(), client: caller.client.clone() };
     let deed = Deed {
-        kind: AuditKind::ApiCall,
-        action: action.to_owned(),
-        actor: Actor::Caller {
-            issuer: caller.issuer.clone(),
-            subject: caller.subject.clone(),
-            client: caller.client.clone(),
-        },
         source: address.map(|ConnectInfo(address)| Source {
             address: address.ip().to_string(),
             forwarded_for: forwarded_for(request.headers()),
@@ -45,8 +40,7 @@ pub(crate) fn deed(action: &str, caller: &Caller, request: &Request) -> (Deed, O
         request_id: request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()),
         resource: Some(path.chars().take(LONGEST).collect()),
         operation_id: path.split('/').find_map(|part| part.parse::<OperationId>().ok()),
-        step: None,
-        aws_role: None,
+        ..Deed::new(AuditKind::ApiCall, action, actor)
     };
     (deed, path.split('/').find_map(|part| part.parse().ok()))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use freehold_api::schema::Finding;
 use freehold_tenancy::Config;
+use freehold_tenancy::audit::{Actor, AuditKind, AuditResult, Deed, Outcome, Scribe};
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::Worker;
@@ -114,15 +115,32 @@ async fn compare(
     let (config, clock) = (Arc::new(config), installation.clock());
     let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
-    let worker = Worker::new("reconcile", pool, config, clock, installation, Arc::new(aws))?;
-    let heal = if args.heal { Heal::Everything } else { Heal::Nothing };
-    let report = worker.reconciler().pass(heal, shutdown).await?;
+    let scribe = Scribe::new(pool.clone(), clock.clone());
+    let worker = Worker::new("reconcile", pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;
+    let reconciler = worker.reconciler();
+    let report = if args.heal {
+        let begun = scribe.begin(&healing(), None).await?;
+        let came = reconciler.pass(Heal::Everything, shutdown).await;
+        let result = if came.is_ok() { AuditResult::Succeeded } else { AuditResult::Failed };
+        scribe.end(begun, &Outcome::of(result)).await;
+        scribe.advance(&config.audit).await?;
+        came?
+    } else {
+        reconciler.pass(Heal::Nothing, shutdown).await?
+    };
     let exit = if report.is_clean() { Exit::Done } else { Exit::Failed };
     match args.output {
         Format::Json => output::json(&shown(report))?,
         Format::Table => show(&report)?,
     }
     Ok(exit)
+}
+
+/// What the audit trail says of it.
+fn healing() -> Deed {
+    let user = std::env::var("USER").ok().filter(|user| !user.is_empty() && !user.contains(char::is_control));
+    let process = user.map_or_else(|| "freehold reconcile".to_owned(), |user| format!("freehold reconcile, as {user}"));
+    Deed::new(AuditKind::Command, "reconcile --heal", Actor::Process { process })
 }
 
 fn show(report: &Report) -> std::io::Result<()> {

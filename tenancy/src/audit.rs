@@ -24,6 +24,8 @@ words! {
         ApiCall = "api.call",
         /// A call of AWS that changes something.
         AwsCall = "aws.call",
+        /// A command of an operator that changes something and goes past the API.
+        Command = "command",
         /// The oldest records were dropped because their time was over.
         Dropped = "audit.dropped",
     }
@@ -70,6 +72,23 @@ pub struct Deed {
     /// The account, and the role in it, as which AWS is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_role: Option<String>,
+}
+
+impl Deed {
+    /// Somebody does something, and nothing more to say.
+    pub fn new(kind: AuditKind, action: &str, actor: Actor) -> Self {
+        Self {
+            kind,
+            action: action.to_owned(),
+            actor,
+            source: None,
+            request_id: None,
+            resource: None,
+            operation_id: None,
+            step: None,
+            aws_role: None,
+        }
+    }
 }
 
 /// Who does something.

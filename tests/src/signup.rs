@@ -53,17 +53,7 @@ pub fn tenant(
 
 /// What the audit trail says of it.
 pub fn deed() -> Deed {
-    Deed {
-        kind: AuditKind::ApiCall,
-        action: "createTenant".to_owned(),
-        actor: Actor::Process { process: "tests".to_owned() },
-        source: None,
-        request_id: None,
-        resource: None,
-        operation_id: None,
-        step: None,
-        aws_role: None,
-    }
+    Deed::new(AuditKind::ApiCall, "createTenant", Actor::Process { process: "tests".to_owned() })
 }
 
 /// Writes what the API writes when it accepts the signup of `tenant`.

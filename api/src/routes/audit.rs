@@ -28,7 +28,7 @@ pub struct AuditEvent {
     pub position: i64,
     /// When it got there, within a second or so of the end of what was done.
     pub recorded_at: chrono::DateTime<chrono::Utc>,
-    /// What was done: `at`, `kind` (`api.call`, `aws.call`, `audit.dropped`), `action`, `actor`, and, where there are any, `source`,
+    /// What was done: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`), `action`, `actor`, and, where there are any, `source`,
     /// `request_id`, `resource`, `tenant_id`, `operation_id`, `step`, `aws_role`; and the `outcome`.
     #[schema(value_type = Object, example = json!({
         "at": "2026-11-01T09:30:00.000000Z",

@@ -100,7 +100,7 @@ pub(super) fn not_found() -> Refusal {
     tag = "tenants",
     params(
         ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("Idempotency-Key" = String, Header, description = "Makes it happen once however often it is sent, as for a signup", example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
+        ("Idempotency-Key" = String, Header, description = "Makes it happen once however often it is sent, as for a signup; kept for seven days", example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
     ),
     request_body = NewEnvironment,
     responses(

@@ -134,7 +134,7 @@ pub struct TenantPage {
     params(
         ("dry_run" = Option<bool>, Query, description = "Whether only to answer what the signup would come to", example = false),
         ("Idempotency-Key" = Option<String>, Header,
-        description = "Makes the signup happen once however often it is sent: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. It belongs to the issuer and client of the token and to this route. Needed unless `dry_run` is `true`.",
+        description = "Makes the signup happen once however often it is sent: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. It belongs to the issuer and client of the token and to this route, and is kept for seven days. Needed unless `dry_run` is `true`.",
         example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
     ),
     request_body = Signup,

@@ -69,16 +69,12 @@ impl Audited {
 
     async fn begin(&self, aws_role: String, call: &'static str) -> Result<Begun> {
         let work = current_work();
+        let actor = Actor::Process { process: self.process.clone() };
         let deed = Deed {
-            kind: AuditKind::AwsCall,
-            action: call.to_owned(),
-            actor: Actor::Process { process: self.process.clone() },
-            source: None,
-            request_id: None,
-            resource: None,
             operation_id: work.map(|work| work.operation),
             step: work.map(|work| work.step.to_owned()),
             aws_role: Some(aws_role),
+            ..Deed::new(AuditKind::AwsCall, call, actor)
         };
         let tenant = work.map(|work| work.tenant);
         // A moment later the database may answer again.
