@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::signup::{Answer, IdempotencyKey};
-use super::{PgPool, Result, ended, known_constraint, offboarding};
+use super::{PgPool, Result, ended, idempotency, known_constraint, offboarding};
 use crate::environment::Environment;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
@@ -96,24 +96,10 @@ async fn add_in(
 
 /// What was answered under the key before.
 async fn known(tx: &mut PgConnection, key: &IdempotencyKey, request_hash: [u8; 32]) -> Result<Option<Added>> {
-    let known = sqlx::query!(
-        r#"/* db::environments::known */
-        select request_hash, status as "status!", location as "location!", response::text as "body!"
-        from idempotency_keys
-        where issuer = $1 and client = $2 and route = $3 and key = $4"#,
-        key.issuer,
-        key.client,
-        key.route,
-        key.key,
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(known.map(|known| {
-        if known.request_hash == request_hash {
-            Added::Replayed(Answer { status: known.status, location: known.location, body: known.body })
-        } else {
-            Added::OtherRequest
-        }
+    Ok(idempotency::known(tx, key).await?.map(|known| match known.answer {
+        _ if known.request_hash != request_hash => Added::OtherRequest,
+        Some(answer) => Added::Replayed(answer),
+        None => Added::InFlight,
     }))
 }
 

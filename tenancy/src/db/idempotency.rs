@@ -1,6 +1,7 @@
 //! Answers under an Idempotency-Key, for requests whose change is written elsewhere than its answer.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgExecutor;
 
 use super::signup::{Answer, IdempotencyKey};
 use super::{PgPool, Result};
@@ -49,25 +50,43 @@ pub async fn reserve(
         if reserved.execute(pool).await?.rows_affected() == 1 {
             return Ok(Reserved::Fresh);
         }
-        let known = sqlx::query!(
-            r#"/* db::idempotency::reserve */
-            select request_hash, status, location, response::text as body from idempotency_keys
-            where issuer = $1 and client = $2 and route = $3 and key = $4"#,
-            key.issuer,
-            key.client,
-            key.route,
-            key.key,
-        );
-        let Some(known) = known.fetch_optional(pool).await? else {
-            // Given back just now.
-            continue;
-        };
-        return Ok(match (known.status, known.location, known.body) {
-            _ if known.request_hash != request_hash => Reserved::OtherRequest,
-            (Some(status), Some(location), Some(body)) => Reserved::Replayed(Answer { status, location, body }),
-            _ => Reserved::InFlight,
-        });
+        // Otherwise it was given back just now.
+        if let Some(known) = known(pool, key).await? {
+            return Ok(match known.answer {
+                _ if known.request_hash != request_hash => Reserved::OtherRequest,
+                Some(answer) => Reserved::Replayed(answer),
+                None => Reserved::InFlight,
+            });
+        }
     }
+}
+
+/// A request that was made under a key.
+pub(super) struct Known {
+    /// What the same request has again.
+    pub(super) request_hash: Vec<u8>,
+    /// What it was answered; nothing while it is being worked on.
+    pub(super) answer: Option<Answer>,
+}
+
+/// The request that was made under `key`.
+pub(super) async fn known(database: impl PgExecutor<'_>, key: &IdempotencyKey) -> Result<Option<Known>> {
+    let known = sqlx::query!(
+        r#"/* db::idempotency::known */
+        select request_hash, status, location, response::text as body from idempotency_keys
+        where issuer = $1 and client = $2 and route = $3 and key = $4"#,
+        key.issuer,
+        key.client,
+        key.route,
+        key.key,
+    );
+    Ok(known.fetch_optional(database).await?.map(|known| Known {
+        request_hash: known.request_hash,
+        answer: match (known.status, known.location, known.body) {
+            (Some(status), Some(location), Some(body)) => Some(Answer { status, location, body }),
+            _ => None,
+        },
+    }))
 }
 
 /// Keeps the answer under a reserved key.

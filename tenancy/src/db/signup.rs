@@ -5,7 +5,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{PgPool, Result, known_constraint};
+use super::{PgPool, Result, idempotency, known_constraint};
 use crate::audit::{AuditResult, Deed, Outcome};
 use crate::environment::EnvironmentState;
 use crate::event::EventType;
@@ -115,15 +115,30 @@ pub struct Signup<'a> {
 /// Fails with [`super::DbError::ExternalIdTaken`] where a live tenant has the external id.
 pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignedUp> {
     loop {
-        // The statement sees the table as it was before it got the lock. Where another signup with this key committed
-        // in between, it writes nothing and finds nothing, and has to look again.
-        if let Some(outcome) = attempt(pool, signup).await? {
-            return Ok(outcome);
+        match write(pool, signup).await? {
+            Written::Everything => return Ok(SignedUp::Accepted),
+            Written::Held => return Ok(SignedUp::InFlight),
+            // Where the reason is gone already, nothing stands in its way any more.
+            Written::Nothing => {
+                if let Some(outcome) = why_not(pool, signup).await? {
+                    return Ok(outcome);
+                }
+            }
         }
     }
 }
 
-async fn attempt(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>> {
+/// What a statement has written.
+enum Written {
+    /// The signup.
+    Everything,
+    /// Nothing: somebody is writing one with this key.
+    Held,
+    /// Nothing: the key has been used, or the client has signed up as many as it may.
+    Nothing,
+}
+
+async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<Written> {
     let Signup { key, request_hash, tenant, requested_by, answer, per_day, deed } = *signup;
     let outcome = Outcome { status: u16::try_from(answer.status).ok(), ..Outcome::of(AuditResult::Succeeded) };
     let now: DateTime<Utc> = tenant.created_at;
@@ -136,22 +151,15 @@ async fn attempt(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>>
     let row = sqlx::query!(
         r#"/* db::signup::sign_up */
         with lock as materialized (select pg_try_advisory_xact_lock($1) as free),
-        known as materialized (
-            select request_hash, status, location, response::text as body from idempotency_keys
-            where issuer = $2 and client = $3 and route = $4 and key = $5
-        ),
-        spent as materialized (
-            select min(created_at) as first from (
-                select created_at from idempotency_keys
-                where $27::bigint is not null and issuer = $2 and client = $3 and route = $4
-                    and created_at > $10::timestamptz - interval '1 day'
-                order by created_at desc limit $27
-            ) latest having count(*) >= $27
-        ),
         fresh as (
             insert into idempotency_keys (issuer, client, route, key, request_hash, status, location, response, created_at)
             select $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10 from lock
-            where lock.free and not exists (select from known) and not exists (select from spent)
+            where lock.free and not exists (
+                select from idempotency_keys
+                where $27::bigint is not null and issuer = $2 and client = $3 and route = $4
+                    and created_at > $10::timestamptz - interval '1 day'
+                order by created_at desc offset $27 - 1 limit 1
+            )
             on conflict do nothing
             returning 1
         ),
@@ -181,10 +189,7 @@ async fn attempt(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>>
         audited as (
             insert into audit_pending (begun_at, tenant_id, deed, outcome) select $10, $11, $28, $29 from fresh
         )
-        select lock.free as "free!", exists (select from fresh) as "written!",
-            known.request_hash as "request_hash?", known.status as "status?", known.location as "location?",
-            known.body as "body?", (select first from spent) as "spent_since?"
-        from lock left join known on true"#,
+        select lock.free as "free!", exists (select from fresh) as "written!" from lock"#,
         key.lock(),
         key.issuer,
         key.client,
@@ -220,15 +225,34 @@ async fn attempt(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>>
     .await
     .map_err(known_constraint)?;
 
-    Ok(match (row.request_hash, row.status, row.location, row.body) {
-        (Some(hash), Some(status), Some(location), Some(body)) => Some(if hash == request_hash {
-            SignedUp::Replayed(Answer { status, location, body })
-        } else {
-            SignedUp::OtherRequest
-        }),
-        _ if row.written => Some(SignedUp::Accepted),
-        _ if !row.free => Some(SignedUp::InFlight),
-        _ if row.spent_since.is_some() => row.spent_since.map(|first| SignedUp::Exhausted(first + TimeDelta::days(1))),
-        _ => None,
+    Ok(match (row.free, row.written) {
+        (_, true) => Written::Everything,
+        (false, _) => Written::Held,
+        (true, false) => Written::Nothing,
     })
+}
+
+/// Why a signup is not written; `None` where there is no reason any more.
+async fn why_not(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>> {
+    let Signup { key, request_hash, tenant, per_day, .. } = *signup;
+    if let Some(known) = idempotency::known(pool, key).await? {
+        return Ok(Some(match known.answer {
+            _ if known.request_hash != request_hash => SignedUp::OtherRequest,
+            Some(answer) => SignedUp::Replayed(answer),
+            None => SignedUp::InFlight,
+        }));
+    }
+    let Some(per_day) = per_day else { return Ok(None) };
+    let first = sqlx::query_scalar!(
+        r#"/* db::signup::why_not */
+        select created_at from idempotency_keys
+        where issuer = $1 and client = $2 and route = $3 and created_at > $4::timestamptz - interval '1 day'
+        order by created_at desc offset $5 limit 1"#,
+        key.issuer,
+        key.client,
+        key.route,
+        tenant.created_at,
+        i64::from(per_day) - 1,
+    );
+    Ok(first.fetch_optional(pool).await?.map(|first| SignedUp::Exhausted(first + TimeDelta::days(1))))
 }

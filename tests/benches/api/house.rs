@@ -1,14 +1,13 @@
 //! A Freehold to measure: a PostgreSQL that waits for the disk, an API, and workers if wanted.
 
-use std::path::Path;
-
 use freehold_sandbox::Settings;
 use freehold_tests::crash::{Caller, ISSUER, Processes, Stage, until_ready};
 use freehold_tests::served::EVERY_SCOPE;
 use freehold_tests::tokens;
 use serde_json::json;
 
-use crate::server::Tools;
+use crate::Options;
+use crate::server::{Tools, delay_flushes};
 
 /// `[api]`: both limits are counted, as they usually are, and neither is met by [`House::tokens`].
 const API: &str = "requests_per_minute = 6000000\nsignups_per_day = 1000";
@@ -24,10 +23,11 @@ pub(crate) struct House {
 
 impl House {
     /// One with so many workers, all of whom are ready.
-    pub(crate) async fn build(program: &Path, workers: usize) -> Self {
+    pub(crate) async fn build(options: &Options, workers: usize) -> Self {
         let stage = Stage::set_with(Settings::default(), 1.0, API).await;
+        delay_flushes(&stage.pool, options.flush_delay).await;
         let tools = Tools::new(&stage.pool, &stage.database_url()).await;
-        let mut processes = Processes::new(program, &stage, workers, None);
+        let mut processes = Processes::new(&options.program, &stage, workers, None);
         for place in 0..=workers {
             processes.start(place);
         }

@@ -45,6 +45,9 @@ struct Options {
     /// Another build of the program to measure, such as one that is built for production
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_freehold-under-test"), hide_default_value = true)]
     program: std::path::PathBuf,
+    /// How much longer each flush to the disk takes (`commit_delay`), as with a disk that is reached over a network
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
+    flush_delay: u32,
     /// How many operations stand in line when one more signs up
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     queued: usize,
@@ -76,7 +79,7 @@ async fn main() -> ExitCode {
         signups::measure(&options, &mut table).await;
     }
     if wanted(Setting::Export) || wanted(Setting::Feed) {
-        let house = house::House::build(&options.program, 0).await;
+        let house = house::House::build(&options, 0).await;
         seed::fill(&house, options.rows).await;
         if wanted(Setting::Export) {
             export::measure(&house, &options, &mut table).await;

@@ -86,3 +86,12 @@ impl Tools {
 pub(crate) async fn checkpoint(pool: &PgPool) {
     sqlx::query("checkpoint").execute(pool).await.expect("a checkpoint");
 }
+
+/// Has every flush to the disk wait for so long first, whoever else commits meanwhile or not.
+pub(crate) async fn delay_flushes(pool: &PgPool, microseconds: u32) {
+    for setting in ["commit_siblings = 0", &format!("commit_delay = {microseconds}")] {
+        let set = sqlx::AssertSqlSafe(format!("alter system set {setting}"));
+        sqlx::query(set).execute(pool).await.expect("a setting");
+    }
+    sqlx::query("select pg_reload_conf()").execute(pool).await.expect("the settings");
+}

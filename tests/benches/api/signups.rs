@@ -37,7 +37,7 @@ impl Flow {
 }
 
 pub(crate) async fn measure(options: &Options, table: &mut Table) {
-    let house = House::build(&options.program, 0).await;
+    let house = House::build(options, 0).await;
     let flow = Flow::new(&house);
     let time = Duration::from_secs(options.round_seconds);
     // Connections are made, keys are read, code is touched.

@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn measure(options: &Options, table: &mut Table) {
-    let house = House::build(&options.program, 1).await;
+    let house = House::build(options, 1).await;
     let flow = Flow::new(&house);
     let idle = latencies(&house, &flow).await;
     show("signup → place in line journaled, p99, idle", &idle, 0.050, table);

@@ -10,6 +10,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, StatusCode, redirect, retry};
 
+#[cfg(test)]
+mod tests;
+
 /// Sends to receivers.
 pub(super) struct Sender {
     receivers: Receivers,
@@ -91,6 +94,16 @@ impl Sender {
         for address in &mut addresses {
             address.set_port(0);
         }
+        self.send(&url, addresses, message).await
+    }
+
+    /// Posts to these addresses, whatever else the host of `url` may have.
+    async fn send(
+        &self,
+        url: &ReceiverUrl,
+        addresses: Vec<SocketAddr>,
+        message: Message,
+    ) -> Result<(StatusCode, HeaderMap), Unanswered> {
         let http = self.http().ok_or_else(|| Unanswered {
             error: AttemptError::Unreachable,
             sentence: "Nothing was sent: the worker's machine cannot set TLS up.".to_owned(),
