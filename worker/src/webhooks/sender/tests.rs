@@ -2,7 +2,6 @@
 //! between. What a machine trusts and which proxy it has is in the environment of its processes, so the test has one of its own.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +16,11 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::*;
 
-/// Where the machine's certificates are, to the process that has an environment of its own.
+/// Where the certificates are that the machine trusts.
 const TRUSTED: &str = "SSL_CERT_FILE";
+
+/// The same to a process that may write them; to no other.
+const TO_BE_WRITTEN: &str = "FREEHOLD_TEST_CERTIFICATES";
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,7 +36,8 @@ fn only_who_has_a_certificate_for_the_name_is_told_and_no_proxy_is_asked() {
     let directory = tempfile::tempdir().unwrap();
     let mut process = Command::new(std::env::current_exe().unwrap());
     process.args(["--exact", "--ignored", "--nocapture", "webhooks::sender::tests::in_a_process_of_its_own"]);
-    process.env(TRUSTED, directory.path().join("trusted.pem"));
+    let trusted = directory.path().join("trusted.pem");
+    process.env(TRUSTED, &trusted).env(TO_BE_WRITTEN, &trusted);
     for proxies in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         process.env(proxies, &url);
     }
@@ -48,8 +51,8 @@ fn only_who_has_a_certificate_for_the_name_is_told_and_no_proxy_is_asked() {
 #[ignore = "the test above runs it, in a process of its own"]
 async fn in_a_process_of_its_own() {
     let (trusted, unknown) = (Authority::new(), Authority::new());
-    let file = std::env::var(TRUSTED).unwrap();
-    std::fs::write(Path::new(&file), &trusted.pem).unwrap();
+    let file = std::env::var_os(TO_BE_WRITTEN).expect("to be run by the test above");
+    std::fs::write(file, &trusted.pem).unwrap();
     let sender = Sender::new(Receivers::new(&Webhooks::default(), InstallationKind::Real));
 
     let its_own = Receiver::start(trusted.certificate(HOST, 4096)).await;
