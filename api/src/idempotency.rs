@@ -6,7 +6,8 @@ mod once;
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, HeaderName, request::Parts};
-use freehold_tenancy::db::signup::IdempotencyKey;
+use freehold_tenancy::db::idempotency::Known;
+use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -83,18 +84,20 @@ fn owned((name, value): (&String, &Value)) -> (String, Value) {
     (name.clone(), value.clone())
 }
 
-/// The key belongs to another request.
-pub(crate) fn reused() -> Refusal {
-    Refusal::new(
-        Code::IdempotencyKeyReused,
-        "This Idempotency-Key came with another body before; use a new key for a new request.",
-    )
-}
-
-/// The same request is being worked on right now.
-pub(crate) fn in_flight() -> Refusal {
-    Refusal::new(Code::IdempotencyKeyInFlight, "The same request is being worked on; send it again in a moment.")
-        .retry_after(1)
+/// The answer to a request whose key has been used, where there is one.
+pub(crate) fn again(known: Known) -> Result<Answer, Refusal> {
+    match known {
+        Known::Replayed(answer) => Ok(answer),
+        Known::OtherRequest => Err(Refusal::new(
+            Code::IdempotencyKeyReused,
+            "This Idempotency-Key came with another body before; use a new key for a new request.",
+        )),
+        Known::InFlight => Err(Refusal::new(
+            Code::IdempotencyKeyInFlight,
+            "The same request is being worked on; send it again in a moment.",
+        )
+        .retry_after(1)),
+    }
 }
 
 #[cfg(test)]

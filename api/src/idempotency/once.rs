@@ -11,7 +11,7 @@ use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{HEADER, REPLAYED, in_flight, read, reused};
+use super::{HEADER, REPLAYED, again, read};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract;
@@ -47,9 +47,7 @@ async fn begun(app: &App, caller: &Caller, request: Request, next: Next) -> Resu
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
             Ok(kept(app, &key, response).await)
         }
-        Reserved::Replayed(answer) => Ok(replayed(answer)),
-        Reserved::OtherRequest => Err(refuse(reused())),
-        Reserved::InFlight => Err(refuse(in_flight())),
+        Reserved::Known(known) => again(known).map(replayed).map_err(refuse),
     }
 }
 

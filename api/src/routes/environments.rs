@@ -151,9 +151,7 @@ pub(crate) async fn create_environment(
             app.bell.ring();
             Ok(super::tenants::accepted(answer))
         }
-        Added::Replayed(answer) => Ok(super::tenants::replayed(answer)),
-        Added::OtherRequest => Err(idempotency::reused()),
-        Added::InFlight => Err(idempotency::in_flight()),
+        Added::Known(known) => idempotency::again(known).map(super::tenants::replayed),
         Added::UnknownTenant => Err(Refusal::no_tenant()),
         Added::TenantGone => Err(Refusal::new(Code::TenantOffboarded, "The tenant is gone; sign it up anew.")),
         Added::TooMany => Err(Refusal::new(

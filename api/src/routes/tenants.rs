@@ -6,6 +6,7 @@ mod preview;
 pub(crate) mod signup;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use axum::extract::State as Shared;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -175,7 +176,7 @@ pub(crate) async fn create_tenant(
     let answer = Answer { status: 202, location, body };
 
     let key = key.of(&caller, CREATE);
-    let per_day = Some(app.config.api.signups_per_day).filter(|most| *most > 0);
+    let per_day = NonZeroU32::new(app.config.api.signups_per_day);
     let requested_by = &caller.requester();
     let (key, tenant_id) = (&key, tenant.id);
     let signup =
@@ -188,9 +189,7 @@ pub(crate) async fn create_tenant(
             accepted.extensions_mut().insert(Written);
             Ok(accepted)
         }
-        SignedUp::Replayed(answer) => Ok(replayed(answer)),
-        SignedUp::OtherRequest => Err(idempotency::reused()),
-        SignedUp::InFlight => Err(idempotency::in_flight()),
+        SignedUp::Known(known) => idempotency::again(known).map(replayed),
         SignedUp::Exhausted(until) => Err(exhausted(until - app.clock.now(), app.config.api.signups_per_day)),
     }
 }

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
+use super::idempotency::{self, Known};
 use super::signup::{Answer, IdempotencyKey};
-use super::{PgPool, Result, ended, idempotency, known_constraint, offboarding};
+use super::{PgPool, Result, ended, known_constraint, offboarding};
 use crate::environment::Environment;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
@@ -18,12 +19,8 @@ pub const MOST_PER_TENANT: i64 = 20;
 pub enum Added {
     /// It was written.
     Accepted,
-    /// The same request was accepted before, with this answer.
-    Replayed(Answer),
-    /// The key was used for another request.
-    OtherRequest,
-    /// The same key is being worked on right now.
-    InFlight,
+    /// Its key has been used.
+    Known(Known),
     /// There is no such tenant.
     UnknownTenant,
     /// The tenant is gone.
@@ -61,10 +58,10 @@ async fn add_in(
         key.lock(),
     );
     if !free.fetch_one(&mut *tx).await? {
-        return Ok(Added::InFlight);
+        return Ok(Added::Known(Known::InFlight));
     }
-    if let Some(known) = known(&mut *tx, key, request_hash).await? {
-        return Ok(known);
+    if let Some(known) = idempotency::known(&mut *tx, key, request_hash).await? {
+        return Ok(Added::Known(known));
     }
     offboarding::lock(&mut *tx, environment.tenant_id).await?;
     // Nor is the tenant closed meanwhile, by a worker that ends its last environment.
@@ -92,15 +89,6 @@ async fn add_in(
     insert(&mut *tx, environment, by, environment.created_at).await?;
     keep(tx, key, request_hash, answer, environment.created_at).await?;
     Ok(Added::Accepted)
-}
-
-/// What was answered under the key before.
-async fn known(tx: &mut PgConnection, key: &IdempotencyKey, request_hash: [u8; 32]) -> Result<Option<Added>> {
-    Ok(idempotency::known(tx, key).await?.map(|known| match known.answer {
-        _ if known.request_hash != request_hash => Added::OtherRequest,
-        Some(answer) => Added::Replayed(answer),
-        None => Added::InFlight,
-    }))
 }
 
 async fn insert(tx: &mut PgConnection, environment: &Environment, by: &Requester, now: DateTime<Utc>) -> Result<()> {

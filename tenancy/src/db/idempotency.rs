@@ -1,4 +1,5 @@
-//! Answers under an Idempotency-Key, for requests whose change is written elsewhere than its answer.
+//! Answers under an Idempotency-Key: what is known of a request, and reserving the key of one whose change is written elsewhere
+//! than its answer.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
@@ -12,17 +13,24 @@ const KEPT_FOR: TimeDelta = TimeDelta::days(7);
 /// Whoever has worked on a request for so long has died.
 const UNDER_WAY: TimeDelta = TimeDelta::minutes(1);
 
-/// What is known of a request.
+/// What is known of a request whose key has been used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reserved {
-    /// Nothing: it may begin, and nobody else will begin it meanwhile.
-    Fresh,
+pub enum Known {
     /// It was answered before.
     Replayed(Answer),
     /// The key was used for another request.
     OtherRequest,
     /// It is being worked on right now.
     InFlight,
+}
+
+/// What became of a wish to begin a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reserved {
+    /// It may begin, and nobody else will begin it meanwhile.
+    Fresh,
+    /// It may not: its key has been used.
+    Known(Known),
 }
 
 /// Reserves `key` for a request, unless it was used before.
@@ -50,27 +58,19 @@ pub async fn reserve(
         if reserved.execute(pool).await?.rows_affected() == 1 {
             return Ok(Reserved::Fresh);
         }
-        // Otherwise it was given back just now.
-        if let Some(known) = known(pool, key).await? {
-            return Ok(match known.answer {
-                _ if known.request_hash != request_hash => Reserved::OtherRequest,
-                Some(answer) => Reserved::Replayed(answer),
-                None => Reserved::InFlight,
-            });
+        if let Some(known) = known(pool, key, request_hash).await? {
+            return Ok(Reserved::Known(known));
         }
+        // It was given back just now.
     }
 }
 
-/// A request that was made under a key.
-pub(super) struct Known {
-    /// What the same request has again.
-    pub(super) request_hash: Vec<u8>,
-    /// What it was answered; nothing while it is being worked on.
-    pub(super) answer: Option<Answer>,
-}
-
-/// The request that was made under `key`.
-pub(super) async fn known(database: impl PgExecutor<'_>, key: &IdempotencyKey) -> Result<Option<Known>> {
+/// What is known of a request, where its key has been used.
+pub(super) async fn known(
+    database: impl PgExecutor<'_>,
+    key: &IdempotencyKey,
+    request_hash: [u8; 32],
+) -> Result<Option<Known>> {
     let known = sqlx::query!(
         r#"/* db::idempotency::known */
         select request_hash, status, location, response::text as body from idempotency_keys
@@ -80,12 +80,10 @@ pub(super) async fn known(database: impl PgExecutor<'_>, key: &IdempotencyKey) -
         key.route,
         key.key,
     );
-    Ok(known.fetch_optional(database).await?.map(|known| Known {
-        request_hash: known.request_hash,
-        answer: match (known.status, known.location, known.body) {
-            (Some(status), Some(location), Some(body)) => Some(Answer { status, location, body }),
-            _ => None,
-        },
+    Ok(known.fetch_optional(database).await?.map(|known| match (known.status, known.location, known.body) {
+        _ if known.request_hash != request_hash => Known::OtherRequest,
+        (Some(status), Some(location), Some(body)) => Known::Replayed(Answer { status, location, body }),
+        _ => Known::InFlight,
     }))
 }
 

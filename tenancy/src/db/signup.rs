@@ -1,11 +1,14 @@
 //! Accepting a signup: one statement, one commit.
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{PgPool, Result, idempotency, known_constraint};
+use super::idempotency::{self, Known};
+use super::{PgPool, Result, known_constraint};
 use crate::audit::{AuditResult, Deed, Outcome};
 use crate::environment::EnvironmentState;
 use crate::event::EventType;
@@ -54,12 +57,8 @@ pub struct Answer {
 pub enum SignedUp {
     /// It was written.
     Accepted,
-    /// The same request was accepted before, with this answer.
-    Replayed(Answer),
-    /// The key was used for another request.
-    OtherRequest,
-    /// The same key is being worked on right now.
-    InFlight,
+    /// Its key has been used.
+    Known(Known),
     /// The client has signed up as many as it may in a day; at this time it may again.
     Exhausted(DateTime<Utc>),
 }
@@ -105,7 +104,7 @@ pub struct Signup<'a> {
     /// What is answered, now and when it comes again.
     pub answer: &'a Answer,
     /// How many a client may sign up in 24 hours; several at the same moment may be a few more.
-    pub per_day: Option<u32>,
+    pub per_day: Option<NonZeroU32>,
     /// What the audit trail says of it.
     pub deed: &'a Deed,
 }
@@ -117,7 +116,7 @@ pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignedUp> {
     loop {
         match write(pool, signup).await? {
             Written::Everything => return Ok(SignedUp::Accepted),
-            Written::Held => return Ok(SignedUp::InFlight),
+            Written::Held => return Ok(SignedUp::Known(Known::InFlight)),
             // Where the reason is gone already, nothing stands in its way any more.
             Written::Nothing => {
                 if let Some(outcome) = why_not(pool, signup).await? {
@@ -216,7 +215,7 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<Written> {
         json!(requested_by),
         OperationState::Pending.as_str(),
         EventType::OperationAccepted.as_str(),
-        per_day.map(i64::from),
+        per_day.map(|most| i64::from(most.get())),
         json!(deed),
         json!(outcome),
         crate::trace::traceparent(),
@@ -235,12 +234,8 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<Written> {
 /// Why a signup is not written; `None` where there is no reason any more.
 async fn why_not(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>> {
     let Signup { key, request_hash, tenant, per_day, .. } = *signup;
-    if let Some(known) = idempotency::known(pool, key).await? {
-        return Ok(Some(match known.answer {
-            _ if known.request_hash != request_hash => SignedUp::OtherRequest,
-            Some(answer) => SignedUp::Replayed(answer),
-            None => SignedUp::InFlight,
-        }));
+    if let Some(known) = idempotency::known(pool, key, request_hash).await? {
+        return Ok(Some(SignedUp::Known(known)));
     }
     let Some(per_day) = per_day else { return Ok(None) };
     let first = sqlx::query_scalar!(
@@ -252,7 +247,7 @@ async fn why_not(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>>
         key.client,
         key.route,
         tenant.created_at,
-        i64::from(per_day) - 1,
+        i64::from(per_day.get()) - 1,
     );
     Ok(first.fetch_optional(pool).await?.map(|first| SignedUp::Exhausted(first + TimeDelta::days(1))))
 }
