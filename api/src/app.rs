@@ -37,7 +37,7 @@ pub struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
     pub(crate) bell: Bell,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) pace: Pace,
     pub(crate) audit: Scribe,
     /// Turns at sending all account mappings, each of which keeps a connection.
@@ -71,7 +71,7 @@ impl App {
     /// Fails where `[api]` names no issuer or no usable place of its keys; the keys themselves are read when they are
     /// first needed.
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
-        let tokens = Tokens::new(&config.api, Roles::read(&config.api)?)?;
+        let tokens = Arc::new(Tokens::new(&config.api, Roles::read(&config.api)?)?);
         let bell = Bell::new(pool.clone());
         let pace = Pace::new(config.api.requests_per_minute);
         let audit = Scribe::new(pool.clone(), clock.clone());

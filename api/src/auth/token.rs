@@ -37,7 +37,7 @@ pub(super) enum TokenError {
 }
 
 /// Which tokens are believed: those of one issuer, for one audience, signed by one of its keys.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Tokens {
     keys: Keys,
     issuer: String,

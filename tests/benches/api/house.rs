@@ -7,7 +7,7 @@ use freehold_tests::tokens;
 use serde_json::json;
 
 use crate::Options;
-use crate::server::{Tools, delay_flushes};
+use crate::server::{Tools, break_in, delay_flushes};
 
 /// `[api]`: both limits are counted, as they usually are, and neither is met by [`House::tokens`].
 const API: &str = "requests_per_minute = 6000000\nsignups_per_day = 1000";
@@ -24,7 +24,8 @@ pub(crate) struct House {
 impl House {
     /// One with so many workers, all of whom are ready.
     pub(crate) async fn build(options: &Options, workers: usize) -> Self {
-        let stage = Stage::set_with(Settings::default(), 1.0, API).await;
+        let mut stage = Stage::set_with(Settings::default(), 1.0, API).await;
+        break_in(&mut stage).await;
         delay_flushes(&stage.pool, options.flush_delay).await;
         let tools = Tools::new(&stage.pool, &stage.database_url()).await;
         let mut processes = Processes::new(&options.program, &stage, workers, None);
