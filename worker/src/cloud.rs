@@ -3,7 +3,10 @@
 //! Every verb is one look or one act; none of them waits, retries or decides. An act on an account takes a [`Target`],
 //! which cannot be made of an account that Freehold must leave alone.
 
+mod access;
+mod accounts;
 mod error;
+mod stacks;
 mod survey;
 mod target;
 
@@ -13,9 +16,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::{AwsAccountId, Region};
-use serde::{Deserialize, Serialize};
 
+pub use access::{Assignment, AssignmentState, Grant, Membership, Person, User};
+pub use accounts::{Creation, CreationState, ListedAccount, NewAccount, RegionStatus, ResidencyOu};
 pub use error::{CloudError, Kind};
+pub use stacks::{NewStack, Role, StackFailure, StackState, StackStatus};
 pub use survey::{Carried, GuardedOu, Page, Principal};
 pub use target::{Refused, Target};
 
@@ -24,216 +29,6 @@ pub type Result<T> = std::result::Result<T, CloudError>;
 
 /// Tags of an account, a stack or a permission set.
 pub type Tags = BTreeMap<String, String>;
-
-/// An account to be created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewAccount {
-    /// 1 to 50 printable ASCII characters; holds the environment's id, by which a creation is found again.
-    pub name: String,
-    /// Never used before and never again; by it the account is found again.
-    pub email: String,
-    /// Names this installation and this environment.
-    pub tags: Tags,
-}
-
-/// How far a CreateAccount has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Creation {
-    /// `car-…`
-    pub request_id: String,
-    /// The name that was asked for; AWS does not give the e-mail address back.
-    pub account_name: String,
-    /// When AWS accepted it.
-    pub requested_at: DateTime<Utc>,
-    /// When it ended, once it has.
-    pub completed_at: Option<DateTime<Utc>>,
-    /// Where it stands.
-    pub state: CreationState,
-}
-
-/// The state of a CreateAccount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CreationState {
-    /// Look again later.
-    InProgress,
-    /// The account exists.
-    Succeeded(AwsAccountId),
-    /// AWS's failure reason, such as `EMAIL_ALREADY_EXISTS`.
-    Failed(String),
-}
-
-/// An account as the organisation lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedAccount {
-    /// Its id.
-    pub id: AwsAccountId,
-    /// Its root user's e-mail address.
-    pub email: String,
-    /// Its name.
-    pub name: String,
-    /// `ACTIVE`, `SUSPENDED`, …
-    pub state: String,
-    /// The OU or root that it is in, where AWS says so.
-    pub parent: Option<String>,
-}
-
-/// A residency's OU and its guardrail, as they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResidencyOu {
-    /// `ou-…`
-    pub ou_id: String,
-    /// Whether the OU carries the residency's region SCP, with the content that the configuration asks for.
-    pub guarded: bool,
-}
-
-/// Which role to act as in a tenant's account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// The role that Organizations made; installs the baseline and then rests.
-    Organization,
-    /// `freehold-access`: deploys.
-    Access,
-    /// `freehold-verify`: looks, and is held by the guardrail as a tenant would be.
-    Verify,
-}
-
-/// A CloudFormation stack to be created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewStack {
-    /// The stack's name.
-    pub name: String,
-    /// The template's text.
-    #[serde(skip)]
-    pub template: String,
-    /// Its parameters.
-    pub parameters: BTreeMap<String, String>,
-    /// Its tags.
-    pub tags: Tags,
-    /// Names this attempt: 1 to 128 letters, digits and hyphens.
-    pub token: String,
-}
-
-/// A CloudFormation stack as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StackState {
-    /// `arn:aws:cloudformation:…`
-    pub id: String,
-    /// Where it stands.
-    pub status: StackStatus,
-    /// CloudFormation's own word for it, such as `CREATE_IN_PROGRESS`.
-    pub status_text: String,
-    /// What the stack says of itself, where it says something.
-    pub reason: Option<String>,
-    /// Its outputs.
-    pub outputs: BTreeMap<String, String>,
-    /// Its tags.
-    pub tags: Tags,
-    /// Its parameters.
-    pub parameters: BTreeMap<String, String>,
-    /// When it was last updated; `None` where it never was since it was created.
-    pub updated_at: Option<DateTime<Utc>>,
-}
-
-/// What CloudFormation's twenty-odd states mean to a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StackStatus {
-    /// Look again later.
-    InProgress,
-    /// Deployed.
-    Complete,
-    /// The creation failed, whether or not all that it made is gone: delete the rest, then create anew.
-    RolledBack,
-    /// An update failed, and so did taking it back.
-    UpdateStuck,
-    /// Something in it could not be deleted.
-    DeleteStuck,
-    /// On its way out.
-    Deleting,
-    /// Gone.
-    Deleted,
-    /// Stands still in a state that only a person can judge.
-    Broken,
-}
-
-/// Where a region stands in an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RegionStatus {
-    /// It can be used.
-    Enabled,
-    /// It will be.
-    Enabling,
-    /// It has to be asked for.
-    Disabled,
-    /// Somebody is switching it off.
-    Disabling,
-}
-
-/// Who gets which permission set.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Grant {
-    /// The ARN of the permission set.
-    pub permission_set_arn: String,
-    /// The id of the group in the Identity Store.
-    pub group_id: String,
-}
-
-/// How far an account assignment has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
-    /// The id of the request; a UUID.
-    pub request_id: String,
-    /// Where it stands.
-    pub state: AssignmentState,
-}
-
-/// The state of an account assignment's creation or deletion.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AssignmentState {
-    /// Look again later.
-    InProgress,
-    /// Done.
-    Succeeded,
-    /// AWS's reason, in its own words.
-    Failed(String),
-}
-
-/// The first thing that went wrong in a stack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StackFailure {
-    /// The resource's name in the template.
-    pub resource: String,
-    /// CloudFormation's reason.
-    pub reason: String,
-}
-
-/// The person that administers a tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person<'a> {
-    /// The user name, and where mail goes.
-    pub email: &'a str,
-    /// Shown beside it.
-    pub display_name: &'a str,
-}
-
-/// A user's place in a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
-    /// Its own id.
-    pub id: String,
-    /// The user's id.
-    pub user_id: String,
-}
-
-/// What a user of the Identity Store is there for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Whether Freehold made it.
-    pub made_here: bool,
-    /// In how many groups it is.
-    pub groups: usize,
-    /// Whether permission sets are assigned to it beside those of its groups.
-    pub has_assignments: bool,
-}
 
 /// What a step may ask.
 #[async_trait]

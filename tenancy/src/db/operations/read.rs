@@ -1,0 +1,181 @@
+//! Reading operations.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::db::{DbError, PgPool, Result, parsed, steps};
+use crate::operation::{Attention, Operation, OperationKind, OperationState, Remedy, Requester};
+use crate::{EnvironmentId, OperationId, TenantId};
+
+/// Which operations to list; what is `None` does not narrow the list.
+#[derive(Debug, Clone, Default)]
+pub struct OperationFilter {
+    /// Where the operation stands.
+    pub state: Option<OperationState>,
+    /// The code of what it needs attention for.
+    pub code: Option<String>,
+    /// Whose environment it works on.
+    pub tenant: Option<TenantId>,
+}
+
+/// Whose environment an operation works on.
+pub async fn tenant_of(pool: &PgPool, id: OperationId) -> Result<Option<TenantId>> {
+    let tenant = sqlx::query_scalar!(
+        "/* db::operations::tenant_of */ select tenant_id from operations where id = $1",
+        id.as_uuid(),
+    );
+    Ok(tenant.fetch_optional(pool).await?.map(TenantId::from))
+}
+
+/// At most `limit` operations, newest first, from after `before` on; without their steps.
+pub async fn list(
+    pool: &PgPool,
+    filter: &OperationFilter,
+    before: Option<OperationId>,
+    limit: i64,
+) -> Result<Vec<Operation>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::operations::list */
+        select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
+            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
+            o.created_at, o.started_at, o.finished_at, o.updated_at
+        from operations o join environments e on e.id = o.environment_id
+        where ($1::uuid is null or o.id < $1)
+          and ($2::text is null or o.state = $2)
+          and ($3::text is null or o.attention_code = $3)
+          and ($4::uuid is null or o.tenant_id = $4)
+        order by o.id desc limit $5"#,
+        before.map(OperationId::as_uuid),
+        filter.state.map(OperationState::as_str),
+        filter.code,
+        filter.tenant.map(TenantId::as_uuid),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(|row| row.operation(Vec::new())).collect()
+}
+
+/// One operation with its steps.
+pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"/* db::operations::get */
+        select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
+            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
+            o.created_at, o.started_at, o.finished_at, o.updated_at
+        from operations o join environments e on e.id = o.environment_id
+        where o.id = $1"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    match row {
+        Some(row) => Ok(Some(row.operation(steps::journal(pool, id).await?)?)),
+        None => Ok(None),
+    }
+}
+
+/// What an operation is about: what a worker needs to know to walk its list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subject {
+    /// Whose environment it works on.
+    pub tenant_id: TenantId,
+    /// What it works on.
+    pub environment_id: EnvironmentId,
+    /// Which list of steps it walks.
+    pub kind: OperationKind,
+    /// What was asked for beside the kind.
+    pub input: Value,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// The span of the request that was accepted, where traces are sent.
+    pub traceparent: Option<String>,
+}
+
+/// What an operation is about.
+pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> {
+    let row = sqlx::query!(
+        r#"/* db::operations::subject */
+        select tenant_id, environment_id, kind as "kind: OperationKind", input, created_at, traceparent
+        from operations where id = $1"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Subject {
+        tenant_id: row.tenant_id.into(),
+        environment_id: row.environment_id.into(),
+        kind: row.kind,
+        input: row.input,
+        created_at: row.created_at,
+        traceparent: row.traceparent,
+    }))
+}
+
+/// How many operations are in each state.
+pub async fn counts(pool: &PgPool) -> Result<Vec<(OperationState, i64)>> {
+    let rows = sqlx::query!(
+        r#"/* db::operations::counts */
+        select state as "state: OperationState", count(*) as "count!" from operations group by state order by state"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
+}
+
+struct Row {
+    id: Uuid,
+    tenant_id: Uuid,
+    environment_id: Uuid,
+    environment_name: String,
+    kind: OperationKind,
+    input: Value,
+    requested_by: Value,
+    state: OperationState,
+    attention_code: Option<String>,
+    attention_sentence: Option<String>,
+    attention_remedies: Option<Vec<String>>,
+    wake_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn operation(self, steps: Vec<crate::step::JournalEntry>) -> Result<Operation> {
+        let attention = match (self.attention_code, self.attention_sentence) {
+            (Some(code), Some(sentence)) => {
+                let remedies = self.attention_remedies.unwrap_or_default();
+                let remedies = remedies.into_iter().map(parsed::<Remedy>).collect::<Result<_>>()?;
+                Some(Attention { code, sentence, remedies })
+            }
+            _ => None,
+        };
+        Ok(Operation {
+            id: self.id.into(),
+            tenant_id: self.tenant_id.into(),
+            environment_id: self.environment_id.into(),
+            environment_name: parsed(self.environment_name)?,
+            kind: self.kind,
+            input: self.input,
+            requested_by: requester(self.requested_by)?,
+            state: self.state,
+            attention,
+            wake_at: self.wake_at,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            updated_at: self.updated_at,
+            steps,
+        })
+    }
+}
+
+/// Who asked for something, as a row has it.
+pub(in crate::db) fn requester(value: Value) -> Result<Requester> {
+    serde_json::from_value(value).map_err(|error| DbError::Unreadable(format!("a requester: {error}")))
+}

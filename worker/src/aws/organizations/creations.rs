@@ -1,0 +1,150 @@
+//! Accounts that are being made.
+
+use aws_sdk_organizations::types::{CreateAccountState, CreateAccountStatus};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{client, tags};
+use crate::aws::call::incomplete;
+use crate::aws::{Aws, moment};
+use crate::cloud::{Creation, CreationState, NewAccount, Result};
+
+/// How far AWS's clock may be behind ours.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
+
+pub(in crate::aws) async fn create_account(aws: &Aws, account: &NewAccount) -> Result<Creation> {
+    const CALL: &str = "organizations:CreateAccount";
+    let control = aws.control().await?;
+    let request = client(&control)
+        .create_account()
+        .account_name(&account.name)
+        .email(&account.email)
+        .role_name(&aws.config.organization.access_role_name)
+        .set_tags(Some(tags(&account.tags)));
+    let answer = aws.ask(&control, CALL, request.send()).await?;
+    answer.create_account_status.and_then(creation_of).ok_or_else(|| incomplete(CALL, "status"))
+}
+
+pub(in crate::aws) async fn creation(aws: &Aws, request_id: &str) -> Result<Creation> {
+    const CALL: &str = "organizations:DescribeCreateAccountStatus";
+    let control = aws.control().await?;
+    let request = client(&control).describe_create_account_status().create_account_request_id(request_id);
+    let answer = aws.ask(&control, CALL, request.send()).await?;
+    answer.create_account_status.and_then(creation_of).ok_or_else(|| incomplete(CALL, "status"))
+}
+
+pub(in crate::aws) async fn creations_in_progress(aws: &Aws) -> Result<Vec<String>> {
+    const CALL: &str = "organizations:ListCreateAccountStatus";
+    let control = aws.control().await?;
+    let (mut found, mut token) = (Vec::new(), None);
+    loop {
+        let request =
+            client(&control).list_create_account_status().states(CreateAccountState::InProgress).set_next_token(token);
+        let page = aws.ask(&control, CALL, request.send()).await?;
+        found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(|status| status.id));
+        token = page.next_token;
+        // AWS allows five at a time: this is one page, unless pages come empty.
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+pub(in crate::aws) async fn find_creation(aws: &Aws, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>> {
+    const CALL: &str = "organizations:ListCreateAccountStatus";
+    let control = aws.control().await?;
+    let mut walk = aws.known.searches_of_creations.resume(name);
+    loop {
+        let request = client(&control).list_create_account_status().set_next_token(walk.token.clone());
+        let page = match aws.ask(&control, CALL, request.send()).await {
+            Ok(page) => page,
+            Err(error) => return Err(aws.known.searches_of_creations.pause(name, walk, error)),
+        };
+        let creations = page.create_account_statuses.unwrap_or_default().into_iter().filter_map(creation_of);
+        walk.found.extend(creations.filter(|creation| creation.account_name == name));
+        walk.token = page.next_token;
+        if walk.token.is_none() {
+            return Ok(latest(walk.found, since));
+        }
+    }
+}
+
+/// The latest of those that AWS accepted at or after `since`.
+fn latest(creations: Vec<Creation>, since: DateTime<Utc>) -> Option<Creation> {
+    let recent = creations.into_iter().filter(|creation| creation.requested_at >= since - CLOCK_SKEW);
+    recent.max_by_key(|creation| creation.requested_at)
+}
+
+fn creation_of(status: CreateAccountStatus) -> Option<Creation> {
+    let state = match status.state {
+        Some(CreateAccountState::Succeeded) => CreationState::Succeeded(status.account_id?.parse().ok()?),
+        Some(CreateAccountState::Failed) => CreationState::Failed(
+            status.failure_reason.map_or_else(|| "UNKNOWN".to_owned(), |reason| reason.as_str().to_owned()),
+        ),
+        // A state that AWS invents later is, at the worst, looked at until the step's deadline.
+        _ => CreationState::InProgress,
+    };
+    Some(Creation {
+        request_id: status.id?,
+        account_name: status.account_name.unwrap_or_default(),
+        requested_at: status.requested_timestamp.as_ref().and_then(moment)?,
+        completed_at: status.completed_timestamp.as_ref().and_then(moment),
+        state,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_organizations::types::CreateAccountFailureReason;
+    use aws_smithy_types::DateTime as AwsTime;
+
+    use super::*;
+
+    fn status(name: &str, requested_at: i64, state: &str) -> CreateAccountStatus {
+        CreateAccountStatus::builder()
+            .id(format!("car-{name}-{requested_at}"))
+            .account_name(name)
+            .requested_timestamp(AwsTime::from_secs(requested_at))
+            .state(CreateAccountState::from(state))
+            .build()
+    }
+
+    fn found(statuses: Vec<CreateAccountStatus>, since: i64) -> Option<String> {
+        let creations = statuses.into_iter().filter_map(creation_of).collect();
+        latest(creations, DateTime::from_timestamp(since, 0).unwrap()).map(|creation| creation.request_id)
+    }
+
+    #[test]
+    fn a_creation_counts_only_if_it_is_not_from_before_and_the_latest_counts() {
+        let statuses = || vec![status("env_1", 5_000, "IN_PROGRESS"), status("env_1", 1_000, "FAILED")];
+        assert_eq!(found(statuses(), 4_000).as_deref(), Some("car-env_1-5000"));
+        assert_eq!(found(statuses(), 0).as_deref(), Some("car-env_1-5000"));
+        assert_eq!(found(statuses(), 6_000), None);
+    }
+
+    #[test]
+    fn aws_may_be_a_minute_behind() {
+        let one = || vec![status("env_1", 5_000, "IN_PROGRESS")];
+        assert!(found(one(), 5_060).is_some());
+        assert!(found(one(), 5_061).is_none());
+    }
+
+    #[test]
+    fn a_state_that_nobody_knows_is_taken_for_work_in_progress() {
+        let creation = creation_of(status("env_1", 1, "PAUSED_FOR_A_CHAT")).unwrap();
+        assert_eq!(creation.state, CreationState::InProgress);
+    }
+
+    #[test]
+    fn a_failure_keeps_its_reason_even_one_that_nobody_knows() {
+        for reason in ["EMAIL_ALREADY_EXISTS", "A_REASON_OF_NEXT_YEAR"] {
+            let mut failed = status("env_1", 1, "FAILED");
+            failed.failure_reason = Some(CreateAccountFailureReason::from(reason));
+            assert_eq!(creation_of(failed).unwrap().state, CreationState::Failed(reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn success_without_an_account_id_is_not_a_success() {
+        assert_eq!(creation_of(status("env_1", 1, "SUCCEEDED")), None);
+    }
+}

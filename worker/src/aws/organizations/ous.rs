@@ -1,0 +1,137 @@
+//! OUs, and the policies on them.
+
+use aws_sdk_organizations::types::PolicyType;
+use chrono::TimeDelta;
+use freehold_tenancy::config::Residency;
+
+use super::client;
+use crate::aws::Aws;
+use crate::aws::call::incomplete;
+use crate::aws::memory::{MOMENT, SHORT};
+use crate::cloud::{CloudError, Kind, ResidencyOu, Result};
+use crate::guardrail;
+
+/// The root never changes; asking once an hour is plenty.
+const ROOT_HOLDS: TimeDelta = TimeDelta::hours(1);
+
+pub(in crate::aws) async fn residency_ou(aws: &Aws, residency: &Residency) -> Result<Option<ResidencyOu>> {
+    let Some(ou_id) = ou(aws, &residency.ou_name()).await? else { return Ok(None) };
+    let guarded = aws.known.guarded.recall(&ou_id, &aws.clock, async {
+        let carried = policy_on(aws, &ou_id, &residency.guardrail_name()).await?;
+        let wanted = guardrail::of_residency(residency, &aws.config.organization).map_err(|too_long| CloudError {
+            kind: Kind::Terminal,
+            call: "organizations:DescribePolicy",
+            code: "GuardrailTooLong".to_owned(),
+            message: too_long.to_string(),
+            request_id: None,
+        })?;
+        let same = carried.is_some_and(|carried| guardrail::same(&carried, &wanted));
+        Ok(same.then(|| ((), aws.clock.now() + SHORT)))
+    });
+    let guarded = guarded.await?.is_some();
+    Ok(Some(ResidencyOu { ou_id, guarded }))
+}
+
+pub(in crate::aws) async fn quarantine_ou(aws: &Aws) -> Result<Option<String>> {
+    ou(aws, &aws.config.organization.quarantine_ou).await
+}
+
+/// The id of one of Freehold's OUs.
+async fn ou(aws: &Aws, name: &str) -> Result<Option<String>> {
+    let look = async {
+        let parent = parent_of_ous(aws).await?;
+        let found = ous_in(aws, &parent).await?.into_iter().find(|(known, _)| known == name);
+        Ok(found.map(|(_, id)| (id, aws.clock.now() + SHORT)))
+    };
+    aws.known.ous.recall(&name.to_owned(), &aws.clock, look).await
+}
+
+/// The OU, or the root, that Freehold's OUs are in.
+pub(in crate::aws) async fn parent_of_ous(aws: &Aws) -> Result<String> {
+    match &aws.config.organization.parent_ou {
+        Some(parent) => Ok(parent.clone()),
+        None => root(aws).await,
+    }
+}
+
+/// The id of the organisation's root.
+async fn root(aws: &Aws) -> Result<String> {
+    const CALL: &str = "organizations:ListRoots";
+    let look = async {
+        let control = aws.control().await?;
+        let mut token = None;
+        loop {
+            let page = aws.ask(&control, CALL, client(&control).list_roots().set_next_token(token).send()).await?;
+            let root = page.roots.unwrap_or_default().into_iter().next().and_then(|root| root.id);
+            token = page.next_token;
+            if root.is_some() || token.is_none() {
+                return Ok(root.map(|id| (id, aws.clock.now() + ROOT_HOLDS)));
+            }
+        }
+    };
+    aws.known.root.recall(&(), &aws.clock, look).await?.ok_or_else(|| incomplete(CALL, "root"))
+}
+
+/// Names and ids of the OUs directly in `parent`.
+pub(in crate::aws) async fn ous_in(aws: &Aws, parent: &str) -> Result<Vec<(String, String)>> {
+    const CALL: &str = "organizations:ListOrganizationalUnitsForParent";
+    let control = aws.control().await?;
+    let mut ous = Vec::new();
+    let mut token = None;
+    loop {
+        let request = client(&control).list_organizational_units_for_parent().parent_id(parent).set_next_token(token);
+        let page = aws.ask(&control, CALL, request.send()).await?;
+        let units = page.organizational_units.unwrap_or_default().into_iter();
+        ous.extend(units.filter_map(|unit| unit.name.zip(unit.id)));
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(ous);
+        }
+    }
+}
+
+/// The content of the service control policy called `name` on `target`, if that carries it.
+async fn policy_on(aws: &Aws, target: &str, name: &str) -> Result<Option<String>> {
+    let look = async { Ok(Some((policies_on(aws, target).await?, aws.clock.now() + MOMENT))) };
+    let carried = aws.known.carried_policies.recall(&target.to_owned(), &aws.clock, look).await?;
+    let content = match carried.unwrap_or_default().into_iter().find(|(known, _)| known == name) {
+        Some((_, id)) => policy_content(aws, &id).await.map(Some),
+        None => Ok(None),
+    };
+    // A guardrail that is taken away is to be seen soon: only a look that was broken off goes on with what it has found.
+    if !content.as_ref().is_err_and(|error| matches!(error.kind, Kind::Quota { .. })) {
+        aws.known.carried_policies.forget(&target.to_owned());
+    }
+    content
+}
+
+/// Names and ids of the service control policies directly on `target`.
+pub(in crate::aws) async fn policies_on(aws: &Aws, target: &str) -> Result<Vec<(String, String)>> {
+    const CALL: &str = "organizations:ListPoliciesForTarget";
+    let control = aws.control().await?;
+    let mut policies = Vec::new();
+    let mut token = None;
+    loop {
+        let request = client(&control)
+            .list_policies_for_target()
+            .target_id(target)
+            .filter(PolicyType::ServiceControlPolicy)
+            .set_next_token(token);
+        let page = aws.ask(&control, CALL, request.send()).await?;
+        let summaries = page.policies.unwrap_or_default().into_iter();
+        policies.extend(summaries.filter_map(|summary| summary.name.zip(summary.id)));
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(policies);
+        }
+    }
+}
+
+/// The text of a policy.
+pub(in crate::aws) async fn policy_content(aws: &Aws, policy_id: &str) -> Result<String> {
+    const CALL: &str = "organizations:DescribePolicy";
+    let control = aws.control().await?;
+    let request = client(&control).describe_policy().policy_id(policy_id);
+    let policy = aws.ask(&control, CALL, request.send()).await?.policy;
+    policy.and_then(|policy| policy.content).ok_or_else(|| incomplete(CALL, "content"))
+}
