@@ -16,6 +16,7 @@ use freehold_tenancy::{Clock, Config};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::auth::{KeysError, Pace, Roles, Tokens, UnknownScope};
 use crate::metrics::Metrics;
@@ -48,6 +49,8 @@ pub struct App {
     pub(crate) keyring: Keyring,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
+    /// Changes that come to their end though their caller hangs up.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// Why the API does not run.
@@ -75,11 +78,25 @@ impl App {
         let bell = Bell::new(pool.clone());
         let pace = Pace::new(config.api.requests_per_minute);
         let audit = Scribe::new(pool.clone(), clock.clone());
-        let (metrics, shutdown) = (Metrics::new(), CancellationToken::new());
+        let (metrics, shutdown, tasks) = (Metrics::new(), CancellationToken::new(), TaskTracker::new());
         let exports = Arc::new(Semaphore::new(EXPORTS_AT_A_TIME));
         let receivers = Receivers::new(&config.webhooks, InstallationKind::Real);
         let keyring = Keyring::new(&config.secrets);
-        Ok(Self { pool, config, clock, bell, tokens, pace, audit, exports, receivers, keyring, metrics, shutdown })
+        Ok(Self {
+            pool,
+            config,
+            clock,
+            bell,
+            tokens,
+            pace,
+            audit,
+            exports,
+            receivers,
+            keyring,
+            metrics,
+            shutdown,
+            tasks,
+        })
     }
 
     /// Of an installation of this kind: the API of a sandbox lets webhooks go to its own machine.
@@ -111,7 +128,7 @@ pub fn router(app: App) -> Router {
 /// 25 seconds.
 pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
     app.shutdown = shutdown.clone();
-    let metrics = app.metrics.clone();
+    let (metrics, tasks) = (app.metrics.clone(), app.tasks.clone());
     let routes = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let upkeep = async {
@@ -124,8 +141,14 @@ pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationTo
         shutdown.cancelled().await;
         tokio::time::sleep(LAST_ANSWERS).await;
     };
+    let last = async {
+        server.into_future().await?;
+        tasks.close();
+        tasks.wait().await;
+        Ok(())
+    };
     tokio::select! {
-        ended = server.into_future() => ended?,
+        ended = last => return ended,
         () = too_late => tracing::warn!("some answers did not come to their end in time"),
         () = upkeep => {}
     }

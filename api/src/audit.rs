@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::HeaderMap;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use freehold_tenancy::audit::{Actor, AuditKind, AuditResult, Deed, Outcome, Source};
@@ -13,6 +15,7 @@ use tracing::Instrument;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::door::RequestId;
+use crate::extract;
 use crate::idempotency;
 use crate::problem::Refusal;
 
@@ -28,7 +31,7 @@ pub(crate) struct Written;
 
 /// The deed that a request is, and the tenant that its path names.
 pub(crate) fn deed(action: &str, caller: &Caller, request: &Request) -> (Deed, Option<TenantId>) {
-    let path = request.uri().path();
+    let (path, whole) = (request.uri().path(), request.uri().path_and_query());
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let actor =
         Actor::Caller { issuer: caller.issuer.clone(), subject: caller.subject.clone(), client: caller.client.clone() };
@@ -38,7 +41,7 @@ pub(crate) fn deed(action: &str, caller: &Caller, request: &Request) -> (Deed, O
             forwarded_for: forwarded_for(request.headers()),
         }),
         request_id: request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()),
-        resource: Some(path.chars().take(LONGEST).collect()),
+        resource: Some(whole.map_or(path, PathAndQuery::as_str).chars().take(LONGEST).collect()),
         operation_id: path.split('/').find_map(|part| part.parse::<OperationId>().ok()),
         ..Deed::new(AuditKind::ApiCall, action, actor)
     };
@@ -61,8 +64,15 @@ fn outcome(response: &Response) -> Outcome {
         400..500 => AuditResult::Refused,
         _ => AuditResult::Failed,
     };
-    let code = response.extensions().get::<Refusal>().map(|refusal| refusal.code().as_str().to_owned());
+    let refused = response.extensions().get::<Refusal>().map(|refusal| refusal.code().as_str());
+    let replayed = response.headers().contains_key(idempotency::REPLAYED).then_some("replayed");
+    let code = refused.or(replayed).map(ToOwned::to_owned);
     Outcome { status: Some(status.as_u16()), code, ..Outcome::of(result) }
+}
+
+/// The tenant that an answer is about.
+fn named(response: &Response) -> Option<TenantId> {
+    response.headers().get(header::LOCATION)?.to_str().ok()?.split('/').find_map(|part| part.parse().ok())
 }
 
 /// Puts a call on record that was not admitted.
@@ -75,35 +85,43 @@ pub(crate) async fn refused(app: &App, action: &str, caller: &Caller, request: R
 }
 
 /// Lets a call that may change something happen, on record.
-pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, mut request: Request, next: Next) -> Response {
+pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
     let (deed, tenant) = deed(action, caller, &request);
-    if action == SIGNUP {
-        request.extensions_mut().insert(deed.clone());
-        let response = next.run(request).await;
-        if response.extensions().get::<Written>().is_some() {
-            app.audit.chain();
-        } else {
-            let outcome = outcome(&response);
-            app.audit.note(&deed, tenant, &outcome).await;
+    // How long a body takes is its caller's affair, and none of the record's.
+    let (parts, body) = request.into_parts();
+    let mut request = match extract::read(&parts.headers, body).await {
+        Ok(body) => Request::from_parts(parts, Body::from(body)),
+        Err(refusal) => {
+            let refusal = refusal.into_response();
+            app.audit.note(&deed, tenant, &outcome(&refusal)).await;
+            return refusal;
         }
-        return response;
-    }
+    };
     // In a task of its own: what has begun comes to its end, and on record, though the caller hangs up.
-    let (app, action, caller) = (app.clone(), action.to_owned(), caller.clone());
+    let (tasks, app, action, caller) = (&app.tasks, app.clone(), action.to_owned(), caller.clone());
     let on_record = async move {
+        if action == SIGNUP {
+            request.extensions_mut().insert(deed.clone());
+            let response = next.run(request).await;
+            if response.extensions().get::<Written>().is_some() {
+                app.audit.chain();
+            } else {
+                app.audit.note(&deed, tenant.or_else(|| named(&response)), &outcome(&response)).await;
+            }
+            return response;
+        }
         let begun = match app.audit.begin(&deed, tenant).await {
             Ok(begun) => begun,
             Err(error) => return Refusal::from(error).into_response(),
         };
         let response = idempotency::once(&app, &action, &caller, request, next).await;
-        let outcome = outcome(&response);
-        app.audit.end(begun, &outcome).await;
+        app.audit.end(begun, &outcome(&response)).await;
         response
     };
-    match tokio::spawn(on_record.in_current_span()).await {
+    match tasks.spawn(on_record.in_current_span()).await {
         Ok(response) => response,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Refusal::internal().into_response(),

@@ -9,7 +9,7 @@ mod verified;
 
 use std::collections::BTreeSet;
 
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
@@ -26,6 +26,7 @@ pub(crate) use token::Tokens;
 
 use crate::app::App;
 use crate::audit;
+use crate::extract::Asked;
 use crate::problem::{Code, Refusal};
 use crate::scope::Scope;
 use pace::Share;
@@ -49,6 +50,14 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Who has a share, and keys, of its own: a client, or one tenant's users of it, who have nothing to do with another's.
+    pub(crate) fn party(&self) -> String {
+        match self.sight {
+            Sight::Fleet => self.client.clone(),
+            Sight::Tenant(tenant) => format!("{} {tenant}", self.client),
+        }
+    }
+
     pub(crate) fn requester(&self) -> Requester {
         Requester { issuer: self.issuer.clone(), subject: self.subject.clone() }
     }
@@ -63,6 +72,8 @@ pub(crate) struct Needs {
     pub(crate) reach: Reach,
     /// What the route does, as OpenAPI and the audit trail call it.
     pub(crate) action: String,
+    /// Whether anything may stand behind the question mark.
+    pub(crate) query: bool,
 }
 
 /// Lets a request pass whose token has the scope and may see what the route is about; the route finds the [`Caller`] among
@@ -107,7 +118,13 @@ async fn may(needs: &Needs, app: &App, caller: &Caller, parts: &mut Parts) -> Re
     if !caller.scopes.contains(needs.scope.as_str()) {
         return Err(lacks(needs.scope));
     }
-    caller.sight.reaches(needs.reach, parts, &app.pool).await
+    caller.sight.reaches(needs.reach, parts, &app.pool).await?;
+    if !needs.query && !parts.method.is_safe() {
+        // Whoever asks for it with `dry_run`, say, where there is no such thing, does not mean it.
+        let Asked(query) = Asked::from_request_parts(parts, &()).await?;
+        query.finish(Some(()))?;
+    }
+    Ok(())
 }
 
 async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {

@@ -4,6 +4,7 @@ mod fields;
 
 use std::str::FromStr;
 
+use axum::body::Body as RequestBody;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{HeaderMap, header, request::Parts};
 use futures::StreamExt;
@@ -29,7 +30,8 @@ impl<S: Send + Sync> FromRequest<S> for Body {
                 "The body must be JSON, and say so: `Content-Type: application/json`.",
             ));
         }
-        let bytes = read(request).await?;
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts.headers, body).await?;
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(values)) => Ok(Self(Fields::of_body(values))),
             Ok(_) => Err(Refusal::new(Code::ValidationFailed, "The body must be a JSON object.").with_errors(vec![
@@ -58,7 +60,7 @@ impl<S: Send + Sync> FromRequest<S> for MaybeBody {
             return Ok(Self(None));
         }
         let (parts, body) = request.into_parts();
-        let bytes = read(Request::from_parts(parts.clone(), body)).await?;
+        let bytes = read(&parts.headers, body).await?;
         // `null` is as good as nothing.
         if bytes.trim_ascii() == b"null" {
             return Ok(Self(None));
@@ -69,12 +71,12 @@ impl<S: Send + Sync> FromRequest<S> for MaybeBody {
 }
 
 /// The body, if it is not too large.
-pub(crate) async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, Refusal> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > LARGEST_BODY) {
         return Err(too_large());
     }
-    let mut chunks = request.into_body().into_data_stream();
+    let mut chunks = body.into_data_stream();
     let mut body = Vec::with_capacity(announced.unwrap_or_default());
     while let Some(chunk) = chunks.next().await {
         body.extend_from_slice(&chunk.map_err(|_| Refusal::new(Code::BadRequest, "The body did not arrive in full."))?);
@@ -108,8 +110,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             .map_err(|_| Refusal::new(Code::InvalidQuery, "The query is not made of names and values."))?;
         let mut values = Map::new();
         let mut repeated = Vec::new();
-        // `?state=` asks for as much as no `state` at all.
-        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+        for (name, value) in pairs {
             if values.insert(name.clone(), Value::String(value)).is_some() {
                 repeated.push(name);
             }

@@ -30,12 +30,12 @@ pub(crate) struct Key(String);
 impl Key {
     /// The key as `caller` means it, for this route.
     pub(crate) fn of(self, caller: &Caller, route: &str) -> IdempotencyKey {
-        IdempotencyKey {
-            issuer: caller.issuer.clone(),
-            client: caller.client.clone(),
-            route: route.to_owned(),
-            key: self.0,
-        }
+        IdempotencyKey { issuer: caller.issuer.clone(), client: caller.party(), route: route.to_owned(), key: self.0 }
+    }
+
+    /// Whose keys those are that come from `caller` for this route, whatever they are.
+    pub(crate) fn any_of(caller: &Caller, route: &str) -> IdempotencyKey {
+        Self(String::new()).of(caller, route)
     }
 
     /// The key itself.
@@ -92,11 +92,7 @@ pub(crate) fn again(known: Known) -> Result<Answer, Refusal> {
             Code::IdempotencyKeyReused,
             "This Idempotency-Key came with another body before; use a new key for a new request.",
         )),
-        Known::InFlight => Err(Refusal::new(
-            Code::IdempotencyKeyInFlight,
-            "The same request is being worked on; send it again in a moment.",
-        )
-        .retry_after(1)),
+        Known::InFlight => Err(Refusal::in_flight()),
     }
 }
 

@@ -50,6 +50,15 @@ pub(crate) fn action(paths: &Paths) -> String {
     operations.find_map(|operation| operation.operation_id.clone()).unwrap_or_default()
 }
 
+/// Whether the route says of something that it may stand behind the question mark.
+pub(crate) fn takes_query(paths: &Paths) -> bool {
+    let operations = paths.paths.values().flat_map(|item| {
+        [&item.get, &item.post, &item.put, &item.patch, &item.delete].into_iter().filter_map(Option::as_ref)
+    });
+    let mut parameters = operations.flat_map(|operation| operation.parameters.iter().flatten());
+    parameters.any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query))
+}
+
 /// Everything but the routes.
 pub(crate) fn cover() -> OpenApi {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
@@ -159,7 +168,7 @@ const REFUSALS: [Shared; 12] = [
         description: "The body is larger than 65536 bytes.",
         example: Code::BodyTooLarge,
         headers: &[],
-        when: |operation, _| operation.request_body.is_some() || is_keyed(operation),
+        when: |operation, _| operation.request_body.is_some() || is_keyed(operation) || is_conditional(operation),
     },
     Shared {
         name: "UnsupportedMediaType",
@@ -273,6 +282,12 @@ fn is_key(parameter: &RefOr<Parameter>) -> bool {
     matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key")
 }
 
+/// Whether it changes something that has an ETag.
+fn is_conditional(operation: &Operation) -> bool {
+    let named = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "If-Match");
+    operation.parameters.iter().flatten().any(named)
+}
+
 fn is_keyed(operation: &Operation) -> bool {
     operation.parameters.iter().flatten().any(is_key)
 }
@@ -286,8 +301,8 @@ fn with_key(post: &mut Operation) {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "Makes it happen once however often it is sent: the answer is kept for seven days and given again. What was \
-                 refused or has failed is not kept.",
+                "Makes it happen once however often it is sent: the answer is kept for seven days and given again, without a \
+                 secret that it had. What was refused or has failed is not kept.",
             ))
             .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"))))
             .example(Some(json!("7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57")))

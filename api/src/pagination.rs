@@ -31,7 +31,8 @@ impl Page {
     /// Takes `page_size` and `page_token` out of a query; what is left are the filters of `list`.
     pub(crate) fn read(list: &str, query: &mut Fields) -> Result<Self, Refusal> {
         let size = query.optional("page_size").map_or(USUAL_SIZE, |Number::<1, LARGEST_SIZE>(size)| size);
-        let token: Option<String> = query.optional("page_token");
+        // An empty one is that of the first page (AIP-158).
+        let token = query.optional::<String>("page_token").filter(|token| !token.is_empty());
         let list = digest(list, query.values());
         let (after, position) = match token {
             Some(token) => decode(&token, list).map(|(after, position)| (Some(after), position))?,

@@ -123,6 +123,12 @@ impl Refusal {
         Self::new(Code::InternalError, "Something went wrong on our side. The request id finds it in our log.")
     }
 
+    /// The same request, under the same key, has begun and not ended.
+    pub(crate) fn in_flight() -> Self {
+        Self::new(Code::IdempotencyKeyInFlight, "The same request is being worked on; send it again in a moment.")
+            .retry_after(1)
+    }
+
     /// The body, for the request with this id.
     pub(crate) fn body(self, request_id: &str) -> String {
         let Parts { code, detail, errors, .. } = *self.0;
@@ -167,6 +173,7 @@ impl From<DbError> for Refusal {
                 Code::EnvironmentExists,
                 "The tenant has an environment of this name; see GET /v1/tenants/{id}/environments/{name}.",
             ),
+            DbError::TakenOver => Self::in_flight(),
             error if error.is_outage() => {
                 tracing::error!(%error, "the database cannot be reached");
                 Self::new(Code::DatabaseUnavailable, "The database cannot be reached; nothing was changed.")

@@ -91,7 +91,8 @@ impl Routes {
     /// A route for callers whose token has the scope, and who may see whom it is about.
     fn needs(self, scope: Scope, reach: Reach, route: UtoipaMethodRouter<App>) -> Self {
         let (schemas, paths, methods) = route;
-        let needs = Arc::new(Needs { scope, reach, action: openapi::action(&paths) });
+        let needs =
+            Arc::new(Needs { scope, reach, action: openapi::action(&paths), query: openapi::takes_query(&paths) });
         let admit = move |Extension(app): Extension<App>, request: Request, next: Next| {
             let needs = Arc::clone(&needs);
             async move { auth::admit(&needs, &app, request, next).await }

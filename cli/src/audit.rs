@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use freehold_tenancy::audit::{Anchor, AnchorFile, Signer, Verifier};
 use freehold_tenancy::db::{PgPool, audit, installation};
@@ -16,6 +17,9 @@ use crate::serve::ConfigArgs;
 
 /// How many records are read at a time.
 const AT_ONCE: i64 = 1000;
+
+/// Nothing is dropped by who only looks.
+const FOR_EVER: TimeDelta = TimeDelta::days(365 * 1000);
 
 /// Connections to the database.
 const CONNECTIONS: u32 = 2;
@@ -89,9 +93,10 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     let pool = connect(&args.database, &config, CONNECTIONS).await?;
     let installation = installation::read(&pool).await?.context("the database belongs to no installation yet")?;
     // What has happened is chained first, so that it is verified too.
-    audit::advance(&pool, config.audit.kept_for(), installation.clock().now()).await?;
+    let now = installation.clock().now();
+    audit::advance(&pool, FOR_EVER, now).await?;
     let anchors = anchors(&args, &config, installation.id)?;
-    match walk(&pool, &anchors).await? {
+    match walk(&pool, config.audit.kept_for(), anchors, now).await? {
         Ok(told) => {
             output::line(told)?;
             Ok(Exit::Done)
@@ -115,14 +120,23 @@ fn anchors(args: &VerifyArgs, config: &Config, id: InstallationId) -> anyhow::Re
             keys.push(Signer::new(key)?.public_key());
         }
     }
-    Ok(AnchorFile::new(path).read(id, &keys)?)
+    let kept = AnchorFile::new(path).read(id, &keys)?;
+    for line in kept.torn {
+        output::note(format!("line {line} of {} is not an anchor and is left out", path.display()));
+    }
+    Ok(kept.anchors)
 }
 
 /// Goes over the whole trail, and tells in a sentence that it is sound, or what is not.
-async fn walk(pool: &PgPool, anchors: &[Anchor]) -> anyhow::Result<Result<String, String>> {
+async fn walk(
+    pool: &PgPool,
+    kept_for: TimeDelta,
+    anchors: Vec<Anchor>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Result<String, String>> {
     // The end first: what comes in meanwhile is none of it.
     let (head, dropped) = audit::ends(pool).await?;
-    let mut verifier = Verifier::new(dropped, anchors);
+    let mut verifier = Verifier::new(dropped, kept_for, anchors);
     let mut after = dropped.position;
     loop {
         let records = audit::list(pool, &audit::AuditFilter::default(), after, AT_ONCE).await?;
@@ -135,8 +149,7 @@ async fn walk(pool: &PgPool, anchors: &[Anchor]) -> anyhow::Result<Result<String
             }
         }
     }
-    Ok(verifier.end(head).map_err(|flaw| flaw.to_string()).map(|head| {
-        let anchored = anchors.iter().map(|anchor| anchor.head.position).max();
+    Ok(verifier.end(head, now).map_err(|flaw| flaw.to_string()).map(|(head, anchored)| {
         let anchored = anchored.map_or_else(|| "never anchored".to_owned(), |at| format!("anchored up to {at}"));
         let (from, hash) = (dropped.position + 1, head.hash_text());
         format!(

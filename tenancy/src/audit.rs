@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use anchor::{Anchor, AnchorError, AnchorFile, Signer};
+pub use anchor::{Anchor, AnchorError, AnchorFile, Kept, Signer};
 pub use scribe::{Begun, Scribe};
 pub use verify::{Flaw, Verifier};
 

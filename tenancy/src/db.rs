@@ -46,6 +46,9 @@ pub enum DbError {
     /// Another worker has claimed the operation since; nothing was written.
     #[error("another worker has claimed the operation since")]
     Fenced,
+    /// The same request is being worked on by somebody else by now; nothing was written.
+    #[error("the same request is being worked on by somebody else by now")]
+    TakenOver,
     /// A live tenant has this external id already; nothing was written.
     #[error("a live tenant has this external id already")]
     ExternalIdTaken,

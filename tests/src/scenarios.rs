@@ -101,7 +101,7 @@ pub static SCENARIOS: &[Scenario] = &[
     scenario(14, "A state, a reason or an error that nobody knows", &[Wait, Park],
         "An unknown state is looked at until the deadline; an unknown failure is told in AWS's words; an unknown error is judged by its status.",
         &["scenarios::accounts::a_failure_that_nobody_knows_is_told_in_the_words_of_aws",
-          "worker::aws::organizations::a_state_that_nobody_knows_is_taken_for_work_in_progress",
+          "worker::aws::organizations::creations::a_state_that_nobody_knows_is_taken_for_work_in_progress",
           "worker::aws::account::a_state_of_a_region_that_nobody_knows_is_looked_at_again",
           "worker::aws::cloudformation::every_state_of_cloudformation_means_something",
           "worker::aws::errors::an_unknown_error_is_judged_by_its_status"]),

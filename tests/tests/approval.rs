@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::db::approvals::{self, Decision};
-use freehold_tenancy::db::offboarding;
 use freehold_tenancy::db::steps::Ending;
+use freehold_tenancy::db::{offboarding, tenants};
 use freehold_tenancy::operation::{Attention, OperationState, Remedy, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::{CONFIG, Freehold};
@@ -64,6 +64,32 @@ async fn an_account_is_vended_only_once_another_person_has_approved_it() {
     let other = freehold.sign_up("Example", "eu-central-1", "standard").await;
     freehold.settle(&freehold.worker("worker-4"), MINUTES).await;
     assert_eq!(freehold.tenant_now(&other).await.state(), TenantState::Ready);
+}
+
+#[tokio::test]
+async fn no_change_of_the_tenant_does_without_the_other_person() {
+    let freehold = Freehold::instant().await.declaring(&format!("{CONFIG}{REQUIRED}"));
+    let tenant = waiting(&freehold).await;
+    let (pool, id) = (freehold.pool(), tenant.environments[0].operation_id);
+    let change = async |tier: &str| {
+        let mut tenant = freehold.tenant_now(&tenant).await;
+        tenant.tier = tier.parse().expect("a tier");
+        tenants::update(pool, &tenant, &["tier"], freehold.clock.now()).await.expect("a change");
+    };
+    // The tier that the tenant is in now wants nothing approved.
+    change("standard").await;
+    freehold_tenancy::db::attention::retry(pool, id, "tests", freehold.clock.now()).await.expect("an answer");
+    freehold.settle(&freehold.worker("worker-2"), MINUTES).await;
+    assert_eq!(accounts(&freehold), 0, "who may change the tier needs nobody else");
+
+    // What was approved is an account for another tier.
+    freehold.clock.advance(std::time::Duration::from_secs(60));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, Decision::Yes(_)));
+    freehold.settle(&freehold.worker("worker-3"), MINUTES).await;
+    assert_eq!(accounts(&freehold), 0, "an account was made for what nobody has approved");
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, Decision::Yes(_)));
+    freehold.settle(&freehold.worker("worker-4"), MINUTES).await;
+    assert_eq!((accounts(&freehold), freehold.tenant_now(&tenant).await.state()), (1, TenantState::Ready));
 }
 
 #[tokio::test]

@@ -1,16 +1,16 @@
 //! The audit trail: everything that changes something is on record, with who, from where and what came of it, and nothing of
 //! that can be changed afterwards without being found out.
 
+mod verify;
+
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_tenancy::audit::{AnchorFile, Scribe, Signer};
 use freehold_tenancy::config::Audit;
-use freehold_tenancy::db::{PgPool, audit};
-use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tenancy::db::audit;
+use freehold_tests::fixture::Freehold;
 use freehold_tests::served::{Served, signup};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ async fn whoever_changes_something_is_on_record_with_the_result() {
     assert_eq!(first["actor"]["issuer"], freehold_tests::tokens::ISSUER);
     assert_eq!(records[2]["outcome"]["code"], "validation_failed");
     assert_eq!(records[4]["tenant_id"], tenant["id"], "what is done to an operation is about its tenant");
-    assert_eq!(trail(&api, &format!("&tenant={}", tenant["id"].as_str().expect("an id"))).await.len(), 3);
+    assert_eq!(trail(&api, &format!("&tenant={}", tenant["id"].as_str().expect("an id"))).await.len(), 4);
     assert_eq!(trail(&api, "&action=cancelOperation&subject=bob").await.len(), 1);
     assert_eq!(trail(&api, "&request_id=ours-1").await.len(), 1);
 
@@ -118,6 +118,77 @@ async fn what_has_begun_comes_to_its_end_and_on_record_though_the_caller_hangs_u
     let canceled = trail(&api, "&action=cancelOperation").await;
     assert_eq!(canceled[0]["outcome"], json!({ "result": "succeeded", "status": 202 }));
     assert_eq!(api.get(&path).await.json()["state"], "canceled");
+}
+
+#[tokio::test]
+async fn what_somebody_is_slow_to_send_is_begun_when_it_is_there() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let host = api.url.trim_start_matches("http://");
+    let token = api.issuer.token(freehold_tests::served::EVERY_SCOPE);
+    let body = json!({ "reason": "Records are to be kept." }).to_string();
+    let head = format!(
+        "PUT /v1/tenants/{}/legal-hold HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        tenant["id"].as_str().expect("an id"),
+        body.len()
+    );
+    let mut caller = tokio::net::TcpStream::connect(host).await.expect("a connection");
+    caller.write_all(head.as_bytes()).await.expect("a head");
+    caller.write_all(&body.as_bytes()[..10]).await.expect("half a body");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun: i64 = sqlx::query_scalar("select count(*) from audit_pending where outcome is null")
+        .fetch_one(&api.database.pool)
+        .await
+        .expect("an answer");
+    assert_eq!(begun, 0, "it is on record as begun, and would be as unknown after a minute");
+    caller.write_all(&body.as_bytes()[10..]).await.expect("the rest");
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    eventually("it is on record", async || !trail(&api, "&action=setLegalHold").await.is_empty()).await;
+    let held = trail(&api, "&action=setLegalHold").await;
+    assert_eq!(held[0]["outcome"], json!({ "result": "succeeded", "status": 200 }));
+}
+
+#[tokio::test]
+async fn a_replay_is_told_from_a_signup_and_closing_from_letting_go() {
+    let api = Served::new().await;
+    for _ in 0..2 {
+        assert_eq!(api.signup("key-1", &signup()).send().await.expect("an answer").status(), 202);
+    }
+    let tenants = api.get("/v1/tenants").await.json();
+    let id = tenants["tenants"][0]["id"].as_str().expect("an id");
+    assert_eq!(api.delete(&format!("/v1/tenants/{id}?close_account=true")).await.status, 202);
+    eventually("it is on record", async || trail(&api, &format!("&tenant={id}")).await.len() == 3).await;
+    let records = trail(&api, &format!("&tenant={id}")).await;
+    assert_eq!(records[0]["outcome"]["code"], Value::Null);
+    assert_eq!(records[1]["outcome"]["code"], "replayed");
+    assert_eq!(records[2]["resource"], format!("/v1/tenants/{id}?close_account=true"));
+}
+
+#[tokio::test]
+async fn a_change_whose_caller_has_hung_up_comes_to_its_end_before_the_api_does() {
+    let mut api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
+    let mut lock = api.database.pool.begin().await.expect("a transaction");
+    sqlx::query("select 1 from operations for update").execute(&mut *lock).await.expect("a lock");
+    let cancel = api.request(Method::POST, &format!("{path}/cancel")).timeout(Duration::from_millis(300));
+    assert!(cancel.send().await.expect_err("no answer").is_timeout());
+    api.shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!api.server.is_finished(), "the API has ended before what it was doing");
+    lock.rollback().await.expect("the lock given back");
+    let pool = api.database.pool.clone();
+    (&mut api.server).await.expect("an API that ends");
+    let state: String = sqlx::query_scalar("select state from operations").fetch_one(&pool).await.expect("its state");
+    let begun: i64 = sqlx::query_scalar("select count(*) from audit_pending where outcome is null")
+        .fetch_one(&pool)
+        .await
+        .expect("an answer");
+    assert_eq!((state.as_str(), begun), ("canceled", 0));
 }
 
 #[tokio::test]
@@ -174,126 +245,6 @@ async fn every_call_that_changes_something_in_aws_is_on_record_with_its_request_
     );
 }
 
-/// What `freehold audit verify` says, and whether it is content.
-fn verify(freehold: &Freehold, directory: &Path) -> (bool, String) {
-    let config = directory.join("freehold.toml");
-    let anchors = directory.join("anchors.jsonl");
-    let text = format!("{CONFIG}\n[audit]\nsigning_key = {}\nanchor_file = {}\n", json!(KEY), json!(anchors));
-    std::fs::write(&config, text).expect("a configuration");
-    let output = Command::new(env!("CARGO_BIN_EXE_freehold-under-test"))
-        .args(["audit", "verify", "--config", config.to_str().expect("text"), "--database-url", &freehold.database.url])
-        .output()
-        .expect("the program");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    (output.status.success(), told)
-}
-
-async fn execute(pool: &PgPool, statement: &'static str) {
-    sqlx::raw_sql(statement).execute(pool).await.expect("a change");
-}
-
-#[tokio::test]
-async fn whatever_is_edited_removed_reordered_or_cut_off_is_found() {
-    let freehold = Freehold::instant().await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let pool = freehold.pool();
-    freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.settle(&freehold.worker("worker-1"), TimeDelta::minutes(30)).await;
-    let head = audit::advance(pool, TimeDelta::days(1), freehold.clock.now()).await.expect("a chain");
-    assert!(head.position > 5, "{head:?}");
-    let signer = Signer::new(&KEY.to_owned().into()).expect("a key");
-    let file = AnchorFile::new(&directory.path().join("anchors.jsonl"));
-    file.append(&signer.sign(freehold.installation.id, head, freehold.clock.now())).expect("an anchor");
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(sound && told.contains(&format!("from 1 to {0}, anchored up to {0}", head.position)), "{told}");
-
-    execute(pool, "create table kept as table audit_records; create table kept_head as table audit_head").await;
-    let rehash = "update audit_head set position = r.position, hash = r.hash
-        from (select position, hash from audit_records order by position desc limit 1) r";
-    for (what, change, says) in [
-        ("edited", "update audit_records set record = replace(record::text, 'worker-1', 'worker-2')::json where position = 3", "the record at 3 was edited"),
-        ("backdated", "update audit_records set recorded_at = recorded_at - interval '1 hour' where position = 3", "the record at 3 was edited"),
-        ("removed", "delete from audit_records where position = 3", "4 follows 2"),
-        ("beheaded", "delete from audit_records where position = 1", "2 follows 0"),
-        ("reordered", "update audit_records set position = -position where position in (3, 4);
-            update audit_records set position = 7 + position where position < 0", "the record at 3 was edited"),
-        ("cut off", "delete from audit_records where position = (select max(position) from audit_records)", "its end was cut off"),
-        ("cut off with its head", "delete from audit_records where position > 3", "its end was cut off"),
-        ("dropped before its time", "update audit_head set dropped_position = 2, dropped_hash = (select hash from audit_records where position = 2);
-            delete from audit_records where position <= 2", "no record says that what came before was dropped"),
-        ("emptied", "delete from audit_records", "its end was cut off"),
-    ] {
-        let unchecked = "alter table audit_records drop constraint if exists audit_records_position_check";
-        execute(pool, unchecked).await;
-        execute(pool, change).await;
-        if what == "cut off with its head" {
-            execute(pool, rehash).await;
-        }
-        let (sound, told) = verify(&freehold, directory.path());
-        assert!(!sound && told.contains(says), "{what}: {told}");
-        execute(pool, "delete from audit_records; insert into audit_records table kept; delete from audit_head; insert into audit_head table kept_head").await;
-        assert!(verify(&freehold, directory.path()).0, "{what}");
-    }
-
-    // Written anew from the beginning, the chain holds, and the anchor tells.
-    let records = audit::list(pool, &audit::AuditFilter::default(), 0, 1000).await.expect("the trail");
-    execute(pool, "delete from audit_records").await;
-    let mut hash = [0; 32];
-    for record in records {
-        let text = record.text.replace("worker-1", "worker-2");
-        hash = freehold_tenancy::audit::chained(&hash, record.position, record.recorded_at, &text);
-        sqlx::query("insert into audit_records (position, recorded_at, record, hash) values ($1, $2, $3::json, $4)")
-            .bind(record.position)
-            .bind(record.recorded_at)
-            .bind(text)
-            .bind(hash.as_slice())
-            .execute(pool)
-            .await
-            .expect("a record");
-    }
-    execute(pool, rehash).await;
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(!sound && told.contains("was written anew"), "{told}");
-
-    // An anchor that somebody else has signed is none.
-    let other = Signer::new(&"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=".to_owned().into()).expect("a key");
-    file.append(&other.sign(freehold.installation.id, head, freehold.clock.now())).expect("an anchor");
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(!sound && told.contains("was not signed with the key"), "{told}");
-    execute(pool, "drop table kept; drop table kept_head; alter table audit_records add constraint audit_records_position_check check (position > 0)").await;
-}
-
-#[tokio::test]
-async fn what_was_begun_by_somebody_who_died_is_unknown_and_old_records_go_on_record() {
-    let freehold = Freehold::instant().await;
-    let directory = tempfile::tempdir().expect("a directory");
-    std::fs::write(directory.path().join("anchors.jsonl"), "").expect("no anchors yet");
-    let (pool, clock) = (freehold.pool(), &freehold.clock);
-    let advance = async |days| audit::advance(pool, TimeDelta::days(days), clock.now()).await.expect("a chain");
-    let deed = freehold_tests::signup::deed();
-    let begun = audit::begin(pool, &deed, None, clock.now()).await.expect("on record");
-    assert_eq!(advance(10).await.position, 0, "chained while it is under way");
-    clock.advance(Duration::from_secs(61));
-    assert_eq!(advance(10).await.position, 1);
-    let records = audit::list(pool, &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
-    assert!(records[0].text.contains(r#""outcome":{"result":"unknown"}"#), "{}", records[0].text);
-    // Who comes to its end later than that changes nothing.
-    let late = freehold_tenancy::audit::Outcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
-    audit::end(pool, begun, &late).await.expect("an answer");
-
-    for _ in 0..3 {
-        clock.advance(Duration::from_hours(5 * 24));
-        audit::note(pool, &deed, None, &late, clock.now()).await.expect("on record");
-        advance(10).await;
-    }
-    let records = audit::list(pool, &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
-    let places: Vec<_> = records.iter().map(|record| record.position).collect();
-    assert_eq!(places, [2, 3, 4, 5], "the first is fifteen days old");
-    assert!(records[3].text.contains("audit.dropped"), "{}", records[3].text);
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(sound && told.contains("from 2 to 5, never anchored"), "{told}");
-}
-
 #[tokio::test]
 async fn the_head_is_anchored_where_it_has_moved_and_the_trail_is_at_most_a_second_behind() {
     let freehold = Freehold::instant().await;
@@ -323,6 +274,6 @@ async fn the_head_is_anchored_where_it_has_moved_and_the_trail_is_at_most_a_seco
     keeping.await.expect("an end");
     let keys = [Signer::new(&KEY.to_owned().into()).expect("a key").public_key()];
     let kept = AnchorFile::new(&anchors).read(freehold.installation.id, &keys).expect("anchors");
-    let places: Vec<_> = kept.iter().map(|anchor| anchor.head.position).collect();
+    let places: Vec<_> = kept.anchors.iter().map(|anchor| anchor.head.position).collect();
     assert_eq!(places, [1, 2], "one when there was something, one at the end");
 }

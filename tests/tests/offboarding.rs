@@ -147,6 +147,53 @@ async fn an_account_is_closed_only_where_another_person_approves() {
     assert_eq!(places_taken(&freehold).await, 0);
 }
 
+#[tokio::test]
+async fn who_rejects_the_closing_of_an_account_lets_the_rest_of_the_offboarding_go_on() {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    let (tenant, worker) = ready(&freehold).await;
+    offboard(&freehold, &tenant, true).await;
+    freehold.settle(&worker, LONG).await;
+    let operation = latest(&freehold, &tenant).await;
+    assert_eq!(operation.attention.expect("somebody is asked").code, "approval_needed");
+    let (pool, now) = (freehold.pool(), freehold.clock.now());
+    let hash = approvals::of(pool, operation.id).await.expect("an answer")[0].request_hash.clone();
+    let decided = approvals::decide(pool, operation.id, &hash, false, &person("bob"), now).await.expect("an answer");
+    assert!(matches!(decided, Decision::Yes(one) if one.state == ApprovalState::Rejected));
+    freehold.settle(&worker, LONG).await;
+    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);
+    assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
+    // Whose account was asked to be closed need not be told that it was not; whose account nobody thought of is.
+    assert!(matches!(offboard(&freehold, &tenant, true).await, Decided::Yes(_)));
+    let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
+    freehold.settle(&worker, MINUTES).await;
+    offboard(&freehold, &other, false).await;
+    freehold.settle(&worker, LONG).await;
+    assert!(matches!(offboard(&freehold, &other, false).await, Decided::Yes(_)), "it may be sent again");
+    assert_eq!(offboard(&freehold, &other, true).await, Decided::Gone, "accepted, and nothing follows");
+}
+
+#[tokio::test]
+async fn a_legal_hold_and_the_end_of_an_offboarding_do_not_wait_for_each_other() {
+    let freehold = Freehold::instant().await;
+    let (tenant, _) = ready(&freehold).await;
+    offboard(&freehold, &tenant, false).await;
+    // As whoever ends the offboarding: the operation first, then the tenant.
+    let mut ending = freehold.pool().begin().await.expect("a transaction");
+    let operation = "select 1 from operations where kind = 'offboard' for no key update";
+    sqlx::query(operation).execute(&mut *ending).await.expect("a lock");
+    let (pool, now) = (freehold.pool().clone(), freehold.clock.now());
+    let holding =
+        tokio::spawn(async move { offboarding::set_legal_hold(&pool, tenant.id, Some("Case 1."), now).await });
+    let waits = "select exists (select from pg_locks where not granted)";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(freehold.pool()).await.expect("an answer") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let row = "select 1 from tenants for no key update nowait";
+    sqlx::query(row).execute(&mut *ending).await.expect("the tenant's row, which nobody holds");
+    ending.rollback().await.expect("the locks given back");
+    assert!(holding.await.expect("an end").expect("an answer"));
+}
+
 async fn places_taken(freehold: &Freehold) -> i64 {
     sqlx::query_scalar("select count(*) from slots").fetch_one(freehold.pool()).await.expect("an answer")
 }

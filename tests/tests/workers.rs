@@ -47,6 +47,27 @@ async fn a_worker_that_was_thought_dead_writes_nothing() {
 }
 
 #[tokio::test]
+async fn old_answers_are_forgotten_also_where_nothing_is_compared_with_aws() {
+    let config = format!("{CONFIG}\n[reconcile]\nevery_seconds = 0\n");
+    let freehold = Freehold::instant().await.declaring(&config);
+    freehold.sign_up("Example", "eu-central-1", "standard").await;
+    let old = "update idempotency_keys set created_at = created_at - interval '8 days'";
+    let made_old = sqlx::query(old).execute(freehold.pool()).await.expect("an answer").rows_affected();
+    assert_eq!(made_old, 1, "the signup has a key");
+    let (worker, shutdown) = (freehold.worker("worker-1"), CancellationToken::new());
+    let running = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { worker.run(shutdown).await }
+    });
+    let left = "select count(*) from idempotency_keys";
+    while sqlx::query_scalar::<_, i64>(left).fetch_one(freehold.pool()).await.expect("an answer") > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    shutdown.cancel();
+    running.await.expect("an end");
+}
+
+#[tokio::test]
 async fn two_workers_share_the_work_and_nothing_is_done_twice() {
     const TENANTS: usize = 8;
     let freehold = Freehold::with(Settings::default(), CONFIG).await;

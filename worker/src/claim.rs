@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::wake;
 use freehold_tenancy::db::{DbError, Result};
+use freehold_tenancy::db::{idempotency, wake};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,9 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 /// For so long of real time what is due is left to the worker that had it before.
 const LEFT_TO_OTHERS: Duration = Duration::from_millis(500);
 
+/// How often old answers are forgotten.
+const FORGET_EVERY: TimeDelta = TimeDelta::hours(1);
+
 /// How much of what is due is left to the workers that had it before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Leaves {
@@ -45,7 +48,21 @@ impl Worker {
             self.work(&shutdown),
             self.keep_delivering(&shutdown),
             self.keep_comparing(&shutdown),
+            self.keep_forgetting(&shutdown),
         );
+    }
+
+    /// Forgets answers whose time is over, until `shutdown`. Each worker does, and finds nothing where another was first.
+    async fn keep_forgetting(&self, shutdown: &CancellationToken) {
+        while !shutdown.is_cancelled() {
+            if let Err(error) = idempotency::forget_old(&self.pool, self.clock.now()).await {
+                tracing::warn!(%error, "old answers could not be forgotten");
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(self.clock.now() + FORGET_EVERY) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
     }
 
     /// Claims and carries on what is due, until `shutdown`; then finishes the steps that are under way and hands back

@@ -27,7 +27,7 @@ const MANY: usize = 10_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     per_minute: u32,
-    /// When each caller, by issuer and client, will have everything again.
+    /// When each caller, by issuer and party, will have everything again.
     whole_at: Arc<Mutex<HashMap<(String, String), Instant>>>,
 }
 
@@ -51,7 +51,7 @@ impl Pace {
         if self.per_minute == 0 {
             return Ok(None);
         }
-        let key = (caller.issuer.clone(), caller.client.clone());
+        let key = (caller.issuer.clone(), caller.party());
         match self.take(key, Instant::now()) {
             Ok(share) => Ok(Some(share)),
             Err(share) => {

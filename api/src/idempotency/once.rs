@@ -1,13 +1,14 @@
 //! Any POST, once under its key. The key is reserved before and answered after, so that whoever dies in between leaves it to be
-//! begun again: what the POSTs do is idempotent by the state of things.
+//! begun again: what most POSTs do is idempotent by the state of things, and the others write their answer in the transaction
+//! of what they do ([`Reservation`]).
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use freehold_tenancy::db::idempotency::{self, Reserved};
-use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
+use freehold_tenancy::db::idempotency::{self, Reservation, Reserved};
+use freehold_tenancy::db::signup::Answer;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -36,16 +37,17 @@ pub(crate) async fn once(app: &App, action: &str, caller: &Caller, request: Requ
 
 async fn begun(app: &App, caller: &Caller, request: Request, next: Next) -> Result<Response, Response> {
     let refuse = |refusal: Refusal| refusal.into_response();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let key = read(&parts.headers).map_err(refuse)?.of(caller, &format!("POST {route}"));
-    let body = extract::read(Request::from_parts(parts.clone(), body)).await.map_err(refuse)?;
+    let body = extract::read(&parts.headers, body).await.map_err(refuse)?;
     let hash = hash(parts.uri.path(), &body);
     let reserved = idempotency::reserve(&app.pool, &key, hash, app.clock.now()).await;
     match reserved.map_err(|error| refuse(error.into()))? {
-        Reserved::Fresh => {
+        Reserved::Fresh(reservation) => {
+            parts.extensions.insert(reservation.clone());
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-            Ok(kept(app, &key, response).await)
+            Ok(kept(app, &reservation, response).await)
         }
         Reserved::Known(known) => again(known).map(replayed).map_err(refuse),
     }
@@ -64,9 +66,9 @@ fn hash(path: &str, body: &[u8]) -> [u8; 32] {
 }
 
 /// Keeps an answer that says that it was done; a refusal or a failure is not final.
-async fn kept(app: &App, key: &IdempotencyKey, response: Response) -> Response {
+async fn kept(app: &App, reservation: &Reservation, response: Response) -> Response {
     if !response.status().is_success() {
-        if let Err(error) = idempotency::give_back(&app.pool, key).await {
+        if let Err(error) = idempotency::give_back(&app.pool, reservation).await {
             tracing::warn!(%error, "an idempotency key could not be given back; it is free again after a minute");
         }
         return response;
@@ -81,7 +83,7 @@ async fn kept(app: &App, key: &IdempotencyKey, response: Response) -> Response {
     let location = parts.headers.get(header::LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
     let status = i16::try_from(parts.status.as_u16()).unwrap_or(200);
     let answer = Answer { status, location: location.to_owned(), body: text };
-    if let Err(error) = idempotency::keep(&app.pool, key, &answer).await {
+    if let Err(error) = idempotency::keep(&app.pool, reservation, &answer).await {
         tracing::warn!(%error, "an answer could not be kept under its idempotency key");
     }
     Response::from_parts(parts, Body::from(body))

@@ -83,4 +83,5 @@ codes! {
     503 "not_migrated"              NotMigrated:            "The database is not up to date";
     503 "token_keys_unavailable"    TokenKeysUnavailable:   "The keys that tokens are checked with cannot be had";
     504 "timeout"                   Timeout:                "The request took too long";
+    505 "http_version_not_supported" HttpVersionNotSupported: "This takes HTTP/1.1 or later";
 }

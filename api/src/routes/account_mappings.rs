@@ -5,6 +5,7 @@ pub(crate) mod format;
 
 use axum::extract::State as Shared;
 use axum::http::HeaderName;
+use axum::http::Version;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Datelike, Utc};
@@ -85,8 +86,8 @@ impl From<mappings::Mapping> for AccountMapping {
 pub struct AccountMappingPage {
     /// The mappings.
     pub account_mappings: Vec<AccountMapping>,
-    /// The position in the feed at which all pages of this list are read: what follows it in `GET /v1/events` is what has
-    /// changed since.
+    /// The position in the feed at which all pages of this list are read: without `at`, what follows it in `GET /v1/events` is
+    /// what has changed since.
     #[schema(example = 4711)]
     pub feed_position: i64,
     /// Leads to the next page; `null` on the last.
@@ -103,8 +104,14 @@ pub struct AccountHistory {
 
 /// The account mappings that hold now, or held at an instant, oldest first
 ///
-/// All pages show the same state, that at `feed_position`. With `Accept: application/x-ndjson` or `text/csv` all of it comes in
-/// one answer, which names the position in the header `Freehold-Feed-Position`; its columns are called as in FOCUS 1.2.
+/// Which account is whose is on all pages as it was at `feed_position`. Without `at`, what follows that position in
+/// `GET /v1/events` is what has changed since; with it, what has changed since the instant stands before the position as well.
+/// What a tenant is called, its external id, its tier and until when a mapping held are told as they are known now, whatever
+/// `at` is.
+///
+/// With `Accept: application/x-ndjson` or `text/csv` all of it comes in one answer, which names the position in the header
+/// `Freehold-Feed-Position`; its columns are called as in FOCUS 1.2. In CSV, a field that begins with `=`, `+`, `-` or `@` has a `'`
+/// before it, so that no spreadsheet takes a customer's name for a formula.
 #[utoipa::path(
     get,
     path = "/v1/account-mappings",
@@ -125,11 +132,13 @@ pub struct AccountHistory {
             (String = "text/csv"),
         )),
         (status = 406, description = "It comes as JSON, NDJSON or CSV", body = Problem, content_type = MEDIA_TYPE),
+        (status = 505, description = "NDJSON and CSV take HTTP/1.1 or later (`http_version_not_supported`)", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
 pub(crate) async fn list_account_mappings(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
+    version: Version,
     format: Format,
     Asked(mut query): Asked,
 ) -> Result<Response, Refusal> {
@@ -155,7 +164,7 @@ pub(crate) async fn list_account_mappings(
     let snapshot = Snapshot { position, at, tenant };
     let mut response = match format {
         Format::Json => first_or_next(&app, page.at(position), &snapshot).await?.into_response(),
-        Format::NdJson | Format::Csv => export::respond(&app, format, snapshot)?,
+        Format::NdJson | Format::Csv => export::respond(&app, version, format, snapshot)?,
     };
     response.headers_mut().insert(FEED_POSITION, position.into());
     Ok(response)

@@ -23,7 +23,7 @@ pub struct Approval {
     /// Its id.
     #[schema(example = "apr_01k2m8v3x9e7rt4s5q6w7y8z9d")]
     pub id: String,
-    /// What is to be done: `adopt`, `correct` or `close`.
+    /// What is to be done: `vend` (an account is asked for), `adopt`, `correct` or `close`. Others may be added.
     #[schema(example = "adopt")]
     pub action: String,
     /// The values that were asked for.

@@ -6,10 +6,11 @@ use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::tenants::Tenant;
+use super::tenants::etag::IfMatch;
+use super::tenants::{self, Tenant};
 use crate::app::App;
 use crate::extract::{Body, Id};
-use crate::problem::Refusal;
+use crate::problem::{MEDIA_TYPE, Problem, Refusal};
 
 /// Why nothing of the tenant may be destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -28,18 +29,25 @@ pub struct LegalHold {
     path = "/v1/tenants/{id}/legal-hold",
     operation_id = "setLegalHold",
     tag = "tenants",
-    params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
+    params(
+        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant as you have seen it, where nothing is to be done if it has changed since"),
+    ),
     request_body = LegalHold,
-    responses((status = 200, description = "The hold is on", body = Tenant)),
+    responses(
+        (status = 200, description = "The hold is on", body = Tenant),
+        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
+    ),
 )]
 pub(crate) async fn set_legal_hold(
     Shared(app): Shared<App>,
     Id(id): Id<TenantId>,
+    if_match: Option<IfMatch>,
     Body(mut fields): Body,
 ) -> Result<Json<Tenant>, Refusal> {
     let reason: Option<Reason> = fields.required("reason");
     let Reason(reason) = fields.finish(reason)?;
-    set(app, id, Some(reason)).await
+    set(app, id, if_match, Some(reason)).await
 }
 
 /// Lift a legal hold
@@ -50,15 +58,31 @@ pub(crate) async fn set_legal_hold(
     path = "/v1/tenants/{id}/legal-hold",
     operation_id = "liftLegalHold",
     tag = "tenants",
-    params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
-    responses((status = 200, description = "No hold is on", body = Tenant)),
+    params(
+        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant as you have seen it, where nothing is to be done if it has changed since"),
+    ),
+    responses(
+        (status = 200, description = "No hold is on", body = Tenant),
+        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
+    ),
 )]
-pub(crate) async fn lift_legal_hold(Shared(app): Shared<App>, Id(id): Id<TenantId>) -> Result<Json<Tenant>, Refusal> {
-    set(app, id, None).await
+pub(crate) async fn lift_legal_hold(
+    Shared(app): Shared<App>,
+    Id(id): Id<TenantId>,
+    if_match: Option<IfMatch>,
+) -> Result<Json<Tenant>, Refusal> {
+    set(app, id, if_match, None).await
 }
 
-async fn set(app: App, id: Option<TenantId>, reason: Option<String>) -> Result<Json<Tenant>, Refusal> {
+async fn set(
+    app: App,
+    id: Option<TenantId>,
+    if_match: Option<IfMatch>,
+    reason: Option<String>,
+) -> Result<Json<Tenant>, Refusal> {
     let id = id.ok_or_else(Refusal::no_tenant)?;
+    tenants::is_as_seen(&app, id, if_match.as_ref()).await?;
     db::offboarding::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
     app.bell.ring();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;

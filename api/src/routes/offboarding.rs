@@ -9,7 +9,8 @@ use freehold_tenancy::db::offboarding::Decided;
 use freehold_tenancy::{EnvironmentName, TenantId, db};
 
 use super::environments;
-use super::tenants::Tenant;
+use super::tenants::etag::IfMatch;
+use super::tenants::{self, Tenant};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{Asked, Id};
@@ -27,20 +28,23 @@ use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
     tag = "tenants",
     params(
         ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant as you have seen it, where nothing is to be done if it has changed since"),
         ("close_account" = Option<bool>, Query, description = "Whether the AWS accounts are closed for good in the end; another person has to approve that"),
     ),
     responses(
         (status = 202, description = "Its environments are on their way out, an operation each", body = Tenant),
-        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), or accounts are never closed here (`closing_disabled`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), accounts are never closed here (`closing_disabled`), or it is gone already with its account left open (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
 pub(crate) async fn offboard_tenant(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
     Id(id): Id<TenantId>,
+    if_match: Option<IfMatch>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
-    offboard(app, caller, id.ok_or_else(Refusal::no_tenant)?, None, asked).await
+    offboard(app, caller, id.ok_or_else(Refusal::no_tenant)?, None, if_match, asked).await
 }
 
 /// Let one environment of a tenant go
@@ -54,11 +58,13 @@ pub(crate) async fn offboard_tenant(
     params(
         ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
         ("name" = String, Path, description = "What the environment is called", example = "staging"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant as you have seen it, where nothing is to be done if it has changed since"),
         ("close_account" = Option<bool>, Query, description = "Whether the AWS account is closed for good in the end; another person has to approve that"),
     ),
     responses(
         (status = 202, description = "The environment is on its way out", body = Tenant),
-        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), or accounts are never closed here (`closing_disabled`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), accounts are never closed here (`closing_disabled`), or it is gone already with its account left open (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
 pub(crate) async fn offboard_environment(
@@ -66,10 +72,11 @@ pub(crate) async fn offboard_environment(
     Extension(caller): Extension<Caller>,
     Id(id): Id<TenantId>,
     Id(name): Id<EnvironmentName, 1>,
+    if_match: Option<IfMatch>,
     asked: Asked,
 ) -> Result<Response, Refusal> {
     let name = name.ok_or_else(environments::not_found)?;
-    offboard(app, caller, id.ok_or_else(Refusal::no_tenant)?, Some(name), asked).await
+    offboard(app, caller, id.ok_or_else(Refusal::no_tenant)?, Some(name), if_match, asked).await
 }
 
 async fn offboard(
@@ -77,6 +84,7 @@ async fn offboard(
     caller: Caller,
     tenant: TenantId,
     name: Option<EnvironmentName>,
+    if_match: Option<IfMatch>,
     Asked(mut query): Asked,
 ) -> Result<Response, Refusal> {
     let close: Option<bool> = query.optional("close_account");
@@ -87,6 +95,7 @@ async fn offboard(
             "Accounts are never closed here: close_accounts of [offboarding] says so. Leave close_account out.",
         ));
     }
+    tenants::is_as_seen(&app, tenant, if_match.as_ref()).await?;
     let (by, now) = (caller.requester(), app.clock.now());
     let decided = db::offboarding::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
     answer(&app, tenant, name.is_some(), decided).await
@@ -161,6 +170,13 @@ async fn answer(app: &App, tenant: TenantId, named: bool, decided: Decided) -> R
         Decided::Unknown if named => return Err(environments::not_found()),
         Decided::Unknown => return Err(Refusal::no_tenant()),
         Decided::LegalHold(why) => return Err(on_hold(&why)),
+        Decided::Gone => {
+            return Err(Refusal::new(
+                Code::TenantOffboarded,
+                "It is gone already, and nobody had asked for its account to be closed. Close the account in AWS; \
+                 GET /v1/account-mappings?at=… says which it was.",
+            ));
+        }
         Decided::Not(why) => {
             return Err(Refusal::new(Code::NotRestorable, format!("There is nothing to be restored: {why}.")));
         }

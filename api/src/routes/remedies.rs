@@ -74,6 +74,10 @@ pub(crate) async fn retry_operation(
     match db::attention::retry(&app.pool, id, &caller.subject, app.clock.now()).await? {
         Retried::Yes => app.bell.ring(),
         Retried::Unknown => return Err(Refusal::no_operation()),
+        Retried::NotOffered => {
+            let detail = "Trying again is no remedy for what the operation waits for; see its attention's remedies.";
+            return Err(Refusal::new(Code::RemedyNotOffered, detail));
+        }
         Retried::Not(state) => {
             return Err(Refusal::new(
                 Code::OperationNotParked,
@@ -128,6 +132,9 @@ pub(crate) async fn cancel_operation(
         }
         Decided::Unknown => Err(Refusal::no_operation()),
         Decided::LegalHold(why) => Err(super::offboarding::on_hold(&why)),
+        Decided::Gone => {
+            Err(Refusal::new(Code::OperationNotCancelable, "The operation cannot be canceled: it is over."))
+        }
         Decided::Not(why) => {
             Err(Refusal::new(Code::OperationNotCancelable, format!("The operation cannot be canceled: {why}.")))
         }

@@ -33,7 +33,7 @@ use crate::extract::{Asked, Body, Id, Words};
 use crate::idempotency::{self, Key, REPLAYED};
 use crate::pagination::Page;
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
-use etag::ETag;
+use etag::{ETag, IfMatch};
 
 /// What an idempotency key is good for.
 const CREATE: &str = "POST /v1/tenants";
@@ -163,7 +163,7 @@ pub(crate) async fn create_tenant(
     query.finish(Some(()))?;
     if dry_run {
         let tenant = signup::read(fields, &app.config, app.clock.now())?;
-        let mut preview = Json(preview::preview(&app, &tenant).await?).into_response();
+        let mut preview = Json(preview::preview(&app, &caller, &tenant).await?).into_response();
         // It changes nothing.
         preview.extensions_mut().insert(Written);
         return Ok(preview);
@@ -176,7 +176,7 @@ pub(crate) async fn create_tenant(
     let answer = Answer { status: 202, location, body };
 
     let key = key.of(&caller, CREATE);
-    let per_day = NonZeroU32::new(app.config.api.signups_per_day);
+    let per_day = per_day(&app);
     let requested_by = &caller.requester();
     let (key, tenant_id) = (&key, tenant.id);
     let signup =
@@ -192,6 +192,11 @@ pub(crate) async fn create_tenant(
         SignedUp::Known(known) => idempotency::again(known).map(replayed),
         SignedUp::Exhausted(until) => Err(exhausted(until - app.clock.now(), app.config.api.signups_per_day)),
     }
+}
+
+/// How many signups a client has in a day, if that is limited.
+fn per_day(app: &App) -> Option<NonZeroU32> {
+    NonZeroU32::new(app.config.api.signups_per_day)
 }
 
 fn exhausted(wait: TimeDelta, most: u32) -> Refusal {
@@ -275,7 +280,19 @@ pub(crate) async fn get_tenant(Shared(app): Shared<App>, Id(id): Id<TenantId>) -
     tagged(&tenant.into())
 }
 
-/// A tenant with the ETag of how it is shown.
+/// What names the state that a tenant is in: how it is shown.
+fn etag_of(tenant: tenant::Tenant) -> Result<ETag, Refusal> {
+    serde_json::to_string(&Tenant::from(tenant)).map(|shown| ETag::of(&shown)).map_err(|_| Refusal::internal())
+}
+
+/// Lets something be done to a tenant, if that is still what the caller has seen, or says nothing of what that was.
+pub(super) async fn is_as_seen(app: &App, id: TenantId, seen: Option<&IfMatch>) -> Result<(), Refusal> {
+    let Some(seen) = seen else { return Ok(()) };
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
+    seen.allows(&etag_of(tenant)?)
+}
+
+/// A tenant with its ETag.
 fn tagged(tenant: &Tenant) -> Result<Response, Refusal> {
     let body = serde_json::to_string(tenant).map_err(|_| Refusal::internal())?;
     let headers = [

@@ -1,6 +1,6 @@
 //! Anchors: the head of the trail, signed, and kept where whoever can write to the database cannot.
 
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
@@ -40,9 +40,6 @@ pub enum AnchorError {
     /// The file.
     #[error("{0} cannot be read: {1}")]
     File(PathBuf, String),
-    /// A line of it.
-    #[error("line {0} of the anchors is not an anchor")]
-    Line(usize),
     /// Somebody else's, or changed.
     #[error("the anchor at {0} was not signed with the key that is configured, or was changed since")]
     Signature(i64),
@@ -139,33 +136,51 @@ impl Signer {
 #[derive(Debug, Clone)]
 pub struct AnchorFile(PathBuf);
 
+/// What is in such a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The anchors of an installation.
+    pub anchors: Vec<Anchor>,
+    /// The numbers of lines that are none: on a disk that was full, or in a power cut, writing breaks off.
+    pub torn: Vec<usize>,
+}
+
 impl AnchorFile {
     /// The file at `path`, which is made when something is to be kept in it.
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// Appends an anchor.
+    /// Appends an anchor, on a line of its own whatever the file ends with.
     pub fn append(&self, anchor: &Anchor) -> std::io::Result<()> {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.0)?;
-        file.write_all(format!("{}\n", anchor.line()).as_bytes())?;
+        let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).open(&self.0)?;
+        let mut last = [b'\n'];
+        if file.metadata()?.len() > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        let begin = if last == [b'\n'] { "" } else { "\n" };
+        file.write_all(format!("{begin}{}\n", anchor.line()).as_bytes())?;
         file.sync_data()
     }
 
     /// The anchors of `installation`, each signed with one of `keys`; fails where one is not.
-    pub fn read(&self, installation: InstallationId, keys: &[String]) -> Result<Vec<Anchor>, AnchorError> {
-        let text =
-            std::fs::read_to_string(&self.0).map_err(|error| AnchorError::File(self.0.clone(), error.to_string()))?;
-        let mut anchors = Vec::new();
+    pub fn read(&self, installation: InstallationId, keys: &[String]) -> Result<Kept, AnchorError> {
+        let bytes = std::fs::read(&self.0).map_err(|error| AnchorError::File(self.0.clone(), error.to_string()))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut kept = Kept::default();
         for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-            let anchor = Anchor::read(line).ok_or(AnchorError::Line(number))?;
+            let Some(anchor) = Anchor::read(line) else {
+                kept.torn.push(number);
+                continue;
+            };
             if !anchor.is_signed_with(keys) {
                 return Err(AnchorError::Signature(anchor.head.position));
             }
             if anchor.installation == installation {
-                anchors.push(anchor);
+                kept.anchors.push(anchor);
             }
         }
-        Ok(anchors)
+        Ok(kept)
     }
 }

@@ -1,10 +1,12 @@
 //! Reading the trail from its beginning to its end, and saying where it is not as it was written.
 
-use std::collections::BTreeMap;
-
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::{Anchor, AuditKind, Hash, Head, Record, chained};
+use super::{Anchor, AuditKind, Head, Record, chained};
+
+/// How far the clocks of those who write and sign may be apart.
+const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// Where the trail is not as it was written, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +28,19 @@ pub enum Flaw {
     /// The beginning is missing, though it need not.
     #[error("the trail begins at {0}, and no record says that what came before was dropped because its time was over")]
     Beheaded(i64),
+    /// The beginning was dropped before its time.
+    #[error(
+        "what came before {from} was dropped before its time: some of it was written after {after}, and is to be kept for {days} \
+         days (keep_days of [audit])"
+    )]
+    DroppedEarly {
+        /// Where the trail begins now.
+        from: i64,
+        /// The trail ended before that then.
+        after: DateTime<Utc>,
+        /// How long records are kept.
+        days: i64,
+    },
 }
 
 /// Goes over the records in order.
@@ -33,16 +48,18 @@ pub enum Flaw {
 pub struct Verifier {
     last: Head,
     dropped: Head,
-    drop_recorded: bool,
-    anchors: BTreeMap<i64, Hash>,
+    kept_for: TimeDelta,
+    /// Where and when the record stands that tells of the drop.
+    drop_recorded: Option<(i64, DateTime<Utc>)>,
+    /// In the order of their positions; there may be several at one.
+    anchors: Vec<Anchor>,
 }
 
 impl Verifier {
-    /// Begins after what was `dropped`, and compares with what was anchored.
-    pub fn new(dropped: Head, anchors: &[Anchor]) -> Self {
-        let anchors = anchors.iter().filter(|anchor| anchor.head.position > dropped.position);
-        let anchors = anchors.map(|anchor| (anchor.head.position, anchor.head.hash)).collect();
-        Self { last: dropped, dropped, drop_recorded: dropped.position == 0, anchors }
+    /// Begins after what was `dropped`, of a trail whose records are kept for so long, and compares with what was anchored.
+    pub fn new(dropped: Head, kept_for: TimeDelta, mut anchors: Vec<Anchor>) -> Self {
+        anchors.sort_by_key(|anchor| (anchor.head.position, anchor.at));
+        Self { last: dropped, dropped, kept_for, drop_recorded: None, anchors }
     }
 
     /// Takes the next record.
@@ -53,17 +70,18 @@ impl Verifier {
         if chained(&self.last.hash, record.position, record.recorded_at, &record.text) != record.hash {
             return Err(Flaw::Edited(record.position));
         }
-        if self.anchors.get(&record.position).is_some_and(|anchored| *anchored != record.hash) {
-            return Err(Flaw::Rewritten(record.position));
-        }
-        self.drop_recorded |= self.tells_of_the_drop(&record.text);
         self.last = Head { position: record.position, hash: record.hash };
+        self.compare(self.last)?;
+        if self.drop_recorded.is_none() && self.tells_of_the_drop(&record.text) {
+            self.drop_recorded = Some((record.position, record.recorded_at));
+        }
         Ok(())
     }
 
-    /// There are no more; `head` is where the trail says that it ends.
-    pub fn end(self, head: Head) -> Result<Head, Flaw> {
-        let anchored = self.anchors.last_key_value().map_or(0, |(position, _)| *position);
+    /// There are no more; `head` is where the trail says that it ends, and is `now`. Answers the head and the position of the
+    /// last anchor that it was compared with.
+    pub fn end(self, head: Head, now: DateTime<Utc>) -> Result<(Head, Option<i64>), Flaw> {
+        let anchored = self.anchors.last().map_or(0, |anchor| anchor.head.position);
         let known = anchored.max(head.position);
         if self.last.position < known {
             return Err(Flaw::CutOff(self.last.position, known));
@@ -71,10 +89,39 @@ impl Verifier {
         if self.last != head {
             return Err(Flaw::Rewritten(head.position));
         }
-        if !self.drop_recorded {
-            return Err(Flaw::Beheaded(self.dropped.position + 1));
+        self.compare(self.dropped)?;
+        self.examine_the_drop(now)?;
+        Ok((self.last, (anchored > 0 && anchored >= self.dropped.position).then_some(anchored)))
+    }
+
+    /// Whoever has signed another head at this position has seen another trail.
+    fn compare(&self, head: Head) -> Result<(), Flaw> {
+        let from = self.anchors.partition_point(|anchor| anchor.head.position < head.position);
+        let here = self.anchors[from..].iter().take_while(|anchor| anchor.head.position == head.position);
+        if here.map(|anchor| anchor.head).all(|anchored| anchored == head) {
+            Ok(())
+        } else {
+            Err(Flaw::Rewritten(head.position))
         }
-        Ok(self.last)
+    }
+
+    /// Whether what is dropped was dropped because its time was over. Whoever can write to the database can say so, and when;
+    /// but a trail that ended before a position when it was anchored has had that position since.
+    fn examine_the_drop(&self, now: DateTime<Utc>) -> Result<(), Flaw> {
+        let from = self.dropped.position + 1;
+        if self.dropped.position == 0 {
+            return Ok(());
+        }
+        let Some((told_at, told_time)) = self.drop_recorded else { return Err(Flaw::Beheaded(from)) };
+        let signed_since = self.anchors.iter().filter(|anchor| anchor.head.position >= told_at).map(|anchor| anchor.at);
+        let dropped_at = signed_since.chain([told_time, now]).min().unwrap_or(now);
+        let ended_before = self.anchors.iter().filter(|anchor| anchor.head.position < self.dropped.position);
+        match ended_before.map(|anchor| anchor.at).max() {
+            Some(after) if after > dropped_at - self.kept_for + CLOCK_SKEW => {
+                Err(Flaw::DroppedEarly { from, after, days: self.kept_for.num_days() })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn tells_of_the_drop(&self, text: &str) -> bool {
@@ -84,3 +131,6 @@ impl Verifier {
             && record["hash"] == hex::encode(self.dropped.hash)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use super::operations::requester;
 use super::{PgPool, Result, attention, ended, events, offboarding};
 use crate::approval::{Approval, ApprovalAction, ApprovalState};
 use crate::event::{EventType, NewEvent};
-use crate::operation::{OperationKind, OperationState, Requester};
+use crate::operation::{OperationKind, Requester};
 use crate::{ApprovalId, OperationId};
 
 pub(super) use asking::ask_to_close;
@@ -55,8 +55,13 @@ async fn decide_in(
     now: DateTime<Utc>,
 ) -> Result<Decision> {
     // The tenant before its operations, as everywhere: what is rejected may end one.
-    if !offboarding::lock_of(tx, id).await? || !hold(tx, id).await? {
+    if !offboarding::lock_of(tx, id).await? {
         return Ok(Decision::Unknown);
+    }
+    match hold(tx, id).await? {
+        None => return Ok(Decision::Unknown),
+        Some(false) => return Ok(Decision::Nothing),
+        Some(true) => {}
     }
     let Some(pending) = pending(tx, id).await? else { return Ok(Decision::Nothing) };
     if pending.request_hash != hash {
@@ -74,29 +79,37 @@ async fn decide_in(
         (true, _) => follow(tx, &pending, by, now).await?,
         // Nobody has asked AWS for anything yet, and nobody will.
         (false, ApprovalAction::Vend) => offboarding::give_up(tx, id, by, now).await?,
-        (false, ApprovalAction::Adopt | ApprovalAction::Correct | ApprovalAction::Close) => {}
+        // It goes on without.
+        (false, ApprovalAction::Close) => let_try(tx, &pending, by, now).await?,
+        (false, ApprovalAction::Adopt | ApprovalAction::Correct) => {}
     }
     Ok(Decision::Yes(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
 }
 
 /// What was approved becomes known to its step, which is tried again where it is parked.
 async fn follow(tx: &mut PgConnection, approval: &Approval, by: &Requester, now: DateTime<Utc>) -> Result<()> {
-    let parked = sqlx::query!(
+    sqlx::query!(
         r#"/* db::approvals::follow */
         update operation_steps s set facts = s.facts || a.request
-        from approvals a where a.id = $1 and s.operation_id = a.operation_id and s.name = a.step
-        returning s.state = 'parked' as "parked!""#,
+        from approvals a where a.id = $1 and s.operation_id = a.operation_id and s.name = a.step"#,
         approval.id.as_uuid(),
     )
-    .fetch_optional(&mut *tx)
+    .execute(&mut *tx)
     .await?;
-    if parked.is_some_and(|row| row.parked) {
-        let kind = sqlx::query_scalar!(
-            r#"/* db::approvals::follow */ select kind as "kind: OperationKind" from operations where id = $1"#,
-            approval.operation_id.as_uuid(),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
+    let_try(tx, approval, by, now).await
+}
+
+/// Tries the step again that waits for this to be decided, where it is parked.
+async fn let_try(tx: &mut PgConnection, approval: &Approval, by: &Requester, now: DateTime<Utc>) -> Result<()> {
+    let parked = sqlx::query_scalar!(
+        r#"/* db::approvals::let_try */
+        select o.kind as "kind: OperationKind"
+        from approvals a join operations o on o.id = a.operation_id
+            join operation_steps s on s.operation_id = a.operation_id and s.name = a.step
+        where a.id = $1 and s.state = 'parked'"#,
+        approval.id.as_uuid(),
+    );
+    if let Some(kind) = parked.fetch_optional(&mut *tx).await? {
         attention::try_again(tx, approval.operation_id, kind, &by.subject, now).await?;
     }
     Ok(())
@@ -122,10 +135,10 @@ async fn granted(tx: &mut PgConnection, id: OperationId, action: ApprovalAction)
 
 /// What waits on an operation that has ended is of no use any more; within a transaction that holds the operation's row.
 pub(super) async fn withdraw(tx: &mut PgConnection, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<()> {
-    if let Some(pending) = pending(&mut *tx, id).await? {
-        close(tx, pending.id, ApprovalState::Rejected, by, now).await?;
-    }
-    Ok(())
+    let Some(pending) = pending(&mut *tx, id).await? else { return Ok(()) };
+    close(&mut *tx, pending.id, ApprovalState::Rejected, by, now).await?;
+    let data = json!({ "action": pending.action, "by": by.subject, "request_hash": pending.request_hash });
+    events::append(tx, id, &[NewEvent { event_type: EventType::ApprovalRejected, data }], now).await
 }
 
 /// Everything that was asked for on an operation, oldest first.
@@ -143,14 +156,14 @@ pub async fn of(pool: &PgPool, id: OperationId) -> Result<Vec<Approval>> {
     rows.into_iter().map(Row::approval).collect()
 }
 
-/// Locks the row of an operation that has not ended.
-async fn hold(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
-    let state = sqlx::query_scalar!(
+/// Locks the row of an operation, and answers whether it is still open; `None` where there is none.
+async fn hold(tx: &mut PgConnection, id: OperationId) -> Result<Option<bool>> {
+    let open = sqlx::query_scalar!(
         r#"/* db::approvals::hold */
-        select state as "state: OperationState" from operations where id = $1 for no key update"#,
+        select finished_at is null as "open!" from operations where id = $1 for no key update"#,
         id.as_uuid(),
     );
-    Ok(state.fetch_optional(tx).await?.is_some())
+    Ok(open.fetch_optional(tx).await?)
 }
 
 pub(super) async fn pending(tx: &mut PgConnection, id: OperationId) -> Result<Option<Approval>> {

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::{DbError, PgPool, Result, events, steps};
 use crate::OperationId;
 use crate::event::{EventType, NewEvent};
-use crate::operation::{Attention, OperationKind, OperationState};
+use crate::operation::{Attention, OperationKind, OperationState, Remedy};
 
 /// Lets the operation, and its environment, need a person exactly if one of its steps does; what is parked comes before what
 /// is late. Within a transaction that holds the operation's row.
@@ -83,6 +83,8 @@ pub enum Retried {
     Yes,
     /// It does not need attention: it is in this state.
     Not(OperationState),
+    /// What it waits for does not come about by trying again.
+    NotOffered,
     /// There is no such operation.
     Unknown,
 }
@@ -92,9 +94,12 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
     let mut tx = pool.begin().await?;
     let found = sqlx::query!(
         r#"/* db::attention::retry */
-        select state as "state: OperationState", kind as "kind: OperationKind"
-        from operations where id = $1 for no key update"#,
+        select o.state as "state: OperationState", o.kind as "kind: OperationKind", exists (
+            select from operation_steps s where s.operation_id = o.id and s.attention -> 'remedies' ? $2
+        ) as "offered!"
+        from operations o where o.id = $1 for no key update"#,
         id.as_uuid(),
+        Remedy::Retry.as_str(),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -103,6 +108,10 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
         tx.rollback().await?;
         return Ok(found.map_or(Retried::Unknown, |row| Retried::Not(row.state)));
     };
+    if !row.offered {
+        tx.rollback().await?;
+        return Ok(Retried::NotOffered);
+    }
     try_again(&mut tx, id, row.kind, by, now).await?;
     tx.commit().await?;
     Ok(Retried::Yes)

@@ -2,10 +2,10 @@
 //! than its answer.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 
 use super::signup::{Answer, IdempotencyKey};
-use super::{PgPool, Result};
+use super::{DbError, PgPool, Result};
 
 /// How long answers are kept.
 const KEPT_FOR: TimeDelta = TimeDelta::days(7);
@@ -27,10 +27,17 @@ pub enum Known {
 /// What became of a wish to begin a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reserved {
-    /// It may begin, and nobody else will begin it meanwhile.
-    Fresh,
+    /// It may begin, and nobody else will begin it for a minute.
+    Fresh(Reservation),
     /// It may not: its key has been used.
     Known(Known),
+}
+
+/// A key under which one process works on a request. Should that take it more than a minute, another may have begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    key: IdempotencyKey,
+    since: DateTime<Utc>,
 }
 
 /// Reserves `key` for a request, unless it was used before.
@@ -56,7 +63,7 @@ pub async fn reserve(
             now - UNDER_WAY,
         );
         if reserved.execute(pool).await?.rows_affected() == 1 {
-            return Ok(Reserved::Fresh);
+            return Ok(Reserved::Fresh(Reservation { key: key.clone(), since: now }));
         }
         if let Some(known) = known(pool, key, request_hash).await? {
             return Ok(Reserved::Known(known));
@@ -87,35 +94,46 @@ pub(super) async fn known(
     }))
 }
 
-/// Keeps the answer under a reserved key.
-pub async fn keep(pool: &PgPool, key: &IdempotencyKey, answer: &Answer) -> Result<()> {
-    sqlx::query!(
+/// Keeps the answer under a reserved key; answers whether that is still reserved, and not answered yet.
+pub async fn keep(database: impl PgExecutor<'_>, reservation: &Reservation, answer: &Answer) -> Result<bool> {
+    let Reservation { key, since } = reservation;
+    let kept = sqlx::query!(
         r#"/* db::idempotency::keep */
-        update idempotency_keys set status = $5, location = $6, response = $7::text::json
-        where issuer = $1 and client = $2 and route = $3 and key = $4 and status is null"#,
+        update idempotency_keys set status = $6, location = $7, response = $8::text::json
+        where issuer = $1 and client = $2 and route = $3 and key = $4 and created_at = $5 and status is null"#,
         key.issuer,
         key.client,
         key.route,
         key.key,
+        since,
         answer.status,
         answer.location,
         answer.body,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
+    );
+    Ok(kept.execute(database).await?.rows_affected() == 1)
+}
+
+/// Keeps the answer in the transaction of what is answered; fails where somebody else has begun the same request meanwhile, so
+/// that it is not done twice.
+pub(super) async fn keep_with(tx: &mut PgConnection, reservation: Option<&Reservation>, answer: &Answer) -> Result<()> {
+    match reservation {
+        Some(reservation) if !keep(tx, reservation, answer).await? => Err(DbError::TakenOver),
+        _ => Ok(()),
+    }
 }
 
 /// Gives a reserved key back: nothing was done under it.
-pub async fn give_back(pool: &PgPool, key: &IdempotencyKey) -> Result<()> {
+pub async fn give_back(pool: &PgPool, reservation: &Reservation) -> Result<()> {
+    let Reservation { key, since } = reservation;
     sqlx::query!(
         r#"/* db::idempotency::give_back */
         delete from idempotency_keys
-        where issuer = $1 and client = $2 and route = $3 and key = $4 and status is null"#,
+        where issuer = $1 and client = $2 and route = $3 and key = $4 and created_at = $5 and status is null"#,
         key.issuer,
         key.client,
         key.route,
         key.key,
+        since,
     )
     .execute(pool)
     .await?;

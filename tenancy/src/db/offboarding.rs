@@ -17,7 +17,7 @@ use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 use ending::{begin, end, stop};
 use gone::forget;
-use rows::{exists, has_account, legal_hold, open, past, standing, whose};
+use rows::{exists, has_account, left_open, legal_hold, open, past, standing, whose};
 
 pub(super) use ending::{give_up, lock_of};
 pub(super) use gone::{close_tenant, let_go};
@@ -32,6 +32,8 @@ pub enum Decided {
     Unknown,
     /// Nothing of the tenant may be destroyed, for this reason.
     LegalHold(String),
+    /// It is gone, and its account was not asked to be closed then.
+    Gone,
     /// It cannot be done, for this reason: the end of "it cannot be done: …".
     Not(&'static str),
 }
@@ -66,6 +68,9 @@ async fn offboard_in(
     let standing = standing(tx, tenant, name).await?;
     if standing.is_empty() && !exists(tx, tenant, name).await? {
         return Ok(Decided::Unknown);
+    }
+    if close_account && standing.is_empty() && left_open(tx, tenant, name).await? {
+        return Ok(Decided::Gone);
     }
     let mut operations = Vec::new();
     for environment in standing {
@@ -170,18 +175,8 @@ async fn set_legal_hold_in(
     now: DateTime<Utc>,
 ) -> Result<bool> {
     lock(tx, tenant).await?;
-    let done = sqlx::query!(
-        r#"/* db::offboarding::set_legal_hold */
-        update tenants set legal_hold_reason = $2, updated_at = $3,
-            legal_hold_at = case when $2::text is not null then coalesce(legal_hold_at, $3) end
-        where id = $1"#,
-        tenant.as_uuid(),
-        reason,
-        now,
-    )
-    .execute(&mut *tx)
-    .await?;
-    // Whoever waits for it to be lifted looks at once, as does whoever was about to destroy.
+    // Whoever waits for it to be lifted looks at once, as does whoever was about to destroy. The operations before the tenant:
+    // whoever ends the last of them goes that way.
     sqlx::query!(
         r#"/* db::offboarding::set_legal_hold */
         with held as (
@@ -194,6 +189,17 @@ async fn set_legal_hold_in(
         )
         update operations o set wake_at = least(o.wake_at, $2) from held where o.id = held.id"#,
         tenant.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let done = sqlx::query!(
+        r#"/* db::offboarding::set_legal_hold */
+        update tenants set legal_hold_reason = $2, updated_at = $3,
+            legal_hold_at = case when $2::text is not null then coalesce(legal_hold_at, $3) end
+        where id = $1"#,
+        tenant.as_uuid(),
+        reason,
         now,
     )
     .execute(&mut *tx)

@@ -20,7 +20,7 @@ use crate::tenant::Tenant;
 pub struct IdempotencyKey {
     /// Who issued the caller's token.
     pub issuer: String,
-    /// Which client of that issuer asks.
+    /// Which client of that issuer asks, or which tenant's users of it.
     pub client: String,
     /// Method and path: `POST /v1/tenants`.
     pub route: String,
@@ -238,16 +238,26 @@ async fn why_not(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>>
         return Ok(Some(SignedUp::Known(known)));
     }
     let Some(per_day) = per_day else { return Ok(None) };
+    Ok(exhausted_until(pool, key, per_day, tenant.created_at).await?.map(SignedUp::Exhausted))
+}
+
+/// When the client of a key may sign up again, where it has signed up as many as it may in a day.
+pub async fn exhausted_until(
+    pool: &PgPool,
+    key: &IdempotencyKey,
+    per_day: NonZeroU32,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
     let first = sqlx::query_scalar!(
-        r#"/* db::signup::why_not */
+        r#"/* db::signup::exhausted_until */
         select created_at from idempotency_keys
         where issuer = $1 and client = $2 and route = $3 and created_at > $4::timestamptz - interval '1 day'
         order by created_at desc offset $5 limit 1"#,
         key.issuer,
         key.client,
         key.route,
-        tenant.created_at,
+        now,
         i64::from(per_day.get()) - 1,
     );
-    Ok(first.fetch_optional(pool).await?.map(|first| SignedUp::Exhausted(first + TimeDelta::days(1))))
+    Ok(first.fetch_optional(pool).await?.map(|first| first + TimeDelta::days(1)))
 }

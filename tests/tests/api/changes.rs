@@ -49,6 +49,34 @@ async fn what_is_given_is_another_and_the_rest_stays() {
 }
 
 #[tokio::test]
+async fn whoever_says_what_they_have_seen_does_nothing_to_what_has_changed_since() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let path = path_of(&tenant);
+    let seen = api.get(&path).await.header("etag").to_owned();
+    assert_eq!(patch(&api, &path, Some(&seen), &json!({ "company_name": "Example AG" })).await.status, 200);
+    let asked = async |method: &Method, path: &str, tag: &str| {
+        let request = api.request(method.clone(), path).header("If-Match", tag);
+        send(if *method == Method::PUT { request.json(&json!({ "reason": "Case 4711." })) } else { request }).await
+    };
+    let ways = [
+        (Method::PUT, format!("{path}/legal-hold")),
+        (Method::DELETE, format!("{path}/legal-hold")),
+        (Method::DELETE, format!("{path}/environments/production")),
+        (Method::DELETE, path.clone()),
+    ];
+    let before = api.get(&path).await.json();
+    for (method, path) in &ways {
+        assert_eq!(asked(method, path, &seen).await.outcome(), (412, "precondition_failed".into()), "{method} {path}");
+    }
+    assert_eq!(api.get(&path).await.json(), before);
+    for (method, way) in &ways {
+        let tag = api.get(&path).await.header("etag").to_owned();
+        assert!(asked(method, way, &tag).await.status.is_success(), "{method} {way}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_undoes_what_somebody_else_has_done_meanwhile() {
     let api = Served::new().await;
     let tenant = api.signed_up(&signup()).await;

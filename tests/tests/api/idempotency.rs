@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use freehold_tenancy::db::idempotency::{self, Reserved};
+use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
 use freehold_tests::served::{Answered, EVERY_SCOPE, Served, send, signup, signup_with};
 use futures::future::join_all;
 use reqwest::Method;
@@ -154,6 +156,60 @@ async fn any_post_happens_once_under_its_key_and_what_is_refused_is_not_kept() {
     assert_eq!(retry(&path, "key-1").await.outcome(), (409, "idempotency_key_in_flight".into()));
     begin(chrono::TimeDelta::seconds(70)).await;
     assert_eq!(retry(&path, "key-1").await.status, 202);
+}
+
+#[tokio::test]
+async fn the_users_of_one_tenant_do_not_meet_those_of_another_at_the_same_client() {
+    let api = Served::with_config("requests_per_minute = 60").await;
+    let mut retries = Vec::new();
+    for _ in 0..2 {
+        let tenant = api.signed_up(&signup()).await;
+        api.park("account_not_ours").await;
+        let token = api.issuer.token_with(EVERY_SCOPE, &json!({ "tenant_id": tenant["id"], "client_id": "app" }));
+        let operation = tenant["environments"][0]["operation_id"].as_str().expect("an id").to_owned();
+        retries.push((format!("/v1/operations/{operation}/retry"), token));
+    }
+    for (path, token) in &retries {
+        let retry = api.bare(Method::POST, path).header("Idempotency-Key", "retry-1").bearer_auth(token);
+        let answered = send(retry).await;
+        assert_eq!((answered.status.as_u16(), answered.header("idempotency-replayed")), (202, ""), "{}", answered.text);
+    }
+    // What one of them asks too often is nothing to the other.
+    let left = async |token: &str| {
+        let answered = send(api.bare(Method::GET, "/v1/operations").bearer_auth(token)).await;
+        (answered.status.as_u16(), answered.header("ratelimit").to_owned())
+    };
+    let before = left(&retries[1].1).await;
+    for _ in 0..10 {
+        left(&retries[0].1).await;
+    }
+    let after = left(&retries[1].1).await;
+    let rest = |limit: &str| limit.split_once("r=").and_then(|(_, rest)| rest.split(';').next()?.parse::<i64>().ok());
+    let (before, after) = (rest(&before.1).expect("a rest"), rest(&after.1).expect("a rest"));
+    assert!(before - after <= 1, "{before} → {after}");
+}
+
+#[tokio::test]
+async fn whoever_has_lost_a_key_to_another_neither_answers_under_it_nor_gives_it_back() {
+    let api = Served::new().await;
+    let (pool, now) = (&api.database.pool, api.clock.now());
+    let key = IdempotencyKey {
+        issuer: "https://issuer.example.com".into(),
+        client: "one".into(),
+        route: "POST /v1/webhook-endpoints".into(),
+        key: "7f3a".into(),
+    };
+    let reserve = async |at| match idempotency::reserve(pool, &key, [7; 32], at).await.expect("an answer") {
+        Reserved::Fresh(reservation) => Some(reservation),
+        Reserved::Known(_) => None,
+    };
+    let slow = reserve(now).await.expect("the key");
+    assert_eq!(reserve(now + chrono::TimeDelta::seconds(30)).await, None, "begun twice");
+    let other = reserve(now + chrono::TimeDelta::seconds(61)).await.expect("the key of whoever has died");
+    let answer = |body: &str| Answer { status: 201, location: String::new(), body: body.to_owned() };
+    idempotency::give_back(pool, &slow).await.expect("an answer");
+    assert!(!idempotency::keep(pool, &slow, &answer("1")).await.expect("an answer"));
+    assert!(idempotency::keep(pool, &other, &answer("2")).await.expect("an answer"));
 }
 
 #[tokio::test]

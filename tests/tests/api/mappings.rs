@@ -191,3 +191,26 @@ async fn who_does_not_take_what_was_asked_for_keeps_nobody_else_waiting_for_long
     }
     panic!("the turns of those who hung up are not given back");
 }
+
+#[tokio::test]
+async fn what_has_no_end_that_can_be_told_is_not_sent() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let api = Served::new().await;
+    mapped(&api, "Example GmbH", "111122223333").await;
+    let token = api.issuer.token(freehold_tests::served::EVERY_SCOPE);
+    let ask = async |accept: &str| {
+        let mut caller = tokio::net::TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
+        let head =
+            format!("GET /v1/account-mappings HTTP/1.0\r\nAuthorization: Bearer {token}\r\nAccept: {accept}\r\n\r\n");
+        caller.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let page = ask("application/json").await;
+    assert!(page.starts_with("HTTP/1.0 200") && page.contains("111122223333"), "{page}");
+    for format in ["text/csv", "application/x-ndjson"] {
+        let refused = ask(format).await;
+        assert!(refused.starts_with("HTTP/1.0 505") && refused.contains("proxy_http_version"), "{refused}");
+    }
+}

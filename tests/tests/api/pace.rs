@@ -34,6 +34,9 @@ async fn a_client_signs_up_so_many_in_a_day_and_no_more() {
     assert!((86_000..=86_400).contains(&wait), "{wait}");
     assert_eq!(send(api.signup("2", &signup())).await.status, 202, "what was accepted is answered as it was");
     assert_eq!(api.rows().await, rows, "something was written");
+    let dry = send(api.request(Method::POST, "/v1/tenants?dry_run=true").json(&signup())).await.json();
+    assert_eq!(dry["accepted"], false, "{dry}");
+    assert!(dry["signups_exhausted_until"].is_string(), "{dry}");
     let other = api.issuer.token_with("fleet tenants:write", &json!({ "client_id": "another" }));
     let request = api.bare(Method::POST, "/v1/tenants").header("Idempotency-Key", "4").json(&signup());
     assert_eq!(send(request.bearer_auth(other)).await.status, 202, "another client has a day of its own");

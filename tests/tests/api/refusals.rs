@@ -133,7 +133,18 @@ async fn a_query_that_does_not_fit_is_refused_field_by_field() {
         let named: Vec<_> = errors.as_array().unwrap().iter().map(|error| &error["field"]).collect();
         assert_eq!(named, fields, "{path}");
     }
-    assert_eq!(api.get("/v1/operations?state=&code=&tenant=").await.status, 200);
+    // Where nothing may be asked for beside, whoever asks for a dry run does not mean the real one.
+    for path in
+        ["/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b/environments?dry_run=true", "/v1/webhook-endpoints?dry_run=true"]
+    {
+        let dry = api.request(reqwest::Method::POST, path).header("Idempotency-Key", "1").json(&serde_json::json!({}));
+        assert_eq!(send(dry).await.outcome(), (400, "invalid_query".into()), "{path}");
+    }
+    let flag = api.request(reqwest::Method::POST, "/v1/tenants?dry_run").header("Idempotency-Key", "1");
+    assert_eq!(send(flag.json(&signup())).await.outcome(), (400, "invalid_query".into()), "signed up for real");
+    // What is empty was meant to be something: it is not as good as nothing.
+    let empty = api.get("/v1/operations?state=&tenant=").await;
+    assert_eq!(empty.outcome(), (400, "invalid_query".into()));
 }
 
 #[tokio::test]

@@ -137,6 +137,41 @@ async fn a_remedy_that_is_not_offered_is_refused() {
 }
 
 #[tokio::test]
+async fn trying_again_is_refused_where_that_is_no_remedy() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    api.park_with("account_email_taken", &[Remedy::Adopt, Remedy::Cancel]).await;
+    let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().unwrap());
+    let refused = api.post(&format!("{path}/retry")).await;
+    assert_eq!(refused.outcome(), (409, "remedy_not_offered".into()));
+    assert_eq!(api.get(&path).await.json()["state"], "needs_attention");
+}
+
+#[tokio::test]
+async fn nothing_is_wished_for_of_what_has_ended() {
+    let api = Served::new().await;
+    let (_, path) = parked(&api).await;
+    let account = json!({ "aws_account_id": "777788889999" });
+    let asked = api.as_person("ann", Method::POST, &format!("{path}/adopt"), &account).await;
+    assert_eq!(asked.status, 202);
+    assert_eq!(api.post(&format!("{path}/cancel")).await.status, 202);
+    // Whoever keeps a list of what waits for approval learns that this does not any more.
+    let told = api.get("/v1/events?types=operation.approval.requested,operation.approval.rejected").await.json();
+    let told: Vec<_> =
+        told["events"].as_array().unwrap().iter().map(|event| event["data"]["request_hash"].clone()).collect();
+    assert!(told.len() == 2 && told[0] == told[1], "{told:?}");
+    for (what, body, code) in [
+        ("adopt", json!({ "aws_account_id": "777788889999" }), "remedy_not_offered"),
+        ("retry", json!({ "account_email": "aws+other@example.com" }), "remedy_not_offered"),
+        ("approve", json!({ "request_hash": "0".repeat(64) }), "approval_not_pending"),
+    ] {
+        let refused = api.as_person("bob", Method::POST, &format!("{path}/{what}"), &body).await;
+        assert_eq!(refused.outcome(), (409, code.into()), "{what}");
+    }
+    assert_eq!(api.get(&path).await.json()["approvals"][0]["state"], "rejected");
+}
+
+#[tokio::test]
 async fn an_onboarding_is_given_up_once() {
     let api = Served::new().await;
     let tenant = api.signed_up(&signup()).await;

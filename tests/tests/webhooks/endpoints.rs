@@ -1,6 +1,12 @@
 //! Endpoints, as the API has them.
 
+use chrono::TimeDelta;
+use freehold_tenancy::db::DbError;
+use freehold_tenancy::db::idempotency::{self, Reserved};
 use freehold_tenancy::db::installation::InstallationKind;
+use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
+use freehold_tenancy::db::webhooks::{endpoints, secrets};
+use freehold_tenancy::{WebhookEndpointId, webhook};
 use freehold_tests::hooks::{Hooks, id};
 use freehold_tests::receiver::Receiver;
 use freehold_tests::served::{Answered, Served, send, signup};
@@ -44,11 +50,40 @@ async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() 
     assert_eq!(hooks.get(&made, "").await, changed.json(), "a refused change has changed something");
 
     let path = format!("/v1/webhook-endpoints/{}", id(&made));
+    let stale = hooks.api.request(Method::DELETE, &path).header("If-Match", &tag);
+    assert_eq!(send(stale).await.outcome(), (412, "precondition_failed".into()));
     assert_eq!(hooks.api.delete(&path).await.status, 204);
     assert_eq!(hooks.api.delete(&path).await.outcome(), (404, "webhook_not_found".into()));
     for path in [path.clone(), format!("{path}/deliveries"), "/v1/webhook-endpoints/nonsense".to_owned()] {
         assert_eq!(hooks.api.get(&path).await.outcome(), (404, "webhook_not_found".into()), "{path}");
     }
+}
+
+#[tokio::test]
+async fn whoever_is_too_slow_to_make_an_endpoint_leaves_it_to_who_has_begun_since() {
+    let hooks = Hooks::new().await;
+    let receiver = Receiver::start().await;
+    let made = hooks.endpoint(&receiver.url(), &[]).await;
+    let (pool, now) = (&hooks.database().pool, hooks.clock().now());
+    let key = IdempotencyKey {
+        issuer: "https://issuer.example.com".into(),
+        client: "one".into(),
+        route: "POST /v1/webhook-endpoints".into(),
+        key: "7f3a".into(),
+    };
+    let Reserved::Fresh(slow) = idempotency::reserve(pool, &key, [7; 32], now).await.unwrap() else { panic!("used") };
+    idempotency::reserve(pool, &key, [7; 32], now + TimeDelta::seconds(61)).await.unwrap();
+    let known = endpoints::get(pool, id(&made).parse().unwrap()).await.unwrap().unwrap();
+    let another = webhook::Endpoint { id: WebhookEndpointId::new(now), ..known.clone() };
+    let answer = Answer { status: 201, location: String::new(), body: "{}".into() };
+    let late = endpoints::create(pool, &another, &[7; 64], Some(&slow), &answer).await;
+    assert!(matches!(late, Err(DbError::TakenOver)), "{late:?}");
+    let until = now + TimeDelta::hours(24);
+    let late = secrets::rotate(pool, known.id, &[7; 64], until, now, Some((&slow, |_: &_| answer.clone()))).await;
+    assert!(matches!(late, Err(DbError::TakenOver)), "{late:?}");
+    let listed = hooks.api.get("/v1/webhook-endpoints").await.json();
+    assert_eq!(listed["webhook_endpoints"].as_array().unwrap().len(), 1, "made twice");
+    assert_eq!(listed["webhook_endpoints"][0]["previous_secret_until"], Value::Null, "rotated twice");
 }
 
 #[tokio::test]

@@ -12,6 +12,36 @@ use tokio_util::sync::CancellationToken;
 const EVENTS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_fall_silent_at_the_same_moment_do_not_keep_the_others_waiting() {
+    let hooks = Hooks::new().await;
+    let mut silent = Vec::new();
+    // None of them has failed before: together they want as much as all that is sent at a time.
+    for _ in 0..20 {
+        let receiver = Receiver::start().await;
+        receiver.answers(Answer::Silence);
+        hooks.endpoint(&receiver.url(), &[]).await;
+        silent.push(receiver);
+    }
+    for _ in 0..10 {
+        hooks.something_happens().await;
+    }
+    let (worker, shutdown) = (Arc::new(hooks.worker()), CancellationToken::new());
+    let running = tokio::spawn(async move { worker.run(shutdown).await });
+    let under_way = || silent.iter().map(|receiver| receiver.received().len()).sum::<usize>();
+    while under_way() < 60 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let healthy = Receiver::start().await;
+    hooks.endpoint(&healthy.url(), &[]).await;
+    for _ in 0..10 {
+        hooks.something_happens().await;
+    }
+    // They are given up after 15 seconds.
+    assert!(healthy.has(10, Duration::from_secs(10)).await, "{} came", healthy.received().len());
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_and_dead_receivers_delay_neither_the_others_nor_the_rest_of_the_work() {
     let hooks = Hooks::new().await;
     let (silent, slow, healthy) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);

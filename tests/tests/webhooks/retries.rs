@@ -91,6 +91,7 @@ async fn who_says_gone_is_left_alone() {
     worker.drain_webhooks().await.unwrap();
     let shown = hooks.get(&endpoint, "").await;
     assert_eq!((&shown["state"], &shown["disabled_reason"]), (&json!("disabled"), &json!("gone")));
+    assert_eq!(hooks.deliveries(&endpoint).await[0]["next_attempt_at"], json!(null), "it is not tried next");
     hooks.wait(Duration::from_hours(48));
     hooks.something_happens().await;
     assert_eq!(worker.drain_webhooks().await.unwrap(), 0);
@@ -115,6 +116,7 @@ async fn who_is_busy_is_left_alone_for_as_long_as_it_asks_and_at_most_a_day() {
         let until = begin + TimeDelta::seconds(wait);
         assert_eq!(at(&hooks.get(&endpoint, "").await["rests_until"]), until, "{status}");
         // Neither this one nor another is sent meanwhile.
+        assert_eq!(at(&hooks.deliveries(&endpoint).await[0]["next_attempt_at"]), until, "{status}");
         hooks.something_happens().await;
         hooks.clock().advance_to(until - TimeDelta::seconds(1));
         assert_eq!(worker.drain_webhooks().await.unwrap(), 0, "{status}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::reconcile::{self, Turn};
-use freehold_tenancy::db::{DbError, PgPool, idempotency};
+use freehold_tenancy::db::{DbError, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::pace::about;
@@ -91,8 +91,6 @@ impl Worker {
             seconds = (report.finished_at - report.began_at).as_seconds_f64(),
             "AWS was compared with the database"
         );
-        // As often as that, and by one worker at a time, is what this wants too.
-        idempotency::forget_old(&self.pool, now).await?;
         Ok(true)
     }
 

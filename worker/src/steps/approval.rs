@@ -16,28 +16,32 @@ pub(super) fn needed(sentence: &str) -> StepError {
 }
 
 /// Passes where an account may be asked for: the tenant's tier does not want to be asked about it, or another person than the
-/// one that signed up has approved. Who rejects it ends the onboarding.
+/// one that signed up has approved just this. Who rejects it ends the onboarding.
+///
+/// What was asked for once is waited for, whatever the tier has become meanwhile: else whoever may change the tier could do
+/// without the other person.
 pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
-    let tenant = &context.tenant();
-    let wanted = context.config().tier(&tenant.tier).is_some_and(|tier| tier.approval == VendingApproval::Required);
-    if !wanted || context.subject.kind != OperationKind::Onboard {
+    if context.subject.kind != OperationKind::Onboard {
         return Ok(());
     }
+    let (tenant, environment) = (context.tenant(), context.environment());
     let (pool, id) = (&context.worker.pool, context.claim.operation_id);
     let asked = approvals::of(pool, id).await?;
-    match asked.iter().rfind(|approval| approval.action == ApprovalAction::Vend).map(|approval| approval.state) {
-        Some(ApprovalState::Approved) => return Ok(()),
-        Some(ApprovalState::Pending) => {}
-        Some(ApprovalState::Rejected) | None => {
-            let environment = context.environment();
-            let request = json!({
-                "company_name": tenant.company_name,
-                "tier": tenant.tier,
-                "environment": environment.name,
-                "home_region": environment.home_region,
-            });
-            approvals::ask_to_vend(pool, &context.claim, context.step, &request, context.now()).await?;
-        }
+    let last = asked.iter().rfind(|approval| approval.action == ApprovalAction::Vend);
+    let wanted = context.config().tier(&tenant.tier).is_some_and(|tier| tier.approval == VendingApproval::Required);
+    if !wanted && last.is_none() {
+        return Ok(());
+    }
+    let request = json!({
+        "company_name": tenant.company_name,
+        "tier": tenant.tier,
+        "environment": environment.name,
+        "home_region": environment.home_region,
+    });
+    match last {
+        Some(last) if last.state == ApprovalState::Approved && last.request == request => return Ok(()),
+        Some(last) if last.state == ApprovalState::Pending => {}
+        _ => approvals::ask_to_vend(pool, &context.claim, context.step, &request, context.now()).await?,
     }
     Err(needed(
         "An account of the organisation is about to be spent on this tenant, whose tier wants that approved. Another person \

@@ -8,6 +8,10 @@ use freehold_tenancy::db::webhooks::claims::Claim;
 /// Altogether, by one worker: each is a connection and a timer, no more.
 const TOGETHER: i64 = 100;
 
+/// Of those, so many are only for endpoints that nothing is being sent to. However slow others are, and however many of them fall
+/// silent at the same moment, whoever has nothing under way gets something.
+const FIRST_ONLY: i64 = 50;
+
 /// To endpoints that fail, altogether: they wait for their timeouts at nobody else's cost.
 const FAILING: i64 = 40;
 
@@ -16,6 +20,27 @@ const EACH: i64 = 5;
 
 /// To one endpoint that fails: enough to find out that it works again.
 const EACH_FAILING: i64 = 1;
+
+/// Whom a place is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Endpoints that do not fail, each as much as it may have.
+    Healthy,
+    /// Those of them that nothing is being sent to.
+    First,
+    /// Endpoints that fail.
+    Failing,
+}
+
+impl Share {
+    /// In the order in which they are given out.
+    pub(super) const ALL: [Self; 3] = [Self::Healthy, Self::First, Self::Failing];
+
+    /// Whether it is for those that fail.
+    pub(super) fn failing(self) -> bool {
+        self == Self::Failing
+    }
+}
 
 /// What is being sent.
 #[derive(Debug, Default)]
@@ -33,10 +58,14 @@ pub(super) struct Place {
 }
 
 impl Lanes {
-    /// How many more there may be of endpoints that fail, or of the others: altogether, and of each.
-    pub(super) fn room(&self, failing: bool) -> (i64, i64) {
+    /// How many more there may be of a share: altogether, and of each endpoint.
+    pub(super) fn room(&self, share: Share) -> (i64, i64) {
         let left = TOGETHER - self.failing - self.healthy;
-        if failing { (left.min(FAILING - self.failing), EACH_FAILING) } else { (left, EACH) }
+        match share {
+            Share::Healthy => (left - FIRST_ONLY, EACH),
+            Share::First => (left, 1),
+            Share::Failing => (left.min(FAILING - self.failing), EACH_FAILING),
+        }
     }
 
     /// How many of whom are being sent.

@@ -11,7 +11,7 @@ use freehold_tenancy::db::webhooks::{deliveries, fanout, look, secrets};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::lanes::{Lanes, Place};
+use super::lanes::{Lanes, Place, Share};
 use crate::Worker;
 
 /// The longest real time between two looks while there are endpoints, should every wake-up be lost.
@@ -111,8 +111,8 @@ impl Worker {
         }
         let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= self.clock.now());
         if is_due(found.next_at) {
-            for failing in [false, true] {
-                self.claim_and_send(state, under_way, failing).await?;
+            for share in Share::ALL {
+                self.claim_and_send(state, under_way, share).await?;
             }
             found = look(&self.pool).await?;
         }
@@ -126,16 +126,16 @@ impl Worker {
         self: &Arc<Self>,
         state: &mut State,
         under_way: &mut JoinSet<Place>,
-        failing: bool,
+        share: Share,
     ) -> Result<()> {
-        let ((together, each), busy) = (state.lanes.room(failing), state.lanes.busy());
+        let ((together, each), busy) = (state.lanes.room(share), state.lanes.busy());
         if together <= 0 {
             return Ok(());
         }
-        let room = Room { failing, together, each, busy: &busy };
+        let room = Room { failing: share.failing(), together, each, busy: &busy };
         let now = self.clock.now();
         for claim in claims::claim(&self.pool, &room, now + self.lease(), now).await? {
-            let (worker, place) = (Arc::clone(self), state.lanes.enter(&claim, failing));
+            let (worker, place) = (Arc::clone(self), state.lanes.enter(&claim, share.failing()));
             under_way.spawn(async move {
                 worker.deliver(claim).await;
                 place

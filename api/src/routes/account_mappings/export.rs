@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header;
+use axum::http::{Version, header};
 use axum::response::{IntoResponse, Response};
 use freehold_tenancy::db::mappings::{self, Exported, Snapshot};
 use futures::stream;
@@ -96,8 +96,15 @@ impl Row<'_> {
 }
 
 /// Answers with all of them. Where something goes wrong amid the answer, the connection breaks off: a caller that got an end
-/// got everything.
-pub(super) fn respond(app: &App, format: Format, snapshot: Snapshot) -> Result<Response, Refusal> {
+/// got everything. Over HTTP/1.0 an end is nothing but that, and could not be told from it.
+pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Snapshot) -> Result<Response, Refusal> {
+    if version < Version::HTTP_11 {
+        return Err(Refusal::new(
+            Code::HttpVersionNotSupported,
+            "Ask for this with HTTP/1.1 or later, or have your proxy do so (nginx: proxy_http_version 1.1): with less it cannot be \
+             told whether all of it has come.",
+        ));
+    }
     let busy = |_| {
         Refusal::new(Code::ExportsBusy, "Others are being sent all account mappings; ask again in a moment.")
             .retry_after(10)
@@ -167,12 +174,16 @@ fn put(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_accoun
     }
 }
 
-/// RFC 4180: what could be taken for the end of a field stands between quotes.
+/// RFC 4180: what could be taken for the end of a field stands between quotes. And what a spreadsheet could take for a formula
+/// is marked as text: names come from customers.
 pub(crate) fn put_field(out: &mut Vec<u8>, field: &str) {
+    let mark = if field.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
     if !field.contains([',', '"', '\r', '\n']) {
+        out.extend_from_slice(mark.as_bytes());
         return out.extend_from_slice(field.as_bytes());
     }
     out.push(b'"');
+    out.extend_from_slice(mark.as_bytes());
     out.extend_from_slice(field.replace('"', "\"\"").as_bytes());
     out.push(b'"');
 }
@@ -183,9 +194,16 @@ mod tests {
 
     #[test]
     fn a_field_is_quoted_where_it_could_be_taken_for_more() {
-        for (field, written) in
-            [("Example", "Example"), ("", ""), ("a,b", "\"a,b\""), ("a \"b\"", "\"a \"\"b\"\"\""), ("a\nb", "\"a\nb\"")]
-        {
+        for (field, written) in [
+            ("Example", "Example"),
+            ("", ""),
+            ("a,b", "\"a,b\""),
+            ("a \"b\"", "\"a \"\"b\"\"\""),
+            ("a\nb", "\"a\nb\""),
+            ("=1+2", "'=1+2"),
+            ("@SUM(A1,B1)", "\"'@SUM(A1,B1)\""),
+            ("1=2", "1=2"),
+        ] {
             let mut out = Vec::new();
             put_field(&mut out, field);
             assert_eq!(String::from_utf8(out).unwrap(), written);

@@ -9,8 +9,8 @@ use freehold_tenancy::{Config, TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::etag::{ETag, IfMatch, stale};
-use super::{Tenant, signup, tagged};
+use super::etag::{IfMatch, stale};
+use super::{Tenant, etag_of, signup, tagged};
 use crate::app::App;
 use crate::extract::{Body, Fields, Id};
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
@@ -67,8 +67,7 @@ pub(crate) async fn update_tenant(
 ) -> Result<Response, Refusal> {
     let id = id.ok_or_else(Refusal::no_tenant)?;
     let mut tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
-    let shown = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| Refusal::internal())?;
-    if_match.allows(&ETag::of(&shown))?;
+    if_match.allows(&etag_of(tenant.clone())?)?;
     if tenant.state() == TenantState::Offboarded {
         return Err(Refusal::new(Code::TenantOffboarded, "The tenant is gone, and stays as it was."));
     }

@@ -1,6 +1,6 @@
 //! Whether something is still what a caller has seen of it (RFC 9110, 8.8.3 and 13.1.1).
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use sha2::{Digest, Sha256};
@@ -27,6 +27,11 @@ impl ETag {
 pub(crate) struct IfMatch(Vec<String>);
 
 impl IfMatch {
+    fn read(parts: &Parts) -> Self {
+        let given = parts.headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
+        Self(given.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect())
+    }
+
     /// Lets the change be made, if it is meant for this state.
     pub(crate) fn allows(&self, tag: &ETag) -> Result<(), Refusal> {
         if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(stale()) }
@@ -45,14 +50,22 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        let given = parts.headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
-        let tags: Vec<_> = given.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();
-        if tags.iter().all(String::is_empty) {
+        let given = Self::read(parts);
+        if given.0.iter().all(String::is_empty) {
             return Err(Refusal::new(
                 Code::PreconditionRequired,
                 "Send If-Match with the ETag of what you have seen, so that you do not undo what somebody else has done.",
             ));
         }
-        Ok(Self(tags))
+        Ok(given)
+    }
+}
+
+/// Where a route can do without.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Refusal> {
+        Ok(parts.headers.contains_key(header::IF_MATCH).then(|| Self::read(parts)))
     }
 }

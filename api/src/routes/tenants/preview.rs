@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use freehold_tenancy::config::{Config, VendingApproval};
 use freehold_tenancy::db::signup::{self, Collisions};
 use freehold_tenancy::{Region, db, tenant};
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::auth::Caller;
+use crate::idempotency::Key;
 use crate::problem::Refusal;
 use crate::routes::operations::Queue;
 
@@ -19,6 +22,9 @@ pub struct SignupPreview {
     pub accepted: bool,
     /// What is there already of what it names.
     pub collisions: Vec<Collision>,
+    /// When this client may sign up again; `null` where it has not signed up as many as it may in a day.
+    #[schema(required = true)]
+    pub signups_exhausted_until: Option<DateTime<Utc>>,
     /// The commercial plan.
     #[schema(example = "standard")]
     pub tier: String,
@@ -69,9 +75,13 @@ pub struct Collision {
     pub message: String,
 }
 
-pub(super) async fn preview(app: &App, tenant: &tenant::Tenant) -> Result<SignupPreview, Refusal> {
+pub(super) async fn preview(app: &App, caller: &Caller, tenant: &tenant::Tenant) -> Result<SignupPreview, Refusal> {
     let (config, now) = (&*app.config, app.clock.now());
     let collisions = told(signup::collisions(&app.pool, tenant).await?);
+    let signups_exhausted_until = match super::per_day(app) {
+        Some(most) => signup::exhausted_until(&app.pool, &Key::any_of(caller, super::CREATE), most, now).await?,
+        None => None,
+    };
     let regions: Vec<Region> = tenant.environments.iter().map(|environment| environment.home_region).collect();
     let queues = db::queue::if_asked_now(&app.pool, config, &regions, now).await?;
     let environments = tenant
@@ -83,8 +93,9 @@ pub(super) async fn preview(app: &App, tenant: &tenant::Tenant) -> Result<Signup
     let first = tenant.environments.first().ok_or_else(Refusal::internal)?;
     let residency = config.residency(&first.residency).ok_or_else(Refusal::internal)?;
     Ok(SignupPreview {
-        accepted: !collisions.iter().any(|collision| collision.refused),
+        accepted: signups_exhausted_until.is_none() && !collisions.iter().any(|collision| collision.refused),
         collisions,
+        signups_exhausted_until,
         tier: tenant.tier.to_string(),
         residency: residency.name.to_string(),
         home_region: first.home_region.to_string(),

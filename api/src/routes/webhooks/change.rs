@@ -1,13 +1,16 @@
 //! Changing a webhook endpoint: its URL and types, whether it is sent anything, and its secret.
 
+use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::Response;
 use chrono::TimeDelta;
+use freehold_tenancy::db::idempotency::Reservation;
+use freehold_tenancy::db::signup::Answer;
 use freehold_tenancy::{WebhookEndpointId, db, webhook};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::endpoints::{WebhookEndpoint, etag, tagged, with_secret};
+use super::endpoints::{WebhookEndpoint, etag, tagged, with_secret, without_secret};
 use super::{Description, judge, named, nothing, secret, types};
 use crate::app::App;
 use crate::extract::{Body, Fields, Id};
@@ -159,13 +162,15 @@ pub(crate) async fn enable_webhook_endpoint(
 pub(crate) async fn rotate_webhook_secret(
     Shared(app): Shared<App>,
     Id(id): Id<WebhookEndpointId>,
+    reservation: Option<Extension<Reservation>>,
 ) -> Result<Response, Refusal> {
     let known = named(&app, id).await?.id;
     let (secret, sealed) = secret(&app, known)?;
     let now = app.clock.now();
-    if !db::webhooks::secrets::rotate(&app.pool, known, &sealed, now + BOTH_ARE_GOOD_FOR, now).await? {
-        return Err(nothing());
-    }
+    let answer = |endpoint: &_| Answer { status: 200, location: String::new(), body: without_secret(endpoint) };
+    let kept = reservation.as_ref().map(|Extension(reservation)| (reservation, answer));
+    let rotated = db::webhooks::secrets::rotate(&app.pool, known, &sealed, now + BOTH_ARE_GOOD_FOR, now, kept).await?;
+    let endpoint = rotated.ok_or_else(nothing)?;
     tracing::info!(endpoint = %known, "the secret of a webhook endpoint was rotated");
-    with_secret(named(&app, id).await?, &secret)
+    Ok(with_secret(endpoint, &secret))
 }

@@ -46,7 +46,7 @@ pub struct WebhookDelivery {
     /// How often it was tried.
     #[schema(example = 1)]
     pub attempts: i32,
-    /// When it is tried next; `null` where it is not.
+    /// When it is tried next, which is after what the receiver has asked for; `null` where it is not, or the endpoint is disabled.
     #[schema(required = true)]
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// When it was made of the event.
@@ -204,7 +204,7 @@ async fn with_log(
 
 /// Send one event again
 ///
-/// At once, under the same `webhook-id`, and if that fails as often and as far apart as at first. One that is being sent at this
+/// At once, or when the receiver wants to be asked again, or the endpoint is enabled; under the same `webhook-id`, and if that fails as often and as far apart as at first. One that is being sent at this
 /// moment is left to that.
 #[utoipa::path(
     post,

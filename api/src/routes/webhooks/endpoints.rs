@@ -1,10 +1,12 @@
 //! Webhook endpoints: making, looking at and deleting them.
 
-use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
+use freehold_tenancy::db::idempotency::Reservation;
+use freehold_tenancy::db::signup::Answer;
 use freehold_tenancy::webhook::{self, WebhookSecret};
 use freehold_tenancy::{WebhookEndpointId, db};
 use secrecy::ExposeSecret;
@@ -17,7 +19,7 @@ use crate::extract::{Asked, Body, Id};
 use crate::idempotency::Instead;
 use crate::pagination::Page;
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
-use crate::routes::tenants::etag::ETag;
+use crate::routes::tenants::etag::{ETag, IfMatch};
 
 /// Whether events are sent to an endpoint.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -137,19 +139,24 @@ pub(super) fn tagged(endpoint: webhook::Endpoint) -> Result<Response, Refusal> {
 }
 
 /// An endpoint with its secret, for the one time that it is shown: sent again under its key, the request answers without.
-pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Result<Response, Refusal> {
+pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Response {
+    let kept = without_secret(&endpoint);
     let endpoint = WebhookEndpoint::from(endpoint);
-    let kept = serde_json::to_string(&endpoint).map_err(|_| Refusal::internal())?;
     let shown = WebhookEndpoint { secret: Some(secret.shown().expose_secret().to_owned()), ..endpoint };
     let mut response = Json(shown).into_response();
     response.extensions_mut().insert(Instead(kept));
-    Ok(response)
+    response
+}
+
+pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
+    serde_json::to_string(&WebhookEndpoint::from(endpoint.clone())).unwrap_or_default()
 }
 
 /// Have events sent to a URL
 ///
 /// From now on each event of the feed is sent there, as `GET /v1/events` tells it, signed as Standard Webhooks 1.0 has it with
-/// the secret that is shown here and never again. An event may come more than once, always with the same `webhook-id`, and in
+/// the secret that is shown here and never again: where this answer was lost, and the one to the same request has no secret any
+/// more, rotate it. An event may come more than once, always with the same `webhook-id`, and in
 /// another order than that of its `sequence`.
 #[utoipa::path(
     post,
@@ -167,6 +174,7 @@ pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -
 )]
 pub(crate) async fn create_webhook_endpoint(
     Shared(app): Shared<App>,
+    reservation: Option<Extension<Reservation>>,
     Body(mut fields): Body,
 ) -> Result<Response, Refusal> {
     let url = fields.required("url");
@@ -188,17 +196,19 @@ pub(crate) async fn create_webhook_endpoint(
         updated_at: now,
     };
     let (secret, sealed) = secret(&app, endpoint.id)?;
-    if !db::webhooks::endpoints::create(&app.pool, &endpoint, &sealed).await? {
+    let location = format!("/v1/webhook-endpoints/{}", endpoint.id);
+    let answer = Answer { status: 201, location: location.clone(), body: without_secret(&endpoint) };
+    let reservation = reservation.as_ref().map(|Extension(reservation)| reservation);
+    if !db::webhooks::endpoints::create(&app.pool, &endpoint, &sealed, reservation, &answer).await? {
         let detail =
             format!("There are {} endpoints, which is as many as there may be.", db::webhooks::endpoints::MOST);
         return Err(Refusal::new(Code::TooManyWebhooks, detail));
     }
     app.bell.ring();
     tracing::info!(endpoint = %endpoint.id, "a webhook endpoint was made");
-    let location = format!("/v1/webhook-endpoints/{}", endpoint.id);
     let location = HeaderValue::from_str(&location).map_err(|_| Refusal::internal())?;
     let headers = [(header::LOCATION, location), (header::ETAG, etag(&endpoint).header()?)];
-    Ok((StatusCode::CREATED, headers, with_secret(endpoint, &secret)?).into_response())
+    Ok((StatusCode::CREATED, headers, with_secret(endpoint, &secret)).into_response())
 }
 
 /// Where events are sent, newest first
@@ -251,14 +261,24 @@ pub(crate) async fn get_webhook_endpoint(
     path = "/v1/webhook-endpoints/{id}",
     operation_id = "deleteWebhookEndpoint",
     tag = "webhooks",
-    params(("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
-    responses((status = 204, description = "It is gone")),
+    params(
+        ("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the endpoint as you have seen it, where nothing is to be done if it has changed since"),
+    ),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 412, description = "It has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
+    ),
 )]
 pub(crate) async fn delete_webhook_endpoint(
     Shared(app): Shared<App>,
     Id(id): Id<WebhookEndpointId>,
+    if_match: Option<IfMatch>,
 ) -> Result<StatusCode, Refusal> {
     let id = id.ok_or_else(nothing)?;
+    if let Some(if_match) = if_match {
+        if_match.allows(&etag(&named(&app, Some(id)).await?))?;
+    }
     let there = db::webhooks::endpoints::delete(&app.pool, id).await?;
     if there { Ok(StatusCode::NO_CONTENT) } else { Err(nothing()) }
 }

@@ -47,8 +47,11 @@ async fn ask_in(
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<Asked> {
-    if !hold(tx, id).await? {
-        return Ok(Asked::Unknown);
+    match hold(tx, id).await? {
+        None => return Ok(Asked::Unknown),
+        // Its steps stay as they were, remedies and all.
+        Some(false) => return Ok(Asked::Not),
+        Some(true) => {}
     }
     if let Some(pending) = pending(tx, id).await? {
         let same = pending.request_hash == request_hash(id, action, request);

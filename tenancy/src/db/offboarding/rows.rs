@@ -50,6 +50,21 @@ pub(super) async fn exists(tx: &mut PgConnection, tenant: TenantId, name: Option
     Ok(exists.fetch_one(tx).await?)
 }
 
+/// Whether something was let go whose account nobody had asked to be closed.
+pub(super) async fn left_open(tx: &mut PgConnection, tenant: TenantId, name: Option<&EnvironmentName>) -> Result<bool> {
+    let left = sqlx::query_scalar!(
+        r#"/* db::offboarding::left_open */
+        select exists (
+            select from operations o join environments e on e.id = o.environment_id
+            where o.tenant_id = $1 and ($2::text is null or e.name = $2)
+                and o.kind = 'offboard' and o.state = 'succeeded' and not o.input ? 'close_account'
+        ) as "left!""#,
+        tenant.as_uuid(),
+        name.map(EnvironmentName::as_str),
+    );
+    Ok(left.fetch_one(tx).await?)
+}
+
 pub(super) async fn standing(
     tx: &mut PgConnection,
     tenant: TenantId,

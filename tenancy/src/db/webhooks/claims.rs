@@ -43,7 +43,7 @@ pub struct Room<'a> {
     pub busy: &'a [(WebhookEndpointId, i64)],
 }
 
-/// Claims deliveries that are due, the earliest first, until `lease_until`.
+/// Claims deliveries that are due, those first of whose endpoints the least is under way, until `lease_until`.
 pub async fn claim(
     pool: &PgPool,
     room: &Room<'_>,
@@ -64,7 +64,11 @@ pub async fn claim(
             ) d
             where e.disabled_at is null and (e.rests_until is null or e.rests_until <= $1)
                 and (e.failing_since is not null) = $3
-            order by d.next_attempt_at, d.position limit $7
+            -- Whoever has least under way comes first: a lane that is always full does not keep the others waiting.
+            order by
+                coalesce(busy.count, 0) + row_number() over (partition by e.id order by d.next_attempt_at, d.position),
+                d.next_attempt_at, d.position
+            limit $7
         ),
         claimed as (
             -- Should the worker die, the delivery is due when the lease is over.

@@ -37,8 +37,10 @@ pub async fn list(
     let rows = sqlx::query!(
         r#"/* db::webhooks::deliveries::list */
         select d.id, d.position, f.type as "event_type?", d.state as "state: DeliveryState", d.attempts,
-            d.next_attempt_at, d.created_at
-        from webhook_deliveries d left join feed f on f.position = d.position
+            case when e.disabled_at is null then greatest(d.next_attempt_at, e.rests_until) end as next_attempt_at,
+            d.created_at, d.next_attempt_at is not null as "waits!"
+        from webhook_deliveries d join webhook_endpoints e on e.id = d.endpoint_id
+            left join feed f on f.position = d.position
         where d.endpoint_id = $1 and ($2::uuid is null or d.id = $2) and ($3::text is null or d.state = $3)
             and ($4::uuid is null or d.id < $4)
         order by d.id desc limit $5"#,
@@ -54,7 +56,7 @@ pub async fn list(
         event_type: row.event_type,
         state: row.state,
         attempts: row.attempts,
-        next_attempt_at: row.next_attempt_at,
+        next_attempt_at: row.next_attempt_at.filter(|_| row.waits),
         created_at: row.created_at,
     });
     Ok(deliveries.collect())

@@ -1,10 +1,12 @@
 //! Endpoints: making, reading, changing and deleting them.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 
 use super::hold_cursor;
 use crate::WebhookEndpointId;
+use crate::db::idempotency::{self, Reservation};
+use crate::db::signup::Answer;
 use crate::db::{PgPool, Result, ended, feed, parsed};
 use crate::feed::FeedType;
 use crate::webhook::{DisabledReason, Endpoint};
@@ -49,11 +51,25 @@ fn words(types: Option<&[FeedType]>) -> Option<Vec<String>> {
     types.map(|types| types.iter().map(ToString::to_string).collect())
 }
 
-/// Makes an endpoint that is sent what comes after what the feed has now; answers whether there was room for it.
-pub async fn create(pool: &PgPool, endpoint: &Endpoint, sealed: &[u8]) -> Result<bool> {
+/// Makes an endpoint that is sent what comes after what the feed has now, with the answer to a request that has a key;
+/// answers whether there was room for it.
+pub async fn create(
+    pool: &PgPool,
+    endpoint: &Endpoint,
+    sealed: &[u8],
+    reservation: Option<&Reservation>,
+    answer: &Answer,
+) -> Result<bool> {
     feed::advance(pool, endpoint.created_at).await?;
     let mut tx = pool.begin().await?;
-    let made = insert(&mut tx, endpoint, sealed).await;
+    let made = async {
+        let made = insert(&mut tx, endpoint, sealed).await?;
+        if made {
+            idempotency::keep_with(&mut tx, reservation, answer).await?;
+        }
+        Ok(made)
+    };
+    let made = made.await;
     ended(tx, made, |made| *made).await
 }
 
@@ -91,7 +107,7 @@ pub async fn list(pool: &PgPool, before: Option<WebhookEndpointId>, limit: i64) 
 }
 
 /// One endpoint.
-pub async fn get(pool: &PgPool, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
+pub async fn get(database: impl PgExecutor<'_>, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
     let row = sqlx::query_as!(
         Row,
         r#"/* db::webhooks::endpoints::get */
@@ -100,7 +116,7 @@ pub async fn get(pool: &PgPool, id: WebhookEndpointId) -> Result<Option<Endpoint
         from webhook_endpoints where id = $1"#,
         id.as_uuid(),
     );
-    row.fetch_optional(pool).await?.map(Row::read).transpose()
+    row.fetch_optional(database).await?.map(Row::read).transpose()
 }
 
 /// Writes what of an endpoint was changed since it was read; answers whether it was still as it was then. Another URL has not

@@ -1,10 +1,15 @@
 //! The secrets of endpoints, sealed: this module never sees one in the clear.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
+use super::endpoints;
 use crate::WebhookEndpointId;
-use crate::db::{PgPool, Result};
+use crate::db::idempotency::{self, Reservation};
+use crate::db::signup::Answer;
+use crate::db::{PgPool, Result, ended};
 use crate::secrets::KeyId;
+use crate::webhook::Endpoint;
 
 /// The secrets of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +22,33 @@ pub struct Sealed {
     pub previous: Option<Vec<u8>>,
 }
 
-/// Puts a new secret in place of one, which stays good until `until`; answers whether there is such an endpoint.
+/// Puts a new secret in place of one, which stays good until `until`, with the `answer` to a request that has a key. Answers
+/// the endpoint, if there is one.
 pub async fn rotate(
     pool: &PgPool,
+    id: WebhookEndpointId,
+    sealed: &[u8],
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+    kept: Option<(&Reservation, impl FnOnce(&Endpoint) -> Answer)>,
+) -> Result<Option<Endpoint>> {
+    let mut tx = pool.begin().await?;
+    let rotated = async {
+        if !replace_secret(&mut tx, id, sealed, until, now).await? {
+            return Ok(None);
+        }
+        let endpoint = endpoints::get(&mut *tx, id).await?;
+        if let (Some((reservation, answer)), Some(endpoint)) = (kept, &endpoint) {
+            idempotency::keep_with(&mut tx, Some(reservation), &answer(endpoint)).await?;
+        }
+        Ok(endpoint)
+    };
+    let rotated = rotated.await;
+    ended(tx, rotated, Option::is_some).await
+}
+
+async fn replace_secret(
+    tx: &mut PgConnection,
     id: WebhookEndpointId,
     sealed: &[u8],
     until: DateTime<Utc>,
@@ -35,7 +64,7 @@ pub async fn rotate(
         until,
         now,
     );
-    Ok(done.execute(pool).await?.rows_affected() == 1)
+    Ok(done.execute(tx).await?.rows_affected() == 1)
 }
 
 /// Endpoints with a secret that another key than `current` has sealed.

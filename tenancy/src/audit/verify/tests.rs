@@ -1,0 +1,129 @@
+use super::super::{Hash, Signer};
+use super::*;
+use crate::InstallationId;
+
+const KEPT_FOR: TimeDelta = TimeDelta::days(10);
+
+fn day(number: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(number * 86_400, 0).unwrap()
+}
+
+/// A trail to which a record was added on each of these days; the last of them may tell of a drop.
+struct Trail {
+    records: Vec<Record>,
+    anchors: Vec<Anchor>,
+    signer: Signer,
+}
+
+impl Trail {
+    fn new() -> Self {
+        let signer = Signer::new(&"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned().into()).unwrap();
+        Self { records: Vec::new(), anchors: Vec::new(), signer }
+    }
+
+    fn hash(&self, position: i64) -> Hash {
+        let record = self.records.iter().find(|record| record.position == position);
+        record.map_or([0; 32], |record| record.hash)
+    }
+
+    fn head(&self) -> Head {
+        self.records
+            .last()
+            .map_or(Head { position: 0, hash: [0; 32] }, |last| Head { position: last.position, hash: last.hash })
+    }
+
+    fn add(&mut self, at: DateTime<Utc>, text: &str) {
+        let position = self.head().position + 1;
+        let hash = chained(&self.head().hash, position, at, text);
+        self.records.push(Record { position, recorded_at: at, text: text.to_owned(), hash });
+    }
+
+    fn sign(&mut self, at: DateTime<Utc>) {
+        self.anchors.push(self.signer.sign(InstallationId::new(at), self.head(), at));
+    }
+
+    /// A record on each day, signed in the evening.
+    fn day_by_day(days: std::ops::RangeInclusive<i64>) -> Self {
+        let mut trail = Self::new();
+        for number in days {
+            trail.add(day(number), "{}");
+            trail.sign(day(number) + TimeDelta::hours(20));
+        }
+        trail
+    }
+
+    /// Drops what comes before `from`, and says at `at` that it has.
+    fn drop_before(&mut self, from: i64, at: DateTime<Utc>) -> Head {
+        let dropped = Head { position: from - 1, hash: self.hash(from - 1) };
+        let hash = hex::encode(dropped.hash);
+        let text =
+            serde_json::json!({ "kind": "audit.dropped", "through": dropped.position, "hash": hash }).to_string();
+        self.add(at, &text);
+        self.records.retain(|record| record.position >= from);
+        dropped
+    }
+
+    fn verify(&self, dropped: Head, now: DateTime<Utc>) -> Result<(Head, Option<i64>), Flaw> {
+        let mut verifier = Verifier::new(dropped, KEPT_FOR, self.anchors.clone());
+        for record in &self.records {
+            verifier.next(record)?;
+        }
+        verifier.end(self.head(), now)
+    }
+}
+
+#[test]
+fn what_was_dropped_in_its_time_is_not_missed() {
+    let mut trail = Trail::day_by_day(1..=20);
+    let dropped = trail.drop_before(10, day(20));
+    trail.sign(day(20));
+    assert_eq!(trail.verify(dropped, day(21)), Ok((trail.head(), Some(21))));
+}
+
+#[test]
+fn what_was_dropped_before_its_time_is_missed_whatever_a_record_says() {
+    let mut trail = Trail::day_by_day(1..=20);
+    let dropped = trail.drop_before(15, day(20));
+    trail.sign(day(20));
+    let early = Flaw::DroppedEarly { from: 15, after: day(13) + TimeDelta::hours(20), days: 10 };
+    assert_eq!(trail.verify(dropped, day(21)), Err(early.clone()));
+
+    // Nor is it any use to say that it was done in a year, whether or not that has been signed meanwhile.
+    for signed in [false, true] {
+        let mut trail = Trail::day_by_day(1..=20);
+        let dropped = trail.drop_before(15, day(400));
+        if signed {
+            trail.sign(day(20));
+        }
+        assert_eq!(trail.verify(dropped, day(21)), Err(early.clone()));
+    }
+}
+
+#[test]
+fn a_drop_that_reaches_beyond_every_anchor_hides_nothing() {
+    let mut trail = Trail::day_by_day(1..=20);
+    trail.add(day(20), "{}");
+    trail.add(day(20), "{}");
+    let dropped = trail.drop_before(23, day(20));
+    assert!(matches!(trail.verify(dropped, day(21)), Err(Flaw::DroppedEarly { from: 23, .. })));
+}
+
+#[test]
+fn the_end_of_what_was_dropped_is_compared_too() {
+    let mut trail = Trail::day_by_day(1..=20);
+    let mut dropped = trail.drop_before(6, day(20));
+    dropped.hash = [7; 32];
+    trail.records.clear();
+    trail.add(day(20), "{}");
+    let verifier = Verifier::new(dropped, KEPT_FOR, trail.anchors.clone());
+    assert_eq!(verifier.compare(dropped), Err(Flaw::Rewritten(5)));
+}
+
+#[test]
+fn a_head_that_was_signed_twice_has_to_be_the_same_twice() {
+    let mut trail = Trail::day_by_day(1..=3);
+    trail.records.pop();
+    trail.add(day(3), r#"{"forged":true}"#);
+    trail.sign(day(4));
+    assert_eq!(trail.verify(Head { position: 0, hash: [0; 32] }, day(5)), Err(Flaw::Rewritten(3)));
+}
