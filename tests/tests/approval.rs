@@ -83,7 +83,7 @@ async fn no_change_of_the_tenant_does_without_the_other_person() {
     assert_eq!(accounts(&freehold), 0, "who may change the tier needs nobody else");
 
     // What was approved is an account for another tier.
-    freehold.clock.advance(std::time::Duration::from_secs(60));
+    freehold.clock.advance(std::time::Duration::from_mins(1));
     assert!(matches!(decide(&freehold, &tenant, true, "bob").await, Decision::Yes(_)));
     freehold.settle(&freehold.worker("worker-3"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0, "an account was made for what nobody has approved");
