@@ -192,6 +192,25 @@ async fn a_change_whose_caller_has_hung_up_comes_to_its_end_before_the_api_does(
 }
 
 #[tokio::test]
+async fn what_takes_longer_than_a_minute_is_told_again_when_it_is_known() {
+    let freehold = Freehold::instant().await;
+    let scribe = Scribe::new(freehold.pool().clone(), freehold.clock.clone());
+    let deed = freehold_tests::signup::deed();
+    let begun = scribe.begin(&deed, None).await.expect("on record");
+    let results = async || {
+        audit::advance(freehold.pool(), TimeDelta::days(1), freehold.clock.now()).await.expect("a chain");
+        let trail = audit::list(freehold.pool(), &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
+        let result = |text: &str| serde_json::from_str::<Value>(text).expect("JSON")["outcome"]["result"].clone();
+        trail.iter().map(|record| result(&record.text)).collect::<Vec<_>>()
+    };
+    freehold.clock.advance(Duration::from_secs(61));
+    assert_eq!(results().await, ["unknown"]);
+    let done = freehold_tenancy::audit::Outcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
+    scribe.end(begun, &done).await;
+    assert_eq!(results().await, ["unknown", "succeeded"]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_put_on_record_is_not_done() {
     let mut api = Served::new().await;
     let tenant = api.signed_up(&signup()).await;

@@ -239,7 +239,7 @@ pub(super) fn accepted(answer: Answer) -> Response {
         ("home_region" = Option<String>, Query, description = "The home region of one of its environments", example = "eu-central-1"),
         ("tier" = Option<String>, Query, description = "Its commercial plan", example = "standard"),
         ("external_id" = Option<String>, Query, description = "The id that the SaaS gives it", example = "customer-4711"),
-        ("q" = Option<String>, Query, description = "Part of its company name or external id, in any case", example = "exam"),
+        ("q" = Option<String>, Query, description = "Part of its company name or external id, in upper or lower case as far as the locale of the database knows letters", example = "exam"),
     ),
     responses((status = 200, description = "A page of tenants", body = TenantPage)),
 )]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::anchoring::Anchors;
@@ -15,6 +16,10 @@ use crate::{Clock, TenantId};
 
 /// How long, in real time, deeds gather before they are chained.
 const GATHERS: Duration = Duration::from_millis(400);
+
+/// So long after the last deed it is looked once more: what was under way then, here or in a process that has died, has come to
+/// its end, or is *unknown*.
+const ONCE_MORE: Duration = Duration::from_secs(70);
 
 /// The pause after the database could not be asked.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -30,7 +35,11 @@ pub struct Scribe {
 /// A deed that is under way.
 #[derive(Debug)]
 #[must_use]
-pub struct Begun(i64);
+pub struct Begun {
+    id: i64,
+    deed: Deed,
+    tenant: Option<TenantId>,
+}
 
 impl Scribe {
     /// A scribe that writes to the database of `pool`.
@@ -40,15 +49,21 @@ impl Scribe {
 
     /// Writes down what is about to be done. Where that cannot be written down, it must not be done.
     pub async fn begin(&self, deed: &Deed, tenant: Option<TenantId>) -> Result<Begun> {
-        audit::begin(&self.pool, deed, tenant, self.clock.now()).await.map(Begun)
+        let id = audit::begin(&self.pool, deed, tenant, self.clock.now()).await?;
+        Ok(Begun { id, deed: deed.clone(), tenant })
     }
 
-    /// Writes down what came of it. Where that cannot be written down, it is *unknown* after a minute.
+    /// Writes down what came of it. Where that cannot be written down, it is *unknown* after a minute; what takes longer is
+    /// told a second time, when it is known.
     pub async fn end(&self, begun: Begun, outcome: &Outcome) {
-        if let Err(error) = audit::end(&self.pool, begun.0, outcome).await {
-            tracing::warn!(%error, "what came of something could not be written into the audit trail");
+        match audit::end(&self.pool, begun.id, outcome).await {
+            Ok(true) => self.chain(),
+            Ok(false) => self.note(&begun.deed, begun.tenant, outcome).await,
+            Err(error) => {
+                tracing::warn!(%error, "what came of something could not be written into the audit trail");
+                self.chain();
+            }
         }
-        self.chain();
     }
 
     /// Writes down something that is over.
@@ -69,10 +84,21 @@ impl Scribe {
         let mut anchors = Anchors::new(config, installation);
         // What another process has left behind.
         self.chain();
+        let mut once_more = None;
         loop {
+            let look = async {
+                match once_more {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.noted.notified() => tokio::time::sleep(GATHERS).await,
+                () = self.noted.notified() => {
+                    tokio::time::sleep(GATHERS).await;
+                    once_more = Some(Instant::now() + ONCE_MORE);
+                }
+                () = look => once_more = None,
                 () = anchors.due() => {}
             }
             match self.advance(config).await {

@@ -53,12 +53,11 @@ async fn insert(
     Ok(id.fetch_one(pool).await?)
 }
 
-/// Writes down what came of it.
-pub async fn end(pool: &PgPool, id: i64, outcome: &Outcome) -> Result<()> {
-    sqlx::query!("/* db::audit::end */ update audit_pending set outcome = $2 where id = $1", id, json!(outcome))
-        .execute(pool)
-        .await?;
-    Ok(())
+/// Writes down what came of it; answers whether it was not chained as *unknown* before.
+pub async fn end(pool: &PgPool, id: i64, outcome: &Outcome) -> Result<bool> {
+    let done =
+        sqlx::query!("/* db::audit::end */ update audit_pending set outcome = $2 where id = $1", id, json!(outcome));
+    Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
 /// Chains everything that is over, and answers where the trail ends. Drops what is older than `kept_for`.
