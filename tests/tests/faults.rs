@@ -31,8 +31,9 @@ const TENANTS: usize = 5;
 /// Seeds at a time.
 const AT_ONCE: usize = 4;
 
-/// How long one seed may take in real time; mostly it is a second or two.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// How long one seed may take in real time; mostly it is a second or two. Where several steps contend for a bucket that a
+/// throttle has slowed down, it can be thousands of rounds.
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// How often a person tries again before it counts as hopeless.
 const RETRIES: usize = 8;

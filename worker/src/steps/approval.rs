@@ -1,7 +1,7 @@
 //! What waits for a second person's word: before an account is spent, and before one is closed.
 
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
-use freehold_tenancy::config::VendingApproval;
+use freehold_tenancy::config::{TierConfig, VendingApproval};
 use freehold_tenancy::db::approvals;
 use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
 use serde_json::json;
@@ -21,14 +21,15 @@ pub(super) fn needed(sentence: &str) -> StepError {
 /// What was asked for once is waited for, whatever the tier has become meanwhile: else whoever may change the tier could do
 /// without the other person.
 pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
-    if context.subject.kind != OperationKind::Onboard {
+    let required = |tier: &TierConfig| tier.approval == VendingApproval::Required;
+    if context.subject.kind != OperationKind::Onboard || !context.config().tiers.iter().any(required) {
         return Ok(());
     }
     let (tenant, environment) = (context.tenant(), context.environment());
     let (pool, id) = (&context.worker.pool, context.claim.operation_id);
     let asked = approvals::of(pool, id).await?;
     let last = asked.iter().rfind(|approval| approval.action == ApprovalAction::Vend);
-    let wanted = context.config().tier(&tenant.tier).is_some_and(|tier| tier.approval == VendingApproval::Required);
+    let wanted = context.config().tier(&tenant.tier).is_some_and(required);
     if !wanted && last.is_none() {
         return Ok(());
     }
