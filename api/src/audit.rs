@@ -91,9 +91,9 @@ pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, request: 
     }
     let (deed, tenant) = deed(action, caller, &request);
     // How long a body takes is its caller's affair, and none of the record's.
-    let (parts, body) = request.into_parts();
-    let mut request = match extract::read(&parts.headers, body).await {
-        Ok(body) => Request::from_parts(parts, Body::from(body)),
+    let (mut parts, body) = request.into_parts();
+    let body = match extract::read(&parts.headers, body).await {
+        Ok(body) => body,
         Err(refusal) => {
             let refusal = refusal.into_response();
             app.audit.note(&deed, tenant, &outcome(&refusal)).await;
@@ -104,8 +104,8 @@ pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, request: 
     let (tasks, app, action, caller) = (&app.tasks, app.clone(), action.to_owned(), caller.clone());
     let on_record = async move {
         if action == SIGNUP {
-            request.extensions_mut().insert(deed.clone());
-            let response = next.run(request).await;
+            parts.extensions.insert(deed.clone());
+            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
             if response.extensions().get::<Written>().is_some() {
                 app.audit.chain();
             } else {
@@ -117,7 +117,7 @@ pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, request: 
             Ok(begun) => begun,
             Err(error) => return Refusal::from(error).into_response(),
         };
-        let response = idempotency::once(&app, &action, &caller, request, next).await;
+        let response = idempotency::once(&app, &action, &caller, parts, body, next).await;
         app.audit.end(begun, &outcome(&response)).await;
         response
     };

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::auth::Caller;
 use crate::problem::{Code, Refusal};
 
-pub(crate) use once::{Instead, once};
+pub(crate) use once::{Kept, once};
 
 const HEADER: &str = "idempotency-key";
 

@@ -44,19 +44,18 @@ pub fn openapi_json() -> String {
 
 /// What a route does: the id of its one operation.
 pub(crate) fn action(paths: &Paths) -> String {
-    let mut operations = paths.paths.values().flat_map(|item| {
-        [&item.get, &item.post, &item.put, &item.patch, &item.delete].into_iter().filter_map(Option::as_ref)
-    });
-    operations.find_map(|operation| operation.operation_id.clone()).unwrap_or_default()
+    operations(paths).find_map(|operation| operation.operation_id.clone()).unwrap_or_default()
 }
 
 /// Whether the route says of something that it may stand behind the question mark.
 pub(crate) fn takes_query(paths: &Paths) -> bool {
-    let operations = paths.paths.values().flat_map(|item| {
+    operations(paths).any(|operation| takes(operation, ParameterIn::Query))
+}
+
+fn operations(paths: &Paths) -> impl Iterator<Item = &Operation> {
+    paths.paths.values().flat_map(|item| {
         [&item.get, &item.post, &item.put, &item.patch, &item.delete].into_iter().filter_map(Option::as_ref)
-    });
-    let mut parameters = operations.flat_map(|operation| operation.parameters.iter().flatten());
-    parameters.any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query))
+    })
 }
 
 /// Everything but the routes.
@@ -278,24 +277,23 @@ pub(crate) fn with_refusals(mut paths: Paths, needs: Option<Needs>) -> Paths {
     paths
 }
 
-fn is_key(parameter: &RefOr<Parameter>) -> bool {
-    matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key")
+fn names(operation: &Operation, header: &str) -> bool {
+    let is_it = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == header);
+    operation.parameters.iter().flatten().any(is_it)
 }
 
 /// Whether it changes something that has an ETag.
 fn is_conditional(operation: &Operation) -> bool {
-    let named = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "If-Match");
-    operation.parameters.iter().flatten().any(named)
+    names(operation, "If-Match")
 }
 
 fn is_keyed(operation: &Operation) -> bool {
-    operation.parameters.iter().flatten().any(is_key)
+    names(operation, "Idempotency-Key")
 }
 
 /// Every POST takes a key; those that need one say so themselves.
 fn with_key(post: &mut Operation) {
-    let parameters = post.parameters.get_or_insert_default();
-    if !parameters.iter().any(is_key) {
+    if !is_keyed(post) {
         let key = ParameterBuilder::new()
             .name("Idempotency-Key")
             .parameter_in(ParameterIn::Header)
@@ -307,7 +305,7 @@ fn with_key(post: &mut Operation) {
             .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"))))
             .example(Some(json!("7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57")))
             .build();
-        parameters.push(RefOr::T(key));
+        post.parameters.get_or_insert_default().push(RefOr::T(key));
     }
 }
 

@@ -14,6 +14,7 @@ use freehold_tests::fixture::Freehold;
 use freehold_tests::served::{Served, signup};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Postgres, Transaction};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -104,15 +105,21 @@ async fn whoever_changes_something_is_on_record_with_the_result() {
     assert_eq!(api.get("/v1/audit-events?after=7").await.outcome(), (400, "invalid_query".into()));
 }
 
-#[tokio::test]
-async fn what_has_begun_comes_to_its_end_and_on_record_though_the_caller_hangs_up() {
-    let api = Served::new().await;
+/// An operation that is being canceled by somebody who has hung up, and what keeps that from coming to its end.
+async fn hung_up(api: &Served) -> (String, Transaction<'static, Postgres>) {
     let tenant = api.signed_up(&signup()).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
     let mut lock = api.database.pool.begin().await.expect("a transaction");
     sqlx::query("select 1 from operations for update").execute(&mut *lock).await.expect("a lock");
     let cancel = api.request(Method::POST, &format!("{path}/cancel")).timeout(Duration::from_millis(300));
     assert!(cancel.send().await.expect_err("no answer").is_timeout());
+    (path, lock)
+}
+
+#[tokio::test]
+async fn what_has_begun_comes_to_its_end_and_on_record_though_the_caller_hangs_up() {
+    let api = Served::new().await;
+    let (path, lock) = hung_up(&api).await;
     lock.rollback().await.expect("the lock given back");
     eventually("it is on record", async || !trail(&api, "&action=cancelOperation").await.is_empty()).await;
     let canceled = trail(&api, "&action=cancelOperation").await;
@@ -171,12 +178,7 @@ async fn a_replay_is_told_from_a_signup_and_closing_from_letting_go() {
 #[tokio::test]
 async fn a_change_whose_caller_has_hung_up_comes_to_its_end_before_the_api_does() {
     let mut api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
-    let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
-    let mut lock = api.database.pool.begin().await.expect("a transaction");
-    sqlx::query("select 1 from operations for update").execute(&mut *lock).await.expect("a lock");
-    let cancel = api.request(Method::POST, &format!("{path}/cancel")).timeout(Duration::from_millis(300));
-    assert!(cancel.send().await.expect_err("no answer").is_timeout());
+    let (_, lock) = hung_up(&api).await;
     api.shutdown.cancel();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!api.server.is_finished(), "the API has ended before what it was doing");

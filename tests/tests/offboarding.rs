@@ -122,25 +122,32 @@ async fn nothing_is_restored_after_the_cooling_off_period() {
     assert!(matches!(restore(&freehold, &tenant).await, Decided::Not(_)));
 }
 
+/// A tenant whose offboarding waits until somebody has decided whether its account is closed, the worker that brought it there,
+/// and the hash of what is to be decided.
+async fn about_to_be_closed(freehold: &Freehold) -> (Tenant, Arc<Worker>, String) {
+    let (tenant, worker) = ready(freehold).await;
+    offboard(freehold, &tenant, true).await;
+    freehold.settle(&worker, LONG).await;
+    let operation = latest(freehold, &tenant).await;
+    assert_eq!(operation.attention.expect("somebody is asked").code, "approval_needed");
+    assert_eq!(account(freehold, &tenant).state, "ACTIVE");
+    let asked = approvals::of(freehold.pool(), operation.id).await.expect("an answer");
+    (tenant, worker, asked[0].request_hash.clone())
+}
+
+async fn decide(freehold: &Freehold, tenant: &Tenant, hash: &str, approve: bool, by: &str) -> Decision {
+    let (pool, id, now) = (freehold.pool(), latest(freehold, tenant).await.id, freehold.clock.now());
+    approvals::decide(pool, id, hash, approve, &person(by), now).await.expect("an answer")
+}
+
 #[tokio::test]
 async fn an_account_is_closed_only_where_another_person_approves() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    let (tenant, worker) = ready(&freehold).await;
-    offboard(&freehold, &tenant, true).await;
-    freehold.settle(&worker, LONG).await;
-    let operation = latest(&freehold, &tenant).await;
-    assert_eq!(operation.attention.expect("somebody is asked").code, "approval_needed");
-    assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
-
-    let (pool, now) = (freehold.pool(), freehold.clock.now());
-    let hash = approvals::of(pool, operation.id).await.expect("an answer")[0].request_hash.clone();
-    let decide = |hash: String, by: &str| {
-        let by = person(by);
-        async move { approvals::decide(pool, operation.id, &hash, true, &by, now).await.expect("an answer") }
-    };
-    assert_eq!(decide(hash.clone(), "ann").await, Decision::SamePerson);
-    assert!(matches!(decide("0".repeat(64), "bob").await, Decision::Other(_)));
-    assert!(matches!(decide(hash, "bob").await, Decision::Yes(one) if one.state == ApprovalState::Approved));
+    let (tenant, worker, hash) = about_to_be_closed(&freehold).await;
+    let decide = async |hash: &str, by: &str| decide(&freehold, &tenant, hash, true, by).await;
+    assert_eq!(decide(&hash, "ann").await, Decision::SamePerson);
+    assert!(matches!(decide(&"0".repeat(64), "bob").await, Decision::Other(_)));
+    assert!(matches!(decide(&hash, "bob").await, Decision::Yes(one) if one.state == ApprovalState::Approved));
     freehold.settle(&worker, LONG).await;
     assert_eq!(account(&freehold, &tenant).state, "CLOSED");
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);
@@ -150,14 +157,8 @@ async fn an_account_is_closed_only_where_another_person_approves() {
 #[tokio::test]
 async fn who_rejects_the_closing_of_an_account_lets_the_rest_of_the_offboarding_go_on() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    let (tenant, worker) = ready(&freehold).await;
-    offboard(&freehold, &tenant, true).await;
-    freehold.settle(&worker, LONG).await;
-    let operation = latest(&freehold, &tenant).await;
-    assert_eq!(operation.attention.expect("somebody is asked").code, "approval_needed");
-    let (pool, now) = (freehold.pool(), freehold.clock.now());
-    let hash = approvals::of(pool, operation.id).await.expect("an answer")[0].request_hash.clone();
-    let decided = approvals::decide(pool, operation.id, &hash, false, &person("bob"), now).await.expect("an answer");
+    let (tenant, worker, hash) = about_to_be_closed(&freehold).await;
+    let decided = decide(&freehold, &tenant, &hash, false, "bob").await;
     assert!(matches!(decided, Decision::Yes(one) if one.state == ApprovalState::Rejected));
     freehold.settle(&worker, LONG).await;
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);

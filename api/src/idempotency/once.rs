@@ -4,6 +4,7 @@
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,32 +16,36 @@ use sha2::{Digest, Sha256};
 use super::{HEADER, REPLAYED, again, read};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract;
 use crate::problem::Refusal;
 
 /// Routes that write their answer in the commit of the change itself.
 const BY_THEMSELVES: [&str; 2] = ["createTenant", "createEnvironment"];
 
-/// What is kept, and given again, in place of a body that is for one reader's eyes, once.
-#[derive(Debug, Clone)]
-pub(crate) struct Instead(pub(crate) String);
+/// Marks an answer that was kept, without what is for one reader's eyes, in the transaction of what it says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept;
 
 /// Lets a POST happen, once if it has a key.
-pub(crate) async fn once(app: &App, action: &str, caller: &Caller, request: Request, next: Next) -> Response {
-    if request.method() != Method::POST || !request.headers().contains_key(HEADER) || BY_THEMSELVES.contains(&action) {
-        return next.run(request).await;
+pub(crate) async fn once(
+    app: &App,
+    action: &str,
+    caller: &Caller,
+    parts: Parts,
+    body: Vec<u8>,
+    next: Next,
+) -> Response {
+    if parts.method != Method::POST || !parts.headers.contains_key(HEADER) || BY_THEMSELVES.contains(&action) {
+        return next.run(Request::from_parts(parts, Body::from(body))).await;
     }
-    match begun(app, caller, request, next).await {
+    match begun(app, caller, parts, body, next).await {
         Ok(response) | Err(response) => response,
     }
 }
 
-async fn begun(app: &App, caller: &Caller, request: Request, next: Next) -> Result<Response, Response> {
+async fn begun(app: &App, caller: &Caller, mut parts: Parts, body: Vec<u8>, next: Next) -> Result<Response, Response> {
     let refuse = |refusal: Refusal| refusal.into_response();
-    let (mut parts, body) = request.into_parts();
     let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let key = read(&parts.headers).map_err(refuse)?.of(caller, &format!("POST {route}"));
-    let body = extract::read(&parts.headers, body).await.map_err(refuse)?;
     let hash = hash(parts.uri.path(), &body);
     let reserved = idempotency::reserve(&app.pool, &key, hash, app.clock.now()).await;
     match reserved.map_err(|error| refuse(error.into()))? {
@@ -73,13 +78,12 @@ async fn kept(app: &App, reservation: &Reservation, response: Response) -> Respo
         }
         return response;
     }
+    if response.extensions().get::<Kept>().is_some() {
+        return response;
+    }
     let (parts, body) = response.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return Refusal::internal().into_response() };
-    let text = match parts.extensions.get::<Instead>() {
-        Some(Instead(text)) => text.clone(),
-        None if body.is_empty() => Value::Null.to_string(),
-        None => String::from_utf8_lossy(&body).into_owned(),
-    };
+    let text = if body.is_empty() { Value::Null.to_string() } else { String::from_utf8_lossy(&body).into_owned() };
     let location = parts.headers.get(header::LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
     let status = i16::try_from(parts.status.as_u16()).unwrap_or(200);
     let answer = Answer { status, location: location.to_owned(), body: text };

@@ -79,7 +79,7 @@ async fn whoever_is_too_slow_to_make_an_endpoint_leaves_it_to_who_has_begun_sinc
     let late = endpoints::create(pool, &another, &[7; 64], Some(&slow), &answer).await;
     assert!(matches!(late, Err(DbError::TakenOver)), "{late:?}");
     let until = now + TimeDelta::hours(24);
-    let late = secrets::rotate(pool, known.id, &[7; 64], until, now, Some((&slow, |_: &_| answer.clone()))).await;
+    let late = secrets::rotate(pool, known.id, &[7; 64], until, now, Some(&slow), |_| answer.clone()).await;
     assert!(matches!(late, Err(DbError::TakenOver)), "{late:?}");
     let listed = hooks.api.get("/v1/webhook-endpoints").await.json();
     assert_eq!(listed["webhook_endpoints"].as_array().unwrap().len(), 1, "made twice");

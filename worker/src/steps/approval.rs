@@ -19,7 +19,7 @@ pub(super) fn needed(sentence: &str) -> StepError {
 /// one that signed up has approved just this. Who rejects it ends the onboarding.
 ///
 /// What was asked for once is waited for, whatever the tier has become meanwhile: else whoever may change the tier could do
-/// without the other person.
+/// without the other person. Only where no tier wants anything approved any more is nobody waited for.
 pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
     let required = |tier: &TierConfig| tier.approval == VendingApproval::Required;
     if context.subject.kind != OperationKind::Onboard || !context.config().tiers.iter().any(required) {

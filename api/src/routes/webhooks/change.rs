@@ -168,8 +168,9 @@ pub(crate) async fn rotate_webhook_secret(
     let (secret, sealed) = secret(&app, known)?;
     let now = app.clock.now();
     let answer = |endpoint: &_| Answer { status: 200, location: String::new(), body: without_secret(endpoint) };
-    let kept = reservation.as_ref().map(|Extension(reservation)| (reservation, answer));
-    let rotated = db::webhooks::secrets::rotate(&app.pool, known, &sealed, now + BOTH_ARE_GOOD_FOR, now, kept).await?;
+    let (reservation, until) =
+        (reservation.as_ref().map(|Extension(reservation)| reservation), now + BOTH_ARE_GOOD_FOR);
+    let rotated = db::webhooks::secrets::rotate(&app.pool, known, &sealed, until, now, reservation, answer).await?;
     let endpoint = rotated.ok_or_else(nothing)?;
     tracing::info!(endpoint = %known, "the secret of a webhook endpoint was rotated");
     Ok(with_secret(endpoint, &secret))

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::{Description, judge, named, nothing, secret, types};
 use crate::app::App;
 use crate::extract::{Asked, Body, Id};
-use crate::idempotency::Instead;
+use crate::idempotency::Kept;
 use crate::pagination::Page;
 use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
 use crate::routes::tenants::etag::{ETag, IfMatch};
@@ -138,16 +138,15 @@ pub(super) fn tagged(endpoint: webhook::Endpoint) -> Result<Response, Refusal> {
     Ok(([(header::ETAG, tag)], Json(WebhookEndpoint::from(endpoint))).into_response())
 }
 
-/// An endpoint with its secret, for the one time that it is shown: sent again under its key, the request answers without.
+/// An endpoint with its secret, for the one time that it is shown.
 pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Response {
-    let kept = without_secret(&endpoint);
-    let endpoint = WebhookEndpoint::from(endpoint);
-    let shown = WebhookEndpoint { secret: Some(secret.shown().expose_secret().to_owned()), ..endpoint };
-    let mut response = Json(shown).into_response();
-    response.extensions_mut().insert(Instead(kept));
+    let secret = Some(secret.shown().expose_secret().to_owned());
+    let mut response = Json(WebhookEndpoint { secret, ..WebhookEndpoint::from(endpoint) }).into_response();
+    response.extensions_mut().insert(Kept);
     response
 }
 
+/// What the request answers that is sent again under its key.
 pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
     serde_json::to_string(&WebhookEndpoint::from(endpoint.clone())).unwrap_or_default()
 }

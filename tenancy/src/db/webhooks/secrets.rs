@@ -30,7 +30,8 @@ pub async fn rotate(
     sealed: &[u8],
     until: DateTime<Utc>,
     now: DateTime<Utc>,
-    kept: Option<(&Reservation, impl FnOnce(&Endpoint) -> Answer)>,
+    reservation: Option<&Reservation>,
+    answer: impl FnOnce(&Endpoint) -> Answer,
 ) -> Result<Option<Endpoint>> {
     let mut tx = pool.begin().await?;
     let rotated = async {
@@ -38,8 +39,8 @@ pub async fn rotate(
             return Ok(None);
         }
         let endpoint = endpoints::get(&mut *tx, id).await?;
-        if let (Some((reservation, answer)), Some(endpoint)) = (kept, &endpoint) {
-            idempotency::keep_with(&mut tx, Some(reservation), &answer(endpoint)).await?;
+        if let Some(endpoint) = &endpoint {
+            idempotency::keep_with(&mut tx, reservation, &answer(endpoint)).await?;
         }
         Ok(endpoint)
     };
