@@ -73,8 +73,7 @@ async fn decide_in(
     let state = if approve { ApprovalState::Approved } else { ApprovalState::Rejected };
     close(tx, pending.id, state, by, now).await?;
     let event_type = if approve { EventType::ApprovalGranted } else { EventType::ApprovalRejected };
-    let data = json!({ "action": pending.action, "by": by.subject, "request_hash": hash });
-    events::append(tx, id, &[NewEvent { event_type, data }], now).await?;
+    tell(tx, event_type, &pending, by, now).await?;
     match (approve, pending.action) {
         (true, _) => follow(tx, &pending, by, now).await?,
         // Nobody has asked AWS for anything yet, and nobody will.
@@ -137,8 +136,19 @@ async fn granted(tx: &mut PgConnection, id: OperationId, action: ApprovalAction)
 pub(super) async fn withdraw(tx: &mut PgConnection, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<()> {
     let Some(pending) = pending(&mut *tx, id).await? else { return Ok(()) };
     close(&mut *tx, pending.id, ApprovalState::Rejected, by, now).await?;
-    let data = json!({ "action": pending.action, "by": by.subject, "request_hash": pending.request_hash });
-    events::append(tx, id, &[NewEvent { event_type: EventType::ApprovalRejected, data }], now).await
+    tell(tx, EventType::ApprovalRejected, &pending, by, now).await
+}
+
+/// Tells the feed what has become of an approval, and through whom.
+async fn tell(
+    tx: &mut PgConnection,
+    event_type: EventType,
+    approval: &Approval,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let data = json!({ "action": approval.action, "by": by.subject, "request_hash": approval.request_hash });
+    events::append(tx, approval.operation_id, &[NewEvent { event_type, data }], now).await
 }
 
 /// Everything that was asked for on an operation, oldest first.

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{granted, hold, pending};
+use super::{granted, hold, pending, tell};
 use crate::approval::{Approval, ApprovalAction, ApprovalState, request_hash};
 use crate::db::operations::{Claim, fenced, requester};
-use crate::db::{PgPool, Result, ended, events};
-use crate::event::{EventType, NewEvent};
+use crate::db::{PgPool, Result, ended};
+use crate::event::EventType;
 use crate::operation::Requester;
 use crate::{ApprovalId, OperationId};
 
@@ -144,8 +144,6 @@ async fn insert(
     )
     .execute(&mut *tx)
     .await?;
-    let data = json!({ "action": action, "by": by.subject, "request_hash": approval.request_hash });
-    let news = [NewEvent { event_type: EventType::ApprovalRequested, data }];
-    events::append(tx, id, &news, now).await?;
+    tell(tx, EventType::ApprovalRequested, &approval, by, now).await?;
     Ok(approval)
 }
