@@ -7,23 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use freehold_tenancy::audit::Scribe;
+use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::installation::InstallationKind;
-use freehold_tenancy::db::{PgPool, wake::Bell};
+use freehold_tenancy::db::{PgPool, notify::WorkNotifier};
 use freehold_tenancy::secrets::Keyring;
-use freehold_tenancy::webhook::{Receivers, Resolver};
+use freehold_tenancy::webhook::{DestinationPolicy, Resolver};
 use freehold_tenancy::{Clock, Config};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{KeysError, Pace, Roles, Tokens, UnknownScope};
+use crate::auth::{KeysError, RateLimiter, Roles, Tokens, UnknownScope};
 use crate::metrics::Metrics;
 
 /// How long answers that have begun may take to end after a shutdown was asked for: a little less than the 30 seconds that
 /// supervisors give a process before they kill it (Kubernetes, Amazon ECS).
-const LAST_ANSWERS: Duration = Duration::from_secs(25);
+const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(25);
 
 /// How many may be sent all account mappings at a time.
 const EXPORTS_AT_A_TIME: usize = 3;
@@ -37,14 +37,14 @@ pub struct App {
     pub(crate) pool: PgPool,
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
-    pub(crate) bell: Bell,
+    pub(crate) work_notifier: WorkNotifier,
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) pace: Pace,
-    pub(crate) audit: Scribe,
+    pub(crate) pace: RateLimiter,
+    pub(crate) audit: AuditWriter,
     /// Turns at sending all account mappings, each of which keeps a connection.
     pub(crate) exports: Arc<Semaphore>,
     /// Where webhooks may be sent.
-    pub(crate) receivers: Receivers,
+    pub(crate) destination_policy: DestinationPolicy,
     /// What their secrets are encrypted with.
     pub(crate) keyring: Keyring,
     pub(crate) metrics: Metrics,
@@ -75,23 +75,23 @@ impl App {
     /// first needed.
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
         let tokens = Arc::new(Tokens::new(&config.api, Roles::read(&config.api)?)?);
-        let bell = Bell::new(pool.clone());
-        let pace = Pace::new(config.api.requests_per_minute);
-        let audit = Scribe::new(pool.clone(), clock.clone());
+        let work_notifier = WorkNotifier::new(pool.clone());
+        let pace = RateLimiter::new(config.api.requests_per_minute);
+        let audit = AuditWriter::new(pool.clone(), clock.clone());
         let (metrics, shutdown, tasks) = (Metrics::new(), CancellationToken::new(), TaskTracker::new());
         let exports = Arc::new(Semaphore::new(EXPORTS_AT_A_TIME));
-        let receivers = Receivers::new(&config.webhooks, InstallationKind::Real);
+        let destination_policy = DestinationPolicy::new(&config.webhooks, InstallationKind::Real);
         let keyring = Keyring::new(&config.secrets);
         Ok(Self {
             pool,
             config,
             clock,
-            bell,
+            work_notifier,
             tokens,
             pace,
             audit,
             exports,
-            receivers,
+            destination_policy,
             keyring,
             metrics,
             shutdown,
@@ -101,20 +101,20 @@ impl App {
 
     /// Of an installation of this kind: the API of a sandbox lets webhooks go to its own machine.
     #[must_use]
-    pub fn of(mut self, kind: InstallationKind) -> Self {
-        self.receivers = Receivers::new(&self.config.webhooks, kind);
+    pub fn with_installation_kind(mut self, kind: InstallationKind) -> Self {
+        self.destination_policy = DestinationPolicy::new(&self.config.webhooks, kind);
         self
     }
 
     /// With another way to find the addresses of who is sent webhooks.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
-        self.receivers = self.receivers.with_resolver(resolver);
+        self.destination_policy = self.destination_policy.with_resolver(resolver);
         self
     }
 
     /// Who writes down what its routes do, and has to be kept going for that to be chained.
-    pub fn scribe(&self) -> Scribe {
+    pub fn audit_writer(&self) -> AuditWriter {
         self.audit.clone()
     }
 }
@@ -134,12 +134,12 @@ pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationTo
     let upkeep = async {
         loop {
             tokio::time::sleep(SUM_UP_EVERY).await;
-            metrics.sum_up();
+            metrics.run_upkeep();
         }
     };
     let too_late = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
+        tokio::time::sleep(SHUTDOWN_GRACE_PERIOD).await;
     };
     let last = async {
         server.into_future().await?;

@@ -8,16 +8,16 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use freehold_tenancy::audit::{Actor, AuditKind, AuditResult, Deed, Outcome, Source};
+use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, Source};
 use freehold_tenancy::{OperationId, TenantId};
 use tracing::Instrument;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::door::RequestId;
 use crate::extract;
 use crate::idempotency;
-use crate::problem::Refusal;
+use crate::middleware::RequestId;
+use crate::problem::ApiError;
 
 /// The route whose one statement writes the record itself.
 const SIGNUP: &str = "createTenant";
@@ -27,15 +27,15 @@ const LONGEST: usize = 256;
 
 /// Marks an answer whose record is written, or that needs none.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Written;
+pub(crate) struct AuditWritten;
 
 /// The deed that a request is, and the tenant that its path names.
-pub(crate) fn deed(action: &str, caller: &Caller, request: &Request) -> (Deed, Option<TenantId>) {
+pub(crate) fn audit_entry(action: &str, caller: &Caller, request: &Request) -> (AuditEntry, Option<TenantId>) {
     let (path, whole) = (request.uri().path(), request.uri().path_and_query());
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let actor =
         Actor::Caller { issuer: caller.issuer.clone(), subject: caller.subject.clone(), client: caller.client.clone() };
-    let deed = Deed {
+    let entry = AuditEntry {
         source: address.map(|ConnectInfo(address)| Source {
             address: address.ip().to_string(),
             forwarded_for: forwarded_for(request.headers()),
@@ -43,9 +43,9 @@ pub(crate) fn deed(action: &str, caller: &Caller, request: &Request) -> (Deed, O
         request_id: request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()),
         resource: Some(whole.map_or(path, PathAndQuery::as_str).chars().take(LONGEST).collect()),
         operation_id: path.split('/').find_map(|part| part.parse::<OperationId>().ok()),
-        ..Deed::new(AuditKind::ApiCall, action, actor)
+        ..AuditEntry::new(AuditKind::ApiCall, action, actor)
     };
-    (deed, path.split('/').find_map(|part| part.parse().ok()))
+    (entry, path.split('/').find_map(|part| part.parse().ok()))
 }
 
 fn forwarded_for(headers: &HeaderMap) -> Option<String> {
@@ -57,46 +57,52 @@ fn forwarded_for(headers: &HeaderMap) -> Option<String> {
 }
 
 /// What came of a request.
-fn outcome(response: &Response) -> Outcome {
+fn outcome(response: &Response) -> AuditOutcome {
     let status = response.status();
     let result = match status.as_u16() {
         ..400 => AuditResult::Succeeded,
         400..500 => AuditResult::Refused,
         _ => AuditResult::Failed,
     };
-    let refused = response.extensions().get::<Refusal>().map(|refusal| refusal.code().as_str());
+    let refused = response.extensions().get::<ApiError>().map(|refusal| refusal.code().as_str());
     let replayed = response.headers().contains_key(idempotency::REPLAYED).then_some("replayed");
     let code = refused.or(replayed).map(ToOwned::to_owned);
-    Outcome { status: Some(status.as_u16()), code, ..Outcome::of(result) }
+    AuditOutcome { status: Some(status.as_u16()), code, ..AuditOutcome::of(result) }
 }
 
 /// The tenant that an answer is about.
-fn named(response: &Response) -> Option<TenantId> {
+fn tenant_from_location(response: &Response) -> Option<TenantId> {
     response.headers().get(header::LOCATION)?.to_str().ok()?.split('/').find_map(|part| part.parse().ok())
 }
 
 /// Puts a call on record that was not admitted.
-pub(crate) async fn refused(app: &App, action: &str, caller: &Caller, request: Request, refusal: Response) -> Response {
+pub(crate) async fn record_refusal(
+    app: &App,
+    action: &str,
+    caller: &Caller,
+    request: Request,
+    refusal: Response,
+) -> Response {
     if !request.method().is_safe() {
-        let ((deed, tenant), outcome) = (deed(action, caller, &request), outcome(&refusal));
-        app.audit.note(&deed, tenant, &outcome).await;
+        let ((entry, tenant), outcome) = (audit_entry(action, caller, &request), outcome(&refusal));
+        app.audit.note(&entry, tenant, &outcome).await;
     }
     refusal
 }
 
 /// Lets a call that may change something happen, on record.
-pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, request: Request, next: Next) -> Response {
+pub(crate) async fn run_audited(app: &App, action: &str, caller: &Caller, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    let (deed, tenant) = deed(action, caller, &request);
+    let (entry, tenant) = audit_entry(action, caller, &request);
     // How long a body takes is its caller's affair, and none of the record's.
     let (mut parts, body) = request.into_parts();
     let body = match extract::read(&parts.headers, body).await {
         Ok(body) => body,
         Err(refusal) => {
             let refusal = refusal.into_response();
-            app.audit.note(&deed, tenant, &outcome(&refusal)).await;
+            app.audit.note(&entry, tenant, &outcome(&refusal)).await;
             return refusal;
         }
     };
@@ -104,27 +110,27 @@ pub(crate) async fn recorded(app: &App, action: &str, caller: &Caller, request: 
     let (tasks, app, action, caller) = (&app.tasks, app.clone(), action.to_owned(), caller.clone());
     let on_record = async move {
         if action == SIGNUP {
-            parts.extensions.insert(deed.clone());
+            parts.extensions.insert(entry.clone());
             let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-            if response.extensions().get::<Written>().is_some() {
-                app.audit.chain();
+            if response.extensions().get::<AuditWritten>().is_some() {
+                app.audit.schedule_chaining();
             } else {
-                app.audit.note(&deed, tenant.or_else(|| named(&response)), &outcome(&response)).await;
+                app.audit.note(&entry, tenant.or_else(|| tenant_from_location(&response)), &outcome(&response)).await;
             }
             return response;
         }
-        let begun = match app.audit.begin(&deed, tenant).await {
+        let begun = match app.audit.begin(&entry, tenant).await {
             Ok(begun) => begun,
-            Err(error) => return Refusal::from(error).into_response(),
+            Err(error) => return ApiError::from(error).into_response(),
         };
-        let response = idempotency::once(&app, &action, &caller, parts, body, next).await;
+        let response = idempotency::run_idempotent(&app, &action, &caller, parts, body, next).await;
         app.audit.end(begun, &outcome(&response)).await;
         response
     };
     match tasks.spawn(on_record.in_current_span()).await {
         Ok(response) => response,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Refusal::internal().into_response(),
+        Err(_) => ApiError::internal().into_response(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Who asks, and whether they may: bearer tokens (RFC 6750) that are JWTs (RFC 9068), checked against the issuer's keys.
 
 mod keys;
-mod pace;
+mod rate_limit;
 mod roles;
-mod sight;
+mod tenant_scope;
 mod token;
-mod verified;
+mod token_cache;
 
 use std::collections::BTreeSet;
 
@@ -18,18 +18,18 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::operation::Requester;
 
 pub use keys::KeysError;
-pub(crate) use pace::Pace;
+pub(crate) use rate_limit::RateLimiter;
 pub(crate) use roles::Roles;
 pub use roles::UnknownScope;
-pub(crate) use sight::{Reach, Sight};
+pub(crate) use tenant_scope::{ResourceScope, TenantScope};
 pub(crate) use token::Tokens;
 
 use crate::app::App;
 use crate::audit;
-use crate::extract::Asked;
-use crate::problem::{Code, Refusal};
+use crate::extract::QueryFields;
+use crate::problem::{ApiError, Code};
 use crate::scope::Scope;
-use pace::Share;
+use rate_limit::RateLimitStatus;
 use token::TokenError;
 
 /// Who asks, as the token says.
@@ -44,17 +44,17 @@ pub(crate) struct Caller {
     /// `scope` or `scp`, and what its roles stand for; scopes that Freehold does not know are kept.
     pub(crate) scopes: BTreeSet<String>,
     /// Whom it may see.
-    pub(crate) sight: Sight,
+    pub(crate) sight: TenantScope,
     /// `exp`
     pub(crate) expires_at: DateTime<Utc>,
 }
 
 impl Caller {
     /// Who has a share, and keys, of its own: a client, or one tenant's users of it, who have nothing to do with another's.
-    pub(crate) fn party(&self) -> String {
+    pub(crate) fn client_key(&self) -> String {
         match self.sight {
-            Sight::Fleet => self.client.clone(),
-            Sight::Tenant(tenant) => format!("{} {tenant}", self.client),
+            TenantScope::Fleet => self.client.clone(),
+            TenantScope::Tenant(tenant) => format!("{} {tenant}", self.client),
         }
     }
 
@@ -65,11 +65,11 @@ impl Caller {
 
 /// What a route needs of a caller.
 #[derive(Debug, Clone)]
-pub(crate) struct Needs {
+pub(crate) struct RoutePolicy {
     /// The scope that a token must have.
     pub(crate) scope: Scope,
     /// What the route is about.
-    pub(crate) reach: Reach,
+    pub(crate) reach: ResourceScope,
     /// What the route does, as OpenAPI and the audit trail call it.
     pub(crate) action: String,
     /// Whether anything may stand behind the question mark.
@@ -78,12 +78,12 @@ pub(crate) struct Needs {
 
 /// Lets a request pass whose token has the scope and may see what the route is about; the route finds the [`Caller`] among
 /// the request's extensions. What may change something goes on record.
-pub(crate) async fn admit(needs: &Needs, app: &App, request: Request, next: Next) -> Response {
-    let mut response = match known(app, request.headers()).await {
+pub(crate) async fn authorize_request(needs: &RoutePolicy, app: &App, request: Request, next: Next) -> Response {
+    let mut response = match authenticate_and_rate_limit(app, request.headers()).await {
         Ok((caller, share)) => {
-            let mut response = passed(needs, app, caller, request, next).await;
+            let mut response = authorize_and_run(needs, app, caller, request, next).await;
             if let Some(share) = share {
-                share.tell(response.headers_mut());
+                share.write_headers(response.headers_mut());
             }
             response
         }
@@ -95,33 +95,36 @@ pub(crate) async fn admit(needs: &Needs, app: &App, request: Request, next: Next
 }
 
 /// Who asks, and what is left of what that client may ask for.
-async fn known(app: &App, headers: &HeaderMap) -> Result<(Caller, Option<Share>), Refusal> {
+async fn authenticate_and_rate_limit(
+    app: &App,
+    headers: &HeaderMap,
+) -> Result<(Caller, Option<RateLimitStatus>), ApiError> {
     let caller = authenticate(&app.tokens, headers).await.map_err(refused)?;
-    let share = app.pace.count(&caller)?;
+    let share = app.pace.check(&caller)?;
     Ok((caller, share))
 }
 
-async fn passed(needs: &Needs, app: &App, caller: Caller, request: Request, next: Next) -> Response {
+async fn authorize_and_run(needs: &RoutePolicy, app: &App, caller: Caller, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let may = may(needs, app, &caller, &mut parts).await;
+    let may = authorize(needs, app, &caller, &mut parts).await;
     let mut request = Request::from_parts(parts, body);
     match may {
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
-            audit::recorded(app, &needs.action, &caller, request, next).await
+            audit::run_audited(app, &needs.action, &caller, request, next).await
         }
-        Err(refusal) => audit::refused(app, &needs.action, &caller, request, refusal.into_response()).await,
+        Err(refusal) => audit::record_refusal(app, &needs.action, &caller, request, refusal.into_response()).await,
     }
 }
 
-async fn may(needs: &Needs, app: &App, caller: &Caller, parts: &mut Parts) -> Result<(), Refusal> {
+async fn authorize(needs: &RoutePolicy, app: &App, caller: &Caller, parts: &mut Parts) -> Result<(), ApiError> {
     if !caller.scopes.contains(needs.scope.as_str()) {
-        return Err(lacks(needs.scope));
+        return Err(insufficient_scope(needs.scope));
     }
-    caller.sight.reaches(needs.reach, parts, &app.pool).await?;
+    caller.sight.authorize(needs.reach, parts, &app.pool).await?;
     if !needs.query && !parts.method.is_safe() {
         // Whoever asks for it with `dry_run`, say, where there is no such thing, does not mean it.
-        let Asked(query) = Asked::from_request_parts(parts, &()).await?;
+        let QueryFields(query) = QueryFields::from_request_parts(parts, &()).await?;
         query.finish(Some(()))?;
     }
     Ok(())
@@ -139,12 +142,12 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
 }
 
-fn lacks(scope: Scope) -> Refusal {
-    Refusal::new(Code::InsufficientScope, format!("The token lacks the scope {scope}."))
-        .with_header(header::WWW_AUTHENTICATE, &sight::challenge(scope))
+fn insufficient_scope(scope: Scope) -> ApiError {
+    ApiError::new(Code::InsufficientScope, format!("The token lacks the scope {scope}."))
+        .with_header(header::WWW_AUTHENTICATE, &tenant_scope::challenge(scope))
 }
 
-fn refused(error: TokenError) -> Refusal {
+fn refused(error: TokenError) -> ApiError {
     let (code, challenge) = match &error {
         TokenError::Missing => (Code::TokenMissing, "Bearer".to_owned()),
         TokenError::Expired => {
@@ -153,11 +156,12 @@ fn refused(error: TokenError) -> Refusal {
         TokenError::Invalid(why) => {
             (Code::TokenInvalid, format!(r#"Bearer error="invalid_token", error_description="{why}""#))
         }
-        TokenError::Blind(blind) => return Refusal::from(*blind),
+        TokenError::TenantScopeError(blind) => return ApiError::from(*blind),
         TokenError::NoKeys(why) => {
             tracing::error!(error = %why, "tokens cannot be checked");
-            return Refusal::new(Code::TokenKeysUnavailable, "Tokens cannot be checked at the moment.").retry_after(30);
+            return ApiError::new(Code::TokenKeysUnavailable, "Tokens cannot be checked at the moment.")
+                .retry_after(30);
         }
     };
-    Refusal::new(code, error.to_string()).with_header(header::WWW_AUTHENTICATE, &challenge)
+    ApiError::new(code, error.to_string()).with_header(header::WWW_AUTHENTICATE, &challenge)
 }

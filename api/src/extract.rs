@@ -12,20 +12,20 @@ use serde_json::{Map, Value};
 
 pub(crate) use fields::{Fields, shortened};
 
-use crate::problem::{Code, FieldError, Refusal};
+use crate::problem::{ApiError, Code, FieldError};
 
 /// How large a body may be, in bytes: several times what the longest signup takes.
 pub(crate) const LARGEST_BODY: usize = 64 * 1024;
 
 /// A JSON object from the body.
-pub(crate) struct Body(pub(crate) Fields);
+pub(crate) struct JsonFields(pub(crate) Fields);
 
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Refusal;
+impl<S: Send + Sync> FromRequest<S> for JsonFields {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 Code::UnsupportedMediaType,
                 "The body must be JSON, and say so: `Content-Type: application/json`.",
             ));
@@ -34,25 +34,25 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let bytes = read(&parts.headers, body).await?;
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(values)) => Ok(Self(Fields::of_body(values))),
-            Ok(_) => Err(Refusal::new(Code::ValidationFailed, "The body must be a JSON object.").with_errors(vec![
+            Ok(_) => Err(ApiError::new(Code::ValidationFailed, "The body must be a JSON object.").with_errors(vec![
                 FieldError {
                     field: String::new(),
                     code: "wrong_type".to_owned(),
                     message: "this must be an object".to_owned(),
                 },
             ])),
-            Err(error) => Err(Refusal::new(Code::InvalidJson, format!("The body is not JSON: {error}."))),
+            Err(error) => Err(ApiError::new(Code::InvalidJson, format!("The body is not JSON: {error}."))),
         }
     }
 }
 
 /// A JSON object from the body, where there is a body.
-pub(crate) struct MaybeBody(pub(crate) Option<Fields>);
+pub(crate) struct OptionalJsonFields(pub(crate) Option<Fields>);
 
-impl<S: Send + Sync> FromRequest<S> for MaybeBody {
-    type Rejection = Refusal;
+impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         use axum::body::HttpBody;
 
         // What is not said to be JSON was never read here.
@@ -65,13 +65,13 @@ impl<S: Send + Sync> FromRequest<S> for MaybeBody {
         if bytes.trim_ascii() == b"null" {
             return Ok(Self(None));
         }
-        let Body(fields) = Body::from_request(Request::from_parts(parts, bytes.into()), state).await?;
+        let JsonFields(fields) = JsonFields::from_request(Request::from_parts(parts, bytes.into()), state).await?;
         Ok(Self((!fields.values().is_empty()).then_some(fields)))
     }
 }
 
 /// The body, if it is not too large.
-pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, Refusal> {
+pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > LARGEST_BODY) {
         return Err(too_large());
@@ -79,7 +79,9 @@ pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u
     let mut chunks = body.into_data_stream();
     let mut body = Vec::with_capacity(announced.unwrap_or_default());
     while let Some(chunk) = chunks.next().await {
-        body.extend_from_slice(&chunk.map_err(|_| Refusal::new(Code::BadRequest, "The body did not arrive in full."))?);
+        body.extend_from_slice(
+            &chunk.map_err(|_| ApiError::new(Code::BadRequest, "The body did not arrive in full."))?,
+        );
         if body.len() > LARGEST_BODY {
             return Err(too_large());
         }
@@ -87,8 +89,8 @@ pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u
     Ok(body)
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(Code::BodyTooLarge, format!("The body is larger than {LARGEST_BODY} bytes."))
+fn too_large() -> ApiError {
+    ApiError::new(Code::BodyTooLarge, format!("The body is larger than {LARGEST_BODY} bytes."))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -99,15 +101,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// What stands behind the question mark.
-pub(crate) struct Asked(pub(crate) Fields);
+pub(crate) struct QueryFields(pub(crate) Fields);
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
-    type Rejection = Refusal;
+impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
             .await
-            .map_err(|_| Refusal::new(Code::InvalidQuery, "The query is not made of names and values."))?;
+            .map_err(|_| ApiError::new(Code::InvalidQuery, "The query is not made of names and values."))?;
         let mut values = Map::new();
         let mut repeated = Vec::new();
         for (name, value) in pairs {
@@ -117,29 +119,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
         }
         let mut fields = Fields::of_query(values);
         for name in repeated {
-            fields.refuse(name, "repeated", "give this once");
+            fields.error(name, "repeated", "give this once");
         }
         Ok(Self(fields))
     }
 }
 
 /// An id or a name from the path, by its place among the route's parameters. What cannot be one names nothing.
-pub(crate) struct Id<T, const PLACE: usize = 0>(pub(crate) Option<T>);
+pub(crate) struct PathParam<T, const INDEX: usize = 0>(pub(crate) Option<T>);
 
-impl<S: Send + Sync, T: FromStr, const PLACE: usize> FromRequestParts<S> for Id<T, PLACE> {
-    type Rejection = Refusal;
+impl<S: Send + Sync, T: FromStr, const INDEX: usize> FromRequestParts<S> for PathParam<T, INDEX> {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let given = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let given = given.ok().and_then(|Path(values)| values.into_iter().nth(PLACE));
+        let given = given.ok().and_then(|Path(values)| values.into_iter().nth(INDEX));
         Ok(Self(given.and_then(|(_, value)| value.parse().ok())))
     }
 }
 
 /// A whole number within bounds, both of which it may be.
-pub(crate) struct Number<const LEAST: i64, const MOST: i64>(pub(crate) i64);
+pub(crate) struct BoundedInt<const LEAST: i64, const MOST: i64>(pub(crate) i64);
 
-impl<const LEAST: i64, const MOST: i64> FromStr for Number<LEAST, MOST> {
+impl<const LEAST: i64, const MOST: i64> FromStr for BoundedInt<LEAST, MOST> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -152,9 +154,9 @@ impl<const LEAST: i64, const MOST: i64> FromStr for Number<LEAST, MOST> {
 }
 
 /// What somebody looks for: no longer than what is searched, and nothing that PostgreSQL takes for no text.
-pub(crate) struct Words<const MOST: usize>(pub(crate) String);
+pub(crate) struct SearchText<const MOST: usize>(pub(crate) String);
 
-impl<const MOST: usize> FromStr for Words<MOST> {
+impl<const MOST: usize> FromStr for SearchText<MOST> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -10,16 +10,16 @@ use futures::FutureExt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::extract::{Asked, Body, Fields};
+use crate::extract::{Fields, JsonFields, QueryFields};
 use crate::idempotency::{self, Key};
-use crate::problem::Refusal;
+use crate::problem::ApiError;
 use crate::routes::account_mappings::format::Format;
 use crate::routes::account_mappings::{Instant, export};
-use crate::routes::feed::Asking;
+use crate::routes::events::FeedQuery;
 use crate::routes::tenants::etag::{ETag, IfMatch};
-use crate::routes::tenants::{change, signup as signups};
+use crate::routes::tenants::{signup as signups, update};
 use crate::schema::Tenant;
-use crate::{auth, door, pagination};
+use crate::{auth, middleware, pagination};
 
 /// What a route would take out of these headers.
 fn taken<T: FromRequestParts<()>>(request: Request) -> Option<T> {
@@ -50,12 +50,12 @@ pub fn etag(shown: &str) -> String {
 
 /// Whether `If-Match` allows something to be changed that is shown like this; `None` where it is missing.
 pub fn if_match(headers: &HeaderMap, shown: &str) -> Option<bool> {
-    taken(with(headers)).map(|tags: IfMatch| tags.allows(&ETag::of(shown)).is_ok())
+    taken(with(headers)).map(|tags: IfMatch| tags.check(&ETag::of(shown)).is_ok())
 }
 
 /// What a request is called that has these headers.
 pub fn request_id(headers: &HeaderMap) -> String {
-    door::request_id(headers)
+    middleware::request_id(headers)
 }
 
 /// The bearer token.
@@ -77,8 +77,8 @@ pub fn page_token_read(list: &str, token: &str) -> Option<(u128, Option<i64>)> {
 /// `after`, `page_size`, `wait` and `types` of the feed's query.
 #[expect(clippy::type_complexity, reason = "it is what there is")]
 pub fn feed_query(query: &str) -> Option<(Option<i64>, Option<i64>, Option<i64>, Option<Vec<FeedType>>)> {
-    let Asked(query) = taken(Request::get(format!("/v1/events?{query}")).body(HttpBody::empty()).ok()?)?;
-    let Asking { after, size, wait, types, .. } = Asking::read(query).ok()?;
+    let QueryFields(query) = taken(Request::get(format!("/v1/events?{query}")).body(HttpBody::empty()).ok()?)?;
+    let FeedQuery { after, size, wait, types, .. } = FeedQuery::read(query).ok()?;
     Some((after, size, wait, types))
 }
 
@@ -97,14 +97,14 @@ pub fn request_hash(body: &Map<String, Value>) -> [u8; 32] {
     idempotency::hash(body)
 }
 
-fn fields(body: &[u8]) -> Result<Fields, Refusal> {
+fn fields(body: &[u8]) -> Result<Fields, ApiError> {
     let request = Request::post("/v1/tenants").header(header::CONTENT_TYPE, "application/json");
-    let request = request.body(HttpBody::from(body.to_vec())).map_err(|_| Refusal::internal())?;
-    let Body(fields) = Body::from_request(request, &()).now_or_never().ok_or_else(Refusal::internal)??;
+    let request = request.body(HttpBody::from(body.to_vec())).map_err(|_| ApiError::internal())?;
+    let JsonFields(fields) = JsonFields::from_request(request, &()).now_or_never().ok_or_else(ApiError::internal)??;
     Ok(fields)
 }
 
-fn problem(refusal: Refusal) -> Value {
+fn problem(refusal: ApiError) -> Value {
     serde_json::from_str(&refusal.body("fuzzing")).unwrap_or_default()
 }
 
@@ -123,7 +123,7 @@ pub fn tenant_patch(patch: &[u8], signup: &[u8], config: &Config) -> Result<(Val
     let read = || {
         let before = signups::read(fields(signup)?, config, Clock::real().now())?;
         let mut after = before.clone();
-        change::read(fields(patch)?, config, &before)?.make(&mut after);
+        update::read(fields(patch)?, config, &before)?.apply(&mut after);
         Ok((shown(before), shown(after)))
     };
     read().map_err(problem)

@@ -2,19 +2,19 @@
 //!
 //! The key itself is written in the commit of the change, by `freehold_tenancy::db::signup`.
 
-mod once;
+mod middleware;
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, HeaderName, request::Parts};
-use freehold_tenancy::db::idempotency::Known;
-use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
+use freehold_tenancy::db::idempotency::ExistingKey;
+use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::auth::Caller;
-use crate::problem::{Code, Refusal};
+use crate::problem::{ApiError, Code};
 
-pub(crate) use once::{Kept, once};
+pub(crate) use middleware::{ResponseStored, run_idempotent};
 
 const HEADER: &str = "idempotency-key";
 
@@ -30,7 +30,12 @@ pub(crate) struct Key(String);
 impl Key {
     /// The key as `caller` means it, for this route.
     pub(crate) fn of(self, caller: &Caller, route: &str) -> IdempotencyKey {
-        IdempotencyKey { issuer: caller.issuer.clone(), client: caller.party(), route: route.to_owned(), key: self.0 }
+        IdempotencyKey {
+            issuer: caller.issuer.clone(),
+            client: caller.client_key(),
+            route: route.to_owned(),
+            key: self.0,
+        }
     }
 
     /// Whose keys those are that come from `caller` for this route, whatever they are.
@@ -45,18 +50,18 @@ impl Key {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Key {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         read(&parts.headers)
     }
 }
 
 /// Quoted, as the IETF draft has it, or bare, as most callers do.
-fn read(headers: &HeaderMap) -> Result<Key, Refusal> {
+fn read(headers: &HeaderMap) -> Result<Key, ApiError> {
     let mut given = headers.get_all(HEADER).iter();
     let Some(value) = given.next() else {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             Code::IdempotencyKeyRequired,
             "Send an Idempotency-Key header, such as a UUID, and the same one when you send this request again.",
         ));
@@ -67,7 +72,7 @@ fn read(headers: &HeaderMap) -> Result<Key, Refusal> {
     if fits && given.next().is_none() {
         return Ok(Key(key.to_owned()));
     }
-    Err(Refusal::new(
+    Err(ApiError::new(
         Code::IdempotencyKeyInvalid,
         format!("Send one Idempotency-Key of 1 to {LONGEST} visible ASCII characters, without blanks."),
     ))
@@ -85,14 +90,14 @@ fn owned((name, value): (&String, &Value)) -> (String, Value) {
 }
 
 /// The answer to a request whose key has been used, where there is one.
-pub(crate) fn again(known: Known) -> Result<Answer, Refusal> {
+pub(crate) fn replay(known: ExistingKey) -> Result<StoredResponse, ApiError> {
     match known {
-        Known::Replayed(answer) => Ok(answer),
-        Known::OtherRequest => Err(Refusal::new(
+        ExistingKey::Replayed(answer) => Ok(answer),
+        ExistingKey::OtherRequest => Err(ApiError::new(
             Code::IdempotencyKeyReused,
             "This Idempotency-Key came with another body before; use a new key for a new request.",
         )),
-        Known::InFlight => Err(Refusal::in_flight()),
+        ExistingKey::InFlight => Err(ApiError::in_flight()),
     }
 }
 
@@ -103,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    fn key(value: &[u8]) -> Result<String, Refusal> {
+    fn key(value: &[u8]) -> Result<String, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_bytes(value).unwrap());
         read(&headers).map(|key| key.0)

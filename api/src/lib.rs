@@ -1,25 +1,25 @@
 //! The REST API of Freehold. It knows the database and its callers' tokens; it has no AWS SDK and no AWS credentials.
 //!
-//! [`router`] lists every route with the scope that it needs. A request passes the [`door`] (request id, log, time
+//! [`router`] lists every route with the scope that it needs. A request passes the [`middleware`] (request id, log, time
 //! limit, problems), then [`auth`], then its route, which parses what it was given into the types of
 //! `freehold_tenancy` before it does anything.
 
 mod app;
 mod audit;
 mod auth;
-mod door;
+mod detached;
 mod extract;
 #[doc(hidden)]
 pub mod fuzzing;
 mod idempotency;
 mod metrics;
+mod middleware;
 mod openapi;
 mod pagination;
 mod problem;
 mod router;
 mod routes;
 mod scope;
-mod unbroken;
 
 pub use app::{App, AppError, router, serve};
 pub use auth::{KeysError, UnknownScope};
@@ -33,20 +33,20 @@ pub mod schema {
     pub use crate::routes::approvals::{Approval, ApprovalDecision};
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
     pub use crate::routes::environments::{Environment, NewEnvironment};
-    pub use crate::routes::events::OperationEvent;
-    pub use crate::routes::feed::{FeedEvent, FeedEventData, FeedEventPage};
+    pub use crate::routes::events::{FeedEvent, FeedEventData, FeedEventPage};
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::health::Health;
-    pub use crate::routes::holds::{Hold, Holds};
+    pub use crate::routes::holds::{FleetHoldList, Hold};
     pub use crate::routes::legal_hold::LegalHold;
+    pub use crate::routes::operation_events::OperationEvent;
+    pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};
     pub use crate::routes::operations::{Attention, Operation, OperationPage, Queue, Step};
-    pub use crate::routes::remedies::{Adoption, Correction};
     pub use crate::routes::tenants::{
         Collision, EnvironmentPreview, Signup, SignupPreview, Tenant, TenantPage, TenantPatch,
     };
-    pub use crate::routes::webhooks::change::WebhookEndpointPatch;
     pub use crate::routes::webhooks::deliveries::{
-        ReplayRequest, Replayed, WebhookAttempt, WebhookDelivery, WebhookDeliveryPage,
+        ReplayRequest, ReplayResult, WebhookAttempt, WebhookDelivery, WebhookDeliveryPage,
     };
     pub use crate::routes::webhooks::endpoints::{NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointPage};
+    pub use crate::routes::webhooks::update::WebhookEndpointPatch;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_tenancy::finding::Severity;
-use freehold_tenancy::hold::{Hold, HoldKind};
+use freehold_tenancy::hold::{FleetHold, HoldKind};
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::webhook::DisabledReason;
 use metrics::{gauge, histogram};
@@ -64,7 +64,7 @@ impl Metrics {
     }
 
     /// Notes which holds are in force.
-    pub(crate) fn holds(&self, holds: &[Hold]) {
+    pub(crate) fn holds(&self, holds: &[FleetHold]) {
         metrics::with_local_recorder(&*self.0, || {
             for kind in HoldKind::ALL {
                 let in_force = holds.iter().any(|hold| hold.kind == *kind);
@@ -101,7 +101,7 @@ impl Metrics {
     }
 
     /// Sums up what was noted since; without it, an API that nobody scrapes would keep every single measurement.
-    pub(crate) fn sum_up(&self) {
+    pub(crate) fn run_upkeep(&self) {
         self.0.handle().run_upkeep();
     }
 }

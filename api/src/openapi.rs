@@ -9,9 +9,9 @@ use utoipa::openapi::{
     RefOr, Required, Response, ResponseBuilder, Type, tag::TagBuilder,
 };
 
-use crate::auth::Reach;
+use crate::auth::ResourceScope;
 use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
-use crate::routes::feed::schema::{FeedEvent, FeedEventData, of_each_type};
+use crate::routes::events::schema::{FeedEvent, FeedEventData, of_each_type};
 use crate::scope::Scope;
 
 /// What the token's scheme is called.
@@ -59,7 +59,7 @@ fn operations(paths: &Paths) -> impl Iterator<Item = &Operation> {
 }
 
 /// Everything but the routes.
-pub(crate) fn cover() -> OpenApi {
+pub(crate) fn base_document() -> OpenApi {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let codes: Vec<_> = Code::ALL
         .iter()
@@ -106,24 +106,24 @@ pub(crate) fn cover() -> OpenApi {
 }
 
 /// What a caller needs for a route.
-type Needs = (Scope, Reach);
+type RoutePolicy = (Scope, ResourceScope);
 
 /// A refusal that many routes have in common.
-struct Shared {
+struct CommonResponse {
     name: &'static str,
     description: &'static str,
     example: Code,
     /// The headers that come with it.
     headers: &'static [(&'static str, &'static str)],
     /// Which routes have it.
-    when: fn(&Operation, Option<Needs>) -> bool,
+    when: fn(&Operation, Option<RoutePolicy>) -> bool,
 }
 
 const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "What a token must be (RFC 6750).");
 const RETRY_AFTER: (&str, &str) = ("Retry-After", "Seconds after which to ask again.");
 
-const REFUSALS: [Shared; 12] = [
-    Shared {
+const REFUSALS: [CommonResponse; 12] = [
+    CommonResponse {
         name: "BadRequest",
         description: "The query, a header or the body cannot be understood.",
         example: Code::InvalidQuery,
@@ -134,77 +134,77 @@ const REFUSALS: [Shared; 12] = [
                 || takes(operation, ParameterIn::Header)
         },
     },
-    Shared {
+    CommonResponse {
         name: "Unauthorized",
         description: "The token is missing, has expired or is not accepted.",
         example: Code::TokenMissing,
         headers: &[CHALLENGE],
         when: |_, needs| needs.is_some(),
     },
-    Shared {
+    CommonResponse {
         name: "Forbidden",
         description: "The token lacks the scope, or does not say whom it may see.",
         example: Code::InsufficientScope,
         headers: &[CHALLENGE],
         when: |_, needs| needs.is_some(),
     },
-    Shared {
+    CommonResponse {
         name: "NotFound",
         description: "There is no such thing.",
         example: Code::TenantNotFound,
         headers: &[],
         when: |operation, _| takes(operation, ParameterIn::Path),
     },
-    Shared {
+    CommonResponse {
         name: "Conflict",
         description: "The same request is being worked on; send it again.",
         example: Code::IdempotencyKeyInFlight,
         headers: &[RETRY_AFTER],
         when: |operation, _| is_keyed(operation),
     },
-    Shared {
+    CommonResponse {
         name: "ContentTooLarge",
         description: "The body is larger than 65536 bytes.",
         example: Code::BodyTooLarge,
         headers: &[],
         when: |operation, _| operation.request_body.is_some() || is_keyed(operation) || is_conditional(operation),
     },
-    Shared {
+    CommonResponse {
         name: "UnsupportedMediaType",
         description: "The body is not `application/json`.",
         example: Code::UnsupportedMediaType,
         headers: &[],
         when: |operation, _| operation.request_body.is_some(),
     },
-    Shared {
+    CommonResponse {
         name: "UnprocessableContent",
         description: "Fields that do not fit, each named in `errors`; or an Idempotency-Key that came with another body.",
         example: Code::ValidationFailed,
         headers: &[],
         when: |operation, _| operation.request_body.is_some() || is_keyed(operation),
     },
-    Shared {
+    CommonResponse {
         name: "TooManyRequests",
         description: "The client asks too often, or has signed up as many as it may in a day.",
         example: Code::TooManyRequests,
         headers: &[RETRY_AFTER],
         when: |_, needs| needs.is_some(),
     },
-    Shared {
+    CommonResponse {
         name: "InternalServerError",
         description: "Something went wrong on our side.",
         example: Code::InternalError,
         headers: &[],
         when: |_, needs| needs.is_some(),
     },
-    Shared {
+    CommonResponse {
         name: "ServiceUnavailable",
         description: "The database, or the issuer of tokens, cannot be reached. Nothing was changed.",
         example: Code::DatabaseUnavailable,
         headers: &[RETRY_AFTER],
         when: |_, needs| needs.is_some(),
     },
-    Shared {
+    CommonResponse {
         name: "GatewayTimeout",
         description: "The answer was not ready in time.",
         example: Code::Timeout,
@@ -213,7 +213,7 @@ const REFUSALS: [Shared; 12] = [
     },
 ];
 
-impl Shared {
+impl CommonResponse {
     fn described(&self) -> Response {
         let problem = Problem {
             r#type: format!("urn:freehold:problem:{}", self.example.as_str()),
@@ -254,7 +254,7 @@ fn takes(operation: &Operation, place: ParameterIn) -> bool {
 }
 
 /// Adds to the routes in `paths` what they have in common: what they need of a token and how they refuse.
-pub(crate) fn with_refusals(mut paths: Paths, needs: Option<Needs>) -> Paths {
+pub(crate) fn with_common_responses(mut paths: Paths, needs: Option<RoutePolicy>) -> Paths {
     for item in paths.paths.values_mut() {
         if let Some(post) = &mut item.post {
             with_key(post);
@@ -311,9 +311,9 @@ fn with_key(post: &mut Operation) {
 
 /// A route that is not about one tenant needs the scope that sees all of them; for any other a token will do that is for
 /// the one tenant.
-fn scopes((scope, reach): Needs) -> Vec<&'static str> {
+fn scopes((scope, reach): RoutePolicy) -> Vec<&'static str> {
     match reach {
-        Reach::Fleet => vec![scope.as_str(), Scope::Fleet.as_str()],
-        Reach::Tenant | Reach::Operation | Reach::List => vec![scope.as_str()],
+        ResourceScope::Fleet => vec![scope.as_str(), Scope::Fleet.as_str()],
+        ResourceScope::Tenant | ResourceScope::Operation | ResourceScope::List => vec![scope.as_str()],
     }
 }

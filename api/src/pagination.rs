@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::extract::{Fields, Number};
-use crate::problem::{Code, Refusal};
+use crate::extract::{BoundedInt, Fields};
+use crate::problem::{ApiError, Code};
 
 /// How many rows a page has when nobody says how many.
-pub(crate) const USUAL_SIZE: i64 = 50;
+pub(crate) const DEFAULT_PAGE_SIZE: i64 = 50;
 
 /// How many rows a page has at most.
-pub(crate) const LARGEST_SIZE: i64 = 200;
+pub(crate) const MAX_PAGE_SIZE: i64 = 200;
 
 /// The page that was asked for.
 pub(crate) struct Page {
@@ -29,8 +29,8 @@ type Digested = [u8; 8];
 
 impl Page {
     /// Takes `page_size` and `page_token` out of a query; what is left are the filters of `list`.
-    pub(crate) fn read(list: &str, query: &mut Fields) -> Result<Self, Refusal> {
-        let size = query.optional("page_size").map_or(USUAL_SIZE, |Number::<1, LARGEST_SIZE>(size)| size);
+    pub(crate) fn read(list: &str, query: &mut Fields) -> Result<Self, ApiError> {
+        let size = query.optional("page_size").map_or(DEFAULT_PAGE_SIZE, |BoundedInt::<1, MAX_PAGE_SIZE>(size)| size);
         // An empty one is that of the first page (AIP-158).
         let token = query.optional::<String>("page_token").filter(|token| !token.is_empty());
         let list = digest(list, query.values());
@@ -62,7 +62,7 @@ impl Page {
     }
 
     /// Cuts `rows` to the page and answers the token of the next one, if there is one.
-    pub(crate) fn cut<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<String> {
+    pub(crate) fn truncate_and_next_token<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<String> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         if rows.len() <= size {
             return None;
@@ -90,7 +90,7 @@ pub(crate) fn encode(after: Uuid, list: Digested, position: Option<i64>) -> Stri
     hex::encode(after.into_bytes().into_iter().chain(list).chain(position).collect::<Vec<_>>())
 }
 
-pub(crate) fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>), Refusal> {
+pub(crate) fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>), ApiError> {
     let bytes = hex::decode(token).unwrap_or_default();
     let read = || {
         let (after, rest) = bytes.split_first_chunk::<16>()?;
@@ -102,7 +102,7 @@ pub(crate) fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>),
         (*filters == list).then_some((Uuid::from_bytes(*after), position))
     };
     read().ok_or_else(|| {
-        Refusal::new(
+        ApiError::new(
             Code::InvalidPageToken,
             "This page_token comes from another list or other filters; start again without one.",
         )

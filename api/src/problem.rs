@@ -58,7 +58,7 @@ pub struct FieldError {
 
 /// A problem on its way out; the door gives it the request id and writes it down.
 #[derive(Debug, Clone)]
-pub(crate) struct Refusal(Box<Parts>);
+pub(crate) struct ApiError(Box<Parts>);
 
 #[derive(Debug, Clone)]
 struct Parts {
@@ -68,7 +68,7 @@ struct Parts {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Refusal {
+impl ApiError {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self(Box::new(Parts { code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }))
     }
@@ -153,7 +153,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         response.headers_mut().extend(self.0.headers.iter().cloned());
@@ -162,7 +162,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<DbError> for Refusal {
+impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::ExternalIdTaken => Self::new(
@@ -173,7 +173,7 @@ impl From<DbError> for Refusal {
                 Code::EnvironmentExists,
                 "The tenant has an environment of this name; see GET /v1/tenants/{id}/environments/{name}.",
             ),
-            DbError::TakenOver => Self::in_flight(),
+            DbError::ReservationLost => Self::in_flight(),
             error if error.is_outage() => {
                 tracing::error!(%error, "the database cannot be reached");
                 Self::new(Code::DatabaseUnavailable, "The database cannot be reached; nothing was changed.")

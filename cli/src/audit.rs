@@ -19,7 +19,7 @@ use crate::serve::ConfigArgs;
 const AT_ONCE: i64 = 1000;
 
 /// Nothing is dropped by who only looks.
-const FOR_EVER: TimeDelta = TimeDelta::days(365 * 1000);
+const NO_RETENTION_LIMIT: TimeDelta = TimeDelta::days(365 * 1000);
 
 /// Connections to the database.
 const CONNECTIONS: u32 = 2;
@@ -94,7 +94,7 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     let installation = installation::read(&pool).await?.context("the database belongs to no installation yet")?;
     // What has happened is chained first, so that it is verified too.
     let now = installation.clock().now();
-    audit::advance(&pool, FOR_EVER, now).await?;
+    audit::advance(&pool, NO_RETENTION_LIMIT, now).await?;
     let anchors = anchors(&args, &config, installation.id)?;
     match walk(&pool, config.audit.kept_for(), anchors, now).await? {
         Ok(told) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use freehold_tenancy::audit::Scribe;
+use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{Aws, Connection};
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
     let aws = Aws::connect(Arc::clone(&config), Clock::real(), None, Connection::ambient().await?);
     let trail = trail(&config).await;
     let aws = match &trail {
-        Some(scribe) => aws.audited(scribe.clone(), "freehold bootstrap"),
+        Some(audit_writer) => aws.audited(audit_writer.clone(), "freehold bootstrap"),
         None => aws,
     };
     let plan = plan(&aws, &config).await?;
@@ -68,8 +68,8 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
         }
     })
     .await?;
-    if let Some(scribe) = trail {
-        scribe.advance(&config.audit).await?;
+    if let Some(audit_writer) = trail {
+        audit_writer.chain_now(&config.audit).await?;
     }
     written?;
     output::line("the organisation is as configured")?;
@@ -77,10 +77,10 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
 }
 
 /// Who puts on record what is done, where there is a database already.
-async fn trail(config: &Config) -> Option<Scribe> {
+async fn trail(config: &Config) -> Option<AuditWriter> {
     let database = DatabaseArgs { database_url: None };
     match open(&database, config, InstallationKind::Real, CONNECTIONS).await {
-        Ok((pool, _)) => Some(Scribe::new(pool, Clock::real())),
+        Ok((pool, _)) => Some(AuditWriter::new(pool, Clock::real())),
         Err(error) => {
             output::note(format!("what is done here is not put into the audit trail: {error:#}"));
             None

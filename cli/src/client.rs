@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::exit::{Ended, Exit};
+use crate::exit::{Exit, ExitError};
 use crate::output::Format;
 
 /// Where the API is when nobody says so and no sandbox runs.
@@ -55,7 +55,7 @@ impl ClientArgs {
             // A sandbox's token is nobody else's business.
             (None, Some((sandbox, token))) if sandbox == url => token,
             (None, _) => {
-                return Err(Ended::because(
+                return Err(ExitError::because(
                     Exit::TokenRefused,
                     format!(
                         "there is no token for the API at {url} (no sandbox is running there); give one with --token or FREEHOLD_TOKEN"
@@ -207,7 +207,7 @@ impl Api {
             Ok(problem) => told(&problem),
             Err(_) => format!("{} answered {status}, and not as the API does", self.url()),
         };
-        Err(Ended::because(exit, message))
+        Err(ExitError::because(exit, message))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
@@ -217,7 +217,7 @@ impl Api {
             why = deeper.to_string();
             cause = deeper.source();
         }
-        Ended::because(
+        ExitError::because(
             Exit::Unreachable,
             format!("the API at {} cannot be reached ({why}); is it running, and is --api-url right?", self.url()),
         )

@@ -49,24 +49,24 @@ impl From<Exit> for ExitCode {
 
 /// An error that ends the program with a code of its own.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct ExitError {
     pub(crate) exit: Exit,
     pub(crate) message: String,
 }
 
-impl Ended {
+impl ExitError {
     pub(crate) fn because(exit: Exit, message: impl Into<String>) -> anyhow::Error {
         Self { exit, message: message.into() }.into()
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for ExitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for ExitError {}
 
 /// Tells of an error and answers how to end.
 pub(crate) fn end(ended: anyhow::Result<Exit>) -> Exit {
@@ -82,7 +82,7 @@ pub(crate) fn end(ended: anyhow::Result<Exit>) -> Exit {
         return Exit::Done;
     }
     output::note(format!("error: {}", told(&error)));
-    error.chain().find_map(|cause| cause.downcast_ref::<Ended>()).map_or(Exit::Failed, |ended| ended.exit)
+    error.chain().find_map(|cause| cause.downcast_ref::<ExitError>()).map_or(Exit::Failed, |ended| ended.exit)
 }
 
 /// The error and its causes; many errors tell their cause themselves, and none is told twice.
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_error_keeps_its_code_whatever_is_said_around_it() {
-        let error = Err(Ended::because(Exit::NotFound, "no such tenant")).context("showing the tenant");
+        let error = Err(ExitError::because(Exit::NotFound, "no such tenant")).context("showing the tenant");
         assert_eq!(end(error), Exit::NotFound);
         assert_eq!(end(Err(anyhow::anyhow!("plain"))), Exit::Failed);
     }

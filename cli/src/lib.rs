@@ -6,17 +6,16 @@ mod audit;
 mod bootstrap;
 mod client;
 mod database;
+mod event_stream;
 mod exit;
-mod follow;
+mod format_queue;
 mod health;
 mod logging;
-mod measured;
 mod migrate;
 mod openapi;
 mod operations;
 mod output;
 mod progress;
-mod queue;
 mod reconcile;
 mod serve;
 mod shutdown;
@@ -24,9 +23,14 @@ mod steps;
 mod telemetry;
 mod tenants;
 mod webhooks;
+mod worker_metrics;
 
 #[cfg(feature = "sandbox")]
+mod running_sandbox;
+#[cfg(feature = "sandbox")]
 mod sandbox;
+#[cfg(feature = "sandbox")]
+mod simulated_aws;
 #[cfg(feature = "sandbox")]
 mod token;
 

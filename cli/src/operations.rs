@@ -4,12 +4,12 @@ mod remedies;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use freehold_api::schema::{Holds, Operation, OperationPage, Step};
+use freehold_api::schema::{FleetHoldList, Operation, OperationPage, Step};
 
 use crate::client::{ClientArgs, in_path};
 use crate::exit::{Exit, exit_codes};
+use crate::format_queue;
 use crate::output::{self, Format};
-use crate::queue;
 
 /// Look at operations, and do something about those that need attention
 #[derive(Debug, Args)]
@@ -94,7 +94,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
-    let held: Holds = api.get("/v1/holds", &[]).await?;
+    let held: FleetHoldList = api.get("/v1/holds", &[]).await?;
     for hold in held.holds {
         let until = hold.probe_at.format("%Y-%m-%d %H:%M:%S");
         output::note(format!(
@@ -142,7 +142,7 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
         output::line(format!("{name:12} {value}"))?;
     }
     if let Some(queue) = &operation.queue {
-        output::line(format!("{:12} {}", "in line", queue::told(queue)))?;
+        output::line(format!("{:12} {}", "in line", format_queue::told(queue)))?;
     }
     if let Some(attention) = &operation.attention {
         output::line(format!("{:12} {} ({})", "attention", attention.sentence, attention.code))?;
@@ -158,7 +158,7 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
             step.name.as_str(),
             &step.state,
             &step.attempts.to_string(),
-            &remark(step, operation.updated_at),
+            &step_note(step, operation.updated_at),
         ]);
     }
     output::show(&table)?;
@@ -166,7 +166,7 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
 }
 
 /// What there is to say of a step; `at` is when it was true.
-fn remark(step: &Step, at: DateTime<Utc>) -> String {
+fn step_note(step: &Step, at: DateTime<Utc>) -> String {
     if let Some(error) = &step.last_error {
         return error.clone();
     }

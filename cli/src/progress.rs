@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::client::{Api, in_path};
-use crate::follow::follow;
+use crate::event_stream::follow;
+use crate::format_queue;
 use crate::output::{self, Format, SCREEN};
-use crate::queue;
 
 /// Where the lines go.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ impl Track {
     /// Where the operation stands in line, if it does.
     fn show_place(&self, operation: &Operation) -> Result<()> {
         let Some(queue) = &operation.queue else { return Ok(()) };
-        let line = format!("{:5}  {}  {}", "", self.label, queue::told(queue));
+        let line = format!("{:5}  {}  {}", "", self.label, format_queue::told(queue));
         match self.lines {
             // Each line of JSON is an event, and this is none.
             Lines::Data(Format::Json) => Ok(()),

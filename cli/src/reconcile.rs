@@ -5,13 +5,13 @@ use std::sync::Arc;
 use clap::Args;
 use freehold_api::schema::Finding;
 use freehold_tenancy::Config;
-use freehold_tenancy::audit::{Actor, AuditKind, AuditResult, Deed, Outcome, Scribe};
+use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, AuditWriter};
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::Worker;
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::limits::Limits;
-use freehold_worker::reconcile::{Heal, Report};
+use freehold_worker::reconcile::{RepairMode, Report};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::output::{self, Format};
 #[cfg(feature = "sandbox")]
-use crate::sandbox::StandIn;
+use crate::sandbox::SimulatedAwsArgs;
 use crate::serve::ConfigArgs;
 use crate::shutdown;
 
@@ -60,7 +60,7 @@ pub(crate) struct ReconcileArgs {
     log: LogArgs,
     #[cfg(feature = "sandbox")]
     #[command(flatten)]
-    stand_in: StandIn,
+    stand_in: SimulatedAwsArgs,
 }
 
 /// The report as programs read it.
@@ -115,18 +115,18 @@ async fn compare(
     let (config, clock) = (Arc::new(config), installation.clock());
     let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
-    let scribe = Scribe::new(pool.clone(), clock.clone());
+    let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let worker = Worker::new("reconcile", pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;
     let reconciler = worker.reconciler();
     let report = if args.heal {
-        let begun = scribe.begin(&healing(), None).await?;
-        let came = reconciler.pass(Heal::Everything, shutdown).await;
+        let begun = audit_writer.begin(&healing(), None).await?;
+        let came = reconciler.run_once(RepairMode::All, shutdown).await;
         let result = if came.is_ok() { AuditResult::Succeeded } else { AuditResult::Failed };
-        scribe.end(begun, &Outcome::of(result)).await;
-        scribe.advance(&config.audit).await?;
+        audit_writer.end(begun, &AuditOutcome::of(result)).await;
+        audit_writer.chain_now(&config.audit).await?;
         came?
     } else {
-        reconciler.pass(Heal::Nothing, shutdown).await?
+        reconciler.run_once(RepairMode::Off, shutdown).await?
     };
     let exit = if report.is_clean() { Exit::Done } else { Exit::Failed };
     match args.output {
@@ -137,10 +137,10 @@ async fn compare(
 }
 
 /// What the audit trail says of it.
-fn healing() -> Deed {
+fn healing() -> AuditEntry {
     let user = std::env::var("USER").ok().filter(|user| !user.is_empty() && !user.contains(char::is_control));
     let process = user.map_or_else(|| "freehold reconcile".to_owned(), |user| format!("freehold reconcile, as {user}"));
-    Deed::new(AuditKind::Command, "reconcile --heal", Actor::Process { process })
+    AuditEntry::new(AuditKind::Command, "reconcile --heal", Actor::Process { process })
 }
 
 fn show(report: &Report) -> std::io::Result<()> {

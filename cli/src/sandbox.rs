@@ -1,14 +1,12 @@
 //! `freehold sandbox`: all of Freehold on one machine, with a simulated AWS and nothing to set up.
 
-mod aws;
-mod config;
+pub(crate) mod aws;
+pub(crate) mod config;
+pub(crate) mod data_dir;
 mod database;
 mod demo;
-mod home;
 mod issuer;
 mod port;
-mod running;
-mod stand_in;
 mod welcome;
 
 use std::path::PathBuf;
@@ -19,9 +17,9 @@ use secrecy::SecretString;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use crate::running_sandbox::Running;
+pub(crate) use crate::simulated_aws::SimulatedAwsArgs;
 pub(crate) use issuer::{Claims, Issuer};
-pub(crate) use running::Running;
-pub(crate) use stand_in::StandIn;
 
 use crate::client::Api;
 use crate::exit::Exit;
@@ -29,8 +27,8 @@ use crate::logging::LogArgs;
 use crate::serve::{run_worker, serve_api};
 use crate::{output, shutdown};
 use aws::SimulatedAws;
+use data_dir::Home;
 use database::Database;
-use home::Home;
 
 /// Try Freehold with a simulated AWS organisation and a private PostgreSQL
 ///
@@ -107,7 +105,7 @@ struct Sandbox {
     aws: SimulatedAws,
     api: Api,
     token: SecretString,
-    running: running::Announced,
+    running: crate::running_sandbox::RunningGuard,
     /// Ends the API and the worker.
     ending: CancellationToken,
     processes: JoinSet<anyhow::Result<()>>,
@@ -132,7 +130,7 @@ impl Sandbox {
         let aws = SimulatedAws::start(&home, &installation, aws_listener)?;
         aws.prepare(&config, &installation).await?;
 
-        let token = issuer.usual_token()?;
+        let token = issuer.default_token()?;
         let (ending, mut processes) = (CancellationToken::new(), JoinSet::new());
         let api_url = format!("http://{}", config.api.listen);
         home.for_next_time(|next| {

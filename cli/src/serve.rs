@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use freehold_api::App;
 use freehold_tenancy::Config;
-use freehold_tenancy::audit::Scribe;
+use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::Worker;
@@ -22,8 +22,8 @@ use crate::database::{DatabaseArgs, open};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
-use crate::sandbox::StandIn;
-use crate::{measured, shutdown, steps, telemetry};
+use crate::sandbox::SimulatedAwsArgs;
+use crate::{shutdown, steps, telemetry, worker_metrics};
 
 /// Connections that the API keeps to the database.
 const API_CONNECTIONS: u32 = 20;
@@ -59,7 +59,7 @@ pub(crate) struct ApiArgs {
     log: LogArgs,
     #[cfg(feature = "sandbox")]
     #[command(flatten)]
-    stand_in: StandIn,
+    stand_in: SimulatedAwsArgs,
 }
 
 /// Run the background worker, which vends and prepares AWS accounts
@@ -86,7 +86,7 @@ pub(crate) struct WorkerArgs {
     log: LogArgs,
     #[cfg(feature = "sandbox")]
     #[command(flatten)]
-    stand_in: StandIn,
+    stand_in: SimulatedAwsArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -124,14 +124,14 @@ pub(crate) async fn serve_api(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     tracing::info!(address = %listener.local_addr()?, installation = %installation.id, "serving the API");
-    let app = App::new(pool, Arc::clone(&config), installation.clock())?.of(installation.kind);
-    let (scribe, ended) = (app.scribe(), CancellationToken::new());
+    let app = App::new(pool, Arc::clone(&config), installation.clock())?.with_installation_kind(installation.kind);
+    let (audit_writer, ended) = (app.audit_writer(), CancellationToken::new());
     let serving = async {
         let served = freehold_api::serve(app, listener, shutdown).await;
         ended.cancel();
         served
     };
-    let (served, ()) = tokio::join!(serving, scribe.keep(&config.audit, installation, ended.clone()));
+    let (served, ()) = tokio::join!(serving, audit_writer.run(&config.audit, installation, ended.clone()));
     Ok(served?)
 }
 
@@ -143,19 +143,19 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     #[cfg(feature = "sandbox")]
     if let Some(config) = args.stand_in.config(&args.config)? {
         args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-worker")?);
-        let told = measured::begin(args.metrics.or(config.telemetry.worker_listen)).await?;
+        let told = worker_metrics::begin(args.metrics.or(config.telemetry.worker_listen)).await?;
         let connection = args.stand_in.connection()?;
         let (pool, installation) = open(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
-        measured::serve(told, &pool, &shutdown);
+        worker_metrics::serve(told, &pool, &shutdown);
         run_worker(pool, Arc::new(config), &installation, connection, args.stand_in.lease(), shutdown).await?;
         return Ok(Exit::Done);
     }
     let config = Config::load(&args.config.config)?;
     args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-worker")?);
-    let told = measured::begin(args.metrics.or(config.telemetry.worker_listen)).await?;
+    let told = worker_metrics::begin(args.metrics.or(config.telemetry.worker_listen)).await?;
     let connection = Connection::ambient().await?;
     let (pool, installation) = open(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
-    measured::serve(told, &pool, &shutdown);
+    worker_metrics::serve(told, &pool, &shutdown);
     run_worker(pool, Arc::new(config), &installation, connection, None, shutdown).await?;
     Ok(Exit::Done)
 }
@@ -171,12 +171,12 @@ pub(crate) async fn run_worker(
 ) -> anyhow::Result<()> {
     let clock = installation.clock();
     let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
-    let scribe = Scribe::new(pool.clone(), clock.clone());
+    let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
     let name = format!("{host}-{}", std::process::id());
     tracing::info!(name, installation = %installation.id, "working");
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
-    let aws = aws.audited(scribe.clone(), &name);
+    let aws = aws.audited(audit_writer.clone(), &name);
     let worker = Worker::new(name, pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;
     let worker = match lease {
         Some(lease) => worker.with_lease(lease),
@@ -188,6 +188,6 @@ pub(crate) async fn run_worker(
         Box::pin(worker.run(shutdown)).await;
         ended.cancel();
     };
-    tokio::join!(working, scribe.keep(&config.audit, installation, ended.clone()));
+    tokio::join!(working, audit_writer.run(&config.audit, installation, ended.clone()));
     Ok(())
 }

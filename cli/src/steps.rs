@@ -2,7 +2,7 @@
 
 use clap::Args;
 use freehold_tenancy::operation::OperationKind;
-use freehold_worker::lists;
+use freehold_worker::workflows;
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -22,7 +22,7 @@ pub(crate) struct StepsArgs {
 }
 
 pub(crate) fn run(args: &StepsArgs) -> anyhow::Result<Exit> {
-    let list = lists::of(args.kind);
+    let list = workflows::steps_of(args.kind);
     match args.output {
         Format::Json => {
             let steps = list

@@ -68,7 +68,7 @@ impl Traces for W3c {
         named.is_valid().then(|| format!("00-{}-{}-{:02x}", named.trace_id(), named.span_id(), named.trace_flags()))
     }
 
-    fn join(&self, span: &Span, traceparent: &str) {
+    fn set_parent(&self, span: &Span, traceparent: &str) {
         let carrier = std::collections::HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
         let context = TraceContextPropagator::new().extract(&carrier);
         if context.span().span_context().is_valid() {

@@ -2,7 +2,7 @@
 
 mod add_environment;
 mod create;
-mod leaving;
+mod offboard;
 mod show;
 mod update;
 
@@ -38,9 +38,9 @@ enum TenantsCommand {
     Watch(WatchArgs),
     Update(update::UpdateArgs),
     AddEnvironment(add_environment::AddEnvironmentArgs),
-    Offboard(leaving::OffboardArgs),
-    Restore(leaving::RestoreArgs),
-    Hold(leaving::HoldArgs),
+    Offboard(offboard::OffboardArgs),
+    Restore(offboard::RestoreArgs),
+    Hold(offboard::HoldArgs),
 }
 
 /// List tenants, newest first
@@ -115,9 +115,9 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         }
         TenantsCommand::Update(args) => update::run(args).await,
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
-        TenantsCommand::Offboard(args) => leaving::offboard(args).await,
-        TenantsCommand::Restore(args) => leaving::restore(args).await,
-        TenantsCommand::Hold(args) => leaving::hold(args).await,
+        TenantsCommand::Offboard(args) => offboard::offboard(args).await,
+        TenantsCommand::Restore(args) => offboard::restore(args).await,
+        TenantsCommand::Hold(args) => offboard::hold(args).await,
         TenantsCommand::Watch(args) => {
             let api = args.client.api()?;
             let tenant = get(&api, &args.id).await?;

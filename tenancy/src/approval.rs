@@ -5,10 +5,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::operation::Requester;
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{ApprovalId, OperationId};
 
-words! {
+string_enum! {
     /// What is to be done.
     ApprovalAction {
         /// Ask AWS for an account.
@@ -22,7 +22,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Where an approval stands.
     ApprovalState {
         /// Nobody has decided yet.

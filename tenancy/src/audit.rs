@@ -1,23 +1,23 @@
 //! The audit trail: what is recorded, and the chain that keeps it as it was.
 
 mod anchor;
-mod anchoring;
-mod scribe;
+mod anchor_schedule;
 mod verify;
+mod writer;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use anchor::{Anchor, AnchorError, AnchorFile, Kept, Signer};
-pub use scribe::{Begun, Scribe};
-pub use verify::{Flaw, Verifier};
+pub use anchor::{Anchor, AnchorError, AnchorFile, AnchorFileContents, Signer};
+pub use verify::{ChainDefect, Verifier};
+pub use writer::{AuditWriter, OpenEntry};
 
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{OperationId, TenantId};
 
-words! {
+string_enum! {
     /// What kind of deed a record is about.
     AuditKind {
         /// A call of the REST API that may change something.
@@ -31,7 +31,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What came of a deed.
     AuditResult {
         /// It was done.
@@ -47,7 +47,7 @@ words! {
 
 /// Who does something, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deed {
+pub struct AuditEntry {
     /// What kind of deed it is.
     pub kind: AuditKind,
     /// What is done: `createTenant`, as OpenAPI calls it; `organizations:CreateAccount`, as IAM does.
@@ -74,7 +74,7 @@ pub struct Deed {
     pub aws_role: Option<String>,
 }
 
-impl Deed {
+impl AuditEntry {
     /// Somebody does something, and nothing more to say.
     pub fn new(kind: AuditKind, action: &str, actor: Actor) -> Self {
         Self {
@@ -123,7 +123,7 @@ pub struct Source {
 
 /// What came of a deed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct AuditOutcome {
     /// In a word.
     pub result: AuditResult,
     /// The HTTP status that was answered.
@@ -137,7 +137,7 @@ pub struct Outcome {
     pub aws_request_id: Option<String>,
 }
 
-impl Outcome {
+impl AuditOutcome {
     /// What came of it, and nothing more to say.
     pub fn of(result: AuditResult) -> Self {
         Self { result, status: None, code: None, aws_request_id: None }
@@ -162,14 +162,14 @@ pub type Hash = [u8; 32];
 
 /// Where the trail ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct ChainHead {
     /// The latest position.
     pub position: i64,
     /// The hash there.
     pub hash: Hash,
 }
 
-impl Head {
+impl ChainHead {
     /// The hash in hexadecimal digits.
     pub fn hash_text(&self) -> String {
         hex::encode(self.hash)
@@ -177,7 +177,7 @@ impl Head {
 }
 
 /// The hash of a record that comes after one with the hash `before`.
-pub fn chained(before: &Hash, position: i64, recorded_at: DateTime<Utc>, text: &str) -> Hash {
+pub fn chain_hash(before: &Hash, position: i64, recorded_at: DateTime<Utc>, text: &str) -> Hash {
     let mut hash = Sha256::new();
     hash.update(before);
     hash.update(position.to_be_bytes());
@@ -187,11 +187,11 @@ pub fn chained(before: &Hash, position: i64, recorded_at: DateTime<Utc>, text: &
 }
 
 /// The text of a record: the deed, with when, for whom and what came of it.
-pub fn text(deed: Value, at: DateTime<Utc>, tenant: Option<TenantId>, outcome: Value) -> String {
+pub fn text(entry: Value, at: DateTime<Utc>, tenant: Option<TenantId>, outcome: Value) -> String {
     let mut record = serde_json::Map::new();
     record.insert("at".to_owned(), at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true).into());
-    if let Value::Object(deed) = deed {
-        record.extend(deed);
+    if let Value::Object(entry) = entry {
+        record.extend(entry);
     }
     if let Some(tenant) = tenant {
         record.insert("tenant_id".to_owned(), tenant.to_string().into());

@@ -11,18 +11,18 @@ pub mod findings;
 pub mod holds;
 pub mod idempotency;
 pub mod installation;
-pub mod looks;
 pub mod mappings;
+pub mod notify;
 pub mod offboarding;
 pub mod operations;
 pub mod queue;
 pub mod quotas;
 pub mod rates;
 pub mod reconcile;
+pub mod shared_polls;
 pub mod signup;
 pub mod steps;
 pub mod tenants;
-pub mod wake;
 pub mod webhooks;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -45,10 +45,10 @@ pub enum DbError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// Another worker has claimed the operation since; nothing was written.
     #[error("another worker has claimed the operation since")]
-    Fenced,
+    LeaseLost,
     /// The same request is being worked on by somebody else by now; nothing was written.
     #[error("the same request is being worked on by somebody else by now")]
-    TakenOver,
+    ReservationLost,
     /// A live tenant has this external id already; nothing was written.
     #[error("a live tenant has this external id already")]
     ExternalIdTaken,
@@ -60,7 +60,7 @@ pub enum DbError {
     AccountTaken,
     /// The database holds something that this version does not know.
     #[error("the database holds something that this version does not know: {0}")]
-    Unreadable(String),
+    UnexpectedValue(String),
     /// The database belongs to an installation of another kind, or to another organisation.
     #[error("{0}")]
     OtherInstallation(String),
@@ -83,7 +83,7 @@ impl DbError {
 impl DbError {
     /// Whether the connection broke, or PostgreSQL ended it: what was asked was broken off, and can be asked anew as soon as
     /// there is a connection again. A database that is merely too busy is none of this: it wants to be left alone.
-    pub fn is_broken_off(&self) -> bool {
+    pub fn is_connection_lost(&self) -> bool {
         match self {
             Self::Sql(sqlx::Error::Io(_)) => true,
             // Connection exceptions, operator intervention (PostgreSQL, "Error Codes").
@@ -100,7 +100,7 @@ pub type Result<T> = std::result::Result<T, DbError>;
 
 /// From when on a connection that idles is asked whether it is still there before it is used. One that was given back a moment
 /// ago was asked then, and each statement would cost a round trip more.
-const LONG_IDLE: std::time::Duration = std::time::Duration::from_millis(100);
+const IDLE_PING_THRESHOLD: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Connects to PostgreSQL with at most `connections` connections.
 pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
@@ -113,7 +113,7 @@ pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
-                if meta.idle_for >= LONG_IDLE {
+                if meta.idle_for >= IDLE_PING_THRESHOLD {
                     connection.ping().await?;
                 }
                 Ok(true)
@@ -150,7 +150,7 @@ async fn applied(pool: &PgPool) -> Result<usize> {
 }
 
 /// Ends a transaction at once, and not when its connection is used next: what it has locked would stay locked until then.
-pub(crate) async fn ended<T>(
+pub(crate) async fn finish_transaction<T>(
     tx: Transaction<'static, Postgres>,
     answer: Result<T>,
     is_kept: impl FnOnce(&T) -> bool,
@@ -163,7 +163,7 @@ pub(crate) async fn ended<T>(
 }
 
 /// Turns the constraints that a caller can do something about into errors of their own.
-pub(crate) fn known_constraint(error: sqlx::Error) -> DbError {
+pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
         Some("tenants_external_id_is_unique_among_live_tenants") => DbError::ExternalIdTaken,
         Some("environments_one_of_a_name_per_tenant") => DbError::EnvironmentExists,
@@ -177,5 +177,5 @@ pub(crate) fn parsed<T: std::str::FromStr>(text: String) -> Result<T>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error| DbError::Unreadable(format!("`{text}`: {error}")))
+    text.parse().map_err(|error| DbError::UnexpectedValue(format!("`{text}`: {error}")))
 }

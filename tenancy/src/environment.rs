@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
 
-words! {
+string_enum! {
     /// Where an environment stands; written only together with the operation that it follows from.
     EnvironmentState {
         /// Being prepared.

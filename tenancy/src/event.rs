@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{EnvironmentId, OperationId, TenantId};
 
-words! {
+string_enum! {
     /// What an event says.
     EventType {
         /// A signup was accepted.

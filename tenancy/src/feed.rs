@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 
 use crate::event::EventType;
 use crate::operation::OperationKind;
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{EnvironmentId, OperationId, TenantId};
 
 pub use cloud_event::{CloudEvent, CloudEventData};
 
-words! {
+string_enum! {
     /// What an entry of the feed says.
     FeedType {
         /// A signup, or another environment, was accepted.
@@ -82,7 +82,7 @@ pub struct Entry {
     /// The tenant that it is about.
     pub tenant_id: TenantId,
     /// The operation that it happened to; `None` where it happened to the tenant itself.
-    pub of: Option<OfOperation>,
+    pub operation: Option<OperationEventRef>,
     /// What happened.
     pub feed_type: FeedType,
     /// More of it; no personal data.
@@ -93,7 +93,7 @@ pub struct Entry {
 
 /// Which event of which operation an entry tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OfOperation {
+pub struct OperationEventRef {
     /// The operation.
     pub operation_id: OperationId,
     /// Which of its events.
@@ -152,7 +152,7 @@ impl FeedType {
     }
 
     /// What its entries tell besides whom they are about.
-    pub fn tells(self) -> &'static [&'static str] {
+    pub fn data_fields(self) -> &'static [&'static str] {
         match self {
             Self::OnboardingNeedsAttention
             | Self::OffboardingNeedsAttention
@@ -172,7 +172,7 @@ impl FeedType {
 
     /// So much of an event's data as everybody may know: who asked for it, and sentences that may name people, stay behind.
     pub fn data(self, event: &Value) -> Value {
-        let told = self.tells().iter().filter_map(|name| Some(((*name).to_owned(), event.get(name)?.clone())));
+        let told = self.data_fields().iter().filter_map(|name| Some(((*name).to_owned(), event.get(name)?.clone())));
         Value::Object(told.collect::<Map<_, _>>())
     }
 }

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
 
-words! {
+string_enum! {
     /// How bad it is.
     Severity {
         /// A tenant's data, its seclusion or its service is at stake.
@@ -17,7 +17,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What was found.
     FindingKind {
         /// An account carries this installation's tag and belongs to nothing that it knows.
@@ -76,7 +76,7 @@ impl FindingKind {
     }
 }
 
-words! {
+string_enum! {
     /// What puts a finding right.
     FindingRemedy {
         /// An ordinary operation on the environment.
@@ -86,7 +86,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Whether a finding still holds.
     FindingState {
         /// It does, as far as anybody knows.

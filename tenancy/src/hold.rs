@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use crate::OperationId;
-use crate::words::words;
+use crate::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Why work is held; the stable code of the alert.
     HoldKind {
         /// The organisation has as many accounts as AWS allows it.
@@ -41,7 +41,7 @@ impl HoldKind {
 
 /// A hold that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
+pub struct FleetHold {
     /// What is not asked for meanwhile, such as `account-creations`.
     pub work: String,
     /// Why.

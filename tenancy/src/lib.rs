@@ -12,15 +12,15 @@ pub mod finding;
 pub mod hold;
 pub mod ids;
 pub mod operation;
-pub mod queue;
 pub mod region;
 pub mod secrets;
 pub mod step;
+mod string_enum;
 pub mod tenant;
 pub mod text;
 pub mod trace;
+pub mod wait_estimate;
 pub mod webhook;
-mod words;
 
 pub use clock::Clock;
 pub use config::Config;

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::environment::EnvironmentState;
 use crate::step::JournalEntry;
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 
-words! {
+string_enum! {
     /// Which list of steps an operation walks.
     OperationKind {
         /// From signup to a ready environment.
@@ -23,7 +23,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Where an operation stands.
     OperationState {
         /// Accepted; no worker has looked at it yet.
@@ -41,7 +41,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What a person can do, through the API, about an operation that needs attention.
     Remedy {
         /// `POST /v1/operations/{id}/retry`, once the cause is gone.
@@ -59,7 +59,7 @@ words! {
 
 impl OperationKind {
     /// Where the environment stands while such an operation is open.
-    pub fn underway(self) -> EnvironmentState {
+    pub fn state_while_open(self) -> EnvironmentState {
         match self {
             Self::Onboard => EnvironmentState::Onboarding,
             Self::Offboard => EnvironmentState::Offboarding,
@@ -68,7 +68,7 @@ impl OperationKind {
     }
 
     /// Where the environment stands once such an operation has ended well.
-    pub fn achieved(self) -> EnvironmentState {
+    pub fn state_when_done(self) -> EnvironmentState {
         match self {
             Self::Offboard => EnvironmentState::Offboarded,
             Self::Onboard | Self::Restore | Self::Repair => EnvironmentState::Ready,
@@ -95,7 +95,7 @@ impl Attention {
 
     /// The same, and this can be done about it too.
     #[must_use]
-    pub fn or(mut self, remedy: Remedy) -> Self {
+    pub fn with_remedy(mut self, remedy: Remedy) -> Self {
         self.remedies.push(remedy);
         self
     }

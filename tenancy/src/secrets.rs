@@ -57,7 +57,7 @@ impl SealingKey {
     }
 
     /// A key that everybody who knows `name` can make: for what is no secret.
-    pub fn made_of(name: &str) -> Self {
+    pub fn derive_for_tests(name: &str) -> Self {
         Self(Sha256::digest(name).to_vec().into())
     }
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn ring(names: &[&str]) -> Keyring {
-        let mut keys = names.iter().map(|name| SealingKey::made_of(name));
+        let mut keys = names.iter().map(|name| SealingKey::derive_for_tests(name));
         Keyring::new(&Secrets { key: keys.next(), old_keys: keys.collect() })
     }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::environment::Environment;
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{CompanyName, EmailAddress, ExternalId, TenantId, Tier};
 
 /// Free key and value pairs that the SaaS puts on a tenant.
 pub type Labels = BTreeMap<String, String>;
 
-words! {
+string_enum! {
     /// Where a tenant stands, derived from its environments.
     TenantState {
         /// At least one environment is still being prepared.
@@ -53,7 +53,7 @@ pub struct TenantChange {
 
 impl TenantChange {
     /// Makes it on `tenant`, and answers which fields are others now.
-    pub fn make(self, tenant: &mut Tenant) -> Vec<&'static str> {
+    pub fn apply(self, tenant: &mut Tenant) -> Vec<&'static str> {
         let mut changed = Vec::new();
         put(&mut tenant.company_name, self.company_name, "company_name", &mut changed);
         put(&mut tenant.tier, self.tier, "tier", &mut changed);

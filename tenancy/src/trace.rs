@@ -12,7 +12,7 @@ pub trait Traces: Send + Sync {
     /// The name of a span, if it is one that is sent.
     fn traceparent(&self, span: &Span) -> Option<String>;
     /// Makes a span that has not been entered yet the child of one elsewhere; nothing comes of a name that is none.
-    fn join(&self, span: &Span, traceparent: &str);
+    fn set_parent(&self, span: &Span, traceparent: &str);
 }
 
 static INSTALLED: OnceLock<Box<dyn Traces>> = OnceLock::new();
@@ -28,7 +28,7 @@ pub fn begin(span: &Span, kind: &'static str, name: &str, parent: Option<&str>) 
     span.record("otel.kind", kind);
     span.record("otel.name", name);
     if let Some(parent) = parent {
-        traces.join(span, parent);
+        traces.set_parent(span, parent);
     }
 }
 

@@ -1,21 +1,21 @@
 //! Webhooks: who is sent the feed, how that is signed, and where it may be sent at all.
 
-pub mod address;
-pub mod receivers;
+pub mod blocked_ranges;
+pub mod destination;
 pub mod secret;
 pub mod url;
 
 use chrono::{DateTime, Utc};
 
 use crate::feed::FeedType;
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-pub use receivers::{Receivers, Refused, Resolver};
+pub use destination::{DestinationError, DestinationPolicy, Resolver};
 pub use secret::WebhookSecret;
 pub use url::ReceiverUrl;
 
-words! {
+string_enum! {
     /// Why nothing is sent to an endpoint.
     DisabledReason {
         /// Somebody asked for it.
@@ -27,7 +27,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Where a delivery stands.
     DeliveryState {
         /// It will be tried, or tried again.
@@ -39,7 +39,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Why an attempt failed.
     AttemptError {
         /// The URL, or an address that its name has, is none that anything is sent to.

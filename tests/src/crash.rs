@@ -5,9 +5,9 @@
 //! 25: those outlast AWS's slowest calls, which a simulated AWS does not have, and every kill would cost a run as long.
 
 mod chaos;
+mod environment;
 mod processes;
 mod signups;
-mod stage;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use freehold_tenancy::OperationId;
 use freehold_tenancy::db::PgPool;
 use uuid::Uuid;
 
-pub use chaos::Blow;
+pub use chaos::Kill;
+pub use environment::{Stage, Stop};
 pub use processes::{Process, Processes};
 pub use signups::{Caller, ISSUER};
-pub use stage::{Stage, Stop};
 
-use crate::verdict::Verdict;
+use crate::invariants::InvariantReport;
 
 /// Simulated seconds a second.
 const SPEED: f64 = 60.0;
@@ -72,7 +72,7 @@ pub struct Report {
     /// How long the blows took, and how long it then took to come to rest.
     pub took: (Duration, Duration),
     /// What was found before anybody tried anything again, and in the end.
-    pub verdicts: (Verdict, Verdict),
+    pub verdicts: (InvariantReport, InvariantReport),
     /// What does not hold, one sentence each.
     pub violations: Vec<String>,
 }
@@ -100,7 +100,7 @@ pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         match blow {
-            Blow::Kill { place, gone: duration } => {
+            Kill::Kill { place, gone: duration } => {
                 // Who is gone already is started first: a kill hits somebody.
                 processes.start(place);
                 gone.retain(|(_, other)| *other != place);
@@ -114,11 +114,11 @@ pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
                     tell(&format!("{killed} killed, {tenants} signups accepted"));
                 }
             }
-            Blow::Cut => {
+            Kill::ConnectionFault => {
                 report.cuts.0 += 1;
                 report.cuts.1 += stage.cut_connections().await;
             }
-            Blow::Restart(stop) => {
+            Kill::Restart(stop) => {
                 report.restarts += 1;
                 stage.restart_database(stop).await;
             }
@@ -146,9 +146,9 @@ pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
         report.violations.push(format!("it has not come to rest within {REST:?}"));
     }
     report.took.1 = resting.elapsed();
-    report.verdicts.0 = Verdict::of(&stage.world, &stage.pool, &stage.config).await;
+    report.verdicts.0 = InvariantReport::of(&stage.world, &stage.pool, &stage.config).await;
     report.retried = retry_all(&caller, &stage.pool).await;
-    report.verdicts.1 = Verdict::of(&stage.world, &stage.pool, &stage.config).await;
+    report.verdicts.1 = InvariantReport::of(&stage.world, &stage.pool, &stage.config).await;
 
     report.repeated = caller.repeated();
     report.ended = processes.ended;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::db::feed::{self, FeedFilter, Read};
+use freehold_tenancy::db::feed::{self, FeedFilter, ReadResult};
 use freehold_tenancy::db::{PgPool, mappings};
 use freehold_tenancy::feed::{Entry, FeedType};
 use freehold_tenancy::{AwsAccountId, EnvironmentId, MappingId, OperationId};
@@ -76,7 +76,7 @@ pub async fn tail(pool: &PgPool, mut after: i64, last: impl Fn() -> bool) -> Vec
         feed::advance(pool, BEGINNING).await.expect("a position");
         loop {
             match feed::read(pool, &FeedFilter::default(), Some(after), 200).await.expect("an answer") {
-                Read::Page(page) => {
+                ReadResult::Page(page) => {
                     after = page.next_after;
                     seen.extend(page.entries);
                     if !page.more {
@@ -111,7 +111,7 @@ pub async fn snapshot(pool: &PgPool) -> (i64, Book) {
 /// What becomes of a book when the feed tells what has changed; each change must fit what the book says.
 pub fn carry_on(book: &mut Book, entries: &[Entry]) {
     for entry in entries {
-        let Some(of) = entry.of.filter(|_| entry.data.get("aws_account_id").is_some()) else { continue };
+        let Some(of) = entry.operation.filter(|_| entry.data.get("aws_account_id").is_some()) else { continue };
         let account: AwsAccountId =
             entry.data["aws_account_id"].as_str().and_then(|id| id.parse().ok()).expect("an account");
         match entry.feed_type {
@@ -136,7 +136,7 @@ pub fn missing_and_reordered(entries: &[Entry], expected: &BTreeMap<OperationId,
         reordered += u32::from(entry.position != before.position + 1);
     }
     let of_accounts = entries.iter().filter(|entry| entry.data.get("aws_account_id").is_some());
-    for of in of_accounts.filter_map(|entry| entry.of) {
+    for of in of_accounts.filter_map(|entry| entry.operation) {
         let (count, seq) = latest.entry(of.operation_id).or_insert((0, 0));
         reordered += u32::from(of.seq <= *seq);
         (*count, *seq) = (*count + 1, of.seq);

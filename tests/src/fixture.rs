@@ -8,7 +8,7 @@ use freehold_sandbox::World;
 use freehold_sandbox::faults::FaultyClient;
 use freehold_sandbox::policy::Document;
 use freehold_sandbox::settings::Settings;
-use freehold_tenancy::audit::Scribe;
+use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::clock::Scale;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_tenancy::db::{PgPool, installation, operations, tenants};
@@ -21,8 +21,8 @@ use freehold_worker::{Worker, bootstrap};
 use sqlx::postgres::PgPoolOptions;
 
 use crate::database::Database;
-use crate::mishap::Mishaps;
 use crate::signup;
+use crate::step_faults::FaultInjector;
 
 /// What the operator of the tests has declared.
 pub const CONFIG: &str = r#"
@@ -85,7 +85,7 @@ pub struct Freehold {
     /// The wire between the workers and it.
     pub wire: FaultyClient,
     /// What can go wrong at one call of one step.
-    pub mishaps: Mishaps,
+    pub mishaps: FaultInjector,
     /// Everybody's clock; it moves when the test moves it.
     pub clock: Clock,
     /// What the operator has declared.
@@ -122,7 +122,7 @@ impl Freehold {
         // Function URLs are reached over loopback; everything else in process.
         let served = freehold_sandbox::http::serve(&world, listener).expect("a served world");
         let wire = FaultyClient::new(freehold_sandbox::http::client(&world), clock.clone());
-        let mishaps = Mishaps::new(wire.shared());
+        let mishaps = FaultInjector::new(wire.shared());
         let freehold = Self {
             world,
             wire,
@@ -185,8 +185,8 @@ impl Freehold {
         // Connections of its own: those of a worker that dies in the middle of a transaction die with it.
         let pool = PgPoolOptions::new().max_connections(10).connect_lazy(url).expect("a pool");
         let limits = Limits::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
-        let scribe = Scribe::new(pool.clone(), self.clock.clone());
-        let cloud = Arc::new(self.aws(Some(Arc::new(limits))).audited(scribe, name));
+        let audit_writer = AuditWriter::new(pool.clone(), self.clock.clone());
+        let cloud = Arc::new(self.aws(Some(Arc::new(limits))).audited(audit_writer, name));
         let config = Arc::clone(&self.config);
         Arc::new(Worker::new(name, pool, config, self.clock.clone(), &self.installation, cloud).expect("a worker"))
     }

@@ -2,19 +2,19 @@
 
 #![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unwrap_used, reason = "this is for tests")]
 
-pub mod bad_luck;
+pub mod api_fixture;
 pub mod crash;
 pub mod database;
+pub mod fault_proxy;
 pub mod feed_load;
 pub mod fixture;
 pub mod fleet;
-pub mod hooks;
-pub mod journal_wire;
-pub mod mishap;
-pub mod picture;
+pub mod invariants;
+pub mod random_faults;
 pub mod receiver;
 pub mod scenarios;
-pub mod served;
 pub mod signup;
+pub mod step_faults;
 pub mod tokens;
-pub mod verdict;
+pub mod webhook_fixture;
+pub mod world_snapshot;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 /// How it answers.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum StoredResponse {
     /// With this status and these headers.
     Status(u16, String),
     /// After so long.
@@ -44,7 +44,7 @@ pub struct Received {
 #[derive(Debug, Default)]
 struct Notes {
     received: Mutex<Vec<Received>>,
-    answer: Mutex<Option<Answer>>,
+    answer: Mutex<Option<StoredResponse>>,
     connections: AtomicU64,
     open: AtomicU64,
     most: AtomicU64,
@@ -100,7 +100,7 @@ impl Receiver {
     }
 
     /// Answers like this from now on.
-    pub fn answers(&self, answer: Answer) {
+    pub fn answers(&self, answer: StoredResponse) {
         *self.notes.answer.lock().expect("the answer") = Some(answer);
     }
 
@@ -184,18 +184,18 @@ async fn serve(mut stream: TcpStream, notes: &Notes) -> std::io::Result<()> {
     let received = Received { line, headers: headers.collect(), body, at: Instant::now() };
     notes.received.lock().expect("the notes").push(received);
     let answer = notes.answer.lock().expect("the answer").clone();
-    match answer.unwrap_or(Answer::Status(204, String::new())) {
-        Answer::Status(status, headers) => answered(&mut stream, status, &headers).await,
-        Answer::Late(wait) => {
+    match answer.unwrap_or(StoredResponse::Status(204, String::new())) {
+        StoredResponse::Status(status, headers) => answered(&mut stream, status, &headers).await,
+        StoredResponse::Late(wait) => {
             tokio::time::sleep(wait).await;
             answered(&mut stream, 204, "").await
         }
-        Answer::Silence => {
+        StoredResponse::Silence => {
             // Until the other side gives up.
             while stream.read(&mut buffer).await? > 0 {}
             Ok(())
         }
-        Answer::HangUp => Ok(()),
+        StoredResponse::HangUp => Ok(()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! A signup as the API accepts it, for tests that have no API.
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::audit::{Actor, AuditKind, Deed};
+use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind};
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::PgPool;
-use freehold_tenancy::db::signup::{self, Answer, IdempotencyKey, SignedUp, Signup};
+use freehold_tenancy::db::signup::{self, IdempotencyKey, Signup, SignupResult, StoredResponse};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
 use freehold_tenancy::operation::Requester;
 use freehold_tenancy::tenant::Tenant;
@@ -52,8 +52,8 @@ pub fn tenant(
 }
 
 /// What the audit trail says of it.
-pub fn deed() -> Deed {
-    Deed::new(AuditKind::ApiCall, "createTenant", Actor::Process { process: "tests".to_owned() })
+pub fn entry() -> AuditEntry {
+    AuditEntry::new(AuditKind::ApiCall, "createTenant", Actor::Process { process: "tests".to_owned() })
 }
 
 /// Writes what the API writes when it accepts the signup of `tenant`.
@@ -65,8 +65,8 @@ pub async fn accept(pool: &PgPool, tenant: &Tenant) {
         key: tenant.id.to_string(),
     };
     let by = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
-    let answer = Answer { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
-    let deed = deed();
+    let answer = StoredResponse { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
+    let entry = entry();
     let signup = Signup {
         key: &key,
         request_hash: [0; 32],
@@ -74,8 +74,8 @@ pub async fn accept(pool: &PgPool, tenant: &Tenant) {
         requested_by: &by,
         answer: &answer,
         per_day: None,
-        deed: &deed,
+        entry: &entry,
     };
     let done = signup::sign_up(pool, &signup).await.expect("a signup");
-    assert_eq!(done, SignedUp::Accepted);
+    assert_eq!(done, SignupResult::Created);
 }

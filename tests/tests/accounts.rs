@@ -9,7 +9,7 @@ use freehold_tenancy::operation::{Operation, OperationState, Remedy};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::database::mapped_now;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::picture;
+use freehold_tests::world_snapshot;
 use freehold_worker::cloud::{Cloud, NewAccount, Tags};
 
 const LONG: TimeDelta = TimeDelta::days(1);
@@ -48,7 +48,7 @@ async fn an_account_whose_answer_was_lost_is_found_and_not_asked_for_again() {
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(freehold.wire.hits().len(), 1);
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
-    assert_eq!(picture::accounts_asked_for(&freehold.world), 1);
+    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 1);
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn an_account_that_was_never_asked_for_is_asked_for_again_only_after_five_
     freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::BeforeEffect).nth(1));
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
-    while picture::accounts_asked_for(&freehold.world) == 0 {
+    while world_snapshot::accounts_asked_for(&freehold.world) == 0 {
         freehold.step(&worker).await.expect("the operation goes on");
     }
     let asked_at = freehold.world.create_requests()[0].requested_at;
@@ -109,7 +109,7 @@ async fn a_creation_that_aws_failed_is_asked_for_again_and_one_that_it_refuses_i
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INTERNAL_FAILURE")).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
-    assert_eq!(picture::accounts_asked_for(&freehold.world), 2);
+    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 2);
 
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INVALID_PAYMENT_INSTRUMENT")));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
@@ -198,7 +198,7 @@ async fn who_is_tried_again_after_a_deadline_gets_as_long_once_more() {
 /// Tries a parked operation again and lets it go on.
 async fn retry(freehold: &Freehold, operation: &Operation) {
     let retried = attention::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), attention::Retried::Yes);
+    assert_eq!(retried.expect("an answer"), attention::RetryResult::Yes);
     freehold.settle(&freehold.worker("another"), LONG).await;
 }
 
@@ -219,11 +219,11 @@ async fn a_parked_operation_goes_on_when_a_person_has_removed_the_cause() {
     let now = freehold.clock.now();
     assert_eq!(
         attention::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
-        attention::Retried::Yes
+        attention::RetryResult::Yes
     );
     freehold.settle(&freehold.worker("worker-2"), LONG).await;
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
-    assert_eq!(picture::accounts_asked_for(&freehold.world), 1);
+    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 1);
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
-use freehold_tenancy::db::approvals::{self, Decision};
-use freehold_tenancy::db::steps::Ending;
+use freehold_tenancy::db::approvals::{self, DecisionResult};
+use freehold_tenancy::db::steps::StepDisposition;
 use freehold_tenancy::db::{offboarding, tenants};
 use freehold_tenancy::operation::{Attention, OperationState, Remedy, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
+use freehold_tests::api_fixture::{Served, signup};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::served::{Served, signup};
 use serde_json::json;
 
 const MINUTES: TimeDelta = TimeDelta::minutes(30);
@@ -34,9 +34,9 @@ fn accounts(freehold: &Freehold) -> usize {
     freehold.world.accounts().iter().filter(|account| account.email.starts_with("aws+")).count()
 }
 
-async fn decide(freehold: &Freehold, tenant: &Tenant, approve: bool, by: &str) -> Decision {
+async fn decide(freehold: &Freehold, tenant: &Tenant, approve: bool, by: &str) -> DecisionResult {
     let (pool, id, now) = (freehold.pool(), tenant.environments[0].operation_id, freehold.clock.now());
-    let asked = approvals::of(pool, id).await.expect("an answer").pop().expect("what waits");
+    let asked = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("what waits");
     assert_eq!(asked.action, ApprovalAction::Vend);
     assert_eq!(asked.request["company_name"], "Example");
     approvals::decide(pool, id, &asked.request_hash, approve, &person(by), now).await.expect("an answer")
@@ -47,15 +47,19 @@ async fn an_account_is_vended_only_once_another_person_has_approved_it() {
     let freehold = Freehold::instant().await.declaring(&format!("{CONFIG}{REQUIRED}"));
     let tenant = waiting(&freehold).await;
     // Who signed up is `tests`. Asking again changes nothing.
-    assert_eq!(decide(&freehold, &tenant, true, "tests").await, Decision::SamePerson);
+    assert_eq!(decide(&freehold, &tenant, true, "tests").await, DecisionResult::SamePerson);
     let id = tenant.environments[0].operation_id;
     let now = freehold.clock.now();
     freehold_tenancy::db::attention::retry(freehold.pool(), id, "tests", now).await.expect("an answer");
     freehold.settle(&freehold.worker("worker-2"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0);
-    assert_eq!(approvals::of(freehold.pool(), id).await.expect("an answer").len(), 1, "asked for twice");
+    assert_eq!(
+        approvals::list_for_operation(freehold.pool(), id).await.expect("an answer").len(),
+        1,
+        "asked for twice"
+    );
 
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, Decision::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
     freehold.settle(&freehold.worker("worker-3"), MINUTES).await;
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
     assert_eq!(accounts(&freehold), 1);
@@ -84,10 +88,10 @@ async fn no_change_of_the_tenant_does_without_the_other_person() {
 
     // What was approved is an account for another tier.
     freehold.clock.advance(std::time::Duration::from_mins(1));
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, Decision::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
     freehold.settle(&freehold.worker("worker-3"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0, "an account was made for what nobody has approved");
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, Decision::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
     freehold.settle(&freehold.worker("worker-4"), MINUTES).await;
     assert_eq!((accounts(&freehold), freehold.tenant_now(&tenant).await.state()), (1, TenantState::Ready));
 }
@@ -99,12 +103,15 @@ async fn what_is_rejected_ends_and_nothing_was_asked_of_aws() {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     // Nothing is there that a legal hold could keep.
     assert!(offboarding::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
-    assert!(matches!(decide(&freehold, &tenant, false, "tests").await, Decision::Yes(_)), "who asked may take it back");
+    assert!(
+        matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Yes(_)),
+        "who asked may take it back"
+    );
     freehold.settle(&freehold.worker("worker-2"), MINUTES).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::Canceled);
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);
-    let asked = approvals::of(pool, operation.id).await.expect("an answer");
+    let asked = approvals::list_for_operation(pool, operation.id).await.expect("an answer");
     assert_eq!((asked.len(), asked[0].state), (1, ApprovalState::Rejected));
     assert_eq!(accounts(&freehold), 0);
 }
@@ -115,7 +122,7 @@ async fn a_decision_that_comes_before_the_step_has_parked_is_not_missed() {
     let tenant = api.signed_up(&signup()).await;
     let claim = api.claim().await;
     let attention = Attention { remedies: vec![Remedy::Approve], ..Attention::new("approval_needed", "Approve it.") };
-    api.record(&claim, Ending::Parked(attention), None).await;
+    api.record(&claim, StepDisposition::Parked(attention), None).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
     let operation = api.get(&path).await.json();
     assert_eq!((&operation["state"], &operation["attention"]), (&json!("running"), &json!(null)), "waits for nobody");

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use freehold_tenancy::audit::{AnchorFile, Scribe, Signer};
+use freehold_tenancy::audit::{AnchorFile, AuditWriter, Signer};
 use freehold_tenancy::config::Audit;
 use freehold_tenancy::db::audit;
+use freehold_tests::api_fixture::{Served, signup};
 use freehold_tests::fixture::Freehold;
-use freehold_tests::served::{Served, signup};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Postgres, Transaction};
@@ -133,7 +133,7 @@ async fn what_somebody_is_slow_to_send_is_begun_when_it_is_there() {
     let api = Served::new().await;
     let tenant = api.signed_up(&signup()).await;
     let host = api.url.trim_start_matches("http://");
-    let token = api.issuer.token(freehold_tests::served::EVERY_SCOPE);
+    let token = api.issuer.token(freehold_tests::api_fixture::EVERY_SCOPE);
     let body = json!({ "reason": "Records are to be kept." }).to_string();
     let head = format!(
         "PUT /v1/tenants/{}/legal-hold HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
@@ -196,9 +196,9 @@ async fn a_change_whose_caller_has_hung_up_comes_to_its_end_before_the_api_does(
 #[tokio::test]
 async fn what_takes_longer_than_a_minute_is_told_again_when_it_is_known() {
     let freehold = Freehold::instant().await;
-    let scribe = Scribe::new(freehold.pool().clone(), freehold.clock.clone());
-    let deed = freehold_tests::signup::deed();
-    let begun = scribe.begin(&deed, None).await.expect("on record");
+    let audit_writer = AuditWriter::new(freehold.pool().clone(), freehold.clock.clone());
+    let deed = freehold_tests::signup::entry();
+    let begun = audit_writer.begin(&deed, None).await.expect("on record");
     let results = async || {
         audit::advance(freehold.pool(), TimeDelta::days(1), freehold.clock.now()).await.expect("a chain");
         let trail = audit::list(freehold.pool(), &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
@@ -207,8 +207,8 @@ async fn what_takes_longer_than_a_minute_is_told_again_when_it_is_known() {
     };
     freehold.clock.advance(Duration::from_secs(61));
     assert_eq!(results().await, ["unknown"]);
-    let done = freehold_tenancy::audit::Outcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
-    scribe.end(begun, &done).await;
+    let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
+    audit_writer.end(begun, &done).await;
     assert_eq!(results().await, ["unknown", "succeeded"]);
 }
 
@@ -277,20 +277,21 @@ async fn the_head_is_anchored_where_it_has_moved_and_the_trail_is_at_most_a_seco
         anchor_every_seconds: 3600,
         ..Audit::default()
     };
-    let scribe = Scribe::new(freehold.pool().clone(), freehold.clock.clone());
+    let audit_writer = AuditWriter::new(freehold.pool().clone(), freehold.clock.clone());
     let shutdown = tokio_util::sync::CancellationToken::new();
     let keeping = tokio::spawn({
-        let (scribe, shutdown, installation) = (scribe.clone(), shutdown.clone(), freehold.installation.clone());
-        async move { scribe.keep(&config, &installation, shutdown).await }
+        let (audit_writer, shutdown, installation) =
+            (audit_writer.clone(), shutdown.clone(), freehold.installation.clone());
+        async move { audit_writer.run(&config, &installation, shutdown).await }
     });
-    let deed = freehold_tests::signup::deed();
-    let done = freehold_tenancy::audit::Outcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
-    scribe.note(&deed, None, &done).await;
+    let deed = freehold_tests::signup::entry();
+    let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
+    audit_writer.note(&deed, None, &done).await;
     let chained = async || -> i64 {
         sqlx::query_scalar("select position from audit_head").fetch_one(freehold.pool()).await.expect("the head")
     };
     eventually("it is chained", async || chained().await == 1).await;
-    scribe.note(&deed, None, &done).await;
+    audit_writer.note(&deed, None, &done).await;
     shutdown.cancel();
     keeping.await.expect("an end");
     let keys = [Signer::new(&KEY.to_owned().into()).expect("a key").public_key()];

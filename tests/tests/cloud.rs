@@ -15,8 +15,8 @@ use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap;
 use freehold_worker::cloud::{
-    AssignmentState, Cloud, CreationState, Grant, Kind, NewAccount, NewStack, Person, RegionStatus, Role, StackStatus,
-    Tags, Target,
+    AssignmentState, Cloud, CloudErrorKind, CreationState, Grant, NewAccount, NewStack, Person, RegionStatus, Role,
+    StackStatus, Tags, Target,
 };
 
 /// A prepared organisation, and Freehold's way to it.
@@ -59,7 +59,7 @@ impl Prepared {
     async fn placed(&self) -> Target {
         let environment = EnvironmentId::new(self.clock.now());
         let creation = self.aws.create_account(&self.account(environment)).await.unwrap();
-        let CreationState::Succeeded(id) = self.aws.creation(&creation.request_id).await.unwrap().state else {
+        let CreationState::Succeeded(id) = self.aws.creation_status(&creation.request_id).await.unwrap().state else {
             panic!("an instant organisation took its time");
         };
         let target = Target::new(id, environment, &self.config.organization).unwrap();
@@ -131,7 +131,7 @@ async fn an_account_is_created_found_again_and_moved() {
     assert_eq!(aws.parent_of(&target).await.unwrap(), quarantine);
     aws.move_account(&target, &root, &quarantine).await.expect("it is there already");
     let refused = aws.move_account(&target, "ou-none-12345678", &root).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code.as_str()), (Kind::Wait, "SourceParentNotFoundException"));
+    assert_eq!((refused.kind, refused.code.as_str()), (CloudErrorKind::NotYet, "SourceParentNotFoundException"));
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_lost_answer_is_an_unknown_effect_and_is_not_asked_for_again() {
     wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).times(1));
     let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
     let lost = prepared.aws.create_account(&account).await.unwrap_err();
-    assert_eq!(lost.kind, Kind::Retry, "{lost}");
+    assert_eq!(lost.kind, CloudErrorKind::Unknown, "{lost}");
     assert!(!lost.had_no_effect());
     assert_eq!(prepared.world.calls().of("organizations:CreateAccount").calls, 1, "the SDK asked again by itself");
     assert!(prepared.aws.find_account(&account.email).await.unwrap().is_some());
@@ -155,7 +155,10 @@ async fn a_throttled_call_is_told_as_a_quota() {
     let prepared = Prepared::new().await;
     prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).times(1));
     let throttled = prepared.aws.find_account("nobody@example.com").await.unwrap_err();
-    assert_eq!((throttled.kind, throttled.code.as_str()), (Kind::Quota { until: None }, "TooManyRequestsException"));
+    assert_eq!(
+        (throttled.kind, throttled.code.as_str()),
+        (CloudErrorKind::Throttled { until: None }, "TooManyRequestsException")
+    );
     assert_eq!(prepared.world.calls().of("organizations:ListAccounts").throttled, 1, "the SDK asked again by itself");
 }
 
@@ -186,7 +189,7 @@ async fn a_search_that_ran_out_of_its_rate_goes_on_where_it_stopped() {
     let before = calls();
     prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).nth(2));
     let broken_off = prepared.aws.find_account(&sought.email).await.unwrap_err();
-    assert_eq!(broken_off.kind, Kind::Quota { until: None });
+    assert_eq!(broken_off.kind, CloudErrorKind::Throttled { until: None });
     assert!(prepared.aws.find_account(&sought.email).await.unwrap().is_some());
     assert_eq!(calls() - before, 4, "the first page was read twice");
 }
@@ -197,7 +200,7 @@ async fn an_email_that_is_taken_fails_with_its_reason() {
     let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
     prepared.world.reserve_email(&account.email);
     let creation = prepared.aws.create_account(&account).await.unwrap();
-    let state = prepared.aws.creation(&creation.request_id).await.unwrap().state;
+    let state = prepared.aws.creation_status(&creation.request_id).await.unwrap().state;
     assert_eq!(state, CreationState::Failed("EMAIL_ALREADY_EXISTS".to_owned()));
 }
 
@@ -228,17 +231,17 @@ async fn an_opt_in_region_is_enabled() {
 async fn roles_are_reached_only_where_they_are() {
     let prepared = Prepared::new().await;
     let target = prepared.placed().await;
-    prepared.aws.reach(&target, Role::Organization).await.unwrap();
-    let refused = prepared.aws.reach(&target, Role::Access).await.unwrap_err();
-    assert_eq!(refused.kind, Kind::Denied { explicit: false });
+    prepared.aws.check_role(&target, Role::Organization).await.unwrap();
+    let refused = prepared.aws.check_role(&target, Role::Access).await.unwrap_err();
+    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false });
 
     let target = prepared.with_roles().await;
-    prepared.aws.reach(&target, Role::Access).await.unwrap();
-    prepared.aws.reach(&target, Role::Verify).await.unwrap();
+    prepared.aws.check_role(&target, Role::Access).await.unwrap();
+    prepared.aws.check_role(&target, Role::Verify).await.unwrap();
     let other = EnvironmentId::new(prepared.clock.now());
     let mistaken = Target::new(target.id().clone(), other, &prepared.config.organization).unwrap();
-    let refused = prepared.aws.reach(&mistaken, Role::Access).await.unwrap_err();
-    assert_eq!(refused.kind, Kind::Denied { explicit: false }, "the external id names another environment");
+    let refused = prepared.aws.check_role(&mistaken, Role::Access).await.unwrap_err();
+    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false }, "the external id names another environment");
 }
 
 #[tokio::test]
@@ -282,7 +285,7 @@ async fn the_verifier_may_read_at_home_and_meets_the_guardrail_elsewhere() {
     let target = prepared.with_roles().await;
     prepared.aws.read_in_region(&target, home()).await.unwrap();
     let refused = prepared.aws.read_in_region(&target, "us-east-1".parse().unwrap()).await.unwrap_err();
-    assert_eq!(refused.kind, Kind::Denied { explicit: true }, "{refused}");
+    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: true }, "{refused}");
     assert!(refused.request_id.is_some());
 }
 
@@ -305,10 +308,10 @@ async fn a_group_gets_a_permission_set_and_loses_it() {
     assert_eq!(aws.permission_set("nothing").await.unwrap(), None);
     let grant = Grant { permission_set_arn: arn.clone(), group_id: group.clone() };
     let assigned = aws.assign(&target, &grant).await.unwrap();
-    assert_eq!(aws.assignment(&assigned.request_id).await.unwrap(), AssignmentState::Succeeded);
+    assert_eq!(aws.assignment_status(&assigned.request_id).await.unwrap(), AssignmentState::Succeeded);
     assert_eq!(aws.assigned_groups(&target, &arn).await.unwrap(), [group]);
     let unassigned = aws.unassign(&target, &grant).await.unwrap();
-    assert_eq!(aws.unassignment(&unassigned.request_id).await.unwrap(), AssignmentState::Succeeded);
+    assert_eq!(aws.unassignment_status(&unassigned.request_id).await.unwrap(), AssignmentState::Succeeded);
     assert_eq!(aws.assigned_groups(&target, &arn).await.unwrap(), Vec::<String>::new());
 }
 
@@ -352,22 +355,22 @@ async fn sessions_are_opened_once_an_hour_and_anew_when_aws_ends_one() {
     let prepared = Prepared::new().await;
     let target = prepared.placed().await;
     let opened = || prepared.world.calls().of("sts:AssumeRole").calls;
-    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     let once = opened();
     prepared.clock.advance(Duration::from_mins(50));
-    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     prepared.aws.parent_of(&target).await.unwrap();
     assert!(opened() <= once + 1, "the control role's own session may have ended");
     prepared.clock.advance(Duration::from_mins(10));
-    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     assert!(opened() > once);
 
     let ended = Fault::error("ExpiredToken", "The security token included in the request is expired");
     prepared.world.inject(Rule::on("sts", "GetCallerIdentity", ended).nth(1));
     prepared.clock.advance(Duration::from_hours(1));
-    let refused = prepared.aws.reach(&target, Role::Organization).await.unwrap_err();
-    assert_eq!(refused.kind, Kind::Wait);
+    let refused = prepared.aws.check_role(&target, Role::Organization).await.unwrap_err();
+    assert_eq!(refused.kind, CloudErrorKind::NotYet);
     let before = opened();
-    prepared.aws.reach(&target, Role::Organization).await.unwrap();
+    prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     assert_eq!(opened(), before + 1);
 }

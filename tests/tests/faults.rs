@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_sandbox::{Durations, Settings};
-use freehold_tenancy::db::attention::{self, Retried};
+use freehold_tenancy::db::attention::{self, RetryResult};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::Tenant;
-use freehold_tests::bad_luck::BadLuck;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::verdict::Verdict;
+use freehold_tests::invariants::InvariantReport;
+use freehold_tests::random_faults::RandomFaults;
 use freehold_worker::Worker;
 use futures::{StreamExt, stream};
 use rand::rngs::StdRng;
@@ -84,7 +84,7 @@ impl Unlucky {
         let durations = if seed.is_multiple_of(10) { Durations::default() } else { Durations::instant() };
         let settings = Settings { seed, durations, ..Settings::instant() };
         let freehold = Freehold::with(settings, CONFIG).await;
-        BadLuck::of(seed).befall(&freehold.world, &freehold.wire);
+        RandomFaults::of(seed).apply(&freehold.world, &freehold.wire);
         let mut tenants = Vec::new();
         for number in 0..TENANTS {
             let (region, tier) = HOMES[dice.random_range(0..HOMES.len())];
@@ -150,8 +150,8 @@ impl Unlucky {
         unfinished
     }
 
-    async fn verdict(&self) -> Verdict {
-        Verdict::of(&self.freehold.world, self.freehold.pool(), &self.freehold.config).await
+    async fn verdict(&self) -> InvariantReport {
+        InvariantReport::of(&self.freehold.world, self.freehold.pool(), &self.freehold.config).await
     }
 }
 
@@ -177,7 +177,7 @@ async fn ends_badly(seed: u64) -> Option<String> {
         for operation in unfinished {
             let now = unlucky.freehold.clock.now();
             let retried = attention::retry(unlucky.freehold.pool(), operation.id, "support", now).await;
-            assert!(!matches!(retried.expect("an answer"), Retried::Unknown));
+            assert!(!matches!(retried.expect("an answer"), RetryResult::Unknown));
         }
         unlucky.settle().await;
     }
@@ -209,7 +209,7 @@ async fn whatever_goes_wrong_every_signup_becomes_ready_in_the_end() {
         }?;
         Some(format!(
             "seed {seed} {why}\nIt brought:\n{}Try it again:\n  FREEHOLD_SEED={seed} cargo test --workspace --test main -- faults",
-            BadLuck::of(seed)
+            RandomFaults::of(seed)
         ))
     });
     let bad: Vec<String> = runs.buffer_unordered(AT_ONCE).filter_map(|ended| async { ended }).collect().await;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use freehold_tenancy::db;
 use freehold_tenancy::{EnvironmentId, OperationId};
+use freehold_tests::api_fixture::{Served, signup};
 use freehold_tests::feed_load::{carry_on, missing_and_reordered, snapshot, tail, write};
-use freehold_tests::served::{Served, signup};
 use futures::future::join_all;
 use secrecy::SecretString;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::operation::OperationState;
+use freehold_tests::fault_proxy::{ConnectionFault, JournalWire};
 use freehold_tests::fixture::Freehold;
-use freehold_tests::journal_wire::{Cut, JournalWire};
-use freehold_tests::picture;
+use freehold_tests::world_snapshot;
 use futures::{StreamExt, stream};
 
 /// More writes than any walk makes.
@@ -48,7 +48,7 @@ enum At {
 }
 
 /// An enterprise tenant in an opt-in region, which gives every step something to do.
-async fn onboard(at: At, cut: Cut) -> Walked {
+async fn onboard(at: At, cut: ConnectionFault) -> Walked {
     let freehold = Freehold::instant().await;
     lay_stones(&freehold);
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
@@ -70,11 +70,12 @@ async fn onboard(at: At, cut: Cut) -> Walked {
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::Succeeded, "{cut:?} {died_at:?}, {at:?}: {operation:#?}");
     let places = sqlx::query_scalar("select count(*) from slots").fetch_one(freehold.pool()).await.expect("a count");
-    let (picture, accounts_asked_for) = (picture::of(&freehold.world), picture::accounts_asked_for(&freehold.world));
+    let (picture, accounts_asked_for) =
+        (world_snapshot::of(&freehold.world), world_snapshot::accounts_asked_for(&freehold.world));
     Walked { died_at, picture, accounts_asked_for, places }
 }
 
-async fn whatever_write_is_the_last_the_end_is_the_same(cut: Cut) {
+async fn whatever_write_is_the_last_the_end_is_the_same(cut: ConnectionFault) {
     let expected = onboard(At::Count(MOST_WRITES), cut).await;
     assert_eq!(expected.died_at, None);
     let walks = stream::iter((0..MOST_WRITES).map(At::Count)).map(|at| async move { (at, onboard(at, cut).await) });
@@ -112,10 +113,10 @@ async fn whatever_write_is_the_last_the_end_is_the_same(cut: Cut) {
 
 #[tokio::test]
 async fn a_worker_that_dies_before_a_write_of_the_journal_is_replaced() {
-    whatever_write_is_the_last_the_end_is_the_same(Cut::DiesBefore).await;
+    whatever_write_is_the_last_the_end_is_the_same(ConnectionFault::DiesBefore).await;
 }
 
 #[tokio::test]
 async fn a_worker_that_dies_after_a_write_of_the_journal_is_replaced() {
-    whatever_write_is_the_last_the_end_is_the_same(Cut::DiesAfter).await;
+    whatever_write_is_the_last_the_end_is_the_same(ConnectionFault::DiesAfter).await;
 }

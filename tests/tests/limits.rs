@@ -7,21 +7,21 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_sandbox::settings::{Durations, Spread};
 use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::quotas::{self, Line, Place, Terms};
-use freehold_tenancy::db::{looks, queue};
+use freehold_tenancy::db::quotas::{self, QuotaLimits, QuotaSlot, SlotResult};
+use freehold_tenancy::db::{queue, shared_polls};
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::mishap::Mishap;
-use freehold_tests::picture;
-use freehold_worker::cloud::{Cloud, CloudError, Kind, NewAccount, Tags};
+use freehold_tests::step_faults::StepFault;
+use freehold_tests::world_snapshot;
+use freehold_worker::cloud::{Cloud, CloudError, CloudErrorKind, NewAccount, Tags};
 use freehold_worker::limits::Limits;
 
 const LONG: TimeDelta = TimeDelta::days(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// A place among the creations, as a step asks for it.
-const PLACE: Place = Place { quota: "account-creations", step: "request-account", item: String::new() };
+const PLACE: QuotaSlot = QuotaSlot { quota: "account-creations", step: "request-account", item: String::new() };
 
 async fn sign_up_many(freehold: &Freehold, count: usize) -> Vec<Tenant> {
     let mut tenants = Vec::new();
@@ -71,12 +71,12 @@ async fn claims(freehold: &Freehold) -> Vec<Claim> {
 }
 
 /// Terms of a quota of one place without a rate.
-fn one_place() -> Terms {
-    Terms { limit: 1, limit_each: None, yields: TimeDelta::minutes(30), pace: None, counted_since: None }
+fn one_place() -> QuotaLimits {
+    QuotaLimits { limit: 1, limit_each: None, yields: TimeDelta::minutes(30), call_rate: None, counted_since: None }
 }
 
-async fn ask(freehold: &Freehold, claim: &Claim) -> Line {
-    quotas::ask(freehold.pool(), claim, &PLACE, &one_place(), freehold.clock.now()).await.expect("an answer")
+async fn ask(freehold: &Freehold, claim: &Claim) -> SlotResult {
+    quotas::acquire(freehold.pool(), claim, &PLACE, &one_place(), freehold.clock.now()).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_place_survives_its_worker_and_is_given_back_by_the_next() {
     freehold.settle(&first, LONG).await;
     let tenants = sign_up_many(&freehold, 1).await;
     // After what is in progress has been counted: CreateAccount.
-    freehold.mishaps.plan("request-account", 1, Mishap::DiesAfter);
+    freehold.mishaps.plan("request-account", 1, StepFault::DiesAfter);
     tokio::select! {
         () = freehold.settle(&first, LONG) => panic!("nobody died"),
         () = freehold.mishaps.died() => {}
@@ -117,7 +117,7 @@ async fn a_place_survives_its_worker_and_is_given_back_by_the_next() {
     assert_eq!(rows(&freehold, "select count(*) from slots where granted_at is not null").await, 1);
     freehold.settle(&freehold.worker("worker-2"), LONG).await;
     all_are_ready(&freehold, &tenants).await;
-    assert_eq!(picture::accounts_asked_for(&freehold.world), 2);
+    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 2);
     assert_eq!(rows(&freehold, "select count(*) from slots").await, 0);
 }
 
@@ -143,7 +143,7 @@ async fn a_stranger_who_is_faster_costs_a_refusal_each_and_no_more() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenants = sign_up_many(&freehold, 3).await;
     // Five of theirs come in after everything was counted and before ours are asked for.
-    looks::count(freehold.pool(), "account-creations", &[], freehold.clock.now()).await.expect("counted");
+    shared_polls::record_usage(freehold.pool(), "account-creations", &[], freehold.clock.now()).await.expect("counted");
     a_stranger_creates(&freehold, &["theirs-1", "theirs-2", "theirs-3"]).await;
     freehold.clock.advance(Duration::from_secs(20));
     a_stranger_creates(&freehold, &["theirs-4", "theirs-5"]).await;
@@ -161,19 +161,19 @@ async fn a_place_whose_work_is_known_to_be_over_is_not_lost() {
     sign_up_many(&freehold, 2).await;
     let claims = claims(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    assert_eq!(ask(&freehold, &claims[0]).await, Line::Granted);
+    assert_eq!(ask(&freehold, &claims[0]).await, SlotResult::Granted);
     quotas::note_request(pool, &claims[0], &PLACE, "car-1", "await-account", now).await.expect("noted");
     // A list that was made before says nothing about it.
-    looks::count(pool, "account-creations", &[], now).await.expect("counted");
-    assert_eq!(ask(&freehold, &claims[1]).await, Line::Waiting { ahead: 0 });
+    shared_polls::record_usage(pool, "account-creations", &[], now).await.expect("counted");
+    assert_eq!(ask(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     freehold.clock.advance(Duration::from_secs(1));
     let now = freehold.clock.now();
-    looks::count(pool, "account-creations", &["car-1".to_owned()], now).await.expect("counted");
-    assert_eq!(ask(&freehold, &claims[1]).await, Line::Waiting { ahead: 0 });
+    shared_polls::record_usage(pool, "account-creations", &["car-1".to_owned()], now).await.expect("counted");
+    assert_eq!(ask(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     // Its worker is dead and journals nothing; that AWS has it in progress no more is enough.
     freehold.clock.advance(Duration::from_secs(1));
-    looks::count(pool, "account-creations", &[], freehold.clock.now()).await.expect("counted");
-    assert_eq!(ask(&freehold, &claims[1]).await, Line::Granted);
+    shared_polls::record_usage(pool, "account-creations", &[], freehold.clock.now()).await.expect("counted");
+    assert_eq!(ask(&freehold, &claims[1]).await, SlotResult::Granted);
 }
 
 #[tokio::test]
@@ -187,22 +187,22 @@ async fn maintenance_lets_onboarding_pass_and_does_not_starve() {
         .execute(freehold.pool())
         .await
         .expect("maintenance");
-    assert_eq!(ask(&freehold, holder).await, Line::Granted);
-    assert_eq!(ask(&freehold, repair).await, Line::Waiting { ahead: 0 });
+    assert_eq!(ask(&freehold, holder).await, SlotResult::Granted);
+    assert_eq!(ask(&freehold, repair).await, SlotResult::Queued { ahead: 0 });
     freehold.clock.advance(Duration::from_mins(10));
     sign_up_many(&freehold, 1).await;
     let soon = claims(&freehold).await.pop().expect("a claim");
-    assert_eq!(ask(&freehold, &soon).await, Line::Waiting { ahead: 0 }, "a signup passes");
+    assert_eq!(ask(&freehold, &soon).await, SlotResult::Queued { ahead: 0 }, "a signup passes");
     freehold.clock.advance(Duration::from_mins(21));
     sign_up_many(&freehold, 1).await;
     let latest = claims(&freehold).await;
-    assert_eq!(ask(&freehold, &latest[3]).await, Line::Waiting { ahead: 2 }, "but not for ever");
-    assert_eq!(ask(&freehold, &latest[1]).await, Line::Waiting { ahead: 1 });
+    assert_eq!(ask(&freehold, &latest[3]).await, SlotResult::Queued { ahead: 2 }, "but not for ever");
+    assert_eq!(ask(&freehold, &latest[1]).await, SlotResult::Queued { ahead: 1 });
 }
 
 fn throttled(call: &'static str) -> CloudError {
     let (code, message) = ("TooManyRequestsException".to_owned(), String::new());
-    CloudError { kind: Kind::Quota { until: None }, call, code, message, request_id: None }
+    CloudError { kind: CloudErrorKind::Throttled { until: None }, call, code, message, request_id: None }
 }
 
 /// How many calls may be made now.
@@ -217,7 +217,9 @@ async fn calls_at_once(limits: &Limits, call: &'static str) -> usize {
 
 async fn until(limits: &Limits, call: &'static str) -> DateTime<Utc> {
     let error = limits.take(call).await.expect_err("no leave");
-    let Kind::Quota { until: Some(until) } = error.kind else { panic!("{error} does not say until when") };
+    let CloudErrorKind::Throttled { until: Some(until) } = error.kind else {
+        panic!("{error} does not say until when")
+    };
     until
 }
 
@@ -232,7 +234,7 @@ async fn an_observed_throttle_slows_every_worker_down_and_time_brings_the_rate_b
 
     let noted = one.throttled(CALL, throttled(CALL)).await;
     let start = freehold.clock.now();
-    assert_eq!(noted.kind, Kind::Quota { until: Some(start + TimeDelta::seconds(1)) });
+    assert_eq!(noted.kind, CloudErrorKind::Throttled { until: Some(start + TimeDelta::seconds(1)) });
     assert_eq!(until(&other, CALL).await, start + TimeDelta::seconds(1), "the other has heard of it");
     // Of several that were throttled at the same moment, one counts.
     one.throttled(CALL, throttled(CALL)).await;
@@ -263,7 +265,7 @@ async fn a_throttled_creation_is_made_again_and_everybody_becomes_ready() {
     freehold.world.clear_faults();
     freehold.settle(&worker, LONG).await;
     all_are_ready(&freehold, &tenants).await;
-    assert_eq!(picture::accounts_asked_for(&freehold.world), 3);
+    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 3);
 }
 
 #[tokio::test]

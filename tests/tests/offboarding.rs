@@ -9,15 +9,15 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::EnvironmentName;
 use freehold_tenancy::approval::ApprovalState;
-use freehold_tenancy::db::approvals::{self, Decision};
-use freehold_tenancy::db::offboarding::{self, Decided};
+use freehold_tenancy::db::approvals::{self, DecisionResult};
+use freehold_tenancy::db::offboarding::{self, LifecycleResult};
 use freehold_tenancy::db::{attention, operations};
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::operation::{Operation, OperationKind, OperationState, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::mishap::Mishap;
-use freehold_tests::picture;
+use freehold_tests::step_faults::StepFault;
+use freehold_tests::world_snapshot;
 use freehold_worker::Worker;
 use freehold_worker::offboarding::OFFBOARDING;
 
@@ -38,12 +38,12 @@ async fn ready(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
     (tenant, worker)
 }
 
-async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> Decided {
+async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     offboarding::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an answer")
 }
 
-async fn restore(freehold: &Freehold, tenant: &Tenant) -> Decided {
+async fn restore(freehold: &Freehold, tenant: &Tenant) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     offboarding::restore(pool, tenant.id, None, &person("ann"), now).await.expect("an answer")
 }
@@ -71,7 +71,7 @@ async fn a_tenant_that_is_let_go_is_suspended_at_once_and_gone_after_its_cooling
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let (tenant, worker) = ready(&freehold).await;
     let people = users(&freehold);
-    assert!(matches!(offboard(&freehold, &tenant, false).await, Decided::Yes(_)));
+    assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::Yes(_)));
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarding);
 
     freehold.settle(&worker, MINUTES).await;
@@ -101,25 +101,25 @@ async fn a_tenant_that_is_let_go_is_suspended_at_once_and_gone_after_its_cooling
 async fn a_restored_tenant_is_what_it_was() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let (tenant, worker) = ready(&freehold).await;
-    let before = picture::of(&freehold.world);
+    let before = world_snapshot::of(&freehold.world);
     offboard(&freehold, &tenant, false).await;
     freehold.settle(&worker, MINUTES).await;
-    assert_ne!(picture::of(&freehold.world), before);
-    assert!(matches!(restore(&freehold, &tenant).await, Decided::Yes(_)));
+    assert_ne!(world_snapshot::of(&freehold.world), before);
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Yes(_)));
     freehold.settle(&worker, MINUTES).await;
     assert_eq!(latest(&freehold, &tenant).await.kind, OperationKind::Restore);
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
-    assert_eq!(picture::of(&freehold.world), before);
+    assert_eq!(world_snapshot::of(&freehold.world), before);
 }
 
 #[tokio::test]
 async fn nothing_is_restored_after_the_cooling_off_period() {
     let freehold = Freehold::instant().await;
     let (tenant, worker) = ready(&freehold).await;
-    assert!(matches!(restore(&freehold, &tenant).await, Decided::Not(_)));
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Not(_)));
     offboard(&freehold, &tenant, false).await;
     freehold.settle(&worker, LONG).await;
-    assert!(matches!(restore(&freehold, &tenant).await, Decided::Not(_)));
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Not(_)));
 }
 
 /// A tenant whose offboarding waits until somebody has decided whether its account is closed, the worker that brought it there,
@@ -131,11 +131,11 @@ async fn about_to_be_closed(freehold: &Freehold) -> (Tenant, Arc<Worker>, String
     let operation = latest(freehold, &tenant).await;
     assert_eq!(operation.attention.expect("somebody is asked").code, "approval_needed");
     assert_eq!(account(freehold, &tenant).state, "ACTIVE");
-    let asked = approvals::of(freehold.pool(), operation.id).await.expect("an answer");
+    let asked = approvals::list_for_operation(freehold.pool(), operation.id).await.expect("an answer");
     (tenant, worker, asked[0].request_hash.clone())
 }
 
-async fn decide(freehold: &Freehold, tenant: &Tenant, hash: &str, approve: bool, by: &str) -> Decision {
+async fn decide(freehold: &Freehold, tenant: &Tenant, hash: &str, approve: bool, by: &str) -> DecisionResult {
     let (pool, id, now) = (freehold.pool(), latest(freehold, tenant).await.id, freehold.clock.now());
     approvals::decide(pool, id, hash, approve, &person(by), now).await.expect("an answer")
 }
@@ -145,9 +145,9 @@ async fn an_account_is_closed_only_where_another_person_approves() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let (tenant, worker, hash) = about_to_be_closed(&freehold).await;
     let decide = async |hash: &str, by: &str| decide(&freehold, &tenant, hash, true, by).await;
-    assert_eq!(decide(&hash, "ann").await, Decision::SamePerson);
-    assert!(matches!(decide(&"0".repeat(64), "bob").await, Decision::Other(_)));
-    assert!(matches!(decide(&hash, "bob").await, Decision::Yes(one) if one.state == ApprovalState::Approved));
+    assert_eq!(decide(&hash, "ann").await, DecisionResult::SamePerson);
+    assert!(matches!(decide(&"0".repeat(64), "bob").await, DecisionResult::Other(_)));
+    assert!(matches!(decide(&hash, "bob").await, DecisionResult::Yes(one) if one.state == ApprovalState::Approved));
     freehold.settle(&worker, LONG).await;
     assert_eq!(account(&freehold, &tenant).state, "CLOSED");
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);
@@ -159,18 +159,18 @@ async fn who_rejects_the_closing_of_an_account_lets_the_rest_of_the_offboarding_
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let (tenant, worker, hash) = about_to_be_closed(&freehold).await;
     let decided = decide(&freehold, &tenant, &hash, false, "bob").await;
-    assert!(matches!(decided, Decision::Yes(one) if one.state == ApprovalState::Rejected));
+    assert!(matches!(decided, DecisionResult::Yes(one) if one.state == ApprovalState::Rejected));
     freehold.settle(&worker, LONG).await;
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);
     assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
     // Whose account was asked to be closed need not be told that it was not; whose account nobody thought of is.
-    assert!(matches!(offboard(&freehold, &tenant, true).await, Decided::Yes(_)));
+    assert!(matches!(offboard(&freehold, &tenant, true).await, LifecycleResult::Yes(_)));
     let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
     freehold.settle(&worker, MINUTES).await;
     offboard(&freehold, &other, false).await;
     freehold.settle(&worker, LONG).await;
-    assert!(matches!(offboard(&freehold, &other, false).await, Decided::Yes(_)), "it may be sent again");
-    assert_eq!(offboard(&freehold, &other, true).await, Decided::Gone, "accepted, and nothing follows");
+    assert!(matches!(offboard(&freehold, &other, false).await, LifecycleResult::Yes(_)), "it may be sent again");
+    assert_eq!(offboard(&freehold, &other, true).await, LifecycleResult::Gone, "accepted, and nothing follows");
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn a_legal_hold_keeps_everything_until_it_is_lifted() {
         async move { offboarding::set_legal_hold(&pool, tenant.id, reason, now).await.expect("an answer") }
     };
     assert!(hold(Some("Records are to be kept.")).await);
-    assert!(matches!(offboard(&freehold, &tenant, false).await, Decided::LegalHold(_)));
+    assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::LegalHold(_)));
 
     hold(None).await;
     offboard(&freehold, &tenant, false).await;
@@ -249,7 +249,7 @@ async fn one_environment_goes_and_the_other_stays() {
     assert_eq!(freehold.tenant_now(&other).await.state(), TenantState::Ready);
     let nobody: EnvironmentName = "staging".parse().expect("a name");
     let unknown = offboarding::offboard(freehold.pool(), tenant.id, Some(&nobody), false, &person("ann"), now).await;
-    assert_eq!(unknown.expect("an answer"), Decided::Unknown);
+    assert_eq!(unknown.expect("an answer"), LifecycleResult::Unknown);
 }
 
 #[tokio::test]
@@ -258,13 +258,13 @@ async fn an_onboarding_is_canceled_cleanly_before_an_account_is_asked_for() {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
     let canceled = offboarding::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
-    assert_eq!(canceled, Decided::Yes(vec![]));
+    assert_eq!(canceled, LifecycleResult::Yes(vec![]));
     freehold.settle(&freehold.worker("worker-1"), LONG).await;
-    assert_eq!(picture::accounts_asked_for(&freehold.world), 0);
+    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 0);
     assert_eq!(latest(&freehold, &tenant).await.state, OperationState::Canceled);
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);
     let again = offboarding::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
-    assert!(matches!(again, Decided::Not(_)));
+    assert!(matches!(again, LifecycleResult::Not(_)));
 }
 
 #[tokio::test]
@@ -286,11 +286,11 @@ async fn an_onboarding_that_is_canceled_whenever_leaves_nothing_that_nobody_know
             return;
         }
         let canceled = offboarding::cancel(pool, operation.id, &person("ann"), now).await.expect("an answer");
-        assert!(matches!(canceled, Decided::Yes(_)), "{canceled:?} at moment {moment}");
+        assert!(matches!(canceled, LifecycleResult::Yes(_)), "{canceled:?} at moment {moment}");
         freehold.settle(&worker, LONG).await;
         let operation = latest(&freehold, &tenant).await;
         assert!(operation.finished_at.is_some(), "moment {moment}: {operation:#?}");
-        assert!(picture::accounts_asked_for(&freehold.world) <= 1);
+        assert!(world_snapshot::accounts_asked_for(&freehold.world) <= 1);
         for account in freehold.world.accounts().iter().filter(|account| !account.tags.is_empty()) {
             assert_eq!(account.parent_name, "freehold-quarantine", "moment {moment}");
         }
@@ -334,7 +334,8 @@ async fn gone(freehold: &Freehold) -> Vec<String> {
     freehold.settle(&freehold.worker("worker-0"), MINUTES).await;
     offboard(freehold, &tenant, true).await;
     let operation = latest(freehold, &tenant).await.id;
-    let hash = approvals::of(freehold.pool(), operation).await.expect("an answer")[0].request_hash.clone();
+    let hash =
+        approvals::list_for_operation(freehold.pool(), operation).await.expect("an answer")[0].request_hash.clone();
     let now = freehold.clock.now();
     approvals::decide(freehold.pool(), operation, &hash, true, &person("bob"), now).await.expect("an answer");
     for worker in 1.. {
@@ -346,14 +347,14 @@ async fn gone(freehold: &Freehold) -> Vec<String> {
     }
     let operation = operations::get(freehold.pool(), operation).await.expect("an answer").expect("the operation");
     assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
-    picture::of(&freehold.world)
+    world_snapshot::of(&freehold.world)
 }
 
 #[tokio::test]
 async fn whatever_goes_wrong_at_any_call_of_the_offboarding_the_end_is_the_same() {
     let expected = gone(&Freehold::instant().await).await;
     let mut calls = 0;
-    for mishap in Mishap::ALL {
+    for mishap in StepFault::ALL {
         for step in OFFBOARDING {
             for spared in 0..40 {
                 let freehold = Freehold::instant().await;

@@ -11,7 +11,7 @@ use freehold_tenancy::db::findings::{self, FindingFilter};
 use freehold_tenancy::finding::{FindingKind, FindingState};
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::Freehold;
-use freehold_worker::reconcile::{Heal, Report};
+use freehold_worker::reconcile::{RepairMode, Report};
 use tokio_util::sync::CancellationToken;
 
 /// An organisation with so many ready tenants in Frankfurt, some days after the last was signed up.
@@ -38,11 +38,11 @@ pub(crate) fn account(tenant: &Tenant) -> String {
 }
 
 /// One comparison by a worker of its own, while time passes.
-pub(crate) async fn compared(freehold: &Freehold, heal: Heal) -> Report {
+pub(crate) async fn compared(freehold: &Freehold, heal: RepairMode) -> Report {
     let (worker, never) = (freehold.worker("reconciler"), CancellationToken::new());
     let reconciler = worker.reconciler();
     let report = tokio::select! {
-        report = reconciler.pass(heal, &never) => report.expect("a report"),
+        report = reconciler.run_once(heal, &never) => report.expect("a report"),
         () = freehold.pass_time() => unreachable!("time does not end"),
     };
     assert_eq!(report.unseen, [], "everything can be looked at");
@@ -92,7 +92,7 @@ pub(crate) async fn break_ten_things(
 #[tokio::test]
 async fn nothing_is_found_in_an_organisation_that_is_as_freehold_left_it() {
     let (freehold, _) = ready(2).await;
-    let report = compared(&freehold, Heal::Everything).await;
+    let report = compared(&freehold, RepairMode::All).await;
     assert!(report.is_clean(), "{:#?}", report.findings);
     assert_eq!((report.accounts, report.environments), (4, 2));
 }
@@ -101,7 +101,7 @@ async fn nothing_is_found_in_an_organisation_that_is_as_freehold_left_it() {
 async fn ten_things_that_were_broken_by_hand_are_ten_findings() {
     let (freehold, tenants) = ready(8).await;
     let expected = break_ten_things(&freehold, &tenants).await;
-    let report = compared(&freehold, Heal::Nothing).await;
+    let report = compared(&freehold, RepairMode::Off).await;
     let mut found = told(&report);
     found.sort();
     assert_eq!(found, expected);
@@ -112,7 +112,7 @@ async fn ten_things_that_were_broken_by_hand_are_ten_findings() {
 
     // What was found is not found anew, but seen again.
     freehold.clock.advance(std::time::Duration::from_mins(1));
-    let again = compared(&freehold, Heal::Nothing).await;
+    let again = compared(&freehold, RepairMode::Off).await;
     assert_eq!(again.findings.len(), 10);
     assert!(again.findings.iter().all(|one| !one.is_new && one.finding.last_seen_at > one.finding.first_seen_at));
     let ids = |report: &Report| report.findings.iter().map(|one| one.finding.id).collect::<Vec<_>>();
@@ -125,11 +125,11 @@ async fn what_a_person_has_put_right_is_resolved_and_stays_on_record() {
     let admin = Administrator::of(&freehold);
     admin.detach("freehold-region-us", "freehold-us").await;
     let group = admin.assign(&account(&tenants[0]), "tenant-admin", "support").await;
-    assert_eq!(compared(&freehold, Heal::Nothing).await.findings.len(), 2);
+    assert_eq!(compared(&freehold, RepairMode::Off).await.findings.len(), 2);
 
     admin.attach("freehold-region-us", "freehold-us").await;
     freehold.clock.advance(std::time::Duration::from_mins(2));
-    let report = compared(&freehold, Heal::Nothing).await;
+    let report = compared(&freehold, RepairMode::Off).await;
     let extra = format!("{}/tenant-admin/GROUP/{group}", account(&tenants[0]));
     assert_eq!(told(&report), [("assignment_extra", "critical", extra)]);
     assert_eq!(report.resolved, 1);
@@ -140,7 +140,7 @@ async fn what_a_person_has_put_right_is_resolved_and_stays_on_record() {
     // Broken again, it is news again.
     admin.detach("freehold-region-us", "freehold-us").await;
     freehold.clock.advance(std::time::Duration::from_mins(2));
-    let report = compared(&freehold, Heal::Nothing).await;
+    let report = compared(&freehold, RepairMode::Off).await;
     assert_eq!(report.findings.iter().filter(|one| one.is_new).count(), 1);
 }
 
@@ -150,7 +150,7 @@ async fn an_account_whose_roles_are_gone_cannot_be_entered() {
     Administrator::of(&freehold).delete_stack(&account(&tenants[0]), "freehold-baseline").await;
     // The session that the worker had is over.
     freehold.clock.advance(std::time::Duration::from_hours(2));
-    let report = compared(&freehold, Heal::Nothing).await;
+    let report = compared(&freehold, RepairMode::Off).await;
     assert_eq!(told(&report), [("access_lost", "error", account(&tenants[0]))]);
 }
 
@@ -162,7 +162,7 @@ async fn an_onboarding_is_left_alone() {
     // Its account exists, in the root and without anything in it, from the first steps on.
     for _ in 0..2 {
         worker.drain().await.expect("what is due to be carried on");
-        let report = compared(&freehold, Heal::Everything).await;
+        let report = compared(&freehold, RepairMode::All).await;
         assert!(report.is_clean(), "{:#?}", report.findings);
     }
 }

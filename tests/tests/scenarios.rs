@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_sandbox::faults::{Fault, WireEffect, WireRule};
-use freehold_tenancy::db::attention::{self, Retried};
+use freehold_tenancy::db::attention::{self, RetryResult};
 use freehold_tenancy::operation::Operation;
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tenancy::{AwsAccountId, Region};
@@ -65,7 +65,7 @@ fn attention(operation: &Operation) -> (&str, &str) {
 async fn retry(freehold: &Freehold, tenant: &Tenant) -> (Tenant, Operation) {
     let id = freehold.operation_of(tenant).await.id;
     let retried = attention::retry(freehold.pool(), id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), Retried::Yes);
+    assert_eq!(retried.expect("an answer"), RetryResult::Yes);
     freehold.settle(&freehold.worker("another"), LONG).await;
     (freehold.tenant_now(tenant).await, freehold.operation_of(tenant).await)
 }
@@ -103,7 +103,7 @@ async fn somebody_elses_account(freehold: &Freehold, name: &str) -> AwsAccountId
     let account = NewAccount { name: name.to_owned(), email: format!("{name}@example.com"), tags: Tags::new() };
     let aws = freehold.aws(None);
     let request = aws.create_account(&account).await.expect("accepted").request_id;
-    match aws.creation(&request).await.expect("a status").state {
+    match aws.creation_status(&request).await.expect("a status").state {
         CreationState::Succeeded(id) => id,
         state => panic!("{name} is {state:?}"),
     }

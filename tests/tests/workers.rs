@@ -5,13 +5,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{WireEffect, WireRule};
-use freehold_tenancy::db::steps::{Ending, Outcome};
+use freehold_tenancy::db::steps::{StepDisposition, StepRecord};
 use freehold_tenancy::db::{DbError, operations, steps};
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::step::Facts;
+use freehold_tests::fault_proxy::{ConnectionFault, JournalWire};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::journal_wire::{Cut, JournalWire};
-use freehold_tests::picture;
+use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARDING;
 use tokio_util::sync::CancellationToken;
 
@@ -33,9 +33,10 @@ async fn a_worker_that_was_thought_dead_writes_nothing() {
     steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("the holder plans");
     let before = freehold.operation_of(&tenant).await;
     let (facts, released) = (Facts::new(), vec![]);
-    let done = Outcome { step, ending: Ending::Done, late: None, facts, released, quota: None, mapped: None };
+    let done =
+        StepRecord { step, ending: StepDisposition::Done, late: None, facts, released, quota: None, mapped: None };
     let intent = serde_json::json!({ "name": "stale" });
-    let fenced = |result: Result<(), DbError>| assert!(matches!(result, Err(DbError::Fenced)), "{result:?}");
+    let fenced = |result: Result<(), DbError>| assert!(matches!(result, Err(DbError::LeaseLost)), "{result:?}");
     fenced(steps::plan(pool, &stale, &[plan], later).await);
     fenced(steps::begin(pool, &stale, &[step], later).await);
     fenced(steps::intend(pool, &stale, step, &intent, later).await);
@@ -88,7 +89,7 @@ async fn two_workers_share_the_work_and_nothing_is_done_twice() {
         let operation = freehold.operation_of(tenant).await;
         assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");
     }
-    assert_eq!(picture::accounts_asked_for(&freehold.world), TENANTS);
+    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), TENANTS);
     let calls = freehold.world.calls();
     assert_eq!(calls.of("ssoadmin:CreateAccountAssignment").calls, TENANTS as u64);
     assert_eq!(calls.throttled() - throttled_before, 0, "throttled by the two together");
@@ -99,7 +100,7 @@ async fn two_workers_share_the_work_and_nothing_is_done_twice() {
 async fn onboarding_takes(spared: usize) -> (TimeDelta, Option<String>) {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    let wire = JournalWire::new(&freehold.database.url, spared, Cut::LivesOn);
+    let wire = JournalWire::new(&freehold.database.url, spared, ConnectionFault::LivesOn);
     let worker = freehold.worker_on("worker-1", wire.url());
     let watch = async {
         while freehold.operation_of(&tenant).await.state != OperationState::Succeeded {
@@ -150,7 +151,7 @@ async fn write_look(freehold: &Freehold, time: &str) {
 async fn a_look_that_is_due_is_begun_once_and_not_as_often_as_the_processor_allows() {
     let freehold = Freehold::instant().await;
     write_look(&freehold, "next_at").await;
-    let wire = JournalWire::new(&freehold.database.url, usize::MAX, Cut::LivesOn);
+    let wire = JournalWire::new(&freehold.database.url, usize::MAX, ConnectionFault::LivesOn);
     let worker = freehold.worker_on("worker-1", wire.url());
     let working = worker.run(CancellationToken::new());
     assert!(tokio::time::timeout(Duration::from_millis(500), working).await.is_err(), "the worker has ended");

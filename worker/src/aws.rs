@@ -1,35 +1,35 @@
 //! AWS behind [`Cloud`]: every verb is one or a few calls of the real SDK. The only place that knows it.
 //!
-//! A call is never retried here; [`crate::cloud::Kind`] says what its failure means, and the steps decide.
+//! A call is never retried here; [`crate::cloud::CloudErrorKind`] says what its failure means, and the steps decide.
 
 mod account;
 mod audit;
+mod bootstrap;
+mod cache;
 mod call;
 mod cloudformation;
 mod connection;
 mod errors;
 mod function_url;
 mod identitystore;
-mod memory;
 mod organizations;
-mod prepare;
+mod reconcile_reads;
+mod resumable_list;
 mod ssoadmin;
 mod sts;
-mod survey;
-mod walk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use freehold_tenancy::audit::Scribe;
+use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::{AwsAccountId, Clock, Config, Region};
 
+pub(crate) use bootstrap::{Contact, PermissionSetFacts};
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
 pub(crate) use errors::rows;
-pub(crate) use prepare::{Contact, PermissionSetFacts};
 pub use ssoadmin::Instance;
 pub use sts::Caller;
 
@@ -39,9 +39,9 @@ use crate::cloud::{
 };
 use crate::limits::Limits;
 use audit::Audited;
-use memory::Memory;
+use cache::Cache;
+use resumable_list::ListCursors;
 use sts::Sessions;
-use walk::Walks;
 
 /// AWS, as one installation of Freehold uses it. Cheap to clone; clones share sessions and what they know.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ pub struct Aws {
     limits: Option<Arc<Limits>>,
     connection: Connection,
     sessions: Arc<Sessions>,
-    known: Arc<Known>,
+    known: Arc<Caches>,
     session_name: &'static str,
     /// Whether the identity that Freehold was started with works on the organisation by itself.
     acts_directly: bool,
@@ -59,23 +59,23 @@ pub struct Aws {
 }
 
 /// What was asked a short while ago.
-struct Known {
-    root: Memory<(), String>,
-    ous: Memory<String, String>,
-    guarded: Memory<String, ()>,
+struct Caches {
+    root: Cache<(), String>,
+    ous: Cache<String, String>,
+    guarded: Cache<String, ()>,
     /// Whatever a look at several things has found so far is kept: a look that ran out of its rate half-way goes on there,
     /// whoever makes it next.
-    carried_policies: Memory<String, Vec<(String, String)>>,
-    instance: Memory<(), Instance>,
-    permission_sets: Memory<String, String>,
-    permission_set_arns: Memory<(), Vec<String>>,
+    carried_policies: Cache<String, Vec<(String, String)>>,
+    instance: Cache<(), Instance>,
+    permission_sets: Cache<String, String>,
+    permission_set_arns: Cache<(), Vec<String>>,
     permission_set_names: Mutex<HashMap<String, String>>,
-    groups: Memory<String, String>,
-    users: Memory<String, String>,
+    groups: Cache<String, String>,
+    users: Cache<String, String>,
     /// Groups and users that a look has not found.
-    missing: Memory<String, ()>,
-    searches_of_creations: Walks<Creation>,
-    searches_of_accounts: Walks<()>,
+    missing: Cache<String, ()>,
+    searches_of_creations: ListCursors<Creation>,
+    searches_of_accounts: ListCursors<()>,
 }
 
 impl Aws {
@@ -87,21 +87,21 @@ impl Aws {
             clock,
             limits,
             connection,
-            sessions: Arc::new(Memory::new(sts::MOST_SESSIONS)),
-            known: Arc::new(Known {
-                root: Memory::new(1),
-                ous: Memory::new(64),
-                guarded: Memory::new(64),
-                carried_policies: Memory::new(64),
-                instance: Memory::new(1),
-                permission_sets: Memory::new(256),
-                permission_set_arns: Memory::new(1),
+            sessions: Arc::new(Cache::new(sts::MOST_SESSIONS)),
+            known: Arc::new(Caches {
+                root: Cache::new(1),
+                ous: Cache::new(64),
+                guarded: Cache::new(64),
+                carried_policies: Cache::new(64),
+                instance: Cache::new(1),
+                permission_sets: Cache::new(256),
+                permission_set_arns: Cache::new(1),
                 permission_set_names: Mutex::default(),
-                groups: Memory::new(256),
-                users: Memory::new(256),
-                missing: Memory::new(256),
-                searches_of_creations: Walks::default(),
-                searches_of_accounts: Walks::default(),
+                groups: Cache::new(256),
+                users: Cache::new(256),
+                missing: Cache::new(256),
+                searches_of_creations: ListCursors::default(),
+                searches_of_accounts: ListCursors::default(),
             }),
             session_name: sts::SESSION_NAME,
             acts_directly: false,
@@ -111,8 +111,8 @@ impl Aws {
 
     /// With every call that changes something on record, as made by `process`.
     #[must_use]
-    pub fn audited(self, scribe: Scribe, process: &str) -> Self {
-        Self { audit: Some(Audited::new(scribe, process)), ..self }
+    pub fn audited(self, audit_writer: AuditWriter, process: &str) -> Self {
+        Self { audit: Some(Audited::new(audit_writer, process)), ..self }
     }
 
     /// The clock that sessions and rates go by.
@@ -122,7 +122,7 @@ impl Aws {
 }
 
 /// A time as AWS gives it.
-fn moment(time: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
+fn to_chrono(time: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }
 
@@ -132,8 +132,8 @@ impl Cloud for Aws {
         organizations::create_account(self, account).await
     }
 
-    async fn creation(&self, request_id: &str) -> Result<Creation> {
-        organizations::creation(self, request_id).await
+    async fn creation_status(&self, request_id: &str) -> Result<Creation> {
+        organizations::creation_status(self, request_id).await
     }
 
     async fn creations_in_progress(&self) -> Result<Vec<String>> {
@@ -188,8 +188,8 @@ impl Cloud for Aws {
         account::enable_region(self, account, region).await
     }
 
-    async fn reach(&self, account: &Target, role: Role) -> Result<()> {
-        sts::reach(self, account, role).await
+    async fn check_role(&self, account: &Target, role: Role) -> Result<()> {
+        sts::check_role(self, account, role).await
     }
 
     async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>> {
@@ -286,8 +286,8 @@ impl Cloud for Aws {
         ssoadmin::is_request_for(self, request_id, account, grant).await
     }
 
-    async fn assignment(&self, request_id: &str) -> Result<AssignmentState> {
-        ssoadmin::assignment(self, request_id).await
+    async fn assignment_status(&self, request_id: &str) -> Result<AssignmentState> {
+        ssoadmin::assignment_status(self, request_id).await
     }
 
     async fn assigned_groups(&self, account: &Target, permission_set_arn: &str) -> Result<Vec<String>> {
@@ -298,27 +298,36 @@ impl Cloud for Aws {
         ssoadmin::unassign(self, account, grant).await
     }
 
-    async fn unassignment(&self, request_id: &str) -> Result<AssignmentState> {
-        ssoadmin::unassignment(self, request_id).await
+    async fn unassignment_status(&self, request_id: &str) -> Result<AssignmentState> {
+        ssoadmin::unassignment_status(self, request_id).await
     }
 
     async fn accounts(&self, page: Option<&str>) -> Result<Page<ListedAccount>> {
-        survey::accounts(self, page).await
+        reconcile_reads::accounts(self, page).await
     }
 
     async fn accounts_in(&self, parent: &str, page: Option<&str>) -> Result<Page<AwsAccountId>> {
-        survey::accounts_in(self, parent, page).await
+        reconcile_reads::accounts_in(self, parent, page).await
     }
 
     async fn guarded_ou(&self, ou_name: &str, policy_name: &str) -> Result<Option<GuardedOu>> {
-        survey::guarded_ou(self, ou_name, policy_name).await
+        reconcile_reads::guarded_ou(self, ou_name, policy_name).await
     }
 
-    async fn accounts_with(&self, permission_set_arn: &str, page: Option<&str>) -> Result<Page<AwsAccountId>> {
-        survey::accounts_with(self, permission_set_arn, page).await
+    async fn accounts_with_permission_set(
+        &self,
+        permission_set_arn: &str,
+        page: Option<&str>,
+    ) -> Result<Page<AwsAccountId>> {
+        reconcile_reads::accounts_with_permission_set(self, permission_set_arn, page).await
     }
 
-    async fn holders(&self, account: &Target, permission_set_arn: &str, page: Option<&str>) -> Result<Page<Principal>> {
-        survey::holders(self, account, permission_set_arn, page).await
+    async fn assignment_principals(
+        &self,
+        account: &Target,
+        permission_set_arn: &str,
+        page: Option<&str>,
+    ) -> Result<Page<Principal>> {
+        reconcile_reads::assignment_principals(self, account, permission_set_arn, page).await
     }
 }

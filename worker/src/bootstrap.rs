@@ -7,7 +7,7 @@ mod access;
 mod action;
 mod apply;
 mod guardrails;
-mod patience;
+mod retry;
 mod warnings;
 
 use std::collections::BTreeMap;
@@ -17,11 +17,11 @@ use freehold_tenancy::{AwsAccountId, Config};
 pub use action::Action;
 pub use apply::apply;
 
+use crate::attention_codes;
 use crate::aws::Aws;
 use crate::cloud::CloudError;
 use crate::guardrail::TooLong;
-use crate::refusals;
-use patience::patiently;
+use retry::retry_while_busy;
 
 /// What is missing, in the order in which it has to be made.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl From<CloudError> for Problem {
 
 /// What a person can do about a refusal, where that is known.
 fn hint(error: &CloudError) -> String {
-    refusals::known(error).map(|(_, sentence)| format!("{sentence} ")).unwrap_or_default()
+    attention_codes::known(error).map(|(_, sentence)| format!("{sentence} ")).unwrap_or_default()
 }
 
 /// Compares the organisation with its configuration; changes nothing.
@@ -98,9 +98,9 @@ pub async fn plan(aws: &Aws, config: &Config) -> Result<Plan, Problem> {
     let clock = aws.clock();
     // Without patience: credentials that are not there do not come by waiting.
     let aws = &aws.as_administrator().await?;
-    let acting_as = patiently(clock, || aws.acting_as()).await?;
+    let acting_as = retry_while_busy(clock, || aws.acting_as()).await?;
 
-    let organization = patiently(clock, || aws.organization_facts()).await?;
+    let organization = retry_while_busy(clock, || aws.organization_facts()).await?;
     let configured = &config.organization.management_account_id;
     if organization.management_account_id != configured.as_str() {
         return Err(Problem::AnotherOrganization {

@@ -6,8 +6,8 @@
 mod access;
 mod accounts;
 mod error;
+mod reconcile_reads;
 mod stacks;
-mod survey;
 mod target;
 
 use std::collections::BTreeMap;
@@ -19,10 +19,10 @@ use freehold_tenancy::{AwsAccountId, Region};
 
 pub use access::{Assignment, AssignmentState, Grant, Membership, Person, User};
 pub use accounts::{Creation, CreationState, ListedAccount, NewAccount, RegionStatus, ResidencyOu};
-pub use error::{CloudError, Kind};
+pub use error::{CloudError, CloudErrorKind};
+pub use reconcile_reads::{GuardedOu, Page, PolicyAttachment, Principal};
 pub use stacks::{NewStack, Role, StackFailure, StackState, StackStatus};
-pub use survey::{Carried, GuardedOu, Page, Principal};
-pub use target::{Refused, Target};
+pub use target::{ProtectedAccount, Target};
 
 /// The answer of every verb.
 pub type Result<T> = std::result::Result<T, CloudError>;
@@ -38,7 +38,7 @@ pub trait Cloud: Send + Sync {
     /// Asks for an account. There is no client token: asking twice makes two requests.
     async fn create_account(&self, account: &NewAccount) -> Result<Creation>;
     /// How far a creation has come.
-    async fn creation(&self, request_id: &str) -> Result<Creation>;
+    async fn creation_status(&self, request_id: &str) -> Result<Creation>;
     /// The ids of the creations that are in progress, whoever asked for them.
     async fn creations_in_progress(&self) -> Result<Vec<String>>;
     /// The latest creation of an account called `name`, requested at or after `since`.
@@ -72,7 +72,7 @@ pub trait Cloud: Send + Sync {
     // Inside the account.
 
     /// Whether `role` can be assumed and used there.
-    async fn reach(&self, account: &Target, role: Role) -> Result<()>;
+    async fn check_role(&self, account: &Target, role: Role) -> Result<()>;
     /// A stack by name or id; `None` where there is none. A deleted stack is only found by its id.
     async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>>;
     /// Asks for a stack and answers its id.
@@ -93,7 +93,7 @@ pub trait Cloud: Send + Sync {
         region: Region,
         stack_id: &str,
     ) -> Result<Option<StackFailure>>;
-    /// One harmless read in a region as `freehold-verify`: allowed, or refused as [`Kind::Denied`].
+    /// One harmless read in a region as `freehold-verify`: allowed, or refused as [`CloudErrorKind::Denied`].
     async fn read_in_region(&self, account: &Target, region: Region) -> Result<()>;
     /// A signed GET of the stack's Function URL as `freehold-verify`; answers its JSON.
     async fn call_function_url(&self, account: &Target, region: Region, url: &str) -> Result<serde_json::Value>;
@@ -127,13 +127,13 @@ pub trait Cloud: Send + Sync {
     /// Whether a request was made for this very assignment.
     async fn is_request_for(&self, request_id: &str, account: &Target, grant: &Grant) -> Result<bool>;
     /// How far an assignment has come.
-    async fn assignment(&self, request_id: &str) -> Result<AssignmentState>;
+    async fn assignment_status(&self, request_id: &str) -> Result<AssignmentState>;
     /// The groups that hold a permission set in an account.
     async fn assigned_groups(&self, account: &Target, permission_set_arn: &str) -> Result<Vec<String>>;
     /// Asks for an assignment's end.
     async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
     /// How far an assignment's end has come.
-    async fn unassignment(&self, request_id: &str) -> Result<AssignmentState>;
+    async fn unassignment_status(&self, request_id: &str) -> Result<AssignmentState>;
 
     // The whole organisation, a page at a time.
 
@@ -144,7 +144,16 @@ pub trait Cloud: Send + Sync {
     /// One of Freehold's OUs by name, and how the policy of a name stands to it; `None` where there is no such OU.
     async fn guarded_ou(&self, ou_name: &str, policy_name: &str) -> Result<Option<GuardedOu>>;
     /// The accounts that have a permission set.
-    async fn accounts_with(&self, permission_set_arn: &str, page: Option<&str>) -> Result<Page<AwsAccountId>>;
+    async fn accounts_with_permission_set(
+        &self,
+        permission_set_arn: &str,
+        page: Option<&str>,
+    ) -> Result<Page<AwsAccountId>>;
     /// Who holds a permission set in an account.
-    async fn holders(&self, account: &Target, permission_set_arn: &str, page: Option<&str>) -> Result<Page<Principal>>;
+    async fn assignment_principals(
+        &self,
+        account: &Target,
+        permission_set_arn: &str,
+        page: Option<&str>,
+    ) -> Result<Page<Principal>>;
 }

@@ -1,8 +1,8 @@
 //! What a step gets to see and may use.
 
-mod line;
-mod memory;
-mod waiting;
+mod journal;
+mod polling;
+mod quota_slots;
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use freehold_tenancy::step::JournalEntry;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{AwsAccountId, Config};
 
-pub(crate) use waiting::{late, told};
+pub(crate) use polling::{format_duration, late};
 
 use crate::Worker;
 use crate::cloud::{Cloud, Tags, Target};
@@ -63,7 +63,7 @@ impl StepContext {
     pub fn residency(&self) -> Result<&Residency, StepError> {
         let name = &self.environment.residency;
         self.config().residency(name).ok_or_else(|| {
-            StepError::park(
+            StepError::needs_attention(
                 "residency_not_configured",
                 format!("The residency `{name}` is no longer in the configuration. Declare it again, then retry."),
             )
@@ -88,14 +88,17 @@ impl StepContext {
     pub fn account(&self) -> Result<Target, StepError> {
         let id: AwsAccountId = self.account_id().ok_or_else(|| {
             // No list lets a step come here without `await-account`; if one did, it must not act on nothing.
-            StepError::park("account_unknown", "The journal does not say which account is this environment's.")
+            StepError::needs_attention(
+                "account_unknown",
+                "The journal does not say which account is this environment's.",
+            )
         })?;
         Ok(Target::new(id, self.environment.id, &self.config().organization)?)
     }
 
     /// The id of the environment's account, once that is known for certain.
     pub fn account_id(&self) -> Option<AwsAccountId> {
-        self.environment.aws_account_id.clone().or_else(|| self.known("account_id"))
+        self.environment.aws_account_id.clone().or_else(|| self.fact("account_id"))
     }
 
     /// The environment's account, as the target of an act, if it has one.
@@ -114,7 +117,7 @@ impl StepContext {
     }
 
     /// What was asked for beside the kind of the operation.
-    pub fn asked_for(&self, what: &str) -> bool {
+    pub fn input_flag(&self, what: &str) -> bool {
         self.subject.input.get(what).and_then(serde_json::Value::as_bool).unwrap_or(false)
     }
 }

@@ -1,28 +1,28 @@
 //! The background worker. The only place that knows the AWS SDK.
 
+mod attention_codes;
 pub mod aws;
 pub mod bootstrap;
-mod calls;
-mod claim;
 pub mod cloud;
 pub mod context;
 pub mod guardrail;
 mod holds;
 pub mod limits;
-pub mod lists;
 pub mod offboarding;
 pub mod onboarding;
-mod patience;
+mod operation_loop;
+mod poll_schedule;
 mod quota;
 pub mod reconcile;
-mod refusals;
 pub mod restoring;
 mod runner;
 pub mod saga;
+mod shared_poller;
 pub mod step;
 pub mod steps;
-mod watch;
+mod wakeups;
 mod webhooks;
+pub mod workflows;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,16 +31,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::Installation;
-use freehold_tenancy::db::rates::Pace;
-use freehold_tenancy::db::wake::Bell;
+use freehold_tenancy::db::notify::WorkNotifier;
+use freehold_tenancy::db::rates::CallRate;
 use freehold_tenancy::webhook::Resolver;
 use freehold_tenancy::{Clock, Config, InstallationId};
 
 pub use crate::runner::current_step;
 
-use crate::calls::Calls;
 use crate::cloud::Cloud;
-use crate::patience::Patience;
+use crate::poll_schedule::DurationHistory;
+use crate::wakeups::WakeSignals;
 use crate::webhooks::Webhooks;
 
 /// How long a claim holds without a sign of life, in real time; longer than any single call to AWS may take (20 s).
@@ -53,7 +53,7 @@ const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
 /// and the row in words.
 pub fn rows() -> Vec<(u8, String)> {
     let failures = steps::creation_failures::rows().chain(steps::work_failures::rows());
-    aws::rows().chain(refusals::rows()).chain(failures).collect()
+    aws::rows().chain(attention_codes::rows()).chain(failures).collect()
 }
 
 /// One worker: claims operations and walks their lists. Any number of them share a database.
@@ -62,17 +62,17 @@ pub struct Worker {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
     pub(crate) cloud: Arc<dyn Cloud>,
-    pub(crate) bell: Bell,
+    pub(crate) work_notifier: WorkNotifier,
     pub(crate) name: String,
     pub(crate) installation: InstallationId,
     pub(crate) template: String,
-    pub(crate) patience: Patience,
+    pub(crate) durations: DurationHistory,
     pub(crate) lease_real: Duration,
     /// When a look for several operations was found to be due next.
-    pub(crate) look_due: Mutex<Option<DateTime<Utc>>>,
+    pub(crate) next_poll_at: Mutex<Option<DateTime<Utc>>>,
     /// Held by the one that is asking AWS for an account: what is refused the first, nobody else need ask.
-    pub(crate) asking: tokio::sync::Mutex<()>,
-    pub(crate) calls: Calls,
+    pub(crate) create_account_lock: tokio::sync::Mutex<()>,
+    pub(crate) calls: WakeSignals,
     pub(crate) webhooks: Webhooks,
 }
 
@@ -106,15 +106,15 @@ impl Worker {
             None => TEMPLATE.to_owned(),
         };
         Ok(Self {
-            bell: Bell::new(pool.clone()),
-            patience: Patience::new(pool.clone()),
+            work_notifier: WorkNotifier::new(pool.clone()),
+            durations: DurationHistory::new(pool.clone()),
             name: name.into(),
             installation: installation.id,
             template,
             lease_real: LEASE,
-            look_due: Mutex::default(),
-            asking: tokio::sync::Mutex::new(()),
-            calls: Calls::default(),
+            next_poll_at: Mutex::default(),
+            create_account_lock: tokio::sync::Mutex::new(()),
+            calls: WakeSignals::default(),
             webhooks: Webhooks::new(&config, installation),
             pool,
             config,
@@ -124,8 +124,8 @@ impl Worker {
     }
 
     /// The rate of the call that a place under `quota` is for, where the two are given together.
-    pub(crate) fn pace_of_place(&self, quota: &str) -> Option<Pace> {
-        quota::call(quota).and_then(|call| Pace::of(&self.config.quotas, call))
+    pub(crate) fn rate_limit_of_quota(&self, quota: &str) -> Option<CallRate> {
+        quota::call(quota).and_then(|call| CallRate::of(&self.config.quotas, call))
     }
 
     /// With claims that hold for `lease` of real time, for stand-ins for AWS whose calls take much less than its own.

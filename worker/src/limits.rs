@@ -2,10 +2,10 @@
 
 use freehold_tenancy::Clock;
 use freehold_tenancy::config::Quotas;
-use freehold_tenancy::db::rates::{self, Pace};
+use freehold_tenancy::db::rates::{self, CallRate};
 use freehold_tenancy::db::{DbError, PgPool};
 
-use crate::cloud::{CloudError, Kind};
+use crate::cloud::{CloudError, CloudErrorKind};
 use crate::quota;
 
 /// The buckets of this installation.
@@ -28,11 +28,11 @@ impl Limits {
             // Who is in line for a place gets the two together, so that the rate too is first come, first served.
             return Ok(());
         }
-        let Some(pace) = Pace::of(&self.quotas, call) else { return Ok(()) };
-        match rates::take_one(&self.pool, &pace, self.clock.now()).await {
+        let Some(pace) = CallRate::of(&self.quotas, call) else { return Ok(()) };
+        match rates::take_or_wait(&self.pool, &pace, self.clock.now()).await {
             Ok(None) => Ok(()),
             Ok(Some(until)) => Err(CloudError {
-                kind: Kind::Quota { until: Some(until) },
+                kind: CloudErrorKind::Throttled { until: Some(until) },
                 call,
                 code: "RateReached".to_owned(),
                 message: format!("AWS allows {} a second, and those are used up", pace.per_second()),
@@ -46,9 +46,9 @@ impl Limits {
     /// else is calling too, or AWS allows less than it says. All workers call it less often from now on.
     pub async fn throttled(&self, call: &'static str, mut error: CloudError) -> CloudError {
         metrics::counter!("freehold_aws_throttled_total", "call" => call).increment(1);
-        let Some(pace) = Pace::of(&self.quotas, call) else { return error };
-        match rates::slow_down(&self.pool, &pace, self.clock.now()).await {
-            Ok(next) => error.kind = Kind::Quota { until: Some(next) },
+        let Some(pace) = CallRate::of(&self.quotas, call) else { return error };
+        match rates::record_throttle(&self.pool, &pace, self.clock.now()).await {
+            Ok(next) => error.kind = CloudErrorKind::Throttled { until: Some(next) },
             Err(failure) => tracing::warn!(error = %failure, call, "a throttled call could not be noted"),
         }
         error
@@ -57,5 +57,11 @@ impl Limits {
 
 /// The call was not made, and a moment later the database may answer again.
 fn unknown(call: &'static str, error: &DbError) -> CloudError {
-    CloudError { kind: Kind::Wait, call, code: "RateUnknown".to_owned(), message: error.to_string(), request_id: None }
+    CloudError {
+        kind: CloudErrorKind::NotYet,
+        call,
+        code: "RateUnknown".to_owned(),
+        message: error.to_string(),
+        request_id: None,
+    }
 }

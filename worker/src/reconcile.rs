@@ -1,22 +1,22 @@
 //! Compares AWS with the database: what is not as it should be is a finding. What is safe is put right by an ordinary
 //! operation, all else waits for a person.
 //!
-//! [`observe`] reads AWS (and says how long that takes), [`compare`] is pure, [`healing`] opens operations, [`periodic`] has
+//! [`observe`] reads AWS (and says how long that takes), [`compare`] is pure, [`repair`] opens operations, [`periodic`] has
 //! one worker at a time do it.
 
 mod compare;
-mod healing;
 mod observe;
-mod pace;
 mod periodic;
+mod repair;
+mod throttle;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::findings::{self, FindingFilter};
+use freehold_tenancy::db::notify::WorkNotifier;
 use freehold_tenancy::db::reconcile::{self, Steps};
-use freehold_tenancy::db::wake::Bell;
 use freehold_tenancy::db::{DbError, PgPool};
 use freehold_tenancy::finding::{Finding, FindingState, Severity};
 use freehold_tenancy::{AwsAccountId, Clock, Config, InstallationId};
@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 use crate::cloud::Cloud;
-use compare::Sides;
-use pace::Pace;
-pub use pace::Trouble;
+use compare::CompareInput;
+pub use throttle::ObserveError;
+use throttle::ReadThrottle;
 
 /// The steps whose journal says what was brought about in an account (`crate::onboarding`).
 const STEPS: Steps<'static> = Steps { baseline: "install-baseline", stack: "deploy-stack", access: "grant-access" };
@@ -42,18 +42,18 @@ pub struct Reconciler {
     clock: Clock,
     installation: InstallationId,
     cloud: Arc<dyn Cloud>,
-    bell: Bell,
+    work_notifier: WorkNotifier,
 }
 
 /// What to do about what is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heal {
+pub enum RepairMode {
     /// Nothing: it is only recorded.
-    Nothing,
+    Off,
     /// Repairs are begun where that is safe, unless there are more than the configuration allows at once.
-    WithinReason,
+    Limited,
     /// Repairs are begun wherever that is safe: a person has asked for it.
-    Everything,
+    All,
 }
 
 /// Why a comparison came to nothing.
@@ -61,7 +61,7 @@ pub enum Heal {
 pub enum ReconcileError {
     /// AWS could not be read.
     #[error("AWS could not be compared with the database: {0}")]
-    Aws(#[from] Trouble),
+    Aws(#[from] ObserveError),
     /// The database.
     #[error("{0}")]
     Database(#[from] DbError),
@@ -111,30 +111,35 @@ impl Worker {
             clock: self.clock.clone(),
             installation: self.installation,
             cloud: Arc::clone(&self.cloud),
-            bell: self.bell.clone(),
+            work_notifier: self.work_notifier.clone(),
         }
     }
 }
 
 impl Reconciler {
     /// Compares once, writes down what it finds, and has it healed or not; until `stop`.
-    pub fn pass<'a>(
+    pub fn run_once<'a>(
         &'a self,
-        heal: Heal,
+        heal: RepairMode,
         stop: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<Report, ReconcileError>> {
         self.compare(heal, stop).boxed()
     }
 
-    async fn compare(&self, heal: Heal, stop: &CancellationToken) -> Result<Report, ReconcileError> {
+    async fn compare(&self, heal: RepairMode, stop: &CancellationToken) -> Result<Report, ReconcileError> {
         let began_at = self.clock.now();
         let before = reconcile::known(&self.pool, STEPS).await?;
-        let pace = Pace::new(self.clock.clone(), self.config.quotas.clone(), stop.clone());
+        let pace = ReadThrottle::new(self.clock.clone(), self.config.quotas.clone(), stop.clone());
         let seen = observe::observe(&*self.cloud, &self.config, &before, &pace).await?;
         // Once more: what was begun, or done, while we looked is not held against it.
         let known = reconcile::known(&self.pool, STEPS).await?;
-        let sides =
-            Sides { seen: &seen, known: &known, config: &self.config, installation: self.installation, began_at };
+        let sides = CompareInput {
+            seen: &seen,
+            known: &known,
+            config: &self.config,
+            installation: self.installation,
+            began_at,
+        };
         let comparison = compare::compare(&sides);
         let (reported, resolved) = self.record(&comparison, began_at).await?;
         let mut report = Report {
@@ -146,7 +151,7 @@ impl Reconciler {
             resolved,
             unseen: seen.unseen,
         };
-        healing::heal(self, heal, &mut report.findings).await?;
+        repair::heal(self, heal, &mut report.findings).await?;
         report.findings.sort_by_key(|one| (one.finding.severity, one.finding.kind, one.finding.subject.clone()));
         Ok(report)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::steps::{self, Ending, PlannedStep};
+use freehold_tenancy::db::steps::{self, PlannedStep, StepDisposition};
 use freehold_tenancy::db::{DbError, tenants};
 use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
 use freehold_tenancy::step::{Facts, JournalEntry};
@@ -20,29 +20,29 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::Worker;
-use crate::context::{StepContext, late, told};
-use crate::lists;
+use crate::context::{StepContext, format_duration, late};
 use crate::saga::{self, Decision};
-use crate::step::{Outcome, Step, StepError, Wait, attention};
-use crate::watch;
+use crate::shared_poller;
+use crate::step::{Step, StepError, StepOutcome, Wait, attention};
+use crate::workflows;
 
 /// After so many failures in a row without progress a person is asked; it is tried on all the same.
 const TRIES: u32 = 12;
 
 tokio::task_local! {
-    static WORK: Work;
+    static WORK: StepTaskInfo;
 }
 
 /// What a task is at.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Work {
+pub(crate) struct StepTaskInfo {
     pub(crate) step: &'static str,
     pub(crate) operation: OperationId,
     pub(crate) tenant: TenantId,
 }
 
 /// What the current task is at, if it is running a step.
-pub(crate) fn current_work() -> Option<Work> {
+pub(crate) fn current_work() -> Option<StepTaskInfo> {
     WORK.try_with(|work| *work).ok()
 }
 
@@ -54,12 +54,12 @@ pub fn current_step() -> Option<&'static str> {
 /// Carries a claimed operation on until it waits, is parked or has ended; once `stop` is asked for, until the steps that
 /// are under way are journaled. What is left of it then is due at once, for whoever is still there.
 ///
-/// [`DbError::Fenced`] means that another worker has taken over; nothing was written since.
-pub(crate) async fn carry_on(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken) -> Result<(), DbError> {
+/// [`DbError::LeaseLost`] means that another worker has taken over; nothing was written since.
+pub(crate) async fn run_operation(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken) -> Result<(), DbError> {
     // The walk is never broken off: dropped amid a BEGIN, it would leave a connection in an open transaction. Who has lost
     // the lease finds that out at the next write.
     tokio::select! {
-        done = walk(worker, claim, stop) => done,
+        done = run_steps(worker, claim, stop) => done,
         never = keep_lease(worker, claim) => match never {},
     }
 }
@@ -75,16 +75,16 @@ async fn keep_lease(worker: &Worker, claim: Claim) -> Infallible {
     }
 }
 
-async fn walk(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken) -> Result<(), DbError> {
+async fn run_steps(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken) -> Result<(), DbError> {
     let pool = &worker.pool;
     let id = claim.operation_id;
-    let unreadable = || DbError::Unreadable(format!("{id} works on an environment that is not there"));
+    let unreadable = || DbError::UnexpectedValue(format!("{id} works on an environment that is not there"));
     let subject = Arc::new(operations::subject(pool, id).await?.ok_or_else(unreadable)?);
     let tenant = tenants::get(pool, subject.tenant_id).await?.ok_or_else(unreadable)?;
     let environment = tenant.environments.iter().find(|one| one.id == subject.environment_id);
     let environment = Arc::new(environment.ok_or_else(unreadable)?.clone());
     let tenant = Arc::new(tenant);
-    let list = lists::of(subject.kind);
+    let list = workflows::steps_of(subject.kind);
     let history = match subject.kind {
         // Nothing comes before it.
         OperationKind::Onboard => Vec::new(),
@@ -131,7 +131,7 @@ async fn walk(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken) -> R
             Decision::Park => return operations::release(pool, &claim, None, now).await,
             Decision::Finish => {
                 operations::succeed(pool, &claim, now).await?;
-                worker.has_news();
+                worker.notify_webhooks();
                 let took = (now - subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => subject.kind.as_str())
                     .record(took);
@@ -153,31 +153,32 @@ async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> 
         otel.kind = Empty, otel.name = Empty,
     );
     trace::begin(&span, "internal", step.name, context.subject.traceparent.as_deref());
-    let work = Work { step: step.name, operation: context.claim.operation_id, tenant: context.tenant.id };
+    let work = StepTaskInfo { step: step.name, operation: context.claim.operation_id, tenant: context.tenant.id };
     let running = WORK.scope(work, AssertUnwindSafe((step.run)(context)).catch_unwind());
     let ran = running.instrument(span).await;
     let ran = ran.unwrap_or_else(|_| Err(StepError::Retry("the step ended unexpectedly; see the log".to_owned())));
-    let outcome = with_cancel(context, tidy(outcome(context, step, ran)?));
+    let outcome = with_cancel(context, sanitize_texts(outcome(context, step, ran)?));
     log(context, &outcome);
     match record(context, &outcome).await {
         Err(DbError::AccountTaken) => {
             let why = "The account found for this environment belongs to another one. Nothing was mapped.";
-            let parked = self::outcome(context, step, Err(StepError::park("account_mapped_elsewhere", why)))?;
+            let parked =
+                self::outcome(context, step, Err(StepError::needs_attention("account_mapped_elsewhere", why)))?;
             record(context, &parked).await
         }
         done => done,
     }
 }
 
-async fn record(context: &StepContext, outcome: &steps::Outcome) -> Result<(), DbError> {
+async fn record(context: &StepContext, outcome: &steps::StepRecord) -> Result<(), DbError> {
     let (worker, now) = (&context.worker, context.now());
     steps::record(&worker.pool, &context.claim, outcome, now).await?;
-    worker.has_news();
+    worker.notify_webhooks();
     let freed = outcome.released.iter().map(|place| place.quota);
-    let parked = outcome.quota.filter(|_| matches!(outcome.ending, Ending::Parked(_)));
+    let parked = outcome.quota.filter(|_| matches!(outcome.ending, StepDisposition::Parked(_)));
     for quota in freed.chain(parked).collect::<BTreeSet<_>>() {
-        if watch::wake_line(worker, quota).await? > 0 {
-            worker.bell.ring();
+        if shared_poller::wake_queue(worker, quota).await? > 0 {
+            worker.work_notifier.notify();
         }
     }
     Ok(())
@@ -187,9 +188,9 @@ async fn record(context: &StepContext, outcome: &steps::Outcome) -> Result<(), D
 fn outcome(
     context: &StepContext,
     step: &'static Step,
-    ran: Result<Outcome, StepError>,
-) -> Result<steps::Outcome, DbError> {
-    let nothing = |ending| steps::Outcome {
+    ran: Result<StepOutcome, StepError>,
+) -> Result<steps::StepRecord, DbError> {
+    let nothing = |ending| steps::StepRecord {
         step: step.name,
         ending,
         late: None,
@@ -200,39 +201,39 @@ fn outcome(
     };
     let failures = context.attempts_without_progress();
     Ok(match ran {
-        Ok(Outcome { failed: Some(error), facts, released, .. }) => {
-            steps::Outcome { facts, released, ..self::outcome(context, step, Err(error))? }
+        Ok(StepOutcome { failed: Some(error), facts, released, .. }) => {
+            steps::StepRecord { facts, released, ..self::outcome(context, step, Err(error))? }
         }
-        Ok(Outcome { wait, late, facts, released, mapped, failed: None }) => {
+        Ok(StepOutcome { wait, late, facts, released, mapped, failed: None }) => {
             let ending = match wait {
-                None => Ending::Done,
-                Some(Wait { why, check_at }) => Ending::Waiting { why, check_at },
+                None => StepDisposition::Done,
+                Some(Wait { why, check_at }) => StepDisposition::Waiting { why, check_at },
             };
-            steps::Outcome { step: step.name, ending, late, facts, released, quota: step.quota, mapped }
+            steps::StepRecord { step: step.name, ending, late, facts, released, quota: step.quota, mapped }
         }
-        Err(StepError::NotYet { why, until, at_most }) => {
+        Err(StepError::Blocked { why, until, at_most }) => {
             let late = context.blocked_too_long(&why, at_most);
             let check_at = until.unwrap_or_else(|| context.now() + context.pause_while_blocked());
-            steps::Outcome { late, ..nothing(Ending::Blocked { why, check_at }) }
+            steps::StepRecord { late, ..nothing(StepDisposition::Blocked { why, check_at }) }
         }
         Err(StepError::Retry(error)) => {
-            let late = (failures + 1 >= TRIES).then(|| keeps_failing(failures + 1, &error));
+            let late = (failures + 1 >= TRIES).then(|| repeated_failure(failures + 1, &error));
             let check_at = context.now() + pause(failures);
-            steps::Outcome { late, ..nothing(Ending::Retrying { error, check_at }) }
+            steps::StepRecord { late, ..nothing(StepDisposition::Retrying { error, check_at }) }
         }
-        Err(StepError::Park(attention)) => nothing(Ending::Parked(attention)),
+        Err(StepError::NeedsAttention(attention)) => nothing(StepDisposition::Parked(attention)),
         Err(StepError::Journal(error)) => return Err(error),
     })
 }
 
 /// Shortens what others have said to what a person reads, and leaves out what PostgreSQL does not keep.
-fn tidy(mut outcome: steps::Outcome) -> steps::Outcome {
+fn sanitize_texts(mut outcome: steps::StepRecord) -> steps::StepRecord {
     let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();
     match &mut outcome.ending {
-        Ending::Done => {}
-        Ending::Waiting { why, .. } | Ending::Blocked { why, .. } => clean(why),
-        Ending::Retrying { error, .. } => clean(error),
-        Ending::Parked(attention) => clean(&mut attention.sentence),
+        StepDisposition::Done => {}
+        StepDisposition::Waiting { why, .. } | StepDisposition::Blocked { why, .. } => clean(why),
+        StepDisposition::Retrying { error, .. } => clean(error),
+        StepDisposition::Parked(attention) => clean(&mut attention.sentence),
     }
     if let Some(late) = &mut outcome.late {
         clean(&mut late.sentence);
@@ -241,9 +242,9 @@ fn tidy(mut outcome: steps::Outcome) -> steps::Outcome {
 }
 
 /// Whatever an onboarding needs a person for, that person may also give it up.
-fn with_cancel(context: &StepContext, mut outcome: steps::Outcome) -> steps::Outcome {
+fn with_cancel(context: &StepContext, mut outcome: steps::StepRecord) -> steps::StepRecord {
     if context.subject.kind == OperationKind::Onboard {
-        if let Ending::Parked(attention) = &mut outcome.ending {
+        if let StepDisposition::Parked(attention) = &mut outcome.ending {
             attention.remedies.push(Remedy::Cancel);
         }
         if let Some(late) = &mut outcome.late {
@@ -259,17 +260,17 @@ fn pause(failures: u32) -> TimeDelta {
     seconds(longest * (1.0 - 0.25 * rand::random::<f64>()))
 }
 
-fn log(context: &StepContext, outcome: &steps::Outcome) {
+fn log(context: &StepContext, outcome: &steps::StepRecord) {
     let (tenant, operation, step) = (context.tenant.id, context.claim.operation_id, outcome.step);
     match &outcome.ending {
-        Ending::Done => tracing::info!(%tenant, %operation, step, "step done"),
-        Ending::Waiting { why, check_at } | Ending::Blocked { why, check_at } => {
+        StepDisposition::Done => tracing::info!(%tenant, %operation, step, "step done"),
+        StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {
             tracing::debug!(%tenant, %operation, step, why, %check_at, "step waits");
         }
-        Ending::Retrying { error, check_at } => {
+        StepDisposition::Retrying { error, check_at } => {
             tracing::warn!(%tenant, %operation, step, error, %check_at, "step will try again");
         }
-        Ending::Parked(attention) => {
+        StepDisposition::Parked(attention) => {
             tracing::warn!(%tenant, %operation, step, code = attention.code, "{}", attention.sentence);
         }
     }
@@ -279,7 +280,7 @@ fn log(context: &StepContext, outcome: &steps::Outcome) {
 }
 
 /// What fails again and again is tried on, and a person is asked.
-fn keeps_failing(times: u32, error: &str) -> Attention {
+fn repeated_failure(times: u32, error: &str) -> Attention {
     let sentence = format!(
         "This failed {times} times in a row. Freehold goes on trying. Remove the cause; retry to try at once. The last error: \
          {error}"
@@ -292,7 +293,11 @@ impl StepContext {
     fn blocked_too_long(&self, why: &str, at_most: Option<TimeDelta>) -> Option<Attention> {
         let blocked = self.now() - self.entry()?.blocked_since?;
         let at_most = at_most.filter(|at_most| blocked > *at_most)?;
-        Some(late(&format!("Still waiting for {why} after {}; {} is allowed", told(blocked), told(at_most))))
+        Some(late(&format!(
+            "Still waiting for {why} after {}; {} is allowed",
+            format_duration(blocked),
+            format_duration(at_most)
+        )))
     }
 
     /// 15 s, and longer the longer it has been refused: up to five minutes.

@@ -44,15 +44,15 @@ pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::{Outcome, Undo};
+    use crate::step::{StepOutcome, Undo};
 
     const fn step(name: &'static str, after: &'static [&'static str]) -> Step {
         Step {
             name,
             after,
             quota: None,
-            run: |_| Box::pin(async { Ok(Outcome::done()) }),
-            undo: Undo::Nothing("a test"),
+            run: |_| Box::pin(async { Ok(StepOutcome::done()) }),
+            undo: Undo::NotNeeded("a test"),
         }
     }
 

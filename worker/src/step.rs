@@ -5,15 +5,15 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::db::DbError;
-use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::operation::Attention;
 use freehold_tenancy::step::Facts;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use crate::cloud::{CloudError, Kind, Refused};
+use crate::attention_codes;
+use crate::cloud::{CloudError, CloudErrorKind, ProtectedAccount};
 use crate::context::StepContext;
-use crate::refusals;
 
 /// What AWS refuses for the moment it mostly allows within this time; past it, a person is asked.
 const MOST_OFTEN_ENDS_WITHIN: TimeDelta = TimeDelta::hours(1);
@@ -33,24 +33,24 @@ pub struct Step {
 }
 
 /// What a step does.
-pub type Run = for<'a> fn(&'a StepContext) -> BoxFuture<'a, Result<Outcome, StepError>>;
+pub type Run = for<'a> fn(&'a StepContext) -> BoxFuture<'a, Result<StepOutcome, StepError>>;
 
 /// What undoes a step.
 pub enum Undo {
     /// Nothing needs to be undone, for this reason.
-    Nothing(&'static str),
+    NotNeeded(&'static str),
     /// Nothing can undo it, for this reason: a person has to decide.
-    Park(&'static str),
+    Manual(&'static str),
     /// This step of the offboarding, which cancelling begins as well.
-    By(&'static str),
+    Step(&'static str),
 }
 
 impl fmt::Display for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing(why) => write!(f, "nothing: {why}"),
-            Self::Park(why) => write!(f, "a person decides: {why}"),
-            Self::By(step) => write!(f, "the offboarding's {step}"),
+            Self::NotNeeded(why) => write!(f, "nothing: {why}"),
+            Self::Manual(why) => write!(f, "a person decides: {why}"),
+            Self::Step(step) => write!(f, "the offboarding's {step}"),
         }
     }
 }
@@ -69,7 +69,7 @@ impl PartialEq for Step {
 
 /// How a run of a step went well.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct StepOutcome {
     /// When to look again and what for; done where there is nothing to look for.
     pub wait: Option<Wait>,
     /// It takes longer than it may: a person is asked, and it goes on looking all the same.
@@ -79,7 +79,7 @@ pub struct Outcome {
     /// What was learnt.
     pub facts: Facts,
     /// Places under a quota that are no longer needed.
-    pub released: Vec<Place>,
+    pub released: Vec<QuotaSlot>,
     /// The account that is now known to be the environment's.
     pub mapped: Option<AwsAccountId>,
 }
@@ -93,7 +93,7 @@ pub struct Wait {
     pub check_at: DateTime<Utc>,
 }
 
-impl Outcome {
+impl StepOutcome {
     /// The step is done.
     pub fn done() -> Self {
         Self::default()
@@ -106,7 +106,7 @@ impl Outcome {
 
     /// Looks again at `until`, if it would not have done so before.
     #[must_use]
-    pub fn at_the_latest(mut self, until: DateTime<Utc>) -> Self {
+    pub fn no_later_than(mut self, until: DateTime<Utc>) -> Self {
         if let Some(wait) = &mut self.wait {
             wait.check_at = wait.check_at.min(until);
         }
@@ -127,7 +127,7 @@ impl Outcome {
 
     /// Gives a place back.
     #[must_use]
-    pub fn releasing(mut self, place: Place) -> Self {
+    pub fn releasing(mut self, place: QuotaSlot) -> Self {
         self.released.push(place);
         self
     }
@@ -139,7 +139,7 @@ pub enum StepError {
     /// Try again after a pause that grows.
     Retry(String),
     /// It cannot be done yet; that is no fault.
-    NotYet {
+    Blocked {
         /// In plain words, as the end of "it waits for …".
         why: String,
         /// When it can be done, where that is known.
@@ -148,20 +148,20 @@ pub enum StepError {
         at_most: Option<TimeDelta>,
     },
     /// A person has to look at it.
-    Park(Attention),
+    NeedsAttention(Attention),
     /// The journal could not be written, or is no longer ours to write.
     Journal(DbError),
 }
 
 impl StepError {
     /// Parks the operation, to be tried again once a person has removed the cause.
-    pub fn park(code: &str, sentence: impl Into<String>) -> Self {
-        Self::Park(attention(code, sentence))
+    pub fn needs_attention(code: &str, sentence: impl Into<String>) -> Self {
+        Self::NeedsAttention(attention(code, sentence))
     }
 
     /// Whether a person has to look at it.
-    pub(crate) fn parks(&self) -> bool {
-        matches!(self, Self::Park(_))
+    pub(crate) fn is_needs_attention(&self) -> bool {
+        matches!(self, Self::NeedsAttention(_))
     }
 }
 
@@ -176,35 +176,36 @@ impl From<DbError> for StepError {
     }
 }
 
-impl From<Refused> for StepError {
-    fn from(refused: Refused) -> Self {
-        Self::park("account_protected", format!("Freehold never works on this account: {refused}."))
+impl From<ProtectedAccount> for StepError {
+    fn from(refused: ProtectedAccount) -> Self {
+        Self::needs_attention("account_protected", format!("Freehold never works on this account: {refused}."))
     }
 }
 
 /// What an error of the cloud means where a step has no better idea.
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
-        if let Some((code, sentence)) = refusals::known(&error) {
-            return Self::park(code, format!("{sentence} {error}"));
+        if let Some((code, sentence)) = attention_codes::known(&error) {
+            return Self::needs_attention(code, format!("{sentence} {error}"));
         }
         match error.kind {
-            Kind::Retry | Kind::Conflict => Self::Retry(error.to_string()),
-            Kind::Wait => Self::NotYet {
+            CloudErrorKind::Unknown | CloudErrorKind::Conflict => Self::Retry(error.to_string()),
+            CloudErrorKind::NotYet => Self::Blocked {
                 why: format!("AWS to be ready: {error}"),
                 until: None,
                 at_most: Some(MOST_OFTEN_ENDS_WITHIN),
             },
-            Kind::Quota { until } => {
-                Self::NotYet { why: format!("AWS's limit on {}", error.call), until, at_most: None }
+            CloudErrorKind::Throttled { until } => {
+                Self::Blocked { why: format!("AWS's limit on {}", error.call), until, at_most: None }
             }
-            Kind::Denied { .. } => Self::park(
+            CloudErrorKind::Denied { .. } => Self::needs_attention(
                 "aws_access_denied",
                 format!("AWS does not let Freehold do this. Give the role the permission, then retry. {error}"),
             ),
-            Kind::Terminal => {
-                Self::park("aws_refused", format!("AWS refuses this for good. Look at what was asked. {error}"))
-            }
+            CloudErrorKind::Failed => Self::needs_attention(
+                "aws_refused",
+                format!("AWS refuses this for good. Look at what was asked. {error}"),
+            ),
         }
     }
 }

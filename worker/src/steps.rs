@@ -27,7 +27,7 @@ mod removal;
 mod stack;
 pub(crate) mod work_failures;
 
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 /// The answer of every step.
-pub type StepResult = Result<Outcome, StepError>;
+pub type StepResult = Result<StepOutcome, StepError>;

@@ -4,11 +4,11 @@
 //! A receiver that is dead or slow delays nobody else: each endpoint has a lane of its own, those that fail have together no
 //! more than a share of what there is, and none of it is the rest of the worker's.
 
+mod concurrency;
 mod deliver;
-mod lanes;
+mod delivery_loop;
 mod retry;
-mod run;
-mod seals;
+mod secret_rotation;
 mod sender;
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use freehold_tenancy::Config;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::secrets::Keyring;
-use freehold_tenancy::webhook::{Receivers, Resolver};
+use freehold_tenancy::webhook::{DestinationPolicy, Resolver};
 use tokio::sync::Semaphore;
 
 use sender::Sender;
@@ -39,7 +39,7 @@ impl Webhooks {
     /// As the configuration of this installation allows.
     pub(crate) fn new(config: &Config, installation: &Installation) -> Self {
         Self {
-            sender: Sender::new(Receivers::new(&config.webhooks, installation.kind)),
+            sender: Sender::new(DestinationPolicy::new(&config.webhooks, installation.kind)),
             keyring: Keyring::new(&config.secrets),
             writing: Semaphore::new(WRITING),
         }

@@ -13,13 +13,13 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::token::ALGORITHMS;
 
 /// How soon the keys may be looked for again: tokens with invented key ids must not become a flood at the issuer.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+const REFRESH_COOLDOWN: Duration = Duration::from_secs(30);
 
 /// How soon, as long as there are none at all.
-const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const INITIAL_RETRY: Duration = Duration::from_secs(1);
 
 /// How long keys are believed without looking whether the issuer has taken one back.
-const FRESH_FOR: Duration = Duration::from_mins(10);
+const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// How long the issuer may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,12 +53,12 @@ pub enum KeysError {
     NotAKeySet(#[from] serde_json::Error),
     /// It was tried a moment ago, and failed.
     #[error("the keys could not be had a moment ago")]
-    TriedJustNow,
+    FetchedRecently,
 }
 
 /// A key that was asked for.
 #[derive(Clone)]
-pub(super) struct Found {
+pub(super) struct SigningKey {
     /// What checks a signature.
     pub(super) decoding: DecodingKey,
     /// When the issuer's keys were read of which it is one.
@@ -72,7 +72,7 @@ pub(super) struct Keys(Arc<Cache>);
 #[derive(Debug)]
 struct Cache {
     source: Source,
-    known: ArcSwapOption<Known>,
+    known: ArcSwapOption<KeySetSnapshot>,
     /// When they were last looked for; held while that is being done.
     looked_at: Mutex<Option<Instant>>,
 }
@@ -84,7 +84,7 @@ enum Source {
 }
 
 #[derive(Debug)]
-struct Known {
+struct KeySetSnapshot {
     keys: Vec<PublicKey>,
     since: Instant,
 }
@@ -114,11 +114,11 @@ impl Keys {
     }
 
     /// The key with this id for this algorithm. A token that names no key is checked with the only one there is.
-    pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<Found>, KeysError> {
+    pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<SigningKey>, KeysError> {
         let Cache { known, looked_at, .. } = &*self.0;
         let find = || known.load().as_ref().and_then(|known| known.find(id, algorithm));
         if let Some(found) = find() {
-            let stale = known.load().as_ref().is_some_and(|known| known.since.elapsed() > FRESH_FOR);
+            let stale = known.load().as_ref().is_some_and(|known| known.since.elapsed() > MAX_AGE);
             // Whoever comes first looks whether it is still the issuer's; nobody waits for that.
             return match looked_at.try_lock() {
                 Ok(looked_at) if stale => {
@@ -141,14 +141,14 @@ impl Cache {
     /// Looks for the keys, unless that was done a moment ago. Those that are known outlast a source that fails.
     async fn look(&self, mut looked_at: MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
         let are_the_first = self.known.load().is_none();
-        let pause = if are_the_first { START_AGAIN_AFTER } else { LOOK_AGAIN_AFTER };
+        let pause = if are_the_first { INITIAL_RETRY } else { REFRESH_COOLDOWN };
         if looked_at.is_some_and(|at| at.elapsed() < pause) {
-            return if are_the_first { Err(KeysError::TriedJustNow) } else { Ok(()) };
+            return if are_the_first { Err(KeysError::FetchedRecently) } else { Ok(()) };
         }
         *looked_at = Some(Instant::now());
         match self.source.read().await.and_then(|text| parse(&text)) {
             Ok(keys) => {
-                self.known.store(Some(Arc::new(Known { keys, since: Instant::now() })));
+                self.known.store(Some(Arc::new(KeySetSnapshot { keys, since: Instant::now() })));
                 if are_the_first {
                     // A token that names another key is worth a look, even right away.
                     *looked_at = None;
@@ -183,8 +183,8 @@ impl Source {
     }
 }
 
-impl Known {
-    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Found> {
+impl KeySetSnapshot {
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<SigningKey> {
         let mut fitting = self
             .keys
             .iter()
@@ -192,7 +192,7 @@ impl Known {
             .filter(|key| key.decoding.family().algorithms().contains(&algorithm))
             .filter(|key| key.algorithm.is_none_or(|only| only == algorithm));
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Some(Found { decoding: key.decoding.clone(), since: self.since }),
+            (Some(key), None) => Some(SigningKey { decoding: key.decoding.clone(), since: self.since }),
             _ => None,
         }
     }

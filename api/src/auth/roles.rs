@@ -7,7 +7,7 @@ use freehold_tenancy::config::Api;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::token::Words;
+use super::token::ScopeClaim;
 use crate::scope::Scope;
 
 /// The roles of `[api.roles]`; cheap to clone.
@@ -38,8 +38,8 @@ impl Roles {
 
     /// What the roles among the claims of a token stand for. A role that is not declared stands for nothing.
     pub(super) fn scopes(&self, claims: &Map<String, Value>) -> impl Iterator<Item = String> {
-        let words = claims.get(&*self.claim).and_then(|roles| Words::deserialize(roles).ok());
-        let roles = words.map(Words::into_set).unwrap_or_default();
+        let words = claims.get(&*self.claim).and_then(|roles| ScopeClaim::deserialize(roles).ok());
+        let roles = words.map(ScopeClaim::into_set).unwrap_or_default();
         roles.into_iter().filter_map(|role| self.scopes.get(&role)).flatten().map(ToString::to_string)
     }
 }

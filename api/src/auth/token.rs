@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::keys::{Keys, KeysError};
-use super::sight::Blind;
-use super::verified::{Verdict, Verified};
-use super::{Caller, Roles, Sight};
+use super::tenant_scope::TenantScopeError;
+use super::token_cache::{CachedToken, TokenCache};
+use super::{Caller, Roles, TenantScope};
 use crate::scope::Scope;
 
 /// Signatures that are believed: asymmetric ones only, so that nobody who can check a token can make one.
@@ -33,7 +33,7 @@ pub(super) enum TokenError {
     #[error("the issuer's keys cannot be had: {0}")]
     NoKeys(KeysError),
     #[error("the token does not say whom it may see")]
-    Blind(Blind),
+    TenantScopeError(TenantScopeError),
 }
 
 /// Which tokens are believed: those of one issuer, for one audience, signed by one of its keys.
@@ -45,7 +45,7 @@ pub(crate) struct Tokens {
     token_type: String,
     tenant_claim: String,
     roles: Roles,
-    verified: Verified,
+    verified: TokenCache,
 }
 
 #[derive(Deserialize)]
@@ -55,8 +55,8 @@ struct Claims {
     exp: f64,
     client_id: Option<String>,
     azp: Option<String>,
-    scope: Option<Words>,
-    scp: Option<Words>,
+    scope: Option<ScopeClaim>,
+    scp: Option<ScopeClaim>,
     /// All others; which of them are of interest is configured.
     #[serde(flatten)]
     others: Map<String, Value>,
@@ -65,7 +65,7 @@ struct Claims {
 /// Issuers write scopes as one text with blanks or as a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Words {
+pub(super) enum ScopeClaim {
     Text(String),
     List(Vec<String>),
 }
@@ -85,16 +85,16 @@ impl Tokens {
             token_type: api.token_type.clone(),
             tenant_claim: api.tenant_claim.clone(),
             roles,
-            verified: Verified::default(),
+            verified: TokenCache::default(),
         })
     }
 
     pub(super) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
-        let digest = Verified::digest(token);
+        let digest = TokenCache::digest(token);
         if let Some(verdict) = self.verified.find(&digest)
             // Asking for the key is what notices that the issuer has another.
             && let Ok(Some(key)) = self.keys.find(verdict.key_id.as_deref(), verdict.algorithm).await
-            && verdict.holds(key.since)
+            && verdict.is_valid(key.since)
         {
             return Ok(verdict.caller.clone());
         }
@@ -117,8 +117,8 @@ impl Tokens {
         let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(reason)?.claims;
         let expires = claims.exp;
         let caller = self.caller(claims)?;
-        let verdict = Verdict { caller, key_id: header.kid, algorithm: header.alg, since: key.since, expires };
-        Ok(self.verified.keep(digest, verdict))
+        let verdict = CachedToken { caller, key_id: header.kid, algorithm: header.alg, since: key.since, expires };
+        Ok(self.verified.insert(digest, verdict))
     }
 
     fn caller(&self, claims: Claims) -> Result<Caller, TokenError> {
@@ -130,10 +130,10 @@ impl Tokens {
         #[expect(clippy::cast_possible_truncation, reason = "a time beyond what fits is cut to the latest that does")]
         let expires_at = DateTime::from_timestamp(claims.exp as i64, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let mut scopes: BTreeSet<String> =
-            [claims.scope, claims.scp].into_iter().flatten().flat_map(Words::into_set).collect();
+            [claims.scope, claims.scp].into_iter().flatten().flat_map(ScopeClaim::into_set).collect();
         scopes.extend(self.roles.scopes(&claims.others));
-        let sight = Sight::read(claims.others.get(&self.tenant_claim), scopes.contains(Scope::Fleet.as_str()));
-        let sight = sight.map_err(TokenError::Blind)?;
+        let sight = TenantScope::read(claims.others.get(&self.tenant_claim), scopes.contains(Scope::Fleet.as_str()));
+        let sight = sight.map_err(TokenError::TenantScopeError)?;
         Ok(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, sight, expires_at })
     }
 
@@ -145,7 +145,7 @@ impl Tokens {
     }
 }
 
-impl Words {
+impl ScopeClaim {
     pub(super) fn into_set(self) -> BTreeSet<String> {
         match self {
             Self::Text(text) => text.split_whitespace().map(ToOwned::to_owned).collect(),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::problem::{Code, FieldError, Refusal};
+use crate::problem::{ApiError, Code, FieldError};
 
 /// How much of an unknown name is repeated to the caller.
 const LONGEST_NAME: usize = 64;
@@ -48,7 +48,7 @@ impl Fields {
     }
 
     /// Takes those values out of an object that are said to be none, and answers what they are called.
-    pub(crate) fn nulls_of(&mut self, name: &str) -> Vec<String> {
+    pub(crate) fn take_null_keys(&mut self, name: &str) -> Vec<String> {
         let Some(Value::Object(values)) = self.values.get_mut(name) else { return Vec::new() };
         let nulls: Vec<_> = values.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.clone()).collect();
         values.retain(|_, value| !value.is_null());
@@ -69,7 +69,7 @@ impl Fields {
     /// A value that must be there; one that does not fit has this code.
     pub(crate) fn required_or<T: FromStr<Err: Display>>(&mut self, name: &str, code: &str) -> Option<T> {
         let Some(value) = self.take(name) else {
-            self.refuse(name, "missing", "this is needed");
+            self.error(name, "missing", "this is needed");
             return None;
         };
         self.parse(name.to_owned(), &value, code)
@@ -78,7 +78,7 @@ impl Fields {
     /// A list: how many values it has, and those that fit with their places.
     pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<(usize, Vec<(usize, T)>)> {
         let Value::Array(values) = self.take(name)? else {
-            self.refuse(name, "wrong_type", "this must be a list of texts");
+            self.error(name, "wrong_type", "this must be a list of texts");
             return None;
         };
         let mut parsed = Vec::new();
@@ -91,28 +91,28 @@ impl Fields {
     /// An object whose values are texts.
     pub(crate) fn texts(&mut self, name: &str) -> Option<BTreeMap<String, String>> {
         let Value::Object(values) = self.take(name)? else {
-            self.refuse(name, "wrong_type", "this must be an object whose values are texts");
+            self.error(name, "wrong_type", "this must be an object whose values are texts");
             return None;
         };
         let mut texts = BTreeMap::new();
         for (key, value) in values {
             match value {
                 Value::String(text) => _ = texts.insert(key, text),
-                _ => self.refuse(format!("{name}.{}", shortened(&key)), "wrong_type", "this must be a text"),
+                _ => self.error(format!("{name}.{}", shortened(&key)), "wrong_type", "this must be a text"),
             }
         }
         Some(texts)
     }
 
     /// Notes that a value does not fit.
-    pub(crate) fn refuse(&mut self, field: impl Into<String>, code: &str, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, field: impl Into<String>, code: &str, message: impl Into<String>) {
         self.errors.push(FieldError { field: field.into(), code: code.to_owned(), message: message.into() });
     }
 
     /// What was read, if all of it fits and nothing else was given.
-    pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, Refusal> {
+    pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
         for (name, _) in std::mem::take(&mut self.values) {
-            self.refuse(shortened(&name), "unknown_field", "there is no such field");
+            self.error(shortened(&name), "unknown_field", "there is no such field");
         }
         match read {
             Some(read) if self.errors.is_empty() => Ok(read),
@@ -124,7 +124,7 @@ impl Fields {
                 let names: Vec<_> = self.errors.iter().take(5).map(|error| error.field.as_str()).collect();
                 let more = if self.errors.len() > names.len() { ", …" } else { "" };
                 let detail = format!("{count}: {}{more}.", names.join(", "));
-                Err(Refusal::new(self.code, detail).with_errors(self.errors))
+                Err(ApiError::new(self.code, detail).with_errors(self.errors))
             }
         }
     }
@@ -136,10 +136,10 @@ impl Fields {
 
     fn parse<T: FromStr<Err: Display>>(&mut self, field: String, value: &Value, code: &str) -> Option<T> {
         let Value::String(text) = value else {
-            self.refuse(field, "wrong_type", "this must be a text");
+            self.error(field, "wrong_type", "this must be a text");
             return None;
         };
-        text.parse().map_err(|error: T::Err| self.refuse(field, code, error.to_string())).ok()
+        text.parse().map_err(|error: T::Err| self.error(field, code, error.to_string())).ok()
     }
 }
 

@@ -15,12 +15,12 @@ use freehold_tenancy::db::mappings::Snapshot;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::feed;
+use super::events;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::{Asked, Id};
+use crate::extract::{PathParam, QueryFields};
 use crate::pagination::Page;
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use format::Format;
 
 /// Names the position in the feed at which something was read.
@@ -140,26 +140,26 @@ pub(crate) async fn list_account_mappings(
     Extension(caller): Extension<Caller>,
     version: Version,
     format: Format,
-    Asked(mut query): Asked,
-) -> Result<Response, Refusal> {
+    QueryFields(mut query): QueryFields,
+) -> Result<Response, ApiError> {
     if format != Format::Json {
         for name in ["page_size", "page_token"] {
             if query.names(name) {
-                query.refuse(name, "invalid", "pages are for JSON; this format comes in one piece");
+                query.error(name, "invalid", "pages are for JSON; this format comes in one piece");
             }
         }
     }
     let page = Page::read("account-mappings", &mut query)?;
     let at = query.optional("at").map(|Instant(at)| at);
     if at.is_some_and(|at| at > app.clock.now()) {
-        query.refuse("at", "invalid", "this is in the future, of which nothing is known");
+        query.error("at", "invalid", "this is in the future, of which nothing is known");
     }
     let tenant = query.optional("tenant");
     query.finish(Some(()))?;
-    let tenant = caller.sight.narrow(tenant)?;
+    let tenant = caller.sight.filter(tenant)?;
     let position = match page.position() {
         Some(position) => position,
-        None => feed::advance(&app).await?,
+        None => events::advance(&app).await?,
     };
     let snapshot = Snapshot { position, at, tenant };
     let mut response = match format {
@@ -170,9 +170,9 @@ pub(crate) async fn list_account_mappings(
     Ok(response)
 }
 
-async fn first_or_next(app: &App, page: Page, snapshot: &Snapshot) -> Result<Json<AccountMappingPage>, Refusal> {
+async fn first_or_next(app: &App, page: Page, snapshot: &Snapshot) -> Result<Json<AccountMappingPage>, ApiError> {
     let mut mappings = mappings::list(&app.pool, snapshot, page.after(), page.limit()).await?;
-    let next_page_token = page.cut(&mut mappings, |mapping| mapping.id.as_uuid());
+    let next_page_token = page.truncate_and_next_token(&mut mappings, |mapping| mapping.id.as_uuid());
     let account_mappings = mappings.into_iter().map(AccountMapping::from).collect();
     Ok(Json(AccountMappingPage { account_mappings, feed_position: snapshot.position, next_page_token }))
 }
@@ -191,11 +191,11 @@ async fn first_or_next(app: &App, page: Page, snapshot: &Snapshot) -> Result<Jso
 pub(crate) async fn get_account_history(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Id(account): Id<AwsAccountId>,
-) -> Result<Json<AccountHistory>, Refusal> {
-    let unknown = || Refusal::new(Code::AccountNotFound, "No account of this id was ever mapped to a tenant.");
+    PathParam(account): PathParam<AwsAccountId>,
+) -> Result<Json<AccountHistory>, ApiError> {
+    let unknown = || ApiError::new(Code::AccountNotFound, "No account of this id was ever mapped to a tenant.");
     let account = account.ok_or_else(unknown)?;
-    let mappings = mappings::history(&app.pool, &account, caller.sight.narrow(None)?).await?;
+    let mappings = mappings::history(&app.pool, &account, caller.sight.filter(None)?).await?;
     if mappings.is_empty() {
         return Err(unknown());
     }

@@ -4,18 +4,18 @@ use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::approvals::Decision;
+use freehold_tenancy::db::approvals::DecisionResult;
 use freehold_tenancy::{OperationId, approval, db};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::operations::Operation;
-use super::remedies::accepted;
+use super::operations::actions::accepted;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::{Body, Id};
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::extract::{JsonFields, PathParam};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
 /// What a second person has to approve, or has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -92,9 +92,9 @@ pub struct ApprovalDecision {
 pub(crate) async fn approve_operation(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Id(id): Id<OperationId>,
-    body: Body,
-) -> Result<Response, Refusal> {
+    PathParam(id): PathParam<OperationId>,
+    body: JsonFields,
+) -> Result<Response, ApiError> {
     decide(app, caller, id, body, true).await
 }
 
@@ -114,9 +114,9 @@ pub(crate) async fn approve_operation(
 pub(crate) async fn reject_operation(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Id(id): Id<OperationId>,
-    body: Body,
-) -> Result<Response, Refusal> {
+    PathParam(id): PathParam<OperationId>,
+    body: JsonFields,
+) -> Result<Response, ApiError> {
     decide(app, caller, id, body, false).await
 }
 
@@ -124,29 +124,29 @@ async fn decide(
     app: App,
     caller: Caller,
     id: Option<OperationId>,
-    Body(mut fields): Body,
+    JsonFields(mut fields): JsonFields,
     approve: bool,
-) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(Refusal::no_operation)?;
+) -> Result<Response, ApiError> {
+    let id = id.ok_or_else(ApiError::no_operation)?;
     let hash: Option<Hash> = fields.required("request_hash");
     let Hash(hash) = fields.finish(hash)?;
     match db::approvals::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
-        Decision::Yes(_) => {
-            app.bell.ring();
+        DecisionResult::Yes(_) => {
+            app.work_notifier.notify();
             accepted(&app, id).await
         }
-        Decision::Unknown => Err(Refusal::no_operation()),
-        Decision::Nothing => {
-            Err(Refusal::new(Code::ApprovalNotPending, "Nothing waits for approval on this operation."))
+        DecisionResult::Unknown => Err(ApiError::no_operation()),
+        DecisionResult::Nothing => {
+            Err(ApiError::new(Code::ApprovalNotPending, "Nothing waits for approval on this operation."))
         }
-        Decision::Other(pending) => Err(Refusal::new(
+        DecisionResult::Other(pending) => Err(ApiError::new(
             Code::ApprovalNotPending,
             format!(
                 "What waits for approval is `{}` with the request_hash {}; look at it again.",
                 pending.action, pending.request_hash
             ),
         )),
-        Decision::SamePerson => Err(Refusal::new(
+        DecisionResult::SamePerson => Err(ApiError::new(
             Code::ApproverIsRequester,
             "You have asked for this yourself; another person has to approve it.",
         )),

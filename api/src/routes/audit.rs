@@ -10,15 +10,15 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::extract::{Asked, Number, Words};
-use crate::problem::{Code, Refusal};
-use crate::unbroken::unbroken;
+use crate::detached::detached;
+use crate::extract::{BoundedInt, QueryFields, SearchText};
+use crate::problem::{ApiError, Code};
 
 /// How many records a page has when nobody says how many.
-const USUAL_SIZE: i64 = 100;
+const DEFAULT_PAGE_SIZE: i64 = 100;
 
 /// How many records a page has at most.
-const LARGEST_SIZE: i64 = 1000;
+const MAX_PAGE_SIZE: i64 = 1000;
 
 /// A record of the audit trail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -104,25 +104,25 @@ pub struct AuditHead {
 )]
 pub(crate) async fn list_audit_events(
     Shared(app): Shared<App>,
-    Asked(mut query): Asked,
-) -> Result<Json<AuditEventPage>, Refusal> {
-    let after = query.optional("after").map_or(0, |Number::<0, { i64::MAX }>(after)| after);
-    let size = query.optional("page_size").map_or(USUAL_SIZE, |Number::<1, LARGEST_SIZE>(size)| size);
+    QueryFields(mut query): QueryFields,
+) -> Result<Json<AuditEventPage>, ApiError> {
+    let after = query.optional("after").map_or(0, |BoundedInt::<0, { i64::MAX }>(after)| after);
+    let size = query.optional("page_size").map_or(DEFAULT_PAGE_SIZE, |BoundedInt::<1, MAX_PAGE_SIZE>(size)| size);
     let filter = AuditFilter {
         tenant: query.optional::<TenantId>("tenant"),
-        action: query.optional("action").map(|Words::<256>(text)| text),
-        subject: query.optional("subject").map(|Words::<256>(text)| text),
-        request_id: query.optional("request_id").map(|Words::<256>(text)| text),
+        action: query.optional("action").map(|SearchText::<256>(text)| text),
+        subject: query.optional("subject").map(|SearchText::<256>(text)| text),
+        request_id: query.optional("request_id").map(|SearchText::<256>(text)| text),
     };
     let filter = query.finish(Some(filter))?;
     let (pool, kept_for, now) = (app.pool.clone(), app.config.audit.kept_for(), app.clock.now());
-    let head = unbroken(async move { db::audit::advance(&pool, kept_for, now).await }).await?;
+    let head = detached(async move { db::audit::advance(&pool, kept_for, now).await }).await?;
     if after > head.position {
         let detail = format!(
             "The trail has only come to position {}; is this the after of another installation?",
             head.position
         );
-        return Err(Refusal::new(Code::InvalidQuery, detail));
+        return Err(ApiError::new(Code::InvalidQuery, detail));
     }
     let mut records = db::audit::list(&app.pool, &filter, after, size + 1).await?;
     let wanted = usize::try_from(size).unwrap_or(usize::MAX);

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
-use crate::problem::{Code, Refusal};
+use crate::problem::{ApiError, Code};
 
 static DESCRIPTION: LazyLock<String> = LazyLock::new(crate::openapi_json);
 
@@ -28,6 +28,6 @@ pub(crate) fn swagger_ui() -> Router<App> {
 }
 
 /// What is said at every other address.
-pub(crate) async fn nothing_here() -> Refusal {
-    Refusal::new(Code::RouteNotFound, "There is nothing at this address; see /openapi.json, or /docs.")
+pub(crate) async fn not_found() -> ApiError {
+    ApiError::new(Code::RouteNotFound, "There is nothing at this address; see /openapi.json, or /docs.")
 }

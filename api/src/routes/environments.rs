@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::environments::Added;
-use freehold_tenancy::db::signup::Answer;
+use freehold_tenancy::db::environments::AddResult;
+use freehold_tenancy::db::signup::StoredResponse;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::{EnvironmentId, EnvironmentName, OperationId, Region, TenantId, db, environment};
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::{Body, Id};
+use crate::extract::{JsonFields, PathParam};
 use crate::idempotency::{self, Key};
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
 /// One isolated installation of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -85,8 +85,8 @@ pub struct NewEnvironment {
     pub home_region: Option<String>,
 }
 
-pub(super) fn not_found() -> Refusal {
-    Refusal::new(Code::EnvironmentNotFound, "The tenant has no environment of this name.")
+pub(super) fn not_found() -> ApiError {
+    ApiError::new(Code::EnvironmentNotFound, "The tenant has no environment of this name.")
 }
 
 /// Give a tenant another environment
@@ -115,13 +115,13 @@ pub(super) fn not_found() -> Refusal {
 pub(crate) async fn create_environment(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Id(id): Id<TenantId>,
+    PathParam(id): PathParam<TenantId>,
     key: Key,
-    Body(mut fields): Body,
-) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(Refusal::no_tenant)?;
+    JsonFields(mut fields): JsonFields,
+) -> Result<Response, ApiError> {
+    let id = id.ok_or_else(ApiError::no_tenant)?;
     let request_hash = idempotency::hash(fields.values());
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     let name: Option<EnvironmentName> = fields.required("name");
     let usual = tenant.environments.first().map(|first| first.home_region);
     let home_region: Option<Region> = if fields.names("home_region") { fields.optional("home_region") } else { usual };
@@ -143,18 +143,18 @@ pub(crate) async fn create_environment(
         offboarded_at: None,
     };
     let location = format!("/v1/tenants/{id}/environments/{}", environment.name);
-    let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| Refusal::internal())?;
-    let answer = Answer { status: 202, location, body };
+    let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| ApiError::internal())?;
+    let answer = StoredResponse { status: 202, location, body };
     let key = key.of(&caller, &format!("POST /v1/tenants/{id}/environments"));
     match db::environments::add(&app.pool, &key, request_hash, &environment, &caller.requester(), &answer).await? {
-        Added::Accepted => {
-            app.bell.ring();
+        AddResult::Accepted => {
+            app.work_notifier.notify();
             Ok(super::tenants::accepted(answer))
         }
-        Added::Known(known) => idempotency::again(known).map(super::tenants::replayed),
-        Added::UnknownTenant => Err(Refusal::no_tenant()),
-        Added::TenantGone => Err(Refusal::new(Code::TenantOffboarded, "The tenant is gone; sign it up anew.")),
-        Added::TooMany => Err(Refusal::new(
+        AddResult::ExistingKey(known) => idempotency::replay(known).map(super::tenants::replayed),
+        AddResult::UnknownTenant => Err(ApiError::no_tenant()),
+        AddResult::TenantGone => Err(ApiError::new(Code::TenantOffboarded, "The tenant is gone; sign it up anew.")),
+        AddResult::TooMany => Err(ApiError::new(
             Code::TooManyEnvironments,
             format!("A tenant has at most {} environments at a time.", db::environments::MOST_PER_TENANT),
         )),
@@ -175,11 +175,11 @@ pub(crate) async fn create_environment(
 )]
 pub(crate) async fn get_environment(
     State(app): State<App>,
-    Id(id): Id<TenantId>,
-    Id(name): Id<EnvironmentName, 1>,
-) -> Result<Json<Environment>, Refusal> {
-    let id = id.ok_or_else(Refusal::no_tenant)?;
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
+    PathParam(id): PathParam<TenantId>,
+    PathParam(name): PathParam<EnvironmentName, 1>,
+) -> Result<Json<Environment>, ApiError> {
+    let id = id.ok_or_else(ApiError::no_tenant)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     let mut named = tenant.environments.into_iter().filter(|environment| Some(&environment.name) == name.as_ref());
     // The name of one that is gone may have been given again.
     let found = named.next_back().ok_or_else(not_found)?;

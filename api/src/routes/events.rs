@@ -1,173 +1,150 @@
-//! The events of an operation as they happen (server-sent events).
+//! The feed: what happened to whom, in order, as CloudEvents 1.0.
 
-use std::convert::Infallible;
+pub(crate) mod schema;
+
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::State as Shared;
-use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use chrono::{DateTime, Utc};
-use freehold_tenancy::{Clock, OperationId, db, event};
-use futures::{Stream, StreamExt, stream};
+use axum::{Extension, Json};
+use freehold_tenancy::TenantId;
+use freehold_tenancy::db;
+use freehold_tenancy::db::feed::{FeedFilter, FeedPage, ReadResult};
+use freehold_tenancy::feed::FeedType;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+pub use schema::{FeedEvent, FeedEventData};
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::Id;
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::detached::detached;
+use crate::extract::{BoundedInt, Fields, QueryFields};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// How often the database is asked what is new.
+/// How many events a page has when nobody says how many.
+const DEFAULT_PAGE_SIZE: i64 = 100;
+
+/// How many events a page has at most.
+const MAX_PAGE_SIZE: i64 = 1000;
+
+/// How long somebody may wait for what is not there yet, in seconds: less than a request may take.
+const LONGEST_WAIT: i64 = 25;
+
+/// How often the database is asked meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How often something is sent although nothing happens, so that nobody on the way takes the connection for dead.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
-
-/// How many events are read at once.
-const AT_ONCE: i64 = 200;
-
-/// What an event says: the `data` of a server-sent event, whose `id` is the `seq` and whose `event` is the `type`.
+/// A page of the feed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct OperationEvent {
-    /// The operation.
-    #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
-    pub operation_id: String,
-    /// 1, 2, 3, … within the operation.
-    #[schema(example = 4)]
-    pub seq: i64,
-    /// What happened.
-    #[schema(example = "step.succeeded")]
-    pub r#type: String,
-    /// The step that it happened to, where it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "place-account", nullable = false)]
-    pub step: Option<String>,
-    /// More of it, by type: `waits_for`, `error`, `code`, `sentence`, `aws_account_id`, …
-    #[serde(flatten)]
-    pub more: Map<String, Value>,
-    /// When.
-    pub occurred_at: DateTime<Utc>,
+pub struct FeedEventPage {
+    /// The events, in the order of their positions.
+    #[schema(schema_with = schema::of_any_type)]
+    pub events: Vec<FeedEvent>,
+    /// Where to go on: `after` of the next page. It moves on also where no event was of interest.
+    #[schema(example = 4811)]
+    pub next_after: i64,
+    /// Whether there is more already.
+    pub more: bool,
 }
 
-impl From<event::Event> for OperationEvent {
-    fn from(event: event::Event) -> Self {
-        let mut more = match event.data {
-            Value::Object(more) => more,
-            _ => Map::new(),
-        };
-        let step = more.shift_remove("step").and_then(|step| step.as_str().map(ToOwned::to_owned));
-        Self {
-            operation_id: event.operation_id.to_string(),
-            seq: event.seq,
-            r#type: event.event_type.to_string(),
-            step,
-            more,
-            occurred_at: event.occurred_at,
-        }
-    }
-}
-
-/// Follow an operation
+/// Follow what happens
 ///
-/// Server-sent events: first those that have happened, then those that happen, until `event: end` after the last of an
-/// operation that has ended. The stream also ends when the token expires. Go on where it broke off with
-/// `Last-Event-ID`.
+/// Every event comes once, in an order that does not change, from `after` on. Keep `next_after` once you have dealt with a
+/// page, and ask for what follows it; with `wait` the answer comes as soon as there is something. To begin, take the
+/// `feed_position` of `GET /v1/account-mappings`, or leave `after` out for everything that is kept, which is a year.
 #[utoipa::path(
     get,
-    path = "/v1/operations/{id}/events",
-    operation_id = "followOperation",
-    tag = "operations",
+    path = "/v1/events",
+    operation_id = "listEvents",
+    tag = "events",
     params(
-        ("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c"),
-        ("Last-Event-ID" = Option<i64>, Header, description = "The `seq` of the last event that arrived", example = 4),
+        ("after" = Option<i64>, Query, description = "The position after which to go on; the beginning if left out", minimum = 0, example = 4711),
+        ("types" = Option<String>, Query, description = "Only events of these types, with commas between them", example = "environment.account.assigned,environment.account.released"),
+        ("tenant" = Option<String>, Query, description = "Only what happened to this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("page_size" = Option<i64>, Query, description = "How many at most; 100 if left out", minimum = 1, maximum = 1000, example = 100),
+        ("wait" = Option<u64>, Query, description = "How many seconds to wait for an event where there is none yet; none if left out", minimum = 0, maximum = 25, example = 20),
     ),
     responses(
-        (status = 200, description = "Its events, each with `id`, `event` and, in `data`, this", body = OperationEvent, content_type = "text/event-stream"),
-        (status = 400, description = "`Last-Event-ID` is not the id of an event", body = Problem, content_type = MEDIA_TYPE),
+        (status = 200, description = "A page of the feed", body = FeedEventPage),
+        (status = 410, description = "What comes after this position is no longer kept (`feed_position_gone`): take `GET /v1/account-mappings` anew, and go on from its `feed_position`", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
-pub(crate) async fn follow_operation(
+pub(crate) async fn list_events(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Id(id): Id<OperationId>,
-    headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
-    let id = id.ok_or_else(Refusal::no_operation)?;
-    let seen = last_event_id(&headers)?;
-    let operation = db::operations::get(&app.pool, id).await?.ok_or_else(Refusal::no_operation)?;
+    QueryFields(query): QueryFields,
+) -> Result<Json<FeedEventPage>, ApiError> {
+    let FeedQuery { mut after, size, wait, types, tenant } = FeedQuery::read(query)?;
+    let size = size.unwrap_or(DEFAULT_PAGE_SIZE);
+    let filter = FeedFilter { tenant: caller.sight.filter(tenant)?, types };
 
-    let over = {
-        let token_lives = (caller.expires_at - Clock::real().now()).to_std().unwrap_or_default();
-        let shutdown = app.shutdown.clone();
-        async move {
-            tokio::select! {
-                () = tokio::time::sleep(token_lives) => {}
-                () = shutdown.cancelled() => {}
-            }
+    let patience = tokio::time::Instant::now() + Duration::from_secs(wait.map_or(0, i64::unsigned_abs));
+    loop {
+        let page = read(&app, &filter, after, size).await?;
+        let waits = page.entries.is_empty() && tokio::time::Instant::now() < patience && !app.shutdown.is_cancelled();
+        if !waits {
+            let events = page.entries.into_iter().map(|entry| FeedEvent::of(entry, &app.config)).collect();
+            return Ok(Json(FeedEventPage { events, next_after: page.next_after, more: page.more }));
         }
-    };
-    let following = Following { app, id, seen, ended: operation.finished_at.is_some(), over: false };
-    let events = stream::unfold(following, Following::next).map(stream::iter).flatten().take_until(Box::pin(over));
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)))
-}
-
-fn last_event_id(headers: &HeaderMap) -> Result<i64, Refusal> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(0) };
-    value.to_str().ok().and_then(|value| value.parse().ok()).filter(|seq| *seq >= 0).ok_or_else(|| {
-        Refusal::new(Code::InvalidLastEventId, "Last-Event-ID must be the id of an event of this operation.")
-    })
-}
-
-/// Somebody who follows an operation.
-struct Following {
-    app: App,
-    id: OperationId,
-    /// The `seq` of the latest event that was sent.
-    seen: i64,
-    /// Whether the operation had ended when it was last looked at; whatever happened to it is written by then.
-    ended: bool,
-    /// Whether the end was sent.
-    over: bool,
-}
-
-impl Following {
-    /// What is new, as soon as something is.
-    async fn next(mut self) -> Option<(Vec<Result<Event, Infallible>>, Self)> {
-        if self.over {
-            return None;
-        }
-        loop {
-            let news = match db::events::after(&self.app.pool, self.id, self.seen, AT_ONCE).await {
-                Ok(news) => news,
-                Err(error) => {
-                    // The caller comes again with Last-Event-ID.
-                    tracing::warn!(%error, "the events of an operation cannot be read");
-                    return None;
-                }
-            };
-            if let Some(latest) = news.last() {
-                self.seen = latest.seq;
-                self.ended = self.ended || self.has_ended().await;
-                return Some((news.into_iter().filter_map(told).map(Ok).collect(), self));
-            }
-            if self.ended {
-                self.over = true;
-                return Some((vec![Ok(Event::default().event("end").data("{}"))], self));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
+        after = Some(page.next_after);
+        if !page.more {
+            tokio::time::sleep_until(patience.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
         }
     }
+}
 
-    async fn has_ended(&self) -> bool {
-        let operation = db::operations::get(&self.app.pool, self.id).await;
-        operation.is_ok_and(|operation| operation.is_none_or(|operation| operation.finished_at.is_some()))
+/// What the query says.
+pub(crate) struct FeedQuery {
+    pub(crate) after: Option<i64>,
+    pub(crate) size: Option<i64>,
+    pub(crate) wait: Option<i64>,
+    pub(crate) types: Option<Vec<FeedType>>,
+    pub(crate) tenant: Option<TenantId>,
+}
+
+impl FeedQuery {
+    pub(crate) fn read(mut query: Fields) -> Result<Self, ApiError> {
+        let asking = Self {
+            after: query.optional("after").map(|BoundedInt::<0, { i64::MAX }>(after)| after),
+            size: query.optional("page_size").map(|BoundedInt::<1, MAX_PAGE_SIZE>(size)| size),
+            wait: query.optional("wait").map(|BoundedInt::<0, LONGEST_WAIT>(wait)| wait),
+            types: query.optional("types").map(|Types(types)| types),
+            tenant: query.optional("tenant"),
+        };
+        query.finish(Some(asking))
     }
 }
 
-fn told(event: event::Event) -> Option<Event> {
-    let event = OperationEvent::from(event);
-    let told = Event::default().id(event.seq.to_string()).event(&event.r#type);
-    told.json_data(&event).ok()
+/// Gives everything that has happened its position, and answers the latest one; also if whoever asked hangs up meanwhile.
+pub(super) async fn advance(app: &App) -> Result<i64, ApiError> {
+    let (pool, now) = (app.pool.clone(), app.clock.now());
+    Ok(detached(async move { db::feed::advance(&pool, now).await }).await?)
+}
+
+async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> Result<FeedPage, ApiError> {
+    advance(app).await?;
+    match db::feed::read(&app.pool, filter, after, size).await? {
+        ReadResult::Page(page) => Ok(page),
+        ReadResult::Expired { first } => Err(ApiError::new(
+            Code::FeedPositionGone,
+            format!(
+                "The feed is kept for a year, and begins at position {first} now. Take GET /v1/account-mappings anew, and go on \
+                 from its feed_position."
+            ),
+        )),
+        ReadResult::AheadOfFeed { latest } => Err(ApiError::new(
+            Code::InvalidQuery,
+            format!("The feed has only come to position {latest}; is this the after of another installation?"),
+        )),
+    }
+}
+
+/// Types of events with commas between them.
+struct Types(Vec<FeedType>);
+
+impl std::str::FromStr for Types {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split(',').map(|name| name.trim().parse()).collect::<Result<_, String>>().map(Self)
+    }
 }

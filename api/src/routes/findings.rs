@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::extract::Asked;
+use crate::extract::QueryFields;
 use crate::pagination::Page;
-use crate::problem::Refusal;
+use crate::problem::ApiError;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -148,8 +148,8 @@ pub struct FindingPage {
 )]
 pub(crate) async fn list_findings(
     Shared(app): Shared<App>,
-    Asked(mut query): Asked,
-) -> Result<Json<FindingPage>, Refusal> {
+    QueryFields(mut query): QueryFields,
+) -> Result<Json<FindingPage>, ApiError> {
     let page = Page::read("findings", &mut query)?;
     let filter = FindingFilter {
         state: query.optional("state"),
@@ -158,6 +158,6 @@ pub(crate) async fn list_findings(
     };
     let filter = query.finish(Some(filter))?;
     let mut findings = db::findings::list(&app.pool, &filter, page.after(), page.limit()).await?;
-    let next_page_token = page.cut(&mut findings, |finding| finding.id.as_uuid());
+    let next_page_token = page.truncate_and_next_token(&mut findings, |finding| finding.id.as_uuid());
     Ok(Json(FindingPage { findings: findings.into_iter().map(Finding::from).collect(), next_page_token }))
 }

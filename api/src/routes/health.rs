@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
 /// How the API is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,11 +40,11 @@ pub(crate) async fn livez() -> Json<Health> {
         (status = 503, description = "It cannot (`database_unavailable`), or is not (`not_migrated`)", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
-pub(crate) async fn readyz(Shared(app): Shared<App>) -> Result<Json<Health>, Refusal> {
+pub(crate) async fn readyz(Shared(app): Shared<App>) -> Result<Json<Health>, ApiError> {
     if db::is_migrated(&app.pool).await? {
         return Ok(ok());
     }
-    Err(Refusal::new(Code::NotMigrated, "The database is not up to date; run `freehold migrate`.").retry_after(5))
+    Err(ApiError::new(Code::NotMigrated, "The database is not up to date; run `freehold migrate`.").retry_after(5))
 }
 
 /// Measurements for Prometheus

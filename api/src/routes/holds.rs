@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::problem::Refusal;
+use crate::problem::ApiError;
 
 /// Work that waits for the whole fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,8 +36,8 @@ pub struct Hold {
     pub waiting: i64,
 }
 
-impl From<hold::Hold> for Hold {
-    fn from(hold: hold::Hold) -> Self {
+impl From<hold::FleetHold> for Hold {
+    fn from(hold: hold::FleetHold) -> Self {
         Self {
             work: hold.work,
             code: hold.kind.to_string(),
@@ -52,7 +52,7 @@ impl From<hold::Hold> for Hold {
 
 /// The holds that are in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Holds {
+pub struct FleetHoldList {
     /// None, as a rule.
     pub holds: Vec<Hold>,
 }
@@ -60,9 +60,9 @@ pub struct Holds {
 /// What waits for the whole fleet, and why
 #[utoipa::path(
     get, path = "/v1/holds", operation_id = "listHolds", tag = "operations",
-    responses((status = 200, description = "The holds that are in force", body = Holds)),
+    responses((status = 200, description = "The holds that are in force", body = FleetHoldList)),
 )]
-pub(crate) async fn list_holds(Shared(app): Shared<App>) -> Result<Json<Holds>, Refusal> {
+pub(crate) async fn list_holds(Shared(app): Shared<App>) -> Result<Json<FleetHoldList>, ApiError> {
     let holds = db::holds::in_force(&app.pool).await?;
-    Ok(Json(Holds { holds: holds.into_iter().map(Hold::from).collect() }))
+    Ok(Json(FleetHoldList { holds: holds.into_iter().map(Hold::from).collect() }))
 }

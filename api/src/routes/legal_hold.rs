@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::tenants::etag::IfMatch;
 use super::tenants::{self, Tenant};
 use crate::app::App;
-use crate::extract::{Body, Id};
-use crate::problem::{MEDIA_TYPE, Problem, Refusal};
+use crate::extract::{JsonFields, PathParam};
+use crate::problem::{ApiError, MEDIA_TYPE, Problem};
 
 /// Why nothing of the tenant may be destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -41,10 +41,10 @@ pub struct LegalHold {
 )]
 pub(crate) async fn set_legal_hold(
     Shared(app): Shared<App>,
-    Id(id): Id<TenantId>,
+    PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
-    Body(mut fields): Body,
-) -> Result<Json<Tenant>, Refusal> {
+    JsonFields(mut fields): JsonFields,
+) -> Result<Json<Tenant>, ApiError> {
     let reason: Option<Reason> = fields.required("reason");
     let Reason(reason) = fields.finish(reason)?;
     set(app, id, if_match, Some(reason)).await
@@ -69,9 +69,9 @@ pub(crate) async fn set_legal_hold(
 )]
 pub(crate) async fn lift_legal_hold(
     Shared(app): Shared<App>,
-    Id(id): Id<TenantId>,
+    PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
-) -> Result<Json<Tenant>, Refusal> {
+) -> Result<Json<Tenant>, ApiError> {
     set(app, id, if_match, None).await
 }
 
@@ -80,12 +80,12 @@ async fn set(
     id: Option<TenantId>,
     if_match: Option<IfMatch>,
     reason: Option<String>,
-) -> Result<Json<Tenant>, Refusal> {
-    let id = id.ok_or_else(Refusal::no_tenant)?;
-    tenants::is_as_seen(&app, id, if_match.as_ref()).await?;
+) -> Result<Json<Tenant>, ApiError> {
+    let id = id.ok_or_else(ApiError::no_tenant)?;
+    tenants::check_if_match(&app, id, if_match.as_ref()).await?;
     db::offboarding::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
-    app.bell.ring();
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
+    app.work_notifier.notify();
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     Ok(Json(tenant.into()))
 }
 

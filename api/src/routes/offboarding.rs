@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use freehold_tenancy::config::CloseAccounts;
-use freehold_tenancy::db::offboarding::Decided;
+use freehold_tenancy::db::offboarding::LifecycleResult;
 use freehold_tenancy::{EnvironmentName, TenantId, db};
 
 use super::environments;
@@ -13,8 +13,8 @@ use super::tenants::etag::IfMatch;
 use super::tenants::{self, Tenant};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::{Asked, Id};
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::extract::{PathParam, QueryFields};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
 /// Let a tenant go
 ///
@@ -40,11 +40,11 @@ use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
 pub(crate) async fn offboard_tenant(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Id(id): Id<TenantId>,
+    PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    offboard(app, caller, id.ok_or_else(Refusal::no_tenant)?, None, if_match, asked).await
+    asked: QueryFields,
+) -> Result<Response, ApiError> {
+    offboard(app, caller, id.ok_or_else(ApiError::no_tenant)?, None, if_match, asked).await
 }
 
 /// Let one environment of a tenant go
@@ -70,13 +70,13 @@ pub(crate) async fn offboard_tenant(
 pub(crate) async fn offboard_environment(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Id(id): Id<TenantId>,
-    Id(name): Id<EnvironmentName, 1>,
+    PathParam(id): PathParam<TenantId>,
+    PathParam(name): PathParam<EnvironmentName, 1>,
     if_match: Option<IfMatch>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: QueryFields,
+) -> Result<Response, ApiError> {
     let name = name.ok_or_else(environments::not_found)?;
-    offboard(app, caller, id.ok_or_else(Refusal::no_tenant)?, Some(name), if_match, asked).await
+    offboard(app, caller, id.ok_or_else(ApiError::no_tenant)?, Some(name), if_match, asked).await
 }
 
 async fn offboard(
@@ -85,17 +85,17 @@ async fn offboard(
     tenant: TenantId,
     name: Option<EnvironmentName>,
     if_match: Option<IfMatch>,
-    Asked(mut query): Asked,
-) -> Result<Response, Refusal> {
+    QueryFields(mut query): QueryFields,
+) -> Result<Response, ApiError> {
     let close: Option<bool> = query.optional("close_account");
     let close = query.finish(Some(close.unwrap_or(false)))?;
     if close && app.config.offboarding.close_accounts == CloseAccounts::Never {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             Code::ClosingDisabled,
             "Accounts are never closed here: close_accounts of [offboarding] says so. Leave close_account out.",
         ));
     }
-    tenants::is_as_seen(&app, tenant, if_match.as_ref()).await?;
+    tenants::check_if_match(&app, tenant, if_match.as_ref()).await?;
     let (by, now) = (caller.requester(), app.clock.now());
     let decided = db::offboarding::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
     answer(&app, tenant, name.is_some(), decided).await
@@ -118,9 +118,9 @@ async fn offboard(
 pub(crate) async fn restore_tenant(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Id(id): Id<TenantId>,
-) -> Result<Response, Refusal> {
-    restore(app, caller, id.ok_or_else(Refusal::no_tenant)?, None).await
+    PathParam(id): PathParam<TenantId>,
+) -> Result<Response, ApiError> {
+    restore(app, caller, id.ok_or_else(ApiError::no_tenant)?, None).await
 }
 
 /// Bring one environment of a tenant back
@@ -141,11 +141,11 @@ pub(crate) async fn restore_tenant(
 pub(crate) async fn restore_environment(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Id(id): Id<TenantId>,
-    Id(name): Id<EnvironmentName, 1>,
-) -> Result<Response, Refusal> {
+    PathParam(id): PathParam<TenantId>,
+    PathParam(name): PathParam<EnvironmentName, 1>,
+) -> Result<Response, ApiError> {
     let name = name.ok_or_else(environments::not_found)?;
-    restore(app, caller, id.ok_or_else(Refusal::no_tenant)?, Some(name)).await
+    restore(app, caller, id.ok_or_else(ApiError::no_tenant)?, Some(name)).await
 }
 
 async fn restore(
@@ -153,36 +153,36 @@ async fn restore(
     caller: Caller,
     tenant: TenantId,
     name: Option<EnvironmentName>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let (by, now) = (caller.requester(), app.clock.now());
     let decided = db::offboarding::restore(&app.pool, tenant, name.as_ref(), &by, now).await?;
     answer(&app, tenant, name.is_some(), decided).await
 }
 
 /// Nothing of the tenant may be destroyed.
-pub(super) fn on_hold(why: &str) -> Refusal {
-    Refusal::new(Code::LegalHold, format!("A legal hold is on the tenant: {why} Lift it first."))
+pub(super) fn on_hold(why: &str) -> ApiError {
+    ApiError::new(Code::LegalHold, format!("A legal hold is on the tenant: {why} Lift it first."))
 }
 
-async fn answer(app: &App, tenant: TenantId, named: bool, decided: Decided) -> Result<Response, Refusal> {
+async fn answer(app: &App, tenant: TenantId, named: bool, decided: LifecycleResult) -> Result<Response, ApiError> {
     match decided {
-        Decided::Yes(_) => app.bell.ring(),
-        Decided::Unknown if named => return Err(environments::not_found()),
-        Decided::Unknown => return Err(Refusal::no_tenant()),
-        Decided::LegalHold(why) => return Err(on_hold(&why)),
-        Decided::Gone => {
-            return Err(Refusal::new(
+        LifecycleResult::Yes(_) => app.work_notifier.notify(),
+        LifecycleResult::Unknown if named => return Err(environments::not_found()),
+        LifecycleResult::Unknown => return Err(ApiError::no_tenant()),
+        LifecycleResult::LegalHold(why) => return Err(on_hold(&why)),
+        LifecycleResult::Gone => {
+            return Err(ApiError::new(
                 Code::TenantOffboarded,
                 "It is gone already, and nobody had asked for its account to be closed. Close the account in AWS; \
                  GET /v1/account-mappings?at=… says which it was.",
             ));
         }
-        Decided::Not(why) => {
-            return Err(Refusal::new(Code::NotRestorable, format!("There is nothing to be restored: {why}.")));
+        LifecycleResult::Not(why) => {
+            return Err(ApiError::new(Code::NotRestorable, format!("There is nothing to be restored: {why}.")));
         }
     }
-    let found = db::tenants::get(&app.pool, tenant).await?.ok_or_else(Refusal::no_tenant)?;
-    let location = HeaderValue::from_str(&format!("/v1/tenants/{tenant}")).map_err(|_| Refusal::internal())?;
+    let found = db::tenants::get(&app.pool, tenant).await?.ok_or_else(ApiError::no_tenant)?;
+    let location = HeaderValue::from_str(&format!("/v1/tenants/{tenant}")).map_err(|_| ApiError::internal())?;
     let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("5"))];
     Ok((StatusCode::ACCEPTED, headers, Json(Tenant::from(found))).into_response())
 }

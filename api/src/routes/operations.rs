@@ -1,10 +1,12 @@
 //! Operations: long-running work on an environment, step by step.
 
+pub(crate) mod actions;
+
 use axum::extract::State as Shared;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::operations::OperationFilter;
-use freehold_tenancy::{OperationId, db, operation, queue, step};
+use freehold_tenancy::{OperationId, db, operation, step, wait_estimate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -12,9 +14,9 @@ use utoipa::ToSchema;
 use super::approvals::Approval;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::{Asked, Id};
+use crate::extract::{PathParam, QueryFields};
 use crate::pagination::Page;
-use crate::problem::Refusal;
+use crate::problem::ApiError;
 
 /// Where an operation stands.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -116,8 +118,8 @@ pub struct Queue {
     pub estimated_ready_at: DateTime<Utc>,
 }
 
-impl From<queue::Queue> for Queue {
-    fn from(queue: queue::Queue) -> Self {
+impl From<wait_estimate::Queue> for Queue {
+    fn from(queue: wait_estimate::Queue) -> Self {
         Self { position: queue.position, estimated_ready_at: queue.estimated_ready_at }
     }
 }
@@ -180,7 +182,7 @@ impl Operation {
     }
 
     /// These operations, each with where it stands in line.
-    async fn shown(app: &App, operations: Vec<operation::Operation>) -> Result<Vec<Self>, Refusal> {
+    async fn shown(app: &App, operations: Vec<operation::Operation>) -> Result<Vec<Self>, ApiError> {
         let all: Vec<_> = operations.iter().collect();
         let queues = db::queue::of(&app.pool, &app.config, &all, app.clock.now()).await?;
         let shown = |operation: operation::Operation| {
@@ -191,15 +193,15 @@ impl Operation {
     }
 
     /// The operation `id`, with where it stands in line.
-    async fn get(app: &App, id: OperationId) -> Result<Self, Refusal> {
-        let operation = db::operations::get(&app.pool, id).await?.ok_or_else(Refusal::no_operation)?;
-        Self::shown(app, vec![operation]).await?.pop().ok_or_else(Refusal::no_operation)
+    async fn get(app: &App, id: OperationId) -> Result<Self, ApiError> {
+        let operation = db::operations::get(&app.pool, id).await?.ok_or_else(ApiError::no_operation)?;
+        Self::shown(app, vec![operation]).await?.pop().ok_or_else(ApiError::no_operation)
     }
 
     /// One operation with everything that is known of it.
-    pub(super) async fn whole(app: &App, id: OperationId) -> Result<Self, Refusal> {
+    pub(super) async fn whole(app: &App, id: OperationId) -> Result<Self, ApiError> {
         let operation = Self::get(app, id).await?;
-        let approvals = db::approvals::of(&app.pool, id).await?;
+        let approvals = db::approvals::list_for_operation(&app.pool, id).await?;
         Ok(Self { approvals: Some(approvals.into_iter().map(Approval::from).collect()), ..operation })
     }
 }
@@ -280,8 +282,8 @@ pub struct OperationPage {
 pub(crate) async fn list_operations(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Asked(mut query): Asked,
-) -> Result<Json<OperationPage>, Refusal> {
+    QueryFields(mut query): QueryFields,
+) -> Result<Json<OperationPage>, ApiError> {
     let page = Page::read("operations", &mut query)?;
     let filter = OperationFilter {
         state: query.optional("state"),
@@ -289,9 +291,9 @@ pub(crate) async fn list_operations(
         tenant: query.optional("tenant"),
     };
     let mut filter = query.finish(Some(filter))?;
-    filter.tenant = caller.sight.narrow(filter.tenant)?;
+    filter.tenant = caller.sight.filter(filter.tenant)?;
     let mut operations = db::operations::list(&app.pool, &filter, page.after(), page.limit()).await?;
-    let next_page_token = page.cut(&mut operations, |operation| operation.id.as_uuid());
+    let next_page_token = page.truncate_and_next_token(&mut operations, |operation| operation.id.as_uuid());
     let operations = Operation::shown(&app, operations).await?.into_iter().map(Operation::without_steps).collect();
     Ok(Json(OperationPage { operations, next_page_token }))
 }
@@ -318,8 +320,8 @@ impl std::str::FromStr for AttentionCode {
 )]
 pub(crate) async fn get_operation(
     Shared(app): Shared<App>,
-    Id(id): Id<OperationId>,
-) -> Result<Json<Operation>, Refusal> {
-    let id = id.ok_or_else(Refusal::no_operation)?;
+    PathParam(id): PathParam<OperationId>,
+) -> Result<Json<Operation>, ApiError> {
+    let id = id.ok_or_else(ApiError::no_operation)?;
     Operation::whole(&app, id).await.map(Json)
 }

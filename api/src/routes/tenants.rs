@@ -1,9 +1,9 @@
 //! Tenants: the customers, each with one environment or more.
 
-pub(crate) mod change;
+mod dry_run;
 pub(crate) mod etag;
-mod preview;
 pub(crate) mod signup;
+pub(crate) mod update;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -13,33 +13,33 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::audit::Deed;
-use freehold_tenancy::db::signup::{Answer, SignedUp};
+use freehold_tenancy::audit::AuditEntry;
+use freehold_tenancy::db::signup::{SignupResult, StoredResponse};
 use freehold_tenancy::db::tenants::TenantFilter;
 use freehold_tenancy::{TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use change::TenantPatch;
-pub use preview::{Collision, EnvironmentPreview, SignupPreview};
+pub use dry_run::{Collision, EnvironmentPreview, SignupPreview};
 pub use signup::Signup;
 pub(in crate::routes) use signup::residency_of;
+pub use update::TenantPatch;
 
 use super::environments::Environment;
 use crate::app::App;
-use crate::audit::Written;
+use crate::audit::AuditWritten;
 use crate::auth::Caller;
-use crate::extract::{Asked, Body, Id, Words};
+use crate::extract::{JsonFields, PathParam, QueryFields, SearchText};
 use crate::idempotency::{self, Key, REPLAYED};
 use crate::pagination::Page;
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use etag::{ETag, IfMatch};
 
 /// What an idempotency key is good for.
 const CREATE: &str = "POST /v1/tenants";
 
 /// When to look again after a signup, in seconds.
-const LOOK_AGAIN_AFTER: HeaderValue = HeaderValue::from_static("5");
+const REFRESH_COOLDOWN: HeaderValue = HeaderValue::from_static("5");
 
 /// Where a tenant or one of its environments stands.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -154,43 +154,52 @@ pub struct TenantPage {
 pub(crate) async fn create_tenant(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Extension(deed): Extension<Deed>,
-    Asked(mut query): Asked,
-    key: Result<Key, Refusal>,
-    Body(fields): Body,
-) -> Result<Response, Refusal> {
+    Extension(entry): Extension<AuditEntry>,
+    QueryFields(mut query): QueryFields,
+    key: Result<Key, ApiError>,
+    JsonFields(fields): JsonFields,
+) -> Result<Response, ApiError> {
     let dry_run = query.optional("dry_run").unwrap_or(false);
     query.finish(Some(()))?;
     if dry_run {
         let tenant = signup::read(fields, &app.config, app.clock.now())?;
-        let mut preview = Json(preview::preview(&app, &caller, &tenant).await?).into_response();
+        let mut preview = Json(dry_run::dry_run(&app, &caller, &tenant).await?).into_response();
         // It changes nothing.
-        preview.extensions_mut().insert(Written);
+        preview.extensions_mut().insert(AuditWritten);
         return Ok(preview);
     }
     let key = key?;
     let request_hash = idempotency::hash(fields.values());
     let tenant = signup::read(fields, &app.config, app.clock.now())?;
     let location = format!("/v1/tenants/{}", tenant.id);
-    let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| Refusal::internal())?;
-    let answer = Answer { status: 202, location, body };
+    let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| ApiError::internal())?;
+    let answer = StoredResponse { status: 202, location, body };
 
     let key = key.of(&caller, CREATE);
     let per_day = per_day(&app);
     let requested_by = &caller.requester();
     let (key, tenant_id) = (&key, tenant.id);
-    let signup =
-        db::signup::Signup { key, request_hash, tenant: &tenant, requested_by, answer: &answer, per_day, deed: &deed };
+    let signup = db::signup::Signup {
+        key,
+        request_hash,
+        tenant: &tenant,
+        requested_by,
+        answer: &answer,
+        per_day,
+        entry: &entry,
+    };
     match db::signup::sign_up(&app.pool, &signup).await? {
-        SignedUp::Accepted => {
-            app.bell.ring();
+        SignupResult::Created => {
+            app.work_notifier.notify();
             tracing::info!(%tenant_id, "signed up");
             let mut accepted = accepted(answer);
-            accepted.extensions_mut().insert(Written);
+            accepted.extensions_mut().insert(AuditWritten);
             Ok(accepted)
         }
-        SignedUp::Known(known) => idempotency::again(known).map(replayed),
-        SignedUp::Exhausted(until) => Err(exhausted(until - app.clock.now(), app.config.api.signups_per_day)),
+        SignupResult::DuplicateKey(known) => idempotency::replay(known).map(replayed),
+        SignupResult::DailyLimitReached(until) => {
+            Err(daily_limit_reached(until - app.clock.now(), app.config.api.signups_per_day))
+        }
     }
 }
 
@@ -199,26 +208,26 @@ fn per_day(app: &App) -> Option<NonZeroU32> {
     NonZeroU32::new(app.config.api.signups_per_day)
 }
 
-fn exhausted(wait: TimeDelta, most: u32) -> Refusal {
+fn daily_limit_reached(wait: TimeDelta, most: u32) -> ApiError {
     let detail = format!(
         "This client has signed {most} up in 24 hours, which is as many as api.signups_per_day lets it. Nothing was done; send \
          this again later, with the same key."
     );
-    Refusal::new(Code::SignupsExhausted, detail)
+    ApiError::new(Code::SignupsExhausted, detail)
         .retry_after(u32::try_from(wait.num_seconds().max(1)).unwrap_or(u32::MAX))
 }
 
 /// The answer that was given before.
-pub(super) fn replayed(answer: Answer) -> Response {
+pub(super) fn replayed(answer: StoredResponse) -> Response {
     let mut response = accepted(answer);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }
 
-pub(super) fn accepted(answer: Answer) -> Response {
+pub(super) fn accepted(answer: StoredResponse) -> Response {
     let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let headers =
-        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::RETRY_AFTER, LOOK_AGAIN_AFTER)];
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::RETRY_AFTER, REFRESH_COOLDOWN)];
     let mut response = (status.unwrap_or(StatusCode::ACCEPTED), headers, answer.body).into_response();
     if let Ok(location) = HeaderValue::from_str(&answer.location) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -246,20 +255,20 @@ pub(super) fn accepted(answer: Answer) -> Response {
 pub(crate) async fn list_tenants(
     Shared(app): Shared<App>,
     Extension(caller): Extension<Caller>,
-    Asked(mut query): Asked,
-) -> Result<Json<TenantPage>, Refusal> {
+    QueryFields(mut query): QueryFields,
+) -> Result<Json<TenantPage>, ApiError> {
     let page = Page::read("tenants", &mut query)?;
     let filter = TenantFilter {
-        id: caller.sight.narrow(None)?,
+        id: caller.sight.filter(None)?,
         state: query.optional("state"),
         home_region: query.optional("home_region"),
         tier: query.optional("tier"),
         external_id: query.optional::<freehold_tenancy::ExternalId>("external_id").map(String::from),
-        q: query.optional("q").map(|Words::<128>(text)| text),
+        q: query.optional("q").map(|SearchText::<128>(text)| text),
     };
     let filter = query.finish(Some(filter))?;
     let mut tenants = db::tenants::list(&app.pool, &filter, page.after(), page.limit()).await?;
-    let next_page_token = page.cut(&mut tenants, |tenant| tenant.id.as_uuid());
+    let next_page_token = page.truncate_and_next_token(&mut tenants, |tenant| tenant.id.as_uuid());
     Ok(Json(TenantPage { tenants: tenants.into_iter().map(Tenant::from).collect(), next_page_token }))
 }
 
@@ -274,27 +283,30 @@ pub(crate) async fn list_tenants(
         ("ETag" = String, description = "What `If-Match` of a change has to say"),
     ))),
 )]
-pub(crate) async fn get_tenant(Shared(app): Shared<App>, Id(id): Id<TenantId>) -> Result<Response, Refusal> {
-    let id = id.ok_or_else(Refusal::no_tenant)?;
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
-    tagged(&tenant.into())
+pub(crate) async fn get_tenant(
+    Shared(app): Shared<App>,
+    PathParam(id): PathParam<TenantId>,
+) -> Result<Response, ApiError> {
+    let id = id.ok_or_else(ApiError::no_tenant)?;
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
+    with_etag(&tenant.into())
 }
 
 /// What names the state that a tenant is in: how it is shown.
-fn etag_of(tenant: tenant::Tenant) -> Result<ETag, Refusal> {
-    serde_json::to_string(&Tenant::from(tenant)).map(|shown| ETag::of(&shown)).map_err(|_| Refusal::internal())
+fn etag_of(tenant: tenant::Tenant) -> Result<ETag, ApiError> {
+    serde_json::to_string(&Tenant::from(tenant)).map(|shown| ETag::of(&shown)).map_err(|_| ApiError::internal())
 }
 
 /// Lets something be done to a tenant, if that is still what the caller has seen, or says nothing of what that was.
-pub(super) async fn is_as_seen(app: &App, id: TenantId, seen: Option<&IfMatch>) -> Result<(), Refusal> {
+pub(super) async fn check_if_match(app: &App, id: TenantId, seen: Option<&IfMatch>) -> Result<(), ApiError> {
     let Some(seen) = seen else { return Ok(()) };
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(Refusal::no_tenant)?;
-    seen.allows(&etag_of(tenant)?)
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
+    seen.check(&etag_of(tenant)?)
 }
 
 /// A tenant with its ETag.
-fn tagged(tenant: &Tenant) -> Result<Response, Refusal> {
-    let body = serde_json::to_string(tenant).map_err(|_| Refusal::internal())?;
+fn with_etag(tenant: &Tenant) -> Result<Response, ApiError> {
+    let body = serde_json::to_string(tenant).map_err(|_| ApiError::internal())?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::ETAG, ETag::of(&body).header()?),

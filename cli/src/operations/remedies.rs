@@ -1,12 +1,12 @@
 //! What a person does about an operation: `retry`, `cancel`, `adopt`, `approve`, `reject`.
 
 use clap::Args;
-use freehold_api::schema::{Adoption, Approval, ApprovalDecision, Correction, Operation};
+use freehold_api::schema::{AdoptRequest, Approval, ApprovalDecision, Operation, RetryRequest};
 use serde::Serialize;
 
 use super::{path, show};
 use crate::client::{Api, ClientArgs};
-use crate::exit::{Ended, Exit, exit_codes};
+use crate::exit::{Exit, ExitError, exit_codes};
 
 /// Have an operation that needs attention tried again, once the cause is gone
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ pub(super) struct DecideArgs {
 }
 
 pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<Exit> {
-    let correction = args.account_email.map(|account_email| Correction { account_email });
+    let correction = args.account_email.map(|account_email| RetryRequest { account_email });
     post(&args.client, &args.id, "retry", correction.as_ref()).await
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn cancel(args: CancelArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<Exit> {
-    post(&args.client, &args.id, "adopt", Some(&Adoption { aws_account_id: args.account })).await
+    post(&args.client, &args.id, "adopt", Some(&AdoptRequest { aws_account_id: args.account })).await
 }
 
 pub(super) async fn decide(args: DecideArgs, what: &str) -> anyhow::Result<Exit> {
@@ -109,6 +109,6 @@ async fn whole_hash(api: &Api, id: &str, hash: &str) -> anyhow::Result<String> {
     let begins =
         |one: &&Approval| one.state == "pending" && hash.len() >= SHORTEST && one.request_hash.starts_with(hash);
     operation.approvals.iter().flatten().find(begins).map(|one| one.request_hash.clone()).ok_or_else(|| {
-        Ended::because(Exit::NotFound, format!("nothing whose hash begins with {hash} waits for approval on {id}"))
+        ExitError::because(Exit::NotFound, format!("nothing whose hash begins with {hash} waits for approval on {id}"))
     })
 }

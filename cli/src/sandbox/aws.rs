@@ -13,7 +13,7 @@ use freehold_worker::bootstrap::{apply, plan};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::home::Home;
+use super::data_dir::Home;
 use crate::output;
 
 /// How often a world that is kept is looked at for changes.
@@ -28,7 +28,7 @@ pub(super) struct SimulatedAws {
 
 /// How the sandbox's world differs from the usual one: an opt-in region takes five minutes instead of a quarter of an
 /// hour, because somebody is watching.
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.durations.region_opt_in = Spread::around(300.0);
     settings

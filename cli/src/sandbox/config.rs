@@ -13,14 +13,14 @@ use super::issuer::{AUDIENCE, ISSUER};
 const BUILT_IN: &str = include_str!("freehold.toml");
 
 /// The built-in configuration, or the one in a file; the environment changes neither.
-pub(super) fn config(file: Option<&Path>) -> anyhow::Result<Config> {
+pub(crate) fn config(file: Option<&Path>) -> anyhow::Result<Config> {
     let text = match file {
         Some(file) => std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?,
         None => BUILT_IN.to_owned(),
     };
     let mut config = Config::parse(&text)?;
     // A sandbox's webhooks are nobody's secret, and all of its processes need the same key, the next time as well.
-    config.secrets.key.get_or_insert_with(|| SealingKey::made_of("freehold sandbox"));
+    config.secrets.key.get_or_insert_with(|| SealingKey::derive_for_tests("freehold sandbox"));
     Ok(config)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn adapt(config: &mut Config, issuer: &Issuer, listen: SocketAddr) {
 }
 
 /// Makes the API believe tokens signed with these keys.
-pub(super) fn believe(config: &mut Config, jwks: &Path) {
+pub(crate) fn believe(config: &mut Config, jwks: &Path) {
     config.api.jwks = jwks.display().to_string();
     ISSUER.clone_into(&mut config.api.issuer);
     AUDIENCE.clone_into(&mut config.api.audience);

@@ -11,7 +11,7 @@ use freehold_tenancy::{Clock, Config};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::SandboxArgs;
-use super::home::Home;
+use super::data_dir::Home;
 
 /// Connections that the API, and the worker, keep.
 const CONNECTIONS: u32 = 20;

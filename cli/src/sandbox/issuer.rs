@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::home::replace;
+use super::data_dir::replace;
 
 /// The `iss` of the sandbox's tokens.
 pub(super) const ISSUER: &str = "urn:freehold:sandbox";
@@ -128,7 +128,7 @@ impl Issuer {
     }
 
     /// The token that the sandbox prints: it allows everything.
-    pub(super) fn usual_token(&self) -> anyhow::Result<SecretString> {
+    pub(super) fn default_token(&self) -> anyhow::Result<SecretString> {
         self.sign(&Claims { subject: "you", client: "freehold-cli", scopes: &Scope::ALL, tenant: None, ttl: USUAL_TTL })
     }
 

@@ -3,8 +3,8 @@
 use freehold_api::schema::{Operation, Queue, SignupPreview, Tenant};
 
 use crate::client::{Api, in_path};
+use crate::format_queue;
 use crate::output::{self, Format};
-use crate::queue;
 
 /// One tenant with its environments, and where those stand that wait in line.
 pub(super) fn show(tenant: &Tenant, queues: &[(String, Queue)], format: Format) -> anyhow::Result<()> {
@@ -38,7 +38,7 @@ pub(super) fn show(tenant: &Tenant, queues: &[(String, Queue)], format: Format) 
     }
     output::show(&table)?;
     for (environment, queue) in queues {
-        output::line(format!("{:12} {environment} is {}", "in line", queue::told(queue)))?;
+        output::line(format!("{:12} {environment} is {}", "in line", format_queue::told(queue)))?;
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ pub(super) fn preview(preview: &SignupPreview, format: Format) -> anyhow::Result
         output::line("each account has to be approved by another person first")?;
     }
     for environment in &preview.environments {
-        output::line(format!("{:12} {}", environment.name, queue::told(&environment.queue)))?;
+        output::line(format!("{:12} {}", environment.name, format_queue::told(&environment.queue)))?;
     }
     for collision in &preview.collisions {
         output::note(format!("{}: {}", collision.field, collision.message));

@@ -4,7 +4,7 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use freehold_api::schema::{
-    ReplayRequest, Replayed, WebhookAttempt, WebhookDelivery, WebhookDeliveryPage, WebhookEndpoint,
+    ReplayRequest, ReplayResult, WebhookAttempt, WebhookDelivery, WebhookDeliveryPage, WebhookEndpoint,
 };
 use serde_json::json;
 
@@ -124,7 +124,7 @@ pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<Exit> {
         }
         (None, Some(since)) => {
             let path = format!("{endpoint}/replay");
-            let replayed: Replayed = api.post(&path, &[], Some(&ReplayRequest { since })).await?;
+            let replayed: ReplayResult = api.post(&path, &[], Some(&ReplayRequest { since })).await?;
             output::note(format!("{} events are sent", replayed.events));
         }
         (None, None) => bail!("say which: a delivery, or --since a time"),

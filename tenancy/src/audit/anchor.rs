@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::Head;
+use super::ChainHead;
 use crate::InstallationId;
 
 /// What is signed opens with this, so that the signature is good for nothing else.
@@ -22,7 +22,7 @@ pub struct Anchor {
     /// Whose trail.
     pub installation: InstallationId,
     /// Its head.
-    pub head: Head,
+    pub head: ChainHead,
     /// When.
     pub at: DateTime<Utc>,
     /// The key that has signed, in base64.
@@ -77,7 +77,7 @@ impl Anchor {
         hex::decode_to_slice(&line.hash, &mut hash).ok()?;
         Some(Self {
             installation: line.installation.parse().ok()?,
-            head: Head { position: line.position, hash },
+            head: ChainHead { position: line.position, hash },
             at: line.at.parse().ok()?,
             public_key: line.public_key,
             signature: line.signature,
@@ -98,7 +98,7 @@ fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn message(installation: InstallationId, head: Head, at: DateTime<Utc>) -> String {
+fn message(installation: InstallationId, head: ChainHead, at: DateTime<Utc>) -> String {
     let hash = hex::encode(head.hash);
     format!("{PURPOSE}\n{installation}\n{}\n{hash}\n{}", head.position, instant(at))
 }
@@ -125,7 +125,7 @@ impl Signer {
     }
 
     /// Signs a head.
-    pub fn sign(&self, installation: InstallationId, head: Head, at: DateTime<Utc>) -> Anchor {
+    pub fn sign(&self, installation: InstallationId, head: ChainHead, at: DateTime<Utc>) -> Anchor {
         let signature = self.0.sign(message(installation, head, at).as_bytes());
         let (public_key, signature) = (self.public_key(), BASE64_STANDARD.encode(signature.as_ref()));
         Anchor { installation, head, at, public_key, signature }
@@ -138,7 +138,7 @@ pub struct AnchorFile(PathBuf);
 
 /// What is in such a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct AnchorFileContents {
     /// The anchors of an installation.
     pub anchors: Vec<Anchor>,
     /// The numbers of lines that are none: on a disk that was full, or in a power cut, writing breaks off.
@@ -165,10 +165,10 @@ impl AnchorFile {
     }
 
     /// The anchors of `installation`, each signed with one of `keys`; fails where one is not.
-    pub fn read(&self, installation: InstallationId, keys: &[String]) -> Result<Kept, AnchorError> {
+    pub fn read(&self, installation: InstallationId, keys: &[String]) -> Result<AnchorFileContents, AnchorError> {
         let bytes = std::fs::read(&self.0).map_err(|error| AnchorError::File(self.0.clone(), error.to_string()))?;
         let text = String::from_utf8_lossy(&bytes);
-        let mut kept = Kept::default();
+        let mut kept = AnchorFileContents::default();
         for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
             let Some(anchor) = Anchor::read(line) else {
                 kept.torn.push(number);

@@ -1,6 +1,6 @@
 //! What one person asks for and another approves; the decision and what follows from it are one transaction.
 
-mod asking;
+mod request;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -8,18 +8,18 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::operations::requester;
-use super::{PgPool, Result, attention, ended, events, offboarding};
+use super::{PgPool, Result, attention, events, finish_transaction, offboarding};
 use crate::approval::{Approval, ApprovalAction, ApprovalState};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, Requester};
 use crate::{ApprovalId, OperationId};
 
-pub(super) use asking::ask_to_close;
-pub use asking::{Asked, ask, ask_to_vend};
+pub(super) use request::request_closing;
+pub use request::{RequestResult, request, request_vending};
 
 /// What became of a decision.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Decision {
+pub enum DecisionResult {
     /// It holds.
     Yes(Approval),
     /// Nothing waits for a decision.
@@ -40,68 +40,73 @@ pub async fn decide(
     approve: bool,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<Decision> {
+) -> Result<DecisionResult> {
     let mut tx = pool.begin().await?;
-    let answer = decide_in(&mut tx, id, hash, approve, by, now).await;
-    ended(tx, answer, |decision| matches!(decision, Decision::Yes(_))).await
+    let answer = decide_in_tx(&mut tx, id, hash, approve, by, now).await;
+    finish_transaction(tx, answer, |decision| matches!(decision, DecisionResult::Yes(_))).await
 }
 
-async fn decide_in(
+async fn decide_in_tx(
     tx: &mut PgConnection,
     id: OperationId,
     hash: &str,
     approve: bool,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<Decision> {
+) -> Result<DecisionResult> {
     // The tenant before its operations, as everywhere: what is rejected may end one.
-    if !offboarding::lock_of(tx, id).await? {
-        return Ok(Decision::Unknown);
+    if !offboarding::lock_tenant_of(tx, id).await? {
+        return Ok(DecisionResult::Unknown);
     }
-    match hold(tx, id).await? {
-        None => return Ok(Decision::Unknown),
-        Some(false) => return Ok(Decision::Nothing),
+    match lock_operation(tx, id).await? {
+        None => return Ok(DecisionResult::Unknown),
+        Some(false) => return Ok(DecisionResult::Nothing),
         Some(true) => {}
     }
-    let Some(pending) = pending(tx, id).await? else { return Ok(Decision::Nothing) };
+    let Some(pending) = pending(tx, id).await? else { return Ok(DecisionResult::Nothing) };
     if pending.request_hash != hash {
-        return Ok(Decision::Other(pending));
+        return Ok(DecisionResult::Other(pending));
     }
     if approve && pending.requested_by == *by {
-        return Ok(Decision::SamePerson);
+        return Ok(DecisionResult::SamePerson);
     }
     let state = if approve { ApprovalState::Approved } else { ApprovalState::Rejected };
     close(tx, pending.id, state, by, now).await?;
     let event_type = if approve { EventType::ApprovalGranted } else { EventType::ApprovalRejected };
-    tell(tx, event_type, &pending, by, now).await?;
+    append_event(tx, event_type, &pending, by, now).await?;
     match (approve, pending.action) {
-        (true, _) => follow(tx, &pending, by, now).await?,
+        (true, _) => apply_approved_values(tx, &pending, by, now).await?,
         // Nobody has asked AWS for anything yet, and nobody will.
-        (false, ApprovalAction::Vend) => offboarding::give_up(tx, id, by, now).await?,
+        (false, ApprovalAction::Vend) => offboarding::cancel_if_open(tx, id, by, now).await?,
         // It goes on without.
-        (false, ApprovalAction::Close) => let_try(tx, &pending, by, now).await?,
+        (false, ApprovalAction::Close) => retry_if_parked(tx, &pending, by, now).await?,
         (false, ApprovalAction::Adopt | ApprovalAction::Correct) => {}
     }
-    Ok(Decision::Yes(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
+    Ok(DecisionResult::Yes(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
 }
 
 /// What was approved becomes known to its step, which is tried again where it is parked.
-async fn follow(tx: &mut PgConnection, approval: &Approval, by: &Requester, now: DateTime<Utc>) -> Result<()> {
+async fn apply_approved_values(
+    tx: &mut PgConnection,
+    approval: &Approval,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
-        r#"/* db::approvals::follow */
+        r#"/* db::approvals::apply_approved_values */
         update operation_steps s set facts = s.facts || a.request
         from approvals a where a.id = $1 and s.operation_id = a.operation_id and s.name = a.step"#,
         approval.id.as_uuid(),
     )
     .execute(&mut *tx)
     .await?;
-    let_try(tx, approval, by, now).await
+    retry_if_parked(tx, approval, by, now).await
 }
 
 /// Tries the step again that waits for this to be decided, where it is parked.
-async fn let_try(tx: &mut PgConnection, approval: &Approval, by: &Requester, now: DateTime<Utc>) -> Result<()> {
+async fn retry_if_parked(tx: &mut PgConnection, approval: &Approval, by: &Requester, now: DateTime<Utc>) -> Result<()> {
     let parked = sqlx::query_scalar!(
-        r#"/* db::approvals::let_try */
+        r#"/* db::approvals::retry_if_parked */
         select o.kind as "kind: OperationKind"
         from approvals a join operations o on o.id = a.operation_id
             join operation_steps s on s.operation_id = a.operation_id and s.name = a.step
@@ -109,7 +114,7 @@ async fn let_try(tx: &mut PgConnection, approval: &Approval, by: &Requester, now
         approval.id.as_uuid(),
     );
     if let Some(kind) = parked.fetch_optional(&mut *tx).await? {
-        attention::try_again(tx, approval.operation_id, kind, &by.subject, now).await?;
+        attention::retry_in_tx(tx, approval.operation_id, kind, &by.subject, now).await?;
     }
     Ok(())
 }
@@ -136,11 +141,11 @@ async fn granted(tx: &mut PgConnection, id: OperationId, action: ApprovalAction)
 pub(super) async fn withdraw(tx: &mut PgConnection, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<()> {
     let Some(pending) = pending(&mut *tx, id).await? else { return Ok(()) };
     close(&mut *tx, pending.id, ApprovalState::Rejected, by, now).await?;
-    tell(tx, EventType::ApprovalRejected, &pending, by, now).await
+    append_event(tx, EventType::ApprovalRejected, &pending, by, now).await
 }
 
 /// Tells the feed what has become of an approval, and through whom.
-async fn tell(
+async fn append_event(
     tx: &mut PgConnection,
     event_type: EventType,
     approval: &Approval,
@@ -152,10 +157,10 @@ async fn tell(
 }
 
 /// Everything that was asked for on an operation, oldest first.
-pub async fn of(pool: &PgPool, id: OperationId) -> Result<Vec<Approval>> {
+pub async fn list_for_operation(pool: &PgPool, id: OperationId) -> Result<Vec<Approval>> {
     let rows = sqlx::query_as!(
         Row,
-        r#"/* db::approvals::of */
+        r#"/* db::approvals::list_for_operation */
         select id, operation_id, action as "action: ApprovalAction", request, request_hash, requested_by, requested_at,
             state as "state: ApprovalState", decided_by, decided_at
         from approvals where operation_id = $1 order by id"#,
@@ -167,9 +172,9 @@ pub async fn of(pool: &PgPool, id: OperationId) -> Result<Vec<Approval>> {
 }
 
 /// Locks the row of an operation, and answers whether it is still open; `None` where there is none.
-async fn hold(tx: &mut PgConnection, id: OperationId) -> Result<Option<bool>> {
+async fn lock_operation(tx: &mut PgConnection, id: OperationId) -> Result<Option<bool>> {
     let open = sqlx::query_scalar!(
-        r#"/* db::approvals::hold */
+        r#"/* db::approvals::lock_operation */
         select finished_at is null as "open!" from operations where id = $1 for no key update"#,
         id.as_uuid(),
     );

@@ -11,9 +11,9 @@ use crate::operation::{Attention, OperationKind, OperationState, Remedy};
 
 /// Lets the operation, and its environment, need a person exactly if one of its steps does; what is parked comes before what
 /// is late. Within a transaction that holds the operation's row.
-pub(super) async fn settle(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn recompute(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     let row = sqlx::query!(
-        r#"/* db::attention::settle */
+        r#"/* db::attention::recompute */
         select o.kind as "kind: OperationKind", o.state as "state: OperationState", (
             select s.attention from operation_steps s where s.operation_id = o.id and s.attention is not null
             order by s.state = 'parked' desc, s.position limit 1
@@ -24,9 +24,9 @@ pub(super) async fn settle(tx: &mut PgConnection, id: OperationId, now: DateTime
     .fetch_one(&mut *tx)
     .await?;
     match row.attention.map(read).transpose()? {
-        Some(attention) => need(tx, id, &attention, now).await,
+        Some(attention) => set(tx, id, &attention, now).await,
         None if row.state == OperationState::NeedsAttention => {
-            go_on(&mut *tx, id, row.kind, now).await?;
+            clear(&mut *tx, id, row.kind, now).await?;
             let news = [NewEvent { event_type: EventType::OperationRecovered, data: json!({}) }];
             events::append(tx, id, &news, now).await
         }
@@ -34,10 +34,10 @@ pub(super) async fn settle(tx: &mut PgConnection, id: OperationId, now: DateTime
     }
 }
 
-async fn need(tx: &mut PgConnection, id: OperationId, attention: &Attention, now: DateTime<Utc>) -> Result<()> {
+async fn set(tx: &mut PgConnection, id: OperationId, attention: &Attention, now: DateTime<Utc>) -> Result<()> {
     let remedies: Vec<String> = attention.remedies.iter().map(ToString::to_string).collect();
     sqlx::query!(
-        r#"/* db::attention::need */
+        r#"/* db::attention::set */
         with operation as (
             update operations set state = 'needs_attention', updated_at = $5,
                 attention_code = $2, attention_sentence = $3, attention_remedies = $4
@@ -57,9 +57,9 @@ async fn need(tx: &mut PgConnection, id: OperationId, attention: &Attention, now
 }
 
 /// The operation needs nobody any more.
-async fn go_on(tx: &mut PgConnection, id: OperationId, kind: OperationKind, now: DateTime<Utc>) -> Result<()> {
+async fn clear(tx: &mut PgConnection, id: OperationId, kind: OperationKind, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        r#"/* db::attention::go_on */
+        r#"/* db::attention::clear */
         with operation as (
             update operations set state = 'running', wake_at = coalesce(wake_at, $3), updated_at = $3,
                 attention_code = null, attention_sentence = null, attention_remedies = null
@@ -68,7 +68,7 @@ async fn go_on(tx: &mut PgConnection, id: OperationId, kind: OperationKind, now:
         update environments e set state = $2, updated_at = $3
         from operation where e.id = operation.environment_id"#,
         id.as_uuid(),
-        kind.underway().as_str(),
+        kind.state_while_open().as_str(),
         now,
     )
     .execute(tx)
@@ -78,7 +78,7 @@ async fn go_on(tx: &mut PgConnection, id: OperationId, kind: OperationKind, now:
 
 /// What became of a wish to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retried {
+pub enum RetryResult {
     /// It is due at once.
     Yes,
     /// It does not need attention: it is in this state.
@@ -90,7 +90,7 @@ pub enum Retried {
 }
 
 /// Lets what is parked or late try again.
-pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>) -> Result<Retried> {
+pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>) -> Result<RetryResult> {
     let mut tx = pool.begin().await?;
     let found = sqlx::query!(
         r#"/* db::attention::retry */
@@ -106,35 +106,39 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
     let Some(row) = found.as_ref().filter(|row| row.state == OperationState::NeedsAttention) else {
         // Now, and not when the connection is used next: a claim would skip the row as long as it is locked.
         tx.rollback().await?;
-        return Ok(found.map_or(Retried::Unknown, |row| Retried::Not(row.state)));
+        return Ok(found.map_or(RetryResult::Unknown, |row| RetryResult::Not(row.state)));
     };
     if !row.offered {
         tx.rollback().await?;
-        return Ok(Retried::NotOffered);
+        return Ok(RetryResult::NotOffered);
     }
-    try_again(&mut tx, id, row.kind, by, now).await?;
+    retry_in_tx(&mut tx, id, row.kind, by, now).await?;
     tx.commit().await?;
-    Ok(Retried::Yes)
+    Ok(RetryResult::Yes)
 }
 
 /// The same within a transaction that holds the operation's row.
-pub(super) async fn try_again(
+pub(super) async fn retry_in_tx(
     tx: &mut PgConnection,
     id: OperationId,
     kind: OperationKind,
     by: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    steps::unpark(&mut *tx, id, now).await?;
-    go_on(&mut *tx, id, kind, now).await?;
-    sqlx::query!("/* db::attention::try_again */ update operations set wake_at = $2 where id = $1", id.as_uuid(), now,)
-        .execute(&mut *tx)
-        .await?;
+    steps::reset_for_retry(&mut *tx, id, now).await?;
+    clear(&mut *tx, id, kind, now).await?;
+    sqlx::query!(
+        "/* db::attention::retry_in_tx */ update operations set wake_at = $2 where id = $1",
+        id.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
     let news = [NewEvent { event_type: EventType::OperationRetried, data: json!({ "by": by }) }];
     events::append(tx, id, &news, now).await
 }
 
 /// An attention as a step's row has it.
 pub(super) fn read(value: Value) -> Result<Attention> {
-    serde_json::from_value(value).map_err(|error| DbError::Unreadable(format!("an attention: {error}")))
+    serde_json::from_value(value).map_err(|error| DbError::UnexpectedValue(format!("an attention: {error}")))
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{DbError, PgPool, Result, ended};
-use crate::audit::{AuditKind, AuditResult, Deed, Hash, Head, Outcome, Record, chained, text};
+use super::{DbError, PgPool, Result, finish_transaction};
+use crate::audit::{AuditEntry, AuditKind, AuditOutcome, AuditResult, ChainHead, Hash, Record, chain_hash, text};
 use crate::{OperationId, TenantId};
 
 /// How many are chained in one transaction.
@@ -18,24 +18,24 @@ const UNDER_WAY: TimeDelta = TimeDelta::minutes(1);
 const DROPPED_AFTER: TimeDelta = TimeDelta::days(1);
 
 /// Writes down what is about to be done, and answers its number. Where it is done to an operation, it is about that one's tenant.
-pub async fn begin(pool: &PgPool, deed: &Deed, tenant: Option<TenantId>, now: DateTime<Utc>) -> Result<i64> {
-    insert(pool, deed, tenant, None, now).await
+pub async fn begin(pool: &PgPool, entry: &AuditEntry, tenant: Option<TenantId>, now: DateTime<Utc>) -> Result<i64> {
+    insert(pool, entry, tenant, None, now).await
 }
 
 /// Writes down something that is over.
 pub async fn note(
     pool: &PgPool,
-    deed: &Deed,
+    entry: &AuditEntry,
     tenant: Option<TenantId>,
-    outcome: &Outcome,
+    outcome: &AuditOutcome,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    insert(pool, deed, tenant, Some(json!(outcome)), now).await.map(drop)
+    insert(pool, entry, tenant, Some(json!(outcome)), now).await.map(drop)
 }
 
 async fn insert(
     pool: &PgPool,
-    deed: &Deed,
+    entry: &AuditEntry,
     tenant: Option<TenantId>,
     outcome: Option<Value>,
     now: DateTime<Utc>,
@@ -46,22 +46,22 @@ async fn insert(
         values ($1, coalesce($2, (select tenant_id from operations where id = $3)), $4, $5) returning id"#,
         now,
         tenant.map(TenantId::as_uuid),
-        deed.operation_id.map(OperationId::as_uuid),
-        json!(deed),
+        entry.operation_id.map(OperationId::as_uuid),
+        json!(entry),
         outcome,
     );
     Ok(id.fetch_one(pool).await?)
 }
 
 /// Writes down what came of it; answers whether it was not chained as *unknown* before.
-pub async fn end(pool: &PgPool, id: i64, outcome: &Outcome) -> Result<bool> {
+pub async fn end(pool: &PgPool, id: i64, outcome: &AuditOutcome) -> Result<bool> {
     let done =
         sqlx::query!("/* db::audit::end */ update audit_pending set outcome = $2 where id = $1", id, json!(outcome));
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
 /// Chains everything that is over, and answers where the trail ends. Drops what is older than `kept_for`.
-pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<Head> {
+pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<ChainHead> {
     loop {
         let row = sqlx::query!(
             r#"/* db::audit::advance */
@@ -72,22 +72,22 @@ pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> 
         );
         let row = row.fetch_one(pool).await?;
         if !row.pending {
-            return Ok(Head { position: row.position, hash: hash(row.hash)? });
+            return Ok(ChainHead { position: row.position, hash: hash(row.hash)? });
         }
         let mut tx = pool.begin().await?;
-        let chained = chain(&mut tx, kept_for, now).await;
-        let (head, taken) = ended(tx, chained, |(_, taken)| *taken > 0).await?;
+        let chain_hash = chain(&mut tx, kept_for, now).await;
+        let (head, taken) = finish_transaction(tx, chain_hash, |(_, taken)| *taken > 0).await?;
         if taken < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
             return Ok(head);
         }
     }
 }
 
-async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<(Head, usize)> {
+async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<(ChainHead, usize)> {
     // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
     let head = sqlx::query!("/* db::audit::chain */ select position, hash from audit_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
-    let mut head = Head { position: head.position, hash: hash(head.hash)? };
+    let mut head = ChainHead { position: head.position, hash: hash(head.hash)? };
     let pending = sqlx::query!(
         r#"/* db::audit::chain */
         with taken as (
@@ -104,7 +104,7 @@ async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -
     if taken == 0 {
         return Ok((head, 0));
     }
-    let unknown = || json!(Outcome::of(AuditResult::Unknown));
+    let unknown = || json!(AuditOutcome::of(AuditResult::Unknown));
     let mut texts: Vec<String> = pending
         .into_iter()
         .map(|one| text(one.deed, one.begun_at, one.tenant_id.map(TenantId::from), one.outcome.unwrap_or_else(unknown)))
@@ -114,7 +114,7 @@ async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -
     let (mut positions, mut hashes) = (Vec::new(), Vec::new());
     for text in &texts {
         let position = head.position + 1;
-        head = Head { position, hash: chained(&head.hash, position, now, text) };
+        head = ChainHead { position, hash: chain_hash(&head.hash, position, now, text) };
         positions.push(position);
         hashes.push(head.hash.to_vec());
     }
@@ -155,14 +155,14 @@ async fn drop_old(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>
         now - kept_for,
     );
     let Some(dropped) = dropped.fetch_optional(tx).await? else { return Ok(None) };
-    let deed = json!({
+    let entry = json!({
         "kind": AuditKind::Dropped,
         "action": "dropAuditRecords",
         "actor": { "process": "freehold" },
         "through": dropped.dropped_position,
         "hash": hex::encode(dropped.dropped_hash),
     });
-    Ok(Some(text(deed, now, None, json!(Outcome::of(AuditResult::Succeeded)))))
+    Ok(Some(text(entry, now, None, json!(AuditOutcome::of(AuditResult::Succeeded)))))
 }
 
 /// Which records are wanted; what is `None` does not narrow it.
@@ -204,14 +204,14 @@ pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -
 }
 
 /// Where the trail ends, and what of its beginning was dropped.
-pub async fn ends(pool: &PgPool) -> Result<(Head, Head)> {
+pub async fn ends(pool: &PgPool) -> Result<(ChainHead, ChainHead)> {
     let row =
         sqlx::query!("/* db::audit::ends */ select position, hash, dropped_position, dropped_hash from audit_head");
     let row = row.fetch_one(pool).await?;
-    let head = Head { position: row.position, hash: hash(row.hash)? };
-    Ok((head, Head { position: row.dropped_position, hash: hash(row.dropped_hash)? }))
+    let head = ChainHead { position: row.position, hash: hash(row.hash)? };
+    Ok((head, ChainHead { position: row.dropped_position, hash: hash(row.dropped_hash)? }))
 }
 
 fn hash(bytes: Vec<u8>) -> Result<Hash> {
-    bytes.try_into().map_err(|_| DbError::Unreadable("a hash that is none".to_owned()))
+    bytes.try_into().map_err(|_| DbError::UnexpectedValue("a hash that is none".to_owned()))
 }

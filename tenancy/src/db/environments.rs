@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::idempotency::{self, Known};
-use super::signup::{Answer, IdempotencyKey};
-use super::{PgPool, Result, ended, known_constraint, offboarding};
+use super::idempotency::{self, ExistingKey};
+use super::signup::{IdempotencyKey, StoredResponse};
+use super::{PgPool, Result, finish_transaction, map_constraint_violation, offboarding};
 use crate::environment::Environment;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
@@ -16,11 +16,11 @@ pub const MOST_PER_TENANT: i64 = 20;
 
 /// What became of a wish for another environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Added {
+pub enum AddResult {
     /// It was written.
     Accepted,
     /// Its key has been used.
-    Known(Known),
+    ExistingKey(ExistingKey),
     /// There is no such tenant.
     UnknownTenant,
     /// The tenant is gone.
@@ -38,11 +38,11 @@ pub async fn add(
     request_hash: [u8; 32],
     environment: &Environment,
     by: &Requester,
-    answer: &Answer,
-) -> Result<Added> {
+    answer: &StoredResponse,
+) -> Result<AddResult> {
     let mut tx = pool.begin().await?;
     let added = add_in(&mut tx, key, request_hash, environment, by, answer).await;
-    ended(tx, added, |added| *added == Added::Accepted).await
+    finish_transaction(tx, added, |added| *added == AddResult::Accepted).await
 }
 
 async fn add_in(
@@ -51,17 +51,17 @@ async fn add_in(
     request_hash: [u8; 32],
     environment: &Environment,
     by: &Requester,
-    answer: &Answer,
-) -> Result<Added> {
+    answer: &StoredResponse,
+) -> Result<AddResult> {
     let free = sqlx::query_scalar!(
         r#"/* db::environments::add */ select pg_try_advisory_xact_lock($1) as "free!""#,
         key.lock(),
     );
     if !free.fetch_one(&mut *tx).await? {
-        return Ok(Added::Known(Known::InFlight));
+        return Ok(AddResult::ExistingKey(ExistingKey::InFlight));
     }
-    if let Some(known) = idempotency::known(&mut *tx, key, request_hash).await? {
-        return Ok(Added::Known(known));
+    if let Some(known) = idempotency::find_existing(&mut *tx, key, request_hash).await? {
+        return Ok(AddResult::ExistingKey(known));
     }
     offboarding::lock(&mut *tx, environment.tenant_id).await?;
     // Nor is the tenant closed meanwhile, by a worker that ends its last environment.
@@ -81,14 +81,14 @@ async fn add_in(
     .fetch_optional(&mut *tx)
     .await?;
     match tenant {
-        None => return Ok(Added::UnknownTenant),
-        Some(tenant) if tenant.gone => return Ok(Added::TenantGone),
-        Some(tenant) if tenant.count >= MOST_PER_TENANT => return Ok(Added::TooMany),
+        None => return Ok(AddResult::UnknownTenant),
+        Some(tenant) if tenant.gone => return Ok(AddResult::TenantGone),
+        Some(tenant) if tenant.count >= MOST_PER_TENANT => return Ok(AddResult::TooMany),
         Some(_) => {}
     }
     insert(&mut *tx, environment, by, environment.created_at).await?;
     keep(tx, key, request_hash, answer, environment.created_at).await?;
-    Ok(Added::Accepted)
+    Ok(AddResult::Accepted)
 }
 
 async fn insert(tx: &mut PgConnection, environment: &Environment, by: &Requester, now: DateTime<Utc>) -> Result<()> {
@@ -123,7 +123,7 @@ async fn insert(tx: &mut PgConnection, environment: &Environment, by: &Requester
     )
     .execute(tx)
     .await
-    .map_err(known_constraint)?;
+    .map_err(map_constraint_violation)?;
     Ok(())
 }
 
@@ -131,7 +131,7 @@ async fn keep(
     tx: &mut PgConnection,
     key: &IdempotencyKey,
     request_hash: [u8; 32],
-    answer: &Answer,
+    answer: &StoredResponse,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query!(

@@ -5,9 +5,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{PgPool, Result, ended};
+use super::{PgPool, Result, finish_transaction};
 use crate::TenantId;
-use crate::feed::{Entry, FeedType, OfOperation};
+use crate::feed::{Entry, FeedType, OperationEventRef};
 
 /// How many events get their positions in one transaction.
 const AT_ONCE: i64 = 1000;
@@ -40,16 +40,16 @@ pub struct FeedPage {
 
 /// What reading the feed comes to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Read {
+pub enum ReadResult {
     /// A page.
     Page(FeedPage),
     /// What comes after the position is no longer kept; the first that is.
-    Gone {
+    Expired {
         /// The oldest position that is kept.
         first: i64,
     },
     /// The feed has not come so far yet; its latest position.
-    Beyond {
+    AheadOfFeed {
         /// The latest position.
         latest: i64,
     },
@@ -70,7 +70,7 @@ pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
         }
         let mut tx = pool.begin().await?;
         let given = give_positions(&mut tx, now).await;
-        let given = ended(tx, given, |given| given.taken > 0).await?;
+        let given = finish_transaction(tx, given, |given| given.taken > 0).await?;
         // What came while we were at it is somebody else's to ask for.
         if given.taken < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
             return Ok(given.latest);
@@ -79,7 +79,7 @@ pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
 }
 
 /// What has been given.
-struct Given {
+struct Assigned {
     /// The latest position.
     latest: i64,
     /// To how many events, of which some are none of a caller's business.
@@ -110,7 +110,7 @@ impl Pending {
     }
 }
 
-async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Given> {
+async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Assigned> {
     // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
     let head = sqlx::query_scalar!("/* db::feed::give_positions */ select position from feed_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
@@ -136,7 +136,7 @@ async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Giv
     let entries: Vec<_> = (head + 1..).zip(told).collect();
     let latest = entries.last().map_or(head, |(position, _)| *position);
     if taken.is_empty() {
-        return Ok(Given { latest, taken: 0 });
+        return Ok(Assigned { latest, taken: 0 });
     }
     sqlx::query!("/* db::feed::give_positions */ delete from feed_pending where id = any($1)", &taken)
         .execute(&mut *tx)
@@ -145,7 +145,7 @@ async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Giv
     mark_mappings(&mut *tx, head).await?;
     drop_old(&mut *tx, now).await?;
     sqlx::query!("/* db::feed::give_positions */ update feed_head set position = $1", latest).execute(tx).await?;
-    Ok(Given { latest, taken: taken.len() })
+    Ok(Assigned { latest, taken: taken.len() })
 }
 
 async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>, now: DateTime<Utc>) -> Result<()> {
@@ -223,7 +223,7 @@ async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
 }
 
 /// At most `limit` entries that come after the position `after`, or after nothing.
-pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit: i64) -> Result<Read> {
+pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit: i64) -> Result<ReadResult> {
     let known = sqlx::query!(
         r#"/* db::feed::read */
         select position as latest, coalesce((select min(position) from feed), position + 1) as "first!" from feed_head"#
@@ -231,10 +231,10 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     let known = known.fetch_one(pool).await?;
     let after = after.unwrap_or(known.first - 1);
     if after > known.latest {
-        return Ok(Read::Beyond { latest: known.latest });
+        return Ok(ReadResult::AheadOfFeed { latest: known.latest });
     }
     if after < known.first - 1 {
-        return Ok(Read::Gone { first: known.first });
+        return Ok(ReadResult::Expired { first: known.first });
     }
     let until = known.latest.min(after + LOOKED_THROUGH);
     let types: Option<Vec<String>> = filter.types.as_ref().map(|types| types.iter().map(ToString::to_string).collect());
@@ -260,7 +260,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     );
     let first = oldest.fetch_one(pool).await?;
     if after < first - 1 {
-        return Ok(Read::Gone { first });
+        return Ok(ReadResult::Expired { first });
     }
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
     let next_after = if is_full { rows.last().map_or(until, |row| row.position) } else { until };
@@ -268,13 +268,13 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     for row in rows {
         // A later version has written it; one that knows it will tell.
         let Ok(feed_type) = row.feed_type.parse() else {
-            return Ok(Read::Page(FeedPage { entries, next_after: row.position - 1, more: false }));
+            return Ok(ReadResult::Page(FeedPage { entries, next_after: row.position - 1, more: false }));
         };
         let of = row.operation_id.zip(row.seq).zip(row.environment_id);
         entries.push(Entry {
             position: row.position,
             tenant_id: row.tenant_id.into(),
-            of: of.map(|((operation_id, seq), environment_id)| OfOperation {
+            operation: of.map(|((operation_id, seq), environment_id)| OperationEventRef {
                 operation_id: operation_id.into(),
                 seq,
                 environment_id: environment_id.into(),
@@ -284,5 +284,5 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
             occurred_at: row.occurred_at,
         });
     }
-    Ok(Read::Page(FeedPage { entries, next_after, more: next_after < known.latest }))
+    Ok(ReadResult::Page(FeedPage { entries, next_after, more: next_after < known.latest }))
 }

@@ -3,21 +3,21 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
-use super::operations::{Claim, fenced};
-use super::quotas::Place;
+use super::operations::{Claim, begin_fenced};
+use super::quotas::QuotaSlot;
 use super::{PgPool, Result};
-use crate::hold::{Hold, HoldKind};
+use crate::hold::{FleetHold, HoldKind};
 
 /// How long nobody asks AWS again after a refusal: `first`, then twice as long each time, up to `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pause {
+pub struct ProbeBackoff {
     /// After the first refusal.
     pub first: TimeDelta,
     /// At most.
     pub longest: TimeDelta,
 }
 
-impl Pause {
+impl ProbeBackoff {
     fn after(self, probes: i32) -> TimeDelta {
         let doubled = 2_i32.saturating_pow(probes.clamp(0, 16).unsigned_abs());
         (self.first * doubled).min(self.longest)
@@ -26,7 +26,7 @@ impl Pause {
 
 /// What came of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Begun {
+pub struct HoldStarted {
     /// Whether there was no hold before.
     pub is_new: bool,
     /// When somebody asks again.
@@ -53,18 +53,18 @@ pub enum Admission {
 
 /// Notes that AWS has refused the work of `place`: begins a hold, or, where this operation was the one that probed,
 /// prolongs it. The operation goes back to where it stood in line.
-pub async fn begin(
+pub async fn start(
     pool: &PgPool,
     claim: &Claim,
-    place: &Place,
+    place: &QuotaSlot,
     kind: HoldKind,
-    pause: Pause,
+    pause: ProbeBackoff,
     now: DateTime<Utc>,
-) -> Result<Begun> {
-    let mut tx = fenced(pool, claim).await?;
-    stand_in_line(&mut tx, claim, place, now).await?;
+) -> Result<HoldStarted> {
+    let mut tx = begin_fenced(pool, claim).await?;
+    enqueue(&mut tx, claim, place, now).await?;
     let before = sqlx::query!(
-        r#"/* db::holds::begin */
+        r#"/* db::holds::start */
         select probe_at, probes, probing_operation from holds where work = $1 for update"#,
         place.quota,
     )
@@ -74,19 +74,19 @@ pub async fn begin(
         None => {
             let probe_at = now + pause.after(0);
             let inserted = sqlx::query!(
-                r#"/* db::holds::begin */
+                r#"/* db::holds::start */
                 insert into holds (work, kind, began_at, probe_at) values ($1, $2, $3, $4) on conflict do nothing"#,
                 place.quota,
                 kind.as_str(),
                 now,
                 probe_at,
             );
-            Begun { is_new: inserted.execute(&mut *tx).await?.rows_affected() == 1, probe_at }
+            HoldStarted { is_new: inserted.execute(&mut *tx).await?.rows_affected() == 1, probe_at }
         }
         Some(hold) if hold.probing_operation == Some(claim.operation_id.as_uuid()) => {
             let probe_at = now + pause.after(hold.probes + 1);
             sqlx::query!(
-                r#"/* db::holds::begin */
+                r#"/* db::holds::start */
                 update holds set kind = $2, probe_at = $3, probes = probes + 1,
                     probing_operation = null, probing_until = null
                 where work = $1"#,
@@ -96,9 +96,9 @@ pub async fn begin(
             )
             .execute(&mut *tx)
             .await?;
-            Begun { is_new: false, probe_at }
+            HoldStarted { is_new: false, probe_at }
         }
-        Some(hold) => Begun { is_new: false, probe_at: hold.probe_at },
+        Some(hold) => HoldStarted { is_new: false, probe_at: hold.probe_at },
     };
     tx.commit().await?;
     Ok(begun)
@@ -111,7 +111,7 @@ pub async fn begin(
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,
-    place: &Place,
+    place: &QuotaSlot,
     until: DateTime<Utc>,
     patience: TimeDelta,
     now: DateTime<Utc>,
@@ -124,7 +124,7 @@ pub async fn admit(
     if !held.fetch_one(pool).await? {
         return Ok(Admission::Free);
     }
-    let mut tx = fenced(pool, claim).await?;
+    let mut tx = begin_fenced(pool, claim).await?;
     let hold = sqlx::query!(
         r#"/* db::holds::admit */
         select kind as "kind: HoldKind", probe_at, probing_operation, probing_until
@@ -138,7 +138,7 @@ pub async fn admit(
         return Ok(Admission::Free);
     };
     let mine = hold.probing_operation == Some(claim.operation_id.as_uuid());
-    let ahead = if mine { 0 } else { stand_in_line(&mut tx, claim, place, now).await? };
+    let ahead = if mine { 0 } else { enqueue(&mut tx, claim, place, now).await? };
     let another_asks = !mine && hold.probing_until.is_some_and(|until| now < until);
     let my_turn = now >= hold.probe_at && (ahead == 0 || now >= hold.probe_at + patience);
     let admission = if mine || (my_turn && !another_asks) {
@@ -163,9 +163,9 @@ pub async fn admit(
 }
 
 /// Puts the operation in line, where it stood before if it did, without a place; answers how many are before it.
-async fn stand_in_line(tx: &mut PgConnection, claim: &Claim, place: &Place, now: DateTime<Utc>) -> Result<i64> {
+async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: DateTime<Utc>) -> Result<i64> {
     sqlx::query!(
-        r#"/* db::holds::stand_in_line */
+        r#"/* db::holds::enqueue */
         insert into slots (quota, operation_id, item, requested_at, step, turn_at)
         select $1, id, $3, $4, $5, created_at from operations where id = $2
         on conflict (quota, operation_id, item) do update set granted_at = null, step = excluded.step"#,
@@ -178,7 +178,7 @@ async fn stand_in_line(tx: &mut PgConnection, claim: &Claim, place: &Place, now:
     .execute(&mut *tx)
     .await?;
     let ahead = sqlx::query_scalar!(
-        r#"/* db::holds::stand_in_line */
+        r#"/* db::holds::enqueue */
         select count(*) as "ahead!" from slots mine join slots ahead on ahead.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3 and ahead.granted_at is null
             and (ahead.turn_at, ahead.operation_id, ahead.item) < (mine.turn_at, mine.operation_id, mine.item)"#,
@@ -247,7 +247,7 @@ pub async fn wake_in_order(
 }
 
 /// Every hold that is in force.
-pub async fn in_force(pool: &PgPool) -> Result<Vec<Hold>> {
+pub async fn in_force(pool: &PgPool) -> Result<Vec<FleetHold>> {
     let rows = sqlx::query!(
         r#"/* db::holds::in_force */
         select work, kind as "kind: HoldKind", began_at, probe_at, probing_operation,
@@ -258,7 +258,7 @@ pub async fn in_force(pool: &PgPool) -> Result<Vec<Hold>> {
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Hold {
+        .map(|row| FleetHold {
             work: row.work,
             kind: row.kind,
             began_at: row.began_at,

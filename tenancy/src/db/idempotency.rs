@@ -4,20 +4,20 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgExecutor};
 
-use super::signup::{Answer, IdempotencyKey};
+use super::signup::{IdempotencyKey, StoredResponse};
 use super::{DbError, PgPool, Result};
 
 /// How long answers are kept.
-const KEPT_FOR: TimeDelta = TimeDelta::days(7);
+const RETENTION: TimeDelta = TimeDelta::days(7);
 
 /// Whoever has worked on a request for so long has died.
-const UNDER_WAY: TimeDelta = TimeDelta::minutes(1);
+const RESERVATION_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
 /// What is known of a request whose key has been used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub enum ExistingKey {
     /// It was answered before.
-    Replayed(Answer),
+    Replayed(StoredResponse),
     /// The key was used for another request.
     OtherRequest,
     /// It is being worked on right now.
@@ -26,11 +26,11 @@ pub enum Known {
 
 /// What became of a wish to begin a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reserved {
+pub enum ReserveResult {
     /// It may begin, and nobody else will begin it for a minute.
-    Fresh(Reservation),
+    Reserved(Reservation),
     /// It may not: its key has been used.
-    Known(Known),
+    Exists(ExistingKey),
 }
 
 /// A key under which one process works on a request. Should that take it more than a minute, another may have begun.
@@ -46,7 +46,7 @@ pub async fn reserve(
     key: &IdempotencyKey,
     request_hash: [u8; 32],
     now: DateTime<Utc>,
-) -> Result<Reserved> {
+) -> Result<ReserveResult> {
     loop {
         let reserved = sqlx::query!(
             r#"/* db::idempotency::reserve */
@@ -60,26 +60,26 @@ pub async fn reserve(
             key.key,
             request_hash.as_slice(),
             now,
-            now - UNDER_WAY,
+            now - RESERVATION_TIMEOUT,
         );
         if reserved.execute(pool).await?.rows_affected() == 1 {
-            return Ok(Reserved::Fresh(Reservation { key: key.clone(), since: now }));
+            return Ok(ReserveResult::Reserved(Reservation { key: key.clone(), since: now }));
         }
-        if let Some(known) = known(pool, key, request_hash).await? {
-            return Ok(Reserved::Known(known));
+        if let Some(known) = find_existing(pool, key, request_hash).await? {
+            return Ok(ReserveResult::Exists(known));
         }
         // It was given back just now.
     }
 }
 
 /// What is known of a request, where its key has been used.
-pub(super) async fn known(
+pub(super) async fn find_existing(
     database: impl PgExecutor<'_>,
     key: &IdempotencyKey,
     request_hash: [u8; 32],
-) -> Result<Option<Known>> {
+) -> Result<Option<ExistingKey>> {
     let known = sqlx::query!(
-        r#"/* db::idempotency::known */
+        r#"/* db::idempotency::find_existing */
         select request_hash, status, location, response::text as body from idempotency_keys
         where issuer = $1 and client = $2 and route = $3 and key = $4"#,
         key.issuer,
@@ -88,17 +88,21 @@ pub(super) async fn known(
         key.key,
     );
     Ok(known.fetch_optional(database).await?.map(|known| match (known.status, known.location, known.body) {
-        _ if known.request_hash != request_hash => Known::OtherRequest,
-        (Some(status), Some(location), Some(body)) => Known::Replayed(Answer { status, location, body }),
-        _ => Known::InFlight,
+        _ if known.request_hash != request_hash => ExistingKey::OtherRequest,
+        (Some(status), Some(location), Some(body)) => ExistingKey::Replayed(StoredResponse { status, location, body }),
+        _ => ExistingKey::InFlight,
     }))
 }
 
 /// Keeps the answer under a reserved key; answers whether that is still reserved, and not answered yet.
-pub async fn keep(database: impl PgExecutor<'_>, reservation: &Reservation, answer: &Answer) -> Result<bool> {
+pub async fn complete(
+    database: impl PgExecutor<'_>,
+    reservation: &Reservation,
+    answer: &StoredResponse,
+) -> Result<bool> {
     let Reservation { key, since } = reservation;
     let kept = sqlx::query!(
-        r#"/* db::idempotency::keep */
+        r#"/* db::idempotency::complete */
         update idempotency_keys set status = $6, location = $7, response = $8::text::json
         where issuer = $1 and client = $2 and route = $3 and key = $4 and created_at = $5 and status is null"#,
         key.issuer,
@@ -115,18 +119,22 @@ pub async fn keep(database: impl PgExecutor<'_>, reservation: &Reservation, answ
 
 /// Keeps the answer in the transaction of what is answered; fails where somebody else has begun the same request meanwhile, so
 /// that it is not done twice.
-pub(super) async fn keep_with(tx: &mut PgConnection, reservation: Option<&Reservation>, answer: &Answer) -> Result<()> {
+pub(super) async fn complete_in_tx(
+    tx: &mut PgConnection,
+    reservation: Option<&Reservation>,
+    answer: &StoredResponse,
+) -> Result<()> {
     match reservation {
-        Some(reservation) if !keep(tx, reservation, answer).await? => Err(DbError::TakenOver),
+        Some(reservation) if !complete(tx, reservation, answer).await? => Err(DbError::ReservationLost),
         _ => Ok(()),
     }
 }
 
 /// Gives a reserved key back: nothing was done under it.
-pub async fn give_back(pool: &PgPool, reservation: &Reservation) -> Result<()> {
+pub async fn release(pool: &PgPool, reservation: &Reservation) -> Result<()> {
     let Reservation { key, since } = reservation;
     sqlx::query!(
-        r#"/* db::idempotency::give_back */
+        r#"/* db::idempotency::release */
         delete from idempotency_keys
         where issuer = $1 and client = $2 and route = $3 and key = $4 and created_at = $5 and status is null"#,
         key.issuer,
@@ -141,10 +149,10 @@ pub async fn give_back(pool: &PgPool, reservation: &Reservation) -> Result<()> {
 }
 
 /// Forgets the answers whose time is over.
-pub async fn forget_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
+pub async fn delete_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let forgotten = sqlx::query!(
-        "/* db::idempotency::forget_old */ delete from idempotency_keys where created_at < $1",
-        now - KEPT_FOR,
+        "/* db::idempotency::delete_expired */ delete from idempotency_keys where created_at < $1",
+        now - RETENTION,
     );
     Ok(forgotten.execute(pool).await?.rows_affected())
 }

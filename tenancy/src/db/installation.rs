@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::{DbError, PgPool, Result, parsed};
 use crate::clock::{Clock, Scale};
-use crate::words::words;
+use crate::string_enum::string_enum;
 use crate::{AwsAccountId, InstallationId};
 
-words! {
+string_enum! {
     /// Whether the AWS at the other end is real.
     InstallationKind {
         /// A simulated organisation.

@@ -1,13 +1,13 @@
 //! Which AWS account belongs to which environment.
 
-mod copied;
+mod copy_text;
 mod export;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DbError, PgPool, Result, feed, known_constraint, parsed};
+use super::{DbError, PgPool, Result, feed, map_constraint_violation, parsed};
 pub use export::{Exported, export};
 
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, ExternalId, MappingId, OperationId, Region, TenantId, Tier};
@@ -65,7 +65,7 @@ pub(super) async fn assign(
     )
     .execute(tx)
     .await
-    .map_err(known_constraint)?;
+    .map_err(map_constraint_violation)?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -93,9 +93,9 @@ pub async fn was_ever_mapped(pool: &PgPool, account: &AwsAccountId) -> Result<bo
 }
 
 /// Whether an account is mapped to any environment but `environment`.
-pub async fn is_anothers(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
+pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
     let anothers = sqlx::query_scalar!(
-        r#"/* db::mappings::is_anothers */
+        r#"/* db::mappings::is_mapped_to_other */
         select exists (select from account_mappings where aws_account_id = $1 and environment_id <> $2) as "exists!""#,
         account.as_str(),
         environment.as_uuid(),

@@ -11,21 +11,23 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{PgPool, Result, approvals, ended};
+use super::{PgPool, Result, approvals, finish_transaction};
 use crate::environment::EnvironmentState;
 use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
-use ending::{begin, end, stop};
-use gone::forget;
-use rows::{exists, has_account, left_open, legal_hold, open, past, standing, whose};
+use ending::{cancel_operation, mark_canceled, open_operation};
+use gone::erase_personal_data;
+use rows::{
+    active_environments, exists, has_account, has_unclosed_account, is_step_done, legal_hold, open, owner_of_operation,
+};
 
-pub(super) use ending::{give_up, lock_of};
-pub(super) use gone::{close_tenant, let_go};
+pub(super) use ending::{cancel_if_open, lock_tenant_of};
+pub(super) use gone::{close_tenant, release_accounts};
 pub(super) use rows::lock;
 
 /// What became of a wish about the environments of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decided {
+pub enum LifecycleResult {
     /// Done: these operations follow; those that were under way already included.
     Yes(Vec<OperationId>),
     /// There is no such tenant, or it has no such environment.
@@ -47,46 +49,46 @@ pub async fn offboard(
     close_account: bool,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<Decided> {
+) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
-    let answer = offboard_in(&mut tx, tenant, name, close_account, by, now).await;
-    ended(tx, answer, |decided| matches!(decided, Decided::Yes(_))).await
+    let answer = offboard_in_tx(&mut tx, tenant, name, close_account, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
 }
 
-async fn offboard_in(
+async fn offboard_in_tx(
     tx: &mut PgConnection,
     tenant: TenantId,
     name: Option<&EnvironmentName>,
     close_account: bool,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<Decided> {
+) -> Result<LifecycleResult> {
     lock(tx, tenant).await?;
     if let Some(reason) = legal_hold(tx, tenant).await? {
-        return Ok(Decided::LegalHold(reason));
+        return Ok(LifecycleResult::LegalHold(reason));
     }
-    let standing = standing(tx, tenant, name).await?;
-    if standing.is_empty() && !exists(tx, tenant, name).await? {
-        return Ok(Decided::Unknown);
+    let active_environments = active_environments(tx, tenant, name).await?;
+    if active_environments.is_empty() && !exists(tx, tenant, name).await? {
+        return Ok(LifecycleResult::Unknown);
     }
-    if close_account && standing.is_empty() && left_open(tx, tenant, name).await? {
-        return Ok(Decided::Gone);
+    if close_account && active_environments.is_empty() && has_unclosed_account(tx, tenant, name).await? {
+        return Ok(LifecycleResult::Gone);
     }
     let mut operations = Vec::new();
-    for environment in standing {
+    for environment in active_environments {
         let id = match environment.open {
             Some(open) if open.kind == OperationKind::Offboard => Some(open.id),
-            Some(open) => stop(tx, environment.id, &open, by, now).await?,
-            None => Some(begin(tx, OperationKind::Offboard, environment.id, &json!({}), by, now, now).await?),
+            Some(open) => cancel_operation(tx, environment.id, &open, by, now).await?,
+            None => Some(open_operation(tx, OperationKind::Offboard, environment.id, &json!({}), by, now, now).await?),
         };
         if let Some(id) = id {
             if close_account {
-                approvals::ask_to_close(tx, id, by, now).await?;
+                approvals::request_closing(tx, id, by, now).await?;
             }
             operations.push(id);
         }
     }
-    Ok(Decided::Yes(operations))
+    Ok(LifecycleResult::Yes(operations))
 }
 
 /// Brings the environments of a tenant back that are in their cooling-off period, or the one called `name`.
@@ -96,79 +98,84 @@ pub async fn restore(
     name: Option<&EnvironmentName>,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<Decided> {
+) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
-    let answer = restore_in(&mut tx, tenant, name, by, now).await;
-    ended(tx, answer, |decided| matches!(decided, Decided::Yes(_))).await
+    let answer = restore_in_tx(&mut tx, tenant, name, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
 }
 
-async fn restore_in(
+async fn restore_in_tx(
     tx: &mut PgConnection,
     tenant: TenantId,
     name: Option<&EnvironmentName>,
     by: &Requester,
     now: DateTime<Utc>,
-) -> Result<Decided> {
+) -> Result<LifecycleResult> {
     lock(tx, tenant).await?;
-    let standing = standing(tx, tenant, name).await?;
-    if standing.is_empty() && !exists(tx, tenant, name).await? {
-        return Ok(Decided::Unknown);
+    let active_environments = active_environments(tx, tenant, name).await?;
+    if active_environments.is_empty() && !exists(tx, tenant, name).await? {
+        return Ok(LifecycleResult::Unknown);
     }
     let mut operations = Vec::new();
-    for environment in standing {
+    for environment in active_environments {
         match environment.open {
-            Some(open) if open.kind == OperationKind::Offboard && !past(tx, open.id, "cool-off").await? => {
+            Some(open) if open.kind == OperationKind::Offboard && !is_step_done(tx, open.id, "cool-off").await? => {
                 if !has_account(tx, environment.id).await? {
-                    return Ok(Decided::Not("it never had an account; sign it up anew"));
+                    return Ok(LifecycleResult::Not("it never had an account; sign it up anew"));
                 }
-                let from = end(tx, &open, by, now).await?;
+                let from = mark_canceled(tx, &open, by, now).await?;
                 let kind = OperationKind::Restore;
-                operations.push(begin(tx, kind, environment.id, &json!({}), by, now, from).await?);
+                operations.push(open_operation(tx, kind, environment.id, &json!({}), by, now, from).await?);
             }
             Some(open) if open.kind == OperationKind::Restore => operations.push(open.id),
             _ => {}
         }
     }
     if operations.is_empty() {
-        return Ok(Decided::Not("nothing of it is in a cooling-off period"));
+        return Ok(LifecycleResult::Not("nothing of it is in a cooling-off period"));
     }
-    Ok(Decided::Yes(operations))
+    Ok(LifecycleResult::Yes(operations))
 }
 
 /// Stops an onboarding: cleanly where no account was asked for yet; else what was made is taken away again, by an offboarding.
-pub async fn cancel(pool: &PgPool, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<Decided> {
+pub async fn cancel(pool: &PgPool, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
-    let answer = cancel_in(&mut tx, id, by, now).await;
-    ended(tx, answer, |decided| matches!(decided, Decided::Yes(_))).await
+    let answer = cancel_in_tx(&mut tx, id, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
 }
 
-async fn cancel_in(tx: &mut PgConnection, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<Decided> {
-    let Some((tenant, environment)) = whose(tx, id).await? else { return Ok(Decided::Unknown) };
+async fn cancel_in_tx(
+    tx: &mut PgConnection,
+    id: OperationId,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    let Some((tenant, environment)) = owner_of_operation(tx, id).await? else { return Ok(LifecycleResult::Unknown) };
     lock(tx, tenant).await?;
     let Some(open) = open(tx, environment).await?.filter(|open| open.id == id) else {
-        return Ok(Decided::Not("it has ended"));
+        return Ok(LifecycleResult::Not("it has ended"));
     };
     if open.kind != OperationKind::Onboard {
-        return Ok(Decided::Not(match open.kind {
+        return Ok(LifecycleResult::Not(match open.kind {
             OperationKind::Offboard => "an offboarding is undone by restoring the environment",
             _ => "only an onboarding is canceled; to get rid of the environment, offboard it",
         }));
     }
     if let Some(reason) = legal_hold(tx, tenant).await? {
-        return Ok(Decided::LegalHold(reason));
+        return Ok(LifecycleResult::LegalHold(reason));
     }
-    let followed_by = stop(tx, environment, &open, by, now).await?;
-    Ok(Decided::Yes(followed_by.into_iter().collect()))
+    let followed_by = cancel_operation(tx, environment, &open, by, now).await?;
+    Ok(LifecycleResult::Yes(followed_by.into_iter().collect()))
 }
 
 /// Puts a legal hold on a tenant, or lifts it; answers whether there is such a tenant.
 pub async fn set_legal_hold(pool: &PgPool, tenant: TenantId, reason: Option<&str>, now: DateTime<Utc>) -> Result<bool> {
     let mut tx = pool.begin().await?;
-    let answer = set_legal_hold_in(&mut tx, tenant, reason, now).await;
-    ended(tx, answer, |known| *known).await
+    let answer = set_legal_hold_in_tx(&mut tx, tenant, reason, now).await;
+    finish_transaction(tx, answer, |known| *known).await
 }
 
-async fn set_legal_hold_in(
+async fn set_legal_hold_in_tx(
     tx: &mut PgConnection,
     tenant: TenantId,
     reason: Option<&str>,
@@ -204,7 +211,7 @@ async fn set_legal_hold_in(
     )
     .execute(&mut *tx)
     .await?;
-    forget(&mut *tx, tenant).await?;
+    erase_personal_data(&mut *tx, tenant).await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -218,11 +225,11 @@ pub async fn open_repair(
     now: DateTime<Utc>,
 ) -> Result<Option<OperationId>> {
     let mut tx = pool.begin().await?;
-    let answer = open_repair_in(&mut tx, environment, input, by, now).await;
-    ended(tx, answer, Option::is_some).await
+    let answer = open_repair_in_tx(&mut tx, environment, input, by, now).await;
+    finish_transaction(tx, answer, Option::is_some).await
 }
 
-async fn open_repair_in(
+async fn open_repair_in_tx(
     tx: &mut PgConnection,
     environment: EnvironmentId,
     input: &Value,
@@ -241,6 +248,6 @@ async fn open_repair_in(
     if row.state == EnvironmentState::Offboarded || open(tx, environment).await?.is_some() {
         return Ok(None);
     }
-    let id = begin(tx, OperationKind::Repair, environment, input, by, now, now).await?;
+    let id = open_operation(tx, OperationKind::Repair, environment, input, by, now, now).await?;
     Ok(Some(id))
 }

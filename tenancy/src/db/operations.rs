@@ -34,12 +34,12 @@ pub async fn claim(
     lease: TimeDelta,
     limit: i64,
 ) -> Result<Vec<Claim>> {
-    claim_leaving(pool, worker, now, now, lease, limit).await
+    claim_with_affinity(pool, worker, now, now, lease, limit).await
 }
 
 /// Claims likewise, but leaves to other workers what they had before, unless that was due by `left_since`: whoever had an
 /// operation has sessions in its account.
-pub async fn claim_leaving(
+pub async fn claim_with_affinity(
     pool: &PgPool,
     worker: &str,
     now: DateTime<Utc>,
@@ -88,12 +88,12 @@ pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Resu
     )
     .execute(pool)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
 /// What is due next, of what nobody works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
+pub struct NextWork {
     /// An operation.
     pub operation: Option<DateTime<Utc>>,
     /// A look that serves several of them.
@@ -103,9 +103,9 @@ pub struct Due {
 }
 
 /// When the next operation, and the next look for several of them, is due.
-pub async fn next_due(pool: &PgPool) -> Result<Due> {
+pub async fn next_due(pool: &PgPool) -> Result<NextWork> {
     let due = sqlx::query_as!(
-        Due,
+        NextWork,
         r#"/* db::operations::next_due */
         select
             (select min(greatest(wake_at, coalesce(lease_until, wake_at))) from operations where wake_at is not null)
@@ -123,16 +123,16 @@ pub async fn next_wake(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
 }
 
 /// Begins a transaction in which the claim is known to hold, and keeps holding until it ends.
-pub(super) async fn fenced(pool: &PgPool, claim: &Claim) -> Result<Transaction<'static, Postgres>> {
+pub(super) async fn begin_fenced(pool: &PgPool, claim: &Claim) -> Result<Transaction<'static, Postgres>> {
     let mut tx = pool.begin().await?;
     let held = sqlx::query_scalar!(
-        "/* db::operations::fenced */ select 1 from operations where id = $1 and fence = $2 for no key update",
+        "/* db::operations::begin_fenced */ select 1 from operations where id = $1 and fence = $2 for no key update",
         claim.operation_id.as_uuid(),
         claim.fence,
     )
     .fetch_optional(&mut *tx)
     .await?;
-    if held.is_some() { Ok(tx) } else { Err(DbError::Fenced) }
+    if held.is_some() { Ok(tx) } else { Err(DbError::LeaseLost) }
 }
 
 /// Lets go of a claim until `wake_at`; `None` lets the operation sleep until a person wakes it.
@@ -150,22 +150,22 @@ pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>
     )
     .execute(pool)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
 /// Ends an operation well, with everything that follows for its environment, in one transaction.
 pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()> {
-    let mut tx = fenced(pool, claim).await?;
+    let mut tx = begin_fenced(pool, claim).await?;
     let kind = sqlx::query_scalar!(
         r#"/* db::operations::succeed */ select kind as "kind: OperationKind" from operations where id = $1"#,
         claim.operation_id.as_uuid(),
     )
     .fetch_one(&mut *tx)
     .await?;
-    let achieved = kind.achieved();
+    let achieved = kind.state_when_done();
     let mut news = Vec::new();
     if achieved == EnvironmentState::Offboarded {
-        news.extend(offboarding::let_go(&mut tx, claim.operation_id, now).await?);
+        news.extend(offboarding::release_accounts(&mut tx, claim.operation_id, now).await?);
     } else {
         news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
     }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::rates::{self, Pace};
+use super::rates::{self, CallRate};
 use super::{PgPool, Result};
 use crate::clock::seconds;
 use crate::config::Config;
 use crate::operation::{Operation, OperationState};
-use crate::queue::{Counter, Line, Queue, Spans};
+use crate::wait_estimate::{OnboardingModel, Queue, ServiceModel, StepDurations};
 use crate::{OperationId, Region};
 
 /// The line for accounts, in which a signup stands from the moment that it is accepted.
@@ -22,7 +22,7 @@ const REGION_OPT_INS: &str = "region-opt-ins";
 const FEWEST_RUNS: i64 = 3;
 
 /// One who stands in line.
-struct Standing {
+struct QueuedOperation {
     operation_id: OperationId,
     quota: String,
     position: i64,
@@ -41,14 +41,14 @@ pub async fn of(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let standing = standing(pool, &ids).await?;
-    if standing.is_empty() {
+    let list_queued = list_queued(pool, &ids).await?;
+    if list_queued.is_empty() {
         return Ok(HashMap::new());
     }
     let spans = spans(pool, config).await?;
     let mut queues = HashMap::new();
     for quota in [ACCOUNT_CREATIONS, ASSIGNMENTS, REGION_OPT_INS, ACCOUNT_CLOSURES] {
-        let here: Vec<_> = standing.iter().filter(|one| one.quota == quota).collect();
+        let here: Vec<_> = list_queued.iter().filter(|one| one.quota == quota).collect();
         let Some(last) = here.iter().map(|one| one.position).max() else { continue };
         let last = usize::try_from(last).unwrap_or(0);
         let ready = if quota == ACCOUNT_CREATIONS {
@@ -61,7 +61,7 @@ pub async fn of(
             };
             let mut counter = counter(pool, config, quota, spans, now).await?;
             let served = (0..last).map(|_| counter.serve(now).1 + seconds(then));
-            served.map(|ready| crate::queue::Expected { ready, ready_after_opt_in: ready }).collect()
+            served.map(|ready| crate::wait_estimate::Expected { ready, ready_after_opt_in: ready }).collect()
         };
         for one in here {
             let Some(expected) = usize::try_from(one.position - 1).ok().and_then(|place| ready.get(place)) else {
@@ -76,14 +76,14 @@ pub async fn of(
 }
 
 /// Where onboardings would stand that came now, one for each of these home regions, and when they would be ready.
-pub async fn if_asked_now(
+pub async fn estimate_for_new(
     pool: &PgPool,
     config: &Config,
     regions: &[Region],
     now: DateTime<Utc>,
 ) -> Result<Vec<Queue>> {
     let before = sqlx::query_scalar!(
-        r#"/* db::queue::if_asked_now */
+        r#"/* db::wait_estimate::estimate_for_new */
         select (select count(distinct operation_id) from slots where quota = $1 and granted_at is null)
             + (select count(*) from operations o where o.state = 'pending' and o.kind = 'onboard'
                 and not exists (select from slots s where s.operation_id = o.id and s.quota = $1)) as "count!""#,
@@ -101,9 +101,9 @@ pub async fn if_asked_now(
 }
 
 /// Where these operations stand. Who has not been looked at yet stands behind those who asked before it came.
-async fn standing(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<Standing>> {
+async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOperation>> {
     let rows = sqlx::query!(
-        r#"/* db::queue::standing */
+        r#"/* db::wait_estimate::list_queued */
         with line as (
             select quota, operation_id, min(turn_at) as turn_at from slots where granted_at is null
             group by quota, operation_id
@@ -125,19 +125,19 @@ async fn standing(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<Standing>> {
     )
     .fetch_all(pool)
     .await?;
-    let standing = rows.into_iter().map(|row| Standing {
+    let list_queued = rows.into_iter().map(|row| QueuedOperation {
         operation_id: row.operation_id.into(),
         quota: row.quota,
         position: row.position,
         opts_in: row.home_region.parse().is_ok_and(Region::is_opt_in),
     });
-    Ok(standing.collect())
+    Ok(list_queued.collect())
 }
 
 /// The line for accounts, with everybody who is on the way before those in it.
-async fn line(pool: &PgPool, config: &Config, spans: Spans, now: DateTime<Utc>) -> Result<Line> {
+async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTime<Utc>) -> Result<OnboardingModel> {
     let created = sqlx::query_scalar!(
-        r#"/* db::queue::line */
+        r#"/* db::wait_estimate::line */
         select created.finished_at as "finished_at!" from operation_steps granting
         join operation_steps created on created.operation_id = granting.operation_id and created.name = 'await-account'
         join operations o on o.id = granting.operation_id
@@ -147,7 +147,7 @@ async fn line(pool: &PgPool, config: &Config, spans: Spans, now: DateTime<Utc>) 
     let created = created.fetch_all(pool).await?;
     let creating = since(pool, ACCOUNT_CREATIONS).await?;
     let in_line = sqlx::query_scalar!(
-        r#"/* db::queue::line */ select count(*) as "count!" from slots where quota = $1 and granted_at is null"#,
+        r#"/* db::wait_estimate::line */ select count(*) as "count!" from slots where quota = $1 and granted_at is null"#,
         ASSIGNMENTS,
     );
     let in_line = usize::try_from(in_line.fetch_one(pool).await?).unwrap_or(0);
@@ -157,7 +157,7 @@ async fn line(pool: &PgPool, config: &Config, spans: Spans, now: DateTime<Utc>) 
     let being_created = creating.iter().map(|since| (*since + seconds(spans.creation)).max(now) + usable);
     let being_reached = created.iter().map(|at| (*at + usable).max(now));
     let waiting = std::iter::repeat_n(now, in_line.div_ceil(assignments_each));
-    Ok(Line {
+    Ok(OnboardingModel {
         creations: counter(pool, config, ACCOUNT_CREATIONS, spans, now).await?,
         assignments: counter(pool, config, ASSIGNMENTS, spans, now).await?,
         assignments_each,
@@ -167,7 +167,13 @@ async fn line(pool: &PgPool, config: &Config, spans: Spans, now: DateTime<Utc>) 
 }
 
 /// How a quota stands.
-async fn counter(pool: &PgPool, config: &Config, quota: &str, spans: Spans, now: DateTime<Utc>) -> Result<Counter> {
+async fn counter(
+    pool: &PgPool,
+    config: &Config,
+    quota: &str,
+    spans: StepDurations,
+    now: DateTime<Utc>,
+) -> Result<ServiceModel> {
     let quotas = &config.quotas;
     let (places, takes, call) = match quota {
         ACCOUNT_CREATIONS => (quotas.account_creations, spans.creation, Some("organizations:CreateAccount")),
@@ -175,19 +181,19 @@ async fn counter(pool: &PgPool, config: &Config, quota: &str, spans: Spans, now:
         ASSIGNMENTS => (quotas.assignments, spans.assignment, None),
         _ => (quotas.region_opt_ins, spans.opt_in, None),
     };
-    let tokens = match call.and_then(|call| Pace::of(quotas, call)) {
-        Some(pace) => Some(rates::outlook(pool, &pace, now).await?),
+    let tokens = match call.and_then(|call| CallRate::of(quotas, call)) {
+        Some(call_rate) => Some(rates::bucket_state(pool, &call_rate, now).await?),
         None => None,
     };
-    let strangers = super::looks::strangers(pool, quota).await?;
+    let strangers = super::shared_polls::external_usage(pool, quota).await?;
     let strangers = usize::try_from(strangers).unwrap_or(0);
-    Ok(Counter::new(now, places, &since(pool, quota).await?, strangers, takes, tokens))
+    Ok(ServiceModel::new(now, places, &since(pool, quota).await?, strangers, takes, tokens))
 }
 
 /// Since when the work is in progress that has a place.
 async fn since(pool: &PgPool, quota: &str) -> Result<Vec<DateTime<Utc>>> {
     let since = sqlx::query_scalar!(
-        r#"/* db::queue::since */
+        r#"/* db::wait_estimate::since */
         select granted_at as "granted_at!" from slots where quota = $1 and granted_at is not null and ended_at is null"#,
         quota,
     );
@@ -195,7 +201,7 @@ async fn since(pool: &PgPool, quota: &str) -> Result<Vec<DateTime<Utc>>> {
 }
 
 /// How long things have taken lately, on average; where too little is known, what the configuration says.
-async fn spans(pool: &PgPool, config: &Config) -> Result<Spans> {
+async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
     let names = [
         "await-account",
         "reach-account",
@@ -207,7 +213,7 @@ async fn spans(pool: &PgPool, config: &Config) -> Result<Spans> {
     ];
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let rows = sqlx::query!(
-        r#"/* db::queue::spans */
+        r#"/* db::wait_estimate::spans */
         select n.name as "name!", count(r.seconds) as "count!", avg(r.seconds) as "seconds?"
         from unnest($1::text[]) as n (name)
         cross join lateral (
@@ -232,9 +238,9 @@ async fn spans(pool: &PgPool, config: &Config) -> Result<Spans> {
         .filter(|row| row.count >= FEWEST_RUNS)
         .filter_map(|row| Some((row.name, row.seconds?)))
         .collect();
-    let guess = Spans::guessed(&config.usual);
+    let guess = StepDurations::guessed(&config.usual);
     let of = |step: &str, guess: f64| known.get(step).copied().unwrap_or(guess);
-    Ok(Spans {
+    Ok(StepDurations {
         creation: of("await-account", guess.creation),
         usable: of("reach-account", guess.usable),
         baseline: of("install-baseline", guess.baseline),

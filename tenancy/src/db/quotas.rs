@@ -3,15 +3,15 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
-use super::operations::{Claim, fenced};
-use super::rates::{self, Pace};
+use super::operations::{Claim, begin_fenced};
+use super::rates::{self, CallRate};
 use super::{PgPool, Result};
 use crate::OperationId;
 use crate::operation::OperationKind;
 
 /// A place under a quota that allows so many at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct QuotaSlot {
     /// Which quota.
     pub quota: &'static str,
     /// Which step waits for it.
@@ -22,7 +22,7 @@ pub struct Place {
 
 /// What a quota allows, and how the line for it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Terms {
+pub struct QuotaLimits {
     /// So many at one time.
     pub limit: u16,
     /// So many at one time for one environment, where that is limited too.
@@ -30,32 +30,32 @@ pub struct Terms {
     /// By how much maintenance lets onboarding pass.
     pub yields: TimeDelta,
     /// The rate of the call that the place is for: a place comes with leave to make it.
-    pub pace: Option<Pace>,
+    pub call_rate: Option<CallRate>,
     /// Places count as known only where everything in progress was counted since then; `None` believes our own count.
     pub counted_since: Option<DateTime<Utc>>,
 }
 
 /// The answer to who asks for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
+pub enum SlotResult {
     /// It has one, and leave to make the call.
     Granted,
     /// It waits; so many are in line before it.
-    Waiting {
+    Queued {
         /// How many are in line before it.
         ahead: i64,
     },
     /// It is its turn, but the rate of the call has no room before then.
-    Later {
+    RateLimited {
         /// When there will be.
         until: DateTime<Utc>,
     },
     /// It is its turn, if nobody else in the organisation has taken the place: what is in progress has to be counted.
-    Uncounted,
+    UsageUnknown,
 }
 
 /// How a quota stands for somebody who asks.
-struct Standing {
+struct QueueState {
     granted: bool,
     taken: i64,
     taken_each: i64,
@@ -66,25 +66,31 @@ struct Standing {
 
 /// Asks for a place, and for leave to make the call that it is for: granted to those first in line while fewer than the
 /// limit are taken. Who has a place already is only asked to keep to the rate.
-pub async fn ask(pool: &PgPool, claim: &Claim, place: &Place, terms: &Terms, now: DateTime<Utc>) -> Result<Line> {
-    let mut tx = fenced(pool, claim).await?;
-    let standing = stand_in_line(&mut tx, claim, place, terms, now).await?;
-    let free = i64::from(terms.limit) - standing.taken - standing.strangers;
-    let each = terms.limit_each.is_some_and(|limit| standing.taken_each >= i64::from(limit));
-    let line = if standing.granted {
-        leave(&mut tx, terms, 0, now).await?
-    } else if each || standing.ahead >= i64::from(terms.limit) - standing.taken {
-        Line::Waiting { ahead: standing.ahead }
-    } else if terms.counted_since.is_some_and(|since| standing.counted_at.is_none_or(|at| at < since)) {
-        Line::Uncounted
-    } else if standing.ahead >= free {
-        Line::Waiting { ahead: standing.ahead }
+pub async fn acquire(
+    pool: &PgPool,
+    claim: &Claim,
+    place: &QuotaSlot,
+    terms: &QuotaLimits,
+    now: DateTime<Utc>,
+) -> Result<SlotResult> {
+    let mut tx = begin_fenced(pool, claim).await?;
+    let queue_state = enqueue(&mut tx, claim, place, terms, now).await?;
+    let free = i64::from(terms.limit) - queue_state.taken - queue_state.strangers;
+    let each = terms.limit_each.is_some_and(|limit| queue_state.taken_each >= i64::from(limit));
+    let line = if queue_state.granted {
+        take_rate_token(&mut tx, terms, 0, now).await?
+    } else if each || queue_state.ahead >= i64::from(terms.limit) - queue_state.taken {
+        SlotResult::Queued { ahead: queue_state.ahead }
+    } else if terms.counted_since.is_some_and(|since| queue_state.counted_at.is_none_or(|at| at < since)) {
+        SlotResult::UsageUnknown
+    } else if queue_state.ahead >= free {
+        SlotResult::Queued { ahead: queue_state.ahead }
     } else {
-        leave(&mut tx, terms, standing.ahead, now).await?
+        take_rate_token(&mut tx, terms, queue_state.ahead, now).await?
     };
-    if line == Line::Granted && !standing.granted {
+    if line == SlotResult::Granted && !queue_state.granted {
         sqlx::query!(
-            r#"/* db::quotas::ask */
+            r#"/* db::quotas::acquire */
             update slots set granted_at = $4 where quota = $1 and operation_id = $2 and item = $3"#,
             place.quota,
             claim.operation_id.as_uuid(),
@@ -99,18 +105,18 @@ pub async fn ask(pool: &PgPool, claim: &Claim, place: &Place, terms: &Terms, now
 }
 
 /// Puts the place into the line, unless it is there, and answers how things stand.
-async fn stand_in_line(
+async fn enqueue(
     tx: &mut PgConnection,
     claim: &Claim,
-    place: &Place,
-    terms: &Terms,
+    place: &QuotaSlot,
+    terms: &QuotaLimits,
     now: DateTime<Utc>,
-) -> Result<Standing> {
-    sqlx::query!("/* db::quotas::ask */ select pg_advisory_xact_lock(hashtextextended($1, 0))", place.quota)
+) -> Result<QueueState> {
+    sqlx::query!("/* db::quotas::acquire */ select pg_advisory_xact_lock(hashtextextended($1, 0))", place.quota)
         .execute(&mut *tx)
         .await?;
     sqlx::query!(
-        r#"/* db::quotas::ask */
+        r#"/* db::quotas::acquire */
         insert into slots (quota, operation_id, item, requested_at, step, turn_at)
         -- Whoever signed up first is first, whichever of several that are worked on at once comes to ask first.
         select $1, id, $3, $4::timestamptz, $5, case when kind = $6 then created_at else $7::timestamptz end
@@ -130,7 +136,7 @@ async fn stand_in_line(
     .execute(&mut *tx)
     .await?;
     let row = sqlx::query!(
-        r#"/* db::quotas::ask */
+        r#"/* db::quotas::acquire */
         select mine.granted_at is not null as "granted!",
             (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null) as "taken!",
             (select count(*) from slots s join operations o on o.id = s.operation_id
@@ -148,7 +154,7 @@ async fn stand_in_line(
     )
     .fetch_one(&mut *tx)
     .await?;
-    Ok(Standing {
+    Ok(QueueState {
         granted: row.granted,
         taken: row.taken,
         taken_each: row.taken_each,
@@ -159,18 +165,23 @@ async fn stand_in_line(
 }
 
 /// Takes leave to make the call, if it is to be had with `ahead` more of them left for those before.
-async fn leave(tx: &mut PgConnection, terms: &Terms, ahead: i64, now: DateTime<Utc>) -> Result<Line> {
-    let Some(pace) = &terms.pace else { return Ok(Line::Granted) };
-    let until = rates::take(tx, pace, ahead, now).await?;
-    Ok(until.map_or(Line::Granted, |until| Line::Later { until }))
+async fn take_rate_token(
+    tx: &mut PgConnection,
+    terms: &QuotaLimits,
+    ahead: i64,
+    now: DateTime<Utc>,
+) -> Result<SlotResult> {
+    let Some(call_rate) = &terms.call_rate else { return Ok(SlotResult::Granted) };
+    let until = rates::take(tx, call_rate, ahead, now).await?;
+    Ok(until.map_or(SlotResult::Granted, |until| SlotResult::RateLimited { until }))
 }
 
 /// Steps back into the line, at the same place in it: somebody else turned out to have taken the place. Everything in
 /// progress has to be counted before the next is granted.
-pub async fn step_back(pool: &PgPool, claim: &Claim, place: &Place) -> Result<()> {
-    let mut tx = fenced(pool, claim).await?;
+pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<()> {
+    let mut tx = begin_fenced(pool, claim).await?;
     sqlx::query!(
-        r#"/* db::quotas::step_back */
+        r#"/* db::quotas::requeue */
         update slots set granted_at = null where quota = $1 and operation_id = $2 and item = $3"#,
         place.quota,
         claim.operation_id.as_uuid(),
@@ -179,7 +190,7 @@ pub async fn step_back(pool: &PgPool, claim: &Claim, place: &Place) -> Result<()
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        r#"/* db::quotas::step_back */
+        r#"/* db::quotas::requeue */
         insert into looks (quota) values ($1) on conflict (quota) do update set counted_at = null"#,
         place.quota,
     )
@@ -194,7 +205,7 @@ pub async fn step_back(pool: &PgPool, claim: &Claim, place: &Place) -> Result<()
 pub async fn note_request(
     pool: &PgPool,
     claim: &Claim,
-    place: &Place,
+    place: &QuotaSlot,
     request_id: &str,
     waits: &str,
     now: DateTime<Utc>,
@@ -223,7 +234,7 @@ pub async fn note_request(
 }
 
 /// Those of `requests` that may be what `place` has asked for: nobody else has noted that they are theirs.
-pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &Place, requests: &[String]) -> Result<Vec<String>> {
+pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests: &[String]) -> Result<Vec<String>> {
     let unclaimed = sqlx::query_scalar!(
         r#"/* db::quotas::unclaimed */
         select request as "request!" from unnest($4::text[]) request
@@ -239,9 +250,9 @@ pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &Place, requests: &[
 }
 
 /// Gives a place back; within a transaction that holds the operation's row.
-pub(super) async fn give_back(tx: &mut PgConnection, operation: OperationId, place: &Place) -> Result<()> {
+pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place: &QuotaSlot) -> Result<()> {
     sqlx::query!(
-        "/* db::quotas::give_back */ delete from slots where quota = $1 and operation_id = $2 and item = $3",
+        "/* db::quotas::release */ delete from slots where quota = $1 and operation_id = $2 and item = $3",
         place.quota,
         operation.as_uuid(),
         place.item,
@@ -253,9 +264,9 @@ pub(super) async fn give_back(tx: &mut PgConnection, operation: OperationId, pla
 
 /// Gives back whatever the operation has under `quota`, places in line included; within a transaction that holds the
 /// operation's row.
-pub(super) async fn give_all_back(tx: &mut PgConnection, operation: OperationId, quota: &str) -> Result<()> {
+pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, quota: &str) -> Result<()> {
     sqlx::query!(
-        "/* db::quotas::give_all_back */ delete from slots where quota = $1 and operation_id = $2",
+        "/* db::quotas::release_all */ delete from slots where quota = $1 and operation_id = $2",
         quota,
         operation.as_uuid(),
     )
@@ -266,16 +277,22 @@ pub(super) async fn give_all_back(tx: &mut PgConnection, operation: OperationId,
 
 /// Wakes those first in line for the places that are free, each when the rate of its call has room for it, and answers how
 /// many of them look earlier than they would have.
-pub async fn wake_line(pool: &PgPool, quota: &str, limit: u16, pace: Option<&Pace>, now: DateTime<Utc>) -> Result<u64> {
-    let (first, spacing) = match pace {
-        Some(pace) => {
-            let tokens = rates::outlook(pool, pace, now).await?;
+pub async fn wake_queue(
+    pool: &PgPool,
+    quota: &str,
+    limit: u16,
+    call_rate: Option<&CallRate>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    let (first, spacing) = match call_rate {
+        Some(call_rate) => {
+            let tokens = rates::bucket_state(pool, call_rate, now).await?;
             (tokens.first().max(now), tokens.spacing)
         }
         None => (now, TimeDelta::zero()),
     };
     let woken = sqlx::query!(
-        r#"/* db::quotas::wake_line */
+        r#"/* db::quotas::wake_queue */
         with first_in_line as (
             select operation_id, step, row_number() over (order by turn_at, operation_id, item) - 1 as ahead
             from slots where quota = $1 and granted_at is null

@@ -10,7 +10,7 @@ use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, R
 
 /// A claimed comparison; see [`crate::db::operations::Claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
+pub struct ReconcileClaim {
     fence: i64,
 }
 
@@ -34,7 +34,12 @@ pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
 }
 
 /// Claims the comparison that is due, for `lease`; nothing where none is, or another worker is at it.
-pub async fn claim(pool: &PgPool, worker: &str, now: DateTime<Utc>, lease: TimeDelta) -> Result<Option<Turn>> {
+pub async fn claim(
+    pool: &PgPool,
+    worker: &str,
+    now: DateTime<Utc>,
+    lease: TimeDelta,
+) -> Result<Option<ReconcileClaim>> {
     let fence = sqlx::query_scalar!(
         r#"/* db::reconcile::claim */
         update reconciler set fence = fence + 1, lease_until = $2, leased_by = $3
@@ -43,21 +48,21 @@ pub async fn claim(pool: &PgPool, worker: &str, now: DateTime<Utc>, lease: TimeD
         now + lease,
         worker,
     );
-    Ok(fence.fetch_optional(pool).await?.map(|fence| Turn { fence }))
+    Ok(fence.fetch_optional(pool).await?.map(|fence| ReconcileClaim { fence }))
 }
 
 /// Prolongs a claim.
-pub async fn prolong(pool: &PgPool, turn: Turn, until: DateTime<Utc>) -> Result<()> {
+pub async fn prolong(pool: &PgPool, turn: ReconcileClaim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         "/* db::reconcile::prolong */ update reconciler set lease_until = $2 where fence = $1 and lease_until is not null",
         turn.fence,
         until,
     );
-    if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+    if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
 /// Lets go of a claim; the next comparison is due at `due_at`.
-pub async fn release(pool: &PgPool, turn: Turn, due_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
+pub async fn release(pool: &PgPool, turn: ReconcileClaim, due_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::reconcile::release */
         update reconciler set due_at = $2, finished_at = $3, lease_until = null, leased_by = null where fence = $1"#,
@@ -65,7 +70,7 @@ pub async fn release(pool: &PgPool, turn: Turn, due_at: DateTime<Utc>, now: Date
         due_at,
         now,
     );
-    if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+    if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
 /// The names of the steps whose journal says what was brought about in an account.
@@ -81,9 +86,9 @@ pub struct Steps<'a> {
 
 /// What the database says.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct ExpectedState {
     /// The environments that have an account now.
-    pub environments: Vec<Mapped>,
+    pub environments: Vec<MappedEnvironment>,
     /// Every account that ever belonged to an environment.
     pub accounts: BTreeSet<AwsAccountId>,
     /// The environments that wait for an account.
@@ -92,7 +97,7 @@ pub struct Known {
 
 /// An environment that has an account.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mapped {
+pub struct MappedEnvironment {
     /// Whose it is.
     pub tenant_id: TenantId,
     /// What the tenant calls itself.
@@ -133,7 +138,7 @@ pub struct Deployed {
 }
 
 /// What the database says about every account.
-pub async fn known(pool: &PgPool, steps: Steps<'_>) -> Result<Known> {
+pub async fn known(pool: &PgPool, steps: Steps<'_>) -> Result<ExpectedState> {
     let accounts = sqlx::query_scalar!(
         "/* db::reconcile::known */ select distinct aws_account_id from account_mappings order by aws_account_id"
     );
@@ -145,10 +150,10 @@ pub async fn known(pool: &PgPool, steps: Steps<'_>) -> Result<Known> {
             select from account_mappings m where m.environment_id = o.environment_id and m.valid_to is null)"#
     );
     let awaiting = awaiting.fetch_all(pool).await?.into_iter().map(EnvironmentId::from).collect();
-    Ok(Known { environments: mapped(pool, steps).await?, accounts, awaiting })
+    Ok(ExpectedState { environments: mapped(pool, steps).await?, accounts, awaiting })
 }
 
-async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<Mapped>> {
+async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<MappedEnvironment>> {
     let rows = sqlx::query!(
         r#"/* db::reconcile::mapped */
         select e.id, e.tenant_id, t.company_name, t.tier, e.name, e.residency, e.home_region, m.aws_account_id,
@@ -187,7 +192,7 @@ async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<Mapped>> {
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Mapped {
+            Ok(MappedEnvironment {
                 tenant_id: row.tenant_id.into(),
                 company_name: parsed(row.company_name)?,
                 tier: parsed(row.tier)?,

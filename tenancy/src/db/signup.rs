@@ -7,9 +7,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::idempotency::{self, Known};
-use super::{PgPool, Result, known_constraint};
-use crate::audit::{AuditResult, Deed, Outcome};
+use super::idempotency::{self, ExistingKey};
+use super::{PgPool, Result, map_constraint_violation};
+use crate::audit::{AuditEntry, AuditOutcome, AuditResult};
 use crate::environment::EnvironmentState;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
@@ -43,7 +43,7 @@ impl IdempotencyKey {
 
 /// An answer as it is given, and given again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct StoredResponse {
     /// The HTTP status.
     pub status: i16,
     /// The `Location` header.
@@ -54,18 +54,18 @@ pub struct Answer {
 
 /// What became of a signup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SignedUp {
+pub enum SignupResult {
     /// It was written.
-    Accepted,
+    Created,
     /// Its key has been used.
-    Known(Known),
+    DuplicateKey(ExistingKey),
     /// The client has signed up as many as it may in a day; at this time it may again.
-    Exhausted(DateTime<Utc>),
+    DailyLimitReached(DateTime<Utc>),
 }
 
 /// What of a signup a live tenant has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Collisions {
+pub struct SignupConflicts {
     /// Its external id, for which it would be refused.
     pub external_id: bool,
     /// Its company name.
@@ -75,10 +75,10 @@ pub struct Collisions {
 }
 
 /// What of `tenant`, which is not written yet, a live tenant has already.
-pub async fn collisions(pool: &PgPool, tenant: &Tenant) -> Result<Collisions> {
-    let collisions = sqlx::query_as!(
-        Collisions,
-        r#"/* db::signup::collisions */
+pub async fn find_conflicts(pool: &PgPool, tenant: &Tenant) -> Result<SignupConflicts> {
+    let find_conflicts = sqlx::query_as!(
+        SignupConflicts,
+        r#"/* db::signup::find_conflicts */
         select coalesce(bool_or(external_id = $1), false) as "external_id!",
             coalesce(bool_or(lower(company_name) = lower($2)), false) as "company_name!",
             coalesce(bool_or(lower(admin_email) = lower($3)), false) as "admin_email!"
@@ -87,7 +87,7 @@ pub async fn collisions(pool: &PgPool, tenant: &Tenant) -> Result<Collisions> {
         tenant.company_name.as_str(),
         tenant.admin_email.as_ref().map(crate::EmailAddress::as_str),
     );
-    Ok(collisions.fetch_one(pool).await?)
+    Ok(find_conflicts.fetch_one(pool).await?)
 }
 
 /// What is written when a signup is accepted.
@@ -102,24 +102,24 @@ pub struct Signup<'a> {
     /// Who asks.
     pub requested_by: &'a Requester,
     /// What is answered, now and when it comes again.
-    pub answer: &'a Answer,
+    pub answer: &'a StoredResponse,
     /// How many a client may sign up in 24 hours; several at the same moment may be a few more.
     pub per_day: Option<NonZeroU32>,
     /// What the audit trail says of it.
-    pub deed: &'a Deed,
+    pub entry: &'a AuditEntry,
 }
 
 /// Writes a tenant with its environments, one operation for each, its first event, its audit record and the answer; or nothing.
 ///
 /// Fails with [`super::DbError::ExternalIdTaken`] where a live tenant has the external id.
-pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignedUp> {
+pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignupResult> {
     loop {
         match write(pool, signup).await? {
-            Written::Everything => return Ok(SignedUp::Accepted),
-            Written::Held => return Ok(SignedUp::Known(Known::InFlight)),
+            InsertResult::Inserted => return Ok(SignupResult::Created),
+            InsertResult::KeyLocked => return Ok(SignupResult::DuplicateKey(ExistingKey::InFlight)),
             // Where the reason is gone already, nothing stands in its way any more.
-            Written::Nothing => {
-                if let Some(outcome) = why_not(pool, signup).await? {
+            InsertResult::Rejected => {
+                if let Some(outcome) = rejection_reason(pool, signup).await? {
                     return Ok(outcome);
                 }
             }
@@ -128,18 +128,19 @@ pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignedUp> {
 }
 
 /// What a statement has written.
-enum Written {
+enum InsertResult {
     /// The signup.
-    Everything,
+    Inserted,
     /// Nothing: somebody is writing one with this key.
-    Held,
+    KeyLocked,
     /// Nothing: the key has been used, or the client has signed up as many as it may.
-    Nothing,
+    Rejected,
 }
 
-async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<Written> {
-    let Signup { key, request_hash, tenant, requested_by, answer, per_day, deed } = *signup;
-    let outcome = Outcome { status: u16::try_from(answer.status).ok(), ..Outcome::of(AuditResult::Succeeded) };
+async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
+    let Signup { key, request_hash, tenant, requested_by, answer, per_day, entry } = *signup;
+    let outcome =
+        AuditOutcome { status: u16::try_from(answer.status).ok(), ..AuditOutcome::of(AuditResult::Succeeded) };
     let now: DateTime<Utc> = tenant.created_at;
     let environments = &tenant.environments;
     let ids: Vec<Uuid> = environments.iter().map(|environment| environment.id.as_uuid()).collect();
@@ -216,40 +217,40 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<Written> {
         OperationState::Pending.as_str(),
         EventType::OperationAccepted.as_str(),
         per_day.map(|most| i64::from(most.get())),
-        json!(deed),
+        json!(entry),
         json!(outcome),
         crate::trace::traceparent(),
     )
     .fetch_one(pool)
     .await
-    .map_err(known_constraint)?;
+    .map_err(map_constraint_violation)?;
 
     Ok(match (row.free, row.written) {
-        (_, true) => Written::Everything,
-        (false, _) => Written::Held,
-        (true, false) => Written::Nothing,
+        (_, true) => InsertResult::Inserted,
+        (false, _) => InsertResult::KeyLocked,
+        (true, false) => InsertResult::Rejected,
     })
 }
 
 /// Why a signup is not written; `None` where there is no reason any more.
-async fn why_not(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignedUp>> {
+async fn rejection_reason(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignupResult>> {
     let Signup { key, request_hash, tenant, per_day, .. } = *signup;
-    if let Some(known) = idempotency::known(pool, key, request_hash).await? {
-        return Ok(Some(SignedUp::Known(known)));
+    if let Some(known) = idempotency::find_existing(pool, key, request_hash).await? {
+        return Ok(Some(SignupResult::DuplicateKey(known)));
     }
     let Some(per_day) = per_day else { return Ok(None) };
-    Ok(exhausted_until(pool, key, per_day, tenant.created_at).await?.map(SignedUp::Exhausted))
+    Ok(daily_limit_resets_at(pool, key, per_day, tenant.created_at).await?.map(SignupResult::DailyLimitReached))
 }
 
 /// When the client of a key may sign up again, where it has signed up as many as it may in a day.
-pub async fn exhausted_until(
+pub async fn daily_limit_resets_at(
     pool: &PgPool,
     key: &IdempotencyKey,
     per_day: NonZeroU32,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
     let first = sqlx::query_scalar!(
-        r#"/* db::signup::exhausted_until */
+        r#"/* db::signup::daily_limit_resets_at */
         select created_at from idempotency_keys
         where issuer = $1 and client = $2 and route = $3 and created_at > $4::timestamptz - interval '1 day'
         order by created_at desc offset $5 limit 1"#,

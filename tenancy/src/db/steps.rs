@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::operations::{Claim, fenced};
+use super::operations::{Claim, begin_fenced};
 use super::{DbError, PgPool, Result, approvals, attention, events, mappings, quotas};
 use crate::event::{EventType, NewEvent};
 use crate::operation::{Attention, Remedy};
@@ -28,17 +28,17 @@ pub struct PlannedStep {
 
 /// What came of running a step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct StepRecord {
     /// The step.
     pub step: &'static str,
     /// What came of it.
-    pub ending: Ending,
+    pub ending: StepDisposition,
     /// It takes longer than it may: a person is asked, and it goes on looking all the same.
     pub late: Option<Attention>,
     /// What was learnt, kept beside what is known.
     pub facts: Facts,
     /// Places that are no longer needed.
-    pub released: Vec<quotas::Place>,
+    pub released: Vec<quotas::QuotaSlot>,
     /// The quota that the step's work counts against: who is parked holds no place under it.
     pub quota: Option<&'static str>,
     /// The account that is now known to be the environment's.
@@ -47,7 +47,7 @@ pub struct Outcome {
 
 /// How a run of a step ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ending {
+pub enum StepDisposition {
     /// It is done.
     Done,
     /// It looks again.
@@ -77,7 +77,7 @@ pub enum Ending {
 
 /// Journals the list that the operation walks; steps that are there already keep their state.
 pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: DateTime<Utc>) -> Result<()> {
-    let mut tx = fenced(pool, claim).await?;
+    let mut tx = begin_fenced(pool, claim).await?;
     for (position, step) in (0_i16..).zip(steps) {
         sqlx::query!(
             r#"/* db::steps::plan */
@@ -135,7 +135,7 @@ pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[&'static str], now: Da
     )
     .fetch_one(pool)
     .await?;
-    if held { Ok(()) } else { Err(DbError::Fenced) }
+    if held { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
 /// Writes down what a step is about to ask, in a transaction of its own.
@@ -168,16 +168,16 @@ async fn set_intent(
     )
     .execute(pool)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::Fenced) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
 /// Journals what came of a step, with everything that follows from it, in one transaction.
 ///
 /// Fails with [`DbError::AccountTaken`] where the account to be mapped belongs to another environment.
-pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<()> {
-    let mut tx = fenced(pool, claim).await?;
+pub async fn record(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = begin_fenced(pool, claim).await?;
     let id = claim.operation_id;
-    let outcome = &as_decided(&mut tx, id, outcome, now).await?;
+    let outcome = &recheck_approval(&mut tx, id, outcome, now).await?;
     let before = sqlx::query!(
         r#"/* db::steps::record */
         select waits_for, last_error, facts, attention from operation_steps where operation_id = $1 and name = $2"#,
@@ -192,32 +192,32 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
 
     let mut journal = vec![];
     let (state, waits_for, check_at, last_error) = match &outcome.ending {
-        Ending::Done => {
-            journal.push(news(EventType::StepSucceeded, outcome.step, json!({})));
+        StepDisposition::Done => {
+            journal.push(step_event(EventType::StepSucceeded, outcome.step, json!({})));
             (StepState::Done, None, None, None)
         }
-        Ending::Waiting { why, check_at } | Ending::Blocked { why, check_at } => {
+        StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {
             if before.waits_for.as_ref() != Some(why) {
-                journal.push(news(EventType::StepWaiting, outcome.step, json!({ "waits_for": why })));
+                journal.push(step_event(EventType::StepWaiting, outcome.step, json!({ "waits_for": why })));
             }
             (StepState::Waiting, Some(why.clone()), Some(*check_at), None)
         }
-        Ending::Retrying { error, check_at } => {
+        StepDisposition::Retrying { error, check_at } => {
             if before.last_error.as_ref() != Some(error) {
-                journal.push(news(EventType::StepRetrying, outcome.step, json!({ "error": error })));
+                journal.push(step_event(EventType::StepRetrying, outcome.step, json!({ "error": error })));
             }
             (StepState::Waiting, Some("another try".to_owned()), Some(*check_at), Some(error.clone()))
         }
-        Ending::Parked(attention) => (StepState::Parked, None, None, Some(attention.sentence.clone())),
+        StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.sentence.clone())),
     };
-    let (asks, asked) = (outcome.asks_for(), before.attention.map(attention::read).transpose()?);
+    let (asks, asked) = (outcome.attention(), before.attention.map(attention::read).transpose()?);
     if let Some(asks) = asks
         && asked.as_ref().is_none_or(|asked| asked.code != asks.code || state == StepState::Parked)
     {
         let data = json!({ "code": asks.code, "sentence": asks.sentence, "goes_on": state != StepState::Parked });
-        journal.push(news(EventType::OperationNeedsAttention, outcome.step, data));
+        journal.push(step_event(EventType::OperationNeedsAttention, outcome.step, data));
     }
-    let failed = matches!(outcome.ending, Ending::Retrying { .. }) && !learnt;
+    let failed = matches!(outcome.ending, StepDisposition::Retrying { .. }) && !learnt;
     sqlx::query!(
         r#"/* db::steps::record */
         update operation_steps set state = $3, facts = $4, waits_for = $5, check_at = $6, last_error = $7,
@@ -235,12 +235,12 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
         failed,
         now,
         asks.map(|asks| json!(asks)),
-        matches!(outcome.ending, Ending::Blocked { .. }),
+        matches!(outcome.ending, StepDisposition::Blocked { .. }),
     )
     .execute(&mut *tx)
     .await?;
     for place in &outcome.released {
-        quotas::give_back(&mut tx, id, place).await?;
+        quotas::release(&mut tx, id, place).await?;
     }
     if let Some(account) = &outcome.mapped
         && mappings::assign(&mut tx, id, account, now).await?
@@ -248,47 +248,50 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTi
         let data = json!({ "aws_account_id": account });
         journal.push(NewEvent { event_type: EventType::AccountAssigned, data });
     }
-    if let (Ending::Parked(_), Some(quota)) = (&outcome.ending, outcome.quota) {
-        quotas::give_all_back(&mut tx, id, quota).await?;
+    if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.ending, outcome.quota) {
+        quotas::release_all(&mut tx, id, quota).await?;
     }
     events::append(&mut tx, id, &journal, now).await?;
     if asks.is_some() || asked.is_some() {
-        attention::settle(&mut tx, id, now).await?;
+        attention::recompute(&mut tx, id, now).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
 /// Who would wait for an approval looks again where that was decided while its step ran.
-async fn as_decided<'a>(
+async fn recheck_approval<'a>(
     tx: &mut PgConnection,
     id: OperationId,
-    outcome: &'a Outcome,
+    outcome: &'a StepRecord,
     now: DateTime<Utc>,
-) -> Result<Cow<'a, Outcome>> {
-    let waits = matches!(&outcome.ending, Ending::Parked(attention) if attention.remedies.contains(&Remedy::Approve));
+) -> Result<Cow<'a, StepRecord>> {
+    let waits =
+        matches!(&outcome.ending, StepDisposition::Parked(attention) if attention.remedies.contains(&Remedy::Approve));
     if !waits || approvals::pending(tx, id).await?.is_some() {
         return Ok(Cow::Borrowed(outcome));
     }
-    let ending = Ending::Waiting { why: "what was decided just now".to_owned(), check_at: now };
-    Ok(Cow::Owned(Outcome { ending, ..outcome.clone() }))
+    let ending = StepDisposition::Waiting { why: "what was decided just now".to_owned(), check_at: now };
+    Ok(Cow::Owned(StepRecord { ending, ..outcome.clone() }))
 }
 
-impl Outcome {
+impl StepRecord {
     /// Why it needs a person, where it does.
-    fn asks_for(&self) -> Option<&Attention> {
+    fn attention(&self) -> Option<&Attention> {
         match &self.ending {
-            Ending::Parked(attention) => Some(attention),
-            Ending::Done => None,
-            Ending::Waiting { .. } | Ending::Blocked { .. } | Ending::Retrying { .. } => self.late.as_ref(),
+            StepDisposition::Parked(attention) => Some(attention),
+            StepDisposition::Done => None,
+            StepDisposition::Waiting { .. } | StepDisposition::Blocked { .. } | StepDisposition::Retrying { .. } => {
+                self.late.as_ref()
+            }
         }
     }
 }
 
 /// Lets steps that are parked or late try again; within a transaction that holds the operation's row.
-pub(super) async fn unpark(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        r#"/* db::steps::unpark */
+        r#"/* db::steps::reset_for_retry */
         update operation_steps set state = 'pending', check_at = null, attempts_without_progress = 0, retried_at = $2,
             attention = null, blocked_since = null
         where operation_id = $1 and (state = 'parked' or attention is not null)"#,
@@ -301,8 +304,8 @@ pub(super) async fn unpark(tx: &mut PgConnection, id: OperationId, now: DateTime
 }
 
 /// Lets waiting steps called `step` look at once whose request, kept as the fact `fact`, is not in progress any more, tells
-/// them so by the fact `ended`, and answers how many operations that woke.
-pub async fn tell_ended(
+/// them so by the fact `finish_transaction`, and answers how many operations that woke.
+pub async fn wake_finished(
     pool: &PgPool,
     step: &str,
     fact: &str,
@@ -310,7 +313,7 @@ pub async fn tell_ended(
     now: DateTime<Utc>,
 ) -> Result<u64> {
     let woken = sqlx::query!(
-        r#"/* db::steps::tell_ended */
+        r#"/* db::steps::wake_finished */
         with held as materialized (
             -- Operations before steps and in order, as everywhere; who is being written to looks by itself.
             select o.id from operation_steps s join operations o on o.id = s.operation_id
@@ -333,7 +336,7 @@ pub async fn tell_ended(
     Ok(woken.rows_affected())
 }
 
-fn news(event_type: EventType, step: &str, mut data: Value) -> NewEvent {
+fn step_event(event_type: EventType, step: &str, mut data: Value) -> NewEvent {
     if let Value::Object(data) = &mut data {
         data.insert("step".to_owned(), step.into());
     }

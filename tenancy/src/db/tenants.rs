@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{PgPool, Result, known_constraint, parsed};
+use super::{PgPool, Result, map_constraint_violation, parsed};
 use crate::environment::{Environment, EnvironmentState};
 use crate::feed::FeedType;
 use crate::tenant::{LegalHold, Tenant, TenantState};
@@ -93,7 +93,7 @@ pub async fn update(pool: &PgPool, tenant: &Tenant, changed: &[&str], now: DateT
     )
     .execute(pool)
     .await
-    .map_err(known_constraint)?;
+    .map_err(map_constraint_violation)?;
     Ok(done.rows_affected() == 1)
 }
 

@@ -14,7 +14,7 @@ use super::{PgPool, Result};
 
 /// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct PendingWork {
     /// Whether there is any endpoint.
     pub any: bool,
     /// Whether there are events that no deliveries have been made of, and somebody who may want them.
@@ -24,9 +24,9 @@ pub struct Look {
 }
 
 /// What there is to do, by one statement.
-pub async fn look(pool: &PgPool) -> Result<Look> {
+pub async fn look(pool: &PgPool) -> Result<PendingWork> {
     let look = sqlx::query_as!(
-        Look,
+        PendingWork,
         r#"/* db::webhooks::look */
         select exists (select from webhook_endpoints) as "any!",
             exists (select from webhook_endpoints where disabled_at is null)
@@ -44,10 +44,10 @@ pub async fn look(pool: &PgPool) -> Result<Look> {
 
 /// The latest position of the feed, with the fan-out held up until the transaction ends: who asks knows which events the
 /// fan-out will still come to.
-async fn hold_cursor(tx: &mut PgConnection) -> Result<i64> {
-    sqlx::query!("/* db::webhooks::hold_cursor */ select position from webhook_cursor for update")
+async fn lock_cursor(tx: &mut PgConnection) -> Result<i64> {
+    sqlx::query!("/* db::webhooks::lock_cursor */ select position from webhook_cursor for update")
         .fetch_one(&mut *tx)
         .await?;
-    let head = sqlx::query_scalar!("/* db::webhooks::hold_cursor */ select position from feed_head");
+    let head = sqlx::query_scalar!("/* db::webhooks::lock_cursor */ select position from feed_head");
     Ok(head.fetch_one(tx).await?)
 }

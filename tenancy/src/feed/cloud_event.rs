@@ -47,20 +47,20 @@ impl CloudEvent {
         let told = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         Self {
             specversion: "1.0".to_owned(),
-            id: match entry.of {
+            id: match entry.operation {
                 Some(of) => format!("{}/{}", of.operation_id, of.seq),
                 None => format!("{}/{}", entry.tenant_id, entry.position),
             },
             source: format!("urn:freehold:{}", config.organization.management_account_id),
             r#type: entry.feed_type.to_string(),
-            subject: entry.of.map_or(entry.tenant_id.to_string(), |of| of.environment_id.to_string()),
+            subject: entry.operation.map_or(entry.tenant_id.to_string(), |of| of.environment_id.to_string()),
             time: entry.occurred_at,
             datacontenttype: "application/json".to_owned(),
             sequence: format!("{:019}", entry.position),
             data: CloudEventData {
                 tenant_id: entry.tenant_id.to_string(),
-                environment_id: entry.of.map(|of| of.environment_id.to_string()),
-                operation_id: entry.of.map(|of| of.operation_id.to_string()),
+                environment_id: entry.operation.map(|of| of.environment_id.to_string()),
+                operation_id: entry.operation.map(|of| of.operation_id.to_string()),
                 aws_account_id: told("aws_account_id"),
                 code: told("code"),
                 action: told("action"),

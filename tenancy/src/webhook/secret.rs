@@ -42,7 +42,7 @@ impl WebhookSecret {
     }
 
     /// It as its owner is shown it, once.
-    pub fn shown(&self) -> SecretString {
+    pub fn to_text(&self) -> SecretString {
         format!("{PREFIX}{}", STANDARD.encode(self.0.expose_secret())).into()
     }
 
@@ -75,7 +75,7 @@ mod tests {
     fn a_new_secret_is_32_bytes_that_nobody_has_seen() {
         let (one, other) = (WebhookSecret::random().unwrap(), WebhookSecret::random().unwrap());
         assert_eq!((one.bytes().len(), one.bytes() == other.bytes()), (32, false));
-        assert_eq!(WebhookSecret::parse(&one.shown()).unwrap().bytes(), one.bytes());
+        assert_eq!(WebhookSecret::parse(&one.to_text()).unwrap().bytes(), one.bytes());
         assert_eq!(format!("{one:?}"), "WebhookSecret([REDACTED])");
     }
 }

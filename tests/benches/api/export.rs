@@ -6,7 +6,7 @@ use freehold_tests::crash::{Caller, until_ready};
 
 use crate::Options;
 use crate::client::{Client, count_lines, get};
-use crate::house::House;
+use crate::fixture::House;
 use crate::process::{forget_peak, peak_megabytes};
 use crate::table::{Table, list, median};
 

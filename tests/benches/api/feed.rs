@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Options;
 use crate::client::{Client, get};
-use crate::house::House;
+use crate::fixture::House;
 use crate::table::{Table, list, median};
 
 /// How many events a page has.

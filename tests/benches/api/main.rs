@@ -8,7 +8,7 @@
 mod client;
 mod export;
 mod feed;
-mod house;
+mod fixture;
 mod process;
 mod seed;
 mod server;
@@ -79,7 +79,7 @@ async fn main() -> ExitCode {
         signups::measure(&options, &mut table).await;
     }
     if wanted(Setting::Export) || wanted(Setting::Feed) {
-        let house = house::House::build(&options, 0).await;
+        let house = fixture::House::build(&options, 0).await;
         seed::fill(&house, options.rows).await;
         if wanted(Setting::Export) {
             export::measure(&house, &options, &mut table).await;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::house::House;
+use crate::fixture::House;
 
 /// As many tenants, environments, operations and mappings as `$1` says, each a second after the last, and the events that
 /// the feed tells of them. A UUID of version 7 begins with its time, so that they sort as they came.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, signup};
-use crate::house::House;
+use crate::fixture::House;
 use crate::process::cpu_seconds;
 use crate::server::{CLIENTS, checkpoint};
 use crate::table::{Table, list, median};

@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::Options;
-use crate::house::House;
+use crate::fixture::House;
 use crate::server::checkpoint;
 use crate::signups::Flow;
 use crate::table::{Table, list, median, quantile};

@@ -10,7 +10,7 @@ use freehold_tenancy::db::PgPool;
 use serde_json::Value;
 
 use crate::Options;
-use crate::house::House;
+use crate::fixture::House;
 use crate::signups::Flow;
 use crate::table::{Table, median, quantile};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::served::EVERY_SCOPE;
+use crate::api_fixture::EVERY_SCOPE;
 use crate::tokens::Issuer;
 
 /// The issuer whose tokens a process beside a simulated AWS believes.

@@ -2,7 +2,7 @@
 
 use freehold_api::Scope;
 use freehold_tenancy::Config;
-use freehold_tests::served::{Answered, EVERY_SCOPE, Served, read, send, signup, signup_with};
+use freehold_tests::api_fixture::{Answered, EVERY_SCOPE, Served, read, send, signup, signup_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 

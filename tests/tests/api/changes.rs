@@ -1,6 +1,6 @@
 //! Changing what is known of a tenant.
 
-use freehold_tests::served::{Answered, Served, send, signup, signup_with};
+use freehold_tests::api_fixture::{Answered, Served, send, signup, signup_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 

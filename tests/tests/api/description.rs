@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use freehold_tests::served::{Served, send, signup};
+use freehold_tests::api_fixture::{Served, send, signup};
 use serde_json::{Value, json};
 
 fn description() -> Value {

@@ -1,6 +1,6 @@
 //! Environments that come later than the signup.
 
-use freehold_tests::served::{Answered, Served, send, signup};
+use freehold_tests::api_fixture::{Answered, Served, send, signup};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use freehold_tenancy::db::steps::Ending;
-use freehold_tests::served::{Served, send, signup};
+use freehold_tenancy::db::steps::StepDisposition;
+use freehold_tests::api_fixture::{Served, send, signup};
 use freehold_tests::tokens::now;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -84,8 +84,8 @@ const ALL: [&str; 9] = [
 async fn carry_on(api: &Served) {
     let claim = api.claim().await;
     let check_at = api.clock.now();
-    api.record(&claim, Ending::Waiting { why: "a while".to_owned(), check_at }, None).await;
-    api.record(&claim, Ending::Done, Some("111122223333")).await;
+    api.record(&claim, StepDisposition::Waiting { why: "a while".to_owned(), check_at }, None).await;
+    api.record(&claim, StepDisposition::Done, Some("111122223333")).await;
     freehold_tenancy::db::operations::succeed(&api.database.pool, &claim, check_at).await.unwrap();
 }
 

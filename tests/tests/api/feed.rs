@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use freehold_tenancy::feed::FeedType;
-use freehold_tests::served::{Served, signup};
+use freehold_tests::api_fixture::{Served, signup};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ async fn a_reader_goes_on_where_it_was_and_sees_only_what_it_wants() {
 
     let claims = json!({ "scope": "events:read", "tenant_id": tenant["id"] });
     let token = api.issuer.token_with("", &claims);
-    let own = freehold_tests::served::send(api.bare(Method::GET, "/v1/events").bearer_auth(token)).await.json();
+    let own = freehold_tests::api_fixture::send(api.bare(Method::GET, "/v1/events").bearer_auth(token)).await.json();
     assert_eq!(types(&own).len(), 4);
     assert!(!own.to_string().contains(other["id"].as_str().unwrap()));
 }
@@ -153,7 +153,7 @@ fn each_type_of_event_is_described_with_what_it_tells() {
         assert_eq!(narrowed["properties"]["type"]["enum"], json!([feed_type.as_str()]));
         let required: Vec<_> = narrowed["properties"]["data"]["required"].as_array().into_iter().flatten().collect();
         let of: &[_] = if feed_type.is_of_an_operation() { &["environment_id", "operation_id"] } else { &[] };
-        assert_eq!(required, of.iter().chain(feed_type.tells()).collect::<Vec<_>>(), "{feed_type}");
+        assert_eq!(required, of.iter().chain(feed_type.data_fields()).collect::<Vec<_>>(), "{feed_type}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use freehold_tenancy::db::findings::{record, resolve};
 use freehold_tenancy::finding::{FindingKind, FindingRemedy, NewFinding};
-use freehold_tests::served::{Served, signup};
+use freehold_tests::api_fixture::{Served, signup};
 use serde_json::{Value, json};
 
 fn found(kind: FindingKind, subject: &str) -> NewFinding {

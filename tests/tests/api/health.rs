@@ -1,6 +1,6 @@
 //! How the API itself is doing.
 
-use freehold_tests::served::{Served, send, signup};
+use freehold_tests::api_fixture::{Served, send, signup};
 use reqwest::Method;
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! What waits for the whole fleet, and why.
 
 use chrono::TimeDelta;
-use freehold_tenancy::db::holds::{self, Pause};
-use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::db::holds::{self, ProbeBackoff};
+use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::hold::HoldKind;
-use freehold_tests::served::{Served, signup};
+use freehold_tests::api_fixture::{Served, signup};
 use serde_json::json;
 
 #[tokio::test]
@@ -15,10 +15,10 @@ async fn a_hold_is_shown_with_its_reason_and_measured() {
 
     api.signed_up(&signup()).await;
     let claim = api.claim().await;
-    let place = Place { quota: "account-creations", step: "request-account", item: String::new() };
-    let pause = Pause { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) };
+    let place = QuotaSlot { quota: "account-creations", step: "request-account", item: String::new() };
+    let pause = ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) };
     let (pool, now) = (&api.database.pool, api.clock.now());
-    let begun = holds::begin(pool, &claim, &place, HoldKind::AccountQuotaReached, pause, now).await.expect("begun");
+    let begun = holds::start(pool, &claim, &place, HoldKind::AccountQuotaReached, pause, now).await.expect("begun");
     assert!(begun.is_new);
 
     let shown = api.get("/v1/holds").await.json();

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use freehold_tenancy::db::idempotency::{self, Reserved};
-use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
-use freehold_tests::served::{Answered, EVERY_SCOPE, Served, send, signup, signup_with};
+use freehold_tenancy::db::idempotency::{self, ReserveResult};
+use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
+use freehold_tests::api_fixture::{Answered, EVERY_SCOPE, Served, send, signup, signup_with};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -200,16 +200,16 @@ async fn whoever_has_lost_a_key_to_another_neither_answers_under_it_nor_gives_it
         key: "7f3a".into(),
     };
     let reserve = async |at| match idempotency::reserve(pool, &key, [7; 32], at).await.expect("an answer") {
-        Reserved::Fresh(reservation) => Some(reservation),
-        Reserved::Known(_) => None,
+        ReserveResult::Reserved(reservation) => Some(reservation),
+        ReserveResult::Exists(_) => None,
     };
     let slow = reserve(now).await.expect("the key");
     assert_eq!(reserve(now + chrono::TimeDelta::seconds(30)).await, None, "begun twice");
     let other = reserve(now + chrono::TimeDelta::seconds(61)).await.expect("the key of whoever has died");
-    let answer = |body: &str| Answer { status: 201, location: String::new(), body: body.to_owned() };
-    idempotency::give_back(pool, &slow).await.expect("an answer");
-    assert!(!idempotency::keep(pool, &slow, &answer("1")).await.expect("an answer"));
-    assert!(idempotency::keep(pool, &other, &answer("2")).await.expect("an answer"));
+    let answer = |body: &str| StoredResponse { status: 201, location: String::new(), body: body.to_owned() };
+    idempotency::release(pool, &slow).await.expect("an answer");
+    assert!(!idempotency::complete(pool, &slow, &answer("1")).await.expect("an answer"));
+    assert!(idempotency::complete(pool, &other, &answer("2")).await.expect("an answer"));
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn answers_are_kept_for_seven_days() {
     api.signed_up(&signup()).await;
     let forgotten = async |days| {
         let now = api.clock.now() + chrono::TimeDelta::days(days);
-        freehold_tenancy::db::idempotency::forget_old(&api.database.pool, now).await.expect("an answer")
+        freehold_tenancy::db::idempotency::delete_expired(&api.database.pool, now).await.expect("an answer")
     };
     assert_eq!(forgotten(6).await, 0);
     assert_eq!(forgotten(8).await, 1);

@@ -1,6 +1,6 @@
 //! Account mappings, as billing reads them: now, then, and all at once.
 
-use freehold_tests::served::{Answered, Served, send, signup_with};
+use freehold_tests::api_fixture::{Answered, Served, send, signup_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -197,7 +197,7 @@ async fn what_has_no_end_that_can_be_told_is_not_sent() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let api = Served::new().await;
     mapped(&api, "Example GmbH", "111122223333").await;
-    let token = api.issuer.token(freehold_tests::served::EVERY_SCOPE);
+    let token = api.issuer.token(freehold_tests::api_fixture::EVERY_SCOPE);
     let ask = async |accept: &str| {
         let mut caller = tokio::net::TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
         let head =

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use freehold_tenancy::db::steps::Ending;
-use freehold_tenancy::db::wake::Ear;
-use freehold_tests::served::{Served, send, signup, signup_with};
+use freehold_tenancy::db::notify::WorkListener;
+use freehold_tenancy::db::steps::StepDisposition;
+use freehold_tests::api_fixture::{Served, send, signup, signup_with};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -17,7 +17,7 @@ async fn a_step_says_what_it_waits_for_and_until_when() {
 
     let claim = api.claim().await;
     let check_at = api.clock.now() + TimeDelta::minutes(1);
-    api.record(&claim, Ending::Waiting { why: "the account to be created".to_owned(), check_at }, None).await;
+    api.record(&claim, StepDisposition::Waiting { why: "the account to be created".to_owned(), check_at }, None).await;
     let operation = api.get(&path).await.json();
     assert_eq!(operation["state"], "running");
     assert_eq!(operation["tenant_id"], tenant["id"]);
@@ -77,11 +77,11 @@ async fn operations_are_found_by_their_tenant() {
 #[tokio::test]
 async fn a_worker_is_woken_by_a_signup_and_by_a_retry() {
     let api = Served::new().await;
-    let mut ear = Ear::new(api.database.pool.clone());
+    let mut ear = WorkListener::new(api.database.pool.clone());
     // The first time only says that it listens now.
-    ear.heard().await;
-    let woken = async |ear: &mut Ear| {
-        tokio::time::timeout(Duration::from_secs(30), ear.heard()).await.expect("no worker was woken");
+    ear.notified().await;
+    let woken = async |ear: &mut WorkListener| {
+        tokio::time::timeout(Duration::from_secs(30), ear.notified()).await.expect("no worker was woken");
     };
     let tenant = api.signed_up(&signup()).await;
     woken(&mut ear).await;

@@ -1,6 +1,6 @@
 //! Lists and their pages.
 
-use freehold_tests::served::{Served, signup_with};
+use freehold_tests::api_fixture::{Served, signup_with};
 use serde_json::{Value, json};
 
 /// The names or ids of every row of a list, page by page; `between` happens after the first page.

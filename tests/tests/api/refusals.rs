@@ -1,6 +1,6 @@
 //! What the API does not take, and how it says so.
 
-use freehold_tests::served::{Answered, Served, send, signup, signup_with};
+use freehold_tests::api_fixture::{Answered, Served, send, signup, signup_with};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,7 +2,7 @@
 //! person has asked for.
 
 use freehold_tenancy::operation::Remedy;
-use freehold_tests::served::{Served, signup};
+use freehold_tests::api_fixture::{Served, signup};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use freehold_tenancy::db::installation::InstallationKind;
-use freehold_tests::hooks::{Hooks, KEY};
-use freehold_tests::served::EVERY_SCOPE;
+use freehold_tests::api_fixture::EVERY_SCOPE;
+use freehold_tests::webhook_fixture::{KEY, WebhookFixture};
 use tokio::process::Command;
 
 use crate::conformance::installed;
@@ -19,8 +19,8 @@ async fn whatever_is_sent_the_answer_is_one_that_is_described() {
     let examples = std::env::var("FREEHOLD_EXAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(EXAMPLES);
     let config = format!("requests_per_minute = 0\nsignups_per_day = 0\n[secrets]\nkey = \"{KEY}\"");
     // No name has an address, and no address is on this machine: no URL that it makes up is sent anything.
-    let hooks = Hooks::of(InstallationKind::Real, &config).await;
-    hooks.something_happens().await;
+    let hooks = WebhookFixture::of(InstallationKind::Real, &config).await;
+    hooks.sign_up_tenant().await;
     let [python, program] = installed::program("schemathesis");
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis");
     let directory = tempfile::tempdir().expect("a directory");

@@ -1,6 +1,6 @@
 //! Signing up.
 
-use freehold_tests::served::{Served, send, signup, signup_with};
+use freehold_tests::api_fixture::{Served, send, signup, signup_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 

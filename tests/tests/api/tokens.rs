@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use freehold_tests::served::{Answered, Served, send};
+use freehold_tests::api_fixture::{Answered, Served, send};
 use freehold_tests::tokens::{Issuer, now};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;

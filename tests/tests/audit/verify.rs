@@ -79,7 +79,7 @@ async fn whatever_is_edited_removed_reordered_or_cut_off_is_found() {
     let mut hash = [0; 32];
     for record in records {
         let text = record.text.replace("worker-1", "worker-2");
-        hash = freehold_tenancy::audit::chained(&hash, record.position, record.recorded_at, &text);
+        hash = freehold_tenancy::audit::chain_hash(&hash, record.position, record.recorded_at, &text);
         sqlx::query("insert into audit_records (position, recorded_at, record, hash) values ($1, $2, $3::json, $4)")
             .bind(record.position)
             .bind(record.recorded_at)
@@ -108,8 +108,8 @@ async fn whoever_drops_records_and_says_that_their_time_was_over_is_found() {
     let (pool, clock) = (freehold.pool(), &freehold.clock);
     let signer = Signer::new(&KEY.to_owned().into()).expect("a key");
     let file = AnchorFile::new(&directory.path().join("anchors.jsonl"));
-    let deed = freehold_tests::signup::deed();
-    let done = freehold_tenancy::audit::Outcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
+    let deed = freehold_tests::signup::entry();
+    let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
     let chain = async || {
         let head = audit::advance(pool, TimeDelta::days(1), clock.now()).await.expect("a chain");
         file.append(&signer.sign(freehold.installation.id, head, clock.now())).expect("an anchor");
@@ -153,7 +153,7 @@ async fn what_was_begun_by_somebody_who_died_is_unknown_and_old_records_go_on_re
     std::fs::write(directory.path().join("anchors.jsonl"), "").expect("no anchors yet");
     let (pool, clock) = (freehold.pool(), &freehold.clock);
     let advance = async |days| audit::advance(pool, TimeDelta::days(days), clock.now()).await.expect("a chain");
-    let deed = freehold_tests::signup::deed();
+    let deed = freehold_tests::signup::entry();
     let begun = audit::begin(pool, &deed, None, clock.now()).await.expect("on record");
     assert_eq!(advance(10).await.position, 0, "chained while it is under way");
     clock.advance(Duration::from_secs(61));
@@ -161,7 +161,7 @@ async fn what_was_begun_by_somebody_who_died_is_unknown_and_old_records_go_on_re
     let records = audit::list(pool, &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
     assert!(records[0].text.contains(r#""outcome":{"result":"unknown"}"#), "{}", records[0].text);
     // Who comes to its end later than that changes nothing.
-    let late = freehold_tenancy::audit::Outcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
+    let late = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
     audit::end(pool, begun, &late).await.expect("an answer");
 
     for _ in 0..3 {

@@ -62,7 +62,7 @@ async fn an_account_takes_time_to_create(cloud: Cloud) -> Observed {
 
 /// What the SDK keeps of an answer would not show a field that AWS does not have.
 async fn a_creation_says_no_email(cloud: Cloud) -> Observed {
-    let answer = Answer::default();
+    let answer = StoredResponse::default();
     let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com").customize();
     call.interceptor(answer.clone()).send().await?;
     let body: serde_json::Value = serde_json::from_slice(&answer.body()).map_err(|error| Failure(error.to_string()))?;
@@ -340,16 +340,16 @@ fn describe(status: Option<&CreateAccountStatus>) -> String {
 
 /// Keeps the body of an answer as it came.
 #[derive(Clone, Debug, Default)]
-struct Answer(Arc<Mutex<Vec<u8>>>);
+struct StoredResponse(Arc<Mutex<Vec<u8>>>);
 
-impl Answer {
+impl StoredResponse {
     fn body(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for Answer {
+impl Intercept for StoredResponse {
     fn name(&self) -> &'static str {
         "Answer"
     }

@@ -11,23 +11,23 @@ use super::simulator::Simulator;
 /// Something that answers as AWS would.
 pub(crate) struct Target {
     http: SharedHttpClient,
-    kind: Kind,
+    kind: CloudErrorKind,
 }
 
-enum Kind {
+enum CloudErrorKind {
     Simulator,
     Moto(Emulator),
     Ministack(Emulator),
 }
 
 impl Target {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: CloudErrorKind) -> Self {
         Self { http: aws_smithy_http_client::Builder::new().build_http(), kind }
     }
 
     /// Freehold's own, over loopback as `freehold sandbox` serves it.
     pub(crate) fn simulator() -> Self {
-        Self::new(Kind::Simulator)
+        Self::new(CloudErrorKind::Simulator)
     }
 
     /// <https://github.com/getmoto/moto>
@@ -35,7 +35,7 @@ impl Target {
         let emulator = Emulator::start("moto_server", "/moto-api/data.json", |command, port| {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         });
-        Self::new(Kind::Moto(emulator.await))
+        Self::new(CloudErrorKind::Moto(emulator.await))
     }
 
     /// <https://github.com/ministackorg/ministack>; unless told otherwise it binds every interface, a fixed port for
@@ -49,34 +49,34 @@ impl Target {
                 .env("STATE_DIR", "state")
                 .env("S3_DATA_DIR", "s3");
         });
-        Self::new(Kind::Ministack(emulator.await))
+        Self::new(CloudErrorKind::Ministack(emulator.await))
     }
 
     /// Its column in the table.
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {
-            Kind::Simulator => "simulator",
-            Kind::Moto(_) => "moto",
-            Kind::Ministack(_) => "ministack",
+            CloudErrorKind::Simulator => "simulator",
+            CloudErrorKind::Moto(_) => "moto",
+            CloudErrorKind::Ministack(_) => "ministack",
         }
     }
 
     /// An organisation in which nothing has happened yet.
     pub(crate) async fn fresh(&self) -> Result<Cloud, Failure> {
         match &self.kind {
-            Kind::Simulator => {
+            CloudErrorKind::Simulator => {
                 let simulator = Simulator::start().await?;
                 let endpoint = simulator.served.url();
                 let access_key = simulator.access_key.clone();
                 Ok(Cloud { simulator: Some(simulator), ..self.cloud(endpoint, &access_key) })
             }
-            Kind::Moto(moto) => {
+            CloudErrorKind::Moto(moto) => {
                 reset(&format!("{}/moto-api/reset", moto.endpoint)).await?;
                 let cloud = self.cloud(moto.endpoint.clone(), "AKIAIOSFODNN7EXAMPLE");
                 cloud.organizations().create_organization().send().await?;
                 Ok(cloud)
             }
-            Kind::Ministack(ministack) => {
+            CloudErrorKind::Ministack(ministack) => {
                 reset(&format!("{}/_ministack/reset", ministack.endpoint)).await?;
                 // To it, an access key of twelve digits is an account.
                 Ok(self.cloud(ministack.endpoint.clone(), "111122223333"))

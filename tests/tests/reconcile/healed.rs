@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use freehold_tenancy::db::operations;
 use freehold_tenancy::operation::{OperationKind, OperationState};
-use freehold_worker::reconcile::Heal;
+use freehold_worker::reconcile::RepairMode;
 
 use super::administrator::Administrator;
 use super::{account, break_ten_things, compared, ready, told};
@@ -12,7 +12,7 @@ use super::{account, break_ten_things, compared, ready, told};
 async fn of_ten_things_the_safe_ones_are_healed_and_the_others_wait_for_a_person() {
     let (freehold, tenants) = ready(8).await;
     let expected = break_ten_things(&freehold, &tenants).await;
-    let report = compared(&freehold, Heal::Everything).await;
+    let report = compared(&freehold, RepairMode::All).await;
     let mut begun = Vec::new();
     for one in report.findings.iter().map(|one| &one.finding) {
         if let Some(id) = one.operation_id {
@@ -33,7 +33,7 @@ async fn of_ten_things_the_safe_ones_are_healed_and_the_others_wait_for_a_person
         assert_eq!(operation.state, OperationState::Succeeded, "{kind}: {operation:#?}");
     }
     freehold.clock.advance(std::time::Duration::from_mins(5));
-    let after = compared(&freehold, Heal::Everything).await;
+    let after = compared(&freehold, RepairMode::All).await;
     let mut left = told(&after);
     left.sort();
     let unsafe_ones: Vec<_> = expected.into_iter().filter(|(kind, ..)| !kinds.contains(kind)).collect();
@@ -47,10 +47,10 @@ async fn an_account_whose_roles_are_gone_gets_them_back() {
     let (freehold, tenants) = ready(1).await;
     Administrator::of(&freehold).delete_stack(&account(&tenants[0]), "freehold-baseline").await;
     freehold.clock.advance(std::time::Duration::from_hours(2));
-    assert_eq!(compared(&freehold, Heal::WithinReason).await.findings.len(), 1);
+    assert_eq!(compared(&freehold, RepairMode::Limited).await.findings.len(), 1);
     freehold.settle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
     freehold.clock.advance(std::time::Duration::from_mins(5));
-    assert!(compared(&freehold, Heal::WithinReason).await.is_clean());
+    assert!(compared(&freehold, RepairMode::Limited).await.is_clean());
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn where_more_is_wrong_than_the_configuration_allows_a_person_looks_first(
     let begun = |report: &freehold_worker::reconcile::Report| {
         report.findings.iter().filter(|one| one.finding.operation_id.is_some()).count()
     };
-    let report = compared(&freehold, Heal::WithinReason).await;
+    let report = compared(&freehold, RepairMode::Limited).await;
     assert_eq!((report.findings.len(), begun(&report)), (2, 0));
-    assert_eq!(begun(&compared(&freehold, Heal::Everything).await), 2, "a person has asked for it");
+    assert_eq!(begun(&compared(&freehold, RepairMode::All).await), 2, "a person has asked for it");
 }

@@ -15,7 +15,7 @@ use freehold_sandbox::ssoadmin::Assignment;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{EnvironmentId, TenantId};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::reconcile::Heal;
+use freehold_worker::reconcile::RepairMode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ async fn a_comparison_of_many_accounts_keeps_to_half_of_the_rates_of_aws_and_end
     let (never, began_at) = (CancellationToken::new(), freehold.clock.now());
     let reconciler = freehold.worker("reconciler").reconciler();
     let report = tokio::select! {
-        report = reconciler.pass(Heal::Nothing, &never) => report.expect("a report"),
+        report = reconciler.run_once(RepairMode::Off, &never) => report.expect("a report"),
         () = pass_idle_time(&freehold) => unreachable!("time does not end"),
     };
     assert!(report.is_clean(), "{:#?} {:?}", report.findings.first(), report.unseen.first());

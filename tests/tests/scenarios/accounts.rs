@@ -5,7 +5,7 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::picture::accounts_asked_for;
+use freehold_tests::world_snapshot::accounts_asked_for;
 use freehold_worker::cloud::{Cloud, NewAccount, Tags};
 
 use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_account, retry, target};

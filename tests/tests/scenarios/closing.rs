@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::settings::{Durations, Spread};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{Cloud, Kind};
+use freehold_worker::cloud::{Cloud, CloudErrorKind};
 
 use super::{somebody_elses_account, target_of};
 
-const USED_UP: Kind = Kind::Quota { until: None };
+const USED_UP: CloudErrorKind = CloudErrorKind::Throttled { until: None };
 
 #[tokio::test]
 async fn closing_tells_done_under_way_and_used_up_apart() {
@@ -25,12 +25,12 @@ async fn closing_tells_done_under_way_and_used_up_apart() {
         aws.close_account(target).await.expect("accepted");
     }
     let too_many = aws.close_account(&targets[3]).await.expect_err("three are being closed");
-    assert_eq!((too_many.kind.clone(), too_many.says("CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED")), (USED_UP, true));
+    assert_eq!((too_many.kind.clone(), too_many.has_reason("CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED")), (USED_UP, true));
     assert_eq!(
         aws.account(targets[0].id()).await.expect("an answer").map(|account| account.state).as_deref(),
         Some("PENDING_CLOSURE")
     );
-    assert_eq!(aws.close_account(&targets[0]).await.expect_err("under way").kind, Kind::Wait);
+    assert_eq!(aws.close_account(&targets[0]).await.expect_err("under way").kind, CloudErrorKind::NotYet);
 
     freehold.clock.advance(std::time::Duration::from_mins(2));
     assert_eq!(
@@ -42,7 +42,7 @@ async fn closing_tells_done_under_way_and_used_up_apart() {
     let month = vec![freehold.clock.now() - TimeDelta::days(1); 250];
     freehold.world.state().organization.closures = month;
     let too_often = aws.close_account(&targets[3]).await.expect_err("250 were closed in thirty days");
-    assert_eq!((too_often.kind.clone(), too_often.says("CLOSE_ACCOUNT_QUOTA_EXCEEDED")), (USED_UP, true));
+    assert_eq!((too_often.kind.clone(), too_often.has_reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED")), (USED_UP, true));
     freehold.clock.advance(std::time::Duration::from_hours(24 * 30));
     aws.close_account(&targets[3]).await.expect("a month later there is room");
 }

@@ -11,7 +11,7 @@ use freehold_tenancy::hold::HoldKind;
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::mishap::Mishap;
+use freehold_tests::step_faults::StepFault;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
@@ -139,7 +139,7 @@ async fn a_worker_that_dies_while_it_probes_holds_up_nobody_for_good() {
     let worker = freehold.worker("worker-1");
     freehold.settle(&worker, TimeDelta::minutes(10)).await;
     freehold.world.raise_account_quota(100);
-    freehold.mishaps.plan("request-account", 0, Mishap::DiesBefore);
+    freehold.mishaps.plan("request-account", 0, StepFault::DiesBefore);
     tokio::select! {
         () = freehold.settle(&worker, LONG) => {}
         () = freehold.mishaps.died() => {}

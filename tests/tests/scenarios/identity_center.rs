@@ -3,8 +3,8 @@
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
+use freehold_tests::fault_proxy::{ConnectionFault, JournalWire};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_tests::journal_wire::{Cut, JournalWire};
 use freehold_worker::cloud::{Cloud, Grant};
 
 use super::{attention, calls, error, is_ready, onboard, retry, somebody_elses_account, target_of};
@@ -43,7 +43,7 @@ async fn an_assignment_whose_answer_was_lost_is_found_while_aws_is_at_it() {
 
 #[tokio::test]
 async fn an_assignment_whose_worker_has_died_is_not_asked_for_again_while_aws_is_at_it() {
-    for cut in [Cut::DiesBefore, Cut::DiesAfter] {
+    for cut in [ConnectionFault::DiesBefore, ConnectionFault::DiesAfter] {
         let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
         // What is noted first is the request for the account, and then the one for the assignment.

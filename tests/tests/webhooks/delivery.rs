@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use freehold_tests::hooks::{Hooks, id};
-use freehold_tests::receiver::{Answer, Receiver};
+use freehold_tests::receiver::{Receiver, StoredResponse};
+use freehold_tests::webhook_fixture::{WebhookFixture, id};
 use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
 #[tokio::test]
 async fn an_event_is_sent_signed_as_the_feed_has_it_and_the_attempt_is_logged() {
-    let hooks = Hooks::new().await;
-    hooks.something_happens().await;
+    let hooks = WebhookFixture::new().await;
+    hooks.sign_up_tenant().await;
     let receiver = Receiver::start().await;
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
-    let tenant = hooks.something_happens().await;
+    let tenant = hooks.sign_up_tenant().await;
     assert_eq!(Arc::new(hooks.worker()).drain_webhooks().await.unwrap(), 1);
 
     let all = receiver.received();
@@ -47,12 +47,12 @@ async fn an_event_is_sent_signed_as_the_feed_has_it_and_the_attempt_is_logged() 
 
 #[tokio::test]
 async fn each_endpoint_gets_the_types_that_it_wants_and_each_event_once_whoever_sends_it() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let (all, some) = (Receiver::start().await, Receiver::start().await);
     hooks.endpoint(&all.url(), &[]).await;
     hooks.endpoint(&some.url(), &["environment.account.assigned", "tenant.updated"]).await;
     for account in 0..6 {
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
         hooks.api.succeed(&format!("00000000000{account}")).await;
     }
     let workers = [Arc::new(hooks.worker()), Arc::new(hooks.worker()), Arc::new(hooks.worker())];
@@ -78,7 +78,7 @@ impl Worker {
 
 #[tokio::test]
 async fn after_a_rotation_both_secrets_are_good_for_a_day() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let before = hooks.endpoint(&receiver.url(), &[]).await;
     let rotated = hooks.post(&before, "/rotate-secret", &json!({})).await.json();
@@ -88,7 +88,7 @@ async fn after_a_rotation_both_secrets_are_good_for_a_day() {
     let worker = Arc::new(hooks.worker());
     for (hours, both) in [(0, true), (23, true), (2, false)] {
         hooks.wait(Duration::from_hours(hours));
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
         worker.drain_webhooks().await.unwrap();
         let received = receiver.received().pop().unwrap();
         let expected =
@@ -101,7 +101,7 @@ async fn after_a_rotation_both_secrets_are_good_for_a_day() {
         .await
         .unwrap();
     hooks.wait(Duration::from_hours(2));
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     Arc::new(hooks.worker()).drain_webhooks().await.unwrap();
     let later: i64 = sqlx::query_scalar("select count(previous_secret) from webhook_endpoints")
         .fetch_one(&hooks.database().pool)
@@ -112,17 +112,17 @@ async fn after_a_rotation_both_secrets_are_good_for_a_day() {
 
 #[tokio::test]
 async fn a_worker_that_dies_amid_a_delivery_delays_it_by_its_lease_and_it_keeps_its_id() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    receiver.answers(Answer::Silence);
+    receiver.answers(StoredResponse::Silence);
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     let dying = Arc::new(hooks.worker());
     let death = tokio::spawn(async move { dying.drain_webhooks().await });
     assert!(receiver.has(1, Duration::from_secs(10)).await);
     death.abort();
     _ = death.await;
-    receiver.answers(Answer::Status(200, String::new()));
+    receiver.answers(StoredResponse::Status(200, String::new()));
     let other = Arc::new(hooks.worker());
     assert_eq!(other.drain_webhooks().await.unwrap(), 0, "two workers sent the same attempt");
     hooks.wait(Duration::from_secs(25));
@@ -135,14 +135,14 @@ async fn a_worker_that_dies_amid_a_delivery_delays_it_by_its_lease_and_it_keeps_
 
 #[tokio::test]
 async fn an_event_can_be_replayed_alone_and_all_since_a_time_also_what_was_missed() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let worker = Arc::new(hooks.worker());
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     hooks.wait(Duration::from_hours(1));
     let since = hooks.clock().now();
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     worker.drain_webhooks().await.unwrap();
     let first = receiver.received()[0].clone();
 
@@ -154,7 +154,7 @@ async fn an_event_can_be_replayed_alone_and_all_since_a_time_also_what_was_misse
 
     let disabled = hooks.post(&endpoint, "/disable", &json!({})).await.json();
     assert_eq!((&disabled["state"], &disabled["disabled_reason"]), (&json!("disabled"), &json!("by_request")));
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     assert_eq!(worker.drain_webhooks().await.unwrap(), 0, "a disabled endpoint was sent something");
     let refused = hooks.post(&endpoint, "/replay", &json!({ "since": since })).await;
     assert_eq!(refused.outcome(), (409, "webhook_disabled".into()));
@@ -177,7 +177,7 @@ async fn an_event_can_be_replayed_alone_and_all_since_a_time_also_what_was_misse
 
 #[tokio::test]
 async fn what_happens_reaches_a_running_worker_within_a_second_and_old_deliveries_go() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let (worker, shutdown) = (Arc::new(hooks.worker()), tokio_util::sync::CancellationToken::new());
     let running = tokio::spawn({
@@ -187,13 +187,13 @@ async fn what_happens_reaches_a_running_worker_within_a_second_and_old_deliverie
     tokio::time::sleep(Duration::from_millis(300)).await;
     // It learns of the endpoint while it runs.
     let endpoint = hooks.endpoint(&receiver.url(), &["tenant.onboarding.accepted", "tenant.updated"]).await;
-    let tenant = hooks.something_happens().await;
+    let tenant = hooks.sign_up_tenant().await;
     let begun = Instant::now();
     assert!(receiver.has(1, Duration::from_secs(5)).await);
     let took = begun.elapsed();
     let path = format!("/v1/tenants/{}", id(&tenant));
     let change = hooks.api.request(Method::PATCH, &path).header("If-Match", "*").json(&json!({ "tier": "enterprise" }));
-    assert_eq!(freehold_tests::served::send(change).await.status, 200);
+    assert_eq!(freehold_tests::api_fixture::send(change).await.status, 200);
     let changed = Instant::now();
     assert!(receiver.has(2, Duration::from_secs(5)).await);
     let later = changed.elapsed();
@@ -211,11 +211,11 @@ async fn what_happens_reaches_a_running_worker_within_a_second_and_old_deliverie
 
 #[tokio::test]
 async fn the_lines_in_the_readme_tell_what_is_ours_from_what_is_not() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
     hooks.post(&endpoint, "/rotate-secret", &json!({})).await;
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     Arc::new(hooks.worker()).drain_webhooks().await.unwrap();
     let readme = include_str!("../../../README.md");
     let lines = readme.split_once("```python\n").unwrap().1.split_once("```").unwrap().0;
@@ -238,10 +238,10 @@ async fn the_lines_in_the_readme_tell_what_is_ours_from_what_is_not() {
 
 #[tokio::test]
 async fn what_has_been_looked_through_is_not_looked_through_again_however_much_it_was() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     hooks.endpoint(&receiver.url(), &["environment.account.released"]).await;
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     let (pool, now) = (&hooks.api.database.pool, hooks.api.clock.now());
     let fan_out = async || {
         let fanned = freehold_tenancy::db::webhooks::fanout::fan_out(pool, now);

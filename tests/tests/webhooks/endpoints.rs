@@ -2,25 +2,25 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::DbError;
-use freehold_tenancy::db::idempotency::{self, Reserved};
+use freehold_tenancy::db::idempotency::{self, ReserveResult};
 use freehold_tenancy::db::installation::InstallationKind;
-use freehold_tenancy::db::signup::{Answer, IdempotencyKey};
+use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
 use freehold_tenancy::db::webhooks::{endpoints, secrets};
 use freehold_tenancy::{WebhookEndpointId, webhook};
-use freehold_tests::hooks::{Hooks, id};
+use freehold_tests::api_fixture::{Answered, Served, send, signup};
 use freehold_tests::receiver::Receiver;
-use freehold_tests::served::{Answered, Served, send, signup};
+use freehold_tests::webhook_fixture::{WebhookFixture, id};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-async fn patch(hooks: &Hooks, endpoint: &Value, if_match: Option<&str>, body: &Value) -> Answered {
+async fn patch(hooks: &WebhookFixture, endpoint: &Value, if_match: Option<&str>, body: &Value) -> Answered {
     let request = hooks.api.request(Method::PATCH, &format!("/v1/webhook-endpoints/{}", id(endpoint))).json(body);
     send(if_match.into_iter().fold(request, |request, tag| request.header("If-Match", tag))).await
 }
 
 #[tokio::test]
 async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let made = hooks.endpoint(&receiver.url(), &["environment.ready"]).await;
     let secret = made["secret"].as_str().unwrap();
@@ -61,7 +61,7 @@ async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() 
 
 #[tokio::test]
 async fn whoever_is_too_slow_to_make_an_endpoint_leaves_it_to_who_has_begun_since() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let made = hooks.endpoint(&receiver.url(), &[]).await;
     let (pool, now) = (&hooks.database().pool, hooks.clock().now());
@@ -71,16 +71,18 @@ async fn whoever_is_too_slow_to_make_an_endpoint_leaves_it_to_who_has_begun_sinc
         route: "POST /v1/webhook-endpoints".into(),
         key: "7f3a".into(),
     };
-    let Reserved::Fresh(slow) = idempotency::reserve(pool, &key, [7; 32], now).await.unwrap() else { panic!("used") };
+    let ReserveResult::Reserved(slow) = idempotency::reserve(pool, &key, [7; 32], now).await.unwrap() else {
+        panic!("used")
+    };
     idempotency::reserve(pool, &key, [7; 32], now + TimeDelta::seconds(61)).await.unwrap();
     let known = endpoints::get(pool, id(&made).parse().unwrap()).await.unwrap().unwrap();
     let another = webhook::Endpoint { id: WebhookEndpointId::new(now), ..known.clone() };
-    let answer = Answer { status: 201, location: String::new(), body: "{}".into() };
+    let answer = StoredResponse { status: 201, location: String::new(), body: "{}".into() };
     let late = endpoints::create(pool, &another, &[7; 64], Some(&slow), &answer).await;
-    assert!(matches!(late, Err(DbError::TakenOver)), "{late:?}");
+    assert!(matches!(late, Err(DbError::ReservationLost)), "{late:?}");
     let until = now + TimeDelta::hours(24);
     let late = secrets::rotate(pool, known.id, &[7; 64], until, now, Some(&slow), |_| answer.clone()).await;
-    assert!(matches!(late, Err(DbError::TakenOver)), "{late:?}");
+    assert!(matches!(late, Err(DbError::ReservationLost)), "{late:?}");
     let listed = hooks.api.get("/v1/webhook-endpoints").await.json();
     assert_eq!(listed["webhook_endpoints"].as_array().unwrap().len(), 1, "made twice");
     assert_eq!(listed["webhook_endpoints"][0]["previous_secret_until"], Value::Null, "rotated twice");
@@ -88,7 +90,7 @@ async fn whoever_is_too_slow_to_make_an_endpoint_leaves_it_to_who_has_begun_sinc
 
 #[tokio::test]
 async fn sent_again_under_its_key_it_makes_one_endpoint_and_tells_the_secret_to_nobody() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let body = json!({ "url": receiver.url() });
     let make = async || {
@@ -112,7 +114,7 @@ async fn sent_again_under_its_key_it_makes_one_endpoint_and_tells_the_secret_to_
 
 #[tokio::test]
 async fn without_a_key_to_keep_secrets_under_no_endpoint_is_made_and_the_problem_says_why() {
-    let hooks = Hooks::of(InstallationKind::Sandbox, "").await;
+    let hooks = WebhookFixture::of(InstallationKind::Sandbox, "").await;
     let receiver = Receiver::start().await;
     let body = json!({ "url": receiver.url() });
     let refused = send(hooks.api.request(Method::POST, "/v1/webhook-endpoints").json(&body)).await;
@@ -122,7 +124,7 @@ async fn without_a_key_to_keep_secrets_under_no_endpoint_is_made_and_the_problem
 
 #[tokio::test]
 async fn there_are_no_more_endpoints_than_the_feed_can_serve() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let body = json!({ "url": receiver.url() });
     for _ in 0..100 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use freehold_tests::hooks::Hooks;
+use freehold_tests::webhook_fixture::WebhookFixture;
 use sqlx::postgres::PgPoolOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -19,7 +19,7 @@ const MOST: f64 = 0.2;
 
 #[tokio::test]
 async fn a_worker_without_endpoints_asks_for_nothing_more_than_before() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let directory = tempfile::tempdir().unwrap();
     let (base, server) = hooks.database().url.split_once("?host=").unwrap();
     let server = PathBuf::from(server.replace("%2F", "/")).join(".s.PGSQL.5432");

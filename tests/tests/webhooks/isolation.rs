@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use freehold_tests::hooks::Hooks;
-use freehold_tests::receiver::{Answer, Receiver};
+use freehold_tests::receiver::{Receiver, StoredResponse};
+use freehold_tests::webhook_fixture::WebhookFixture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,17 +13,17 @@ const EVENTS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_who_fall_silent_at_the_same_moment_do_not_keep_the_others_waiting() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let mut silent = Vec::new();
     // None of them has failed before: together they want as much as all that is sent at a time.
     for _ in 0..20 {
         let receiver = Receiver::start().await;
-        receiver.answers(Answer::Silence);
+        receiver.answers(StoredResponse::Silence);
         hooks.endpoint(&receiver.url(), &[]).await;
         silent.push(receiver);
     }
     for _ in 0..10 {
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
     }
     let (worker, shutdown) = (Arc::new(hooks.worker()), CancellationToken::new());
     let running = tokio::spawn(async move { worker.run(shutdown).await });
@@ -34,7 +34,7 @@ async fn many_who_fall_silent_at_the_same_moment_do_not_keep_the_others_waiting(
     let healthy = Receiver::start().await;
     hooks.endpoint(&healthy.url(), &[]).await;
     for _ in 0..10 {
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
     }
     // They are given up after 15 seconds.
     assert!(healthy.has(10, Duration::from_secs(10)).await, "{} came", healthy.received().len());
@@ -43,15 +43,15 @@ async fn many_who_fall_silent_at_the_same_moment_do_not_keep_the_others_waiting(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_and_dead_receivers_delay_neither_the_others_nor_the_rest_of_the_work() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let (silent, slow, healthy) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
-    silent.answers(Answer::Silence);
-    slow.answers(Answer::Late(Duration::from_secs(2)));
+    silent.answers(StoredResponse::Silence);
+    slow.answers(StoredResponse::Late(Duration::from_secs(2)));
     // More who are dead than all that is sent at a time would do for, if they were let.
     let mut dead = Vec::new();
     for _ in 0..25 {
         let receiver = Receiver::start().await;
-        receiver.answers(Answer::Silence);
+        receiver.answers(StoredResponse::Silence);
         hooks.endpoint(&receiver.url(), &[]).await;
         dead.push(receiver);
     }
@@ -62,7 +62,7 @@ async fn slow_and_dead_receivers_delay_neither_the_others_nor_the_rest_of_the_wo
     }
     hooks.endpoint(&healthy.url(), &[]).await;
     for _ in 0..EVENTS {
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
     }
     let (worker, shutdown) = (Arc::new(hooks.worker()), CancellationToken::new());
     let begun = Instant::now();

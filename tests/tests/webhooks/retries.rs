@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use freehold_tests::hooks::{Hooks, at, id};
-use freehold_tests::receiver::{Answer, Receiver};
+use freehold_tests::receiver::{Receiver, StoredResponse};
+use freehold_tests::webhook_fixture::{WebhookFixture, at, id};
 use serde_json::json;
 
 /// When an attempt comes after the one before, in seconds (Standard Webhooks 1.0).
@@ -13,11 +13,11 @@ const INTERVALS: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000,
 
 #[tokio::test]
 async fn a_delivery_is_tried_ten_times_further_and_further_apart_and_an_endpoint_that_only_fails_is_disabled() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    receiver.answers(Answer::Status(500, String::new()));
+    receiver.answers(StoredResponse::Status(500, String::new()));
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     let (worker, begin) = (Arc::new(hooks.worker()), hooks.clock().now());
     for (number, interval) in (1..).zip(INTERVALS) {
         assert_eq!(worker.drain_webhooks().await.unwrap(), 1, "attempt {number}");
@@ -40,7 +40,7 @@ async fn a_delivery_is_tried_ten_times_further_and_further_apart_and_an_endpoint
     assert_eq!((&shown["state"], at(&shown["failing_since"])), (&json!("enabled"), begin));
 
     // The next one fails as well, until there have been five days of nothing else.
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     let mut attempts = 0;
     while hooks.get(&endpoint, "").await["state"] == "enabled" {
         attempts += worker.drain_webhooks().await.unwrap();
@@ -64,14 +64,14 @@ async fn a_delivery_is_tried_ten_times_further_and_further_apart_and_an_endpoint
 
 #[tokio::test]
 async fn a_success_between_failures_keeps_an_endpoint_enabled() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
     let worker = Arc::new(hooks.worker());
     for day in 0..12 {
         let answer = if day % 3 == 1 { 200 } else { 500 };
-        receiver.answers(Answer::Status(answer, String::new()));
-        hooks.something_happens().await;
+        receiver.answers(StoredResponse::Status(answer, String::new()));
+        hooks.sign_up_tenant().await;
         worker.drain_webhooks().await.unwrap();
         let failing = hooks.get(&endpoint, "").await["failing_since"].is_string();
         assert_eq!(failing, answer == 500, "day {day}");
@@ -82,34 +82,34 @@ async fn a_success_between_failures_keeps_an_endpoint_enabled() {
 
 #[tokio::test]
 async fn who_says_gone_is_left_alone() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    receiver.answers(Answer::Status(410, String::new()));
+    receiver.answers(StoredResponse::Status(410, String::new()));
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     let worker = Arc::new(hooks.worker());
     worker.drain_webhooks().await.unwrap();
     let shown = hooks.get(&endpoint, "").await;
     assert_eq!((&shown["state"], &shown["disabled_reason"]), (&json!("disabled"), &json!("gone")));
     assert_eq!(hooks.deliveries(&endpoint).await[0]["next_attempt_at"], json!(null), "it is not tried next");
     hooks.wait(Duration::from_hours(48));
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     assert_eq!(worker.drain_webhooks().await.unwrap(), 0);
     // Once it is back, what was on its way is sent.
-    receiver.answers(Answer::Status(200, String::new()));
+    receiver.answers(StoredResponse::Status(200, String::new()));
     hooks.post(&endpoint, "/enable", &json!({})).await;
     assert_eq!(worker.drain_webhooks().await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn who_is_busy_is_left_alone_for_as_long_as_it_asks_and_at_most_a_day() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
     let worker = Arc::new(hooks.worker());
     for (status, header, wait) in [(429, "7200", 7200), (503, "999999999", 86_400)] {
-        receiver.answers(Answer::Status(status, format!("retry-after: {header}\r\n")));
-        hooks.something_happens().await;
+        receiver.answers(StoredResponse::Status(status, format!("retry-after: {header}\r\n")));
+        hooks.sign_up_tenant().await;
         let begin = hooks.clock().now();
         assert!(worker.drain_webhooks().await.unwrap() >= 1);
         let before = receiver.received().len();
@@ -117,10 +117,10 @@ async fn who_is_busy_is_left_alone_for_as_long_as_it_asks_and_at_most_a_day() {
         assert_eq!(at(&hooks.get(&endpoint, "").await["rests_until"]), until, "{status}");
         // Neither this one nor another is sent meanwhile.
         assert_eq!(at(&hooks.deliveries(&endpoint).await[0]["next_attempt_at"]), until, "{status}");
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
         hooks.clock().advance_to(until - TimeDelta::seconds(1));
         assert_eq!(worker.drain_webhooks().await.unwrap(), 0, "{status}");
-        receiver.answers(Answer::Status(200, String::new()));
+        receiver.answers(StoredResponse::Status(200, String::new()));
         hooks.clock().advance_to(until);
         assert_eq!(worker.drain_webhooks().await.unwrap(), 2, "{status}");
         assert_eq!(receiver.received().len(), before + 2);
@@ -130,7 +130,7 @@ async fn who_is_busy_is_left_alone_for_as_long_as_it_asks_and_at_most_a_day() {
 
 #[tokio::test]
 async fn whatever_goes_wrong_is_told_in_plain_words_and_nothing_of_the_answer_is_kept() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let worker = Arc::new(hooks.worker().with_lease(Duration::from_secs(1)));
     let closed = {
@@ -141,18 +141,18 @@ async fn whatever_goes_wrong_is_told_in_plain_words_and_nothing_of_the_answer_is
     for (url, answer, error, says) in [
         (
             receiver.url(),
-            Answer::Status(302, "location: http://127.0.0.1:1/\r\n".into()),
+            StoredResponse::Status(302, "location: http://127.0.0.1:1/\r\n".into()),
             "status",
             "redirects are not followed",
         ),
-        (receiver.url(), Answer::Silence, "timeout", "did not answer within"),
-        (receiver.url(), Answer::HangUp, "broken_off", "before the receiver had answered"),
-        (closed, Answer::HangUp, "unreachable", "takes no connection"),
-        (receiver.url(), Answer::Status(404, "x-canary: body-canary\r\n".into()), "status", "404"),
+        (receiver.url(), StoredResponse::Silence, "timeout", "did not answer within"),
+        (receiver.url(), StoredResponse::HangUp, "broken_off", "before the receiver had answered"),
+        (closed, StoredResponse::HangUp, "unreachable", "takes no connection"),
+        (receiver.url(), StoredResponse::Status(404, "x-canary: body-canary\r\n".into()), "status", "404"),
     ] {
         receiver.answers(answer);
         let endpoint = hooks.endpoint(&url, &[]).await;
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
         let connections = receiver.connections();
         assert_eq!(worker.drain_webhooks().await.unwrap(), 1, "{error}");
         assert!(receiver.connections() <= connections + 1, "it was tried more than once");

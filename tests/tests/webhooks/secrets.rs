@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use freehold_sandbox::postgres::{Listen, Postgres, PostgresOptions};
 use freehold_tenancy::Config;
 use freehold_tests::fixture::CONFIG;
-use freehold_tests::hooks::{Hooks, KEY};
-use freehold_tests::receiver::{Answer, Receiver};
+use freehold_tests::receiver::{Receiver, StoredResponse};
+use freehold_tests::webhook_fixture::{KEY, WebhookFixture};
 use serde_json::Value;
 use sqlx::Row;
 
@@ -21,11 +21,11 @@ fn config(secrets: &str) -> Arc<Config> {
 
 #[tokio::test]
 async fn the_key_can_be_changed_and_one_that_is_missing_costs_no_attempt() {
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
     let other = STANDARD.encode([7; 32]);
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     // Whoever has another key alone cannot sign; that is not the receiver's fault.
     let stranger = Arc::new(hooks.worker_with(&config(&format!("key = \"{other}\""))));
     assert_eq!(stranger.drain_webhooks().await.unwrap(), 1);
@@ -34,7 +34,7 @@ async fn the_key_can_be_changed_and_one_that_is_missing_costs_no_attempt() {
     // With both, the secret is read with the old one and encrypted anew with the new one.
     let both = Arc::new(hooks.worker_with(&config(&format!("key = \"{other}\"\nold_keys = [\"{KEY}\"]"))));
     assert_eq!(both.drain_webhooks().await.unwrap(), 1);
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     assert_eq!(stranger.drain_webhooks().await.unwrap(), 1, "the old key is still needed");
     assert_eq!(receiver.received().len(), 2);
     for received in receiver.received() {
@@ -65,7 +65,7 @@ async fn no_secret_shows_in_logs_at_their_fullest_nor_in_the_database_metrics_fe
     let url = postgres.url();
     let password = url.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap().1.to_owned();
     let receiver = Receiver::start().await;
-    receiver.answers(Answer::Status(503, "x-canary: of-the-answer\r\n".into()));
+    receiver.answers(StoredResponse::Status(503, "x-canary: of-the-answer\r\n".into()));
 
     // Another sandbox may count on the usual port.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
@@ -84,7 +84,7 @@ async fn no_secret_shows_in_logs_at_their_fullest_nor_in_the_database_metrics_fe
     run(&[&["tenants", "create"][..], &tenant, &["--wait"]].concat());
     assert!(receiver.has(1, Duration::from_secs(20)).await);
     let rotated: Value = serde_json::from_str(&run(&["webhooks", "rotate-secret", id, "--output", "json"])).unwrap();
-    receiver.answers(Answer::Status(200, String::new()));
+    receiver.answers(StoredResponse::Status(200, String::new()));
     let before = receiver.received().len();
     let since = made["created_at"].as_str().unwrap();
     run(&["webhooks", "replay", id, "--since", since]);

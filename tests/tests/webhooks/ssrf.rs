@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_tenancy::db::installation::InstallationKind;
-use freehold_tests::hooks::{Hooks, KEY};
+use freehold_tests::api_fixture::send;
 use freehold_tests::receiver::Receiver;
-use freehold_tests::served::send;
+use freehold_tests::webhook_fixture::{KEY, WebhookFixture};
 use reqwest::Method;
 use serde_json::json;
 
@@ -149,9 +149,9 @@ const URLS: &[&str] = &[
 
 /// A real installation. Its good addresses are public and given to nobody (IANA, "IPv6 Global Unicast Address Assignments"), so
 /// that not even a broken worker reaches anybody.
-async fn real(receiver: &Receiver) -> Hooks {
+async fn real(receiver: &Receiver) -> WebhookFixture {
     let config = format!("[secrets]\nkey = \"{KEY}\"\n[webhooks]\nports = [{}]", receiver.port);
-    let hooks = Hooks::of(InstallationKind::Real, &config).await;
+    let hooks = WebhookFixture::of(InstallationKind::Real, &config).await;
     for (name, addresses) in [
         ("good.example.com", &["2e00::1", "2e00::2"][..]),
         ("localhost", &["127.0.0.1", "::1"]),
@@ -203,7 +203,7 @@ async fn nothing_is_sent_to_a_url_that_leads_astray_though_it_is_there() {
     for url in all(receiver.port).iter().filter(|url| !url.is_empty()) {
         let put = "update webhook_endpoints set url = $1, failing_since = null";
         sqlx::query(put).bind(url).execute(pool).await.unwrap();
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
         assert_eq!(worker.drain_webhooks().await.unwrap(), 1, "{url:?}");
         count += 1;
     }
@@ -241,7 +241,7 @@ async fn a_name_that_leads_elsewhere_later_is_asked_again_and_believed_once() {
         &[],
     ] {
         hooks.names.set("rebound.example.com", addresses);
-        hooks.something_happens().await;
+        hooks.sign_up_tenant().await;
         assert_eq!(worker.drain_webhooks().await.unwrap(), 1, "{addresses:?}");
         let delivery = hooks.deliveries(&endpoint).await.remove(0);
         let attempt = hooks.last_attempt(&endpoint, &delivery).await;
@@ -256,7 +256,7 @@ async fn a_name_that_leads_elsewhere_later_is_asked_again_and_believed_once() {
 #[tokio::test]
 async fn a_sandbox_may_send_to_its_own_machine_and_to_nobody_elses() {
     let receiver = Receiver::start().await;
-    let hooks = Hooks::new().await;
+    let hooks = WebhookFixture::new().await;
     let port = receiver.port;
     for (name, addresses) in
         [("inside.example.com", "10.0.0.1"), ("here.example.com", "127.0.0.1"), ("localhost", "127.0.0.1")]
@@ -277,14 +277,14 @@ async fn a_sandbox_may_send_to_its_own_machine_and_to_nobody_elses() {
         assert_eq!(send(request).await.outcome(), (422, "validation_failed".into()), "{url}");
     }
     hooks.endpoint(&format!("http://localhost:{port}/"), &[]).await;
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     let worker = Arc::new(hooks.worker());
     worker.drain_webhooks().await.unwrap();
     assert_eq!((worker.webhooks_sent(), receiver.connections()), (1, 1));
     // It connects to what was judged, not to what the machine's own resolver says of the name.
     hooks.names.set("nowhere.invalid", &["127.0.0.1"]);
     hooks.endpoint(&format!("http://nowhere.invalid:{port}/"), &[]).await;
-    hooks.something_happens().await;
+    hooks.sign_up_tenant().await;
     worker.drain_webhooks().await.unwrap();
     assert!(receiver.has(3, Duration::from_secs(1)).await);
     let hosts: Vec<_> = receiver.received().iter().map(|received| received.headers["host"].clone()).collect();

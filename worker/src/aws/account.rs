@@ -5,7 +5,7 @@ use aws_sdk_account::types::RegionOptStatus;
 use freehold_tenancy::Region;
 
 use super::Aws;
-use super::call::incomplete;
+use super::call::missing_field;
 use super::sts::Session;
 use crate::cloud::{RegionStatus, Result, Target};
 
@@ -21,8 +21,8 @@ pub(super) async fn region_status(aws: &Aws, account: &Target, region: Region) -
     let control = aws.control().await?;
     let request =
         client(&control).get_region_opt_status().account_id(account.id().as_str()).region_name(region.as_str());
-    let answer = aws.ask(&control, CALL, request.send()).await?;
-    answer.region_opt_status.as_ref().map(status).ok_or_else(|| incomplete(CALL, "status"))
+    let answer = aws.send(&control, CALL, request.send()).await?;
+    answer.region_opt_status.as_ref().map(status).ok_or_else(|| missing_field(CALL, "status"))
 }
 
 fn status(status: &RegionOptStatus) -> RegionStatus {
@@ -38,7 +38,7 @@ fn status(status: &RegionOptStatus) -> RegionStatus {
 pub(super) async fn enable_region(aws: &Aws, account: &Target, region: Region) -> Result<()> {
     let control = aws.control().await?;
     let request = client(&control).enable_region().account_id(account.id().as_str()).region_name(region.as_str());
-    aws.ask(&control, "account:EnableRegion", request.send()).await.map(drop)
+    aws.send(&control, "account:EnableRegion", request.send()).await.map(drop)
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! What is asked of AWS that changes something goes into the audit trail: before it is asked, and with what came of it.
 
 use aws_sdk_sts::operation::RequestId;
-use freehold_tenancy::audit::{Actor, AuditKind, AuditResult, Begun, Deed, Outcome, Scribe};
+use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, AuditWriter, OpenEntry};
 
 use super::Aws;
-use super::sts::{Session, Who};
-use crate::cloud::{CloudError, Kind, Result, Role};
+use super::sts::{Identity, Session};
+use crate::cloud::{CloudError, CloudErrorKind, Result, Role};
 use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
 use crate::runner::current_work;
 
 /// Where calls are put on record, and in whose name.
 #[derive(Debug, Clone)]
 pub(super) struct Audited {
-    scribe: Scribe,
+    audit_writer: AuditWriter,
     process: String,
 }
 
@@ -21,12 +21,12 @@ const READS: [&str; 3] = ["Describe", "List", "Get"];
 
 /// Services none of whose calls changes anything: who assumes a role has changed nothing yet, and neither has who calls a
 /// Function URL.
-const ASKED_ONLY: [&str; 2] = ["sts", "lambda"];
+const READ_ONLY_SERVICES: [&str; 2] = ["sts", "lambda"];
 
 /// Whether a call, such as `organizations:MoveAccount`, changes something.
 fn changes(call: &str) -> bool {
     let (service, operation) = call.split_once(':').unwrap_or(("", call));
-    !ASKED_ONLY.contains(&service) && !READS.iter().any(|read| operation.starts_with(read))
+    !READ_ONLY_SERVICES.contains(&service) && !READS.iter().any(|read| operation.starts_with(read))
 }
 
 impl Aws {
@@ -40,17 +40,17 @@ impl Aws {
         let Some(audited) = self.audit.as_ref().filter(|_| changes(call)) else { return answer.await };
         let begun = audited.begin(self.role_of(&session.who), call).await?;
         let answer = answer.await;
-        audited.scribe.end(begun, &outcome(&answer)).await;
+        audited.audit_writer.end(begun, &outcome(&answer)).await;
         answer
     }
 
     /// The role as which a call is made.
-    fn role_of(&self, who: &Who) -> String {
+    fn role_of(&self, who: &Identity) -> String {
         let organization = &self.config.organization;
         match who {
-            Who::Ambient => "ambient".to_owned(),
-            Who::Control => organization.control_role_arn.clone(),
-            Who::Inside(target, role) => {
+            Identity::Process => "ambient".to_owned(),
+            Identity::ControlRole => organization.control_role_arn.clone(),
+            Identity::TenantRole(target, role) => {
                 let name = match role {
                     Role::Organization => organization.access_role_name.as_str(),
                     Role::Access => ACCESS_ROLE,
@@ -63,23 +63,23 @@ impl Aws {
 }
 
 impl Audited {
-    pub(super) fn new(scribe: Scribe, process: &str) -> Self {
-        Self { scribe, process: process.to_owned() }
+    pub(super) fn new(audit_writer: AuditWriter, process: &str) -> Self {
+        Self { audit_writer, process: process.to_owned() }
     }
 
-    async fn begin(&self, aws_role: String, call: &'static str) -> Result<Begun> {
+    async fn begin(&self, aws_role: String, call: &'static str) -> Result<OpenEntry> {
         let work = current_work();
         let actor = Actor::Process { process: self.process.clone() };
-        let deed = Deed {
+        let entry = AuditEntry {
             operation_id: work.map(|work| work.operation),
             step: work.map(|work| work.step.to_owned()),
             aws_role: Some(aws_role),
-            ..Deed::new(AuditKind::AwsCall, call, actor)
+            ..AuditEntry::new(AuditKind::AwsCall, call, actor)
         };
         let tenant = work.map(|work| work.tenant);
         // A moment later the database may answer again.
-        self.scribe.begin(&deed, tenant).await.map_err(|error| CloudError {
-            kind: Kind::Wait,
+        self.audit_writer.begin(&entry, tenant).await.map_err(|error| CloudError {
+            kind: CloudErrorKind::NotYet,
             call,
             code: "NotOnRecord".to_owned(),
             message: error.to_string(),
@@ -88,15 +88,16 @@ impl Audited {
     }
 }
 
-fn outcome<T: RequestId>(answer: &Result<T>) -> Outcome {
+fn outcome<T: RequestId>(answer: &Result<T>) -> AuditOutcome {
     match answer {
-        Ok(answered) => {
-            Outcome { aws_request_id: answered.request_id().map(str::to_owned), ..Outcome::of(AuditResult::Succeeded) }
-        }
-        Err(error) => Outcome {
+        Ok(answered) => AuditOutcome {
+            aws_request_id: answered.request_id().map(str::to_owned),
+            ..AuditOutcome::of(AuditResult::Succeeded)
+        },
+        Err(error) => AuditOutcome {
             code: Some(error.code.clone()),
             aws_request_id: error.request_id.clone(),
-            ..Outcome::of(if error.had_no_effect() { AuditResult::Refused } else { AuditResult::Failed })
+            ..AuditOutcome::of(if error.had_no_effect() { AuditResult::Refused } else { AuditResult::Failed })
         },
     }
 }

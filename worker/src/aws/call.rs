@@ -13,15 +13,15 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::Aws;
-use super::errors::{self, Refusal};
+use super::errors::{self, AwsErrorResponse};
 use super::sts::Session;
-use crate::cloud::{CloudError, Kind, Result};
+use crate::cloud::{CloudError, CloudErrorKind, Result};
 
 impl Aws {
     /// Makes `call`, such as `organizations:MoveAccount`, as `session`. A request does nothing before it is awaited here.
     ///
     /// Boxed: the SDK's futures are large, and a step's own would otherwise hold each of them.
-    pub(super) fn ask<'a, T, E>(
+    pub(super) fn send<'a, T, E>(
         &'a self,
         session: &'a Session,
         call: &'static str,
@@ -32,7 +32,7 @@ impl Aws {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         async move {
-            let asked = async { request.await.map_err(|error| refused(call, error)) };
+            let asked = async { request.await.map_err(|error| from_sdk_error(call, error)) };
             let answer = self.measured(call, self.on_record(session, call, asked)).await;
             if let Err(error) = &answer
                 && errors::ends_session(&error.code)
@@ -76,7 +76,7 @@ impl Aws {
         if let Some(limits) = &self.limits
             && let Err(error) = answer
         {
-            let throttled = matches!(error.kind, Kind::Quota { .. }) && is_throttle(&error.code);
+            let throttled = matches!(error.kind, CloudErrorKind::Throttled { .. }) && is_throttle(&error.code);
             answer = Err(if throttled { limits.throttled(call, error).await } else { error });
         }
         answer
@@ -110,27 +110,27 @@ fn is_throttle(code: &str) -> bool {
 }
 
 /// What a metric calls an outcome.
-fn label(kind: &Kind) -> &'static str {
+fn label(kind: &CloudErrorKind) -> &'static str {
     match kind {
-        Kind::Retry => "unknown",
-        Kind::Wait => "not_yet",
-        Kind::Conflict => "conflict",
-        Kind::Denied { .. } => "denied",
-        Kind::Quota { .. } => "throttled",
-        Kind::Terminal => "failed",
+        CloudErrorKind::Unknown => "unknown",
+        CloudErrorKind::NotYet => "not_yet",
+        CloudErrorKind::Conflict => "conflict",
+        CloudErrorKind::Denied { .. } => "denied",
+        CloudErrorKind::Throttled { .. } => "throttled",
+        CloudErrorKind::Failed => "failed",
     }
 }
 
 /// A call that AWS refused, or that never came back.
-fn refused<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> CloudError
+fn from_sdk_error<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> CloudError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let SdkError::ServiceError(service_error) = &error else { return lost(call, &error) };
+    let SdkError::ServiceError(service_error) = &error else { return no_response(call, &error) };
     let metadata = service_error.err().meta();
     let raw = service_error.raw();
     let reason = raw.body().bytes().and_then(reason_in);
-    let refusal = Refusal {
+    let refusal = AwsErrorResponse {
         service: call.split_once(':').map_or("", |(service, _)| service),
         code: metadata.code().unwrap_or_default(),
         reason: reason.as_deref().unwrap_or_default(),
@@ -149,28 +149,28 @@ where
 }
 
 /// A call that has no answer, or none that can be read: whether it had an effect is unknown, unless it was never sent.
-pub(super) fn lost<E>(call: &'static str, error: &SdkError<E, HttpResponse>) -> CloudError
+pub(super) fn no_response<E>(call: &'static str, error: &SdkError<E, HttpResponse>) -> CloudError
 where
     E: std::error::Error + Send + Sync + 'static,
 {
     let (kind, code) = match error {
-        SdkError::ConstructionFailure(_) => (Kind::Terminal, "RequestNotBuilt"),
-        SdkError::TimeoutError(_) => (Kind::Retry, "Timeout"),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => (Kind::Retry, "Timeout"),
-        SdkError::DispatchFailure(_) => (Kind::Retry, "ConnectionFailed"),
-        _ => (Kind::Retry, "UnreadableAnswer"),
+        SdkError::ConstructionFailure(_) => (CloudErrorKind::Failed, "RequestNotBuilt"),
+        SdkError::TimeoutError(_) => (CloudErrorKind::Unknown, "Timeout"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => (CloudErrorKind::Unknown, "Timeout"),
+        SdkError::DispatchFailure(_) => (CloudErrorKind::Unknown, "ConnectionFailed"),
+        _ => (CloudErrorKind::Unknown, "UnreadableAnswer"),
     };
     CloudError {
         kind,
         call,
         code: code.to_owned(),
-        message: told(error),
+        message: error_chain(error),
         request_id: error.request_id().map(str::to_owned),
     }
 }
 
 /// An error and what caused it, in one line.
-pub(super) fn told(error: &dyn std::error::Error) -> String {
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut told: Vec<String> = causes.map(ToString::to_string).collect();
     told.dedup();
@@ -178,9 +178,9 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
 }
 
 /// AWS answered, but left out what the answer is for; what it did is unknown.
-pub(super) fn incomplete(call: &'static str, missing: &str) -> CloudError {
+pub(super) fn missing_field(call: &'static str, missing: &str) -> CloudError {
     CloudError {
-        kind: Kind::Retry,
+        kind: CloudErrorKind::Unknown,
         call,
         code: "UnreadableAnswer".to_owned(),
         message: format!("the answer has no {missing}"),
@@ -189,15 +189,15 @@ pub(super) fn incomplete(call: &'static str, missing: &str) -> CloudError {
 }
 
 /// That it is there, or done, already is as good as having done it.
-pub(super) fn done_already<T>(answer: Result<T>) -> Result<()> {
+pub(super) fn ok_if_conflict<T>(answer: Result<T>) -> Result<()> {
     match answer {
-        Err(error) if error.kind == Kind::Conflict => Ok(()),
+        Err(error) if error.kind == CloudErrorKind::Conflict => Ok(()),
         other => other.map(drop),
     }
 }
 
 /// Nothing of that name is a fine answer.
-pub(super) fn found<T>(answer: Result<T>, not_found: &str) -> Result<Option<T>> {
+pub(super) fn none_if<T>(answer: Result<T>, not_found: &str) -> Result<Option<T>> {
     match answer {
         Err(error) if error.code == not_found => Ok(None),
         other => other.map(Some),

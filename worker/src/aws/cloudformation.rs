@@ -4,10 +4,10 @@ use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, DeletionMode, OnFailure, Parameter, Stack, StackEvent, Tag};
 use freehold_tenancy::Region;
 
-use super::call::incomplete;
+use super::call::missing_field;
 use super::sts::Session;
-use super::{Aws, moment};
-use crate::cloud::{Kind, NewStack, Result, Role, StackFailure, StackState, StackStatus, Target};
+use super::{Aws, to_chrono};
+use crate::cloud::{CloudErrorKind, NewStack, Result, Role, StackFailure, StackState, StackStatus, Target};
 
 fn client(session: &Session, region: Region) -> Client {
     session.client(region.as_str(), Client::new)
@@ -23,7 +23,7 @@ pub(super) async fn stack(
     const CALL: &str = "cloudformation:DescribeStacks";
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).describe_stacks().stack_name(name);
-    match aws.ask(&inside, CALL, request.send()).await {
+    match aws.send(&inside, CALL, request.send()).await {
         Ok(answer) => Ok(answer.stacks.unwrap_or_default().into_iter().next().and_then(state_of)),
         // There is no code of its own for a stack that is not there.
         Err(error) if error.code == "ValidationError" && error.message.contains("does not exist") => Ok(None),
@@ -49,7 +49,7 @@ pub(super) async fn create_stack(
         .capabilities(Capability::CapabilityNamedIam)
         .on_failure(OnFailure::Rollback)
         .client_request_token(&stack.token);
-    aws.ask(&inside, CALL, request.send()).await?.stack_id.ok_or_else(|| incomplete(CALL, "stack id"))
+    aws.send(&inside, CALL, request.send()).await?.stack_id.ok_or_else(|| missing_field(CALL, "stack id"))
 }
 
 pub(super) async fn update_stack(
@@ -68,10 +68,10 @@ pub(super) async fn update_stack(
         .set_tags(Some(tags(stack)))
         .capabilities(Capability::CapabilityNamedIam)
         .client_request_token(&stack.token);
-    match aws.ask(&inside, "cloudformation:UpdateStack", request.send()).await {
+    match aws.send(&inside, "cloudformation:UpdateStack", request.send()).await {
         Ok(_) => Ok(true),
         // "No updates are to be performed."
-        Err(error) if error.kind == Kind::Conflict => Ok(false),
+        Err(error) if error.kind == CloudErrorKind::Conflict => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -94,7 +94,7 @@ pub(super) async fn continue_rollback(
 ) -> Result<()> {
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).continue_update_rollback().stack_name(name);
-    aws.ask(&inside, "cloudformation:ContinueUpdateRollback", request.send()).await.map(drop)
+    aws.send(&inside, "cloudformation:ContinueUpdateRollback", request.send()).await.map(drop)
 }
 
 pub(super) async fn force_delete_stack(
@@ -106,14 +106,14 @@ pub(super) async fn force_delete_stack(
 ) -> Result<()> {
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).delete_stack().stack_name(name).deletion_mode(DeletionMode::ForceDeleteStack);
-    aws.ask(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
+    aws.send(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
 }
 
 pub(super) async fn delete_stack(aws: &Aws, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).delete_stack().stack_name(name);
     // CloudFormation itself takes the deletion of what is not there for done.
-    aws.ask(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
+    aws.send(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
 }
 
 pub(super) async fn stack_failure(
@@ -129,7 +129,7 @@ pub(super) async fn stack_failure(
     let mut token = None;
     loop {
         let request = client(&inside, region).describe_stack_events().stack_name(stack_id).set_next_token(token);
-        let page = aws.ask(&inside, CALL, request.send()).await?;
+        let page = aws.send(&inside, CALL, request.send()).await?;
         events.extend(page.stack_events.unwrap_or_default());
         token = page.next_token;
         if token.is_none() {
@@ -141,7 +141,7 @@ pub(super) async fn stack_failure(
 pub(super) async fn read_in_region(aws: &Aws, account: &Target, region: Region) -> Result<()> {
     let inside = aws.inside(account, Role::Verify).await?;
     // The one regional read that freehold-verify may do (stacks/baseline.yaml); one page is enough.
-    aws.ask(&inside, "cloudformation:ListStacks", client(&inside, region).list_stacks().send()).await.map(drop)
+    aws.send(&inside, "cloudformation:ListStacks", client(&inside, region).list_stacks().send()).await.map(drop)
 }
 
 /// The earliest failure of a resource; the stack's own, where no resource failed. Events come latest first.
@@ -175,7 +175,7 @@ fn state_of(stack: Stack) -> Option<StackState> {
         outputs: outputs.filter_map(|output| output.output_key.zip(output.output_value)).collect(),
         tags: tags.filter_map(|tag| tag.key.zip(tag.value)).collect(),
         parameters: parameters.filter_map(|one| one.parameter_key.zip(one.parameter_value)).collect(),
-        updated_at: stack.last_updated_time.as_ref().and_then(moment),
+        updated_at: stack.last_updated_time.as_ref().and_then(to_chrono),
     })
 }
 

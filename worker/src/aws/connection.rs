@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_types::retry::RetryConfig;
 
-use super::call::told;
+use super::call::error_chain;
 
 /// Real time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -165,7 +165,7 @@ impl Connection {
     /// The credentials that Freehold starts with; the error is told as it came.
     pub(super) async fn credentials(&self) -> Result<Credentials, String> {
         let found = self.credentials.provide_credentials().await;
-        found.map_err(|error| told(&error))
+        found.map_err(|error| error_chain(&error))
     }
 
     /// What an SDK client needs to act with `credentials` in `region`. The SDK retries nothing: we do, in one place.

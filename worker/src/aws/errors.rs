@@ -1,11 +1,11 @@
 //! Every AWS error that Freehold knows, and what it means to a step: the table, on one page.
 
-use crate::cloud::Kind;
+use crate::cloud::CloudErrorKind;
 use More::{Any, From, Reason, Status, Words};
 
 /// What AWS answered in place of what was asked for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Refusal<'a> {
+pub(super) struct AwsErrorResponse<'a> {
     /// The service's name as in [`crate::cloud::CloudError::call`]: `organizations`, `sts`, …
     pub(super) service: &'a str,
     /// The error code, such as `ConstraintViolationException`.
@@ -24,7 +24,7 @@ pub(super) struct Row {
     service: &'static str,
     code: &'static str,
     more: More,
-    kind: Kind,
+    kind: CloudErrorKind,
     pub(super) scenario: u8,
 }
 
@@ -40,12 +40,12 @@ enum More {
     From(u16),
 }
 
-const QUOTA: Kind = Kind::Quota { until: None };
-const WAIT: Kind = Kind::Wait;
-const CONFLICT: Kind = Kind::Conflict;
-const DENIED: Kind = Kind::Denied { explicit: false };
-const FORBIDDEN: Kind = Kind::Denied { explicit: true };
-const UNKNOWN: Kind = Kind::Retry;
+const QUOTA: CloudErrorKind = CloudErrorKind::Throttled { until: None };
+const WAIT: CloudErrorKind = CloudErrorKind::NotYet;
+const CONFLICT: CloudErrorKind = CloudErrorKind::Conflict;
+const DENIED: CloudErrorKind = CloudErrorKind::Denied { explicit: false };
+const FORBIDDEN: CloudErrorKind = CloudErrorKind::Denied { explicit: true };
+const UNKNOWN: CloudErrorKind = CloudErrorKind::Unknown;
 
 /// The first row that applies counts. What no row applies to will fail again for the same reason.
 #[rustfmt::skip]
@@ -125,12 +125,12 @@ pub(super) static TABLE: &[Row] = &[
     row("*", "*", From(500), UNKNOWN, 14),
 ];
 
-const fn row(service: &'static str, code: &'static str, more: More, kind: Kind, scenario: u8) -> Row {
+const fn row(service: &'static str, code: &'static str, more: More, kind: CloudErrorKind, scenario: u8) -> Row {
     Row { service, code, more, kind, scenario }
 }
 
 impl Row {
-    fn applies(&self, refusal: &Refusal<'_>) -> bool {
+    fn applies(&self, refusal: &AwsErrorResponse<'_>) -> bool {
         let is = |pattern: &str, value: &str| pattern == "*" || pattern == value;
         is(self.service, refusal.service)
             && is(self.code, refusal.code)
@@ -145,12 +145,12 @@ impl Row {
 }
 
 /// What to do about a refusal.
-pub(super) fn kind(refusal: &Refusal<'_>) -> Kind {
+pub(super) fn kind(refusal: &AwsErrorResponse<'_>) -> CloudErrorKind {
     judge(TABLE.iter(), refusal)
 }
 
-fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, refusal: &Refusal<'_>) -> Kind {
-    rows.find(|row| row.applies(refusal)).map_or(Kind::Terminal, |row| row.kind.clone())
+fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, refusal: &AwsErrorResponse<'_>) -> CloudErrorKind {
+    rows.find(|row| row.applies(refusal)).map_or(CloudErrorKind::Failed, |row| row.kind.clone())
 }
 
 /// Whether the session that asked is of no use any more.
@@ -169,13 +169,13 @@ pub(crate) fn rows() -> impl Iterator<Item = (u8, String)> {
             From(status) => format!(" with HTTP {status} or above"),
         };
         let meaning = match row.kind {
-            Kind::Retry => "the effect is unknown: look, then ask again",
-            Kind::Wait => "not yet: ask again later",
-            Kind::Conflict => "there already",
-            Kind::Denied { explicit: true } => "a policy denies it",
-            Kind::Denied { explicit: false } => "nothing allows it",
-            Kind::Quota { .. } => "used up: ask again later",
-            Kind::Terminal => "for good",
+            CloudErrorKind::Unknown => "the effect is unknown: look, then ask again",
+            CloudErrorKind::NotYet => "not yet: ask again later",
+            CloudErrorKind::Conflict => "there already",
+            CloudErrorKind::Denied { explicit: true } => "a policy denies it",
+            CloudErrorKind::Denied { explicit: false } => "nothing allows it",
+            CloudErrorKind::Throttled { .. } => "used up: ask again later",
+            CloudErrorKind::Failed => "for good",
         };
         let service = if row.service == "*" { "any service" } else { row.service };
         let code = if row.code == "*" { "any other error" } else { row.code };

@@ -16,11 +16,11 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use freehold_tenancy::{Clock, Region};
 
 use super::Aws;
-use super::call::lost;
+use super::call::no_response;
 use super::connection::{At, is_loopback};
-use super::errors::{self, Refusal};
+use super::errors::{self, AwsErrorResponse};
 use super::sts::Session;
-use crate::cloud::{CloudError, Kind, Result, Role, Target};
+use crate::cloud::{CloudError, CloudErrorKind, Result, Role, Target};
 
 const CALL: &str = "lambda:InvokeFunctionUrl";
 
@@ -51,7 +51,8 @@ pub(super) async fn call_function_url(
     let url = format!("{}/", url.trim_end_matches('/'));
     let inside = aws.inside(account, Role::Verify).await?;
     let answer = aws.measured(CALL, async { judged(send(aws, &inside, region, &url).await?) }).await?;
-    serde_json::from_slice(&answer.body).map_err(|error| refusal(Kind::Terminal, "NotJson", error.to_string(), None))
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| refusal(CloudErrorKind::Failed, "NotJson", error.to_string(), None))
 }
 
 /// A session of the tenant's account goes to a Function URL in its region and nowhere else, whatever a stack's output says.
@@ -73,12 +74,12 @@ fn check(at: &At, region: Region, url: &str) -> Result<()> {
         return Ok(());
     }
     let message = format!("`{url}` is not a Function URL in {region}; it was not called");
-    Err(refusal(Kind::Terminal, "NotAFunctionUrl", message, None))
+    Err(refusal(CloudErrorKind::Failed, "NotAFunctionUrl", message, None))
 }
 
 async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<Answer> {
-    let request =
-        signed(inside, region, url).map_err(|problem| refusal(Kind::Terminal, "RequestNotBuilt", problem, None))?;
+    let request = signed(inside, region, url)
+        .map_err(|problem| refusal(CloudErrorKind::Failed, "RequestNotBuilt", problem, None))?;
     let operation = Operation::builder()
         .service_name("lambda")
         .operation_name("InvokeFunctionUrl")
@@ -103,7 +104,7 @@ async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<
             })
         })
         .build();
-    operation.invoke(request).await.map_err(|error| lost(CALL, &error))
+    operation.invoke(request).await.map_err(|error| no_response(CALL, &error))
 }
 
 /// The headers that sign a request.
@@ -137,13 +138,18 @@ fn judged(answer: Answer) -> Result<Answer> {
     let message: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
     let kind = match answer.status {
         // The name of a fresh URL may resolve before anything stands behind it.
-        404 => Kind::Wait,
-        status => errors::kind(&Refusal { service: "lambda", message: &message, status, ..Refusal::default() }),
+        404 => CloudErrorKind::NotYet,
+        status => errors::kind(&AwsErrorResponse {
+            service: "lambda",
+            message: &message,
+            status,
+            ..AwsErrorResponse::default()
+        }),
     };
     Err(refusal(kind, &format!("HTTP {}", answer.status), message, answer.request_id))
 }
 
-fn refusal(kind: Kind, code: &str, message: String, request_id: Option<String>) -> CloudError {
+fn refusal(kind: CloudErrorKind, code: &str, message: String, request_id: Option<String>) -> CloudError {
     CloudError { kind, call: CALL, code: code.to_owned(), message, request_id }
 }
 
@@ -189,10 +195,10 @@ mod tests {
         let kind =
             |status| judged(Answer { status, request_id: None, body: b"{}".to_vec() }).map_err(|error| error.kind);
         assert!(kind(200).is_ok());
-        assert_eq!(kind(403).unwrap_err(), Kind::Denied { explicit: false });
-        assert_eq!(kind(404).unwrap_err(), Kind::Wait);
-        assert_eq!(kind(429).unwrap_err(), Kind::Quota { until: None });
-        assert_eq!(kind(502).unwrap_err(), Kind::Retry);
-        assert_eq!(kind(302).unwrap_err(), Kind::Terminal);
+        assert_eq!(kind(403).unwrap_err(), CloudErrorKind::Denied { explicit: false });
+        assert_eq!(kind(404).unwrap_err(), CloudErrorKind::NotYet);
+        assert_eq!(kind(429).unwrap_err(), CloudErrorKind::Throttled { until: None });
+        assert_eq!(kind(502).unwrap_err(), CloudErrorKind::Unknown);
+        assert_eq!(kind(302).unwrap_err(), CloudErrorKind::Failed);
     }
 }

@@ -6,11 +6,11 @@ use aws_sdk_identitystore::Client;
 use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, UniqueAttribute};
 use aws_smithy_types::Document;
 
-use super::call::{done_already, found, incomplete};
-use super::memory::{A_WHILE, Memory};
+use super::cache::{Cache, NAME_TTL};
+use super::call::{missing_field, none_if, ok_if_conflict};
 use super::sts::Session;
 use super::{Aws, ssoadmin};
-use crate::cloud::{Kind, Membership, Person, Result, User};
+use crate::cloud::{CloudErrorKind, Membership, Person, Result, User};
 
 const GET_GROUP: &str = "identitystore:GetGroupId";
 const GET_USER: &str = "identitystore:GetUserId";
@@ -37,9 +37,9 @@ pub(super) async fn group(aws: &Aws, display_name: &str) -> Result<Option<String
     let look = async {
         let store = store(aws).await?;
         let found = find_group(aws, &store, display_name).await?;
-        Ok(found.map(|id| (id, aws.clock.now() + A_WHILE)))
+        Ok(found.map(|id| (id, aws.clock.now() + NAME_TTL)))
     };
-    aws.known.groups.recall(&display_name.to_owned(), &aws.clock, look).await
+    aws.known.groups.get_or_fetch(&display_name.to_owned(), &aws.clock, look).await
 }
 
 async fn find_group(aws: &Aws, store: &Store, display_name: &str) -> Result<Option<String>> {
@@ -48,7 +48,7 @@ async fn find_group(aws: &Aws, store: &Store, display_name: &str) -> Result<Opti
         .get_group_id()
         .identity_store_id(&store.id)
         .set_alternate_identifier(unique("displayName", display_name));
-    let answer = found(aws.ask(&store.session, GET_GROUP, request.send()).await, NOT_FOUND)?;
+    let answer = none_if(aws.send(&store.session, GET_GROUP, request.send()).await, NOT_FOUND)?;
     Ok(answer.map(|answer| answer.group_id))
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn ensure_group(aws: &Aws, display_name: &str, description: &st
     let store = store(aws).await?;
     let request =
         store.client.create_group().identity_store_id(&store.id).display_name(display_name).description(description);
-    let created = aws.ask(&store.session, "identitystore:CreateGroup", request.send()).await;
+    let created = aws.send(&store.session, "identitystore:CreateGroup", request.send()).await;
     let created = created.map(|answer| answer.group_id);
     made(aws, &aws.known.groups, &name, &missing, created, group(aws, display_name)).await
 }
@@ -85,7 +85,7 @@ pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String
         .name(Name::builder().given_name(given).family_name(family).build())
         .user_type(MADE_HERE)
         .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
-    let created = aws.ask(&store.session, "identitystore:CreateUser", request.send()).await;
+    let created = aws.send(&store.session, "identitystore:CreateUser", request.send()).await;
     let created = created.map(|answer| answer.user_id);
     made(aws, &aws.known.users, &name, &missing, created, user_named(aws, person.email)).await
 }
@@ -97,44 +97,44 @@ async fn is_missing(
     what: &String,
     look: impl Future<Output = Result<Option<String>>> + Send,
 ) -> Result<bool> {
-    let looked = async { Ok(look.await?.is_none().then(|| ((), aws.clock.now() + A_WHILE))) };
-    Ok(aws.known.missing.recall(what, &aws.clock, looked).await?.is_some())
+    let looked = async { Ok(look.await?.is_none().then(|| ((), aws.clock.now() + NAME_TTL))) };
+    Ok(aws.known.missing.get_or_fetch(what, &aws.clock, looked).await?.is_some())
 }
 
 /// The id of what was created, or was there already; whoever asks for it next is told without a call.
 async fn made(
     aws: &Aws,
-    known: &Memory<String, String>,
+    known: &Cache<String, String>,
     name: &String,
     missing: &String,
     created: Result<String>,
     look: impl Future<Output = Result<Option<String>>> + Send,
 ) -> Result<String> {
     let found = match created {
-        Ok(id) => known.recall(name, &aws.clock, async { Ok(Some((id, aws.clock.now() + A_WHILE))) }).await?,
-        Err(error) if error.kind == Kind::Conflict => {
+        Ok(id) => known.get_or_fetch(name, &aws.clock, async { Ok(Some((id, aws.clock.now() + NAME_TTL))) }).await?,
+        Err(error) if error.kind == CloudErrorKind::Conflict => {
             aws.known.missing.forget(missing);
             look.await?
         }
         Err(error) => return Err(error),
     };
     aws.known.missing.forget(missing);
-    found.ok_or_else(|| incomplete(GET_GROUP, "group or user"))
+    found.ok_or_else(|| missing_field(GET_GROUP, "group or user"))
 }
 
 async fn user_named(aws: &Aws, user_name: &str) -> Result<Option<String>> {
     let look = async {
         let store = store(aws).await?;
         let found = find_user(aws, &store, user_name).await?;
-        Ok(found.map(|id| (id, aws.clock.now() + A_WHILE)))
+        Ok(found.map(|id| (id, aws.clock.now() + NAME_TTL)))
     };
-    aws.known.users.recall(&user_name.to_owned(), &aws.clock, look).await
+    aws.known.users.get_or_fetch(&user_name.to_owned(), &aws.clock, look).await
 }
 
 async fn find_user(aws: &Aws, store: &Store, user_name: &str) -> Result<Option<String>> {
     let request =
         store.client.get_user_id().identity_store_id(&store.id).set_alternate_identifier(unique("userName", user_name));
-    let answer = found(aws.ask(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
+    let answer = none_if(aws.send(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
     Ok(answer.map(|answer| answer.user_id))
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn ensure_member(aws: &Aws, group_id: &str, user_id: &str) -> R
         .identity_store_id(&store.id)
         .group_id(group_id)
         .member_id(MemberId::UserId(user_id.to_owned()));
-    done_already(aws.ask(&store.session, "identitystore:CreateGroupMembership", request.send()).await)
+    ok_if_conflict(aws.send(&store.session, "identitystore:CreateGroupMembership", request.send()).await)
 }
 
 pub(super) async fn members(aws: &Aws, group_id: &str) -> Result<Vec<Membership>> {
@@ -157,7 +157,7 @@ pub(super) async fn members(aws: &Aws, group_id: &str) -> Result<Vec<Membership>
     loop {
         let request =
             store.client.list_group_memberships().identity_store_id(&store.id).group_id(group_id).set_next_token(token);
-        let Some(page) = found(aws.ask(&store.session, CALL, request.send()).await, NOT_FOUND)? else {
+        let Some(page) = none_if(aws.send(&store.session, CALL, request.send()).await, NOT_FOUND)? else {
             return Ok(members);
         };
         members.extend(page.group_memberships.into_iter().filter_map(|membership| match membership.member_id {
@@ -174,22 +174,22 @@ pub(super) async fn members(aws: &Aws, group_id: &str) -> Result<Vec<Membership>
 pub(super) async fn remove_member(aws: &Aws, membership: &Membership) -> Result<()> {
     let store = store(aws).await?;
     let request = store.client.delete_group_membership().identity_store_id(&store.id).membership_id(&membership.id);
-    let answer = aws.ask(&store.session, "identitystore:DeleteGroupMembership", request.send()).await;
-    found(answer, NOT_FOUND).map(drop)
+    let answer = aws.send(&store.session, "identitystore:DeleteGroupMembership", request.send()).await;
+    none_if(answer, NOT_FOUND).map(drop)
 }
 
 pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
     let store = store(aws).await?;
     let request = store.client.describe_user().identity_store_id(&store.id).user_id(user_id);
-    let answer = aws.ask(&store.session, "identitystore:DescribeUser", request.send()).await;
-    let Some(answer) = found(answer, NOT_FOUND)? else { return Ok(None) };
+    let answer = aws.send(&store.session, "identitystore:DescribeUser", request.send()).await;
+    let Some(answer) = none_if(answer, NOT_FOUND)? else { return Ok(None) };
     let request = store
         .client
         .list_group_memberships_for_member()
         .identity_store_id(&store.id)
         .member_id(MemberId::UserId(user_id.to_owned()));
     // One page: more than one membership is all that anybody wants to know.
-    let groups = aws.ask(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
+    let groups = aws.send(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
     Ok(Some(User {
         made_here: answer.user_type.as_deref() == Some(MADE_HERE),
         groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
@@ -201,14 +201,14 @@ pub(super) async fn delete_user(aws: &Aws, user_id: &str) -> Result<()> {
     let store = store(aws).await?;
     let request = store.client.delete_user().identity_store_id(&store.id).user_id(user_id);
     aws.known.users.forget_value(&user_id.to_owned());
-    found(aws.ask(&store.session, "identitystore:DeleteUser", request.send()).await, NOT_FOUND).map(drop)
+    none_if(aws.send(&store.session, "identitystore:DeleteUser", request.send()).await, NOT_FOUND).map(drop)
 }
 
 pub(super) async fn delete_group(aws: &Aws, display_name: &str, group_id: &str) -> Result<()> {
     let store = store(aws).await?;
     let request = store.client.delete_group().identity_store_id(&store.id).group_id(group_id);
     aws.known.groups.forget(&display_name.to_owned());
-    found(aws.ask(&store.session, "identitystore:DeleteGroup", request.send()).await, NOT_FOUND).map(drop)
+    none_if(aws.send(&store.session, "identitystore:DeleteGroup", request.send()).await, NOT_FOUND).map(drop)
 }
 
 fn unique(path: &str, value: &str) -> Option<AlternateIdentifier> {

@@ -8,11 +8,11 @@ use aws_sdk_organizations::types::{Account, Tag};
 use freehold_tenancy::AwsAccountId;
 
 use super::Aws;
-use super::call::{done_already, found, incomplete};
+use super::call::{missing_field, none_if, ok_if_conflict};
 use super::sts::Session;
 use crate::cloud::{ListedAccount, Result, Tags, Target};
 
-pub(super) use creations::{create_account, creation, creations_in_progress, find_creation};
+pub(super) use creations::{create_account, creation_status, creations_in_progress, find_creation};
 pub(super) use ous::{ous_in, parent_of_ous, policies_on, policy_content, quarantine_ou, residency_ou};
 
 /// Organizations has one endpoint.
@@ -28,7 +28,7 @@ pub(super) async fn find_account(aws: &Aws, email: &str) -> Result<Option<Listed
     let mut walk = aws.known.searches_of_accounts.resume(email);
     loop {
         let request = client(&control).list_accounts().set_next_token(walk.token.clone());
-        let page = match aws.ask(&control, CALL, request.send()).await {
+        let page = match aws.send(&control, CALL, request.send()).await {
             Ok(page) => page,
             Err(error) => return Err(aws.known.searches_of_accounts.pause(email, walk, error)),
         };
@@ -47,20 +47,20 @@ pub(super) async fn account(aws: &Aws, account: &AwsAccountId) -> Result<Option<
     const CALL: &str = "organizations:DescribeAccount";
     let control = aws.control().await?;
     let request = client(&control).describe_account().account_id(account.as_str());
-    let answer = found(aws.ask(&control, CALL, request.send()).await, "AccountNotFoundException")?;
+    let answer = none_if(aws.send(&control, CALL, request.send()).await, "AccountNotFoundException")?;
     Ok(answer.and_then(|answer| answer.account).and_then(listed))
 }
 
 pub(super) async fn tag_account(aws: &Aws, account: &Target, marks: &Tags) -> Result<()> {
     let control = aws.control().await?;
     let request = client(&control).tag_resource().resource_id(account.id().as_str()).set_tags(Some(tags(marks)));
-    aws.ask(&control, "organizations:TagResource", request.send()).await.map(drop)
+    aws.send(&control, "organizations:TagResource", request.send()).await.map(drop)
 }
 
 pub(super) async fn close_account(aws: &Aws, account: &Target) -> Result<()> {
     let control = aws.control().await?;
     let request = client(&control).close_account().account_id(account.id().as_str());
-    done_already(aws.ask(&control, "organizations:CloseAccount", request.send()).await)
+    ok_if_conflict(aws.send(&control, "organizations:CloseAccount", request.send()).await)
 }
 
 pub(super) async fn account_tags(aws: &Aws, account: &AwsAccountId) -> Result<Tags> {
@@ -70,7 +70,7 @@ pub(super) async fn account_tags(aws: &Aws, account: &AwsAccountId) -> Result<Ta
     let mut token = None;
     loop {
         let request = client(&control).list_tags_for_resource().resource_id(account.as_str()).set_next_token(token);
-        let page = aws.ask(&control, CALL, request.send()).await?;
+        let page = aws.send(&control, CALL, request.send()).await?;
         tags.extend(page.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)));
         token = page.next_token;
         if token.is_none() {
@@ -85,12 +85,12 @@ pub(super) async fn parent_of(aws: &Aws, account: &Target) -> Result<String> {
     let mut token = None;
     loop {
         let request = client(&control).list_parents().child_id(account.id().as_str()).set_next_token(token);
-        let page = aws.ask(&control, CALL, request.send()).await?;
+        let page = aws.send(&control, CALL, request.send()).await?;
         // An account has exactly one.
         if let Some(parent) = page.parents.unwrap_or_default().into_iter().next().and_then(|parent| parent.id) {
             return Ok(parent);
         }
-        token = Some(page.next_token.ok_or_else(|| incomplete(CALL, "parent"))?);
+        token = Some(page.next_token.ok_or_else(|| missing_field(CALL, "parent"))?);
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn move_account(aws: &Aws, account: &Target, from: &str, to: &s
         .account_id(account.id().as_str())
         .source_parent_id(from)
         .destination_parent_id(to);
-    done_already(aws.ask(&control, "organizations:MoveAccount", request.send()).await)
+    ok_if_conflict(aws.send(&control, "organizations:MoveAccount", request.send()).await)
 }
 
 fn tags(tags: &Tags) -> Vec<Tag> {

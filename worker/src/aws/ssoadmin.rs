@@ -10,10 +10,10 @@ use aws_sdk_ssoadmin::types::{
 use chrono::TimeDelta;
 
 use super::Aws;
-use super::call::incomplete;
-use super::memory::{A_WHILE, MOMENT};
+use super::cache::{NAME_TTL, PARTIAL_TTL};
+use super::call::missing_field;
 use super::sts::Session;
-use crate::cloud::{Assignment, AssignmentState, CloudError, Grant, Kind, Result, Target};
+use crate::cloud::{Assignment, AssignmentState, CloudError, CloudErrorKind, Grant, Result, Target};
 
 /// An instance does not move; asking once an hour is plenty.
 const INSTANCE_HOLDS: TimeDelta = TimeDelta::hours(1);
@@ -59,7 +59,7 @@ pub(super) async fn instance(aws: &Aws) -> Result<Instance> {
         let client = control.client(&region, Client::new);
         let mut token = None;
         loop {
-            let page = aws.ask(&control, CALL, client.list_instances().set_next_token(token).send()).await?;
+            let page = aws.send(&control, CALL, client.list_instances().set_next_token(token).send()).await?;
             let mut instances = page.instances.unwrap_or_default().into_iter();
             let found = instances
                 .find(|instance| configured.instance_arn.is_none() || instance.instance_arn == configured.instance_arn);
@@ -73,12 +73,12 @@ pub(super) async fn instance(aws: &Aws) -> Result<Instance> {
             }
         }
     };
-    aws.known.instance.recall(&(), &aws.clock, look).await?.ok_or_else(|| no_instance(CALL, &region))
+    aws.known.instance.get_or_fetch(&(), &aws.clock, look).await?.ok_or_else(|| no_instance(CALL, &region))
 }
 
 fn no_instance(call: &'static str, region: &str) -> CloudError {
     CloudError {
-        kind: Kind::Terminal,
+        kind: CloudErrorKind::Failed,
         call,
         code: "NoIdentityCenter".to_owned(),
         message: format!(
@@ -92,17 +92,17 @@ fn no_instance(call: &'static str, region: &str) -> CloudError {
 pub(super) async fn permission_set(aws: &Aws, name: &str) -> Result<Option<String>> {
     let look = async {
         let Some(arn) = find_permission_set(aws, name).await? else { return Ok(None) };
-        Ok(Some((arn, aws.clock.now() + A_WHILE)))
+        Ok(Some((arn, aws.clock.now() + NAME_TTL)))
     };
-    aws.known.permission_sets.recall(&name.to_owned(), &aws.clock, look).await
+    aws.known.permission_sets.get_or_fetch(&name.to_owned(), &aws.clock, look).await
 }
 
 /// Lists ARNs and asks for the name of each that is not known yet. A name never changes, so it is kept for good, and the
 /// list for as long as it takes: a walk that ran out of its rate goes on where it stopped.
 pub(super) async fn find_permission_set(aws: &Aws, name: &str) -> Result<Option<String>> {
     let sso = sso(aws).await?;
-    let look = async { Ok(Some((permission_set_arns(aws, &sso).await?, aws.clock.now() + MOMENT))) };
-    let arns = aws.known.permission_set_arns.recall(&(), &aws.clock, look).await?.unwrap_or_default();
+    let look = async { Ok(Some((permission_set_arns(aws, &sso).await?, aws.clock.now() + PARTIAL_TTL))) };
+    let arns = aws.known.permission_set_arns.get_or_fetch(&(), &aws.clock, look).await?.unwrap_or_default();
     let mut found = None;
     for arn in arns {
         if name_of(aws, &sso, &arn).await? == name {
@@ -119,7 +119,7 @@ async fn permission_set_arns(aws: &Aws, sso: &Sso) -> Result<Vec<String>> {
     let (mut arns, mut token) = (Vec::new(), None);
     loop {
         let request = sso.client.list_permission_sets().instance_arn(&sso.instance.arn).set_next_token(token);
-        let page = aws.ask(&sso.session, "sso:ListPermissionSets", request.send()).await?;
+        let page = aws.send(&sso.session, "sso:ListPermissionSets", request.send()).await?;
         arns.extend(page.permission_sets.unwrap_or_default());
         token = page.next_token;
         if token.is_none() {
@@ -135,7 +135,7 @@ async fn name_of(aws: &Aws, sso: &Sso, arn: &str) -> Result<String> {
         return Ok(name);
     }
     let request = sso.client.describe_permission_set().instance_arn(&sso.instance.arn).permission_set_arn(arn);
-    let answer = aws.ask(&sso.session, "sso:DescribePermissionSet", request.send()).await?;
+    let answer = aws.send(&sso.session, "sso:DescribePermissionSet", request.send()).await?;
     let name = answer.permission_set.and_then(|set| set.name).unwrap_or_default();
     names().insert(arn.to_owned(), name.clone());
     Ok(name)
@@ -153,8 +153,8 @@ pub(super) async fn assign(aws: &Aws, account: &Target, grant: &Grant) -> Result
         .permission_set_arn(&grant.permission_set_arn)
         .principal_type(PrincipalType::Group)
         .principal_id(&grant.group_id);
-    let answer = aws.ask(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_creation_status.and_then(accepted).ok_or_else(|| incomplete(CALL, "request id"))
+    let answer = aws.send(&sso.session, CALL, request.send()).await?;
+    answer.account_assignment_creation_status.and_then(accepted).ok_or_else(|| missing_field(CALL, "request id"))
 }
 
 pub(super) async fn assignments_in_progress(aws: &Aws) -> Result<Vec<String>> {
@@ -170,7 +170,7 @@ pub(super) async fn assignments_in_progress(aws: &Aws) -> Result<Vec<String>> {
             .filter(in_progress)
             .max_results(MOST_IN_A_PAGE)
             .set_next_token(token);
-        let page = aws.ask(&sso.session, CALL, request.send()).await?;
+        let page = aws.send(&sso.session, CALL, request.send()).await?;
         let statuses = page.account_assignments_creation_status.unwrap_or_default().into_iter();
         found.extend(statuses.filter_map(|status| status.request_id));
         token = page.next_token;
@@ -180,18 +180,18 @@ pub(super) async fn assignments_in_progress(aws: &Aws) -> Result<Vec<String>> {
     }
 }
 
-pub(super) async fn assignment(aws: &Aws, request_id: &str) -> Result<AssignmentState> {
-    creation_status(aws, request_id).await.map(state_of)
+pub(super) async fn assignment_status(aws: &Aws, request_id: &str) -> Result<AssignmentState> {
+    assignment_creation_status(aws, request_id).await.map(state_of)
 }
 
 pub(super) async fn is_request_for(aws: &Aws, request_id: &str, account: &Target, grant: &Grant) -> Result<bool> {
-    let status = creation_status(aws, request_id).await?;
+    let status = assignment_creation_status(aws, request_id).await?;
     Ok(status.target_id.as_deref() == Some(account.id().as_str())
         && status.permission_set_arn.as_ref() == Some(&grant.permission_set_arn)
         && status.principal_id.as_ref() == Some(&grant.group_id))
 }
 
-async fn creation_status(aws: &Aws, request_id: &str) -> Result<AccountAssignmentOperationStatus> {
+async fn assignment_creation_status(aws: &Aws, request_id: &str) -> Result<AccountAssignmentOperationStatus> {
     const CALL: &str = "sso:DescribeAccountAssignmentCreationStatus";
     let sso = sso(aws).await?;
     let request = sso
@@ -199,8 +199,8 @@ async fn creation_status(aws: &Aws, request_id: &str) -> Result<AccountAssignmen
         .describe_account_assignment_creation_status()
         .instance_arn(&sso.instance.arn)
         .account_assignment_creation_request_id(request_id);
-    let answer = aws.ask(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_creation_status.ok_or_else(|| incomplete(CALL, "status"))
+    let answer = aws.send(&sso.session, CALL, request.send()).await?;
+    answer.account_assignment_creation_status.ok_or_else(|| missing_field(CALL, "status"))
 }
 
 pub(super) async fn assigned_groups(aws: &Aws, account: &Target, permission_set_arn: &str) -> Result<Vec<String>> {
@@ -216,7 +216,7 @@ pub(super) async fn assigned_groups(aws: &Aws, account: &Target, permission_set_
             .account_id(account.id().as_str())
             .permission_set_arn(permission_set_arn)
             .set_next_token(token);
-        let page = aws.ask(&sso.session, CALL, request.send()).await?;
+        let page = aws.send(&sso.session, CALL, request.send()).await?;
         let assignments = page.account_assignments.unwrap_or_default().into_iter();
         let of_groups = assignments.filter(|assignment| assignment.principal_type == Some(PrincipalType::Group));
         groups.extend(of_groups.filter_map(|assignment| assignment.principal_id));
@@ -240,7 +240,7 @@ pub(super) async fn is_assigned_directly(aws: &Aws, user_id: &str) -> Result<boo
             .principal_id(user_id)
             .principal_type(PrincipalType::User)
             .set_next_token(token);
-        let page = aws.ask(&sso.session, CALL, request.send()).await?;
+        let page = aws.send(&sso.session, CALL, request.send()).await?;
         // What a user has through a group names the group.
         let direct = |assignment: &AccountAssignmentForPrincipal| assignment.principal_id.as_deref() == Some(user_id);
         if page.account_assignments.unwrap_or_default().iter().any(direct) {
@@ -265,11 +265,11 @@ pub(super) async fn unassign(aws: &Aws, account: &Target, grant: &Grant) -> Resu
         .permission_set_arn(&grant.permission_set_arn)
         .principal_type(PrincipalType::Group)
         .principal_id(&grant.group_id);
-    let answer = aws.ask(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_deletion_status.and_then(accepted).ok_or_else(|| incomplete(CALL, "request id"))
+    let answer = aws.send(&sso.session, CALL, request.send()).await?;
+    answer.account_assignment_deletion_status.and_then(accepted).ok_or_else(|| missing_field(CALL, "request id"))
 }
 
-pub(super) async fn unassignment(aws: &Aws, request_id: &str) -> Result<AssignmentState> {
+pub(super) async fn unassignment_status(aws: &Aws, request_id: &str) -> Result<AssignmentState> {
     const CALL: &str = "sso:DescribeAccountAssignmentDeletionStatus";
     let sso = sso(aws).await?;
     let request = sso
@@ -277,8 +277,8 @@ pub(super) async fn unassignment(aws: &Aws, request_id: &str) -> Result<Assignme
         .describe_account_assignment_deletion_status()
         .instance_arn(&sso.instance.arn)
         .account_assignment_deletion_request_id(request_id);
-    let answer = aws.ask(&sso.session, CALL, request.send()).await?;
-    answer.account_assignment_deletion_status.map(state_of).ok_or_else(|| incomplete(CALL, "status"))
+    let answer = aws.send(&sso.session, CALL, request.send()).await?;
+    answer.account_assignment_deletion_status.map(state_of).ok_or_else(|| missing_field(CALL, "status"))
 }
 
 fn accepted(mut status: AccountAssignmentOperationStatus) -> Option<Assignment> {

@@ -9,11 +9,11 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::call::incomplete;
+use super::cache::Cache;
+use super::call::missing_field;
 use super::connection::Connection;
-use super::memory::Memory;
-use super::{Aws, moment};
-use crate::cloud::{CloudError, Kind, Result, Role, Target};
+use super::{Aws, to_chrono};
+use crate::cloud::{CloudError, CloudErrorKind, Result, Role, Target};
 use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
 
 /// A session that another session opens lasts an hour at most (IAM, "Role chaining").
@@ -36,21 +36,21 @@ const WHO_AM_I: &str = "sts:GetCallerIdentity";
 
 /// As whom a call is made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Who {
+pub(super) enum Identity {
     /// The identity that Freehold was started with.
-    Ambient,
+    Process,
     /// The control role in the management account.
-    Control,
+    ControlRole,
     /// A role in a tenant's account.
-    Inside(Target, Role),
+    TenantRole(Target, Role),
 }
 
 /// The open sessions.
-pub(super) type Sessions = Memory<Who, Arc<Session>>;
+pub(super) type Sessions = Cache<Identity, Arc<Session>>;
 
 /// Credentials of somebody, for a while, and the clients that speak as them.
 pub(super) struct Session {
-    pub(super) who: Who,
+    pub(super) who: Identity,
     pub(super) credentials: Credentials,
     /// Whether AWS has said that it is where it is thought to be.
     proven: AtomicBool,
@@ -93,7 +93,7 @@ impl Aws {
             return self.ambient().await;
         }
         let organization = &self.config.organization;
-        self.session(Who::Control, async {
+        self.session(Identity::ControlRole, async {
             let external_id = organization.control_role_external_id.clone();
             self.assume(&*self.ambient().await?, organization.control_role_arn.clone(), external_id).await
         })
@@ -108,7 +108,7 @@ impl Aws {
             Role::Access => (ACCESS_ROLE, Some(account.environment().to_string())),
             Role::Verify => (VERIFY_ROLE, Some(account.environment().to_string())),
         };
-        self.session(Who::Inside(account.clone(), role), async {
+        self.session(Identity::TenantRole(account.clone(), role), async {
             let arn = format!("arn:aws:iam::{}:role/{name}", account.id());
             self.assume(&*self.control().await?, arn, external_id).await
         })
@@ -116,10 +116,10 @@ impl Aws {
     }
 
     async fn ambient(&self) -> Result<Arc<Session>> {
-        self.session(Who::Ambient, async {
+        self.session(Identity::Process, async {
             let credentials = self.connection.credentials().await.map_err(|message| CloudError {
                 // A source of credentials that is away for a moment must not end an onboarding.
-                kind: Kind::Wait,
+                kind: CloudErrorKind::NotYet,
                 call: ASSUME_ROLE,
                 code: "NoCredentials".to_owned(),
                 message,
@@ -133,7 +133,7 @@ impl Aws {
 
     async fn session(
         &self,
-        who: Who,
+        who: Identity,
         open: impl Future<Output = Result<(Credentials, DateTime<Utc>)>> + Send,
     ) -> Result<Arc<Session>> {
         let opened = async {
@@ -143,8 +143,8 @@ impl Aws {
             let session = Session { who: who.clone(), credentials, proven, connection, clients };
             Ok(Some((Arc::new(session), until)))
         };
-        let session = self.sessions.recall(&who, &self.clock, opened).await?;
-        session.ok_or_else(|| incomplete(ASSUME_ROLE, "credentials"))
+        let session = self.sessions.get_or_fetch(&who, &self.clock, opened).await?;
+        session.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))
     }
 
     /// Opens a session as `role_arn`, and says until when to use it.
@@ -161,17 +161,17 @@ impl Aws {
             .role_session_name(self.session_name)
             .duration_seconds(SESSION_SECONDS)
             .set_external_id(external_id);
-        let answer = self.ask(from, ASSUME_ROLE, request.send()).await?;
-        let given = answer.credentials.ok_or_else(|| incomplete(ASSUME_ROLE, "credentials"))?;
-        let until = moment(given.expiration()).ok_or_else(|| incomplete(ASSUME_ROLE, "expiration"))? - MARGIN;
+        let answer = self.send(from, ASSUME_ROLE, request.send()).await?;
+        let given = answer.credentials.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))?;
+        let until = to_chrono(given.expiration()).ok_or_else(|| missing_field(ASSUME_ROLE, "expiration"))? - MARGIN;
         let (id, secret, token) = (given.access_key_id, given.secret_access_key, given.session_token);
         Ok((Credentials::new(id, secret, Some(token), None, "freehold"), until))
     }
 
     /// Who `session` is to AWS.
     async fn who_is(&self, session: &Session) -> Result<Caller> {
-        let answer = self.ask(session, WHO_AM_I, session.sts().get_caller_identity().send()).await?;
-        let account = answer.account.ok_or_else(|| incomplete(WHO_AM_I, "account"))?;
+        let answer = self.send(session, WHO_AM_I, session.sts().get_caller_identity().send()).await?;
+        let account = answer.account.ok_or_else(|| missing_field(WHO_AM_I, "account"))?;
         Ok(Caller { account, arn: answer.arn.unwrap_or_default() })
     }
 
@@ -198,7 +198,7 @@ impl Aws {
 }
 
 /// That `role` can be assumed in an account, and that what comes of it can be used and is in that account.
-pub(super) async fn reach(aws: &Aws, account: &Target, role: Role) -> Result<()> {
+pub(super) async fn check_role(aws: &Aws, account: &Target, role: Role) -> Result<()> {
     let session = aws.inside(account, role).await?;
     if session.proven.load(Ordering::Relaxed) {
         return Ok(());
@@ -209,7 +209,7 @@ pub(super) async fn reach(aws: &Aws, account: &Target, role: Role) -> Result<()>
         return Ok(());
     }
     Err(CloudError {
-        kind: Kind::Terminal,
+        kind: CloudErrorKind::Failed,
         call: WHO_AM_I,
         code: "AnotherAccount".to_owned(),
         message: format!("a session for {account} turned out to be {}", caller.arn),

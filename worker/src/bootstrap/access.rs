@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use freehold_tenancy::Config;
 use freehold_tenancy::config::PermissionSet;
 
-use super::{Action, Plan, Problem, patiently};
+use super::{Action, Plan, Problem, retry_while_busy};
 use crate::aws::{Aws, PermissionSetFacts};
 use crate::cloud::Cloud;
 use crate::guardrail::same;
@@ -15,13 +15,13 @@ pub(super) async fn plan(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<
         return Ok(());
     }
     let clock = aws.clock();
-    patiently(clock, || aws.identity_center()).await?;
+    retry_while_busy(clock, || aws.identity_center()).await?;
     for set in &config.permission_sets {
-        let arn = patiently(clock, || aws.find_permission_set(&set.name)).await?;
+        let arn = retry_while_busy(clock, || aws.find_permission_set(&set.name)).await?;
         match arn {
             None => plan.actions.extend(create(set)),
             Some(arn) => {
-                let facts = patiently(clock, || aws.permission_set_facts(&arn)).await?;
+                let facts = retry_while_busy(clock, || aws.permission_set_facts(&arn)).await?;
                 plan.actions.extend(repair(set, &facts));
                 plan.known.permission_sets.insert(set.name.clone(), arn);
             }
@@ -84,7 +84,7 @@ fn put(set: &PermissionSet, policy: &str) -> Action {
 async fn groups(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
     let names: BTreeSet<&str> = config.access.iter().map(|access| access.group.as_str()).collect();
     for name in names {
-        if patiently(aws.clock(), || aws.group(name)).await?.is_none() {
+        if retry_while_busy(aws.clock(), || aws.group(name)).await?.is_none() {
             plan.warnings.push(format!(
                 "Identity Center has no group `{name}`: create it, or let your identity provider bring it; until then \
                  operations park at grant-access"

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Action, Ids, Plan, Problem, patiently};
+use super::{Action, Ids, Plan, Problem, retry_while_busy};
 use crate::aws::Aws;
-use crate::cloud::{AssignmentState, Kind};
+use crate::cloud::{AssignmentState, CloudErrorKind};
 
 /// Between two looks at how far a permission set has come.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -27,27 +27,27 @@ pub async fn apply(aws: &Aws, plan: Plan, mut progress: impl FnMut(&Action)) -> 
 async fn carry_out(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Problem> {
     let clock = aws.clock();
     match action {
-        Action::EnableScps { root } => patiently(clock, || aws.enable_scps(root)).await?,
-        Action::TrustService { service } => patiently(clock, || aws.trust_service(service)).await?,
+        Action::EnableScps { root } => retry_while_busy(clock, || aws.enable_scps(root)).await?,
+        Action::TrustService { service } => retry_while_busy(clock, || aws.trust_service(service)).await?,
         Action::CreateOu { name, parent } => {
-            let id = match patiently(clock, || aws.create_ou(parent, name)).await {
+            let id = match retry_while_busy(clock, || aws.create_ou(parent, name)).await {
                 Ok(id) => id,
                 // Somebody has made it since the plan.
-                Err(error) if error.kind == Kind::Conflict => {
-                    id_of(&patiently(clock, || aws.ous(parent)).await?, name)?.to_owned()
+                Err(error) if error.kind == CloudErrorKind::Conflict => {
+                    id_of(&retry_while_busy(clock, || aws.ous(parent)).await?, name)?.to_owned()
                 }
                 Err(error) => return Err(error.into()),
             };
             known.ous.insert(name.clone(), id);
         }
         Action::CreatePolicy { name, description, content } => {
-            let id = match patiently(clock, || aws.create_policy(name, description, content)).await {
+            let id = match retry_while_busy(clock, || aws.create_policy(name, description, content)).await {
                 Ok(id) => id,
                 // Somebody has made it since the plan: it is brought to what it should be.
-                Err(error) if error.kind == Kind::Conflict => {
-                    let policies = patiently(clock, || aws.policies()).await?;
+                Err(error) if error.kind == CloudErrorKind::Conflict => {
+                    let policies = retry_while_busy(clock, || aws.policies()).await?;
                     let id = id_of(&policies, name)?.to_owned();
-                    patiently(clock, || aws.update_policy(&id, content)).await?;
+                    retry_while_busy(clock, || aws.update_policy(&id, content)).await?;
                     id
                 }
                 Err(error) => return Err(error.into()),
@@ -56,35 +56,36 @@ async fn carry_out(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Pr
         }
         Action::UpdatePolicy { name, content } => {
             let id = id_of(&known.policies, name)?;
-            patiently(clock, || aws.update_policy(id, content)).await?;
+            retry_while_busy(clock, || aws.update_policy(id, content)).await?;
         }
         Action::AttachPolicy { name, ou } => {
             let (policy, ou) = (id_of(&known.policies, name)?, id_of(&known.ous, ou)?);
-            patiently(clock, || aws.attach_policy(policy, ou)).await?;
+            retry_while_busy(clock, || aws.attach_policy(policy, ou)).await?;
         }
         Action::CreatePermissionSet { name, description, session_duration } => {
-            let arn = patiently(clock, || aws.create_permission_set(name, description, session_duration)).await?;
+            let arn =
+                retry_while_busy(clock, || aws.create_permission_set(name, description, session_duration)).await?;
             known.permission_sets.insert(name.clone(), arn);
         }
         Action::UpdatePermissionSet { name, description, session_duration } => {
             let arn = id_of(&known.permission_sets, name)?;
-            patiently(clock, || aws.update_permission_set(arn, description, session_duration)).await?;
+            retry_while_busy(clock, || aws.update_permission_set(arn, description, session_duration)).await?;
         }
         Action::AttachManagedPolicy { set, policy } => {
             let arn = id_of(&known.permission_sets, set)?;
-            patiently(clock, || aws.attach_managed_policy(arn, policy)).await?;
+            retry_while_busy(clock, || aws.attach_managed_policy(arn, policy)).await?;
         }
         Action::DetachManagedPolicy { set, policy } => {
             let arn = id_of(&known.permission_sets, set)?;
-            patiently(clock, || aws.detach_managed_policy(arn, policy)).await?;
+            retry_while_busy(clock, || aws.detach_managed_policy(arn, policy)).await?;
         }
         Action::PutInlinePolicy { set, policy } => {
             let arn = id_of(&known.permission_sets, set)?;
-            patiently(clock, || aws.put_inline_policy(arn, policy)).await?;
+            retry_while_busy(clock, || aws.put_inline_policy(arn, policy)).await?;
         }
         Action::DeleteInlinePolicy { set } => {
             let arn = id_of(&known.permission_sets, set)?;
-            patiently(clock, || aws.delete_inline_policy(arn)).await?;
+            retry_while_busy(clock, || aws.delete_inline_policy(arn)).await?;
         }
         Action::Provision { set } => provision(aws, set, id_of(&known.permission_sets, set)?).await?,
     }
@@ -93,10 +94,10 @@ async fn carry_out(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Pr
 
 async fn provision(aws: &Aws, set: &str, arn: &str) -> Result<(), Problem> {
     let clock = aws.clock();
-    let request = patiently(clock, || aws.provision_permission_set(arn)).await?;
+    let request = retry_while_busy(clock, || aws.provision_permission_set(arn)).await?;
     let failed = |reason: String| Problem::NotProvisioned { set: set.to_owned(), reason };
     for _ in 0..MOST_LOOKS {
-        match patiently(clock, || aws.provisioning(&request)).await? {
+        match retry_while_busy(clock, || aws.provisioning(&request)).await? {
             AssignmentState::Succeeded => return Ok(()),
             AssignmentState::Failed(reason) => return Err(failed(reason)),
             AssignmentState::InProgress => clock.sleep(LOOK_AGAIN).await,

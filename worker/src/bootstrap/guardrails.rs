@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use freehold_tenancy::Config;
 
-use super::{Action, Plan, Problem, patiently};
+use super::{Action, Plan, Problem, retry_while_busy};
 use crate::aws::Aws;
 use crate::guardrail;
 
@@ -25,25 +25,25 @@ struct Wanted {
 pub(super) async fn plan(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
     let wanted = wanted(config)?;
     let clock = aws.clock();
-    let root = patiently(clock, || aws.root_facts()).await?;
+    let root = retry_while_busy(clock, || aws.root_facts()).await?;
     if !root.scps_enabled {
         plan.actions.push(Action::EnableScps { root: root.id });
     }
 
-    let parent = patiently(clock, || aws.parent_of_ous()).await?;
-    plan.known.ous = patiently(clock, || aws.ous(&parent)).await?;
+    let parent = retry_while_busy(clock, || aws.parent_of_ous()).await?;
+    plan.known.ous = retry_while_busy(clock, || aws.ous(&parent)).await?;
     for Wanted { ou, .. } in &wanted {
         if !plan.known.ous.contains_key(ou) {
             plan.actions.push(Action::CreateOu { name: ou.clone(), parent: parent.clone() });
         }
     }
 
-    plan.known.policies = patiently(clock, || aws.policies()).await?;
+    plan.known.policies = retry_while_busy(clock, || aws.policies()).await?;
     for wanted in wanted {
         policy(aws, wanted, plan).await?;
     }
 
-    let trusted = patiently(clock, || aws.trusted_services()).await?;
+    let trusted = retry_while_busy(clock, || aws.trusted_services()).await?;
     let uses_access = !config.permission_sets.is_empty();
     for (service, needed) in [(ACCOUNT_MANAGEMENT, true), (IDENTITY_CENTER, uses_access)] {
         if needed && !trusted.contains(service) {
@@ -83,14 +83,14 @@ async fn policy(aws: &Aws, wanted: Wanted, plan: &mut Plan) -> Result<(), Proble
     match id {
         None => plan.actions.push(Action::CreatePolicy { name: name.clone(), description, content }),
         Some(id) => {
-            let current = patiently(clock, || aws.policy_content(id)).await?;
+            let current = retry_while_busy(clock, || aws.policy_content(id)).await?;
             if !guardrail::same(&current, &content) {
                 plan.actions.push(Action::UpdatePolicy { name: name.clone(), content });
             }
         }
     }
     let attached = match plan.known.ous.get(&ou) {
-        Some(ou_id) => patiently(clock, || aws.policies_on(ou_id)).await?,
+        Some(ou_id) => retry_while_busy(clock, || aws.policies_on(ou_id)).await?,
         None => BTreeSet::new(),
     };
     if !id.is_some_and(|id| attached.contains(id)) {

@@ -2,18 +2,18 @@
 
 use freehold_tenancy::Config;
 
-use super::{Plan, Problem, patiently};
+use super::{Plan, Problem, retry_while_busy};
 use crate::aws::{Aws, Contact};
 
 /// Accounts that a new organisation may have (AWS Organizations quotas, "Default maximum number of accounts").
 const DEFAULT_ACCOUNTS: usize = 10;
 
 pub(super) async fn collect(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
-    let accounts = patiently(aws.clock(), || aws.count_accounts()).await?;
+    let accounts = retry_while_busy(aws.clock(), || aws.count_accounts()).await?;
     plan.warnings.push(account_quota(accounts));
     for contact in Contact::ALL {
         // What cannot be read is no reason to stop.
-        match patiently(aws.clock(), || aws.has_contact(contact)).await {
+        match retry_while_busy(aws.clock(), || aws.has_contact(contact)).await {
             Ok(true) => {}
             Ok(false) => plan.warnings.push(format!(
                 "account {} has no {} contact: name one (AWS Account Management, alternate contacts), or AWS writes to \

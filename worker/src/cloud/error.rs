@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudError {
     /// What to do about it.
-    pub kind: Kind,
+    pub kind: CloudErrorKind,
     /// The call, such as `organizations:MoveAccount`.
     pub call: &'static str,
     /// AWS's error code, or one of ours for what never reached AWS (`Timeout`, `RateReached`).
@@ -21,11 +21,11 @@ pub struct CloudError {
 
 /// The six kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum CloudErrorKind {
     /// It may or may not have been done: a timeout, a reset, a 5xx. Look, then ask again.
-    Retry,
+    Unknown,
     /// It cannot be done yet: a fresh account, a policy on its way, another change under way. Ask again later.
-    Wait,
+    NotYet,
     /// It is there, or done, already.
     Conflict,
     /// Not allowed; `explicit` where a policy denies it in so many words.
@@ -34,23 +34,23 @@ pub enum Kind {
         explicit: bool,
     },
     /// A rate or quota is used up; nothing was done.
-    Quota {
+    Throttled {
         /// When to ask again, where that is known.
         until: Option<DateTime<Utc>>,
     },
     /// It will fail again for the same reason.
-    Terminal,
+    Failed,
 }
 
 impl CloudError {
     /// Whether AWS gave this as its reason, which stands first in the message.
-    pub fn says(&self, reason: &str) -> bool {
+    pub fn has_reason(&self, reason: &str) -> bool {
         self.message.starts_with(reason)
     }
 
     /// Whether it is known that nothing was done.
     pub fn had_no_effect(&self) -> bool {
-        self.kind != Kind::Retry
+        self.kind != CloudErrorKind::Unknown
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Target {
 /// An account that must be left alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("account {account} is left alone: {why}")]
-pub struct Refused {
+pub struct ProtectedAccount {
     /// The account.
     pub account: AwsAccountId,
     /// Why.
@@ -32,9 +32,9 @@ impl Target {
         account: AwsAccountId,
         environment: EnvironmentId,
         organization: &Organization,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, ProtectedAccount> {
         if let Some(why) = organization.protects(&account) {
-            return Err(Refused { account, why });
+            return Err(ProtectedAccount { account, why });
         }
         Ok(Self { account, environment })
     }

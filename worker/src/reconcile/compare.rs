@@ -9,24 +9,24 @@
 
 mod access;
 mod organization;
-mod place;
+mod ou;
 mod stacks;
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::reconcile::{Known, Mapped};
+use freehold_tenancy::db::reconcile::{ExpectedState, MappedEnvironment};
 use freehold_tenancy::finding::{Finding, FindingKind, FindingRemedy, NewFinding};
 use freehold_tenancy::{AwsAccountId, Config, InstallationId};
 
 use super::observe::{Inside, Observed};
 
 /// What two sides are held against each other.
-pub(super) struct Sides<'a> {
+pub(super) struct CompareInput<'a> {
     /// AWS, read since `began_at`.
     pub(super) seen: &'a Observed,
     /// The database, read afterwards: what was accepted or done meanwhile is in it.
-    pub(super) known: &'a Known,
+    pub(super) known: &'a ExpectedState,
     /// What the operator has declared.
     pub(super) config: &'a Config,
     /// Whose tags are ours.
@@ -67,7 +67,7 @@ impl Aspect {
 }
 
 /// Compares.
-pub(super) fn compare(sides: &Sides<'_>) -> Comparison {
+pub(super) fn compare(sides: &CompareInput<'_>) -> Comparison {
     let mut comparison = Comparison::default();
     organization::unknown_accounts(sides, &mut comparison);
     organization::guardrails(sides, &mut comparison);
@@ -81,7 +81,7 @@ pub(super) fn compare(sides: &Sides<'_>) -> Comparison {
             comparison.unseen.extend([Aspect::Place, Aspect::Access, Aspect::Inside].map(|one| (account.clone(), one)));
             continue;
         }
-        place::check(sides, environment, &mut comparison);
+        ou::check(sides, environment, &mut comparison);
         match sides.seen.access.get(account) {
             Some(holders) => access::check(sides, environment, holders, &mut comparison),
             None => _ = comparison.unseen.insert((account.clone(), Aspect::Access)),
@@ -90,7 +90,7 @@ pub(super) fn compare(sides: &Sides<'_>) -> Comparison {
             Some(Inside::Stacks { baseline, stack }) => {
                 stacks::check(sides, environment, baseline.as_ref(), stack.as_ref(), &mut comparison);
             }
-            Some(Inside::NoWayIn(why)) => stacks::no_way_in(environment, why, &mut comparison),
+            Some(Inside::AccessDenied(why)) => stacks::no_way_in(environment, why, &mut comparison),
             None => _ = comparison.unseen.insert((account.clone(), Aspect::Inside)),
         }
     }
@@ -98,7 +98,7 @@ pub(super) fn compare(sides: &Sides<'_>) -> Comparison {
 }
 
 /// Whether the environment was ready, with nothing under way, from before the first look until after the last.
-fn is_settled(sides: &Sides<'_>, environment: &Mapped) -> bool {
+fn is_settled(sides: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
     environment.settled_at.is_some_and(|at| at < sides.began_at)
 }
 
@@ -117,7 +117,14 @@ impl Comparison {
 
     /// Notes a finding about an environment; `detail` tells it from others of its kind there, and `remedy` is what it takes
     /// as things stand.
-    fn environment(&mut self, kind: FindingKind, of: &Mapped, detail: &str, remedy: FindingRemedy, sentence: String) {
+    fn environment(
+        &mut self,
+        kind: FindingKind,
+        of: &MappedEnvironment,
+        detail: &str,
+        remedy: FindingRemedy,
+        sentence: String,
+    ) {
         let account = &of.aws_account_id;
         self.found.push(NewFinding {
             kind,
@@ -138,7 +145,7 @@ impl Comparison {
 }
 
 /// An environment as people call it.
-fn called(environment: &Mapped) -> String {
+fn called(environment: &MappedEnvironment) -> String {
     format!("{} of {}", environment.name, environment.company_name)
 }
 

@@ -9,7 +9,7 @@
 //! | who holds it there | one `ListAccountAssignments` for each account and set that it has | 10, shared |
 //! | stacks | one `AssumeRole` and two `DescribeStacks` for each account, 16 accounts at a time | |
 //!
-//! The rates are half of AWS's ([`super::pace`]). An account's OU comes with the list of accounts; only where AWS leaves it
+//! The rates are half of AWS's ([`super::throttle`]). An account's OU comes with the list of accounts; only where AWS leaves it
 //! out, the OUs' own lists are read. Access and stacks are read side by side, after the accounts. For 5,000 accounts with one
 //! permission set each that makes 250 / 4 s + (50 + 5,000) / 10 s: **about nine and a half minutes**; with two sets each,
 //! eighteen. The stacks, at 16 accounts at a time and half a second for the three calls, are read in under three minutes
@@ -17,15 +17,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use freehold_tenancy::db::reconcile::{Deployed, Known, Mapped};
+use freehold_tenancy::db::reconcile::{Deployed, ExpectedState, MappedEnvironment};
 use freehold_tenancy::{AwsAccountId, Config};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 
-use super::pace::{Pace, Trouble};
+use super::throttle::{ObserveError, ReadThrottle};
 use crate::cloud::{
-    Carried, Cloud, CloudError, GuardedOu, Kind, ListedAccount, Page, Principal, Result as CloudResult, Role,
-    StackState, Tags, Target,
+    Cloud, CloudError, CloudErrorKind, GuardedOu, ListedAccount, Page, PolicyAttachment, Principal,
+    Result as CloudResult, Role, StackState, Tags, Target,
 };
 use crate::guardrail;
 
@@ -68,23 +68,23 @@ pub(super) enum Inside {
         stack: Option<StackState>,
     },
     /// The role that looks cannot be assumed or may not look.
-    NoWayIn(String),
+    AccessDenied(String),
 }
 
 /// Reads AWS. A look at the organisation that fails ends it; one at a single account is noted as unseen.
 pub(super) async fn observe(
     cloud: &dyn Cloud,
     config: &Config,
-    known: &Known,
-    pace: &Pace,
-) -> Result<Observed, Trouble> {
+    known: &ExpectedState,
+    pace: &ReadThrottle,
+) -> Result<Observed, ObserveError> {
     let mut seen = Observed::default();
     organization(cloud, config, known, pace, &mut seen).await?;
-    let there = |environment: &&Mapped| {
+    let there = |environment: &&MappedEnvironment| {
         let listed = seen.accounts.get(&environment.aws_account_id);
         environment.settled_at.is_some() && listed.is_some_and(|account| account.state == "ACTIVE")
     };
-    let targets: Vec<(Target, &Mapped)> = known
+    let targets: Vec<(Target, &MappedEnvironment)> = known
         .environments
         .iter()
         .filter(there)
@@ -107,10 +107,10 @@ pub(super) async fn observe(
 async fn organization(
     cloud: &dyn Cloud,
     config: &Config,
-    known: &Known,
-    pace: &Pace,
+    known: &ExpectedState,
+    pace: &ReadThrottle,
     seen: &mut Observed,
-) -> Result<(), Trouble> {
+) -> Result<(), ObserveError> {
     let accounts = pages(pace, "organizations:ListAccounts", move |page| {
         Box::pin(async move { cloud.accounts(page.as_deref()).await })
     })
@@ -159,9 +159,9 @@ struct Access {
 async fn access(
     cloud: &dyn Cloud,
     config: &Config,
-    targets: &[(Target, &Mapped)],
-    pace: &Pace,
-) -> Result<Access, Trouble> {
+    targets: &[(Target, &MappedEnvironment)],
+    pace: &ReadThrottle,
+) -> Result<Access, ObserveError> {
     let (mut permission_sets, mut groups) = (BTreeMap::new(), BTreeMap::new());
     for set in &config.permission_sets {
         let arn = pace.ask("sso:ListPermissionSets", || cloud.permission_set(&set.name)).await?;
@@ -173,9 +173,10 @@ async fn access(
     let mut sets_of: BTreeMap<AwsAccountId, Vec<(&str, &str)>> = BTreeMap::new();
     for (name, arn) in permission_sets.iter().filter_map(|(name, arn)| Some((name, arn.as_deref()?))) {
         let call = "sso:ListAccountsForProvisionedPermissionSet";
-        for account in
-            pages(pace, call, move |page| Box::pin(async move { cloud.accounts_with(arn, page.as_deref()).await }))
-                .await?
+        for account in pages(pace, call, move |page| {
+            Box::pin(async move { cloud.accounts_with_permission_set(arn, page.as_deref()).await })
+        })
+        .await?
         {
             sets_of.entry(account).or_default().push((name, arn));
         }
@@ -189,7 +190,7 @@ async fn access(
             for (name, arn) in sets {
                 let call = "sso:ListAccountAssignments";
                 let found = pages(pace, call, move |page| {
-                    Box::pin(async move { cloud.holders(target, arn, page.as_deref()).await })
+                    Box::pin(async move { cloud.assignment_principals(target, arn, page.as_deref()).await })
                 })
                 .await;
                 holders.insert(name.to_owned(), found.map_err(|trouble| (target.id().clone(), trouble))?);
@@ -207,7 +208,11 @@ async fn access(
 /// What is in the accounts, and those into which one could not look.
 type Insides = (BTreeMap<AwsAccountId, Inside>, Vec<(AwsAccountId, String)>);
 
-async fn inside(cloud: &dyn Cloud, targets: &[(Target, &Mapped)], pace: &Pace) -> Result<Insides, Trouble> {
+async fn inside(
+    cloud: &dyn Cloud,
+    targets: &[(Target, &MappedEnvironment)],
+    pace: &ReadThrottle,
+) -> Result<Insides, ObserveError> {
     let looks = targets.iter().map(|(target, environment)| look_inside(cloud, target, environment, pace).boxed());
     let looks: Vec<BoxFuture<'_, _>> = looks.collect();
     let looks: Vec<_> = stream::iter(looks).buffer_unordered(INSIDE_AT_ONCE).collect().await;
@@ -217,9 +222,9 @@ async fn inside(cloud: &dyn Cloud, targets: &[(Target, &Mapped)], pace: &Pace) -
 async fn look_inside(
     cloud: &dyn Cloud,
     target: &Target,
-    environment: &Mapped,
-    pace: &Pace,
-) -> Result<(AwsAccountId, Inside), (AwsAccountId, Trouble)> {
+    environment: &MappedEnvironment,
+    pace: &ReadThrottle,
+) -> Result<(AwsAccountId, Inside), (AwsAccountId, ObserveError)> {
     let id = target.id().clone();
     // One after the other: the session that the first opens serves the second.
     let stacks = match stack(cloud, target, environment.baseline.as_ref(), pace).await {
@@ -231,8 +236,8 @@ async fn look_inside(
     };
     match stacks {
         Ok(stacks) => Ok((id, stacks)),
-        Err(Trouble::Cloud(error @ CloudError { kind: Kind::Denied { .. }, .. })) => {
-            Ok((id, Inside::NoWayIn(error.to_string())))
+        Err(ObserveError::Cloud(error @ CloudError { kind: CloudErrorKind::Denied { .. }, .. })) => {
+            Ok((id, Inside::AccessDenied(error.to_string())))
         }
         Err(trouble) => Err((id, trouble)),
     }
@@ -243,8 +248,8 @@ async fn stack(
     cloud: &dyn Cloud,
     target: &Target,
     deployed: Option<&Deployed>,
-    pace: &Pace,
-) -> Result<Option<StackState>, Trouble> {
+    pace: &ReadThrottle,
+) -> Result<Option<StackState>, ObserveError> {
     let Some(deployed) = deployed else { return Ok(None) };
     // By its name, so that another one in its place is found too.
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
@@ -254,14 +259,14 @@ async fn stack(
 /// What was seen of each account, and what was not and why; nothing, where it was broken off.
 #[expect(clippy::type_complexity, reason = "it is the answer of two lists of looks, told apart")]
 fn sorted<T>(
-    looks: Vec<Result<(AwsAccountId, T), (AwsAccountId, Trouble)>>,
-) -> Result<(BTreeMap<AwsAccountId, T>, Vec<(AwsAccountId, String)>), Trouble> {
+    looks: Vec<Result<(AwsAccountId, T), (AwsAccountId, ObserveError)>>,
+) -> Result<(BTreeMap<AwsAccountId, T>, Vec<(AwsAccountId, String)>), ObserveError> {
     let (mut seen, mut unseen) = (BTreeMap::new(), Vec::new());
     for look in looks {
         match look {
             Ok((account, found)) => _ = seen.insert(account, found),
-            Err((_, Trouble::Stopped)) => return Err(Trouble::Stopped),
-            Err((account, Trouble::Cloud(error))) => unseen.push((account, error.to_string())),
+            Err((_, ObserveError::Stopped)) => return Err(ObserveError::Stopped),
+            Err((account, ObserveError::Cloud(error))) => unseen.push((account, error.to_string())),
         }
     }
     Ok((seen, unseen))
@@ -269,10 +274,10 @@ fn sorted<T>(
 
 /// Everything on the pages of a list.
 async fn pages<'a, T>(
-    pace: &Pace,
+    pace: &ReadThrottle,
     call: &'static str,
     look: impl Fn(Option<String>) -> BoxFuture<'a, CloudResult<Page<T>>>,
-) -> Result<Vec<T>, Trouble> {
+) -> Result<Vec<T>, ObserveError> {
     let (mut items, mut next) = (Vec::new(), None::<String>);
     loop {
         let page = pace.ask(call, || look(next.clone())).await?;
@@ -288,7 +293,7 @@ impl Observed {
     /// The id of the OU of this name, and whether it carries its policy with the text that it should have.
     pub(super) fn ou(&self, name: &str, wanted: &str) -> Option<(&str, bool)> {
         let ou = self.ous.get(name)?.as_ref()?;
-        let guarded = matches!(&ou.policy, Carried::Attached(text) if guardrail::same(text, wanted));
+        let guarded = matches!(&ou.policy, PolicyAttachment::Attached(text) if guardrail::same(text, wanted));
         Some((&ou.ou_id, guarded))
     }
 }

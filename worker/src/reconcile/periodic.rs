@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use freehold_tenancy::db::reconcile::{self, Turn};
+use freehold_tenancy::db::reconcile::{self, ReconcileClaim};
 use freehold_tenancy::db::{DbError, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use super::pace::about;
-use super::{Heal, ReconcileError, Trouble};
+use super::throttle::about;
+use super::{ObserveError, ReconcileError, RepairMode};
 use crate::Worker;
 
 /// Where another worker is at it, or the database is away: the real time until the next look.
@@ -23,7 +23,7 @@ const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
 
 impl Worker {
     /// Compares whenever that is due, until `shutdown`.
-    pub(crate) async fn keep_comparing(self: &Arc<Self>, shutdown: &CancellationToken) {
+    pub(crate) async fn run_reconciler(self: &Arc<Self>, shutdown: &CancellationToken) {
         let every = Duration::from_secs(self.config.reconcile.every_seconds);
         if every.is_zero() {
             return;
@@ -69,16 +69,16 @@ impl Worker {
         let Some(turn) = reconcile::claim(&self.pool, &self.name, self.clock.now(), self.lease()).await? else {
             return Ok(false);
         };
-        let heal = if settings.heal { Heal::WithinReason } else { Heal::Nothing };
+        let heal = if settings.heal { RepairMode::Limited } else { RepairMode::Off };
         let reconciler = self.reconciler();
         let came = tokio::select! {
-            came = reconciler.pass(heal, shutdown) => came,
-            never = self.keep_turn(&self.pool, turn) => match never {},
+            came = reconciler.run_once(heal, shutdown) => came,
+            never = self.renew_claim(&self.pool, turn) => match never {},
         };
         let now = self.clock.now();
         let next = match &came {
             // Whoever is still running takes it up.
-            Err(ReconcileError::Aws(Trouble::Stopped)) => now,
+            Err(ReconcileError::Aws(ObserveError::Stopped)) => now,
             _ => now + about(Duration::from_secs(settings.every_seconds)),
         };
         reconcile::release(&self.pool, turn, next, now).await?;
@@ -95,7 +95,7 @@ impl Worker {
     }
 
     /// Keeps the turn while the comparison goes on.
-    async fn keep_turn(&self, pool: &PgPool, turn: Turn) -> Infallible {
+    async fn renew_claim(&self, pool: &PgPool, turn: ReconcileClaim) -> Infallible {
         loop {
             tokio::time::sleep(self.lease_real / 3).await;
             if let Err(error) = reconcile::prolong(pool, turn, self.clock.now() + self.lease()).await {

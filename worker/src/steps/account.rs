@@ -2,48 +2,48 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::mappings;
-use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::hold::HoldKind;
 use freehold_tenancy::operation::Remedy;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::StepContext;
-use crate::holds::{self, Passage};
+use crate::holds::{self, CreationPermit};
 use crate::quota::ACCOUNT_CREATIONS;
-use crate::step::{Outcome, StepError, attention};
+use crate::step::{StepError, StepOutcome, attention};
 
 use super::{StepResult, approval};
 
 /// How long both look-ups must have stayed empty before an account is asked for again.
-pub(super) const CERTAINTY: TimeDelta = TimeDelta::minutes(5);
+pub(super) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Asks for the environment's account, unless that was done before: then finds what came of it.
 ///
 /// Done means that the journal knows the creation's id, or the account's.
-pub(super) async fn obtain(context: &StepContext) -> StepResult {
-    if let Some(id) = context.remembered::<AwsAccountId>("adopt_account_id") {
-        return adopt_as_told(context, id).await;
+pub(super) async fn find_or_request(context: &StepContext) -> StepResult {
+    if let Some(id) = context.step_fact::<AwsAccountId>("adopt_account_id") {
+        return adopt_approved(context, id).await;
     }
     // Where nothing was ever intended, nothing was asked, and there is nothing to look for.
-    if let Some((asked, at)) = context.intended::<NewAccount>() {
+    if let Some((asked, at)) = context.pending_intent::<NewAccount>() {
         if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
             return requested(context, &creation).await;
         }
         if let Some(found) = context.cloud().find_account(&asked.email).await? {
             return adopt(context, found).await;
         }
-        if context.now() < at + CERTAINTY {
-            return Ok(Outcome::wait(
+        if context.now() < at + RECREATE_AFTER {
+            return Ok(StepOutcome::wait(
                 "certainty that the request made before left nothing behind",
-                (context.now() + TimeDelta::minutes(1)).min(at + CERTAINTY),
+                (context.now() + TimeDelta::minutes(1)).min(at + RECREATE_AFTER),
             ));
         }
     }
-    ask(context).await
+    request(context).await
 }
 
-async fn ask(context: &StepContext) -> StepResult {
+async fn request(context: &StepContext) -> StepResult {
     approval::to_vend(context).await?;
     let environment = context.environment();
     let account = NewAccount {
@@ -52,10 +52,10 @@ async fn ask(context: &StepContext) -> StepResult {
         tags: context.tags(),
     };
     let place = place(context);
-    if holds::admit(context, &place).await? == Passage::Free {
-        context.take(&place, context.config().quotas.account_creations).await?;
+    if holds::admit(context, &place).await? == CreationPermit::Free {
+        context.acquire_slot(&place, context.config().quotas.account_creations).await?;
     }
-    let _turn = context.worker.asking.lock().await;
+    let _turn = context.worker.create_account_lock.lock().await;
     // Who asked before may have been refused what everybody would be refused.
     holds::admit(context, &place).await?;
     context.intend(&account).await?;
@@ -70,7 +70,7 @@ async fn ask(context: &StepContext) -> StepResult {
             }
             match holds::cause(&error) {
                 Some(kind) => Err(holds::begin(context, &place, kind).await?),
-                None if error.says("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") => {
+                None if error.has_reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") => {
                     // Somebody else was faster. Nobody asks again before it is known how many places there are.
                     context.step_back(&place).await?;
                     Err(error.into())
@@ -84,23 +84,23 @@ async fn ask(context: &StepContext) -> StepResult {
 /// The e-mail address of the environment's account: what it was when it was first asked for, whatever the configuration
 /// says by now.
 pub(super) fn email(context: &StepContext) -> String {
-    let intended = || context.intended::<NewAccount>().map(|(account, _)| account.email);
-    let first = || context.intended_by::<NewAccount>("request-account").map(|account| account.email);
+    let pending_intent = || context.pending_intent::<NewAccount>().map(|(account, _)| account.email);
+    let first = || context.pending_intent_of::<NewAccount>("request-account").map(|account| account.email);
     let configured = || context.config().organization.account_email.address(context.environment().id);
-    context.known("account_email").or_else(intended).or_else(first).unwrap_or_else(configured)
+    context.fact("account_email").or_else(pending_intent).or_else(first).unwrap_or_else(configured)
 }
 
 /// The environment's place among the creations in progress; the same for every step that asks.
-pub(super) fn place(context: &StepContext) -> Place {
-    context.place(ACCOUNT_CREATIONS, "")
+pub(super) fn place(context: &StepContext) -> QuotaSlot {
+    context.slot(ACCOUNT_CREATIONS, "")
 }
 
 async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
         return mapped(context, account.clone()).await;
     }
-    context.asked(&place(context), &creation.request_id, "await-account").await?;
-    Ok(Outcome::done()
+    context.record_request_id(&place(context), &creation.request_id, "await-account").await?;
+    Ok(StepOutcome::done()
         .with("creation_request_id", creation.request_id.clone())
         .with("creation_requested_at", creation.requested_at.to_rfc3339()))
 }
@@ -110,7 +110,7 @@ pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> Step
     // Refuses the management account and Freehold's own before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
     holds::lift(context, &place(context), None).await?;
-    Ok(Outcome { mapped: Some(account.clone()), ..Outcome::done() }
+    Ok(StepOutcome { mapped: Some(account.clone()), ..StepOutcome::done() }
         .with("account_id", account.as_str())
         .releasing(place(context)))
 }
@@ -119,7 +119,7 @@ pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> Step
 pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.cloud().account_tags(&found.id).await?;
     let environment = context.environment().id;
-    let another = mappings::is_anothers(&context.worker.pool, &found.id, environment).await?;
+    let another = mappings::is_mapped_to_other(&context.worker.pool, &found.id, environment).await?;
     let reason = if !context.is_ours(&tags) {
         "it does not carry this environment's tags"
     } else if found.state != "ACTIVE" {
@@ -129,18 +129,18 @@ pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepRe
     } else {
         return mapped(context, found.id).await;
     };
-    Err(taken(&found.email, &format!("account {} has it, and {reason}", found.id)))
+    Err(email_taken(&found.email, &format!("account {} has it, and {reason}", found.id)))
 }
 
 /// Takes the account that two people have named. It need not carry the environment's tags: they have vouched for it.
-async fn adopt_as_told(context: &StepContext, id: AwsAccountId) -> StepResult {
+async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let environment = context.environment().id;
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
     let found = context.cloud().account(&id).await?;
     let reason = match found {
         None => "it is not in this organisation",
         Some(found) if found.state != "ACTIVE" => "it is not active",
-        Some(_) if mappings::is_anothers(&context.worker.pool, &id, environment).await? => {
+        Some(_) if mappings::is_mapped_to_other(&context.worker.pool, &id, environment).await? => {
             "it belongs, or has belonged, to another environment"
         }
         Some(_) => {
@@ -148,13 +148,13 @@ async fn adopt_as_told(context: &StepContext, id: AwsAccountId) -> StepResult {
             return mapped(context, id).await;
         }
     };
-    Err(StepError::Park(
+    Err(StepError::NeedsAttention(
         attention(
             "account_not_adoptable",
             format!("Account {id} cannot be adopted: {reason}. Name another, or cancel."),
         )
-        .or(Remedy::Adopt)
-        .or(Remedy::Correct),
+        .with_remedy(Remedy::Adopt)
+        .with_remedy(Remedy::Correct),
     ))
 }
 
@@ -171,21 +171,23 @@ pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError>
         Some(_) => return Ok(()),
         None => format!("Account {account} is not in the organisation any more. Bring it back, then retry."),
     };
-    Err(StepError::park("account_not_active", sentence))
+    Err(StepError::needs_attention("account_not_active", sentence))
 }
 
 /// The e-mail address belongs to an account that is not this environment's.
-pub(super) fn taken(email: &str, detail: &str) -> StepError {
+pub(super) fn email_taken(email: &str, detail: &str) -> StepError {
     let sentence = format!(
         "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that account, or \
          correct the address."
     );
-    StepError::Park(attention("account_email_taken", sentence).or(Remedy::Correct).or(Remedy::Adopt))
+    StepError::NeedsAttention(
+        attention("account_email_taken", sentence).with_remedy(Remedy::Correct).with_remedy(Remedy::Adopt),
+    )
 }
 
 /// When AWS accepted the request for the account.
 pub(super) fn requested_at(context: &StepContext) -> DateTime<Utc> {
-    context.known("creation_requested_at").unwrap_or_else(|| context.now())
+    context.fact("creation_requested_at").unwrap_or_else(|| context.now())
 }
 
 /// What the account is called: the company, as far as ASCII and 50 characters go, and the environment's id, by which a

@@ -12,7 +12,7 @@ use crate::step::StepError;
 /// Waits until another person has approved or rejected it.
 pub(super) fn needed(sentence: &str) -> StepError {
     let (code, sentence) = ("approval_needed".to_owned(), sentence.to_owned());
-    StepError::Park(Attention { code, sentence, remedies: vec![Remedy::Approve] })
+    StepError::NeedsAttention(Attention { code, sentence, remedies: vec![Remedy::Approve] })
 }
 
 /// Passes where an account may be asked for: the tenant's tier does not want to be asked about it, or another person than the
@@ -27,7 +27,7 @@ pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
     }
     let (tenant, environment) = (context.tenant(), context.environment());
     let (pool, id) = (&context.worker.pool, context.claim.operation_id);
-    let asked = approvals::of(pool, id).await?;
+    let asked = approvals::list_for_operation(pool, id).await?;
     let last = asked.iter().rfind(|approval| approval.action == ApprovalAction::Vend);
     let wanted = context.config().tier(&tenant.tier).is_some_and(required);
     if !wanted && last.is_none() {
@@ -42,7 +42,7 @@ pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
     match last {
         Some(last) if last.state == ApprovalState::Approved && last.request == request => return Ok(()),
         Some(last) if last.state == ApprovalState::Pending => {}
-        _ => approvals::ask_to_vend(pool, &context.claim, context.step, &request, context.now()).await?,
+        _ => approvals::request_vending(pool, &context.claim, context.step, &request, context.now()).await?,
     }
     Err(needed(
         "An account of the organisation is about to be spent on this tenant, whose tier wants that approved. Another person \

@@ -9,7 +9,7 @@ use super::cool_off::minute;
 use super::{StepResult, approval, guard};
 use crate::context::StepContext;
 use crate::quota::ACCOUNT_CLOSURES;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 /// Closures count for so long ("Quotas for AWS Organizations").
 const WINDOW: TimeDelta = TimeDelta::days(30);
@@ -18,44 +18,44 @@ const WINDOW: TimeDelta = TimeDelta::days(30);
 pub(super) const ASKED: &str = "closure_asked_at";
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let Some(account) = context.account_if_any()? else { return Ok(Outcome::done()) };
+    let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
     if !wanted(context) || !approved(context).await? {
-        return Ok(Outcome::done());
+        return Ok(StepOutcome::done());
     }
     let state = context.cloud().account(account.id()).await?.map(|account| account.state);
     if state.as_deref() != Some("ACTIVE") {
         // On its way already, or gone from the organisation.
-        let asked = context.intended::<String>().map_or_else(|| context.now(), |(_, at)| at);
-        return Ok(Outcome::done().with(ASKED, asked.to_rfc3339()));
+        let asked = context.pending_intent::<String>().map_or_else(|| context.now(), |(_, at)| at);
+        return Ok(StepOutcome::done().with(ASKED, asked.to_rfc3339()));
     }
     if let Some(free_at) = no_room_until(context, 0).await? {
-        return Err(StepError::NotYet {
+        return Err(StepError::Blocked {
             why: format!("AWS's limit on closures in 30 days, which has room on {}", minute(free_at)),
             until: Some(free_at),
             at_most: None,
         });
     }
-    context.take(&context.place(ACCOUNT_CLOSURES, ""), context.config().quotas.account_closures).await?;
-    guard::may_destroy(context, &account).await?;
+    context.acquire_slot(&context.slot(ACCOUNT_CLOSURES, ""), context.config().quotas.account_closures).await?;
+    guard::check_deletion_allowed(context, &account).await?;
     context.intend(&account.id().as_str()).await?;
     match context.cloud().close_account(&account).await {
-        Ok(()) => Ok(Outcome::done().with(ASKED, context.now().to_rfc3339())),
+        Ok(()) => Ok(StepOutcome::done().with(ASKED, context.now().to_rfc3339())),
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw().await?;
             }
-            Err(if error.says("CLOSE_ACCOUNT_QUOTA_EXCEEDED") { others_close_too(context) } else { error.into() })
+            Err(if error.has_reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED") { others_close_too(context) } else { error.into() })
         }
     }
 }
 
 fn wanted(context: &StepContext) -> bool {
-    context.asked_for("close_account") && context.config().offboarding.close_accounts == CloseAccounts::OnRequest
+    context.input_flag("close_account") && context.config().offboarding.close_accounts == CloseAccounts::OnRequest
 }
 
 /// Whether another person has said yes; somebody who said no is obeyed as well.
 async fn approved(context: &StepContext) -> Result<bool, StepError> {
-    let asked = approvals::of(&context.worker.pool, context.claim.operation_id).await?;
+    let asked = approvals::list_for_operation(&context.worker.pool, context.claim.operation_id).await?;
     match asked.iter().rfind(|approval| approval.action == ApprovalAction::Close).map(|approval| approval.state) {
         Some(ApprovalState::Approved) => Ok(true),
         Some(ApprovalState::Pending) => Err(approval::needed(
@@ -68,7 +68,7 @@ async fn approved(context: &StepContext) -> Result<bool, StepError> {
 
 /// Somebody else in the organisation closes accounts as well: AWS says no, and does not say until when.
 fn others_close_too(context: &StepContext) -> StepError {
-    StepError::NotYet {
+    StepError::Blocked {
         why: "AWS's limit on closures in 30 days, which others in the organisation use as well".to_owned(),
         until: Some(context.now() + TimeDelta::days(1)),
         at_most: None,

@@ -4,22 +4,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{StepResult, close_account};
 use crate::context::StepContext;
-use crate::step::Outcome;
+use crate::step::StepOutcome;
 
 /// Between the end of the cooling-off period and the closure lies the deletion of two stacks.
 const STACKS_TAKE: TimeDelta = TimeDelta::minutes(15);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if context.account_id().is_none() {
-        return Ok(Outcome::done());
+        return Ok(StepOutcome::done());
     }
     let suspended_at = context.done_at("suspend").unwrap_or(context.subject.created_at);
     let ends_at = suspended_at + context.cooling_off();
     if context.now() >= ends_at {
-        return Ok(Outcome::done());
+        return Ok(StepOutcome::done());
     }
     let why = format!("the cooling-off period to end at {}; until then it can be restored", minute(ends_at));
-    let waiting = Outcome::wait(why, ends_at).with("ends_at", ends_at.to_rfc3339());
+    let waiting = StepOutcome::wait(why, ends_at).with("ends_at", ends_at.to_rfc3339());
     Ok(match close_account::expected_at(context, ends_at + STACKS_TAKE).await? {
         Some(expected) => waiting.with("closure_expected_at", expected.to_rfc3339()),
         None => waiting,

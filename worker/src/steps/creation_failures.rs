@@ -4,15 +4,15 @@ use freehold_tenancy::hold::HoldKind;
 
 /// What follows from a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
+pub(super) enum CreationFailureAction {
     /// Somebody has the e-mail address: this environment's own account is adopted, any other is for a person.
-    AdoptOrPark,
+    AdoptOrNeedsAttention,
     /// This environment's own account is adopted where there is one; else another is asked for.
-    AdoptOrAskAgain,
+    AdoptOrRequestAgain,
     /// Nobody asks for accounts until AWS allows more.
     Hold(HoldKind),
     /// A person has to remove the cause.
-    Park {
+    NeedsAttention {
         /// Stable.
         code: &'static str,
         /// What has happened and what to do.
@@ -24,36 +24,36 @@ pub(super) enum Then {
 #[derive(Debug, PartialEq)]
 struct Row {
     reason: &'static str,
-    then: Then,
+    then: CreationFailureAction,
     scenario: u8,
 }
 
-const BUSINESS: Then = Then::Park {
+const BUSINESS: CreationFailureAction = CreationFailureAction::NeedsAttention {
     code: "business_validation_needed",
     sentence: "AWS has to validate the business of the management account before it creates accounts. See to that with AWS, \
                then retry.",
 };
 
-const PAYMENT: Then = Then::Park {
+const PAYMENT: CreationFailureAction = CreationFailureAction::NeedsAttention {
     code: "payment_instrument_needed",
     sentence: "The management account has no valid payment method. Give it one in the Billing console, then retry.",
 };
 
 /// What follows from a reason that is not in the table.
-const UNKNOWN: Then = Then::Park {
+const UNKNOWN: CreationFailureAction = CreationFailureAction::NeedsAttention {
     code: "account_creation_failed",
     sentence: "AWS could not create the account. Remove the cause, then retry.",
 };
 
 static TABLE: &[Row] = &[
-    row("EMAIL_ALREADY_EXISTS", Then::AdoptOrPark, 3),
+    row("EMAIL_ALREADY_EXISTS", CreationFailureAction::AdoptOrNeedsAttention, 3),
     // Our own request reached AWS twice, and one of the two goes on.
-    row("CONCURRENT_ACCOUNT_MODIFICATION", Then::AdoptOrAskAgain, 2),
-    row("INTERNAL_FAILURE", Then::AdoptOrAskAgain, 10),
-    row("ACCOUNT_LIMIT_EXCEEDED", Then::Hold(HoldKind::AccountQuotaReached), 5),
+    row("CONCURRENT_ACCOUNT_MODIFICATION", CreationFailureAction::AdoptOrRequestAgain, 2),
+    row("INTERNAL_FAILURE", CreationFailureAction::AdoptOrRequestAgain, 10),
+    row("ACCOUNT_LIMIT_EXCEEDED", CreationFailureAction::Hold(HoldKind::AccountQuotaReached), 5),
     row(
         "INVALID_EMAIL",
-        Then::Park {
+        CreationFailureAction::NeedsAttention {
             code: "account_email_invalid",
             sentence: "AWS does not take the e-mail address of the new account. Correct organization.account_email in the \
                        configuration, then retry; or retry with another account_email for this one.",
@@ -62,7 +62,7 @@ static TABLE: &[Row] = &[
     ),
     row(
         "INVALID_ADDRESS",
-        Then::Park {
+        CreationFailureAction::NeedsAttention {
             code: "organization_address_invalid",
             sentence: "AWS finds the postal address of the management account invalid. Correct it in AWS, then retry.",
         },
@@ -77,16 +77,16 @@ static TABLE: &[Row] = &[
     row("INVALID_IDENTITY_FOR_BUSINESS_VALIDATION", BUSINESS, 11),
 ];
 
-const fn row(reason: &'static str, then: Then, scenario: u8) -> Row {
+const fn row(reason: &'static str, then: CreationFailureAction, scenario: u8) -> Row {
     Row { reason, then, scenario }
 }
 
 /// What follows from AWS's reason.
-pub(super) fn then(reason: &str) -> Then {
+pub(super) fn then(reason: &str) -> CreationFailureAction {
     judge(TABLE.iter(), reason)
 }
 
-fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, reason: &str) -> Then {
+fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, reason: &str) -> CreationFailureAction {
     rows.find(|row| row.reason == reason).map_or(UNKNOWN, |row| row.then)
 }
 
@@ -94,10 +94,12 @@ fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, reason: &str) -> Then {
 pub(crate) fn rows() -> impl Iterator<Item = (u8, String)> {
     TABLE.iter().map(|row| {
         let then = match row.then {
-            Then::AdoptOrPark => "ours is adopted, another's is for a person: `account_email_taken`".to_owned(),
-            Then::AdoptOrAskAgain => "ours is adopted, else another is asked for".to_owned(),
-            Then::Hold(kind) => format!("the fleet is held: `{kind}`"),
-            Then::Park { code, .. } => format!("a person is asked: `{code}`"),
+            CreationFailureAction::AdoptOrNeedsAttention => {
+                "ours is adopted, another's is for a person: `account_email_taken`".to_owned()
+            }
+            CreationFailureAction::AdoptOrRequestAgain => "ours is adopted, else another is asked for".to_owned(),
+            CreationFailureAction::Hold(kind) => format!("the fleet is held: `{kind}`"),
+            CreationFailureAction::NeedsAttention { code, .. } => format!("a person is asked: `{code}`"),
         };
         (row.scenario, format!("CreateAccount FAILED {} → {then}", row.reason))
     })

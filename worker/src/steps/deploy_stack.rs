@@ -20,7 +20,7 @@ fn deployment(context: &StepContext) -> Deployment {
         ("Tier".to_owned(), tenant.tier.to_string()),
         ("HomeRegion".to_owned(), environment.home_region.to_string()),
     ]);
-    if let Some(role) = context.known("output_VerifyRoleArn") {
+    if let Some(role) = context.fact("output_VerifyRoleArn") {
         parameters.insert("VerifyRoleArn".to_owned(), role);
     }
     parameters.extend(context.config().stack.parameters.clone());

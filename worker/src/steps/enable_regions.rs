@@ -7,26 +7,26 @@ use super::StepResult;
 use crate::cloud::RegionStatus;
 use crate::context::StepContext;
 use crate::quota::REGION_OPT_INS;
-use crate::step::Outcome;
+use crate::step::StepOutcome;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let region = context.environment().home_region;
     if !region.is_opt_in() {
-        return Ok(Outcome::done());
+        return Ok(StepOutcome::done());
     }
     let account = context.account()?;
-    let place = context.place(REGION_OPT_INS, "");
-    let intended = || context.intended::<Region>().map(|(_, at)| at);
-    let since: DateTime<Utc> = context.remembered("asked_at").or_else(intended).unwrap_or_else(|| context.now());
+    let place = context.slot(REGION_OPT_INS, "");
+    let pending_intent = || context.pending_intent::<Region>().map(|(_, at)| at);
+    let since: DateTime<Utc> = context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now());
     match context.cloud().region_status(&account, region).await? {
         RegionStatus::Enabled => {
-            let outcome = Outcome::done().with("region", region.as_str()).releasing(place);
-            let asked = context.remembered::<DateTime<Utc>>("asked_at").is_some();
+            let outcome = StepOutcome::done().with("region", region.as_str()).releasing(place);
+            let asked = context.step_fact::<DateTime<Utc>>("asked_at").is_some();
             Ok(if asked { outcome.with("took_seconds", context.took_seconds(since)) } else { outcome })
         }
         RegionStatus::Enabling => wait(context, since).await,
         RegionStatus::Disabling | RegionStatus::Disabled => {
-            context.take(&place, context.config().quotas.region_opt_ins).await?;
+            context.acquire_slot(&place, context.config().quotas.region_opt_ins).await?;
             context.intend(&region).await?;
             match context.cloud().enable_region(&account, region).await {
                 Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
@@ -40,5 +40,5 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 async fn wait(context: &StepContext, since: DateTime<Utc>) -> StepResult {
     let why = format!("the region {} to be enabled", context.environment().home_region);
     let (usual, waits) = (&context.config().usual, &context.config().waits);
-    context.look_again(&why, since, usual.region_opt_in_seconds, waits.region_opt_in_seconds).await
+    context.poll_later(&why, since, usual.region_opt_in_seconds, waits.region_opt_in_seconds).await
 }

@@ -2,20 +2,20 @@
 
 use super::StepResult;
 use crate::context::StepContext;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let residency = context.residency()?;
     match context.cloud().residency_ou(residency).await? {
-        Some(ou) if ou.guarded => Ok(Outcome::done().with("residency_ou_id", ou.ou_id)),
-        Some(ou) => Err(StepError::park(
+        Some(ou) if ou.guarded => Ok(StepOutcome::done().with("residency_ou_id", ou.ou_id)),
+        Some(ou) => Err(StepError::needs_attention(
             "guardrail_missing",
             format!(
                 "The OU {} of residency `{}` does not carry its region guardrail. Run `freehold bootstrap`, then retry.",
                 ou.ou_id, residency.name
             ),
         )),
-        None => Err(StepError::park(
+        None => Err(StepError::needs_attention(
             "residency_not_prepared",
             format!("The residency `{}` has no OU yet. Run `freehold bootstrap`, then retry.", residency.name),
         )),

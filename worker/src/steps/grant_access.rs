@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::TenantId;
-use freehold_tenancy::db::quotas::Place;
+use freehold_tenancy::db::quotas::QuotaSlot;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::work_failures::{self, Verdict};
+use super::work_failures::{self, FailureAction};
 use super::{StepResult, account};
 use crate::cloud::{Assignment, AssignmentState, Grant, Person, Target};
 use crate::context::StepContext;
 use crate::quota::ASSIGNMENTS;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 /// How often an assignment may fail before a person is asked.
 const TRIES: u32 = 4;
@@ -35,33 +35,33 @@ pub(super) struct Progress {
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let account = context.account()?;
-    let mut grants = match context.remembered::<BTreeMap<String, Progress>>("grants") {
+    let mut grants = match context.step_fact::<BTreeMap<String, Progress>>("grants") {
         Some(grants) => grants,
         None => declared(context).await?,
     };
-    forget_what_was_late(context, &mut grants);
-    let mut asked: Vec<String> = context.intended().map(|(asked, _)| asked).unwrap_or_default();
+    reset_late_grants(context, &mut grants);
+    let mut asked: Vec<String> = context.pending_intent().map(|(asked, _)| asked).unwrap_or_default();
     let (mut released, mut not_yet) = (Vec::new(), None);
     for (name, progress) in grants.iter_mut().filter(|(_, progress)| !progress.done) {
         match advance(context, &account, name, progress, &mut asked).await {
             Ok(Request::Open) => {}
-            Ok(Request::Ended) => released.push(context.place(ASSIGNMENTS, name)),
+            Ok(Request::Ended) => released.push(context.slot(ASSIGNMENTS, name)),
             // The others go on.
-            Err(error @ StepError::NotYet { .. }) => not_yet = Some(error),
+            Err(error @ StepError::Blocked { .. }) => not_yet = Some(error),
             // What the others have come to is kept.
-            Err(error) => return Ok(kept(Outcome::failed(error), released, &grants)),
+            Err(error) => return Ok(kept(StepOutcome::failed(error), released, &grants)),
         }
     }
     let since = grants.values().filter_map(|progress| progress.asked_at).min();
     let outcome = if grants.values().all(|progress| progress.done) {
-        let outcome = Outcome::done();
-        since.map_or_else(Outcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
+        let outcome = StepOutcome::done();
+        since.map_or_else(StepOutcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
     } else if let Some(since) = grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding).min() {
         let (usually, at_most) = (context.config().usual.assignment_seconds, context.config().waits.assignment_seconds);
-        let outcome = context.wait_to_be_told("access to be assigned", since, usually, at_most).await?;
+        let outcome = context.wait_for_shared_poll("access to be assigned", since, usually, at_most).await?;
         match not_yet {
             // One is in line, or AWS did not let us look at it.
-            Some(StepError::NotYet { until: Some(until), .. }) => outcome.at_the_latest(until),
+            Some(StepError::Blocked { until: Some(until), .. }) => outcome.no_later_than(until),
             _ => outcome,
         }
     } else {
@@ -69,18 +69,18 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         let early = grants.values().map(|progress| progress.early_failures).max().unwrap_or(0);
         let until = context.now() + TimeDelta::seconds(15 * i64::from(early.clamp(1, 8)));
         let again =
-            StepError::NotYet { why: "another try at assigning access".to_owned(), until: Some(until), at_most: None };
-        Outcome::failed(not_yet.unwrap_or(again))
+            StepError::Blocked { why: "another try at assigning access".to_owned(), until: Some(until), at_most: None };
+        StepOutcome::failed(not_yet.unwrap_or(again))
     };
     Ok(kept(outcome, released, &grants))
 }
 
-fn kept(outcome: Outcome, released: Vec<Place>, grants: &BTreeMap<String, Progress>) -> Outcome {
-    Outcome { released, ..outcome }.with("grants", json!(grants))
+fn kept(outcome: StepOutcome, released: Vec<QuotaSlot>, grants: &BTreeMap<String, Progress>) -> StepOutcome {
+    StepOutcome { released, ..outcome }.with("grants", json!(grants))
 }
 
 /// Whoever has it tried again wants to know first what is there by now, and not what became of the old request.
-fn forget_what_was_late(context: &StepContext, grants: &mut BTreeMap<String, Progress>) {
+fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progress>) {
     let retried = context.entry().and_then(|entry| entry.retried_at);
     for progress in grants.values_mut().filter(|progress| !progress.done && progress.asked_at < retried) {
         progress.request_id = None;
@@ -89,7 +89,7 @@ fn forget_what_was_late(context: &StepContext, grants: &mut BTreeMap<String, Pro
 
 /// How far the grants of the latest operation before this one have come.
 pub(super) fn of_earlier(context: &StepContext) -> BTreeMap<String, Progress> {
-    let facts = context.earlier("grant-access").find_map(|entry| entry.facts.get("grants"));
+    let facts = context.earlier_entries("grant-access").find_map(|entry| entry.facts.get("grants"));
     facts.and_then(|grants| serde_json::from_value(grants.clone()).ok()).unwrap_or_default()
 }
 
@@ -132,7 +132,7 @@ async fn advance(
     let cloud = context.cloud();
     let was_asked = progress.request_id.is_none() && asked.iter().any(|one| one == name);
     let state = if let Some(request) = &progress.request_id {
-        cloud.assignment(request).await?
+        cloud.assignment_status(request).await?
     } else if was_asked && let Some(request) = under_way(context, account, name, &progress.grant).await? {
         // The answer was lost, and AWS is at it.
         note(context, name, progress, request).await?;
@@ -141,7 +141,7 @@ async fn advance(
         // The answer was lost, and AWS has done it.
         AssignmentState::Succeeded
     } else {
-        context.take(&context.place(ASSIGNMENTS, name), context.config().quotas.assignments).await?;
+        context.acquire_slot(&context.slot(ASSIGNMENTS, name), context.config().quotas.assignments).await?;
         if !asked.iter().any(|one| one == name) {
             asked.push(name.to_owned());
             context.intend(asked).await?;
@@ -167,7 +167,7 @@ async fn advance(
             Ok(Request::Ended)
         }
         AssignmentState::Failed(reason)
-            if work_failures::of_assignment(&reason) == Verdict::WhileFresh && is_fresh(context) =>
+            if work_failures::of_assignment(&reason) == FailureAction::RetryWhileNew && is_fresh(context) =>
         {
             progress.request_id = None;
             progress.early_failures += 1;
@@ -182,7 +182,7 @@ async fn advance(
             account::check_active(context).await?;
             // Who has it tried again starts with a clean slate.
             *progress = new(progress.grant.clone());
-            Err(StepError::park(
+            Err(StepError::needs_attention(
                 "assignment_failed",
                 format!("Identity Center could not assign {name}: {reason}. Remove the cause, then retry."),
             ))
@@ -192,7 +192,7 @@ async fn advance(
 
 /// Remembers what AWS calls the request.
 async fn note(context: &StepContext, name: &str, progress: &mut Progress, request: String) -> Result<(), StepError> {
-    context.asked(&context.place(ASSIGNMENTS, name), &request, "grant-access").await?;
+    context.record_request_id(&context.slot(ASSIGNMENTS, name), &request, "grant-access").await?;
     progress.request_id = Some(request);
     progress.asked_at = Some(context.now());
     Ok(())
@@ -207,7 +207,7 @@ async fn under_way(
 ) -> Result<Option<String>, StepError> {
     let cloud = context.cloud();
     let in_progress = cloud.assignments_in_progress().await?;
-    for request in context.unclaimed(&context.place(ASSIGNMENTS, name), &in_progress).await? {
+    for request in context.unclaimed(&context.slot(ASSIGNMENTS, name), &in_progress).await? {
         if cloud.is_request_for(&request, account, grant).await? {
             return Ok(Some(request));
         }
@@ -217,7 +217,7 @@ async fn under_way(
 
 /// Whether the account is so young that Identity Center may not be let into it yet.
 fn is_fresh(context: &StepContext) -> bool {
-    let since = context.known("created_at").or_else(|| context.done_at("await-account"));
+    let since = context.fact("created_at").or_else(|| context.done_at("await-account"));
     since.is_some_and(|since| context.now() < context.deadline(since, context.config().waits.account_usable_seconds))
 }
 
@@ -232,7 +232,7 @@ async fn declared(context: &StepContext) -> Result<BTreeMap<String, Progress>, S
     let mut grants = BTreeMap::new();
     for access in &context.config().access {
         let group_id = context.cloud().group(&access.group).await?.ok_or_else(|| {
-            StepError::park(
+            StepError::needs_attention(
                 "group_missing",
                 format!(
                     "Identity Center has no group `{}`. Create it or let your identity provider bring it, then retry.",
@@ -264,7 +264,7 @@ fn new(grant: Grant) -> Progress {
 
 async fn permission_set(context: &StepContext, name: &str) -> Result<String, StepError> {
     context.cloud().permission_set(name).await?.ok_or_else(|| {
-        StepError::park(
+        StepError::needs_attention(
             "permission_set_missing",
             format!("Identity Center has no permission set `{name}`. Run `freehold bootstrap`, then retry."),
         )

@@ -11,14 +11,14 @@ use crate::step::StepError;
 const LOOK_AGAIN: TimeDelta = TimeDelta::hours(1);
 
 /// Both the mapping and the account's own tags say that it is this environment's.
-pub(super) async fn still_ours(context: &StepContext, account: &Target) -> Result<(), StepError> {
+pub(super) async fn check_ownership(context: &StepContext, account: &Target) -> Result<(), StepError> {
     let environment = context.environment().id;
     let mapped = mappings::is_mapped(&context.worker.pool, account.id(), environment).await?;
     if mapped && context.is_ours(&context.cloud().account_tags(account.id()).await?) {
         return Ok(());
     }
     let what = if mapped { "does not carry the tags of this environment" } else { "is not mapped to this environment" };
-    Err(StepError::park(
+    Err(StepError::needs_attention(
         "account_not_ours",
         format!(
             "Account {account} {what}, so nothing in it is touched. Find out whose it is; put it right, then retry."
@@ -27,10 +27,10 @@ pub(super) async fn still_ours(context: &StepContext, account: &Target) -> Resul
 }
 
 /// Nothing is destroyed under a legal hold, nor in an account that is not certainly ours.
-pub(super) async fn may_destroy(context: &StepContext, account: &Target) -> Result<(), StepError> {
+pub(super) async fn check_deletion_allowed(context: &StepContext, account: &Target) -> Result<(), StepError> {
     if tenants::is_on_legal_hold(&context.worker.pool, context.tenant().id).await? {
         let why = "the legal hold on the tenant to be lifted".to_owned();
-        return Err(StepError::NotYet { why, until: Some(context.now() + LOOK_AGAIN), at_most: None });
+        return Err(StepError::Blocked { why, until: Some(context.now() + LOOK_AGAIN), at_most: None });
     }
-    still_ours(context, account).await
+    check_ownership(context, account).await
 }

@@ -2,16 +2,16 @@
 
 use super::StepResult;
 use crate::context::StepContext;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let ou: String = context.known("residency_ou_id").ok_or_else(|| {
-        StepError::park("residency_not_prepared", "The journal does not say which OU the account goes to.")
+    let ou: String = context.fact("residency_ou_id").ok_or_else(|| {
+        StepError::needs_attention("residency_not_prepared", "The journal does not say which OU the account goes to.")
     })?;
     let account = context.account()?;
     let parent = context.cloud().parent_of(&account).await?;
     if parent != ou {
         context.cloud().move_account(&account, &parent, &ou).await?;
     }
-    Ok(Outcome::done().with("ou_id", ou))
+    Ok(StepOutcome::done().with("ou_id", ou))
 }

@@ -3,31 +3,31 @@
 use chrono::TimeDelta;
 
 use super::{StepResult, account, install_baseline};
-use crate::cloud::{self, Kind};
+use crate::cloud::{self, CloudErrorKind};
 use crate::context::StepContext;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 /// Who refuses for longer than this may not be fresh but closed.
 const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since = context
-        .learnt("created_at")
+        .operation_fact("created_at")
         .or_else(|| context.done_at("await-account"))
         .unwrap_or_else(|| context.entry_started_at());
     let (usual, waits) = (&context.config().usual, &context.config().waits);
     let (usually, at_most) = (usual.account_usable_seconds, waits.account_usable_seconds);
     let why = "the fresh account to accept calls";
-    if context.would_be_wasted(since, usually).await {
-        return context.look_again(why, since, usually, at_most).await;
+    if context.is_too_early_to_poll(since, usually).await {
+        return context.poll_later(why, since, usually, at_most).await;
     }
     match probe(context).await? {
-        Ok(()) => Ok(Outcome::done().with("took_seconds", context.took_seconds(since))),
-        Err(error) if matches!(error.kind, Kind::Wait | Kind::Denied { explicit: false }) => {
+        Ok(()) => Ok(StepOutcome::done().with("took_seconds", context.took_seconds(since))),
+        Err(error) if matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false }) => {
             if context.now() - since > UNUSUAL {
                 account::check_active(context).await?;
             }
-            context.look_again(why, since, usually, at_most).await
+            context.poll_later(why, since, usually, at_most).await
         }
         Err(error) => Err(error.into()),
     }
@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 async fn probe(context: &StepContext) -> Result<cloud::Result<()>, StepError> {
     let account = context.account()?;
     let baseline = install_baseline::deployment(context);
-    Ok(match context.cloud().reach(&account, baseline.role).await {
+    Ok(match context.cloud().check_role(&account, baseline.role).await {
         Ok(()) => context.cloud().stack(&account, baseline.role, baseline.region, &baseline.name).await.map(drop),
         refused => refused,
     })

@@ -4,5 +4,5 @@ use super::{StepResult, account};
 use crate::context::StepContext;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    account::obtain(context).await
+    account::find_or_request(context).await
 }

@@ -7,13 +7,13 @@ use freehold_tenancy::environment::EnvironmentState;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::account::CERTAINTY;
+use super::account::RECREATE_AFTER;
 use super::grant_access::{self, holds};
 use super::{StepResult, guard};
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::quota::ASSIGNMENTS;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 /// How often a revocation may fail before a person is asked.
 const TRIES: u32 = 4;
@@ -30,8 +30,8 @@ struct Revocation {
 }
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let Some(account) = context.account_if_any()? else { return Ok(Outcome::done()) };
-    let mut revocations = match context.remembered::<BTreeMap<String, Revocation>>("revocations") {
+    let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
+    let mut revocations = match context.step_fact::<BTreeMap<String, Revocation>>("revocations") {
         Some(revocations) => revocations,
         None => match grants_to_end(context).await? {
             Some(outcome) => return Ok(outcome),
@@ -42,56 +42,56 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     for (name, revocation) in revocations.iter_mut().filter(|(_, revocation)| !revocation.done) {
         match advance(context, &account, name, revocation).await {
             Ok(()) => {}
-            Err(error @ StepError::NotYet { .. }) => not_yet = Some(error),
-            Err(error) => return Ok(Outcome::failed(error).with("revocations", json!(revocations))),
+            Err(error @ StepError::Blocked { .. }) => not_yet = Some(error),
+            Err(error) => return Ok(StepOutcome::failed(error).with("revocations", json!(revocations))),
         }
     }
-    let kept = |outcome: Outcome| outcome.with("revocations", json!(revocations));
+    let kept = |outcome: StepOutcome| outcome.with("revocations", json!(revocations));
     let since =
         revocations.values().filter(|one| !one.done).filter_map(|one| one.request_id.as_ref().and(one.asked_at)).min();
     if let Some(since) = since {
         let at_most = context.config().waits.assignment_seconds;
         return Ok(kept(
             context
-                .look_again("access to be revoked", since, context.config().usual.assignment_seconds, at_most)
+                .poll_later("access to be revoked", since, context.config().usual.assignment_seconds, at_most)
                 .await?,
         ));
     }
     if revocations.values().any(|revocation| !revocation.done) {
-        let again = || StepError::NotYet {
+        let again = || StepError::Blocked {
             why: "another try at revoking access".to_owned(),
             until: None,
             at_most: Some(chrono::TimeDelta::hours(1)),
         };
-        return Ok(kept(Outcome::failed(not_yet.unwrap_or_else(again))));
+        return Ok(kept(StepOutcome::failed(not_yet.unwrap_or_else(again))));
     }
     if nothing_stays(context) {
-        part_with_people(context).await?;
+        remove_tenant_users(context).await?;
     }
-    Ok(released(kept(Outcome::done()), context))
+    Ok(released(kept(StepOutcome::done()), context))
 }
 
 /// Gives back what the onboarding had under the quota of assignments.
-fn released(mut outcome: Outcome, context: &StepContext) -> Outcome {
+fn released(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome {
     let granted = grant_access::of_earlier(context).into_keys();
-    outcome.released.extend(granted.map(|name| context.place(ASSIGNMENTS, name)));
+    outcome.released.extend(granted.map(|name| context.slot(ASSIGNMENTS, name)));
     outcome
 }
 
 /// Waits for what an earlier operation has asked for: an assignment that comes later would stay.
-async fn grants_to_end(context: &StepContext) -> Result<Option<Outcome>, StepError> {
+async fn grants_to_end(context: &StepContext) -> Result<Option<StepOutcome>, StepError> {
     for progress in grant_access::of_earlier(context).into_values().filter(|progress| !progress.is_done()) {
         if let Some((request, since)) = progress.request()
-            && context.cloud().assignment(request).await? == AssignmentState::InProgress
+            && context.cloud().assignment_status(request).await? == AssignmentState::InProgress
         {
             let at_most = context.config().waits.assignment_seconds;
             let why = "access that was asked for to be assigned, so that it can be revoked";
-            return context.look_again(why, since, context.config().usual.assignment_seconds, at_most).await.map(Some);
+            return context.poll_later(why, since, context.config().usual.assignment_seconds, at_most).await.map(Some);
         }
     }
-    let intended = context.earlier("grant-access").filter_map(|entry| entry.intent_at).max();
-    let certain_at = intended.map(|at| at + CERTAINTY).filter(|at| context.now() < *at);
-    Ok(certain_at.map(|at| Outcome::wait("certainty about the access that was asked for", at)))
+    let pending_intent = context.earlier_entries("grant-access").filter_map(|entry| entry.intent_at).max();
+    let certain_at = pending_intent.map(|at| at + RECREATE_AFTER).filter(|at| context.now() < *at);
+    Ok(certain_at.map(|at| StepOutcome::wait("certainty about the access that was asked for", at)))
 }
 
 /// Every assignment of one of Freehold's permission sets in the account, whoever made it.
@@ -123,9 +123,9 @@ async fn advance(
     revocation: &mut Revocation,
 ) -> Result<(), StepError> {
     let state = if let Some(request) = &revocation.request_id {
-        context.cloud().unassignment(request).await?
+        context.cloud().unassignment_status(request).await?
     } else {
-        guard::still_ours(context, account).await?;
+        guard::check_ownership(context, account).await?;
         if holds(context, account, &revocation.grant).await? {
             let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
             revocation.request_id = Some(request_id);
@@ -146,7 +146,7 @@ async fn advance(
         AssignmentState::Failed(reason) => {
             revocation.request_id = None;
             revocation.failures = 0;
-            return Err(StepError::park(
+            return Err(StepError::needs_attention(
                 "revocation_failed",
                 format!("Identity Center could not revoke {name}: {reason}. Remove the cause, then retry."),
             ));
@@ -163,7 +163,7 @@ fn nothing_stays(context: &StepContext) -> bool {
 }
 
 /// The tenant's own group goes, and those people in it whom Freehold has added and whom nothing else needs.
-async fn part_with_people(context: &StepContext) -> Result<(), StepError> {
+async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     let cloud = context.cloud();
     let name = grant_access::group_of(context.tenant().id);
     let Some(group) = cloud.group(&name).await? else { return Ok(()) };

@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::{StepResult, account};
 use crate::cloud::{Creation, CreationState, NewAccount};
 use crate::context::StepContext;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 /// What the onboarding has left behind.
-enum Left {
+enum LeftoverAccount {
     /// Nothing was asked for.
     Nothing,
     /// A request that AWS knows by this id.
@@ -24,21 +24,21 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return account::mapped(context, id).await;
     }
     match left(context) {
-        Left::Nothing => Ok(nothing(context)),
-        Left::Request(id) => {
-            let creation = context.cloud().creation(&id).await?;
+        LeftoverAccount::Nothing => Ok(nothing(context)),
+        LeftoverAccount::Request(id) => {
+            let creation = context.cloud().creation_status(&id).await?;
             ended(context, creation).await
         }
-        Left::Unknown(asked, at) => {
+        LeftoverAccount::Unknown(asked, at) => {
             if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
                 return ended(context, creation).await;
             }
             if let Some(found) = context.cloud().find_account(&asked.email).await? {
                 return ours_or_nothing(context, account::adopt(context, found).await);
             }
-            if context.now() < at + account::CERTAINTY {
+            if context.now() < at + account::RECREATE_AFTER {
                 let why = "certainty that the request made before left nothing behind";
-                return Ok(Outcome::wait(why, at + account::CERTAINTY));
+                return Ok(StepOutcome::wait(why, at + account::RECREATE_AFTER));
             }
             Ok(nothing(context))
         }
@@ -53,7 +53,7 @@ async fn ended(context: &StepContext, creation: Creation) -> StepResult {
             let (usual, waits) = (&context.config().usual, &context.config().waits);
             let (usually, at_most) = (usual.account_creation_seconds, waits.account_creation_seconds);
             let why = "the account that was asked for to be created, so that it can be let go";
-            let waiting = context.look_again(why, creation.requested_at, usually, at_most).await?;
+            let waiting = context.poll_later(why, creation.requested_at, usually, at_most).await?;
             Ok(waiting.with("creation_request_id", creation.request_id))
         }
     }
@@ -62,28 +62,28 @@ async fn ended(context: &StepContext, creation: Creation) -> StepResult {
 /// An account that is somebody else's is none of this environment's to let go.
 fn ours_or_nothing(context: &StepContext, adopted: StepResult) -> StepResult {
     match adopted {
-        Err(StepError::Park(_)) => Ok(nothing(context)),
+        Err(StepError::NeedsAttention(_)) => Ok(nothing(context)),
         adopted => adopted,
     }
 }
 
-fn nothing(context: &StepContext) -> Outcome {
-    Outcome::done().with("account_id", Value::Null).releasing(account::place(context))
+fn nothing(context: &StepContext) -> StepOutcome {
+    StepOutcome::done().with("account_id", Value::Null).releasing(account::place(context))
 }
 
 /// What the journal of the onboarding says; the later step knows better.
-fn left(context: &StepContext) -> Left {
-    if let Some(request) = context.remembered::<String>("creation_request_id") {
-        return Left::Request(request);
+fn left(context: &StepContext) -> LeftoverAccount {
+    if let Some(request) = context.step_fact::<String>("creation_request_id") {
+        return LeftoverAccount::Request(request);
     }
-    let awaiting = context.earlier("await-account").next();
+    let awaiting = context.earlier_entries("await-account").next();
     let latest = awaiting.filter(|entry| entry.intent.is_some() || entry.facts.contains_key("creation_request_id"));
-    latest.or_else(|| context.earlier("request-account").next()).map_or(Left::Nothing, |entry| {
+    latest.or_else(|| context.earlier_entries("request-account").next()).map_or(LeftoverAccount::Nothing, |entry| {
         let request = entry.facts.get("creation_request_id").and_then(Value::as_str);
         match (request, intent(entry)) {
-            (Some(request), _) => Left::Request(request.to_owned()),
-            (None, Some((asked, at))) => Left::Unknown(asked, at),
-            (None, None) => Left::Nothing,
+            (Some(request), _) => LeftoverAccount::Request(request.to_owned()),
+            (None, Some((asked, at))) => LeftoverAccount::Unknown(asked, at),
+            (None, None) => LeftoverAccount::Nothing,
         }
     })
 }

@@ -7,12 +7,12 @@ use freehold_tenancy::Region;
 use freehold_tenancy::operation::OperationKind;
 use serde_json::Value;
 
-use super::work_failures::{self, Verdict};
+use super::work_failures::{self, FailureAction};
 use super::{StepResult, account};
-use crate::cloud::{CloudError, Kind, NewStack, Role, StackState, StackStatus};
+use crate::attention_codes;
+use crate::cloud::{CloudError, CloudErrorKind, NewStack, Role, StackState, StackStatus};
 use crate::context::StepContext;
-use crate::refusals;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 /// How often a stack is tried before a person is asked.
 const TRIES: u64 = 3;
@@ -44,14 +44,14 @@ impl Deployment {
         let Some(stack) = self.mine(context).await? else { return self.create(context).await };
         match stack.status {
             StackStatus::Complete => Ok(self.completed(context, stack)),
-            StackStatus::InProgress => self.look_again(context, &format!("the stack {}", self.name)).await,
+            StackStatus::InProgress => self.poll_later(context, &format!("the stack {}", self.name)).await,
             StackStatus::Deleting => {
-                self.look_again(context, &format!("the failed stack {} to be gone", self.name)).await
+                self.poll_later(context, &format!("the failed stack {} to be gone", self.name)).await
             }
             StackStatus::Deleted => self.create(context).await,
             StackStatus::RolledBack => self.start_over(context, &stack).await,
             StackStatus::DeleteStuck | StackStatus::UpdateStuck => self.unstick(context, &stack).await,
-            StackStatus::Broken => Err(StepError::park(
+            StackStatus::Broken => Err(StepError::needs_attention(
                 "stack_broken",
                 format!(
                     "The stack {} in {} is in state {}, which only a person can judge. Mend or delete it, then retry.",
@@ -63,10 +63,10 @@ impl Deployment {
 
     /// The stack that this environment has asked for, as it is now.
     async fn mine(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
-        let earlier = || context.earlier(context.step).find_map(|entry| entry.facts.get("stack_id")?.as_str());
-        let id: Option<String> = context.remembered("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
+        let earlier = || context.earlier_entries(context.step).find_map(|entry| entry.facts.get("stack_id")?.as_str());
+        let id: Option<String> = context.step_fact("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
         let first = context.subject.kind == OperationKind::Onboard;
-        if id.is_none() && first && context.intended::<Value>().is_none() {
+        if id.is_none() && first && context.pending_intent::<Value>().is_none() {
             // Nothing was asked: there is nothing to look for.
             return Ok(None);
         }
@@ -95,12 +95,12 @@ impl Deployment {
 
     async fn create(&self, context: &StepContext) -> StepResult {
         let account = context.account()?;
-        let attempt: u64 = context.remembered("try").unwrap_or(0) + 1;
+        let attempt: u64 = context.step_fact("try").unwrap_or(0) + 1;
         let stack = self.wanted(context, attempt);
         context.intend(&stack).await?;
         let id = match context.cloud().create_stack(&account, self.role, self.region, &stack).await {
             Ok(id) => id,
-            Err(error) if error.kind == Kind::Conflict => {
+            Err(error) if error.kind == CloudErrorKind::Conflict => {
                 match context.cloud().stack(&account, self.role, self.region, &self.name).await? {
                     Some(found) if context.is_ours(&found.tags) => return self.adopt(context, found, attempt).await,
                     Some(_) => return Err(self.taken()),
@@ -108,7 +108,7 @@ impl Deployment {
                     None => {
                         context.withdraw().await?;
                         let soon = context.now() + TimeDelta::seconds(5);
-                        return Ok(Outcome::wait("another try at the stack", soon).with("try", attempt));
+                        return Ok(StepOutcome::wait("another try at the stack", soon).with("try", attempt));
                     }
                 }
             }
@@ -144,7 +144,7 @@ impl Deployment {
     async fn unstick(&self, context: &StepContext, stack: &StackState) -> StepResult {
         let account = context.account()?;
         let place = (&account, self.role, self.region);
-        let retried = context.remembered::<String>("stuck").as_ref() == Some(&stack.status_text);
+        let retried = context.step_fact::<String>("stuck").as_ref() == Some(&stack.status_text);
         let deleting = stack.status == StackStatus::DeleteStuck;
         if retried {
             let now = context.now();
@@ -160,7 +160,7 @@ impl Deployment {
         }
         let reason = stack.reason.as_deref().unwrap_or("CloudFormation gives no reason");
         let error = if deleting {
-            StepError::park(
+            StepError::needs_attention(
                 "stack_not_deleted",
                 format!(
                     "The stack {} in {} could not be deleted: {reason} Remove the cause, then retry; what cannot be deleted \
@@ -169,7 +169,7 @@ impl Deployment {
                 ),
             )
         } else {
-            StepError::park(
+            StepError::needs_attention(
                 "stack_update_stuck",
                 format!(
                     "An update of the stack {} in {} failed and could not be taken back: {reason} Remove the cause, then \
@@ -178,7 +178,7 @@ impl Deployment {
                 ),
             )
         };
-        Ok(Outcome::failed(error).with("stack_id", stack.id.clone()).with("stuck", stack.status_text.clone()))
+        Ok(StepOutcome::failed(error).with("stack_id", stack.id.clone()).with("stuck", stack.status_text.clone()))
     }
 
     /// A creation that was rolled back left an empty shell: it is deleted, and the next try makes a new one.
@@ -190,21 +190,21 @@ impl Deployment {
             |failure| format!("{}: {}", failure.resource, failure.reason),
         );
         context.cloud().delete_stack(&account, self.role, self.region, &stack.id).await?;
-        let attempt: u64 = context.remembered("try").unwrap_or(1);
+        let attempt: u64 = context.step_fact("try").unwrap_or(1);
         let fresh =
             context.now() < context.deadline(context.entry_started_at(), context.config().waits.propagation_seconds);
-        let mut spared: u64 = context.remembered("tries_not_counted").unwrap_or(0);
+        let mut spared: u64 = context.step_fact("tries_not_counted").unwrap_or(0);
         let error = match work_failures::of_stack(&reason) {
-            Verdict::Park { code, sentence } => Some(StepError::park(
+            FailureAction::NeedsAttention { code, sentence } => Some(StepError::needs_attention(
                 code,
                 format!("The stack {} in {} failed with {reason}. {sentence} Then retry.", self.name, self.region),
             )),
-            Verdict::WhileFresh if fresh => {
+            FailureAction::RetryWhileNew if fresh => {
                 spared += 1;
                 None
             }
-            Verdict::WhileFresh | Verdict::TryAgain if attempt - spared.min(attempt) < TRIES => None,
-            Verdict::WhileFresh | Verdict::TryAgain => Some(StepError::park(
+            FailureAction::RetryWhileNew | FailureAction::Retry if attempt - spared.min(attempt) < TRIES => None,
+            FailureAction::RetryWhileNew | FailureAction::Retry => Some(StepError::needs_attention(
                 "stack_failed",
                 format!(
                     "The stack {} in {} failed {attempt} times, the last time with {reason}. Remove the cause, then retry.",
@@ -213,7 +213,7 @@ impl Deployment {
             )),
         };
         if let Some(error) = error {
-            return Ok(Outcome::failed(error).with("stack_id", stack.id.clone()).with("try", attempt));
+            return Ok(StepOutcome::failed(error).with("stack_id", stack.id.clone()).with("try", attempt));
         }
         let now = context.now();
         let outcome = self.look_again_from(context, now, &format!("the failed stack {} to be gone", self.name)).await?;
@@ -223,8 +223,8 @@ impl Deployment {
         Ok(outcome.with("tries_not_counted", spared))
     }
 
-    fn completed(&self, context: &StepContext, stack: StackState) -> Outcome {
-        let mut outcome = Outcome::done()
+    fn completed(&self, context: &StepContext, stack: StackState) -> StepOutcome {
+        let mut outcome = StepOutcome::done()
             .with("took_seconds", context.took_seconds(asked_at(context)))
             .with("stack_id", stack.id)
             .with("region", self.region.as_str());
@@ -234,27 +234,27 @@ impl Deployment {
         outcome
     }
 
-    async fn look_again(&self, context: &StepContext, why: &str) -> StepResult {
+    async fn poll_later(&self, context: &StepContext, why: &str) -> StepResult {
         self.look_again_from(context, asked_at(context), why).await
     }
 
     async fn look_again_from(&self, context: &StepContext, since: DateTime<Utc>, why: &str) -> StepResult {
-        context.look_again(why, since, self.usually_seconds, context.config().waits.stack_seconds).await
+        context.poll_later(why, since, self.usually_seconds, context.config().waits.stack_seconds).await
     }
 
     /// A fresh account, a fresh role and a fresh region all refuse for a while what they will soon allow.
     async fn not_yet(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
-        let refused = matches!(error.kind, Kind::Wait | Kind::Denied { .. });
+        let refused = matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. });
         if refused && context.now() - context.entry_started_at() > UNUSUAL {
             account::check_active(context).await?;
         }
         Ok(match error.kind {
-            Kind::Wait | Kind::Denied { explicit: false } => StepError::NotYet {
+            CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false } => StepError::Blocked {
                 why: format!("{} to accept CloudFormation calls ({})", self.region, error.code),
                 until: None,
                 at_most: Some(context.propagation()),
             },
-            Kind::Terminal if refusals::known(&error).is_none() => StepError::park(
+            CloudErrorKind::Failed if attention_codes::known(&error).is_none() => StepError::needs_attention(
                 "stack_rejected",
                 format!("CloudFormation does not take the stack {}. Mend the template, then retry. {error}", self.name),
             ),
@@ -263,7 +263,7 @@ impl Deployment {
     }
 
     fn taken(&self) -> StepError {
-        StepError::park(
+        StepError::needs_attention(
             "stack_name_taken",
             format!(
                 "In {} there is a stack {} that is not this environment's. Delete or rename it, then retry.",
@@ -275,6 +275,6 @@ impl Deployment {
 
 /// When the stack was asked for; where the answer was lost, when it was about to be.
 fn asked_at(context: &StepContext) -> DateTime<Utc> {
-    let intended = || context.intended::<Value>().map(|(_, at)| at);
-    context.remembered("asked_at").or_else(intended).unwrap_or_else(|| context.now())
+    let pending_intent = || context.pending_intent::<Value>().map(|(_, at)| at);
+    context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now())
 }

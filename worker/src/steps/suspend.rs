@@ -2,20 +2,20 @@
 
 use super::{StepResult, guard};
 use crate::context::StepContext;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let Some(account) = context.account_if_any()? else { return Ok(Outcome::done()) };
+    let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
     let ou = context.cloud().quarantine_ou().await?.ok_or_else(|| {
-        StepError::park(
+        StepError::needs_attention(
             "quarantine_not_prepared",
             "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.",
         )
     })?;
-    guard::still_ours(context, &account).await?;
+    guard::check_ownership(context, &account).await?;
     let parent = context.cloud().parent_of(&account).await?;
     if parent != ou {
         context.cloud().move_account(&account, &parent, &ou).await?;
     }
-    Ok(Outcome::done().with("ou_id", ou))
+    Ok(StepOutcome::done().with("ou_id", ou))
 }

@@ -8,23 +8,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{StepResult, account, grant_access};
-use crate::cloud::{Grant, Kind};
+use crate::cloud::{CloudErrorKind, Grant};
 use crate::context::StepContext;
-use crate::step::{Outcome, StepError};
+use crate::step::{StepError, StepOutcome};
 
 /// What has to be proved, in this order.
-const PROOFS: [Proof; 4] = [Proof::HomeIsOpen, Proof::ElsewhereIsShut, Proof::ItAnswers, Proof::AccessIsGranted];
+const PROOFS: [Check; 4] =
+    [Check::HomeRegionAllowed, Check::OtherRegionsDenied, Check::StackResponds, Check::AccessAssigned];
 
 /// For so long a proof stands while the others are waited for.
 const STANDS: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Proof {
-    HomeIsOpen,
-    ElsewhereIsShut,
-    ItAnswers,
-    AccessIsGranted,
+enum Check {
+    HomeRegionAllowed,
+    OtherRegionsDenied,
+    StackResponds,
+    AccessAssigned,
 }
 
 /// What takes longer than this to take effect may be in an account that somebody has closed.
@@ -32,19 +33,19 @@ const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     // What was proved a moment ago is not asked again because a call after it came to nothing.
-    let mut proofs: BTreeMap<Proof, DateTime<Utc>> = context.remembered("proofs").unwrap_or_default();
+    let mut proofs: BTreeMap<Check, DateTime<Utc>> = context.step_fact("proofs").unwrap_or_default();
     proofs.retain(|_, at| context.now() - *at < STANDS);
-    let mut shown: BTreeMap<String, DateTime<Utc>> = context.remembered("shown").unwrap_or_default();
+    let mut shown: BTreeMap<String, DateTime<Utc>> = context.step_fact("shown").unwrap_or_default();
     shown.retain(|_, at| context.now() - *at < STANDS);
     for proof in PROOFS {
         if proofs.contains_key(&proof) {
             continue;
         }
         let missing = match proof {
-            Proof::HomeIsOpen => home_is_open(context).await,
-            Proof::ElsewhereIsShut => elsewhere_is_shut(context).await,
-            Proof::ItAnswers => it_answers(context).await,
-            Proof::AccessIsGranted => access_is_granted(context, &mut shown).await,
+            Check::HomeRegionAllowed => home_is_open(context).await,
+            Check::OtherRegionsDenied => elsewhere_is_shut(context).await,
+            Check::StackResponds => it_answers(context).await,
+            Check::AccessAssigned => access_is_granted(context, &mut shown).await,
         };
         let outcome = match missing {
             Ok(None) => {
@@ -57,21 +58,21 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
                 }
                 let (usual, waits) = (&context.config().usual, &context.config().waits);
                 let (usually, at_most) = (usual.propagation_seconds, waits.propagation_seconds);
-                context.look_again(&why, context.entry_started_at(), usually, at_most).await
+                context.poll_later(&why, context.entry_started_at(), usually, at_most).await
             }
             Err(error) => Err(error),
         };
-        let outcome = outcome.unwrap_or_else(Outcome::failed);
+        let outcome = outcome.unwrap_or_else(StepOutcome::failed);
         return Ok(outcome.with("proofs", json!(proofs)).with("shown", json!(shown)));
     }
     Ok(proved(context))
 }
 
 /// What was proved, for whoever asks later.
-fn proved(context: &StepContext) -> Outcome {
-    Outcome::done()
+fn proved(context: &StepContext) -> StepOutcome {
+    StepOutcome::done()
         .with("denied_in", outside(context).map(Region::as_str))
-        .with("answered_at", context.known::<String>(&format!("output_{}", context.config().stack.url_output)))
+        .with("answered_at", context.fact::<String>(&format!("output_{}", context.config().stack.url_output)))
 }
 
 /// One regional read at home must be allowed.
@@ -79,7 +80,7 @@ async fn home_is_open(context: &StepContext) -> Result<Option<String>, StepError
     let home = context.environment().home_region;
     match context.cloud().read_in_region(&context.account()?, home).await {
         Ok(()) => Ok(None),
-        Err(error) if matches!(error.kind, Kind::Denied { .. } | Kind::Wait) => {
+        Err(error) if matches!(error.kind, CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet) => {
             Ok(Some(format!("a read in the home region {home} to be allowed")))
         }
         Err(error) => Err(error.into()),
@@ -91,9 +92,11 @@ async fn elsewhere_is_shut(context: &StepContext) -> Result<Option<String>, Step
     let Some(elsewhere) = outside(context) else { return Ok(None) };
     let missing = Some(format!("the region guardrail to deny a read in {elsewhere}"));
     match context.cloud().read_in_region(&context.account()?, elsewhere).await {
-        Err(error) if error.kind == (Kind::Denied { explicit: true }) => Ok(None),
+        Err(error) if error.kind == (CloudErrorKind::Denied { explicit: true }) => Ok(None),
         Ok(()) => Ok(missing),
-        Err(error) if matches!(error.kind, Kind::Denied { explicit: false } | Kind::Wait) => Ok(missing),
+        Err(error) if matches!(error.kind, CloudErrorKind::Denied { explicit: false } | CloudErrorKind::NotYet) => {
+            Ok(missing)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -107,8 +110,8 @@ fn outside(context: &StepContext) -> Option<Region> {
 /// The stack's Function URL must answer with this tenant, environment and region.
 async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> {
     let output = &context.config().stack.url_output;
-    let url: String = context.known(&format!("output_{output}")).ok_or_else(|| {
-        StepError::park(
+    let url: String = context.fact(&format!("output_{output}")).ok_or_else(|| {
+        StepError::needs_attention(
             "stack_without_url",
             format!(
                 "The stack has no output `{output}`, which names the URL to verify. Mend the template, then retry."
@@ -118,7 +121,12 @@ async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> 
     let home = context.environment().home_region;
     let answer = match context.cloud().call_function_url(&context.account()?, home, &url).await {
         Ok(answer) => answer,
-        Err(error) if matches!(error.kind, Kind::Denied { .. } | Kind::Wait | Kind::Retry) => {
+        Err(error)
+            if matches!(
+                error.kind,
+                CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet | CloudErrorKind::Unknown
+            ) =>
+        {
             return Ok(Some(format!("the stack to answer at its URL ({error})")));
         }
         Err(error) => return Err(error.into()),
@@ -131,7 +139,7 @@ async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> 
     for (field, expected) in expected {
         let found = answer.get(field).and_then(Value::as_str).unwrap_or("nothing");
         if found != expected {
-            return Err(StepError::park(
+            return Err(StepError::needs_attention(
                 "stack_answers_wrongly",
                 format!(
                     "The stack at {url} says that its {field} is {found}, not {expected}. Look at what is deployed."
@@ -149,8 +157,11 @@ async fn access_is_granted(
     context: &StepContext,
     shown: &mut BTreeMap<String, DateTime<Utc>>,
 ) -> Result<Option<String>, StepError> {
-    let grants: BTreeMap<String, Grant> = context.known("grants").ok_or_else(|| {
-        StepError::park("grants_unknown", "The journal does not say what access was granted, so it cannot be verified.")
+    let grants: BTreeMap<String, Grant> = context.fact("grants").ok_or_else(|| {
+        StepError::needs_attention(
+            "grants_unknown",
+            "The journal does not say what access was granted, so it cannot be verified.",
+        )
     })?;
     let account = context.account()?;
     for (name, grant) in &grants {

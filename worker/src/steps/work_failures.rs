@@ -2,13 +2,13 @@
 
 /// What a failure is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FailureAction {
     /// Another try, a few times.
-    TryAgain,
+    Retry,
     /// Another try, as often as it takes while the account is fresh; it does not count.
-    WhileFresh,
+    RetryWhileNew,
     /// A person has to remove the cause.
-    Park {
+    NeedsAttention {
         /// Stable.
         code: &'static str,
         /// What to do.
@@ -20,7 +20,7 @@ pub(super) enum Verdict {
 #[derive(Debug, PartialEq)]
 struct Row {
     words: &'static str,
-    verdict: Verdict,
+    verdict: FailureAction,
     scenario: u8,
 }
 
@@ -28,7 +28,7 @@ struct Row {
 static STACK: &[Row] = &[
     Row {
         words: "explicit deny",
-        verdict: Verdict::Park {
+        verdict: FailureAction::NeedsAttention {
             code: "stack_denied_by_policy",
             sentence: "A service control policy denies what the stack asks for. Take it out of the template, or allow it.",
         },
@@ -36,33 +36,38 @@ static STACK: &[Row] = &[
     },
     Row {
         words: "UnreservedConcurrentExecution below its minimum",
-        verdict: Verdict::Park {
+        verdict: FailureAction::NeedsAttention {
             code: "stack_reserves_concurrency",
             sentence: "The stack reserves Lambda concurrency, of which a new account has too little. Take \
                        ReservedConcurrentExecutions out of the template, or ask AWS for more.",
         },
         scenario: 42,
     },
-    Row { words: "needs a subscription", verdict: Verdict::WhileFresh, scenario: 24 },
-    Row { words: "security token included in the request is invalid", verdict: Verdict::WhileFresh, scenario: 31 },
-    Row { words: "UnrecognizedClientException", verdict: Verdict::WhileFresh, scenario: 31 },
+    Row { words: "needs a subscription", verdict: FailureAction::RetryWhileNew, scenario: 24 },
+    Row {
+        words: "security token included in the request is invalid",
+        verdict: FailureAction::RetryWhileNew,
+        scenario: 31,
+    },
+    Row { words: "UnrecognizedClientException", verdict: FailureAction::RetryWhileNew, scenario: 31 },
 ];
 
 /// The failure of an account assignment.
-static ASSIGNMENT: &[Row] = &[Row { words: "Access denied by IAM", verdict: Verdict::WhileFresh, scenario: 28 }];
+static ASSIGNMENT: &[Row] =
+    &[Row { words: "Access denied by IAM", verdict: FailureAction::RetryWhileNew, scenario: 28 }];
 
 /// What the first failure of a stack is worth.
-pub(super) fn of_stack(reason: &str) -> Verdict {
+pub(super) fn of_stack(reason: &str) -> FailureAction {
     judge(STACK.iter(), reason)
 }
 
 /// What the failure of an assignment is worth.
-pub(super) fn of_assignment(reason: &str) -> Verdict {
+pub(super) fn of_assignment(reason: &str) -> FailureAction {
     judge(ASSIGNMENT.iter(), reason)
 }
 
-fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, reason: &str) -> Verdict {
-    rows.find(|row| reason.contains(row.words)).map_or(Verdict::TryAgain, |row| row.verdict)
+fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, reason: &str) -> FailureAction {
+    rows.find(|row| reason.contains(row.words)).map_or(FailureAction::Retry, |row| row.verdict)
 }
 
 /// Every row in words, with the scenario that it serves.
@@ -70,9 +75,9 @@ pub(crate) fn rows() -> impl Iterator<Item = (u8, String)> {
     let stack = STACK.iter().map(|row| ("a stack's resource", row));
     stack.chain(ASSIGNMENT.iter().map(|row| ("an assignment", row))).map(|(what, row)| {
         let verdict = match row.verdict {
-            Verdict::TryAgain => "tried again a few times".to_owned(),
-            Verdict::WhileFresh => "tried again while the account is fresh".to_owned(),
-            Verdict::Park { code, .. } => format!("a person is asked: `{code}`"),
+            FailureAction::Retry => "tried again a few times".to_owned(),
+            FailureAction::RetryWhileNew => "tried again while the account is fresh".to_owned(),
+            FailureAction::NeedsAttention { code, .. } => format!("a person is asked: `{code}`"),
         };
         (row.scenario, format!("{what} FAILED “{}” → {verdict}", row.words))
     })

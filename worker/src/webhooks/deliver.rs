@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
 use freehold_tenancy::db::Result;
-use freehold_tenancy::db::webhooks::attempts::{self, Outcome, Settled};
+use freehold_tenancy::db::webhooks::attempts::{self, Outcome, RecordResult};
 use freehold_tenancy::db::webhooks::claims::{self, Claim};
 use freehold_tenancy::feed::CloudEvent;
 use freehold_tenancy::webhook::{AttemptError, DisabledReason};
@@ -13,8 +13,8 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-use super::sender::{Message, Unanswered};
-use super::{TIMEOUT, retry, seals};
+use super::sender::{Message, SendError};
+use super::{TIMEOUT, retry, secret_rotation};
 use crate::Worker;
 
 /// How large a payload may be (Standard Webhooks 1.0 asks for less than 20 kB).
@@ -33,16 +33,16 @@ impl Worker {
                 let outcome = self.outcome(&claim, began_at, clock.elapsed(), answered);
                 self.settle(&claim, &outcome).await
             }
-            Err(NotSent::Ours(error)) => {
+            Err(PrepareError::Temporary(error)) => {
                 tracing::error!(target: "freehold::alert", endpoint = %claim.endpoint_id, error, "webhooks cannot be signed");
-                claims::put_off(&self.pool, &claim, self.clock.now() + PUT_OFF).await
+                claims::postpone(&self.pool, &claim, self.clock.now() + PUT_OFF).await
             }
-            Err(NotSent::Never(sentence)) => {
+            Err(PrepareError::Permanent(sentence)) => {
                 let mut outcome = self.outcome(
                     &claim,
                     self.clock.now(),
                     Duration::ZERO,
-                    Err(Unanswered { error: AttemptError::Unsendable, sentence: sentence.to_owned() }),
+                    Err(SendError { error: AttemptError::Unsendable, sentence: sentence.to_owned() }),
                 );
                 outcome.next_attempt_at = None;
                 self.settle(&claim, &outcome).await
@@ -55,29 +55,29 @@ impl Worker {
     }
 
     /// What is sent. Whoever checks its timestamp does that by the wall's clock, as with tokens.
-    fn message(&self, claim: &Claim) -> std::result::Result<Message, NotSent> {
+    fn message(&self, claim: &Claim) -> std::result::Result<Message, PrepareError> {
         let gone = "Nothing was sent: the feed does not keep this event any more.";
-        let entry = claim.entry.clone().ok_or(NotSent::Never(gone))?;
+        let entry = claim.entry.clone().ok_or(PrepareError::Permanent(gone))?;
         let body = serde_json::to_string(&CloudEvent::of(entry, &self.config)).unwrap_or_default();
         if body.is_empty() || body.len() >= LARGEST {
-            return Err(NotSent::Never(
+            return Err(PrepareError::Permanent(
                 "Nothing was sent: the event is too large for a webhook; GET /v1/events has it.",
             ));
         }
-        let secrets = seals::open(&self.webhooks.keyring, &claim.sealed);
-        let secrets = secrets.map_err(|error| NotSent::Ours(error.to_string()))?;
+        let secrets = secret_rotation::open(&self.webhooks.keyring, &claim.sealed);
+        let secrets = secrets.map_err(|error| PrepareError::Temporary(error.to_string()))?;
         let (id, timestamp) = (claim.id.to_string(), Clock::real().now().timestamp());
         let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(&id, timestamp, &body)).collect();
         Ok(Message { id, timestamp, signature: signatures.join(" "), body })
     }
 
-    async fn post(&self, claim: &Claim, message: Message) -> std::result::Result<(StatusCode, HeaderMap), Unanswered> {
+    async fn post(&self, claim: &Claim, message: Message) -> std::result::Result<(StatusCode, HeaderMap), SendError> {
         // It has ended before the lease has.
         let patience = TIMEOUT.min(self.lease_real * 3 / 5);
         let answered = tokio::time::timeout(patience, self.webhooks.sender.post(&claim.url, message)).await;
         answered.unwrap_or_else(|_| {
             let sentence = format!("The receiver did not answer within {} seconds.", patience.as_secs());
-            Err(Unanswered { error: AttemptError::Timeout, sentence })
+            Err(SendError { error: AttemptError::Timeout, sentence })
         })
     }
 
@@ -86,12 +86,13 @@ impl Worker {
         claim: &Claim,
         began_at: DateTime<Utc>,
         took: Duration,
-        answered: std::result::Result<(StatusCode, HeaderMap), Unanswered>,
+        answered: std::result::Result<(StatusCode, HeaderMap), SendError>,
     ) -> Outcome {
         let now = self.clock.now();
         let next = retry::next(claim.tries.saturating_add(1), now);
         let status = answered.as_ref().ok().map(|(status, _)| *status);
-        let rests_until = answered.as_ref().ok().and_then(|(status, headers)| retry::rest(*status, headers, now));
+        let rests_until =
+            answered.as_ref().ok().and_then(|(status, headers)| retry::retry_after(*status, headers, now));
         let (error, sentence) = match answered {
             Ok((status, _)) if status.is_success() => {
                 (None, format!("The receiver has taken it ({}).", status.as_u16()))
@@ -106,7 +107,7 @@ impl Worker {
             Ok((status, _)) => {
                 (Some(AttemptError::Status), format!("The receiver answered {}, not 2xx.", status.as_u16()))
             }
-            Err(Unanswered { error, sentence }) => (Some(error), sentence),
+            Err(SendError { error, sentence }) => (Some(error), sentence),
         };
         Outcome {
             began_at,
@@ -128,11 +129,11 @@ impl Worker {
             (Some(_), None) => "failed",
         };
         let writing = self.webhooks.writing.acquire().await;
-        let settled = attempts::settle(&self.pool, claim, outcome, self.clock.now()).await?;
+        let settled = attempts::record(&self.pool, claim, outcome, self.clock.now()).await?;
         drop(writing);
         metrics::counter!("freehold_webhook_deliveries_total", "outcome" => word).increment(1);
         tracing::debug!(delivery = %claim.id, endpoint = %claim.endpoint_id, outcome = word, status = outcome.response_status, "webhook");
-        if let Settled::Written { disabled: Some(reason) } = settled {
+        if let RecordResult::Written { disabled: Some(reason) } = settled {
             let code = reason.as_str();
             tracing::error!(target: "freehold::alert", endpoint = %claim.endpoint_id, code, "a webhook endpoint was disabled: {}", reason.sentence());
             metrics::counter!("freehold_webhook_endpoints_disabled_total", "reason" => code).increment(1);
@@ -142,9 +143,9 @@ impl Worker {
 }
 
 /// Why there is nothing to send.
-enum NotSent {
+enum PrepareError {
     /// For a reason of ours, which ends.
-    Ours(String),
+    Temporary(String),
     /// For good.
-    Never(&'static str),
+    Permanent(&'static str),
 }

@@ -23,7 +23,7 @@ const INTERVALS: [TimeDelta; 9] = [
 const JITTER: f64 = 0.1;
 
 /// How long a receiver may ask to be left alone at most: as long as the longest interval.
-const LONGEST_REST: TimeDelta = TimeDelta::hours(24);
+const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 
 /// An endpoint is given up after so long with nothing but failures …
 const GIVEN_UP_AFTER: TimeDelta = TimeDelta::days(5);
@@ -41,7 +41,7 @@ pub(super) fn next(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
 }
 
 /// Until when the receiver wants to be left alone, if it says so.
-pub(super) fn rest(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         return None;
     }
@@ -52,7 +52,7 @@ pub(super) fn rest(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) 
         // By the receiver's own clock, where it shows that.
         Err(_) => time(text)? - headers.get(DATE).and_then(|date| time(date.to_str().ok()?)).unwrap_or(now),
     };
-    (wait > TimeDelta::zero()).then(|| now + wait.min(LONGEST_REST))
+    (wait > TimeDelta::zero()).then(|| now + wait.min(MAX_RETRY_AFTER))
 }
 
 /// The endpoint is given up if it has failed since before then; `None` where this failure decides nothing.
@@ -88,15 +88,15 @@ mod tests {
     #[test]
     fn a_receiver_that_is_busy_says_for_how_long_within_reason() {
         let now = DateTime::UNIX_EPOCH;
-        let rest = |status: u16, all: &[_]| rest(StatusCode::from_u16(status).unwrap(), &headers(all), now);
-        assert_eq!(rest(429, &[(RETRY_AFTER, "90")]), Some(now + TimeDelta::seconds(90)));
-        assert_eq!(rest(503, &[(RETRY_AFTER, "4294967295")]), Some(now + LONGEST_REST));
+        let wait_of = |status: u16, all: &[_]| retry_after(StatusCode::from_u16(status).unwrap(), &headers(all), now);
+        assert_eq!(wait_of(429, &[(RETRY_AFTER, "90")]), Some(now + TimeDelta::seconds(90)));
+        assert_eq!(wait_of(503, &[(RETRY_AFTER, "4294967295")]), Some(now + MAX_RETRY_AFTER));
         let dates = [(DATE, "Tue, 24 Nov 2026 18:00:00 GMT"), (RETRY_AFTER, "Tue, 24 Nov 2026 18:10:00 GMT")];
-        assert_eq!(rest(503, &dates), Some(now + TimeDelta::minutes(10)));
+        assert_eq!(wait_of(503, &dates), Some(now + TimeDelta::minutes(10)));
         for nothing in ["", "soon", "-5", "0", "99999999999999", "Tue, 24 Nov 1969 18:10:00 GMT"] {
-            assert_eq!(rest(429, &[(RETRY_AFTER, nothing)]), None, "{nothing}");
+            assert_eq!(wait_of(429, &[(RETRY_AFTER, nothing)]), None, "{nothing}");
         }
-        assert_eq!(rest(500, &[(RETRY_AFTER, "90")]), None);
-        assert_eq!(rest(429, &[]), None);
+        assert_eq!(wait_of(500, &[(RETRY_AFTER, "90")]), None);
+        assert_eq!(wait_of(429, &[]), None);
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use freehold_tenancy::webhook::{AttemptError, ReceiverUrl, Receivers, Refused, Resolver};
+use freehold_tenancy::webhook::{AttemptError, DestinationError, DestinationPolicy, ReceiverUrl, Resolver};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, StatusCode, redirect, retry};
@@ -15,8 +15,8 @@ mod tests;
 
 /// Sends to receivers.
 pub(super) struct Sender {
-    receivers: Receivers,
-    judged: Judged,
+    destination_policy: DestinationPolicy,
+    judged: PinnedResolver,
     /// Made when it is first needed: most workers never send anything.
     http: OnceLock<Option<Client>>,
     sent: AtomicU64,
@@ -32,16 +32,16 @@ pub(super) struct Message {
 
 /// Why there was no answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unanswered {
+pub(super) struct SendError {
     pub(super) error: AttemptError,
     pub(super) sentence: String,
 }
 
 /// The addresses that were judged, by host: whoever connects knows no others.
 #[derive(Clone, Default)]
-struct Judged(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
+struct PinnedResolver(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
 
-impl Resolve for Judged {
+impl Resolve for PinnedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name.as_str()).cloned();
         Box::pin(async move {
@@ -52,8 +52,8 @@ impl Resolve for Judged {
 }
 
 impl Sender {
-    pub(super) fn new(receivers: Receivers) -> Self {
-        Self { receivers, judged: Judged::default(), http: OnceLock::new(), sent: AtomicU64::new(0) }
+    pub(super) fn new(destination_policy: DestinationPolicy) -> Self {
+        Self { destination_policy, judged: PinnedResolver::default(), http: OnceLock::new(), sent: AtomicU64::new(0) }
     }
 
     fn http(&self) -> Option<&Client> {
@@ -74,7 +74,7 @@ impl Sender {
     }
 
     pub(super) fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
-        Self { receivers: self.receivers.with_resolver(resolver), ..self }
+        Self { destination_policy: self.destination_policy.with_resolver(resolver), ..self }
     }
 
     /// How many requests have got so far that a connection was opened for them, or tried to be.
@@ -83,13 +83,13 @@ impl Sender {
     }
 
     /// Posts a message and answers the status and the headers of the answer, whose body nobody reads.
-    pub(super) async fn post(&self, url: &str, message: Message) -> Result<(StatusCode, HeaderMap), Unanswered> {
+    pub(super) async fn post(&self, url: &str, message: Message) -> Result<(StatusCode, HeaderMap), SendError> {
         // It was judged when it was written; the rules, and what its name leads to, may be others today.
-        let url: ReceiverUrl = url.parse().map_err(|why: &str| Unanswered {
+        let url: ReceiverUrl = url.parse().map_err(|why: &str| SendError {
             error: AttemptError::Refused,
             sentence: format!("Nothing was sent: {why}."),
         })?;
-        let mut addresses = self.receivers.addresses(&url).await.map_err(refused)?;
+        let mut addresses = self.destination_policy.addresses(&url).await.map_err(refused)?;
         // The port is the URL's; another endpoint of the same host may have another.
         for address in &mut addresses {
             address.set_port(0);
@@ -103,8 +103,8 @@ impl Sender {
         url: &ReceiverUrl,
         addresses: Vec<SocketAddr>,
         message: Message,
-    ) -> Result<(StatusCode, HeaderMap), Unanswered> {
-        let http = self.http().ok_or_else(|| Unanswered {
+    ) -> Result<(StatusCode, HeaderMap), SendError> {
+        let http = self.http().ok_or_else(|| SendError {
             error: AttemptError::Unreachable,
             sentence: "Nothing was sent: the worker's machine cannot set TLS up.".to_owned(),
         })?;
@@ -122,20 +122,20 @@ impl Sender {
     }
 }
 
-fn refused(refused: Refused) -> Unanswered {
+fn refused(refused: DestinationError) -> SendError {
     let error = match refused {
-        Refused::Unresolvable => AttemptError::Unresolvable,
+        DestinationError::Unresolvable => AttemptError::Unresolvable,
         _ => AttemptError::Refused,
     };
-    Unanswered { error, sentence: format!("Nothing was sent: {refused}.") }
+    SendError { error, sentence: format!("Nothing was sent: {refused}.") }
 }
 
 /// What a failure means; its own words may hold the URL, which may hold secrets of the receiver's.
-fn unanswered(error: &reqwest::Error) -> Unanswered {
+fn unanswered(error: &reqwest::Error) -> SendError {
     let (error, sentence) = if error.is_connect() {
         (AttemptError::Unreachable, "The receiver takes no connection, or its certificate does not fit its name.")
     } else {
         (AttemptError::BrokenOff, "The connection broke before the receiver had answered.")
     };
-    Unanswered { error, sentence: sentence.to_owned() }
+    SendError { error, sentence: sentence.to_owned() }
 }

@@ -16,10 +16,10 @@ use utoipa::ToSchema;
 
 use super::format::Format;
 use crate::app::App;
-use crate::problem::{Code, Refusal};
+use crate::problem::{ApiError, Code};
 
 /// How many chunks wait for a caller that reads slowly.
-const AHEAD: usize = 4;
+const CHANNEL_CAPACITY: usize = 4;
 
 /// What comes after the last chunk.
 const THE_END: Vec<u8> = Vec::new();
@@ -97,20 +97,20 @@ impl Row<'_> {
 
 /// Answers with all of them. Where something goes wrong amid the answer, the connection breaks off: a caller that got an end
 /// got everything. Over HTTP/1.0 an end is nothing but that, and could not be told from it.
-pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Snapshot) -> Result<Response, Refusal> {
+pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Snapshot) -> Result<Response, ApiError> {
     if version < Version::HTTP_11 {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             Code::HttpVersionNotSupported,
             "Ask for this with HTTP/1.1 or later, or have your proxy do so (nginx: proxy_http_version 1.1): with less it cannot be \
              told whether all of it has come.",
         ));
     }
     let busy = |_| {
-        Refusal::new(Code::ExportsBusy, "Others are being sent all account mappings; ask again in a moment.")
+        ApiError::new(Code::ExportsBusy, "Others are being sent all account mappings; ask again in a moment.")
             .retry_after(10)
     };
     let turn = Arc::clone(&app.exports).try_acquire_owned().map_err(busy)?;
-    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
     let (pool, billing_account) = (app.pool.clone(), app.config.organization.management_account_id.to_string());
     tokio::spawn(async move {
         let _turn = turn;

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 
-use crate::problem::{Code, Refusal};
+use crate::problem::{ApiError, Code};
 
 /// What account mappings come as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +68,9 @@ impl Range {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Format {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let given: Vec<_> =
             parts.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
         if given.is_empty() {
@@ -78,7 +78,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
         }
         Self::accepted(&given.join(",")).ok_or_else(|| {
             let known = Self::ALL.map(Self::media_type).join(", ");
-            Refusal::new(Code::NotAcceptable, format!("This comes as {known}; ask for one of them in Accept."))
+            ApiError::new(Code::NotAcceptable, format!("This comes as {known}; ask for one of them in Accept."))
         })
     }
 }

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use sha2::{Digest, Sha256};
 
-use crate::problem::{Code, Refusal};
+use crate::problem::{ApiError, Code};
 
 /// Names one state of something; another state has another.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ impl ETag {
         Self(format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
     }
 
-    pub(crate) fn header(&self) -> Result<HeaderValue, Refusal> {
-        HeaderValue::from_str(&self.0).map_err(|_| Refusal::internal())
+    pub(crate) fn header(&self) -> Result<HeaderValue, ApiError> {
+        HeaderValue::from_str(&self.0).map_err(|_| ApiError::internal())
     }
 }
 
@@ -33,26 +33,26 @@ impl IfMatch {
     }
 
     /// Lets the change be made, if it is meant for this state.
-    pub(crate) fn allows(&self, tag: &ETag) -> Result<(), Refusal> {
-        if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(stale()) }
+    pub(crate) fn check(&self, tag: &ETag) -> Result<(), ApiError> {
+        if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(precondition_failed()) }
     }
 }
 
 /// Somebody else has changed it.
-pub(in crate::routes) fn stale() -> Refusal {
-    Refusal::new(
+pub(in crate::routes) fn precondition_failed() -> ApiError {
+    ApiError::new(
         Code::PreconditionFailed,
         "It has changed since this ETag was given; nothing was done. Get it again, and decide again.",
     )
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let given = Self::read(parts);
         if given.0.iter().all(String::is_empty) {
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 Code::PreconditionRequired,
                 "Send If-Match with the ETag of what you have seen, so that you do not undo what somebody else has done.",
             ));
@@ -63,9 +63,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
 /// Where a route can do without.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, ApiError> {
         Ok(parts.headers.contains_key(header::IF_MATCH).then(|| Self::read(parts)))
     }
 }

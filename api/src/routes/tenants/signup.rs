@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::extract::{Fields, shortened};
-use crate::problem::Refusal;
+use crate::problem::ApiError;
 
 /// How many environments a tenant may begin with.
 const MOST_ENVIRONMENTS: usize = 5;
@@ -63,7 +63,7 @@ pub struct Signup {
 }
 
 /// The tenant that a signup asks for, with new ids; or everything that does not fit.
-pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, Refusal> {
+pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, ApiError> {
     let company_name = fields.required("company_name");
     let admin_email = fields.required("admin_email");
     let home_region = fields.required_or("home_region", "unknown_region");
@@ -117,7 +117,7 @@ fn residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Op
         && config.residency(name).is_none()
     {
         let known: Vec<_> = config.residencies.iter().map(|residency| residency.name.as_str()).collect();
-        fields.refuse("residency", "unknown_residency", format!("this must be one of {}", known.join(", ")));
+        fields.error("residency", "unknown_residency", format!("this must be one of {}", known.join(", ")));
     }
     let region = region?;
     let offered = residency_of(fields, config, region)?;
@@ -125,7 +125,7 @@ fn residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Op
         && asked.name != offered
     {
         let message = format!("{region} belongs to the residency {offered}, not to {}", asked.name);
-        fields.refuse("home_region", "region_outside_residency", message);
+        fields.error("home_region", "region_outside_residency", message);
     }
     Some(offered)
 }
@@ -137,7 +137,7 @@ pub(in crate::routes) fn residency_of(fields: &mut Fields, config: &Config, regi
         let offered: Vec<_> = config.residencies.iter().flat_map(|residency| &residency.regions).collect();
         let offered: Vec<_> = offered.into_iter().map(|region| region.as_str()).collect();
         let message = format!("{region} is not offered; choose one of {}", offered.join(", "));
-        fields.refuse("home_region", "region_not_offered", message);
+        fields.error("home_region", "region_not_offered", message);
     }
     offered.map(|residency| residency.name.clone())
 }
@@ -149,7 +149,7 @@ pub(super) fn tier(fields: &mut Fields, config: &Config) -> Option<Tier> {
     let tier: Tier = fields.optional("tier")?;
     if config.tier(&tier).is_none() {
         let known: Vec<_> = config.tiers.iter().map(|tier| tier.name.as_str()).collect();
-        fields.refuse("tier", "unknown_tier", format!("this must be one of {}", known.join(", ")));
+        fields.error("tier", "unknown_tier", format!("this must be one of {}", known.join(", ")));
     }
     Some(tier)
 }
@@ -161,12 +161,12 @@ fn environments(fields: &mut Fields) -> Option<Vec<EnvironmentName>> {
     let (asked, named): (usize, Vec<(usize, EnvironmentName)>) = fields.list("environments")?;
     if !(1..=MOST_ENVIRONMENTS).contains(&asked) {
         let message = format!("a tenant begins with 1 to {MOST_ENVIRONMENTS} environments");
-        fields.refuse("environments", "invalid", message);
+        fields.error("environments", "invalid", message);
     }
     let mut names = Vec::new();
     for (place, name) in named {
         if names.contains(&name) {
-            fields.refuse(format!("environments[{place}]"), "repeated", "each environment needs a name of its own");
+            fields.error(format!("environments[{place}]"), "repeated", "each environment needs a name of its own");
         }
         names.push(name);
     }
@@ -182,16 +182,16 @@ fn labels(fields: &mut Fields) -> Labels {
 /// Notes what does not fit about them.
 pub(super) fn check_labels(fields: &mut Fields, labels: &Labels) {
     if labels.len() > MOST_LABELS {
-        fields.refuse("labels", "too_many", format!("a tenant has at most {MOST_LABELS} labels"));
+        fields.error("labels", "too_many", format!("a tenant has at most {MOST_LABELS} labels"));
     }
     for (key, value) in labels {
         let field = format!("labels.{}", shortened(key));
         if !(1..=LONGEST_KEY).contains(&key.chars().count()) || key.chars().any(char::is_control) {
             let message = format!("a key has 1 to {LONGEST_KEY} characters, none of them a control character");
-            fields.refuse(field, "invalid", message);
+            fields.error(field, "invalid", message);
         } else if value.chars().count() > LONGEST_VALUE || value.chars().any(char::is_control) {
             let message = format!("a value has at most {LONGEST_VALUE} characters, none of them a control character");
-            fields.refuse(field, "invalid", message);
+            fields.error(field, "invalid", message);
         }
     }
 }

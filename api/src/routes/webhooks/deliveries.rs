@@ -9,11 +9,11 @@ use freehold_tenancy::{WebhookDeliveryId, WebhookEndpointId, db, webhook};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{named, nothing};
+use super::{named, not_found};
 use crate::app::App;
-use crate::extract::{Asked, Body, Id};
+use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -132,7 +132,7 @@ pub struct ReplayRequest {
 
 /// What is sent again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Replayed {
+pub struct ReplayResult {
     /// How many events.
     #[schema(example = 42)]
     pub events: usize,
@@ -156,15 +156,15 @@ pub struct Replayed {
 )]
 pub(crate) async fn list_webhook_deliveries(
     Shared(app): Shared<App>,
-    Id(id): Id<WebhookEndpointId>,
-    Asked(mut query): Asked,
-) -> Result<Json<WebhookDeliveryPage>, Refusal> {
+    PathParam(id): PathParam<WebhookEndpointId>,
+    QueryFields(mut query): QueryFields,
+) -> Result<Json<WebhookDeliveryPage>, ApiError> {
     let endpoint_id = named(&app, id).await?.id;
     let page = Page::read(&format!("webhook-deliveries {endpoint_id}"), &mut query)?;
     let filter = DeliveryFilter { endpoint_id, id: None, state: query.optional("state") };
     let filter = query.finish(Some(filter))?;
     let mut deliveries = db::webhooks::deliveries::list(&app.pool, &filter, page.after(), page.limit()).await?;
-    let next_page_token = page.cut(&mut deliveries, |delivery| delivery.id.as_uuid());
+    let next_page_token = page.truncate_and_next_token(&mut deliveries, |delivery| delivery.id.as_uuid());
     let webhook_deliveries = deliveries.into_iter().map(WebhookDelivery::from).collect();
     Ok(Json(WebhookDeliveryPage { webhook_deliveries, next_page_token }))
 }
@@ -183,9 +183,9 @@ pub(crate) async fn list_webhook_deliveries(
 )]
 pub(crate) async fn get_webhook_delivery(
     Shared(app): Shared<App>,
-    Id(id): Id<WebhookEndpointId>,
-    Id(delivery): Id<WebhookDeliveryId, 1>,
-) -> Result<Json<WebhookDelivery>, Refusal> {
+    PathParam(id): PathParam<WebhookEndpointId>,
+    PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
+) -> Result<Json<WebhookDelivery>, ApiError> {
     Ok(Json(with_log(&app, id, delivery).await?))
 }
 
@@ -193,10 +193,13 @@ async fn with_log(
     app: &App,
     id: Option<WebhookEndpointId>,
     delivery: Option<WebhookDeliveryId>,
-) -> Result<WebhookDelivery, Refusal> {
-    let filter =
-        DeliveryFilter { endpoint_id: id.ok_or_else(nothing)?, id: Some(delivery.ok_or_else(nothing)?), state: None };
-    let found = db::webhooks::deliveries::list(&app.pool, &filter, None, 1).await?.pop().ok_or_else(nothing)?;
+) -> Result<WebhookDelivery, ApiError> {
+    let filter = DeliveryFilter {
+        endpoint_id: id.ok_or_else(not_found)?,
+        id: Some(delivery.ok_or_else(not_found)?),
+        state: None,
+    };
+    let found = db::webhooks::deliveries::list(&app.pool, &filter, None, 1).await?.pop().ok_or_else(not_found)?;
     let log = db::webhooks::attempts::of(&app.pool, found.id).await?;
     let log = log.into_iter().map(WebhookAttempt::from).collect();
     Ok(WebhookDelivery { log: Some(log), ..found.into() })
@@ -222,13 +225,13 @@ async fn with_log(
 )]
 pub(crate) async fn replay_webhook_delivery(
     Shared(app): Shared<App>,
-    Id(id): Id<WebhookEndpointId>,
-    Id(delivery): Id<WebhookDeliveryId, 1>,
-) -> Result<(StatusCode, Json<WebhookDelivery>), Refusal> {
+    PathParam(id): PathParam<WebhookEndpointId>,
+    PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
+) -> Result<(StatusCode, Json<WebhookDelivery>), ApiError> {
     enabled(&app, id).await?;
     with_log(&app, id, delivery).await?;
-    db::webhooks::deliveries::replay(&app.pool, delivery.ok_or_else(nothing)?, app.clock.now()).await?;
-    app.bell.ring();
+    db::webhooks::deliveries::replay(&app.pool, delivery.ok_or_else(not_found)?, app.clock.now()).await?;
+    app.work_notifier.notify();
     Ok((StatusCode::ACCEPTED, Json(with_log(&app, id, delivery).await?)))
 }
 
@@ -244,32 +247,32 @@ pub(crate) async fn replay_webhook_delivery(
     params(("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
     request_body = ReplayRequest,
     responses(
-        (status = 202, description = "They are sent", body = Replayed),
+        (status = 202, description = "They are sent", body = ReplayResult),
         (status = 409, description = "The endpoint is disabled (`webhook_disabled`)", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
 pub(crate) async fn replay_webhook_events(
     Shared(app): Shared<App>,
-    Id(id): Id<WebhookEndpointId>,
-    Body(mut fields): Body,
-) -> Result<(StatusCode, Json<Replayed>), Refusal> {
+    PathParam(id): PathParam<WebhookEndpointId>,
+    JsonFields(mut fields): JsonFields,
+) -> Result<(StatusCode, Json<ReplayResult>), ApiError> {
     let endpoint_id = enabled(&app, id).await?;
     let now = app.clock.now();
     let since: Option<DateTime<Utc>> = fields.required("since");
     if since.is_some_and(|since| since < now - KEPT_FOR) {
-        fields.refuse("since", "too_long_ago", "this is at most 30 days ago; GET /v1/events has what was before");
+        fields.error("since", "too_long_ago", "this is at most 30 days ago; GET /v1/events has what was before");
     }
     let since = fields.finish(since)?;
-    super::super::feed::advance(&app).await?;
+    super::super::events::advance(&app).await?;
     let events = db::webhooks::deliveries::replay_since(&app.pool, endpoint_id, since, now).await?;
-    app.bell.ring();
-    Ok((StatusCode::ACCEPTED, Json(Replayed { events })))
+    app.work_notifier.notify();
+    Ok((StatusCode::ACCEPTED, Json(ReplayResult { events })))
 }
 
-async fn enabled(app: &App, id: Option<WebhookEndpointId>) -> Result<WebhookEndpointId, Refusal> {
+async fn enabled(app: &App, id: Option<WebhookEndpointId>) -> Result<WebhookEndpointId, ApiError> {
     let endpoint = named(app, id).await?;
     match endpoint.disabled {
         None => Ok(endpoint.id),
-        Some(_) => Err(Refusal::new(Code::WebhookDisabled, "The endpoint is disabled; enable it first.")),
+        Some(_) => Err(ApiError::new(Code::WebhookDisabled, "The endpoint is disabled; enable it first.")),
     }
 }

@@ -6,19 +6,19 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::idempotency::Reservation;
-use freehold_tenancy::db::signup::Answer;
+use freehold_tenancy::db::signup::StoredResponse;
 use freehold_tenancy::webhook::{self, WebhookSecret};
 use freehold_tenancy::{WebhookEndpointId, db};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Description, judge, named, nothing, secret, types};
+use super::{Description, check_url, named, not_found, secret, types};
 use crate::app::App;
-use crate::extract::{Asked, Body, Id};
-use crate::idempotency::Kept;
+use crate::extract::{JsonFields, PathParam, QueryFields};
+use crate::idempotency::ResponseStored;
 use crate::pagination::Page;
-use crate::problem::{Code, MEDIA_TYPE, Problem, Refusal};
+use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use crate::routes::tenants::etag::{ETag, IfMatch};
 
 /// Whether events are sent to an endpoint.
@@ -133,16 +133,16 @@ pub(super) fn etag(endpoint: &webhook::Endpoint) -> ETag {
 }
 
 /// An endpoint with its ETag.
-pub(super) fn tagged(endpoint: webhook::Endpoint) -> Result<Response, Refusal> {
+pub(super) fn with_etag(endpoint: webhook::Endpoint) -> Result<Response, ApiError> {
     let tag = etag(&endpoint).header()?;
     Ok(([(header::ETAG, tag)], Json(WebhookEndpoint::from(endpoint))).into_response())
 }
 
 /// An endpoint with its secret, for the one time that it is shown.
 pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Response {
-    let secret = Some(secret.shown().expose_secret().to_owned());
+    let secret = Some(secret.to_text().expose_secret().to_owned());
     let mut response = Json(WebhookEndpoint { secret, ..WebhookEndpoint::from(endpoint) }).into_response();
-    response.extensions_mut().insert(Kept);
+    response.extensions_mut().insert(ResponseStored);
     response
 }
 
@@ -174,12 +174,12 @@ pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
 pub(crate) async fn create_webhook_endpoint(
     Shared(app): Shared<App>,
     reservation: Option<Extension<Reservation>>,
-    Body(mut fields): Body,
-) -> Result<Response, Refusal> {
+    JsonFields(mut fields): JsonFields,
+) -> Result<Response, ApiError> {
     let url = fields.required("url");
     let types = types(&mut fields);
     let description = fields.optional("description").map(|Description(text)| text);
-    judge(&app, &mut fields, url.as_ref()).await;
+    check_url(&app, &mut fields, url.as_ref()).await;
     let url = fields.finish(url)?;
     let now = app.clock.now();
     let endpoint = webhook::Endpoint {
@@ -196,16 +196,16 @@ pub(crate) async fn create_webhook_endpoint(
     };
     let (secret, sealed) = secret(&app, endpoint.id)?;
     let location = format!("/v1/webhook-endpoints/{}", endpoint.id);
-    let answer = Answer { status: 201, location: location.clone(), body: without_secret(&endpoint) };
+    let answer = StoredResponse { status: 201, location: location.clone(), body: without_secret(&endpoint) };
     let reservation = reservation.as_ref().map(|Extension(reservation)| reservation);
     if !db::webhooks::endpoints::create(&app.pool, &endpoint, &sealed, reservation, &answer).await? {
         let detail =
             format!("There are {} endpoints, which is as many as there may be.", db::webhooks::endpoints::MOST);
-        return Err(Refusal::new(Code::TooManyWebhooks, detail));
+        return Err(ApiError::new(Code::TooManyWebhooks, detail));
     }
-    app.bell.ring();
+    app.work_notifier.notify();
     tracing::info!(endpoint = %endpoint.id, "a webhook endpoint was made");
-    let location = HeaderValue::from_str(&location).map_err(|_| Refusal::internal())?;
+    let location = HeaderValue::from_str(&location).map_err(|_| ApiError::internal())?;
     let headers = [(header::LOCATION, location), (header::ETAG, etag(&endpoint).header()?)];
     Ok((StatusCode::CREATED, headers, with_secret(endpoint, &secret)).into_response())
 }
@@ -224,12 +224,12 @@ pub(crate) async fn create_webhook_endpoint(
 )]
 pub(crate) async fn list_webhook_endpoints(
     Shared(app): Shared<App>,
-    Asked(mut query): Asked,
-) -> Result<Json<WebhookEndpointPage>, Refusal> {
+    QueryFields(mut query): QueryFields,
+) -> Result<Json<WebhookEndpointPage>, ApiError> {
     let page = Page::read("webhook-endpoints", &mut query)?;
     query.finish(Some(()))?;
     let mut endpoints = db::webhooks::endpoints::list(&app.pool, page.after(), page.limit()).await?;
-    let next_page_token = page.cut(&mut endpoints, |endpoint| endpoint.id.as_uuid());
+    let next_page_token = page.truncate_and_next_token(&mut endpoints, |endpoint| endpoint.id.as_uuid());
     let webhook_endpoints = endpoints.into_iter().map(WebhookEndpoint::from).collect();
     Ok(Json(WebhookEndpointPage { webhook_endpoints, next_page_token }))
 }
@@ -247,9 +247,9 @@ pub(crate) async fn list_webhook_endpoints(
 )]
 pub(crate) async fn get_webhook_endpoint(
     Shared(app): Shared<App>,
-    Id(id): Id<WebhookEndpointId>,
-) -> Result<Response, Refusal> {
-    tagged(named(&app, id).await?)
+    PathParam(id): PathParam<WebhookEndpointId>,
+) -> Result<Response, ApiError> {
+    with_etag(named(&app, id).await?)
 }
 
 /// Have nothing sent there any more
@@ -271,13 +271,13 @@ pub(crate) async fn get_webhook_endpoint(
 )]
 pub(crate) async fn delete_webhook_endpoint(
     Shared(app): Shared<App>,
-    Id(id): Id<WebhookEndpointId>,
+    PathParam(id): PathParam<WebhookEndpointId>,
     if_match: Option<IfMatch>,
-) -> Result<StatusCode, Refusal> {
-    let id = id.ok_or_else(nothing)?;
+) -> Result<StatusCode, ApiError> {
+    let id = id.ok_or_else(not_found)?;
     if let Some(if_match) = if_match {
-        if_match.allows(&etag(&named(&app, Some(id)).await?))?;
+        if_match.check(&etag(&named(&app, Some(id)).await?))?;
     }
     let there = db::webhooks::endpoints::delete(&app.pool, id).await?;
-    if there { Ok(StatusCode::NO_CONTENT) } else { Err(nothing()) }
+    if there { Ok(StatusCode::NO_CONTENT) } else { Err(not_found()) }
 }

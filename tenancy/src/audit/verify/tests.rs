@@ -26,15 +26,16 @@ impl Trail {
         record.map_or([0; 32], |record| record.hash)
     }
 
-    fn head(&self) -> Head {
-        self.records
-            .last()
-            .map_or(Head { position: 0, hash: [0; 32] }, |last| Head { position: last.position, hash: last.hash })
+    fn head(&self) -> ChainHead {
+        self.records.last().map_or(ChainHead { position: 0, hash: [0; 32] }, |last| ChainHead {
+            position: last.position,
+            hash: last.hash,
+        })
     }
 
     fn add(&mut self, at: DateTime<Utc>, text: &str) {
         let position = self.head().position + 1;
-        let hash = chained(&self.head().hash, position, at, text);
+        let hash = chain_hash(&self.head().hash, position, at, text);
         self.records.push(Record { position, recorded_at: at, text: text.to_owned(), hash });
     }
 
@@ -53,8 +54,8 @@ impl Trail {
     }
 
     /// Drops what comes before `from`, and says at `at` that it has.
-    fn drop_before(&mut self, from: i64, at: DateTime<Utc>) -> Head {
-        let dropped = Head { position: from - 1, hash: self.hash(from - 1) };
+    fn drop_before(&mut self, from: i64, at: DateTime<Utc>) -> ChainHead {
+        let dropped = ChainHead { position: from - 1, hash: self.hash(from - 1) };
         let hash = hex::encode(dropped.hash);
         let text =
             serde_json::json!({ "kind": "audit.dropped", "through": dropped.position, "hash": hash }).to_string();
@@ -63,7 +64,7 @@ impl Trail {
         dropped
     }
 
-    fn verify(&self, dropped: Head, now: DateTime<Utc>) -> Result<(Head, Option<i64>), Flaw> {
+    fn verify(&self, dropped: ChainHead, now: DateTime<Utc>) -> Result<(ChainHead, Option<i64>), ChainDefect> {
         let mut verifier = Verifier::new(dropped, KEPT_FOR, self.anchors.clone());
         for record in &self.records {
             verifier.next(record)?;
@@ -85,7 +86,7 @@ fn what_was_dropped_before_its_time_is_missed_whatever_a_record_says() {
     let mut trail = Trail::day_by_day(1..=20);
     let dropped = trail.drop_before(15, day(20));
     trail.sign(day(20));
-    let early = Flaw::DroppedEarly { from: 15, after: day(13) + TimeDelta::hours(20), days: 10 };
+    let early = ChainDefect::DroppedEarly { from: 15, after: day(13) + TimeDelta::hours(20), days: 10 };
     assert_eq!(trail.verify(dropped, day(21)), Err(early.clone()));
 
     // Nor is it any use to say that it was done in a year, whether or not that has been signed meanwhile.
@@ -105,7 +106,7 @@ fn a_drop_that_reaches_beyond_every_anchor_hides_nothing() {
     trail.add(day(20), "{}");
     trail.add(day(20), "{}");
     let dropped = trail.drop_before(23, day(20));
-    assert!(matches!(trail.verify(dropped, day(21)), Err(Flaw::DroppedEarly { from: 23, .. })));
+    assert!(matches!(trail.verify(dropped, day(21)), Err(ChainDefect::DroppedEarly { from: 23, .. })));
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn the_end_of_what_was_dropped_is_compared_too() {
     trail.records.clear();
     trail.add(day(20), "{}");
     let verifier = Verifier::new(dropped, KEPT_FOR, trail.anchors.clone());
-    assert_eq!(verifier.compare(dropped), Err(Flaw::Rewritten(5)));
+    assert_eq!(verifier.compare(dropped), Err(ChainDefect::Rewritten(5)));
 }
 
 #[test]
@@ -125,5 +126,5 @@ fn a_head_that_was_signed_twice_has_to_be_the_same_twice() {
     trail.records.pop();
     trail.add(day(3), r#"{"forged":true}"#);
     trail.sign(day(4));
-    assert_eq!(trail.verify(Head { position: 0, hash: [0; 32] }, day(5)), Err(Flaw::Rewritten(3)));
+    assert_eq!(trail.verify(ChainHead { position: 0, hash: [0; 32] }, day(5)), Err(ChainDefect::Rewritten(3)));
 }

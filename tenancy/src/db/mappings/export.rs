@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use super::Snapshot;
-use super::copied::unescaped;
+use super::copy_text::unescaped;
 use crate::TenantId;
 use crate::db::{DbError, PgPool, Result, parsed};
 
@@ -53,9 +53,9 @@ pub async fn export(
     let mut connection = pool.acquire().await?;
     // What is read half would have to be read to its end by whoever has the connection next.
     connection.close_on_drop();
-    let mut copied = connection.copy_out_raw(&statement(snapshot)).await?;
+    let mut copy_text = connection.copy_out_raw(&statement(snapshot)).await?;
     let (mut rest, mut written) = (Vec::new(), Vec::with_capacity(CHUNK + 1024));
-    while let Some(bytes) = copied.try_next().await? {
+    while let Some(bytes) = copy_text.try_next().await? {
         // PostgreSQL sends a row at a time, but does not promise to.
         let mut left: &[u8] = &bytes;
         if !rest.is_empty() {
@@ -85,7 +85,7 @@ const COLUMNS: usize = 9;
 
 impl<'a> Fields<'a> {
     fn read(line: &'a [u8]) -> Result<Self> {
-        let line = std::str::from_utf8(line).map_err(|error| DbError::Unreadable(error.to_string()))?;
+        let line = std::str::from_utf8(line).map_err(|error| DbError::UnexpectedValue(error.to_string()))?;
         let mut columns = line.split('\t');
         Ok(Self(std::array::from_fn(|_| columns.next().and_then(unescaped))))
     }
@@ -109,7 +109,7 @@ impl<'a> Fields<'a> {
     }
 
     fn text(&self, column: usize) -> Result<&str> {
-        self.maybe(column).ok_or_else(|| DbError::Unreadable(format!("column {column} of an account mapping")))
+        self.maybe(column).ok_or_else(|| DbError::UnexpectedValue(format!("column {column} of an account mapping")))
     }
 
     fn id(&self, column: usize) -> Result<Uuid> {

@@ -9,9 +9,13 @@ use crate::event::{EventType, NewEvent};
 use crate::{OperationId, TenantId};
 
 /// The account is no longer the environment's; within the transaction that ends the offboarding.
-pub(in crate::db) async fn let_go(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<Vec<NewEvent>> {
+pub(in crate::db) async fn release_accounts(
+    tx: &mut PgConnection,
+    id: OperationId,
+    now: DateTime<Utc>,
+) -> Result<Vec<NewEvent>> {
     let accounts = sqlx::query_scalar!(
-        r#"/* db::offboarding::let_go */
+        r#"/* db::offboarding::release_accounts */
         update account_mappings m set valid_to = greatest($2, m.valid_from + interval '1 microsecond')
         from operations o where o.id = $1 and m.environment_id = o.environment_id and m.valid_to is null
         returning m.aws_account_id"#,
@@ -45,15 +49,15 @@ pub(in crate::db) async fn close_tenant(tx: &mut PgConnection, id: OperationId, 
         now,
     );
     if done.execute(&mut *tx).await?.rows_affected() == 1 {
-        forget(tx, tenant).await?;
+        erase_personal_data(tx, tenant).await?;
     }
     Ok(())
 }
 
 /// Forgets whom a tenant that is gone has named, unless nothing of it may be destroyed.
-pub(super) async fn forget(tx: &mut PgConnection, tenant: TenantId) -> Result<()> {
+pub(super) async fn erase_personal_data(tx: &mut PgConnection, tenant: TenantId) -> Result<()> {
     let done = sqlx::query!(
-        r#"/* db::offboarding::forget */
+        r#"/* db::offboarding::erase_personal_data */
         update tenants set admin_email = null
         where id = $1 and offboarded_at is not null and legal_hold_at is null and admin_email is not null"#,
         tenant.as_uuid(),
@@ -63,7 +67,7 @@ pub(super) async fn forget(tx: &mut PgConnection, tenant: TenantId) -> Result<()
     }
     // The answer to its signup names the person too; whoever asks again with the same key gets the rest of it.
     sqlx::query!(
-        r#"/* db::offboarding::forget */
+        r#"/* db::offboarding::erase_personal_data */
         update idempotency_keys set response = jsonb_set(response::jsonb, '{admin_email}', 'null')::json
         where location = $1"#,
         format!("/v1/tenants/{tenant}"),

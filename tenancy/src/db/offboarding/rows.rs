@@ -9,7 +9,7 @@ use crate::operation::OperationKind;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 
 /// An environment that is not gone, with its open operation.
-pub(super) struct Standing {
+pub(super) struct ActiveEnvironment {
     pub(super) id: EnvironmentId,
     pub(super) open: Option<Open>,
 }
@@ -51,9 +51,13 @@ pub(super) async fn exists(tx: &mut PgConnection, tenant: TenantId, name: Option
 }
 
 /// Whether something was let go whose account nobody had asked to be closed.
-pub(super) async fn left_open(tx: &mut PgConnection, tenant: TenantId, name: Option<&EnvironmentName>) -> Result<bool> {
+pub(super) async fn has_unclosed_account(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    name: Option<&EnvironmentName>,
+) -> Result<bool> {
     let left = sqlx::query_scalar!(
-        r#"/* db::offboarding::left_open */
+        r#"/* db::offboarding::has_unclosed_account */
         select exists (
             select from operations o join environments e on e.id = o.environment_id
             where o.tenant_id = $1 and ($2::text is null or e.name = $2)
@@ -65,13 +69,13 @@ pub(super) async fn left_open(tx: &mut PgConnection, tenant: TenantId, name: Opt
     Ok(left.fetch_one(tx).await?)
 }
 
-pub(super) async fn standing(
+pub(super) async fn active_environments(
     tx: &mut PgConnection,
     tenant: TenantId,
     name: Option<&EnvironmentName>,
-) -> Result<Vec<Standing>> {
+) -> Result<Vec<ActiveEnvironment>> {
     let ids: Vec<Uuid> = sqlx::query_scalar!(
-        r#"/* db::offboarding::standing */
+        r#"/* db::offboarding::active_environments */
         select id from environments
         where tenant_id = $1 and state <> 'offboarded' and ($2::text is null or name = $2) order by id"#,
         tenant.as_uuid(),
@@ -79,11 +83,11 @@ pub(super) async fn standing(
     )
     .fetch_all(&mut *tx)
     .await?;
-    let mut standing = Vec::new();
+    let mut active_environments = Vec::new();
     for id in ids.into_iter().map(EnvironmentId::from) {
-        standing.push(Standing { id, open: open(&mut *tx, id).await? });
+        active_environments.push(ActiveEnvironment { id, open: open(&mut *tx, id).await? });
     }
-    Ok(standing)
+    Ok(active_environments)
 }
 
 /// The open operation of an environment, its row locked.
@@ -100,9 +104,12 @@ pub(super) async fn open(tx: &mut PgConnection, environment: EnvironmentId) -> R
 }
 
 /// Whose operation it is, and of which environment.
-pub(super) async fn whose(tx: &mut PgConnection, id: OperationId) -> Result<Option<(TenantId, EnvironmentId)>> {
+pub(super) async fn owner_of_operation(
+    tx: &mut PgConnection,
+    id: OperationId,
+) -> Result<Option<(TenantId, EnvironmentId)>> {
     let row = sqlx::query!(
-        "/* db::offboarding::whose */ select tenant_id, environment_id from operations where id = $1",
+        "/* db::offboarding::owner_of_operation */ select tenant_id, environment_id from operations where id = $1",
         id.as_uuid(),
     )
     .fetch_optional(tx)
@@ -111,9 +118,9 @@ pub(super) async fn whose(tx: &mut PgConnection, id: OperationId) -> Result<Opti
 }
 
 /// Whether an onboarding has never set out to ask for an account.
-pub(super) async fn nothing_was_asked(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
+pub(super) async fn account_never_requested(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
     let nothing = sqlx::query_scalar!(
-        r#"/* db::offboarding::nothing_was_asked */
+        r#"/* db::offboarding::account_never_requested */
         select not exists (
             select from operation_steps where operation_id = $1 and name in ('request-account', 'await-account')
               and (intent is not null or facts ->> 'creation_request_id' is not null or facts ->> 'account_id' is not null)
@@ -124,9 +131,9 @@ pub(super) async fn nothing_was_asked(tx: &mut PgConnection, id: OperationId) ->
 }
 
 /// Whether a step of an operation is done.
-pub(super) async fn past(tx: &mut PgConnection, id: OperationId, step: &str) -> Result<bool> {
+pub(super) async fn is_step_done(tx: &mut PgConnection, id: OperationId, step: &str) -> Result<bool> {
     let done = sqlx::query_scalar!(
-        r#"/* db::offboarding::past */
+        r#"/* db::offboarding::is_step_done */
         select exists (
             select from operation_steps where operation_id = $1 and name = $2 and state = 'done'
         ) as "done!""#,

@@ -177,5 +177,5 @@ impl Row {
 
 /// Who asked for something, as a row has it.
 pub(in crate::db) fn requester(value: Value) -> Result<Requester> {
-    serde_json::from_value(value).map_err(|error| DbError::Unreadable(format!("a requester: {error}")))
+    serde_json::from_value(value).map_err(|error| DbError::UnexpectedValue(format!("a requester: {error}")))
 }

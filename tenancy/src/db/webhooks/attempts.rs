@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::claims::Claim;
 use crate::WebhookDeliveryId;
-use crate::db::{PgPool, Result, ended};
+use crate::db::{PgPool, Result, finish_transaction};
 use crate::webhook::{Attempt, AttemptError, DeliveryState, DisabledReason};
 
 /// What came of sending a delivery.
@@ -33,9 +33,9 @@ pub struct Outcome {
 
 /// What the endpoint has become by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
+pub enum RecordResult {
     /// Another worker has claimed the delivery since, or it is gone; nothing was written.
-    Fenced,
+    LeaseLost,
     /// It was written.
     Written {
         /// Why the endpoint was disabled, if it was.
@@ -44,20 +44,20 @@ pub enum Settled {
 }
 
 /// Writes what came of an attempt, if the claim still holds.
-pub async fn settle(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<Settled> {
+pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<RecordResult> {
     let mut tx = pool.begin().await?;
     let settled = write(&mut tx, claim, outcome, now).await;
-    ended(tx, settled, |settled| *settled != Settled::Fenced).await
+    finish_transaction(tx, settled, |settled| *settled != RecordResult::LeaseLost).await
 }
 
-async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<Settled> {
+async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<RecordResult> {
     let state = match (outcome.error, outcome.next_attempt_at) {
         (None, _) => DeliveryState::Delivered,
         (Some(_), Some(_)) => DeliveryState::Pending,
         (Some(_), None) => DeliveryState::Failed,
     };
     let number = sqlx::query_scalar!(
-        r#"/* db::webhooks::attempts::settle */
+        r#"/* db::webhooks::attempts::record */
         update webhook_deliveries set state = $3, tries = tries + 1, attempts = attempts + 1, lease_until = null,
             next_attempt_at = $4
         where id = $1 and fence = $2 returning attempts"#,
@@ -66,9 +66,9 @@ async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: Dat
         state.as_str(),
         outcome.next_attempt_at.filter(|_| state == DeliveryState::Pending),
     );
-    let Some(number) = number.fetch_optional(&mut *tx).await? else { return Ok(Settled::Fenced) };
+    let Some(number) = number.fetch_optional(&mut *tx).await? else { return Ok(RecordResult::LeaseLost) };
     sqlx::query!(
-        r#"/* db::webhooks::attempts::settle */
+        r#"/* db::webhooks::attempts::record */
         insert into webhook_attempts
             (delivery_id, number, began_at, duration_ms, response_status, error, sentence, next_attempt_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8)"#,
@@ -85,7 +85,7 @@ async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: Dat
     .await?;
     let disabled =
         if outcome.error.is_none() { recovered(tx, claim).await? } else { failed(tx, claim, outcome, now).await? };
-    Ok(Settled::Written { disabled })
+    Ok(RecordResult::Written { disabled })
 }
 
 /// Nearly always there is nothing to write.

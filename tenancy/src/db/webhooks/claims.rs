@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::secrets::Sealed;
+use super::secrets::EncryptedSecrets;
 use crate::db::{PgPool, Result};
-use crate::feed::{Entry, OfOperation};
+use crate::feed::{Entry, OperationEventRef};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
 /// A delivery that one worker sends.
@@ -25,14 +25,14 @@ pub struct Claim {
     /// Where it is sent.
     pub url: String,
     /// What it is signed with.
-    pub sealed: Sealed,
+    pub sealed: EncryptedSecrets,
     /// What is sent; `None` where the feed does not keep it any more, or this version does not know it.
     pub entry: Option<Entry>,
 }
 
 /// What is to be claimed.
 #[derive(Debug, Clone)]
-pub struct Room<'a> {
+pub struct ClaimLimits<'a> {
     /// Of endpoints that fail, or of the others.
     pub failing: bool,
     /// How many together.
@@ -46,7 +46,7 @@ pub struct Room<'a> {
 /// Claims deliveries that are due, those first of whose endpoints the least is under way, until `lease_until`.
 pub async fn claim(
     pool: &PgPool,
-    room: &Room<'_>,
+    room: &ClaimLimits<'_>,
     lease_until: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Claim>> {
@@ -92,8 +92,8 @@ pub async fn claim(
         room.together,
     );
     let claims = rows.fetch_all(pool).await?.into_iter().map(|row| {
-        let of = row.operation_id.zip(row.seq).zip(row.environment_id);
-        let of = of.map(|((operation_id, seq), environment_id)| OfOperation {
+        let operation = row.operation_id.zip(row.seq).zip(row.environment_id);
+        let operation = operation.map(|((operation_id, seq), environment_id)| OperationEventRef {
             operation_id: operation_id.into(),
             seq,
             environment_id: environment_id.into(),
@@ -102,7 +102,7 @@ pub async fn claim(
             Some(Entry {
                 position: row.position,
                 tenant_id: row.tenant_id?.into(),
-                of,
+                operation,
                 feed_type: row.feed_type.as_ref()?.parse().ok()?,
                 data: row.data.clone()?,
                 occurred_at: row.occurred_at?,
@@ -116,16 +116,20 @@ pub async fn claim(
             tries: row.tries,
             began_at: row.began_at,
             url: row.url,
-            sealed: Sealed { endpoint_id: row.endpoint_id.into(), secret: row.secret, previous: row.previous_secret },
+            sealed: EncryptedSecrets {
+                endpoint_id: row.endpoint_id.into(),
+                secret: row.secret,
+                previous: row.previous_secret,
+            },
         }
     });
     Ok(claims.collect())
 }
 
 /// Puts a delivery off that could not be sent for a reason of ours: that is no attempt.
-pub async fn put_off(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
+pub async fn postpone(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        r#"/* db::webhooks::claims::put_off */
+        r#"/* db::webhooks::claims::postpone */
         update webhook_deliveries set next_attempt_at = $3, lease_until = null where id = $1 and fence = $2"#,
         claim.id.as_uuid(),
         claim.fence,

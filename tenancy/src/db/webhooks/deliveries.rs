@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::fanout::{Wanted, columns};
-use super::hold_cursor;
-use crate::db::{PgPool, Result, ended};
+use super::lock_cursor;
+use crate::db::{PgPool, Result, finish_transaction};
 use crate::webhook::{Delivery, DeliveryState};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
@@ -89,7 +89,7 @@ pub async fn replay_since(
     loop {
         let mut tx = pool.begin().await?;
         let some = replay_some(&mut tx, id, since, after, now).await;
-        let some = ended(tx, some, |some| !some.is_empty()).await?;
+        let some = finish_transaction(tx, some, |some| !some.is_empty()).await?;
         count += some.len();
         match some.last() {
             Some(last) if i64::try_from(some.len()).is_ok_and(|len| len == AT_ONCE) => after = *last,
@@ -105,7 +105,7 @@ async fn replay_some(
     after: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<i64>> {
-    let head = hold_cursor(tx).await?;
+    let head = lock_cursor(tx).await?;
     let positions = sqlx::query_scalar!(
         r#"/* db::webhooks::deliveries::replay_since */
         select f.position from webhook_endpoints e

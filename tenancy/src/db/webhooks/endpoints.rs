@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 
-use super::hold_cursor;
+use super::lock_cursor;
 use crate::WebhookEndpointId;
 use crate::db::idempotency::{self, Reservation};
-use crate::db::signup::Answer;
-use crate::db::{PgPool, Result, ended, feed, parsed};
+use crate::db::signup::StoredResponse;
+use crate::db::{PgPool, Result, feed, finish_transaction, parsed};
 use crate::feed::FeedType;
 use crate::webhook::{DisabledReason, Endpoint};
 
@@ -58,23 +58,23 @@ pub async fn create(
     endpoint: &Endpoint,
     sealed: &[u8],
     reservation: Option<&Reservation>,
-    answer: &Answer,
+    answer: &StoredResponse,
 ) -> Result<bool> {
     feed::advance(pool, endpoint.created_at).await?;
     let mut tx = pool.begin().await?;
     let made = async {
         let made = insert(&mut tx, endpoint, sealed).await?;
         if made {
-            idempotency::keep_with(&mut tx, reservation, answer).await?;
+            idempotency::complete_in_tx(&mut tx, reservation, answer).await?;
         }
         Ok(made)
     };
     let made = made.await;
-    ended(tx, made, |made| *made).await
+    finish_transaction(tx, made, |made| *made).await
 }
 
 async fn insert(tx: &mut PgConnection, endpoint: &Endpoint, sealed: &[u8]) -> Result<bool> {
-    let head = hold_cursor(tx).await?;
+    let head = lock_cursor(tx).await?;
     let types = words(endpoint.types.as_deref());
     let made = sqlx::query!(
         r#"/* db::webhooks::endpoints::create */
@@ -168,11 +168,11 @@ pub async fn enable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) ->
     feed::advance(pool, now).await?;
     let mut tx = pool.begin().await?;
     let done = enable_from_here(&mut tx, id, now).await;
-    ended(tx, done, |()| true).await
+    finish_transaction(tx, done, |()| true).await
 }
 
 async fn enable_from_here(tx: &mut PgConnection, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
-    let head = hold_cursor(tx).await?;
+    let head = lock_cursor(tx).await?;
     sqlx::query!(
         r#"/* db::webhooks::endpoints::enable */
         update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null, rests_until = null,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::db::{PgPool, Result, ended, feed};
+use crate::db::{PgPool, Result, feed, finish_transaction};
 use crate::feed::FeedType;
 use crate::webhook::DeliveryState;
 use crate::{WebhookDeliveryId, WebhookEndpointId};
@@ -25,7 +25,7 @@ pub async fn fan_out(pool: &PgPool, now: DateTime<Utc>) -> Result<usize> {
     loop {
         let mut tx = pool.begin().await?;
         let gone = go_on(&mut tx, now).await;
-        let gone = ended(tx, gone, |gone| *gone > 0).await?;
+        let gone = finish_transaction(tx, gone, |gone| *gone > 0).await?;
         through += gone;
         if i64::try_from(gone).unwrap_or(i64::MAX) < AT_ONCE {
             return Ok(through);

@@ -6,14 +6,14 @@ use sqlx::PgConnection;
 use super::endpoints;
 use crate::WebhookEndpointId;
 use crate::db::idempotency::{self, Reservation};
-use crate::db::signup::Answer;
-use crate::db::{PgPool, Result, ended};
+use crate::db::signup::StoredResponse;
+use crate::db::{PgPool, Result, finish_transaction};
 use crate::secrets::KeyId;
 use crate::webhook::Endpoint;
 
 /// The secrets of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
+pub struct EncryptedSecrets {
     /// Whose they are.
     pub endpoint_id: WebhookEndpointId,
     /// The one.
@@ -31,7 +31,7 @@ pub async fn rotate(
     until: DateTime<Utc>,
     now: DateTime<Utc>,
     reservation: Option<&Reservation>,
-    answer: impl FnOnce(&Endpoint) -> Answer,
+    answer: impl FnOnce(&Endpoint) -> StoredResponse,
 ) -> Result<Option<Endpoint>> {
     let mut tx = pool.begin().await?;
     let rotated = async {
@@ -40,12 +40,12 @@ pub async fn rotate(
         }
         let endpoint = endpoints::get(&mut *tx, id).await?;
         if let Some(endpoint) = &endpoint {
-            idempotency::keep_with(&mut tx, reservation, &answer(endpoint)).await?;
+            idempotency::complete_in_tx(&mut tx, reservation, &answer(endpoint)).await?;
         }
         Ok(endpoint)
     };
     let rotated = rotated.await;
-    ended(tx, rotated, Option::is_some).await
+    finish_transaction(tx, rotated, Option::is_some).await
 }
 
 async fn replace_secret(
@@ -69,7 +69,7 @@ async fn replace_secret(
 }
 
 /// Endpoints with a secret that another key than `current` has sealed.
-pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<Sealed>> {
+pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<EncryptedSecrets>> {
     // The id of the key stands after the version, see secrets.rs.
     let rows = sqlx::query!(
         r#"/* db::webhooks::secrets::sealed_otherwise */
@@ -78,7 +78,7 @@ pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<Seale
         &current[..],
     );
     let rows = rows.fetch_all(pool).await?;
-    let sealed = rows.into_iter().map(|row| Sealed {
+    let sealed = rows.into_iter().map(|row| EncryptedSecrets {
         endpoint_id: row.id.into(),
         secret: row.secret,
         previous: row.previous_secret,
@@ -87,7 +87,7 @@ pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<Seale
 }
 
 /// Puts secrets that were sealed anew in place of what they were, if they still are that.
-pub async fn replace(pool: &PgPool, before: &Sealed, after: &Sealed) -> Result<bool> {
+pub async fn replace(pool: &PgPool, before: &EncryptedSecrets, after: &EncryptedSecrets) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::webhooks::secrets::replace */
         update webhook_endpoints set secret = $4, previous_secret = $5

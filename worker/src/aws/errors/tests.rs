@@ -11,57 +11,63 @@ fn every_known_failure_has_its_kind() {
         ("organizations", "ConstraintViolationException", "ACCOUNT_NUMBER_LIMIT_EXCEEDED", "", QUOTA),
         ("organizations", "ConstraintViolationException", "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", "", QUOTA),
         ("organizations", "ConstraintViolationException", "CLOSE_ACCOUNT_QUOTA_EXCEEDED", "", QUOTA),
-        ("organizations", "ConstraintViolationException", "WAIT_PERIOD_ACTIVE", "", Kind::Wait),
+        ("organizations", "ConstraintViolationException", "WAIT_PERIOD_ACTIVE", "", CloudErrorKind::NotYet),
         (
             "organizations",
             "ConstraintViolationException",
             "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
             "",
-            Kind::Terminal,
+            CloudErrorKind::Failed,
         ),
-        ("organizations", "ConstraintViolationException", "A_REASON_OF_NEXT_YEAR", "", Kind::Terminal),
-        ("organizations", "ConcurrentModificationException", "", "", Kind::Wait),
-        ("organizations", "FinalizingOrganizationException", "", "", Kind::Wait),
-        ("organizations", "PolicyChangesInProgressException", "", "", Kind::Wait),
-        ("organizations", "SourceParentNotFoundException", "", "", Kind::Wait),
-        ("organizations", "DuplicateAccountException", "", "", Kind::Conflict),
-        ("organizations", "DuplicatePolicyAttachmentException", "", "", Kind::Conflict),
-        ("organizations", "InvalidInputException", "INVALID_PATTERN", "", Kind::Terminal),
-        ("organizations", "PolicyTypeNotEnabledException", "", "", Kind::Wait),
-        ("organizations", "ServiceException", "", "", Kind::Retry),
+        ("organizations", "ConstraintViolationException", "A_REASON_OF_NEXT_YEAR", "", CloudErrorKind::Failed),
+        ("organizations", "ConcurrentModificationException", "", "", CloudErrorKind::NotYet),
+        ("organizations", "FinalizingOrganizationException", "", "", CloudErrorKind::NotYet),
+        ("organizations", "PolicyChangesInProgressException", "", "", CloudErrorKind::NotYet),
+        ("organizations", "SourceParentNotFoundException", "", "", CloudErrorKind::NotYet),
+        ("organizations", "DuplicateAccountException", "", "", CloudErrorKind::Conflict),
+        ("organizations", "DuplicatePolicyAttachmentException", "", "", CloudErrorKind::Conflict),
+        ("organizations", "InvalidInputException", "INVALID_PATTERN", "", CloudErrorKind::Failed),
+        ("organizations", "PolicyTypeNotEnabledException", "", "", CloudErrorKind::NotYet),
+        ("organizations", "ServiceException", "", "", CloudErrorKind::Unknown),
         ("organizations", "AccessDeniedException", "", "You don't have permissions", DENIED),
         ("sts", "AccessDenied", "", "User: arn:aws:iam::… is not authorized to perform: sts:AssumeRole", DENIED),
-        ("sts", "RegionDisabledException", "", "", Kind::Wait),
-        ("sts", "InvalidClientTokenId", "", "The security token included in the request is invalid.", Kind::Wait),
-        ("sts", "ExpiredToken", "", "", Kind::Wait),
-        ("sts", "ExpiredTokenException", "", "", Kind::Wait),
-        ("sts", "PackedPolicyTooLarge", "", "", Kind::Terminal),
-        ("account", "ConflictException", "", "", Kind::Wait),
+        ("sts", "RegionDisabledException", "", "", CloudErrorKind::NotYet),
+        (
+            "sts",
+            "InvalidClientTokenId",
+            "",
+            "The security token included in the request is invalid.",
+            CloudErrorKind::NotYet,
+        ),
+        ("sts", "ExpiredToken", "", "", CloudErrorKind::NotYet),
+        ("sts", "ExpiredTokenException", "", "", CloudErrorKind::NotYet),
+        ("sts", "PackedPolicyTooLarge", "", "", CloudErrorKind::Failed),
+        ("account", "ConflictException", "", "", CloudErrorKind::NotYet),
         ("account", "TooManyRequestsException", "", "", QUOTA),
-        ("account", "InternalServerException", "", "", Kind::Retry),
+        ("account", "InternalServerException", "", "", CloudErrorKind::Unknown),
         (
             "cloudformation",
             "OptInRequired",
             "",
             "The AWS Access Key Id needs a subscription for the service",
-            Kind::Wait,
+            CloudErrorKind::NotYet,
         ),
-        ("cloudformation", "SubscriptionRequiredException", "", "", Kind::Wait),
+        ("cloudformation", "SubscriptionRequiredException", "", "", CloudErrorKind::NotYet),
         ("cloudformation", "Throttling", "", "Rate exceeded", QUOTA),
-        ("cloudformation", "LimitExceededException", "", "", Kind::Terminal),
-        ("cloudformation", "AlreadyExistsException", "", "Stack [a] already exists", Kind::Conflict),
-        ("cloudformation", "TokenAlreadyExistsException", "", "", Kind::Conflict),
-        ("cloudformation", "InsufficientCapabilitiesException", "", "", Kind::Terminal),
-        ("cloudformation", "ValidationError", "", "No updates are to be performed.", Kind::Conflict),
-        ("cloudformation", "ValidationError", "", "Template format error", Kind::Terminal),
-        ("sso", "ConflictException", "", "There is a conflicting operation in process", Kind::Wait),
-        ("sso", "ConflictException", "", "PermissionSet with name support already exists.", Kind::Conflict),
+        ("cloudformation", "LimitExceededException", "", "", CloudErrorKind::Failed),
+        ("cloudformation", "AlreadyExistsException", "", "Stack [a] already exists", CloudErrorKind::Conflict),
+        ("cloudformation", "TokenAlreadyExistsException", "", "", CloudErrorKind::Conflict),
+        ("cloudformation", "InsufficientCapabilitiesException", "", "", CloudErrorKind::Failed),
+        ("cloudformation", "ValidationError", "", "No updates are to be performed.", CloudErrorKind::Conflict),
+        ("cloudformation", "ValidationError", "", "Template format error", CloudErrorKind::Failed),
+        ("sso", "ConflictException", "", "There is a conflicting operation in process", CloudErrorKind::NotYet),
+        ("sso", "ConflictException", "", "PermissionSet with name support already exists.", CloudErrorKind::Conflict),
         ("sso", "ThrottlingException", "", "There are too many requests processing", QUOTA),
-        ("sso", "ServiceQuotaExceededException", "", "", Kind::Terminal),
-        ("identitystore", "ConflictException", "UNIQUENESS_CONSTRAINT_VIOLATION", "", Kind::Conflict),
-        ("identitystore", "ConflictException", "CONCURRENT_MODIFICATION", "", Kind::Wait),
+        ("sso", "ServiceQuotaExceededException", "", "", CloudErrorKind::Failed),
+        ("identitystore", "ConflictException", "UNIQUENESS_CONSTRAINT_VIOLATION", "", CloudErrorKind::Conflict),
+        ("identitystore", "ConflictException", "CONCURRENT_MODIFICATION", "", CloudErrorKind::NotYet),
     ] {
-        let refusal = Refusal { service, code, reason, message, status: 400 };
+        let refusal = AwsErrorResponse { service, code, reason, message, status: 400 };
         assert_eq!(kind(&refusal), expected, "{refusal:?}");
     }
 }
@@ -70,33 +76,43 @@ fn every_known_failure_has_its_kind() {
 fn an_explicit_denial_is_told_from_a_missing_permission() {
     let message = "User: arn:aws:sts::111122223333:assumed-role/freehold-verify/freehold is not authorized to perform: \
                    cloudformation:ListStacks with an explicit deny in a service control policy";
-    let refusal =
-        Refusal { service: "cloudformation", code: "AccessDenied", message, status: 403, ..Refusal::default() };
-    assert_eq!(kind(&refusal), Kind::Denied { explicit: true });
+    let refusal = AwsErrorResponse {
+        service: "cloudformation",
+        code: "AccessDenied",
+        message,
+        status: 403,
+        ..AwsErrorResponse::default()
+    };
+    assert_eq!(kind(&refusal), CloudErrorKind::Denied { explicit: true });
 }
 
 #[test]
 fn an_unknown_error_is_judged_by_its_status() {
     for (status, expected) in [
-        (400, Kind::Terminal),
+        (400, CloudErrorKind::Failed),
         (403, DENIED),
-        (404, Kind::Terminal),
+        (404, CloudErrorKind::Failed),
         (429, QUOTA),
-        (500, Kind::Retry),
-        (503, Kind::Retry),
+        (500, CloudErrorKind::Unknown),
+        (503, CloudErrorKind::Unknown),
     ] {
-        let refusal = Refusal { service: "organizations", code: "BrandNewException", status, ..Refusal::default() };
+        let refusal = AwsErrorResponse {
+            service: "organizations",
+            code: "BrandNewException",
+            status,
+            ..AwsErrorResponse::default()
+        };
         assert_eq!(kind(&refusal), expected, "{status}");
     }
 }
 
 /// What AWS answers where a row applies, in the simplest case.
-fn example(row: &Row) -> Refusal<'static> {
-    let mut refusal = Refusal {
+fn example(row: &Row) -> AwsErrorResponse<'static> {
+    let mut refusal = AwsErrorResponse {
         service: if row.service == "*" { "service" } else { row.service },
         code: if row.code == "*" { "BrandNewException" } else { row.code },
         status: 400,
-        ..Refusal::default()
+        ..AwsErrorResponse::default()
     };
     match row.more {
         Any => {}

@@ -4,8 +4,8 @@ use aws_sdk_organizations::types::{CreateAccountState, CreateAccountStatus};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{client, tags};
-use crate::aws::call::incomplete;
-use crate::aws::{Aws, moment};
+use crate::aws::call::missing_field;
+use crate::aws::{Aws, to_chrono};
 use crate::cloud::{Creation, CreationState, NewAccount, Result};
 
 /// How far AWS's clock may be behind ours.
@@ -20,16 +20,16 @@ pub(in crate::aws) async fn create_account(aws: &Aws, account: &NewAccount) -> R
         .email(&account.email)
         .role_name(&aws.config.organization.access_role_name)
         .set_tags(Some(tags(&account.tags)));
-    let answer = aws.ask(&control, CALL, request.send()).await?;
-    answer.create_account_status.and_then(creation_of).ok_or_else(|| incomplete(CALL, "status"))
+    let answer = aws.send(&control, CALL, request.send()).await?;
+    answer.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
 }
 
-pub(in crate::aws) async fn creation(aws: &Aws, request_id: &str) -> Result<Creation> {
+pub(in crate::aws) async fn creation_status(aws: &Aws, request_id: &str) -> Result<Creation> {
     const CALL: &str = "organizations:DescribeCreateAccountStatus";
     let control = aws.control().await?;
     let request = client(&control).describe_create_account_status().create_account_request_id(request_id);
-    let answer = aws.ask(&control, CALL, request.send()).await?;
-    answer.create_account_status.and_then(creation_of).ok_or_else(|| incomplete(CALL, "status"))
+    let answer = aws.send(&control, CALL, request.send()).await?;
+    answer.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
 }
 
 pub(in crate::aws) async fn creations_in_progress(aws: &Aws) -> Result<Vec<String>> {
@@ -39,7 +39,7 @@ pub(in crate::aws) async fn creations_in_progress(aws: &Aws) -> Result<Vec<Strin
     loop {
         let request =
             client(&control).list_create_account_status().states(CreateAccountState::InProgress).set_next_token(token);
-        let page = aws.ask(&control, CALL, request.send()).await?;
+        let page = aws.send(&control, CALL, request.send()).await?;
         found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(|status| status.id));
         token = page.next_token;
         // AWS allows five at a time: this is one page, unless pages come empty.
@@ -55,7 +55,7 @@ pub(in crate::aws) async fn find_creation(aws: &Aws, name: &str, since: DateTime
     let mut walk = aws.known.searches_of_creations.resume(name);
     loop {
         let request = client(&control).list_create_account_status().set_next_token(walk.token.clone());
-        let page = match aws.ask(&control, CALL, request.send()).await {
+        let page = match aws.send(&control, CALL, request.send()).await {
             Ok(page) => page,
             Err(error) => return Err(aws.known.searches_of_creations.pause(name, walk, error)),
         };
@@ -86,8 +86,8 @@ fn creation_of(status: CreateAccountStatus) -> Option<Creation> {
     Some(Creation {
         request_id: status.id?,
         account_name: status.account_name.unwrap_or_default(),
-        requested_at: status.requested_timestamp.as_ref().and_then(moment)?,
-        completed_at: status.completed_timestamp.as_ref().and_then(moment),
+        requested_at: status.requested_timestamp.as_ref().and_then(to_chrono)?,
+        completed_at: status.completed_timestamp.as_ref().and_then(to_chrono),
         state,
     })
 }

@@ -6,9 +6,9 @@ use freehold_tenancy::config::Residency;
 
 use super::client;
 use crate::aws::Aws;
-use crate::aws::call::incomplete;
-use crate::aws::memory::{MOMENT, SHORT};
-use crate::cloud::{CloudError, Kind, ResidencyOu, Result};
+use crate::aws::cache::{PARTIAL_TTL, STATE_TTL};
+use crate::aws::call::missing_field;
+use crate::cloud::{CloudError, CloudErrorKind, ResidencyOu, Result};
 use crate::guardrail;
 
 /// The root never changes; asking once an hour is plenty.
@@ -16,17 +16,17 @@ const ROOT_HOLDS: TimeDelta = TimeDelta::hours(1);
 
 pub(in crate::aws) async fn residency_ou(aws: &Aws, residency: &Residency) -> Result<Option<ResidencyOu>> {
     let Some(ou_id) = ou(aws, &residency.ou_name()).await? else { return Ok(None) };
-    let guarded = aws.known.guarded.recall(&ou_id, &aws.clock, async {
+    let guarded = aws.known.guarded.get_or_fetch(&ou_id, &aws.clock, async {
         let carried = policy_on(aws, &ou_id, &residency.guardrail_name()).await?;
         let wanted = guardrail::of_residency(residency, &aws.config.organization).map_err(|too_long| CloudError {
-            kind: Kind::Terminal,
+            kind: CloudErrorKind::Failed,
             call: "organizations:DescribePolicy",
             code: "GuardrailTooLong".to_owned(),
             message: too_long.to_string(),
             request_id: None,
         })?;
         let same = carried.is_some_and(|carried| guardrail::same(&carried, &wanted));
-        Ok(same.then(|| ((), aws.clock.now() + SHORT)))
+        Ok(same.then(|| ((), aws.clock.now() + STATE_TTL)))
     });
     let guarded = guarded.await?.is_some();
     Ok(Some(ResidencyOu { ou_id, guarded }))
@@ -41,9 +41,9 @@ async fn ou(aws: &Aws, name: &str) -> Result<Option<String>> {
     let look = async {
         let parent = parent_of_ous(aws).await?;
         let found = ous_in(aws, &parent).await?.into_iter().find(|(known, _)| known == name);
-        Ok(found.map(|(_, id)| (id, aws.clock.now() + SHORT)))
+        Ok(found.map(|(_, id)| (id, aws.clock.now() + STATE_TTL)))
     };
-    aws.known.ous.recall(&name.to_owned(), &aws.clock, look).await
+    aws.known.ous.get_or_fetch(&name.to_owned(), &aws.clock, look).await
 }
 
 /// The OU, or the root, that Freehold's OUs are in.
@@ -61,7 +61,7 @@ async fn root(aws: &Aws) -> Result<String> {
         let control = aws.control().await?;
         let mut token = None;
         loop {
-            let page = aws.ask(&control, CALL, client(&control).list_roots().set_next_token(token).send()).await?;
+            let page = aws.send(&control, CALL, client(&control).list_roots().set_next_token(token).send()).await?;
             let root = page.roots.unwrap_or_default().into_iter().next().and_then(|root| root.id);
             token = page.next_token;
             if root.is_some() || token.is_none() {
@@ -69,7 +69,7 @@ async fn root(aws: &Aws) -> Result<String> {
             }
         }
     };
-    aws.known.root.recall(&(), &aws.clock, look).await?.ok_or_else(|| incomplete(CALL, "root"))
+    aws.known.root.get_or_fetch(&(), &aws.clock, look).await?.ok_or_else(|| missing_field(CALL, "root"))
 }
 
 /// Names and ids of the OUs directly in `parent`.
@@ -80,7 +80,7 @@ pub(in crate::aws) async fn ous_in(aws: &Aws, parent: &str) -> Result<Vec<(Strin
     let mut token = None;
     loop {
         let request = client(&control).list_organizational_units_for_parent().parent_id(parent).set_next_token(token);
-        let page = aws.ask(&control, CALL, request.send()).await?;
+        let page = aws.send(&control, CALL, request.send()).await?;
         let units = page.organizational_units.unwrap_or_default().into_iter();
         ous.extend(units.filter_map(|unit| unit.name.zip(unit.id)));
         token = page.next_token;
@@ -92,14 +92,14 @@ pub(in crate::aws) async fn ous_in(aws: &Aws, parent: &str) -> Result<Vec<(Strin
 
 /// The content of the service control policy called `name` on `target`, if that carries it.
 async fn policy_on(aws: &Aws, target: &str, name: &str) -> Result<Option<String>> {
-    let look = async { Ok(Some((policies_on(aws, target).await?, aws.clock.now() + MOMENT))) };
-    let carried = aws.known.carried_policies.recall(&target.to_owned(), &aws.clock, look).await?;
+    let look = async { Ok(Some((policies_on(aws, target).await?, aws.clock.now() + PARTIAL_TTL))) };
+    let carried = aws.known.carried_policies.get_or_fetch(&target.to_owned(), &aws.clock, look).await?;
     let content = match carried.unwrap_or_default().into_iter().find(|(known, _)| known == name) {
         Some((_, id)) => policy_content(aws, &id).await.map(Some),
         None => Ok(None),
     };
     // A guardrail that is taken away is to be seen soon: only a look that was broken off goes on with what it has found.
-    if !content.as_ref().is_err_and(|error| matches!(error.kind, Kind::Quota { .. })) {
+    if !content.as_ref().is_err_and(|error| matches!(error.kind, CloudErrorKind::Throttled { .. })) {
         aws.known.carried_policies.forget(&target.to_owned());
     }
     content
@@ -117,7 +117,7 @@ pub(in crate::aws) async fn policies_on(aws: &Aws, target: &str) -> Result<Vec<(
             .target_id(target)
             .filter(PolicyType::ServiceControlPolicy)
             .set_next_token(token);
-        let page = aws.ask(&control, CALL, request.send()).await?;
+        let page = aws.send(&control, CALL, request.send()).await?;
         let summaries = page.policies.unwrap_or_default().into_iter();
         policies.extend(summaries.filter_map(|summary| summary.name.zip(summary.id)));
         token = page.next_token;
@@ -132,6 +132,6 @@ pub(in crate::aws) async fn policy_content(aws: &Aws, policy_id: &str) -> Result
     const CALL: &str = "organizations:DescribePolicy";
     let control = aws.control().await?;
     let request = client(&control).describe_policy().policy_id(policy_id);
-    let policy = aws.ask(&control, CALL, request.send()).await?.policy;
-    policy.and_then(|policy| policy.content).ok_or_else(|| incomplete(CALL, "content"))
+    let policy = aws.send(&control, CALL, request.send()).await?.policy;
+    policy.and_then(|policy| policy.content).ok_or_else(|| missing_field(CALL, "content"))
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use freehold_tenancy::db::reconcile::Mapped;
+use freehold_tenancy::db::reconcile::MappedEnvironment;
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
-use super::{Comparison, Sides, called};
+use super::{CompareInput, Comparison, called};
 use crate::cloud::Principal;
 use crate::steps::grant_access::own_group_grant;
 
 /// Permission sets and groups that the configuration names and Identity Center does not know: one finding each, and not
 /// one for each account.
-pub(super) fn declared(sides: &Sides<'_>, comparison: &mut Comparison) {
+pub(super) fn declared(sides: &CompareInput<'_>, comparison: &mut Comparison) {
     for (set, _) in sides.seen.permission_sets.iter().filter(|(_, arn)| arn.is_none()) {
         let sentence =
             format!("Identity Center has no permission set `{set}`, so that nobody has it. Run `freehold bootstrap`.");
@@ -37,8 +37,8 @@ struct Wanted<'a> {
 }
 
 pub(super) fn check(
-    sides: &Sides<'_>,
-    environment: &Mapped,
+    sides: &CompareInput<'_>,
+    environment: &MappedEnvironment,
     holders: &BTreeMap<String, Vec<Principal>>,
     comparison: &mut Comparison,
 ) {
@@ -89,7 +89,7 @@ pub(super) fn check(
 }
 
 /// What the configuration and the tenant's tier declare.
-fn wanted<'a>(sides: &Sides<'a>, environment: &Mapped) -> Vec<Wanted<'a>> {
+fn wanted<'a>(sides: &CompareInput<'a>, environment: &MappedEnvironment) -> Vec<Wanted<'a>> {
     let everywhere = sides.config.access.iter().map(|access| Wanted {
         set: &access.permission_set,
         group: &access.group,

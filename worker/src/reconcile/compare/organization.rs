@@ -2,19 +2,19 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::EnvironmentId;
-use freehold_tenancy::db::reconcile::Mapped;
+use freehold_tenancy::db::reconcile::MappedEnvironment;
 use freehold_tenancy::finding::FindingRemedy::Person;
 use freehold_tenancy::finding::{FindingKind, NewFinding};
 
-use super::{Comparison, Sides, called};
-use crate::cloud::{Carried, GuardedOu};
+use super::{CompareInput, Comparison, called};
+use crate::cloud::{GuardedOu, PolicyAttachment};
 use crate::guardrail::{self, QUARANTINE_POLICY};
 
 /// How long a fresh account may take to be in every list.
 const IN_EVERY_LIST: TimeDelta = TimeDelta::minutes(10);
 
 /// Accounts with our tag that belong to nothing we know.
-pub(super) fn unknown_accounts(sides: &Sides<'_>, comparison: &mut Comparison) {
+pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Comparison) {
     let installation = sides.installation.to_string();
     for (account, tags) in &sides.seen.tags {
         let ours = tags.get("freehold:installation") == Some(&installation);
@@ -51,7 +51,7 @@ pub(super) fn unknown_accounts(sides: &Sides<'_>, comparison: &mut Comparison) {
 }
 
 /// Whether the environment's account is there and in use, so that there is more to compare.
-pub(super) fn account(sides: &Sides<'_>, environment: &Mapped, comparison: &mut Comparison) -> bool {
+pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment, comparison: &mut Comparison) -> bool {
     let (account, called) = (&environment.aws_account_id, called(environment));
     match sides.seen.accounts.get(account) {
         None if environment.mapped_at + IN_EVERY_LIST > sides.began_at => false,
@@ -78,7 +78,7 @@ pub(super) fn account(sides: &Sides<'_>, environment: &Mapped, comparison: &mut 
 }
 
 /// OUs that are gone, and guardrails that are gone, off their OU or changed.
-pub(super) fn guardrails(sides: &Sides<'_>, comparison: &mut Comparison) {
+pub(super) fn guardrails(sides: &CompareInput<'_>, comparison: &mut Comparison) {
     let organization = &sides.config.organization;
     for residency in &sides.config.residencies {
         let policy = residency.guardrail_name();
@@ -92,7 +92,7 @@ pub(super) fn guardrails(sides: &Sides<'_>, comparison: &mut Comparison) {
     }
 }
 
-fn check(sides: &Sides<'_>, comparison: &mut Comparison, ou: &str, policy: &str, what: &str, wanted: &str) {
+fn check(sides: &CompareInput<'_>, comparison: &mut Comparison, ou: &str, policy: &str, what: &str, wanted: &str) {
     let remedy = "Run `freehold bootstrap`";
     match sides.seen.ous.get(ou) {
         None => {}
@@ -102,18 +102,18 @@ fn check(sides: &Sides<'_>, comparison: &mut Comparison, ou: &str, policy: &str,
             format!("There is no OU {ou}. {remedy}, and find out what became of the accounts in it."),
         ),
         Some(Some(GuardedOu { ou_id, policy: carried })) => match carried {
-            Carried::Attached(text) if guardrail::same(text, wanted) => {}
-            Carried::Attached(_) => comparison.organization(
+            PolicyAttachment::Attached(text) if guardrail::same(text, wanted) => {}
+            PolicyAttachment::Attached(_) => comparison.organization(
                 FindingKind::GuardrailChanged,
                 policy,
                 format!("On OU {ou} ({ou_id}), {what} says something else than the configuration. {remedy}."),
             ),
-            Carried::Detached => comparison.organization(
+            PolicyAttachment::Detached => comparison.organization(
                 FindingKind::GuardrailDetached,
                 policy,
                 format!("OU {ou} ({ou_id}) does not carry {what}: nothing holds its accounts. {remedy}."),
             ),
-            Carried::Missing => comparison.organization(
+            PolicyAttachment::Missing => comparison.organization(
                 FindingKind::GuardrailMissing,
                 policy,
                 format!("OU {ou} ({ou_id}) has lost {what}, which was deleted: nothing holds its accounts. {remedy}."),

@@ -1,15 +1,15 @@
 //! What was deployed into an account.
 
-use freehold_tenancy::db::reconcile::{Deployed, Mapped};
+use freehold_tenancy::db::reconcile::{Deployed, MappedEnvironment};
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
-use super::{Comparison, Sides, called};
+use super::{CompareInput, Comparison, called};
 use crate::cloud::{StackState, StackStatus};
 
 pub(super) fn check(
-    sides: &Sides<'_>,
-    environment: &Mapped,
+    sides: &CompareInput<'_>,
+    environment: &MappedEnvironment,
     baseline: Option<&StackState>,
     stack: Option<&StackState>,
     comparison: &mut Comparison,
@@ -22,7 +22,7 @@ pub(super) fn check(
 }
 
 /// Freehold's role in the account cannot be used: without its roles there is no look at its stacks either.
-pub(super) fn no_way_in(environment: &Mapped, why: &str, comparison: &mut Comparison) {
+pub(super) fn no_way_in(environment: &MappedEnvironment, why: &str, comparison: &mut Comparison) {
     let sentence = format!(
         "Freehold cannot work in account {}, {}: {why}. A repair of the environment installs its roles anew.",
         environment.aws_account_id,
@@ -32,8 +32,8 @@ pub(super) fn no_way_in(environment: &Mapped, why: &str, comparison: &mut Compar
 }
 
 fn one(
-    sides: &Sides<'_>,
-    environment: &Mapped,
+    sides: &CompareInput<'_>,
+    environment: &MappedEnvironment,
     deployed: &Deployed,
     found: Option<&StackState>,
     comparison: &mut Comparison,
@@ -74,7 +74,12 @@ fn one(
 
 /// What tells that somebody else has been at a stack. A changed template needs no look of its own: it takes an update, and
 /// that has its time.
-fn differences(sides: &Sides<'_>, environment: &Mapped, deployed: &Deployed, stack: &StackState) -> Vec<String> {
+fn differences(
+    sides: &CompareInput<'_>,
+    environment: &MappedEnvironment,
+    deployed: &Deployed,
+    stack: &StackState,
+) -> Vec<String> {
     let mut differences = Vec::new();
     if stack.id != deployed.stack_id {
         differences.push("it is another stack of the same name".to_owned());

@@ -8,7 +8,7 @@ use freehold_tenancy::finding::Severity;
 use scene::{ACCOUNT, Scene, account, group, listed, now};
 
 use super::*;
-use crate::cloud::{Carried, Principal, StackState, StackStatus, Tags};
+use crate::cloud::{PolicyAttachment, Principal, StackState, StackStatus, Tags};
 
 /// What is found after `change`.
 fn after(change: impl FnOnce(&mut Scene)) -> Vec<(&'static str, String, &'static str)> {
@@ -103,7 +103,7 @@ fn an_account_is_not_moved_out_of_quarantine_nor_under_a_guardrail_that_does_not
     assert_eq!(after(|scene| scene.move_to("ou-q")), one("wrong_ou", ACCOUNT, "person"));
     let unguarded = after(|scene| {
         scene.move_to("r-root");
-        *scene.guardrail() = Carried::Detached;
+        *scene.guardrail() = PolicyAttachment::Detached;
     });
     let place = unguarded.iter().find(|(kind, ..)| *kind == "wrong_ou").unwrap();
     assert_eq!(place.2, "person");
@@ -111,10 +111,10 @@ fn an_account_is_not_moved_out_of_quarantine_nor_under_a_guardrail_that_does_not
 
 #[test]
 fn an_ou_or_a_guardrail_that_is_not_there_waits_for_a_person() {
-    let changed = Carried::Attached(r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned());
+    let changed = PolicyAttachment::Attached(r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned());
     for (carried, kind) in [
-        (Carried::Missing, "guardrail_missing"),
-        (Carried::Detached, "guardrail_detached"),
+        (PolicyAttachment::Missing, "guardrail_missing"),
+        (PolicyAttachment::Detached, "guardrail_detached"),
         (changed, "guardrail_changed"),
     ] {
         let found = after(|scene| *scene.guardrail() = carried);
@@ -129,7 +129,7 @@ fn an_ou_or_a_guardrail_that_is_not_there_waits_for_a_person() {
 #[test]
 fn a_guardrail_that_is_only_laid_out_otherwise_is_as_it_should_be() {
     let found = after(|scene| {
-        let Carried::Attached(text) = scene.guardrail() else { panic!("it is attached") };
+        let PolicyAttachment::Attached(text) = scene.guardrail() else { panic!("it is attached") };
         let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
         *text = serde_json::to_string_pretty(&parsed).unwrap();
     });
@@ -212,7 +212,7 @@ fn a_stack_that_somebody_else_has_been_at_waits_for_a_person() {
 #[test]
 fn an_account_that_cannot_be_entered_gets_its_roles_anew() {
     let found = after(|scene| {
-        let no = Inside::NoWayIn("sts:AssumeRole answered AccessDenied".to_owned());
+        let no = Inside::AccessDenied("sts:AssumeRole answered AccessDenied".to_owned());
         scene.seen.inside.insert(account(), no);
     });
     assert_eq!(found, one("access_lost", ACCOUNT, "repair"));

@@ -53,7 +53,7 @@ async fn in_a_process_of_its_own() {
     let (trusted, unknown) = (Authority::new(), Authority::new());
     let file = std::env::var_os(TO_BE_WRITTEN).expect("to be run by the test above");
     std::fs::write(file, &trusted.pem).unwrap();
-    let sender = Sender::new(Receivers::new(&Webhooks::default(), InstallationKind::Real));
+    let sender = Sender::new(DestinationPolicy::new(&Webhooks::default(), InstallationKind::Real));
 
     let its_own = Receiver::start(trusted.certificate(HOST, 4096)).await;
     assert_eq!(its_own.told_by(&sender).await, (Some(204), 1));

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::db::reconcile::{Deployed, Known, Mapped};
+use freehold_tenancy::db::reconcile::{Deployed, ExpectedState, MappedEnvironment};
 use freehold_tenancy::{AwsAccountId, Config, EnvironmentId, InstallationId, TenantId};
 use serde_json::json;
 
-use super::super::{Comparison, Inside, Observed, Sides, compare};
-use crate::cloud::{Carried, GuardedOu, ListedAccount, Principal, StackState, StackStatus, Tags};
+use super::super::{CompareInput, Comparison, Inside, Observed, compare};
+use crate::cloud::{GuardedOu, ListedAccount, PolicyAttachment, Principal, StackState, StackStatus, Tags};
 use crate::guardrail;
 
 const CONFIG: &str = r#"
@@ -37,7 +37,7 @@ pub(super) const ACCOUNT: &str = "777788889999";
 /// A world, and what the database says of it.
 pub(super) struct Scene {
     pub(super) seen: Observed,
-    pub(super) known: Known,
+    pub(super) known: ExpectedState,
     pub(super) config: Config,
     pub(super) installation: InstallationId,
 }
@@ -65,7 +65,7 @@ impl Scene {
             region: "eu-central-1".parse().unwrap(),
             at: now() - TimeDelta::hours(2),
         };
-        let environment = Mapped {
+        let environment = MappedEnvironment {
             tenant_id,
             company_name: "Example GmbH".parse().unwrap(),
             tier: "enterprise".parse().unwrap(),
@@ -98,7 +98,8 @@ impl Scene {
             })
         };
         let inside = Inside::Stacks { baseline: stack(&environment.baseline), stack: stack(&environment.stack) };
-        let ou = |id: &str, text: String| Some(GuardedOu { ou_id: id.to_owned(), policy: Carried::Attached(text) });
+        let ou =
+            |id: &str, text: String| Some(GuardedOu { ou_id: id.to_owned(), policy: PolicyAttachment::Attached(text) });
         let organization = &config.organization;
         let seen = Observed {
             accounts: BTreeMap::from([(account(), listed(ACCOUNT, "ou-eu"))]),
@@ -124,14 +125,17 @@ impl Scene {
             inside: BTreeMap::from([(account(), inside)]),
             unseen: Vec::new(),
         };
-        let known =
-            Known { environments: vec![environment], accounts: BTreeSet::from([account()]), awaiting: BTreeSet::new() };
+        let known = ExpectedState {
+            environments: vec![environment],
+            accounts: BTreeSet::from([account()]),
+            awaiting: BTreeSet::new(),
+        };
         Self { seen, known, config, installation }
     }
 
     pub(super) fn compared(&self) -> Comparison {
         let Self { seen, known, config, installation } = self;
-        compare(&Sides { seen, known, config, installation: *installation, began_at: now() })
+        compare(&CompareInput { seen, known, config, installation: *installation, began_at: now() })
     }
 
     /// Kind, subject and remedy of everything that is found.
@@ -140,7 +144,7 @@ impl Scene {
         found.map(|one| (one.kind.as_str(), one.subject, one.remedy.as_str())).collect()
     }
 
-    pub(super) fn environment(&mut self) -> &mut Mapped {
+    pub(super) fn environment(&mut self) -> &mut MappedEnvironment {
         &mut self.known.environments[0]
     }
 
@@ -152,7 +156,7 @@ impl Scene {
         }
     }
 
-    pub(super) fn guardrail(&mut self) -> &mut Carried {
+    pub(super) fn guardrail(&mut self) -> &mut PolicyAttachment {
         &mut self.seen.ous.get_mut("freehold-eu").unwrap().as_mut().unwrap().policy
     }
 

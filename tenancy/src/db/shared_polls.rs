@@ -1,0 +1,212 @@
+//! Looks at what AWS has in progress under a quota: one serves every operation that waits for it, in whatever worker.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{PgPool, Result};
+use crate::OperationId;
+
+/// Work that AWS has in progress, as far as is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InProgress {
+    /// Whose it is.
+    pub operation_id: OperationId,
+    /// Which of several of that operation.
+    pub item: String,
+    /// When AWS accepted it.
+    pub since: DateTime<Utc>,
+    /// When it was last seen in progress.
+    pub seen: DateTime<Utc>,
+    /// How often its operation was told to look by itself.
+    pub own_looks: i16,
+}
+
+/// What there is to look at under a quota.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuotaUsage {
+    /// The work in progress.
+    pub in_progress: Vec<InProgress>,
+    /// How many wait in line for a place.
+    pub in_line: i64,
+    /// How many places are taken, by us and by others.
+    pub taken: i64,
+    /// How many of them by others.
+    pub strangers: i64,
+}
+
+/// Takes on the looks that are due, for `lease`: nobody else looks meanwhile.
+pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> Result<Vec<String>> {
+    let rows = sqlx::query_scalar!(
+        r#"/* db::looks::claim_due */
+        update looks set looking_until = $2
+        where next_at <= $1 and (looking_until is null or looking_until <= $1) returning quota"#,
+        now,
+        now + lease,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// Takes on a count of what is in progress, for `lease`, unless it was counted since `since` or is being counted.
+pub async fn claim_count(
+    pool: &PgPool,
+    quota: &str,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+    lease: TimeDelta,
+) -> Result<bool> {
+    let claimed = sqlx::query!(
+        r#"/* db::looks::claim_count */
+        insert into looks as l (quota, looking_until) values ($1, $4) on conflict (quota) do update set looking_until = $4
+        where (l.counted_at is null or l.counted_at < $2) and (l.looking_until is null or l.looking_until <= $3)"#,
+        quota,
+        since,
+        now,
+        now + lease,
+    )
+    .execute(pool)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// What there is to look at under `quota`.
+pub async fn usage(pool: &PgPool, quota: &str) -> Result<QuotaUsage> {
+    let in_progress = sqlx::query!(
+        r#"/* db::looks::usage */
+        select operation_id, item, granted_at as "since!", coalesce(looked_at, granted_at) as "seen!", own_looks
+        from slots where quota = $1 and granted_at is not null and ended_at is null and request_id is not null
+        order by granted_at, operation_id, item"#,
+        quota,
+    )
+    .fetch_all(pool)
+    .await?;
+    let row = sqlx::query!(
+        r#"/* db::looks::usage */
+        select (select count(*) from slots where quota = $1 and granted_at is null) as "in_line!",
+            (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null) as "taken!",
+            coalesce((select strangers from looks where quota = $1), 0)::bigint as "strangers!""#,
+        quota,
+    )
+    .fetch_one(pool)
+    .await?;
+    let in_progress = in_progress.into_iter().map(|row| InProgress {
+        operation_id: row.operation_id.into(),
+        item: row.item,
+        since: row.since,
+        seen: row.seen,
+        own_looks: row.own_looks,
+    });
+    Ok(QuotaUsage {
+        in_progress: in_progress.collect(),
+        in_line: row.in_line,
+        taken: row.taken + row.strangers,
+        strangers: row.strangers,
+    })
+}
+
+/// Writes down what AWS has in progress under `quota`: whose work is not among `requests` any more looks at once, and its
+/// place is free; what is not ours takes a place too. Answers how many operations that woke.
+pub async fn record_usage(pool: &PgPool, quota: &str, requests: &[String], now: DateTime<Utc>) -> Result<u64> {
+    let mut tx = pool.begin().await?;
+    sqlx::query!("/* db::looks::record_usage */ select pg_advisory_xact_lock(hashtextextended($1, 0))", quota)
+        .execute(&mut *tx)
+        .await?;
+    let woken = sqlx::query!(
+        r#"/* db::looks::record_usage */
+        with known as (
+            update slots set
+                -- What was asked for while the list was being made may be missing from it.
+                ended_at = case when request_id <> all ($2) and looked_at < $3 then $3::timestamptz end,
+                looked_at = case when request_id = any ($2) then $3 else looked_at end
+            where quota = $1 and request_id is not null and ended_at is null
+            returning operation_id, step, request_id, ended_at
+        ),
+        counted as (
+            insert into looks as l (quota, counted_at, strangers)
+            select $1, $3, greatest(0, cardinality($2::text[]) - (select count(*) from known where request_id = any ($2))
+                -- One that was granted and not noted yet may be among them: then it is no stranger.
+                - (select count(*) from slots where quota = $1 and granted_at is not null and request_id is null))
+            on conflict (quota) do update set counted_at = $3, strangers = excluded.strangers, looking_until = null
+        ),
+        held as materialized (
+            -- Operations before steps and in order, as everywhere; who is being written to looks by itself.
+            select o.id, ended.step from (select distinct operation_id, step from known where ended_at is not null) ended
+            join operations o on o.id = ended.operation_id order by o.id for no key update of o skip locked
+        ),
+        told as (
+            update operation_steps s set check_at = $3 from held
+            where s.operation_id = held.id and s.name = held.step and s.state = 'waiting' and s.check_at > $3
+        )
+        update operations o set wake_at = $3 from held where o.id = held.id and o.wake_at > $3"#,
+        quota,
+        requests,
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(woken.rows_affected())
+}
+
+/// Has these look at their work by themselves, now; counts as a look.
+pub async fn request_individual_poll(
+    pool: &PgPool,
+    quota: &str,
+    whom: &[&InProgress],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let operations: Vec<_> = whom.iter().map(|one| one.operation_id.as_uuid()).collect();
+    let items: Vec<String> = whom.iter().map(|one| one.item.clone()).collect();
+    sqlx::query!(
+        r#"/* db::looks::request_individual_poll */
+        with looking as (
+            update slots s set looked_at = $4, own_looks = least(s.own_looks + 1, 1000)
+            from unnest($2::uuid[], $3::text[]) as told (operation_id, item)
+            where s.quota = $1 and s.operation_id = told.operation_id and s.item = told.item
+            returning s.operation_id, s.step
+        ),
+        held as materialized (
+            select o.id, looking.step from (select distinct operation_id, step from looking) looking
+            join operations o on o.id = looking.operation_id order by o.id for no key update of o skip locked
+        ),
+        told as (
+            update operation_steps s set check_at = $4 from held
+            where s.operation_id = held.id and s.name = held.step and s.state = 'waiting' and s.check_at > $4
+        )
+        update operations o set wake_at = $4 from held where o.id = held.id and o.wake_at > $4"#,
+        quota,
+        &operations,
+        &items,
+        now,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Ends a look: the next is due at `next_at`, if anything is to be looked at.
+pub async fn schedule_next(pool: &PgPool, quota: &str, next_at: Option<DateTime<Utc>>) -> Result<()> {
+    sqlx::query!(
+        "/* db::looks::schedule_next */ update looks set next_at = $2, looking_until = null where quota = $1",
+        quota,
+        next_at,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Ends a count that came to nothing.
+pub async fn release_count(pool: &PgPool, quota: &str) -> Result<()> {
+    sqlx::query!("/* db::looks::release_count */ update looks set looking_until = null where quota = $1", quota)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// How many places others in the organisation had under `quota` when that was last counted.
+pub async fn external_usage(pool: &PgPool, quota: &str) -> Result<i32> {
+    let strangers =
+        sqlx::query_scalar!("/* db::looks::external_usage */ select strangers from looks where quota = $1", quota);
+    Ok(strangers.fetch_optional(pool).await?.unwrap_or(0))
+}

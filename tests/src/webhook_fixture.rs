@@ -1,0 +1,174 @@
+//! A sandbox's API and a worker beside it, on a clock that the test moves, for webhooks.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use freehold_sandbox::World;
+use freehold_sandbox::settings::Settings;
+use freehold_tenancy::db::PgPool;
+use freehold_tenancy::db::installation::{Installation, InstallationKind};
+use freehold_tenancy::webhook::Resolver;
+use freehold_tenancy::{Clock, Config, InstallationId};
+use freehold_worker::Worker;
+use freehold_worker::aws::{AccessKey, Aws, Connection};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::api_fixture::{Answered, Served, send, signup};
+use crate::database::Database;
+use crate::tokens::Issuer;
+
+/// What secrets are encrypted with: base64 of 32 bytes.
+pub const KEY: &str = "a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=";
+
+/// The addresses of names, as the test has it; what is not named has none.
+#[derive(Clone, Default)]
+pub struct Names(Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>);
+
+impl Names {
+    /// This name has these addresses from now on.
+    pub fn set(&self, name: &str, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
+        self.0.lock().expect("the names").insert(name.to_owned(), addresses);
+    }
+}
+
+impl Resolver for Names {
+    fn resolve(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let found = self.0.lock().expect("the names").get(host).cloned();
+        async move { found.ok_or_else(|| io::ErrorKind::NotFound.into()) }.boxed()
+    }
+}
+
+/// An API and a worker for webhooks.
+pub struct WebhookFixture {
+    /// The API.
+    pub api: Served,
+    /// The names that both know.
+    pub names: Names,
+    kind: InstallationKind,
+    world: World,
+}
+
+impl WebhookFixture {
+    /// Of a sandbox, which may send to loopback.
+    pub async fn new() -> Self {
+        Self::of(InstallationKind::Sandbox, &format!("[secrets]\nkey = \"{KEY}\"")).await
+    }
+
+    /// Of an installation of this kind, with these lines in its configuration.
+    pub async fn of(kind: InstallationKind, config: &str) -> Self {
+        let start = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let (clock, names, issuer) = (Clock::manual(start), Names::default(), Issuer::new());
+        let jwks = issuer.jwks().display().to_string();
+        let resolver = Arc::new(names.clone());
+        let api = Served::adapted(issuer, &jwks, config, clock.clone(), |app| {
+            app.with_installation_kind(kind).with_resolver(resolver)
+        })
+        .await;
+        let world = World::new(Settings::instant(), clock);
+        Self { api, names, kind, world }
+    }
+
+    /// The clock of both.
+    pub fn clock(&self) -> &Clock {
+        &self.api.clock
+    }
+
+    /// The database of both.
+    pub fn database(&self) -> &Database {
+        &self.api.database
+    }
+
+    /// A worker, as a process of its own would be.
+    pub fn worker(&self) -> Worker {
+        self.worker_with(&self.api.config)
+    }
+
+    /// A worker with another configuration.
+    pub fn worker_with(&self, config: &Arc<Config>) -> Worker {
+        self.worker_on(self.database().pool.clone(), config)
+    }
+
+    /// A worker with other connections to the database.
+    pub fn worker_on(&self, pool: PgPool, config: &Arc<Config>) -> Worker {
+        let (clock, config) = (self.clock().clone(), Arc::clone(config));
+        let installation = Installation {
+            id: InstallationId::new(clock.now()),
+            kind: self.kind,
+            management_account_id: config.organization.management_account_id.clone(),
+            scale: None,
+        };
+        let key = AccessKey { id: &self.world.settings().freehold_access_key, secret: "secret" };
+        let connection = Connection::in_process(key, "eu-central-1", freehold_sandbox::http::client(&self.world));
+        let aws = Aws::connect(Arc::clone(&config), clock.clone(), None, connection);
+        let worker = Worker::new("worker", pool, config, clock, &installation, Arc::new(aws)).expect("a worker");
+        worker.with_resolver(Arc::new(self.names.clone()))
+    }
+
+    /// An endpoint at this URL, as it was shown when it was made.
+    pub async fn endpoint(&self, url: &str, types: &[&str]) -> Value {
+        let types = if types.is_empty() { Value::Null } else { json!(types) };
+        let body = json!({ "url": url, "types": types });
+        let made = send(self.api.request(Method::POST, "/v1/webhook-endpoints").json(&body)).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        made.json()
+    }
+
+    /// What a POST to something of an endpoint answers.
+    pub async fn post(&self, endpoint: &Value, what: &str, body: &Value) -> Answered {
+        let path = format!("/v1/webhook-endpoints/{}{what}", id(endpoint));
+        send(self.api.request(Method::POST, &path).json(body)).await
+    }
+
+    /// What a GET of something of an endpoint answers.
+    pub async fn get(&self, endpoint: &Value, what: &str) -> Value {
+        let answered = self.api.get(&format!("/v1/webhook-endpoints/{}{what}", id(endpoint))).await;
+        assert_eq!(answered.status, 200, "{}", answered.text);
+        answered.json()
+    }
+
+    /// The deliveries of an endpoint, newest first.
+    pub async fn deliveries(&self, endpoint: &Value) -> Vec<Value> {
+        self.get(endpoint, "/deliveries").await["webhook_deliveries"].as_array().expect("deliveries").clone()
+    }
+
+    /// The latest attempt of a delivery.
+    pub async fn last_attempt(&self, endpoint: &Value, delivery: &Value) -> Value {
+        let shown = self.get(endpoint, &format!("/deliveries/{}", id(delivery))).await;
+        shown["log"][0].clone()
+    }
+
+    /// Something happens: a tenant is signed up.
+    pub async fn sign_up_tenant(&self) -> Value {
+        // Ids sort by the millisecond.
+        self.wait(Duration::from_millis(2));
+        self.api.signed_up(&signup()).await
+    }
+
+    /// Moves the clock to a time that the API has shown.
+    pub fn wait_until(&self, time: &Value) {
+        self.clock().advance_to(at(time));
+    }
+
+    /// Moves the clock.
+    pub fn wait(&self, duration: Duration) {
+        self.clock().advance(duration);
+    }
+}
+
+/// The id of what the API has shown.
+pub fn id(shown: &Value) -> &str {
+    shown["id"].as_str().expect("an id")
+}
+
+/// A time that the API has shown.
+pub fn at(time: &Value) -> DateTime<Utc> {
+    time.as_str().and_then(|time| time.parse().ok()).unwrap_or_else(|| panic!("{time} is no time"))
+}

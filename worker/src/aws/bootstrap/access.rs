@@ -1,0 +1,215 @@
+//! Permission sets: what they allow, and bringing a change to the accounts that have them.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ssoadmin::types::{ProvisionTargetType, ProvisioningStatus, StatusValues};
+
+use super::super::Aws;
+use super::super::call::{missing_field, none_if, ok_if_conflict};
+use super::super::ssoadmin::{Instance, find_permission_set, instance, sso};
+use crate::cloud::{AssignmentState, Result};
+
+/// A permission set as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PermissionSetFacts {
+    pub(crate) description: String,
+    /// ISO 8601
+    pub(crate) session_duration: String,
+    /// ARNs of AWS-managed policies.
+    pub(crate) managed_policies: BTreeSet<String>,
+    /// Empty where there is none.
+    pub(crate) inline_policy: String,
+    /// Whether any account has it.
+    pub(crate) provisioned: bool,
+    /// Whether an account has an older version of it.
+    pub(crate) outdated: bool,
+}
+
+// What is there.
+impl Aws {
+    pub(crate) async fn identity_center(&self) -> Result<Instance> {
+        instance(self).await
+    }
+
+    /// The ARN of a permission set, looked up anew.
+    pub(crate) async fn find_permission_set(&self, name: &str) -> Result<Option<String>> {
+        find_permission_set(self, name).await
+    }
+
+    pub(crate) async fn permission_set_facts(&self, arn: &str) -> Result<PermissionSetFacts> {
+        const CALL: &str = "sso:DescribePermissionSet";
+        let sso = sso(self).await?;
+        let request = sso.client.describe_permission_set().instance_arn(&sso.instance.arn).permission_set_arn(arn);
+        let set = self.send(&sso.session, CALL, request.send()).await?.permission_set;
+        let set = set.ok_or_else(|| missing_field(CALL, "permission set"))?;
+        Ok(PermissionSetFacts {
+            description: set.description.unwrap_or_default(),
+            session_duration: set.session_duration.unwrap_or_default(),
+            managed_policies: self.managed_policies(arn).await?,
+            inline_policy: self.inline_policy(arn).await?,
+            provisioned: self.is_provisioned(arn, None).await?,
+            outdated: self.is_provisioned(arn, Some(ProvisioningStatus::LatestPermissionSetNotProvisioned)).await?,
+        })
+    }
+
+    async fn managed_policies(&self, arn: &str) -> Result<BTreeSet<String>> {
+        let sso = sso(self).await?;
+        let mut policies = BTreeSet::new();
+        let mut token = None;
+        loop {
+            let request = sso
+                .client
+                .list_managed_policies_in_permission_set()
+                .instance_arn(&sso.instance.arn)
+                .permission_set_arn(arn)
+                .set_next_token(token);
+            let page = self.send(&sso.session, "sso:ListManagedPoliciesInPermissionSet", request.send()).await?;
+            let attached = page.attached_managed_policies.unwrap_or_default().into_iter();
+            policies.extend(attached.filter_map(|policy| policy.arn));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(policies);
+            }
+        }
+    }
+
+    async fn inline_policy(&self, arn: &str) -> Result<String> {
+        let sso = sso(self).await?;
+        let request =
+            sso.client.get_inline_policy_for_permission_set().instance_arn(&sso.instance.arn).permission_set_arn(arn);
+        let answer = self.send(&sso.session, "sso:GetInlinePolicyForPermissionSet", request.send()).await;
+        let answer = none_if(answer, "ResourceNotFoundException")?;
+        Ok(answer.and_then(|answer| answer.inline_policy).unwrap_or_default())
+    }
+
+    async fn is_provisioned(&self, arn: &str, status: Option<ProvisioningStatus>) -> Result<bool> {
+        let sso = sso(self).await?;
+        let mut token = None;
+        loop {
+            let request = sso
+                .client
+                .list_accounts_for_provisioned_permission_set()
+                .instance_arn(&sso.instance.arn)
+                .permission_set_arn(arn)
+                .set_provisioning_status(status.clone())
+                .set_next_token(token);
+            let page = self.send(&sso.session, "sso:ListAccountsForProvisionedPermissionSet", request.send()).await?;
+            if page.account_ids.is_some_and(|accounts| !accounts.is_empty()) {
+                return Ok(true);
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// How far bringing a permission set to its accounts has come.
+    pub(crate) async fn provisioning(&self, request_id: &str) -> Result<AssignmentState> {
+        const CALL: &str = "sso:DescribePermissionSetProvisioningStatus";
+        let sso = sso(self).await?;
+        let request = sso
+            .client
+            .describe_permission_set_provisioning_status()
+            .instance_arn(&sso.instance.arn)
+            .provision_permission_set_request_id(request_id);
+        let status = self.send(&sso.session, CALL, request.send()).await?.permission_set_provisioning_status;
+        let status = status.ok_or_else(|| missing_field(CALL, "status"))?;
+        Ok(match status.status {
+            Some(StatusValues::Succeeded) => AssignmentState::Succeeded,
+            Some(StatusValues::Failed) => AssignmentState::Failed(status.failure_reason.unwrap_or_default()),
+            _ => AssignmentState::InProgress,
+        })
+    }
+}
+
+// What is made.
+impl Aws {
+    pub(crate) async fn create_permission_set(&self, name: &str, description: &str, duration: &str) -> Result<String> {
+        const CALL: &str = "sso:CreatePermissionSet";
+        let sso = sso(self).await?;
+        let request = sso
+            .client
+            .create_permission_set()
+            .instance_arn(&sso.instance.arn)
+            .name(name)
+            .set_description(not_empty(description))
+            .session_duration(duration);
+        let set = self.send(&sso.session, CALL, request.send()).await?.permission_set;
+        set.and_then(|set| set.permission_set_arn).ok_or_else(|| missing_field(CALL, "ARN"))
+    }
+
+    pub(crate) async fn update_permission_set(&self, arn: &str, description: &str, duration: &str) -> Result<()> {
+        let sso = sso(self).await?;
+        let request = sso
+            .client
+            .update_permission_set()
+            .instance_arn(&sso.instance.arn)
+            .permission_set_arn(arn)
+            .set_description(not_empty(description))
+            .session_duration(duration);
+        self.send(&sso.session, "sso:UpdatePermissionSet", request.send()).await.map(drop)
+    }
+
+    pub(crate) async fn attach_managed_policy(&self, arn: &str, policy: &str) -> Result<()> {
+        let sso = sso(self).await?;
+        let request = sso
+            .client
+            .attach_managed_policy_to_permission_set()
+            .instance_arn(&sso.instance.arn)
+            .permission_set_arn(arn)
+            .managed_policy_arn(policy);
+        ok_if_conflict(self.send(&sso.session, "sso:AttachManagedPolicyToPermissionSet", request.send()).await)
+    }
+
+    pub(crate) async fn detach_managed_policy(&self, arn: &str, policy: &str) -> Result<()> {
+        let sso = sso(self).await?;
+        let request = sso
+            .client
+            .detach_managed_policy_from_permission_set()
+            .instance_arn(&sso.instance.arn)
+            .permission_set_arn(arn)
+            .managed_policy_arn(policy);
+        self.send(&sso.session, "sso:DetachManagedPolicyFromPermissionSet", request.send()).await.map(drop)
+    }
+
+    pub(crate) async fn put_inline_policy(&self, arn: &str, policy: &str) -> Result<()> {
+        let sso = sso(self).await?;
+        let request = sso
+            .client
+            .put_inline_policy_to_permission_set()
+            .instance_arn(&sso.instance.arn)
+            .permission_set_arn(arn)
+            .inline_policy(policy);
+        self.send(&sso.session, "sso:PutInlinePolicyToPermissionSet", request.send()).await.map(drop)
+    }
+
+    pub(crate) async fn delete_inline_policy(&self, arn: &str) -> Result<()> {
+        let sso = sso(self).await?;
+        let request = sso
+            .client
+            .delete_inline_policy_from_permission_set()
+            .instance_arn(&sso.instance.arn)
+            .permission_set_arn(arn);
+        self.send(&sso.session, "sso:DeleteInlinePolicyFromPermissionSet", request.send()).await.map(drop)
+    }
+
+    /// Brings a permission set to every account that has it, and answers the id of the request.
+    pub(crate) async fn provision_permission_set(&self, arn: &str) -> Result<String> {
+        const CALL: &str = "sso:ProvisionPermissionSet";
+        let sso = sso(self).await?;
+        let request = sso
+            .client
+            .provision_permission_set()
+            .instance_arn(&sso.instance.arn)
+            .permission_set_arn(arn)
+            .target_type(ProvisionTargetType::AllProvisionedAccounts);
+        let status = self.send(&sso.session, CALL, request.send()).await?.permission_set_provisioning_status;
+        status.and_then(|status| status.request_id).ok_or_else(|| missing_field(CALL, "request id"))
+    }
+}
+
+/// A description of no characters is refused; none at all is fine.
+fn not_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}

@@ -1,0 +1,181 @@
+//! The organisation itself: its features, OUs, policies and the services that it trusts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_organizations::types::{OrganizationFeatureSet, PolicyType, PolicyTypeStatus};
+
+use super::super::Aws;
+use super::super::call::{missing_field, ok_if_conflict};
+use super::super::organizations::{client, ous_in, parent_of_ous, policies_on, policy_content};
+use crate::cloud::Result;
+
+/// What the organisation says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OrganizationFacts {
+    /// The account that owns it.
+    pub(crate) management_account_id: String,
+    /// Whether it has all features, of which policies are one, or consolidated billing only.
+    pub(crate) all_features: bool,
+}
+
+/// What its root says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RootFacts {
+    /// `r-…`
+    pub(crate) id: String,
+    /// Whether service control policies can be attached anywhere under it.
+    pub(crate) scps_enabled: bool,
+}
+
+// What is there.
+impl Aws {
+    pub(crate) async fn organization_facts(&self) -> Result<OrganizationFacts> {
+        const CALL: &str = "organizations:DescribeOrganization";
+        let control = self.control().await?;
+        let answer = self.send(&control, CALL, client(&control).describe_organization().send()).await?;
+        let organization = answer.organization.ok_or_else(|| missing_field(CALL, "organisation"))?;
+        Ok(OrganizationFacts {
+            management_account_id: organization.master_account_id.unwrap_or_default(),
+            all_features: organization.feature_set == Some(OrganizationFeatureSet::All),
+        })
+    }
+
+    pub(crate) async fn root_facts(&self) -> Result<RootFacts> {
+        const CALL: &str = "organizations:ListRoots";
+        let control = self.control().await?;
+        let mut token = None;
+        let root = loop {
+            let page = self.send(&control, CALL, client(&control).list_roots().set_next_token(token).send()).await?;
+            match page.roots.unwrap_or_default().into_iter().next() {
+                Some(root) => break root,
+                None => token = Some(page.next_token.ok_or_else(|| missing_field(CALL, "root"))?),
+            }
+        };
+        let scps_enabled = root.policy_types.unwrap_or_default().iter().any(|summary| {
+            summary.r#type == Some(PolicyType::ServiceControlPolicy)
+                && matches!(summary.status, Some(PolicyTypeStatus::Enabled | PolicyTypeStatus::PendingEnable))
+        });
+        Ok(RootFacts { id: root.id.ok_or_else(|| missing_field(CALL, "root"))?, scps_enabled })
+    }
+
+    /// The services that may act in the organisation's accounts, such as `account.amazonaws.com`.
+    pub(crate) async fn trusted_services(&self) -> Result<BTreeSet<String>> {
+        const CALL: &str = "organizations:ListAWSServiceAccessForOrganization";
+        let control = self.control().await?;
+        let mut services = BTreeSet::new();
+        let mut token = None;
+        loop {
+            let request = client(&control).list_aws_service_access_for_organization().set_next_token(token);
+            let page = self.send(&control, CALL, request.send()).await?;
+            let enabled = page.enabled_service_principals.unwrap_or_default().into_iter();
+            services.extend(enabled.filter_map(|enabled| enabled.service_principal));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(services);
+            }
+        }
+    }
+
+    /// How many accounts there are, the management account and closed ones included.
+    pub(crate) async fn count_accounts(&self) -> Result<usize> {
+        const CALL: &str = "organizations:ListAccounts";
+        let control = self.control().await?;
+        let mut count = 0;
+        let mut token = None;
+        loop {
+            let page = self.send(&control, CALL, client(&control).list_accounts().set_next_token(token).send()).await?;
+            count += page.accounts.unwrap_or_default().len();
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// The OU or root that Freehold's OUs are in.
+    pub(crate) async fn parent_of_ous(&self) -> Result<String> {
+        parent_of_ous(self).await
+    }
+
+    /// Ids by name of the OUs directly in `parent`.
+    pub(crate) async fn ous(&self, parent: &str) -> Result<BTreeMap<String, String>> {
+        Ok(ous_in(self, parent).await?.into_iter().collect())
+    }
+
+    /// Ids by name of all service control policies.
+    pub(crate) async fn policies(&self) -> Result<BTreeMap<String, String>> {
+        const CALL: &str = "organizations:ListPolicies";
+        let control = self.control().await?;
+        let mut policies = BTreeMap::new();
+        let mut token = None;
+        loop {
+            let request =
+                client(&control).list_policies().filter(PolicyType::ServiceControlPolicy).set_next_token(token);
+            let page = self.send(&control, CALL, request.send()).await?;
+            let summaries = page.policies.unwrap_or_default().into_iter();
+            policies.extend(summaries.filter_map(|summary| summary.name.zip(summary.id)));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(policies);
+            }
+        }
+    }
+
+    /// The text of a policy.
+    pub(crate) async fn policy_content(&self, policy_id: &str) -> Result<String> {
+        policy_content(self, policy_id).await
+    }
+
+    /// Ids of the service control policies directly on an OU.
+    pub(crate) async fn policies_on(&self, target: &str) -> Result<BTreeSet<String>> {
+        Ok(policies_on(self, target).await?.into_iter().map(|(_, id)| id).collect())
+    }
+}
+
+// What is made.
+impl Aws {
+    pub(crate) async fn enable_scps(&self, root: &str) -> Result<()> {
+        let control = self.control().await?;
+        let request = client(&control).enable_policy_type().root_id(root).policy_type(PolicyType::ServiceControlPolicy);
+        ok_if_conflict(self.send(&control, "organizations:EnablePolicyType", request.send()).await)
+    }
+
+    pub(crate) async fn trust_service(&self, service: &str) -> Result<()> {
+        let control = self.control().await?;
+        let request = client(&control).enable_aws_service_access().service_principal(service);
+        self.send(&control, "organizations:EnableAWSServiceAccess", request.send()).await.map(drop)
+    }
+
+    pub(crate) async fn create_ou(&self, parent: &str, name: &str) -> Result<String> {
+        const CALL: &str = "organizations:CreateOrganizationalUnit";
+        let control = self.control().await?;
+        let request = client(&control).create_organizational_unit().parent_id(parent).name(name);
+        let unit = self.send(&control, CALL, request.send()).await?.organizational_unit;
+        unit.and_then(|unit| unit.id).ok_or_else(|| missing_field(CALL, "id"))
+    }
+
+    pub(crate) async fn create_policy(&self, name: &str, description: &str, content: &str) -> Result<String> {
+        const CALL: &str = "organizations:CreatePolicy";
+        let control = self.control().await?;
+        let request = client(&control)
+            .create_policy()
+            .name(name)
+            .description(description)
+            .content(content)
+            .r#type(PolicyType::ServiceControlPolicy);
+        let policy = self.send(&control, CALL, request.send()).await?.policy;
+        policy.and_then(|policy| policy.policy_summary?.id).ok_or_else(|| missing_field(CALL, "id"))
+    }
+
+    pub(crate) async fn update_policy(&self, policy_id: &str, content: &str) -> Result<()> {
+        let control = self.control().await?;
+        let request = client(&control).update_policy().policy_id(policy_id).content(content);
+        self.send(&control, "organizations:UpdatePolicy", request.send()).await.map(drop)
+    }
+
+    pub(crate) async fn attach_policy(&self, policy_id: &str, target: &str) -> Result<()> {
+        let control = self.control().await?;
+        let request = client(&control).attach_policy().policy_id(policy_id).target_id(target);
+        ok_if_conflict(self.send(&control, "organizations:AttachPolicy", request.send()).await)
+    }
+}

@@ -1,0 +1,78 @@
+//! What the journal remembers: what was learnt, what was intended, and when.
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::db::{operations, steps};
+use freehold_tenancy::step::JournalEntry;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StepContext;
+use crate::step::StepError;
+
+impl StepContext {
+    pub(crate) fn entry(&self) -> Option<&JournalEntry> {
+        self.journal.iter().find(|entry| entry.name == self.step)
+    }
+
+    /// What this step or one before it has learnt; else what an earlier operation on this environment has.
+    pub fn fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
+        let mine = self.entry().and_then(|entry| entry.facts.get(fact));
+        let others = || self.journal.iter().chain(&*self.history).find_map(|entry| entry.facts.get(fact));
+        serde_json::from_value(mine.or_else(others)?.clone()).ok()
+    }
+
+    /// What this operation has learnt.
+    pub fn operation_fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
+        let value = self.journal.iter().find_map(|entry| entry.facts.get(fact))?;
+        serde_json::from_value(value.clone()).ok()
+    }
+
+    /// What an earlier operation on this environment has journaled of a step, the latest first.
+    pub fn earlier_entries<'a>(&'a self, step: &'a str) -> impl Iterator<Item = &'a JournalEntry> {
+        self.history.iter().filter(move |entry| entry.name == step)
+    }
+
+    /// What this step itself has learnt.
+    pub fn step_fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
+        serde_json::from_value(self.entry()?.facts.get(fact)?.clone()).ok()
+    }
+
+    /// When this step was first run.
+    pub fn entry_started_at(&self) -> DateTime<Utc> {
+        self.entry().and_then(|entry| entry.started_at).unwrap_or_else(|| self.now())
+    }
+
+    /// When a step before this one was done.
+    pub fn done_at(&self, step: &str) -> Option<DateTime<Utc>> {
+        self.journal.iter().find(|entry| entry.name == step).and_then(|entry| entry.finished_at)
+    }
+
+    /// What this step set out to ask, and when, where it did so before and the outcome is unknown.
+    pub fn pending_intent<T: DeserializeOwned>(&self) -> Option<(T, DateTime<Utc>)> {
+        let entry = self.entry()?;
+        let intent = serde_json::from_value(entry.intent.clone()?).ok()?;
+        Some((intent, entry.intent_at?))
+    }
+
+    /// What another step set out to ask, where the outcome is unknown.
+    pub fn pending_intent_of<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
+        let entry = self.journal.iter().find(|entry| entry.name == step)?;
+        serde_json::from_value(entry.intent.clone()?).ok()
+    }
+
+    /// Writes down what is about to be asked, and makes sure that the lease outlasts the call. Comes before every call
+    /// that changes something and is not safe to repeat blindly.
+    pub async fn intend(&self, intent: &impl Serialize) -> Result<(), StepError> {
+        let intent = serde_json::to_value(intent).map_err(|error| StepError::Retry(error.to_string()))?;
+        let now = self.now();
+        operations::prolong(&self.worker.pool, &self.claim, now + self.worker.lease()).await?;
+        steps::intend(&self.worker.pool, &self.claim, self.step, &intent, now).await?;
+        Ok(())
+    }
+
+    /// Takes the intent back: it is known that nothing was asked.
+    pub async fn withdraw(&self) -> Result<(), StepError> {
+        steps::withdraw(&self.worker.pool, &self.claim, self.step).await?;
+        Ok(())
+    }
+}

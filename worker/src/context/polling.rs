@@ -1,0 +1,92 @@
+//! Waiting for what AWS has accepted: when to look again, and when it is late.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::operation::Attention;
+
+use super::{StepContext, seconds_of};
+use crate::poll_schedule;
+use crate::step::{StepError, StepOutcome};
+
+/// The longest pause between two looks at what is late.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
+
+impl StepContext {
+    /// Waits for work that AWS accepted at `since` and that takes about `usually` seconds. How long such work has taken
+    /// before decides when it looks again.
+    ///
+    /// After `at_most` seconds it is late: a person is asked, and it goes on looking.
+    pub async fn poll_later(
+        &self,
+        why: &str,
+        since: DateTime<Utc>,
+        usually: u64,
+        at_most: u64,
+    ) -> Result<StepOutcome, StepError> {
+        let expected = self.worker.durations.expected(self.step, usually, self.now()).await;
+        Ok(self.waits(why, since, at_most, poll_schedule::next_poll_delay(self.now() - since, expected)))
+    }
+
+    /// Waits likewise for work that is looked after for everybody at once: whose end is told by whoever looks, and which is
+    /// looked at from here only should nobody have.
+    pub async fn wait_for_shared_poll(
+        &self,
+        why: &str,
+        since: DateTime<Utc>,
+        usually: u64,
+        at_most: u64,
+    ) -> Result<StepOutcome, StepError> {
+        let expected = self.worker.durations.expected(self.step, usually, self.now()).await;
+        Ok(self.waits(why, since, at_most, poll_schedule::no_later_than(self.now() - since, expected)))
+    }
+
+    /// Looks again after `pause`; once the deadline has passed, a person is asked as well.
+    fn waits(&self, why: &str, since: DateTime<Utc>, at_most: u64, pause: TimeDelta) -> StepOutcome {
+        let (now, deadline) = (self.now(), self.deadline(since, at_most));
+        let looked = |check_at| StepOutcome::wait(why, check_at).with("looked_at", now.to_rfc3339());
+        if now < deadline {
+            return looked((now + pause).min(deadline));
+        }
+        let (waited, allowed) = (format_duration(now - since), format_duration(seconds_of(at_most)));
+        let late = late(&format!("Still waiting for {why} after {waited}; {allowed} is allowed"));
+        StepOutcome { late: Some(late), ..looked(now + pause.min(LONGEST_PAUSE)) }
+    }
+
+    /// When a person is asked about something that is waited for since `since` and may take `at_most` seconds; who has
+    /// tried again after that has given it as long once more.
+    pub fn deadline(&self, since: DateTime<Utc>, at_most: u64) -> DateTime<Utc> {
+        let retried = self.entry().and_then(|entry| entry.retried_at);
+        retried.map_or(since, |at| at.max(since)) + seconds_of(at_most)
+    }
+
+    /// Whether a first look would be wasted: hardly any such work has ended so soon after it began, at `since`.
+    pub async fn is_too_early_to_poll(&self, since: DateTime<Utc>, usually: u64) -> bool {
+        let now = self.now();
+        let looked = self.entry().is_some_and(|entry| entry.facts.contains_key("looked_at"));
+        !looked && self.worker.durations.expected(self.step, usually, now).await.is_too_soon(now - since)
+    }
+
+    /// About how many seconds the work took that was accepted at `since` and is now found done: between the last look
+    /// that found it under way and this one.
+    pub fn took_seconds(&self, since: DateTime<Utc>) -> f64 {
+        let elapsed = (self.now() - since).as_seconds_f64();
+        let looked: Option<DateTime<Utc>> = self.step_fact("looked_at");
+        let before = looked.filter(|at| *at > since).map_or(0.0, |at| (at - since).as_seconds_f64());
+        f64::midpoint(before.max(0.3 * elapsed), elapsed)
+    }
+}
+
+/// What takes longer than it may: it looks on by itself, and a person may find out why.
+pub(crate) fn late(what: &str) -> Attention {
+    let sentence = format!("{what}. Freehold goes on looking. Look at it in AWS; retry to look at once.");
+    Attention::new("deadline_passed", sentence)
+}
+
+/// A span in the largest unit that fits.
+pub(crate) fn format_duration(span: TimeDelta) -> String {
+    match (span.num_seconds(), span.num_minutes(), span.num_hours()) {
+        (seconds @ ..120, ..) => format!("{seconds} seconds"),
+        (_, minutes @ ..120, _) => format!("{minutes} minutes"),
+        (_, _, hours @ ..48) => format!("{hours} hours"),
+        (_, _, hours) => format!("{} days", hours / 24),
+    }
+}

@@ -1,0 +1,148 @@
+//! Looking after what AWS has in progress under a quota: one look serves every operation that waits for it.
+//!
+//! When to look, and through what, is `poll_schedule`'s to say. Either everything in progress is listed, which tells all whose
+//! work has ended and counts what others in the organisation have taken; or the one or two whose work may be over look by
+//! themselves.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::db::shared_polls::{self, QuotaUsage};
+use freehold_tenancy::db::{DbError, quotas};
+
+use crate::Worker;
+use crate::cloud::{self, CloudErrorKind};
+use crate::poll_schedule::{self, PollMethod};
+use crate::quota::{self, ACCOUNT_CREATIONS, ASSIGNMENTS};
+
+/// What others have in progress is believed to be as it was counted for so long.
+const USAGE_TTL: TimeDelta = TimeDelta::seconds(60);
+
+/// And where they held places, for so long: one of those may be free by now.
+const EXTERNAL_USAGE_TTL: TimeDelta = TimeDelta::seconds(20);
+
+/// When a look that AWS did not answer is tried again, where AWS does not say.
+const RETRY_DELAY: TimeDelta = TimeDelta::seconds(15);
+
+/// The quotas whose work AWS lists, with the step that waits for it.
+const LISTED: [(&str, &str); 2] = [(ACCOUNT_CREATIONS, "await-account"), (ASSIGNMENTS, "grant-access")];
+
+/// Makes the looks that are due, and answers how many those were.
+pub(crate) async fn run_due_polls(worker: &Worker) -> Result<usize, DbError> {
+    let due = shared_polls::claim_due(&worker.pool, worker.clock.now(), lease(worker)).await?;
+    for quota in &due {
+        let Some((quota, step)) = LISTED.into_iter().find(|(listed, _)| listed == quota) else {
+            shared_polls::schedule_next(&worker.pool, quota, None).await?;
+            continue;
+        };
+        if let Err(error) = look(worker, quota, step).await {
+            tracing::warn!(%error, quota, "a look failed, and is made again when it is due again");
+        }
+    }
+    Ok(due.len())
+}
+
+/// How long nobody else looks. Whoever does not come back from a look is replaced sooner than an operation's worker: two
+/// looks at the same time cost a call, and nothing else.
+fn lease(worker: &Worker) -> TimeDelta {
+    worker.lease() / 2
+}
+
+async fn look(worker: &Worker, quota: &'static str, step: &'static str) -> Result<(), DbError> {
+    let (pool, now) = (&worker.pool, worker.clock.now());
+    let usually = usually(worker, quota);
+    let expected = worker.durations.expected(step, usually, now).await;
+    let watched = shared_polls::usage(pool, quota).await?;
+    // What has been seen says how long it takes, and not the time that has passed without a look.
+    let lasted = watched.in_progress.iter().map(|one| one.seen - one.since).max();
+    let expected = expected.given(lasted.unwrap_or_default());
+    let crowd = crowd(worker, quota, &watched);
+    let next = match poll_schedule::instrument(&watched.in_progress, expected, crowd, now) {
+        // Somebody else's look has come first.
+        PollMethod::None => None,
+        PollMethod::Own(whom) => {
+            shared_polls::request_individual_poll(pool, quota, &whom, now).await?;
+            None
+        }
+        PollMethod::List => match in_progress(worker, quota).await {
+            Ok(requests) => {
+                count(worker, quota, &requests, now).await?;
+                None
+            }
+            Err(error) => {
+                tracing::info!(quota, %error, "what is in progress could not be listed");
+                let until = if let CloudErrorKind::Throttled { until } = error.kind { until } else { None };
+                Some(until.unwrap_or(now + RETRY_DELAY))
+            }
+        },
+    };
+    if next.is_some() {
+        return shared_polls::schedule_next(pool, quota, next).await;
+    }
+    let watched = shared_polls::usage(pool, quota).await?;
+    let crowd = self::crowd(worker, quota, &watched);
+    shared_polls::schedule_next(
+        pool,
+        quota,
+        poll_schedule::next_shared_look(&watched.in_progress, expected, crowd, now),
+    )
+    .await
+}
+
+fn crowd(worker: &Worker, quota: &str, watched: &QuotaUsage) -> poll_schedule::QuotaLoad {
+    poll_schedule::QuotaLoad::of(watched, quota::places(&worker.config.quotas, quota))
+}
+
+/// Counts what is in progress, if that was not done lately: others in the organisation take places too. Answers whether it
+/// is known now.
+pub(crate) async fn refresh_usage(worker: &Worker, quota: &'static str) -> Result<cloud::Result<bool>, DbError> {
+    let (pool, now) = (&worker.pool, worker.clock.now());
+    let known_since = usage_valid_since(worker, quota).await?;
+    if !shared_polls::claim_count(pool, quota, known_since, now, lease(worker)).await? {
+        return Ok(Ok(false));
+    }
+    let requests = match in_progress(worker, quota).await {
+        Ok(requests) => requests,
+        Err(error) => {
+            shared_polls::release_count(pool, quota).await?;
+            return Ok(Err(error));
+        }
+    };
+    count(worker, quota, &requests, now).await?;
+    Ok(Ok(true))
+}
+
+/// Since when everything in progress must have been counted to be known.
+pub(crate) async fn usage_valid_since(worker: &Worker, quota: &str) -> Result<DateTime<Utc>, DbError> {
+    let strangers = shared_polls::external_usage(&worker.pool, quota).await?;
+    let holds = if strangers > 0 { EXTERNAL_USAGE_TTL } else { USAGE_TTL };
+    Ok(worker.clock.now() - holds)
+}
+
+/// Writes a count down, and wakes whoever is concerned.
+async fn count(worker: &Worker, quota: &str, requests: &[String], now: DateTime<Utc>) -> Result<(), DbError> {
+    let ended = shared_polls::record_usage(&worker.pool, quota, requests, now).await?;
+    let woken = wake_queue(worker, quota).await?;
+    if ended + woken > 0 {
+        worker.work_notifier.notify();
+    }
+    Ok(())
+}
+
+/// Wakes those first in line for what is free under `quota`, and answers how many that woke.
+pub(crate) async fn wake_queue(worker: &Worker, quota: &str) -> Result<u64, DbError> {
+    let places = quota::places(&worker.config.quotas, quota);
+    let pace = worker.rate_limit_of_quota(quota);
+    quotas::wake_queue(&worker.pool, quota, places, pace.as_ref(), worker.clock.now()).await
+}
+
+async fn in_progress(worker: &Worker, quota: &str) -> cloud::Result<Vec<String>> {
+    match quota {
+        ASSIGNMENTS => worker.cloud.assignments_in_progress().await,
+        _ => worker.cloud.creations_in_progress().await,
+    }
+}
+
+/// About how many seconds the work takes.
+fn usually(worker: &Worker, quota: &str) -> u64 {
+    let usual = &worker.config.usual;
+    if quota == ASSIGNMENTS { usual.assignment_seconds } else { usual.account_creation_seconds }
+}
