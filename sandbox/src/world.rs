@@ -2,6 +2,7 @@
 
 mod answer;
 mod authorize;
+mod availability;
 mod busy;
 mod calls;
 mod dispatch;
@@ -20,7 +21,6 @@ mod state;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod usable;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 

@@ -61,7 +61,7 @@ pub(super) fn answer(world: &World, raw: &MockRequest) -> MockResponse {
 fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Result<MockResponse, AwsError> {
     ctx.caller = identify(state, ctx, request.signature.as_ref())?;
     super::permissions::note(ctx, request);
-    super::usable::check(state, ctx)?;
+    super::availability::check(state, ctx)?;
     match state.faults.next(ctx, request) {
         Some(Fault::Error { status, code, message }) => return Err(AwsError::new(&code, message).status(status)),
         Some(Fault::Throttle) => return Err(crate::quotas::throttled(ctx.service)),

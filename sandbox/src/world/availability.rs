@@ -1,30 +1,30 @@
-//! Is there anything to ask? A region may not be enabled, an account may be closed or not ready yet.
+//! Checks that the account and region of a call are available: the account open and ready, the region enabled.
 
 use super::dispatch::invalid_token;
 use super::{AwsError, Ctx, Service, State};
 use crate::organizations::Lifecycle;
 use crate::sts::refusal::region_disabled;
 
-/// Refuses a call of a region that the caller's account has not enabled, from an account that is closed, or of a
-/// service that a fresh account cannot use yet.
+/// Rejects a call from a closed account, to a region that the account has not enabled, or to a service that a new
+/// account cannot use yet.
 pub(super) fn check(state: &State, ctx: &Ctx) -> Result<(), AwsError> {
     let account = &ctx.caller.account;
     if ctx.caller.session.is_none() {
         return Ok(());
     }
-    let closed = |lifecycle| lifecycle != Lifecycle::Active;
-    if state.organization.members.get(account).is_some_and(|member| closed(member.lifecycle)) {
+    let is_closed = |lifecycle| lifecycle != Lifecycle::Active;
+    if state.organization.members.get(account).is_some_and(|member| is_closed(member.lifecycle)) {
         return Err(invalid_token(ctx.service));
     }
-    // A Function URL is asked in the region of its function, whichever regions the caller's account uses.
+    // A Function URL is called in the function's region, which the caller's account need not have enabled.
     if ctx.service != Service::Lambda && !state.region_enabled(account, &ctx.region, ctx.now) {
         return Err(match ctx.service {
             Service::Sts => region_disabled(&ctx.region, account),
             service => invalid_token(service),
         });
     }
-    let fresh = state.accounts.get(account).is_some_and(|account| account.subscribed_at > ctx.now);
-    if ctx.service == Service::CloudFormation && fresh {
+    let is_new = state.accounts.get(account).is_some_and(|account| account.subscribed_at > ctx.now);
+    if ctx.service == Service::CloudFormation && is_new {
         let message = "The AWS Access Key Id needs a subscription for the service";
         return Err(AwsError::new("OptInRequired", message).status(403));
     }
