@@ -96,7 +96,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// As it is written on the wire.
+    /// Returns the status as AWS writes it on the wire.
     fn as_str(&self) -> &'static str {
         match self {
             Self::InProgress => "IN_PROGRESS",

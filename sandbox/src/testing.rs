@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use winterbaume_core::MockRequest;
 
 use crate::world::Service;
-use crate::world::testing::{Answer, As, access_role, account, assume, call, control, world_of};
+use crate::world::testing::{Answer, Credentials, access_role, account, assume, call, control, world_of};
 use crate::{Settings, World};
 
-/// The e-mail of [`Person::member`].
+/// The e-mail of [`TestClient::member`].
 pub(crate) const EMAIL: &str = "aws+one@example.com";
 
 /// A world in which everything is done at once.
-pub(crate) fn instant() -> World {
+pub(crate) fn instant_world() -> World {
     world_of(Settings::instant())
 }
 
@@ -22,15 +22,15 @@ pub(crate) fn wait(world: &World, seconds: u64) {
 
 /// Somebody with credentials, in a region.
 #[derive(Clone)]
-pub(crate) struct Person {
+pub(crate) struct TestClient {
     pub(crate) world: World,
-    who: As,
+    who: Credentials,
 }
 
-impl Person {
+impl TestClient {
     /// The administrator of the management account, in the home region.
     pub(crate) fn administrator(world: &World) -> Self {
-        Self::new(world, &As::management(world))
+        Self::new(world, &Credentials::management(world))
     }
 
     /// Freehold's worker, as its control role.
@@ -43,7 +43,7 @@ impl Person {
         Self::administrator(world).assume(&access_role(&account(world, EMAIL)), &[])
     }
 
-    fn new(world: &World, who: &As) -> Self {
+    fn new(world: &World, who: &Credentials) -> Self {
         Self { world: world.clone(), who: who.in_region(&world.settings().home_region) }
     }
 
@@ -58,16 +58,16 @@ impl Person {
 
     /// The account that this person acts in.
     pub(crate) fn account(&self) -> String {
-        self.ask(Service::Sts, "GetCallerIdentity", json!({})).element("Account").unwrap()
+        self.call(Service::Sts, "GetCallerIdentity", json!({})).element("Account").unwrap()
     }
 
-    pub(crate) fn ask(&self, service: Service, operation: &str, input: Value) -> Answer {
+    pub(crate) fn call(&self, service: Service, operation: &str, input: Value) -> Answer {
         call(&self.world, &self.who, service, operation, input)
     }
 
     /// A signed GET of a Function URL.
     pub(crate) fn get(&self, url: &str) -> (u16, Value) {
-        let As { key, token, region } = &self.who;
+        let Credentials { key, token, region } = &self.who;
         let authorization =
             format!("AWS4-HMAC-SHA256 Credential={key}/20261123/{region}/lambda/aws4_request, Signature=0");
         let mut headers = HeaderMap::new();
@@ -91,7 +91,7 @@ fn get(world: &World, url: &str, headers: HeaderMap) -> (u16, Value) {
 }
 
 /// The text of the first XML element of this name.
-pub(crate) fn between(xml: &str, element: &str) -> Option<String> {
+pub(crate) fn xml_text(xml: &str, element: &str) -> Option<String> {
     let after = xml.split_once(&format!("<{element}>"))?.1;
     let text = after.split_once(&format!("</{element}>"))?.0;
     let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];

@@ -29,7 +29,7 @@ use winterbaume_core::{MockRequest, MockResponse};
 
 pub(crate) use answer::refusal;
 pub use authorize::access_denied;
-pub use busy::Busy;
+pub use busy::BusySpan;
 pub use calls::{CallCount, CallLog, CallRecord};
 pub use error::AwsError;
 pub use inspect::{AccountView, AssignmentView, PolicyView, StackView, UnitView};

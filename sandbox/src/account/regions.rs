@@ -7,7 +7,7 @@ use winterbaume_account::wire;
 use winterbaume_core::MockResponse;
 
 use crate::faults::Fault;
-use crate::world::{AwsError, Busy, Ctx, Request, State, page};
+use crate::world::{AwsError, BusySpan, Ctx, Request, State, page};
 
 /// Opt-ins that an account may have in progress (AWS Account Management, quotas).
 const IN_PROGRESS_ACCOUNT: usize = 6;
@@ -87,7 +87,7 @@ pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Requ
     let ready_at = ctx.now + ctx.draw(ctx.settings.durations.region_opt_in, &key);
     let stuck = ctx.fault == Some(Fault::Stuck);
     if !stuck {
-        state.note_busy(Busy::account(account, "opt-in", ctx.now, ready_at));
+        state.record_busy(BusySpan::account(account, "opt-in", ctx.now, ready_at));
     }
     if let Some(account) = state.accounts.get_mut(account) {
         account.region(&region).opt_in = OptIn::Enabling((!stuck).then_some(ready_at));

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::testing::{Answer, As, access_role, account, assume, call, world};
+use crate::world::testing::{Answer, Credentials, access_role, account, assume, call, world};
 use crate::world::{Service, World};
 
 fn ask(world: &World, operation: &str, input: Value) -> Answer {
-    call(world, &As::management(world), Service::Account, operation, input)
+    call(world, &Credentials::management(world), Service::Account, operation, input)
 }
 
 fn trust(world: &World) {
     let input = json!({ "ServicePrincipal": "account.amazonaws.com" });
-    call(world, &As::management(world), Service::Organizations, "EnableAWSServiceAccess", input).ok();
+    call(world, &Credentials::management(world), Service::Organizations, "EnableAWSServiceAccess", input).ok();
 }
 
 #[test]
@@ -33,7 +33,8 @@ fn an_opt_in_region_answers_only_once_it_is_enabled() {
     let world = world();
     let id = account(&world, "a@example.com");
     trust(&world);
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
+    let member =
+        assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
     let stacks = || call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).code();
     let status = || {
         let input = json!({ "AccountId": id, "RegionName": "eu-south-2" });
@@ -51,7 +52,8 @@ fn an_opt_in_region_answers_only_once_it_is_enabled() {
     world.clock().advance(Duration::from_hours(2));
     assert_eq!(status(), "ENABLED");
     enable().ok();
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
+    let member =
+        assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
     call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).ok();
 }
 

@@ -37,7 +37,7 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
     };
 
     let uuid = state.ids.uuid();
-    let stacks = &mut state.here(ctx).stacks;
+    let stacks = &mut state.caller_region(ctx).stacks;
     if let Some(existing) = stacks.named(&name) {
         if first_token(existing) == token.as_deref() && token.is_some() {
             return Ok(created(&existing.id));
@@ -84,7 +84,7 @@ pub(super) fn update(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
     let input = wire::deserialize_update_stack_request(&request.params).map_err(validation)?;
     let token = input.client_request_token;
     rules::token(token.as_deref())?;
-    let stacks = &mut state.here(ctx).stacks;
+    let stacks = &mut state.caller_region(ctx).stacks;
     let stack = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
     let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     if let Some(token) = &token
@@ -135,7 +135,7 @@ pub(super) fn update(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
 pub(super) fn continue_rollback(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_continue_update_rollback_request(&request.params).map_err(validation)?;
     rules::token(input.client_request_token.as_deref())?;
-    let stacks = &mut state.here(ctx).stacks;
+    let stacks = &mut state.caller_region(ctx).stacks;
     let stack = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
     let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     if stack.status != Status::UpdateRollbackFailed {
@@ -161,7 +161,7 @@ pub(super) fn delete(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
     let input = wire::deserialize_delete_stack_request(&request.params).map_err(validation)?;
     let token = input.client_request_token;
     rules::token(token.as_deref())?;
-    let stacks = &mut state.here(ctx).stacks;
+    let stacks = &mut state.caller_region(ctx).stacks;
     let Some(stack) = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete) else {
         return Ok(wire::serialize_delete_stack_response());
     };
@@ -218,7 +218,7 @@ pub(super) fn delete(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
 
 pub(super) fn protect(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_update_termination_protection_request(&request.params).map_err(validation)?;
-    let stack = state.here(ctx).stacks.find_mut(&input.stack_name);
+    let stack = state.caller_region(ctx).stacks.find_mut(&input.stack_name);
     let stack = stack
         .filter(|stack| stack.status != Status::DeleteComplete)
         .ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;

@@ -14,7 +14,7 @@ const PAGE: usize = 100;
 
 pub(super) fn stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stacks_request(&request.params).map_err(validation)?;
-    let stacks = &state.here(ctx).stacks;
+    let stacks = &state.caller_region(ctx).stacks;
     let (found, next_token) = if let Some(name) = input.stack_name.filter(|name| !name.is_empty()) {
         (vec![stacks.find(&name).ok_or_else(|| absent(&name))?], None)
     } else {
@@ -32,7 +32,7 @@ pub(super) fn list(state: &mut State, ctx: &Ctx, request: &Request) -> Result<Mo
     let input = wire::deserialize_list_stacks_request(&request.params).map_err(validation)?;
     let filter = input.stack_status_filter.map(|filter| filter.items).unwrap_or_default();
     let mut stacks: Vec<&Stack> = state
-        .here(ctx)
+        .caller_region(ctx)
         .stacks
         .iter()
         .filter(|stack| filter.is_empty() || filter.iter().any(|status| status == stack.status.as_str()))
@@ -61,7 +61,7 @@ pub(super) fn list(state: &mut State, ctx: &Ctx, request: &Request) -> Result<Mo
 
 pub(super) fn events(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stack_events_request(&request.params).map_err(validation)?;
-    let stack = state.here(ctx).stacks.find(&input.stack_name);
+    let stack = state.caller_region(ctx).stacks.find(&input.stack_name);
     let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     let newest_first = stack.events.iter().rev();
     let (found, next_token) = page(ctx, newest_first, input.next_token.as_deref(), Some(PAGE), invalid_token)?;
@@ -87,7 +87,7 @@ pub(super) fn events(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
 pub(super) fn resources(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stack_resources_request(&request.params).map_err(validation)?;
     let name = input.stack_name.unwrap_or_default();
-    let stack = state.here(ctx).stacks.find(&name).ok_or_else(|| absent(&name))?;
+    let stack = state.caller_region(ctx).stacks.find(&name).ok_or_else(|| absent(&name))?;
     let wanted = input.logical_resource_id;
     let shown = |resource: &Resource| model::StackResource {
         stack_id: Some(stack.id.clone()),
@@ -117,7 +117,7 @@ pub(super) fn resources(state: &mut State, ctx: &Ctx, request: &Request) -> Resu
 pub(super) fn template(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_get_template_request(&request.params).map_err(validation)?;
     let name = input.stack_name.unwrap_or_default();
-    let stack = state.here(ctx).stacks.find(&name).ok_or_else(|| absent(&name))?;
+    let stack = state.caller_region(ctx).stacks.find(&name).ok_or_else(|| absent(&name))?;
     Ok(wire::serialize_get_template_response(&model::GetTemplateOutput {
         template_body: Some(stack.design.template.clone()),
         stages_available: Some(model::StageList { items: vec!["Original".into(), "Processed".into()] }),

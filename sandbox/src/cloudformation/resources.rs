@@ -233,7 +233,7 @@ impl Place<'_> {
     }
 
     fn may_with(&self, state: &State, action: &str, resource: &str, keys: Keys) -> Result<(), String> {
-        permissions::note_of_stack(&self.ctx.caller, action);
+        permissions::record_stack_action(&self.ctx.caller, action);
         let mut ctx = self.ctx.clone();
         // IAM has one endpoint, in us-east-1, and that is the region that a region guardrail sees.
         if action.starts_with("iam:") {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::faults::{Fault, Rule};
-use crate::testing::{Person, between, instant, wait};
+use crate::testing::{TestClient, instant_world, wait, xml_text};
 use crate::world::Service;
 use crate::world::testing::world;
 
@@ -13,10 +13,10 @@ const BASELINE: &str = include_str!("../../../stacks/baseline.yaml");
 const ENVIRONMENT: &str = "env_01jb0000000000000000000000";
 const CONTROL: &str = "arn:aws:iam::111122223333:role/freehold-control";
 
-impl Person {
+impl TestClient {
     fn cloudformation(&self, action: &str, params: &[(&str, &str)]) -> (u16, String) {
         let input = params.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
-        let answer = self.ask(Service::CloudFormation, action, serde_json::Value::Object(input));
+        let answer = self.call(Service::CloudFormation, action, serde_json::Value::Object(input));
         (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
     }
 
@@ -44,20 +44,20 @@ impl Person {
         params.extend(numbered.iter().map(|(key, value)| (key.as_str(), *value)));
         params.extend(more);
         match self.cloudformation("CreateStack", &params) {
-            (200, xml) => Ok(between(&xml, "StackId").unwrap()),
-            (_, xml) => Err(between(&xml, "Code").unwrap() + ": " + &between(&xml, "Message").unwrap()),
+            (200, xml) => Ok(xml_text(&xml, "StackId").unwrap()),
+            (_, xml) => Err(xml_text(&xml, "Code").unwrap() + ": " + &xml_text(&xml, "Message").unwrap()),
         }
     }
 
     fn status(&self, name: &str) -> String {
         let (_, xml) = self.cloudformation("DescribeStacks", &[("StackName", name)]);
-        between(&xml, "StackStatus").or(between(&xml, "Message")).unwrap()
+        xml_text(&xml, "StackStatus").or(xml_text(&xml, "Message")).unwrap()
     }
 
     fn output(&self, name: &str, key: &str) -> String {
         let (_, xml) = self.cloudformation("DescribeStacks", &[("StackName", name)]);
         let after = xml.split_once(&format!("<OutputKey>{key}</OutputKey>")).expect("the output").1;
-        between(after, "OutputValue").unwrap()
+        xml_text(after, "OutputValue").unwrap()
     }
 
     /// `LogicalId STATUS`, oldest first.
@@ -69,8 +69,8 @@ impl Person {
             .map(|event| {
                 format!(
                     "{} {}",
-                    between(event, "LogicalResourceId").unwrap(),
-                    between(event, "ResourceStatus").unwrap()
+                    xml_text(event, "LogicalResourceId").unwrap(),
+                    xml_text(event, "ResourceStatus").unwrap()
                 )
             })
             .collect();
@@ -83,12 +83,12 @@ impl Person {
     }
 }
 
-fn install_baseline(member: &Person) -> (Person, Person) {
+fn install_baseline(member: &TestClient) -> (TestClient, TestClient) {
     let parameters = [("ControlRoleArn", CONTROL), ("ExternalId", ENVIRONMENT)];
     member.create("freehold-baseline", BASELINE, &parameters).unwrap();
     wait(&member.world, 600);
     assert_eq!(member.status("freehold-baseline"), "CREATE_COMPLETE", "{}", member.reasons("freehold-baseline"));
-    let control = Person::control(&member.world);
+    let control = TestClient::control(&member.world);
     let role = |name: &str| {
         let arn = format!("arn:aws:iam::{}:role/{name}", member.account());
         control.assume(&arn, &[("ExternalId", ENVIRONMENT)])
@@ -109,7 +109,7 @@ const LOG: &str = "Resources: {Log: {Type: 'AWS::Logs::LogGroup', Properties: {L
 
 #[test]
 fn a_name_is_taken_once_and_a_token_is_used_once() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let token = [("ClientRequestToken", "a")];
     let id = member.create_with("one", LOG, &[], &token).unwrap();
     assert_eq!(member.create_with("one", LOG, &[], &token).unwrap(), id, "a repeated request is one request");
@@ -126,18 +126,18 @@ fn a_name_is_taken_once_and_a_token_is_used_once() {
 
 #[test]
 fn stacks_belong_to_one_account_and_one_region() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     member.create("one", LOG, &[]).unwrap();
     let elsewhere = member.in_region("eu-west-1");
     assert_eq!(elsewhere.status("one"), "Stack with id one does not exist");
     assert!(elsewhere.create("one", LOG, &[]).is_ok(), "log groups of two regions do not meet");
-    let administrator = Person::administrator(&member.world);
+    let administrator = TestClient::administrator(&member.world);
     assert_eq!(administrator.status("one"), "Stack with id one does not exist");
 }
 
 #[test]
 fn what_fails_is_rolled_back_and_the_rest_can_only_be_deleted() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let template = r"
 Resources:
   Log: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: kept}}
@@ -168,7 +168,7 @@ Resources:
         assert!(!account.roles.keys().any(|name| name.starts_with("one-Role")), "the rollback left a role behind");
     }
     let (_, refusal) = member.cloudformation("UpdateStack", &[("StackName", "one"), ("TemplateBody", LOG)]);
-    let says = between(&refusal, "Message").unwrap();
+    let says = xml_text(&refusal, "Message").unwrap();
     assert_eq!(says, format!("Stack:{id} is in ROLLBACK_COMPLETE state and can not be updated."));
     assert!(member.create("one", LOG, &[]).unwrap_err().starts_with("AlreadyExistsException"));
     member.cloudformation("DeleteStack", &[("StackName", "one")]);
@@ -181,7 +181,7 @@ fn member_account(stack_id: &str) -> String {
 
 #[test]
 fn on_failure_says_what_is_left() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let template = "Resources: {A: {Type: 'AWS::Logs::LogGroup'}, \
                     B: {Type: 'AWS::Logs::LogGroup', DependsOn: A, Properties: {RetentionInDays: 2}}}";
     member.create_with("kept", template, &[], &[("OnFailure", "DO_NOTHING")]).unwrap();
@@ -192,7 +192,7 @@ fn on_failure_says_what_is_left() {
 
 #[test]
 fn a_stack_may_do_what_its_caller_may_and_no_more() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let (access, verify) = install_baseline(&member);
     // freehold-access may touch log groups of its own only.
     access.create("freehold-other", LOG, &[]).unwrap();
@@ -204,13 +204,13 @@ fn a_stack_may_do_what_its_caller_may_and_no_more() {
 
 #[test]
 fn a_guardrail_denies_inside_a_stack() {
-    let world = instant();
-    let member = Person::member(&world);
-    let administrator = Person::administrator(&world);
-    let organizations = |operation: &str, body| administrator.ask(Service::Organizations, operation, body).ok().body;
+    let world = instant_world();
+    let member = TestClient::member(&world);
+    let administrator = TestClient::administrator(&world);
+    let organizations = |operation: &str, body| administrator.call(Service::Organizations, operation, body).ok().body;
     let root = organizations("ListRoots", json!({}))["Roots"][0]["Id"].as_str().unwrap().to_owned();
     let scps = json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" });
-    administrator.ask(Service::Organizations, "EnablePolicyType", scps);
+    administrator.call(Service::Organizations, "EnablePolicyType", scps);
     let content = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Deny", "Action": "logs:CreateLogGroup", "Resource": "*" },
     ]});
@@ -227,7 +227,7 @@ fn a_guardrail_denies_inside_a_stack() {
 
 #[test]
 fn capabilities_names_bodies_and_parameters_are_checked_before_anything_begins() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let role = "Resources: {R: {Type: 'AWS::IAM::Role', Properties: {RoleName: r, AssumeRolePolicyDocument: {}}}}";
     let says = |outcome: Result<String, String>| outcome.unwrap_err();
     assert_eq!(
@@ -250,20 +250,20 @@ fn capabilities_names_bodies_and_parameters_are_checked_before_anything_begins()
 
 #[test]
 fn an_update_changes_what_differs_and_a_failed_one_is_taken_back() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let first = "Resources: {A: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: a, RetentionInDays: 7}}, \
                  B: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: b}}}\nOutputs: {O: {Value: !Ref B}}";
     member.create("one", first, &[]).unwrap();
     let update = |template: &str| {
         let (status, xml) = member.cloudformation("UpdateStack", &[("StackName", "one"), ("TemplateBody", template)]);
-        if status == 200 { member.status("one") } else { between(&xml, "Message").unwrap() }
+        if status == 200 { member.status("one") } else { xml_text(&xml, "Message").unwrap() }
     };
     assert_eq!(update(&format!("# only a comment\n{first}")), "No updates are to be performed.");
     let second = "Resources: {A: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: a, RetentionInDays: 14}}, \
                   C: {Type: 'AWS::Logs::LogGroup', Properties: {LogGroupName: c}}}\nOutputs: {O: {Value: !Ref C}}";
     assert_eq!(update(second), "UPDATE_COMPLETE");
     assert_eq!(member.output("one", "O"), "c");
-    let groups = |member: &Person| {
+    let groups = |member: &TestClient| {
         let state = member.world.state();
         let regions = state.accounts.values().filter_map(|account| account.regions.get("eu-central-1"));
         let groups = regions.flat_map(|region| region.log_groups.values());
@@ -283,7 +283,7 @@ fn an_update_changes_what_differs_and_a_failed_one_is_taken_back() {
 
 #[test]
 fn a_protected_stack_stays() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     member.create_with("one", LOG, &[], &[("EnableTerminationProtection", "true")]).unwrap();
     let (status, xml) = member.cloudformation("DeleteStack", &[("StackName", "one")]);
     assert_eq!(status, 400);
@@ -297,7 +297,7 @@ fn a_protected_stack_stays() {
 #[test]
 fn a_world_that_was_saved_goes_on_with_its_stacks() {
     let world = world();
-    let member = Person::member(&world);
+    let member = TestClient::member(&world);
     member.create("one", LOG, &[]).unwrap();
     let text = serde_json::to_string(&*world.state()).unwrap();
     let restored: State = serde_json::from_str(&text).unwrap();
@@ -308,7 +308,7 @@ fn a_world_that_was_saved_goes_on_with_its_stacks() {
 
 #[test]
 fn a_stack_that_is_to_fail_rolls_back_and_one_that_is_stuck_can_still_be_deleted() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let rule = |fault| Rule::on("cloudformation", "CreateStack", fault).times(1);
     member.world.inject(rule(Fault::failed("the service is on fire")));
     member.create("one", LOG, &[]).unwrap();
@@ -325,7 +325,7 @@ fn a_stack_that_is_to_fail_rolls_back_and_one_that_is_stuck_can_still_be_deleted
 
 #[test]
 fn one_resource_can_be_made_to_fail() {
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let fault = Fault::error("Throttling", "Rate exceeded");
     member.world.inject(Rule::on("cloudformation", "AWS::Logs::LogGroup", fault).containing("one/Log").times(1));
     member.create("one", LOG, &[]).unwrap();

@@ -21,7 +21,7 @@ pub enum Fault {
     Stuck,
     /// The call is accepted and the work ends in a failed state for this reason.
     FailedState {
-        /// As in `FailureReason` or a stack's status reason.
+        /// Text of `FailureReason` or a stack's status reason.
         reason: String,
     },
     /// The call is refused because there were too many.

@@ -239,12 +239,12 @@ mod tests {
     use crate::http::connector;
     use crate::world::Service;
     use crate::world::World;
-    use crate::world::testing::{As, signed, world};
+    use crate::world::testing::{Credentials, signed, world};
 
     /// CreateAccount over the wire: the status, or none if there was no answer.
     async fn create(world: &World, client: &FaultyClient, email: &str) -> Option<u16> {
         let input = json!({ "Email": email, "AccountName": "Example" });
-        let call = signed(&As::management(world), Service::Organizations, "CreateAccount", &input);
+        let call = signed(&Credentials::management(world), Service::Organizations, "CreateAccount", &input);
         let mut request = http::Request::post(&call.uri).body(call.body.into()).unwrap();
         *request.headers_mut() = call.headers;
         let connector = FaultyConnector { client: client.clone(), inner: connector(world) };

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::World;
-use crate::testing::{Person, instant};
+use crate::testing::{TestClient, instant_world};
 use crate::world::Service;
 use crate::world::testing::Answer;
 
@@ -9,7 +9,7 @@ fn ask(world: &World, operation: &str, mut input: Value) -> Answer {
     if input.get("IdentityStoreId").is_none() {
         input["IdentityStoreId"] = json!(world.state().identity_store.id);
     }
-    Person::administrator(world).ask(Service::IdentityStore, operation, input)
+    TestClient::administrator(world).call(Service::IdentityStore, operation, input)
 }
 
 fn user(name: &str) -> Value {
@@ -31,7 +31,7 @@ fn code(answer: &Answer) -> String {
 
 #[test]
 fn a_user_name_is_unique_whatever_its_case_and_finds_the_user_again() {
-    let world = instant();
+    let world = instant_world();
     let created = ask(&world, "CreateUser", user("ada@example.com")).ok();
     let id = &created.body["UserId"];
     let twice = ask(&world, "CreateUser", user("Ada@Example.com"));
@@ -49,7 +49,7 @@ fn a_user_name_is_unique_whatever_its_case_and_finds_the_user_again() {
 
 #[test]
 fn the_groups_of_the_settings_are_there_and_others_can_be_made() {
-    let world = instant();
+    let world = instant_world();
     ask(&world, "GetGroupId", by("displayName", "support")).ok();
     assert_eq!(code(&ask(&world, "GetGroupId", by("displayName", "acme"))), "ResourceNotFoundException");
     let made = ask(&world, "CreateGroup", json!({ "DisplayName": "acme", "Description": "Acme" })).ok();
@@ -60,7 +60,7 @@ fn the_groups_of_the_settings_are_there_and_others_can_be_made() {
 
 #[test]
 fn a_user_is_in_a_group_once() {
-    let world = instant();
+    let world = instant_world();
     let group = ask(&world, "GetGroupId", by("displayName", "support")).ok().body["GroupId"].clone();
     let id = ask(&world, "CreateUser", user("ada@example.com")).ok().body["UserId"].clone();
     let pair = json!({ "GroupId": group, "MemberId": { "UserId": id } });
@@ -81,7 +81,7 @@ fn a_user_is_in_a_group_once() {
 
 #[test]
 fn another_store_is_not_found_and_lists_come_in_pages() {
-    let world = instant();
+    let world = instant_world();
     let other = ask(&world, "ListGroups", json!({ "IdentityStoreId": "d-0000000000" }));
     assert_eq!(code(&other), "ResourceNotFoundException");
     for n in 0..24 {

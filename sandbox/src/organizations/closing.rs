@@ -6,7 +6,7 @@ use winterbaume_organizations::wire;
 
 use super::accounts::account_not_found;
 use super::{Lifecycle, constraint, error};
-use crate::world::{AwsError, Busy, Ctx, State};
+use crate::world::{AwsError, BusySpan, Ctx, State};
 
 /// How many accounts may be in closure at a time (AWS Organizations, quotas).
 const AT_A_TIME: usize = 3;
@@ -54,7 +54,7 @@ pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRes
         member.lifecycle = Lifecycle::Closing(until);
     }
     organization.expect(until);
-    state.note_busy(Busy::account(&id, "close-account", ctx.now, until));
+    state.record_busy(BusySpan::account(&id, "close-account", ctx.now, until));
     Ok(wire::serialize_close_account_response())
 }
 

@@ -10,7 +10,7 @@ use super::tags::{check_tags, tag_map};
 use super::{History, Lifecycle, Member, constraint, error, page, timestamp};
 use crate::faults::Fault;
 use crate::settings::Settings;
-use crate::world::{AccountState, AwsError, Busy, Ctx, State};
+use crate::world::{AccountState, AwsError, BusySpan, Ctx, State};
 
 /// How many accounts may be in creation at a time (AWS Organizations, quotas).
 const AT_A_TIME: usize = 5;
@@ -91,7 +91,7 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let takes = if outcome.is_ok() { full } else { scaled(full, FAILS_AFTER) };
     let ready_at = (ctx.fault != Some(Fault::Stuck)).then_some(ctx.now + takes);
     if let (Ok(account), Some(ready_at)) = (&outcome, ready_at) {
-        note_busy(state, &ctx.settings, account, &email, ctx.now, ready_at);
+        record_busy(state, &ctx.settings, account, &email, ctx.now, ready_at);
     }
     let request = CreateRequest {
         id: state.ids.prefixed("car-", 32),
@@ -225,7 +225,7 @@ fn usable(settings: &Settings, email: &str, created_at: DateTime<Utc>) -> (DateT
     (settled_at, settled_at + settings.draw(settings.durations.subscribe, &format!("subscribe:{email}")))
 }
 
-fn note_busy(
+fn record_busy(
     state: &mut State,
     settings: &Settings,
     account: &str,
@@ -237,7 +237,7 @@ fn note_busy(
     for (what, from, until) in
         [("create-account", now, ready_at), ("settle", ready_at, settled_at), ("subscribe", settled_at, subscribed_at)]
     {
-        state.note_busy(Busy { email: Some(email.to_owned()), ..Busy::account(account, what, from, until) });
+        state.record_busy(BusySpan { email: Some(email.to_owned()), ..BusySpan::account(account, what, from, until) });
     }
 }
 

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::faults::{Fault, Rule};
 use crate::settings::Settings;
-use crate::world::testing::{Answer, As, access_role, account, assume, call, world, world_of};
+use crate::world::testing::{Answer, Credentials, access_role, account, assume, call, world, world_of};
 use crate::world::{Service, World};
 
 fn ask(world: &World, operation: &str, input: Value) -> Answer {
-    call(world, &As::management(world), Service::Organizations, operation, input)
+    call(world, &Credentials::management(world), Service::Organizations, operation, input)
 }
 
 fn create(world: &World, email: &str) -> Answer {
@@ -96,7 +96,7 @@ fn five_accounts_are_created_at_a_time_and_no_more_than_the_quota() {
 fn only_the_management_account_may_ask() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
+    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
     let ask = |operation, input| call(&world, &member, Service::Organizations, operation, input);
     let refused = ask("CreateAccount", json!({ "Email": "b@example.com", "AccountName": "x" }));
     assert_eq!(refused.code().as_deref(), Some("AccessDeniedException"));
@@ -199,7 +199,7 @@ fn a_policy_binds_the_members_under_it_a_little_later_and_never_the_management_a
     let go = json!({ "AccountId": id, "SourceParentId": root, "DestinationParentId": unit });
     ask(&world, "MoveAccount", go).ok();
 
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
+    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
     let stacks = |region| call(&world, &member.in_region(region), Service::CloudFormation, "ListStacks", json!({}));
     stacks("eu-west-1").ok();
     world.clock().advance(Duration::from_mins(1));
@@ -208,7 +208,14 @@ fn a_policy_binds_the_members_under_it_a_little_later_and_never_the_management_a
     let message = denied.element("Message").unwrap();
     assert!(message.ends_with("with an explicit deny in a service control policy"), "{message}");
     stacks("eu-central-1").ok();
-    call(&world, &As::management(&world).in_region("eu-west-1"), Service::CloudFormation, "ListStacks", json!({})).ok();
+    call(
+        &world,
+        &Credentials::management(&world).in_region("eu-west-1"),
+        Service::CloudFormation,
+        "ListStacks",
+        json!({}),
+    )
+    .ok();
 }
 
 #[test]
@@ -221,7 +228,8 @@ fn without_an_allowing_policy_at_every_level_nothing_is_allowed() {
     ask(&world, "AttachPolicy", json!({ "PolicyId": policy, "TargetId": id })).ok();
     ask(&world, "DetachPolicy", json!({ "PolicyId": "p-FullAWSAccess", "TargetId": id })).ok();
     world.clock().advance(Duration::from_mins(1));
-    let member = assume(&world, &As::management(&world).in_region("eu-central-1"), &access_role(&id), &[]).unwrap();
+    let member =
+        assume(&world, &Credentials::management(&world).in_region("eu-central-1"), &access_role(&id), &[]).unwrap();
     let denied = call(&world, &member, Service::CloudFormation, "ListStacks", json!({}));
     let message = denied.element("Message").unwrap();
     assert!(
@@ -234,7 +242,7 @@ fn without_an_allowing_policy_at_every_level_nothing_is_allowed() {
 fn a_closed_account_keeps_its_email_and_answers_nothing() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
+    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
     let close = || ask(&world, "CloseAccount", json!({ "AccountId": id }));
     close().ok();
     assert_eq!(close().code().as_deref(), Some("ConflictException"));
@@ -249,7 +257,7 @@ fn a_closed_account_keeps_its_email_and_answers_nothing() {
         (&described["Account"]["State"], &described["Account"]["Status"]),
         (&json!("CLOSED"), &json!("SUSPENDED"))
     );
-    assert!(assume(&world, &As::management(&world), &access_role(&id), &[]).is_err());
+    assert!(assume(&world, &Credentials::management(&world), &access_role(&id), &[]).is_err());
     let again = create(&world, "a@example.com").ok();
     world.clock().advance(Duration::from_mins(10));
     assert_eq!(status(&world, &again)["FailureReason"], "EMAIL_ALREADY_EXISTS");

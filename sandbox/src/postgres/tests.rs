@@ -92,7 +92,7 @@ async fn what_was_written_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn a_data_directory_that_only_we_can_enter_will_do() {
-    // As root, PostgreSQL is somebody else.
+    // Under root, PostgreSQL runs as another user.
     let data = tempfile::tempdir().unwrap();
     let options = PostgresOptions { data_dir: Some(data.path().to_owned()), ..PostgresOptions::for_tests() };
     let first = Postgres::start(options.clone()).await.unwrap();

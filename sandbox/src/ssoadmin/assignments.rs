@@ -7,7 +7,7 @@ use super::permission_sets::find;
 use super::{Assignment, AssignmentRequest, Progress, absent, conflict, page, progress, quota, seconds};
 use crate::organizations::Lifecycle;
 use crate::quotas::throttled;
-use crate::world::{AwsError, Busy, Ctx, State};
+use crate::world::{AwsError, BusySpan, Ctx, State};
 
 /// Unfinished CreateAccountAssignment requests: IAM Identity Center quotas, fixed.
 const MOST_OUTSTANDING: usize = 15;
@@ -112,7 +112,7 @@ fn ask(state: &mut State, ctx: &Ctx, assignment: Assignment, creates: bool) -> A
     let done = begins + ctx.draw(ctx.settings.durations.assignment, &key);
     let (ready_at, doomed) = progress::spoiled(ctx, done);
     if ready_at.is_some() {
-        state.note_busy(Busy::account(&assignment.account, "assignment", ctx.now, done));
+        state.record_busy(BusySpan::account(&assignment.account, "assignment", ctx.now, done));
     }
     let request = AssignmentRequest {
         id: id.clone(),

@@ -7,7 +7,7 @@ use winterbaume_ssoadmin::{model, wire};
 use super::permission_sets::find;
 use super::{Progress, Provisioning, absent, conflict, page, progress, seconds, validation};
 use crate::quotas::throttled;
-use crate::world::{AwsError, Busy, Ctx, State};
+use crate::world::{AwsError, BusySpan, Ctx, State};
 
 /// ProvisionPermissionSet requests at a time: IAM Identity Center quotas.
 const MOST_AT_A_TIME: usize = 3;
@@ -40,7 +40,7 @@ pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
     for target in &targets {
         let key = format!("provision/{}/{name}", progress::owner(state, target));
         let until = ctx.now + ctx.draw(ctx.settings.durations.provision_permission_set, &key);
-        state.note_busy(Busy::account(target, "provision-permission-set", ctx.now, until));
+        state.record_busy(BusySpan::account(target, "provision-permission-set", ctx.now, until));
         done = done.max(until);
     }
     let (ready_at, doomed) = progress::spoiled(ctx, done);

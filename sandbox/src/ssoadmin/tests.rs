@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::World;
 use crate::faults::{Fault, Rule};
 use crate::settings::{Durations, Settings, Spread};
-use crate::testing::{Person, instant, wait};
+use crate::testing::{TestClient, instant_world, wait};
 use crate::world::Service;
 use crate::world::testing::{Answer, account, world, world_of};
 
@@ -11,7 +11,7 @@ const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 /// An administrator, an account, a permission set and the two groups that the sandbox begins with.
 struct Scene {
-    person: Person,
+    person: TestClient,
     instance: String,
     account: String,
     set: String,
@@ -20,7 +20,7 @@ struct Scene {
 
 impl Scene {
     fn new(world: &World) -> Self {
-        let person = Person::administrator(world);
+        let person = TestClient::administrator(world);
         let instance = ask(&person, "ListInstances", json!({})).body["Instances"][0].clone();
         let account = account(world, "aws+one@example.com");
         let groups = world.state().identity_store.groups.keys().cloned().collect();
@@ -71,8 +71,8 @@ impl Scene {
     }
 }
 
-fn ask(person: &Person, operation: &str, input: Value) -> Answer {
-    person.ask(Service::SsoAdmin, operation, input)
+fn ask(person: &TestClient, operation: &str, input: Value) -> Answer {
+    person.call(Service::SsoAdmin, operation, input)
 }
 
 fn text(value: &Value) -> String {
@@ -81,8 +81,8 @@ fn text(value: &Value) -> String {
 
 #[test]
 fn the_instance_is_seen_in_its_own_region_only() {
-    let world = instant();
-    let administrator = Person::administrator(&world);
+    let world = instant_world();
+    let administrator = TestClient::administrator(&world);
     let elsewhere = administrator.in_region("eu-west-1");
     assert_eq!(ask(&elsewhere, "ListInstances", json!({})).ok().body["Instances"], json!([]));
     let everywhere = ask(&elsewhere, "ListInstances", json!({ "RegionScope": "ALL_REGIONS" })).ok();
@@ -105,7 +105,7 @@ fn an_assignment_takes_its_time_and_brings_a_role_into_the_account() {
     assert_eq!(scene.status(&asked)["Status"], "SUCCEEDED");
     assert_eq!((scene.assigned(), scene.roles().len()), (1, 1));
     assert!(scene.roles()[0].starts_with("AWSReservedSSO_support_"));
-    assert_eq!(scene.person.world.busy().iter().filter(|busy| busy.what == "assignment").count(), 1);
+    assert_eq!(scene.person.world.busy().iter().filter(|busy| busy.activity == "assignment").count(), 1);
 
     let ended = scene.ask("DeleteAccountAssignment", scene.assignment(&scene.account, 0)).ok();
     wait(&scene.person.world, 600);
@@ -118,7 +118,7 @@ fn an_assignment_takes_its_time_and_brings_a_role_into_the_account() {
 
 #[test]
 fn granting_twice_leaves_one_assignment() {
-    let scene = Scene::new(&instant());
+    let scene = Scene::new(&instant_world());
     scene.grant(0).ok();
     let again = scene.grant(0).ok();
     assert_eq!(scene.status(&again)["Status"], "SUCCEEDED");
@@ -161,7 +161,7 @@ fn a_fresh_account_refuses_the_role_and_a_stranger_is_no_target() {
     let scene = Scene::new(&world);
     let fresh = {
         let input = json!({ "Email": "aws+fresh@example.com", "AccountName": "Fresh" });
-        scene.person.ask(Service::Organizations, "CreateAccount", input).ok();
+        scene.person.call(Service::Organizations, "CreateAccount", input).ok();
         wait(&world, 600);
         let id = world.account_by_email("aws+fresh@example.com").unwrap().id;
         world.state().accounts.get_mut(&id).unwrap().settled_at = world.clock().now() + chrono::TimeDelta::hours(1);
@@ -179,7 +179,7 @@ fn a_fresh_account_refuses_the_role_and_a_stranger_is_no_target() {
 
 #[test]
 fn a_changed_set_reaches_its_accounts_when_it_is_provisioned() {
-    let scene = Scene::new(&instant());
+    let scene = Scene::new(&instant_world());
     scene.grant(0).ok();
     let stale = || {
         let input =
@@ -204,7 +204,7 @@ fn a_changed_set_reaches_its_accounts_when_it_is_provisioned() {
 
 #[test]
 fn a_permission_set_has_one_name_and_a_policy_once() {
-    let scene = Scene::new(&instant());
+    let scene = Scene::new(&instant_world());
     let code = |operation: &str, input: Value| scene.ask(operation, input).code().unwrap_or_default();
     assert_eq!(code("CreatePermissionSet", json!({ "Name": "support" })), "ConflictException");
     assert_eq!(code("CreatePermissionSet", json!({ "Name": "x".repeat(33) })), "ValidationException");
@@ -228,16 +228,16 @@ fn a_permission_set_has_one_name_and_a_policy_once() {
 
 #[test]
 fn only_the_management_account_has_a_say() {
-    let world = instant();
+    let world = instant_world();
     let scene = Scene::new(&world);
-    let member = Person::member(&instant());
+    let member = TestClient::member(&instant_world());
     let asked = ask(&member, "ListPermissionSets", json!({ "InstanceArn": scene.instance }));
     assert_eq!(asked.code().as_deref(), Some("AccessDeniedException"));
 }
 
 #[test]
 fn lists_come_in_pages_of_twenty() {
-    let scene = Scene::new(&instant());
+    let scene = Scene::new(&instant_world());
     for n in 0..24 {
         scene.ask("CreatePermissionSet", json!({ "Name": format!("set-{n}") })).ok();
     }
@@ -250,7 +250,7 @@ fn lists_come_in_pages_of_twenty() {
 
 #[test]
 fn an_assignment_that_is_to_fail_says_why_and_one_that_is_stuck_stays() {
-    let scene = Scene::new(&instant());
+    let scene = Scene::new(&instant_world());
     let rule = |fault| Rule::on("ssoadmin", "CreateAccountAssignment", fault).times(1);
     scene.person.world.inject(rule(Fault::failed("Received a 404 status error")));
     let failed = scene.grant(0).ok();

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::settings::Settings;
-use crate::world::testing::{As, access_role, account, assume, call, control, world, world_of};
+use crate::world::testing::{Credentials, access_role, account, assume, call, control, world, world_of};
 use crate::world::{Service, World};
 
-fn code(refused: Result<As, crate::world::testing::Answer>) -> String {
+fn code(refused: Result<Credentials, crate::world::testing::Answer>) -> String {
     refused.map_or_else(|answer| answer.code().unwrap(), |_| String::new())
 }
 
@@ -25,7 +25,7 @@ fn freehold_becomes_the_control_role_and_from_there_the_access_role_of_a_member(
     assert_eq!(who.element("Account"), Some(id.clone()));
     assert_eq!(who.element("Arn"), Some(format!("arn:aws:sts::{id}:assumed-role/OrganizationAccountAccessRole/test")));
     assert_eq!(
-        code(assume(&world, &As::freehold(&world), &access_role(&id), &[])),
+        code(assume(&world, &Credentials::freehold(&world), &access_role(&id), &[])),
         "AccessDenied",
         "the role trusts the management account alone"
     );
@@ -35,13 +35,13 @@ fn freehold_becomes_the_control_role_and_from_there_the_access_role_of_a_member(
 fn a_fresh_account_refuses_for_a_while() {
     let world = world();
     let organizations =
-        |operation, input| call(&world, &As::management(&world), Service::Organizations, operation, input);
+        |operation, input| call(&world, &Credentials::management(&world), Service::Organizations, operation, input);
     organizations("CreateAccount", json!({ "Email": "a@example.com", "AccountName": "x" })).ok();
     let mut refusals = Vec::new();
     for _ in 0..600 {
         world.clock().advance(Duration::from_secs(1));
         let Some(account) = world.account_by_email("a@example.com") else { continue };
-        match assume(&world, &As::management(&world), &access_role(&account.id), &[]) {
+        match assume(&world, &Credentials::management(&world), &access_role(&account.id), &[]) {
             Err(answer) => refusals.push(answer.code().unwrap()),
             Ok(member) => match call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).code() {
                 Some(code) => refusals.push(code),
@@ -59,14 +59,14 @@ fn some_fresh_accounts_refuse_with_other_codes_at_first() {
     let mut codes = std::collections::BTreeSet::new();
     for n in 0..20 {
         let input = json!({ "Email": format!("a{n}@example.com"), "AccountName": "x" });
-        call(&world, &As::management(&world), Service::Organizations, "CreateAccount", input).ok();
+        call(&world, &Credentials::management(&world), Service::Organizations, "CreateAccount", input).ok();
         let created = loop {
             world.clock().advance(Duration::from_secs(1));
             if let Some(account) = world.account_by_email(&format!("a{n}@example.com")) {
                 break account;
             }
         };
-        codes.insert(code(assume(&world, &As::management(&world), &access_role(&created.id), &[])));
+        codes.insert(code(assume(&world, &Credentials::management(&world), &access_role(&created.id), &[])));
     }
     assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["InvalidClientTokenId", "RegionDisabledException"]);
 }
@@ -75,7 +75,7 @@ fn some_fresh_accounts_refuse_with_other_codes_at_first() {
 fn what_does_not_exist_is_refused_like_what_is_forbidden() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let by_management = |arn: &str| code(assume(&world, &As::management(&world), arn, &[]));
+    let by_management = |arn: &str| code(assume(&world, &Credentials::management(&world), arn, &[]));
     assert_eq!(by_management(&format!("arn:aws:iam::{id}:role/Unheard")), "AccessDenied");
     assert_eq!(by_management(&access_role("999999999999")), "AccessDenied");
     assert_eq!(by_management("arn:aws:iam::1:role/short-account"), "ValidationError");
@@ -101,7 +101,7 @@ fn a_chained_session_lasts_an_hour_at_most_and_then_expires() {
 fn an_external_id_that_is_wanted_has_to_come_along() {
     let settings = Settings { control_external_id: Some("secret-1".into()), ..Settings::instant() };
     let world = world_of(settings);
-    let with = |more: &[(&str, &str)]| assume(&world, &As::freehold(&world), &control_role(&world), more);
+    let with = |more: &[(&str, &str)]| assume(&world, &Credentials::freehold(&world), &control_role(&world), more);
     assert_eq!(code(with(&[])), "AccessDenied");
     assert_eq!(code(with(&[("ExternalId", "secret-2")])), "AccessDenied");
     with(&[("ExternalId", "secret-1")]).unwrap();
@@ -112,7 +112,8 @@ fn a_session_policy_narrows_what_the_role_may() {
     let world = world();
     let only_cloudformation = r#"{"Statement": {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}}"#;
     let narrow =
-        assume(&world, &As::freehold(&world), &control_role(&world), &[("Policy", only_cloudformation)]).unwrap();
+        assume(&world, &Credentials::freehold(&world), &control_role(&world), &[("Policy", only_cloudformation)])
+            .unwrap();
     call(&world, &narrow, Service::CloudFormation, "ListStacks", json!({})).ok();
     let refused = call(&world, &narrow, Service::Organizations, "ListAccounts", json!({}));
     assert_eq!(refused.code().as_deref(), Some("AccessDeniedException"));
@@ -123,9 +124,9 @@ fn a_session_policy_narrows_what_the_role_may() {
 #[test]
 fn an_unknown_key_or_a_wrong_token_is_nobody() {
     let world = world();
-    let mut nobody = As::management(&world);
+    let mut nobody = Credentials::management(&world);
     nobody.key = "AKIAUNKNOWN".into();
-    let code = |who: &As, service, operation| call(&world, who, service, operation, json!({})).code().unwrap();
+    let code = |who: &Credentials, service, operation| call(&world, who, service, operation, json!({})).code().unwrap();
     assert_eq!(code(&nobody, Service::Sts, "GetCallerIdentity"), "InvalidClientTokenId");
     assert_eq!(code(&nobody, Service::Organizations, "ListAccounts"), "UnrecognizedClientException");
     let mut session = control(&world);

@@ -10,32 +10,32 @@ const REMEMBERED: usize = 100_000;
 
 /// A span of time in which the world worked for an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Busy {
+pub struct BusySpan {
     /// The account, once it has an id.
     pub account_id: Option<String>,
     /// The account's e-mail, where it is known.
     pub email: Option<String>,
     /// What was being done: `create-account`, `settle`, `subscribe`, `opt-in`, `stack`, `assignment`, …
-    pub what: String,
+    pub activity: String,
     /// When the work was asked for.
     pub from: DateTime<Utc>,
     /// When it was done; may lie ahead.
     pub until: DateTime<Utc>,
 }
 
-impl Busy {
+impl BusySpan {
     /// Work for an account that exists.
-    pub fn account(account_id: &str, what: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
-        Self { account_id: Some(account_id.to_owned()), email: None, what: what.to_owned(), from, until }
+    pub fn account(account_id: &str, activity: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        Self { account_id: Some(account_id.to_owned()), email: None, activity: activity.to_owned(), from, until }
     }
 }
 
 /// The latest spans.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct BusyLog(VecDeque<Busy>);
+pub struct BusyLog(VecDeque<BusySpan>);
 
 impl BusyLog {
-    pub(super) fn push(&mut self, busy: Busy) {
+    pub(super) fn push(&mut self, busy: BusySpan) {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
@@ -43,7 +43,7 @@ impl BusyLog {
     }
 
     /// Every remembered span, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Busy> {
+    pub fn iter(&self) -> impl Iterator<Item = &BusySpan> {
         self.0.iter()
     }
 }

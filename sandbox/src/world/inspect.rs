@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Busy, CallLog, World};
+use super::{BusySpan, CallLog, World};
 use crate::organizations::CreateRequest;
 
 /// An account, as the organisation knows it.
@@ -215,7 +215,7 @@ impl World {
     }
 
     /// When the world was working, and for whom.
-    pub fn busy(&self) -> Vec<Busy> {
+    pub fn busy(&self) -> Vec<BusySpan> {
         self.state().busy.iter().cloned().collect()
     }
 }

@@ -64,13 +64,13 @@ pub(super) fn note(ctx: &Ctx, request: &Request) {
 }
 
 /// Notes what CloudFormation did as its caller.
-pub(crate) fn note_of_stack(caller: &Caller, action: &str) {
+pub(crate) fn record_stack_action(caller: &Caller, action: &str) {
     if record().is_some() && caller.role() == Some("freehold-access") {
         write("freehold-access through a stack", action);
     }
 }
 
-/// As whom the call is made, in the words of `deploy/iam`.
+/// Returns the name of the calling principal, as used in `deploy/iam`.
 fn principal<'a>(ctx: &Ctx, caller: &'a Caller) -> &'a str {
     match caller.role() {
         Some(role) if role != ctx.settings.control_role => role,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::busy::BusyLog;
 use super::calls::CallLog;
 use super::ids::Ids;
-use super::{Busy, Ctx, Session};
+use super::{BusySpan, Ctx, Session};
 use crate::account::{AlternateContact, OptIn};
 use crate::cloudformation::{LogGroup, Stacks};
 use crate::faults::Faults;
@@ -117,7 +117,7 @@ impl State {
     }
 
     /// The caller's account in the region that it asks: what nearly every regional call is about.
-    pub fn here(&mut self, ctx: &Ctx) -> &mut RegionState {
+    pub fn caller_region(&mut self, ctx: &Ctx) -> &mut RegionState {
         let account = self
             .accounts
             .entry(ctx.caller.account.clone())
@@ -134,7 +134,7 @@ impl State {
     }
 
     /// Notes that the world works (or will have worked) on something for an account.
-    pub fn note_busy(&mut self, busy: Busy) {
+    pub fn record_busy(&mut self, busy: BusySpan) {
         self.busy.push(busy);
     }
 }

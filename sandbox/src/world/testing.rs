@@ -28,13 +28,13 @@ pub(crate) fn start() -> DateTime<Utc> {
 
 /// An access key and the region that it is used in.
 #[derive(Clone, Debug)]
-pub(crate) struct As {
+pub(crate) struct Credentials {
     pub(crate) key: String,
     pub(crate) token: Option<String>,
     pub(crate) region: String,
 }
 
-impl As {
+impl Credentials {
     /// The administrator of the management account.
     pub(crate) fn management(world: &World) -> Self {
         Self { key: world.settings().management_access_key.clone(), token: None, region: "us-east-1".into() }
@@ -86,7 +86,7 @@ impl Answer {
 }
 
 /// Makes a call; the parameters of a query are the members of an object of texts.
-pub(crate) fn call(world: &World, who: &As, service: Service, operation: &str, input: Value) -> Answer {
+pub(crate) fn call(world: &World, who: &Credentials, service: Service, operation: &str, input: Value) -> Answer {
     let answer = world.handle(&signed(who, service, operation, &input));
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     let mut body = serde_json::from_str(&text).unwrap_or(Value::String(text));
@@ -97,7 +97,7 @@ pub(crate) fn call(world: &World, who: &As, service: Service, operation: &str, i
 }
 
 /// A signed request.
-pub(crate) fn signed(who: &As, service: Service, operation: &str, input: &Value) -> MockRequest {
+pub(crate) fn signed(who: &Credentials, service: Service, operation: &str, input: &Value) -> MockRequest {
     let mut headers = HeaderMap::new();
     let scope = format!("{}/20261123/{}/{}/aws4_request", who.key, who.region, signing_name(service));
     let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
@@ -126,7 +126,12 @@ pub(crate) fn signed(who: &As, service: Service, operation: &str, input: &Value)
 }
 
 /// AssumeRole; the session, or the refusal.
-pub(crate) fn assume(world: &World, who: &As, role_arn: &str, more: &[(&str, &str)]) -> Result<As, Answer> {
+pub(crate) fn assume(
+    world: &World,
+    who: &Credentials,
+    role_arn: &str,
+    more: &[(&str, &str)],
+) -> Result<Credentials, Answer> {
     let mut input = serde_json::json!({ "RoleArn": role_arn, "RoleSessionName": "test" });
     for (key, value) in more {
         input[key] = (*value).into();
@@ -136,20 +141,20 @@ pub(crate) fn assume(world: &World, who: &As, role_arn: &str, more: &[(&str, &st
         return Err(answer);
     }
     let key = answer.element("AccessKeyId").unwrap();
-    Ok(As { key, token: answer.element("SessionToken"), region: who.region.clone() })
+    Ok(Credentials { key, token: answer.element("SessionToken"), region: who.region.clone() })
 }
 
 /// The session of the control role.
-pub(crate) fn control(world: &World) -> As {
+pub(crate) fn control(world: &World) -> Credentials {
     let settings = world.settings();
     let arn = format!("arn:aws:iam::{}:role/{}", settings.management_account, settings.control_role);
-    assume(world, &As::freehold(world), &arn, &[]).unwrap()
+    assume(world, &Credentials::freehold(world), &arn, &[]).unwrap()
 }
 
 /// Has an account created and waits until it is in use; its id.
 pub(crate) fn account(world: &World, email: &str) -> String {
     let input = serde_json::json!({ "Email": email, "AccountName": "Example" });
-    call(world, &As::management(world), Service::Organizations, "CreateAccount", input).ok();
+    call(world, &Credentials::management(world), Service::Organizations, "CreateAccount", input).ok();
     world.clock().advance(Duration::from_hours(1));
     world.account_by_email(email).unwrap().id
 }

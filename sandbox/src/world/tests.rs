@@ -5,14 +5,14 @@ use std::time::Duration;
 use freehold_tenancy::Clock;
 use serde_json::json;
 
-use super::testing::{As, account, call, start, world, world_of};
+use super::testing::{Credentials, account, call, start, world, world_of};
 use super::{Service, World};
 use crate::faults::{Fault, Rule};
 use crate::settings::Settings;
 
 fn create(world: &World, n: u32) -> Option<String> {
     let input = json!({ "Email": format!("a{n}@example.com"), "AccountName": "x" });
-    call(world, &As::management(world), Service::Organizations, "CreateAccount", input).code()
+    call(world, &Credentials::management(world), Service::Organizations, "CreateAccount", input).code()
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_fourth_account_at_once_is_too_many_requests_and_the_log_shows_it() {
 #[test]
 fn every_operation_of_identity_center_shares_one_rate() {
     let world = world_of(Settings::default());
-    let management = As::management(&world).in_region("eu-central-1");
+    let management = Credentials::management(&world).in_region("eu-central-1");
     let codes = (0..25).map(|n| {
         let operation = if n % 2 == 0 { "ListInstances" } else { "ListPermissionSets" };
         call(&world, &management, Service::SsoAdmin, operation, json!({})).code()
@@ -60,7 +60,7 @@ fn the_world_tells_when_it_was_busy_and_for_whom() {
     let world = world();
     let id = account(&world, "a@example.com");
     let busy = world.busy();
-    let spans: Vec<_> = busy.iter().map(|busy| busy.what.as_str()).collect();
+    let spans: Vec<_> = busy.iter().map(|busy| busy.activity.as_str()).collect();
     assert_eq!(spans, ["create-account", "settle", "subscribe"]);
     assert!(
         busy.iter()
@@ -103,7 +103,7 @@ fn two_worlds_of_one_seed_take_equally_long_whatever_the_order_of_calls() {
 #[test]
 fn a_request_that_is_nothing_gets_an_answer_all_the_same() {
     let world = world();
-    let management = As::management(&world);
+    let management = Credentials::management(&world);
     let code = |service, operation, input| call(&world, &management, service, operation, input).code().unwrap();
     assert_eq!(code(Service::Organizations, "LeaveOrganization", json!({})), "UnknownOperationException");
     assert_eq!(code(Service::Organizations, "CreateAccount", json!([])), "InvalidInputException");

@@ -6,7 +6,7 @@ use super::super::stack::{Act, OnFailure, Phase, Resource, Shown, Stack, Status,
 use super::run::Run;
 use super::{task, tear_down};
 use crate::template::TemplateError;
-use crate::world::Busy;
+use crate::world::BusySpan;
 
 impl Run<'_> {
     /// Writes down that a resource has failed and gives up the others of its phase, where that is how the phase is.
@@ -159,7 +159,12 @@ impl Run<'_> {
 
     fn end(&mut self, work: Work, status: Status, reason: Option<String>) {
         self.stack.become_(status, reason, work.time, work.token.clone());
-        self.state.note_busy(Busy::account(&super::pseudo(self.stack).account, "stack", work.began_at, work.time));
+        self.state.record_busy(BusySpan::account(
+            &super::pseudo(self.stack).account,
+            "stack",
+            work.began_at,
+            work.time,
+        ));
     }
 
     fn outputs(&mut self) -> Result<BTreeMap<String, Shown>, TemplateError> {

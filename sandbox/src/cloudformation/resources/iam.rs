@@ -114,7 +114,7 @@ pub(super) fn create_policy(
         if own_policies(state, place).contains_key(&arn) {
             return Err(exists(kind, &arn));
         }
-        state.here(place.ctx).stacks.policies.insert(arn.clone(), policy.clone());
+        state.caller_region(place.ctx).stacks.policies.insert(arn.clone(), policy.clone());
         arn
     } else {
         text(properties, "PolicyName").unwrap_or_default().to_owned()
@@ -135,7 +135,7 @@ pub(super) fn update_policy(
     let key = policy_key(before, properties);
     if before.kind == "AWS::IAM::ManagedPolicy" {
         place.may(state, "iam:CreatePolicyVersion", &key)?;
-        state.here(place.ctx).stacks.policies.insert(key.clone(), policy.clone());
+        state.caller_region(place.ctx).stacks.policies.insert(key.clone(), policy.clone());
     }
     attach(state, place, &key, &policy, &texts(properties, "Roles"))
 }
@@ -145,7 +145,7 @@ pub(super) fn delete_policy(state: &mut State, place: &Place<'_>, resource: &Res
     if resource.kind == "AWS::IAM::ManagedPolicy" {
         let arn = policy_key(resource, &resource.properties);
         place.may(state, "iam:DeletePolicy", &arn)?;
-        state.here(place.ctx).stacks.policies.remove(&arn);
+        state.caller_region(place.ctx).stacks.policies.remove(&arn);
     }
     Ok(())
 }

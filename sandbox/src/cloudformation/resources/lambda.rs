@@ -33,7 +33,7 @@ pub(super) fn create_function(state: &mut State, place: &Place<'_>, properties: 
     let arn = arn(place, &name);
     place.may(state, "lambda:CreateFunction", &arn)?;
     let function = configured(state, place, properties, &name, &arn)?;
-    let functions = &mut state.here(place.ctx).functions;
+    let functions = &mut state.caller_region(place.ctx).functions;
     if functions.get(&name).is_some() {
         return Err(exists("AWS::Lambda::Function", &name));
     }
@@ -54,7 +54,7 @@ pub(super) fn update_function(
         place.may(state, "lambda:UpdateFunctionCode", &arn)?;
     }
     let new = configured(state, place, properties, name, &arn)?;
-    let function = state.here(place.ctx).functions.get_mut(name).ok_or_else(|| absent(&arn))?;
+    let function = state.caller_region(place.ctx).functions.get_mut(name).ok_or_else(|| absent(&arn))?;
     let Function { url, permissions, .. } = std::mem::replace(function, new);
     function.url = url;
     function.permissions = permissions;
@@ -64,7 +64,7 @@ pub(super) fn update_function(
 pub(super) fn delete_function(state: &mut State, place: &Place<'_>, resource: &Resource) -> Result<(), String> {
     let name = resource.physical_id.as_deref().unwrap_or_default();
     place.may(state, "lambda:DeleteFunction", &arn(place, name))?;
-    state.here(place.ctx).functions.remove(name);
+    state.caller_region(place.ctx).functions.remove(name);
     Ok(())
 }
 
@@ -167,7 +167,7 @@ pub(super) fn create_url(state: &mut State, place: &Place<'_>, properties: &Valu
     let keys = Keys::default().with("lambda:FunctionUrlAuthType", &auth_type);
     place.may_with(state, "lambda:CreateFunctionUrlConfig", &arn, keys)?;
     let id = state.ids.next(ALPHANUMERIC, 32);
-    let function = state.here(place.ctx).functions.get_mut(&name).ok_or_else(|| absent(&arn))?;
+    let function = state.caller_region(place.ctx).functions.get_mut(&name).ok_or_else(|| absent(&arn))?;
     if function.url.is_some() {
         return Err(exists("AWS::Lambda::Url", &arn));
     }
@@ -187,7 +187,8 @@ pub(super) fn update_url(
     let auth_type = auth_type(properties)?;
     let keys = Keys::default().with("lambda:FunctionUrlAuthType", &auth_type);
     place.may_with(state, "lambda:UpdateFunctionUrlConfig", &arn, keys)?;
-    let function = state.here(place.ctx).functions.get_mut(&function_name(Some(&arn))).ok_or_else(|| absent(&arn))?;
+    let function =
+        state.caller_region(place.ctx).functions.get_mut(&function_name(Some(&arn))).ok_or_else(|| absent(&arn))?;
     if let Some(url) = &mut function.url {
         url.auth_type = auth_type;
     }
@@ -197,7 +198,7 @@ pub(super) fn update_url(
 pub(super) fn delete_url(state: &mut State, place: &Place<'_>, resource: &Resource) -> Result<(), String> {
     let arn = resource.physical_id.clone().unwrap_or_default();
     place.may(state, "lambda:DeleteFunctionUrlConfig", &arn)?;
-    if let Some(function) = state.here(place.ctx).functions.get_mut(&function_name(Some(&arn))) {
+    if let Some(function) = state.caller_region(place.ctx).functions.get_mut(&function_name(Some(&arn))) {
         function.url = None;
     }
     Ok(())
@@ -233,7 +234,7 @@ pub(super) fn create_permission(state: &mut State, place: &Place<'_>, properties
         return Err(refusal(message, "InvalidRequest"));
     }
     let made = Made::new(&permission.statement_id).with("Id", permission.statement_id.as_str());
-    let function = state.here(place.ctx).functions.get_mut(&name).ok_or_else(|| absent(&arn))?;
+    let function = state.caller_region(place.ctx).functions.get_mut(&name).ok_or_else(|| absent(&arn))?;
     function.permissions.push(permission);
     Ok(made)
 }
@@ -241,7 +242,7 @@ pub(super) fn create_permission(state: &mut State, place: &Place<'_>, properties
 pub(super) fn delete_permission(state: &mut State, place: &Place<'_>, resource: &Resource) -> Result<(), String> {
     let name = function_name(text(&resource.properties, "FunctionName"));
     place.may(state, "lambda:RemovePermission", &arn(place, &name))?;
-    if let Some(function) = state.here(place.ctx).functions.get_mut(&name) {
+    if let Some(function) = state.caller_region(place.ctx).functions.get_mut(&name) {
         let id = resource.physical_id.as_deref().unwrap_or_default();
         function.permissions.retain(|permission| permission.statement_id != id);
     }

@@ -32,7 +32,7 @@ pub(super) fn create(state: &mut State, place: &Place<'_>, properties: &Value) -
     let arn = arn(place, &name);
     place.may(state, "logs:CreateLogGroup", &arn)?;
     let retention_days = retention(state, place, &arn, properties)?;
-    let groups = &mut state.here(place.ctx).log_groups;
+    let groups = &mut state.caller_region(place.ctx).log_groups;
     if groups.contains_key(&name) {
         return Err(exists("AWS::Logs::LogGroup", &name));
     }
@@ -49,7 +49,7 @@ pub(super) fn update(
 ) -> Result<(), String> {
     let name = before.physical_id.clone().unwrap_or_default();
     let retention_days = retention(state, place, &arn(place, &name), properties)?;
-    let group = state.here(place.ctx).log_groups.get_mut(&name);
+    let group = state.caller_region(place.ctx).log_groups.get_mut(&name);
     let group = group.ok_or_else(|| refusal("The specified log group does not exist.", "NotFound"))?;
     group.retention_days = retention_days;
     group.tags = tags(properties);
@@ -59,7 +59,7 @@ pub(super) fn update(
 pub(super) fn delete(state: &mut State, place: &Place<'_>, resource: &Resource) -> Result<(), String> {
     let name = resource.physical_id.clone().unwrap_or_default();
     place.may(state, "logs:DeleteLogGroup", &arn(place, &name))?;
-    state.here(place.ctx).log_groups.remove(&name);
+    state.caller_region(place.ctx).log_groups.remove(&name);
     Ok(())
 }
 

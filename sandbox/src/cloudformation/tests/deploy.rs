@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::{ENVIRONMENT, TENANT, install_baseline, tenant_parameters};
-use crate::testing::{Person, get_unsigned, wait};
+use crate::testing::{TestClient, get_unsigned, wait};
 use crate::world::testing::world;
 
 #[test]
 fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
     let world = world();
-    let member = Person::member(&world);
+    let member = TestClient::member(&world);
     let (access, verify) = install_baseline(&member);
     let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
 
@@ -32,7 +32,7 @@ fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
         })
     );
     assert_eq!(get_unsigned(&world, &url), 403);
-    let stranger = Person::administrator(&world).get(&url);
+    let stranger = TestClient::administrator(&world).get(&url);
     assert_eq!(stranger.0, 403);
     assert!(stranger.1["Message"].as_str().unwrap().starts_with("Forbidden"));
 
@@ -46,7 +46,7 @@ fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
 #[test]
 fn a_resource_follows_what_it_refers_to_and_the_token_is_on_every_event() {
     let world = world();
-    let member = Person::member(&world);
+    let member = TestClient::member(&world);
     install_baseline(&member);
     let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
     let more = [("Capabilities.member.1", "CAPABILITY_NAMED_IAM"), ("ClientRequestToken", "attempt-1")];
@@ -61,7 +61,7 @@ fn a_resource_follows_what_it_refers_to_and_the_token_is_on_every_event() {
     assert_eq!(at("freehold-tenant CREATE_COMPLETE"), history.len() - 1);
     let events = member.reasons("freehold-tenant");
     assert_eq!(events.matches("<ClientRequestToken>attempt-1<").count(), history.len());
-    let busy = world.busy().into_iter().filter(|busy| busy.what == "stack").count();
+    let busy = world.busy().into_iter().filter(|busy| busy.activity == "stack").count();
     assert_eq!(busy, 2, "one span for each of the two stacks");
 }
 
@@ -69,7 +69,7 @@ fn a_resource_follows_what_it_refers_to_and_the_token_is_on_every_event() {
 fn a_schedule_takes_equally_long_however_often_somebody_looks() {
     let done_at = |step: u64| {
         let world = world();
-        let member = Person::member(&world);
+        let member = TestClient::member(&world);
         install_baseline(&member);
         let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
         member.create("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
@@ -78,7 +78,7 @@ fn a_schedule_takes_equally_long_however_often_somebody_looks() {
             member.status("freehold-tenant");
         }
         let spans = world.busy();
-        let span = spans.iter().rfind(|busy| busy.what == "stack").unwrap().clone();
+        let span = spans.iter().rfind(|busy| busy.activity == "stack").unwrap().clone();
         span.until - span.from
     };
     assert_eq!(done_at(1), done_at(600));
