@@ -3,13 +3,13 @@
 //! | operation | file |
 //! |---|---|
 //! | CreateStack, UpdateStack, DeleteStack, UpdateTerminationProtection | `change.rs` |
-//! | DescribeStacks, DescribeStackEvents, GetTemplate and other looks | `look.rs` |
+//! | DescribeStacks, DescribeStackEvents, GetTemplate and other reads | `read.rs` |
 //! | what happens meanwhile | `progress.rs` |
 //! | what each kind of resource does | `resources.rs` |
 
 mod change;
-mod look;
 mod progress;
+mod read;
 mod resources;
 mod rules;
 mod stack;
@@ -71,13 +71,13 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "DeleteStack" => change::delete(state, ctx, request),
         "ContinueUpdateRollback" => change::continue_rollback(state, ctx, request),
         "UpdateTerminationProtection" => change::protect(state, ctx, request),
-        "DescribeStacks" => look::stacks(state, ctx, request),
-        "DescribeStackEvents" => look::events(state, ctx, request),
-        "DescribeStackResources" => look::resources(state, ctx, request),
-        "ListStacks" => look::list(state, ctx, request),
-        "GetTemplate" => look::template(state, ctx, request),
-        "ValidateTemplate" => look::validate(request),
-        "DescribeAccountLimits" => Ok(look::limits()),
+        "DescribeStacks" => read::stacks(state, ctx, request),
+        "DescribeStackEvents" => read::events(state, ctx, request),
+        "DescribeStackResources" => read::resources(state, ctx, request),
+        "ListStacks" => read::list(state, ctx, request),
+        "GetTemplate" => read::template(state, ctx, request),
+        "ValidateTemplate" => read::validate(request),
+        "DescribeAccountLimits" => Ok(read::limits()),
         _ => Err(AwsError::unknown_operation(operation)),
     };
     // Work that takes no time at all is done by the time that the answer arrives.
