@@ -2,17 +2,17 @@
 //!
 //! | operation | file |
 //! |---|---|
-//! | CreateStack, UpdateStack, DeleteStack, UpdateTerminationProtection | `change.rs` |
+//! | CreateStack, UpdateStack, DeleteStack, UpdateTerminationProtection | `write.rs` |
 //! | DescribeStacks, DescribeStackEvents, GetTemplate and other reads | `read.rs` |
 //! | what happens meanwhile | `progress.rs` |
 //! | what each kind of resource does | `resources.rs` |
 
-mod change;
 mod progress;
 mod read;
 mod resources;
 mod rules;
 mod stack;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -66,11 +66,11 @@ impl Stacks {
 /// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let answer = match operation {
-        "CreateStack" => change::create(state, ctx, request),
-        "UpdateStack" => change::update(state, ctx, request),
-        "DeleteStack" => change::delete(state, ctx, request),
-        "ContinueUpdateRollback" => change::continue_rollback(state, ctx, request),
-        "UpdateTerminationProtection" => change::protect(state, ctx, request),
+        "CreateStack" => write::create(state, ctx, request),
+        "UpdateStack" => write::update(state, ctx, request),
+        "DeleteStack" => write::delete(state, ctx, request),
+        "ContinueUpdateRollback" => write::continue_rollback(state, ctx, request),
+        "UpdateTerminationProtection" => write::protect(state, ctx, request),
         "DescribeStacks" => read::stacks(state, ctx, request),
         "DescribeStackEvents" => read::events(state, ctx, request),
         "DescribeStackResources" => read::resources(state, ctx, request),
