@@ -17,7 +17,6 @@ use crate::world::{AwsError, Ctx, Request, State, access_denied};
 /// The trusted access that the management account needs to speak for its members.
 const SERVICE: &str = "account.amazonaws.com";
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: Value = request.json()?;
     inputs::check_input(operation, &input)?;

@@ -15,7 +15,6 @@ use crate::settings::Settings;
 use crate::world::ids::UPPERCASE;
 use crate::world::{AccountState, Session, State};
 
-/// An IAM role.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Role {
     /// Name, unique within the account.
@@ -32,7 +31,6 @@ pub struct Role {
     pub managed: Vec<String>,
     /// The longest session, seconds.
     pub max_session_seconds: i32,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -89,7 +87,7 @@ impl State {
 }
 
 /// Founds the management account and Freehold's own, with their access keys and the control role.
-pub(crate) fn found(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
+pub(crate) fn create_initial_roles(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
     let (management, freehold) = (&settings.management_account, &settings.freehold_account);
     for account in [management, freehold] {
         state.accounts.insert(account.clone(), AccountState::new(account, now));

@@ -16,23 +16,18 @@ use winterbaume_identitystore::model;
 use crate::settings::Settings;
 use crate::world::{AwsError, Ctx, Request, State, access_denied};
 
-/// The directory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IdentityStore {
     /// `d-…`
     pub id: String,
-    /// Users by id.
     pub users: BTreeMap<String, User>,
-    /// Groups by id.
     pub groups: BTreeMap<String, Group>,
     /// Who is in which group, by the membership's id.
     pub memberships: BTreeMap<String, Membership>,
 }
 
-/// A person.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
-    /// A UUID.
     pub id: String,
     /// Unique among users, whatever the case.
     pub user_name: String,
@@ -42,10 +37,8 @@ pub struct User {
     pub created_at: DateTime<Utc>,
 }
 
-/// A group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
-    /// A UUID.
     pub id: String,
     /// Unique among groups, whatever the case.
     pub display_name: String,
@@ -58,11 +51,8 @@ pub struct Group {
 /// A user in a group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Membership {
-    /// A UUID.
     pub id: String,
-    /// The group.
     pub group: String,
-    /// The user.
     pub user: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -95,7 +85,6 @@ impl IdentityStore {
     }
 }
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: Value = request.json()?;
     inputs::check_input(operation, &input)?;

@@ -37,7 +37,6 @@ pub(crate) fn advance(state: &mut State, settings: &Settings, now: chrono::DateT
     closing::advance(state, now);
 }
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     inputs::check_input(operation, &request.json()?)?;
     if ctx.caller.account != state.organization.management_account && operation != "DescribeOrganization" {

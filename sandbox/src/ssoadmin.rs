@@ -46,7 +46,6 @@ pub struct IdentityCenter {
     pub provisioned: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// A permission set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PermissionSet {
     /// `arn:aws:sso:::permissionSet/{instance}/ps-…`
@@ -63,7 +62,6 @@ pub struct PermissionSet {
     pub managed: Vec<String>,
     /// The inline policy's text.
     pub inline: Option<String>,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -74,7 +72,6 @@ pub struct PermissionSet {
 /// Who has which permission set in which account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Assignment {
-    /// Account id.
     pub account: String,
     /// ARN of the permission set.
     pub permission_set: String,
@@ -87,9 +84,7 @@ pub struct Assignment {
 /// Where a request stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
-    /// Not done.
     InProgress,
-    /// Done.
     Succeeded,
     /// Not done, and never will be, for this reason.
     Failed(String),
@@ -116,7 +111,6 @@ impl Progress {
 /// A request to create or delete an assignment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AssignmentRequest {
-    /// A UUID.
     pub id: String,
     /// Whether it creates; else it deletes.
     pub creates: bool,
@@ -126,7 +120,6 @@ pub struct AssignmentRequest {
     pub created_at: DateTime<Utc>,
     /// When it will be done; never, where there is none.
     pub ready_at: Option<DateTime<Utc>>,
-    /// Where it stands.
     pub progress: Progress,
     /// Why it is going to fail, where a fault says so.
     doomed: Option<String>,
@@ -135,7 +128,6 @@ pub struct AssignmentRequest {
 /// A request to bring a permission set to accounts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provisioning {
-    /// A UUID.
     pub id: String,
     /// ARN of the set.
     pub permission_set: String,
@@ -145,7 +137,6 @@ pub struct Provisioning {
     pub created_at: DateTime<Utc>,
     /// When it will be done; never, where there is none.
     pub ready_at: Option<DateTime<Utc>>,
-    /// Where it stands.
     pub progress: Progress,
     /// Why it is going to fail, where a fault says so.
     doomed: Option<String>,
@@ -160,7 +151,6 @@ impl IdentityCenter {
     }
 }
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: serde_json::Value = request.json()?;
     inputs::check_input(operation, &input)?;

@@ -10,7 +10,6 @@ use winterbaume_sts::wire;
 
 use crate::world::{AwsError, Ctx, Request, State};
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     match operation {
         "GetCallerIdentity" => Ok(caller_identity(ctx)),

@@ -17,7 +17,6 @@ const IN_PROGRESS_ORGANIZATION: usize = 50;
 /// Whether an opt-in region has been enabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptIn {
-    /// Never asked for.
     #[default]
     Disabled,
     /// Asked for, and done at this time; never, if it is stuck.
@@ -56,7 +55,6 @@ impl State {
     }
 }
 
-/// EnableRegion.
 pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::EnableRegionRequest = request.json()?;
     let region = input.region_name;
@@ -95,7 +93,6 @@ pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Requ
     Ok(wire::serialize_enable_region_response())
 }
 
-/// GetRegionOptStatus.
 pub(super) fn status(state: &State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::GetRegionOptStatusRequest = request.json()?;
     let region = input.region_name;
@@ -106,7 +103,6 @@ pub(super) fn status(state: &State, ctx: &Ctx, account: &str, request: &Request)
     }))
 }
 
-/// ListRegions.
 pub(super) fn list(state: &State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::ListRegionsRequest = request.json()?;
     let wanted = input.region_opt_status_contains.unwrap_or_default();

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::testing::{Answer, Credentials, access_role, account, assume, call, world};
+use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, world};
 use crate::world::{Service, World};
 
-fn ask(world: &World, operation: &str, input: Value) -> Answer {
+fn ask(world: &World, operation: &str, input: Value) -> TestResponse {
     call(world, &Credentials::management(world), Service::Account, operation, input)
 }
 

@@ -3,9 +3,9 @@ use serde_json::{Value, json};
 use crate::World;
 use crate::testing::{TestClient, instant_world};
 use crate::world::Service;
-use crate::world::testing::Answer;
+use crate::world::testing::TestResponse;
 
-fn ask(world: &World, operation: &str, mut input: Value) -> Answer {
+fn ask(world: &World, operation: &str, mut input: Value) -> TestResponse {
     if input.get("IdentityStoreId").is_none() {
         input["IdentityStoreId"] = json!(world.state().identity_store.id);
     }
@@ -25,7 +25,7 @@ fn by(path: &str, value: &str) -> Value {
     json!({ "AlternateIdentifier": { "UniqueAttribute": { "AttributePath": path, "AttributeValue": value } } })
 }
 
-fn code(answer: &Answer) -> String {
+fn code(answer: &TestResponse) -> String {
     answer.code().unwrap_or_default()
 }
 

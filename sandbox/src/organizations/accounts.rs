@@ -12,24 +12,20 @@ use crate::world::{AwsError, Ctx, State};
 /// An account as a member of the organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
-    /// Its name.
     pub name: String,
     /// Its e-mail, as it was given.
     pub email: String,
-    /// Since when.
     pub joined_at: DateTime<Utc>,
     /// `CREATED` or `INVITED`.
     pub joined_method: String,
     /// The root or unit under which it stands; policies follow a move a little later.
     pub parent: History<String>,
-    /// Whether it lives.
     pub lifecycle: Lifecycle,
 }
 
 /// The life of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifecycle {
-    /// In use.
     Active,
     /// CloseAccount has been asked for and is done at this time.
     Closing(DateTime<Utc>),
@@ -82,7 +78,6 @@ impl Organization {
     }
 }
 
-/// ListAccounts.
 pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_accounts_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
@@ -92,7 +87,6 @@ pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse
     Ok(wire::serialize_list_accounts_response(&wire::ListAccountsResponse { accounts: Some(accounts), next_token }))
 }
 
-/// ListAccountsForParent.
 pub(super) fn list_for_parent(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_accounts_for_parent_request(body).map_err(AwsError::serialization)?;
     check_parent(state, &input.parent_id)?;
@@ -105,7 +99,6 @@ pub(super) fn list_for_parent(state: &State, ctx: &Ctx, body: &[u8]) -> Result<M
     }))
 }
 
-/// DescribeAccount.
 pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_account_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
@@ -114,7 +107,6 @@ pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsEr
     Ok(wire::serialize_describe_account_response(&wire::DescribeAccountResponse { account }))
 }
 
-/// MoveAccount.
 pub(super) fn move_to(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_move_account_request(body).map_err(AwsError::serialization)?;
     let organization = &mut state.organization;

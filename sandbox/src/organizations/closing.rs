@@ -11,7 +11,6 @@ use crate::world::{AwsError, BusySpan, Ctx, State};
 /// How many accounts may be in closure at a time (AWS Organizations, quotas).
 const AT_A_TIME: usize = 3;
 
-/// CloseAccount.
 pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_close_account_request(body).map_err(AwsError::serialization)?;
     let id = input.account_id;

@@ -32,37 +32,30 @@ pub struct CreateRequest {
     pub tags: std::collections::BTreeMap<String, String>,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
-    /// Where it stands.
     pub state: RequestState,
 }
 
 /// Where a request stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequestState {
-    /// Being worked on.
     InProgress {
         /// When it will be done; never, if it is stuck.
         ready_at: Option<DateTime<Utc>>,
         /// The id that the account will have, or why there will be none.
         outcome: Result<String, String>,
     },
-    /// The account exists.
     Succeeded {
-        /// Its id.
         account: String,
-        /// Since when.
         at: DateTime<Utc>,
     },
     /// There will be no account.
     Failed {
         /// `FailureReason`.
         reason: String,
-        /// Since when.
         at: DateTime<Utc>,
     },
 }
 
-/// CreateAccount.
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_account_request(body).map_err(AwsError::serialization)?;
     let tags = tag_map(input.tags.as_deref().unwrap_or_default());
@@ -110,7 +103,6 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     Ok(wire::serialize_create_account_response(&wire::CreateAccountResponse { create_account_status: Some(shown) }))
 }
 
-/// DescribeCreateAccountStatus.
 pub(super) fn describe_status(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_create_account_status_request(body).map_err(AwsError::serialization)?;
     let request = state.organization.requests.iter().find(|request| request.id == input.create_account_request_id);
@@ -122,7 +114,6 @@ pub(super) fn describe_status(state: &State, body: &[u8]) -> Result<MockResponse
     }))
 }
 
-/// ListCreateAccountStatus.
 pub(super) fn list_status(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_create_account_status_request(body).map_err(AwsError::serialization)?;
     let states = input.states.unwrap_or_default();

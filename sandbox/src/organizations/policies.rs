@@ -26,7 +26,6 @@ const QUOTA: usize = 10_000;
 /// A service control policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServiceControlPolicy {
-    /// Its name, unique.
     pub name: String,
     /// What it is for.
     pub description: String,
@@ -116,7 +115,6 @@ pub(super) fn enable_type(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<M
     Ok(wire::serialize_enable_policy_type_response(&wire::EnablePolicyTypeResponse { root }))
 }
 
-/// CreatePolicy.
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_policy_request(body).map_err(AwsError::serialization)?;
     check_kind(&input.r#type)?;
@@ -144,7 +142,6 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     Ok(wire::serialize_create_policy_response(&wire::CreatePolicyResponse { policy: Some(shown) }))
 }
 
-/// UpdatePolicy.
 pub(super) fn update(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_update_policy_request(body).map_err(AwsError::serialization)?;
     let id = input.policy_id;
@@ -165,7 +162,6 @@ pub(super) fn update(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     Ok(wire::serialize_update_policy_response(&wire::UpdatePolicyResponse { policy: shown }))
 }
 
-/// DescribePolicy.
 pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_policy_request(body).map_err(AwsError::serialization)?;
     let policy = state.organization.policies.get(&input.policy_id).ok_or_else(policy_not_found)?;
@@ -173,7 +169,6 @@ pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsEr
     Ok(wire::serialize_describe_policy_response(&wire::DescribePolicyResponse { policy: Some(shown) }))
 }
 
-/// DeletePolicy.
 pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_delete_policy_request(body).map_err(AwsError::serialization)?;
     check_own(&state.organization, &input.policy_id)?;
@@ -189,7 +184,6 @@ pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, Aws
     Ok(wire::serialize_delete_policy_response())
 }
 
-/// ListPolicies.
 pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_policies_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
@@ -199,7 +193,6 @@ pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse
     Ok(wire::serialize_list_policies_response(&wire::ListPoliciesResponse { next_token, policies: Some(policies) }))
 }
 
-/// ListPoliciesForTarget.
 pub(super) fn list_for_target(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_policies_for_target_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
@@ -213,7 +206,6 @@ pub(super) fn list_for_target(state: &State, ctx: &Ctx, body: &[u8]) -> Result<M
     }))
 }
 
-/// ListTargetsForPolicy.
 pub(super) fn list_targets(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_targets_for_policy_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
@@ -229,7 +221,6 @@ pub(super) fn list_targets(state: &State, ctx: &Ctx, body: &[u8]) -> Result<Mock
     }))
 }
 
-/// AttachPolicy.
 pub(super) fn attach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_attach_policy_request(body).map_err(AwsError::serialization)?;
     change(state, ctx, &input.policy_id, &input.target_id, |attached| {
@@ -251,7 +242,6 @@ pub(super) fn attach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     Ok(wire::serialize_attach_policy_response())
 }
 
-/// DetachPolicy.
 pub(super) fn detach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_detach_policy_request(body).map_err(AwsError::serialization)?;
     change(state, ctx, &input.policy_id, &input.target_id, |attached| {

@@ -10,7 +10,6 @@ use crate::policy::Document;
 use crate::settings::Settings;
 use crate::world::ids::Ids;
 
-/// The organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Organization {
     /// `o-…`
@@ -19,15 +18,12 @@ pub struct Organization {
     pub root: String,
     /// The account that manages it; no service control policy binds it.
     pub management_account: String,
-    /// Units by id.
     pub units: BTreeMap<String, Unit>,
-    /// Accounts by id.
     pub members: BTreeMap<String, Member>,
     /// Account ids in the order in which they joined, which is the order in which they are listed.
     pub joined: Vec<String>,
     /// Requests for accounts, oldest first.
     pub requests: Vec<CreateRequest>,
-    /// Policies by id.
     pub policies: BTreeMap<String, ServiceControlPolicy>,
     /// The ids of the policies attached to each root, unit or account, in the order of attachment.
     pub attached: BTreeMap<String, History<Vec<String>>>,

@@ -40,7 +40,6 @@ fn resource<'a>(state: &'a mut State, id: &str) -> Result<&'a mut BTreeMap<Strin
     Ok(organization.tags.entry(id.to_owned()).or_default())
 }
 
-/// TagResource.
 pub(super) fn tag(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_tag_resource_request(body).map_err(AwsError::serialization)?;
     let tags = resource(state, &input.resource_id)?;
@@ -51,7 +50,6 @@ pub(super) fn tag(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsErr
     Ok(wire::serialize_tag_resource_response())
 }
 
-/// UntagResource.
 pub(super) fn untag(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_untag_resource_request(body).map_err(AwsError::serialization)?;
     let tags = resource(state, &input.resource_id)?;
@@ -61,7 +59,6 @@ pub(super) fn untag(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsE
     Ok(wire::serialize_untag_resource_response())
 }
 
-/// ListTagsForResource.
 pub(super) fn list(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_tags_for_resource_request(body).map_err(AwsError::serialization)?;
     let tags = resource(state, &input.resource_id)?;

@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 
 use crate::faults::{Fault, Rule};
 use crate::settings::Settings;
-use crate::world::testing::{Answer, Credentials, access_role, account, assume, call, world, world_of};
+use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, world, world_with};
 use crate::world::{Service, World};
 
-fn ask(world: &World, operation: &str, input: Value) -> Answer {
+fn ask(world: &World, operation: &str, input: Value) -> TestResponse {
     call(world, &Credentials::management(world), Service::Organizations, operation, input)
 }
 
-fn create(world: &World, email: &str) -> Answer {
+fn create(world: &World, email: &str) -> TestResponse {
     ask(world, "CreateAccount", json!({ "Email": email, "AccountName": format!("Account of {email}") }))
 }
 
-fn status(world: &World, created: &Answer) -> Value {
+fn status(world: &World, created: &TestResponse) -> Value {
     let id = &created.body["CreateAccountStatus"]["Id"];
     let described = ask(world, "DescribeCreateAccountStatus", json!({ "CreateAccountRequestId": id })).ok();
     described.body["CreateAccountStatus"].clone()
@@ -79,7 +79,7 @@ fn the_same_request_twice_at_once_makes_one_account() {
 
 #[test]
 fn five_accounts_are_created_at_a_time_and_no_more_than_the_quota() {
-    let world = world_of(Settings { throttling: false, account_quota: 8, ..Settings::default() });
+    let world = world_with(Settings { throttling: false, account_quota: 8, ..Settings::default() });
     for n in 0..5 {
         create(&world, &format!("a{n}@example.com")).ok();
     }
@@ -105,7 +105,7 @@ fn only_the_management_account_may_ask() {
 
 #[test]
 fn lists_come_in_pages_of_twenty_and_an_empty_page_may_have_a_next_one() {
-    let world = world_of(Settings::instant());
+    let world = world_with(Settings::instant());
     for n in 0..23 {
         create(&world, &format!("a{n}@example.com")).ok();
     }
@@ -141,7 +141,7 @@ fn a_move_needs_the_parent_that_is_and_one_that_exists() {
     assert_eq!(world.account_by_email("a@example.com").unwrap().parent_name, "eu");
 }
 
-fn policy(world: &World, name: &str, content: &str) -> Answer {
+fn policy(world: &World, name: &str, content: &str) -> TestResponse {
     let input = json!({ "Name": name, "Description": "", "Type": "SERVICE_CONTROL_POLICY", "Content": content });
     ask(world, "CreatePolicy", input)
 }

@@ -25,7 +25,6 @@ pub(super) fn describe_organization(state: &State) -> MockResponse {
     })
 }
 
-/// ListRoots.
 pub(super) fn list_roots(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_roots_request(body).map_err(AwsError::serialization)?;
     let (roots, next_token) = page(ctx, [root(state)], input.next_token.as_deref(), input.max_results)?;
@@ -66,7 +65,6 @@ pub(super) fn list_parents(state: &State, ctx: &Ctx, body: &[u8]) -> Result<Mock
     Ok(wire::serialize_list_parents_response(&wire::ListParentsResponse { next_token, parents: Some(parents) }))
 }
 
-/// ListChildren.
 pub(super) fn list_children(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_children_request(body).map_err(AwsError::serialization)?;
     check_parent(state, &input.parent_id)?;

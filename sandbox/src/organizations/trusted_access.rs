@@ -13,7 +13,6 @@ pub(super) fn enable(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     Ok(wire::serialize_enable_a_w_s_service_access_response())
 }
 
-/// ListAWSServiceAccessForOrganization.
 pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_list_a_w_s_service_access_for_organization_request(body).map_err(AwsError::serialization)?;

@@ -14,7 +14,6 @@ const QUOTA: usize = 2_000;
 /// How deep they may nest below the root (same source).
 const DEPTH: usize = 5;
 
-/// A unit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unit {
     /// Its name, unique under its parent.
@@ -49,7 +48,6 @@ impl Organization {
     }
 }
 
-/// CreateOrganizationalUnit.
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_organizational_unit_request(body).map_err(AwsError::serialization)?;
     check_parent(state, &input.parent_id)?;
@@ -84,7 +82,6 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     }))
 }
 
-/// DescribeOrganizationalUnit.
 pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_organizational_unit_request(body).map_err(AwsError::serialization)?;
     let id = input.organizational_unit_id;
@@ -96,7 +93,6 @@ pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsEr
     }))
 }
 
-/// ListOrganizationalUnitsForParent.
 pub(super) fn list_for_parent(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_list_organizational_units_for_parent_request(body).map_err(AwsError::serialization)?;

@@ -233,7 +233,6 @@ fn request<'a>(state: &'a State, id: &str, creates: bool) -> Result<&'a Assignme
     found.ok_or_else(|| absent("Request", id))
 }
 
-/// Newest first.
 fn requests(
     state: &State,
     creates: bool,

@@ -5,7 +5,7 @@ use crate::faults::{Fault, Rule};
 use crate::settings::{Durations, Settings, Spread};
 use crate::testing::{TestClient, instant_world, wait};
 use crate::world::Service;
-use crate::world::testing::{Answer, account, world, world_of};
+use crate::world::testing::{TestResponse, account, world, world_with};
 
 const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
@@ -31,7 +31,7 @@ impl Scene {
     }
 
     /// Calls with the instance, and the set unless the input names another.
-    fn ask(&self, operation: &str, mut input: Value) -> Answer {
+    fn ask(&self, operation: &str, mut input: Value) -> TestResponse {
         input["InstanceArn"] = json!(self.instance);
         if input.get("PermissionSetArn").is_none() {
             input["PermissionSetArn"] = json!(self.set);
@@ -48,11 +48,11 @@ impl Scene {
         })
     }
 
-    fn grant(&self, group: usize) -> Answer {
+    fn grant(&self, group: usize) -> TestResponse {
         self.ask("CreateAccountAssignment", self.assignment(&self.account, group))
     }
 
-    fn status(&self, asked: &Answer) -> Value {
+    fn status(&self, asked: &TestResponse) -> Value {
         let id = &asked.body["AccountAssignmentCreationStatus"]["RequestId"];
         let input = json!({ "AccountAssignmentCreationRequestId": id });
         self.ask("DescribeAccountAssignmentCreationStatus", input).ok().body["AccountAssignmentCreationStatus"].clone()
@@ -71,7 +71,7 @@ impl Scene {
     }
 }
 
-fn ask(person: &TestClient, operation: &str, input: Value) -> Answer {
+fn ask(person: &TestClient, operation: &str, input: Value) -> TestResponse {
     person.call(Service::SsoAdmin, operation, input)
 }
 
@@ -143,7 +143,7 @@ fn fifteen_creations_may_be_outstanding() {
         durations: Durations { assignment: Spread::exactly(60.0), ..Durations::instant() },
         ..Settings::default()
     };
-    let world = world_of(settings);
+    let world = world_with(settings);
     let scene = Scene::new(&world);
     let accounts: Vec<String> = (0..16).map(|n| account(&world, &format!("aws+n{n}@example.com"))).collect();
     for account in &accounts[..15] {

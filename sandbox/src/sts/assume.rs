@@ -32,7 +32,6 @@ const INPUT: &[Member] = &[
     optional("SourceIdentity", matching(2, 64, r"[\w+=,.@-]*")),
 ];
 
-/// AssumeRole.
 pub(super) fn assume_role(
     state: &mut State,
     ctx: &Ctx,

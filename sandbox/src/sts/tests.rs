@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::settings::Settings;
-use crate::world::testing::{Credentials, access_role, account, assume, call, control, world, world_of};
+use crate::world::testing::{Credentials, access_role, account, assume, call, control, world, world_with};
 use crate::world::{Service, World};
 
-fn code(refused: Result<Credentials, crate::world::testing::Answer>) -> String {
+fn code(refused: Result<Credentials, crate::world::testing::TestResponse>) -> String {
     refused.map_or_else(|answer| answer.code().unwrap(), |_| String::new())
 }
 
@@ -55,7 +55,7 @@ fn a_fresh_account_refuses_for_a_while() {
 
 #[test]
 fn some_fresh_accounts_refuse_with_other_codes_at_first() {
-    let world = world_of(Settings { throttling: false, odd_refusals: 1.0, ..Settings::default() });
+    let world = world_with(Settings { throttling: false, odd_refusals: 1.0, ..Settings::default() });
     let mut codes = std::collections::BTreeSet::new();
     for n in 0..20 {
         let input = json!({ "Email": format!("a{n}@example.com"), "AccountName": "x" });
@@ -100,7 +100,7 @@ fn a_chained_session_lasts_an_hour_at_most_and_then_expires() {
 #[test]
 fn an_external_id_that_is_wanted_has_to_come_along() {
     let settings = Settings { control_external_id: Some("secret-1".into()), ..Settings::instant() };
-    let world = world_of(settings);
+    let world = world_with(settings);
     let with = |more: &[(&str, &str)]| assume(&world, &Credentials::freehold(&world), &control_role(&world), more);
     assert_eq!(code(with(&[])), "AccessDenied");
     assert_eq!(code(with(&[("ExternalId", "secret-2")])), "AccessDenied");

@@ -1,0 +1,60 @@
+//! Error responses in the wire format of each protocol.
+
+use http::{HeaderName, HeaderValue};
+use serde_json::json;
+use winterbaume_core::{MockResponse, xml_escape};
+
+use super::{AwsError, Protocol, Service};
+
+/// Returns the response with which `service` reports `error`.
+pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> MockResponse {
+    match service.protocol() {
+        Protocol::AwsJson => {
+            let mut body = json!({ "__type": error.code, "Message": error.message });
+            if let Some(body) = body.as_object_mut() {
+                body.extend(error.members.clone());
+            }
+            json_response(error.status, &body, "application/x-amz-json-1.1")
+        }
+        Protocol::RestJson => {
+            let mut body = json!({ "message": error.message });
+            if let Some(body) = body.as_object_mut() {
+                body.extend(error.members.clone());
+            }
+            let mut response = json_response(error.status, &body, "application/json");
+            set(&mut response, "x-amzn-errortype", &error.code);
+            response
+        }
+        Protocol::AwsQuery => {
+            let fault = if error.status < 500 { "Sender" } else { "Receiver" };
+            MockResponse::xml(
+                error.status,
+                format!(
+                    "<ErrorResponse xmlns=\"{}\">\n  <Error>\n    <Type>{fault}</Type>\n    <Code>{}</Code>\n    \
+                     <Message>{}</Message>\n  </Error>\n  <RequestId>{request_id}</RequestId>\n</ErrorResponse>\n",
+                    service.xml_namespace(),
+                    xml_escape(&error.code),
+                    xml_escape(&error.message)
+                ),
+            )
+        }
+    }
+}
+
+/// Returns an error response with a fixed request id, for code that responds in place of AWS.
+pub(crate) fn error_response(service: Service, cause: &AwsError) -> MockResponse {
+    error(service, cause, "00000000-0000-0000-0000-000000000000")
+}
+
+/// Sets a header; a value that is not valid in a header is ignored.
+pub(super) fn set(response: &mut MockResponse, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn json_response(status: u16, body: &serde_json::Value, content_type: &str) -> MockResponse {
+    let mut response = MockResponse::rest_json(status, body.to_string());
+    set(&mut response, "content-type", content_type);
+    response
+}
