@@ -6,7 +6,7 @@ use winterbaume_core::MockResponse;
 
 use crate::world::{AwsError, Request, State};
 
-/// Whom AWS would write to.
+/// An alternate contact of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlternateContact {
     pub name: String,

@@ -3,7 +3,7 @@
 use super::dispatch::invalid_token;
 use super::{AwsError, Ctx, Service, State};
 use crate::organizations::Lifecycle;
-use crate::sts::refusal::region_disabled;
+use crate::sts::errors::region_disabled;
 
 /// Rejects a call from a closed account, to a region that the account has not enabled, or to a service that a new
 /// account cannot use yet.
@@ -17,7 +17,7 @@ pub(super) fn check(state: &State, ctx: &Ctx) -> Result<(), AwsError> {
         return Err(invalid_token(ctx.service));
     }
     // A Function URL is called in the function's region, which the caller's account need not have enabled.
-    if ctx.service != Service::Lambda && !state.region_enabled(account, &ctx.region, ctx.now) {
+    if ctx.service != Service::Lambda && !state.is_region_enabled(account, &ctx.region, ctx.now) {
         return Err(match ctx.service {
             Service::Sts => region_disabled(&ctx.region, account),
             service => invalid_token(service),

@@ -103,7 +103,7 @@ impl State {
             calls: CallLog::default(),
             busy: BusyLog::default(),
         };
-        crate::iam::create_initial_roles(&mut state, settings, now);
+        crate::iam::create_initial_accounts(&mut state, settings, now);
         state
     }
 
