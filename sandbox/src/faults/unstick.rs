@@ -27,7 +27,7 @@ impl World {
             if let OptIn::Enabling(ready_at) = &mut region.opt_in {
                 ready_at.get_or_insert(now);
             }
-            region.stacks.go_on(now);
+            region.stacks.unstick(now);
         }
         state.advance(self.settings(), now);
     }
