@@ -14,14 +14,13 @@ pub use regions::OptIn;
 
 use crate::world::{AwsError, Ctx, Request, State, access_denied};
 
-/// The trusted access that the management account needs to speak for its members.
+/// Service that must have trusted access before the management account can act on member accounts.
 const SERVICE: &str = "account.amazonaws.com";
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: Value = request.json()?;
     inputs::check_input(operation, &input)?;
-    let account = account(state, ctx, input.get("AccountId").and_then(Value::as_str))?;
+    let account = target_account(state, ctx, input.get("AccountId").and_then(Value::as_str))?;
     match operation {
         "EnableRegion" => regions::enable(state, ctx, &account, request),
         "GetRegionOptStatus" => regions::status(state, ctx, &account, request),
@@ -33,27 +32,27 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     }
 }
 
-/// The account that the call is about: the caller's own, or a member's when the management account asks.
-fn account(state: &State, ctx: &Ctx, named: Option<&str>) -> Result<String, AwsError> {
-    let Some(named) = named else {
+/// Returns the account that the call acts on: the caller's own, or a member account if the management account calls.
+fn target_account(state: &State, ctx: &Ctx, account_id: Option<&str>) -> Result<String, AwsError> {
+    let Some(account_id) = account_id else {
         return Ok(ctx.caller.account.clone());
     };
     let organization = &state.organization;
-    let refused = || {
+    let denied = || {
         let caller = &ctx.caller.arn;
         let action = format!("account:{}", ctx.operation);
         access_denied(ctx.service, format!("User: {caller} is not authorized to perform: {action}"))
     };
-    if named == organization.management_account {
+    if account_id == organization.management_account {
         return Err(AwsError::new(
             "ValidationException",
             "The management account can't specify its own AccountId; leave the parameter out.",
         ));
     }
-    let trusted = organization.trusted_services.contains_key(SERVICE);
-    let member = organization.members.contains_key(named);
-    if ctx.caller.account != organization.management_account || !trusted || !member {
-        return Err(refused());
+    let has_trusted_access = organization.trusted_services.contains_key(SERVICE);
+    let is_member = organization.members.contains_key(account_id);
+    if ctx.caller.account != organization.management_account || !has_trusted_access || !is_member {
+        return Err(denied());
     }
-    Ok(named.to_owned())
+    Ok(account_id.to_owned())
 }

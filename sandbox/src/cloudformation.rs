@@ -1,18 +1,19 @@
-//! CloudFormation: stacks that really create what their templates name, a resource at a time.
+//! Simulated CloudFormation. Stacks create the resources of their templates in the simulated accounts, one by one.
 //!
-//! | operation | file |
+//! | topic | file |
 //! |---|---|
-//! | CreateStack, UpdateStack, DeleteStack, UpdateTerminationProtection | `change.rs` |
-//! | DescribeStacks, DescribeStackEvents, GetTemplate and other looks | `look.rs` |
-//! | what happens meanwhile | `progress.rs` |
-//! | what each kind of resource does | `resources.rs` |
+//! | CreateStack, UpdateStack, DeleteStack, UpdateTerminationProtection | `write.rs` |
+//! | DescribeStacks, DescribeStackEvents, ListStacks, GetTemplate and other reads | `read.rs` |
+//! | progress of stack operations over time | `progress.rs` |
+//! | create, update and delete of each resource type | `resources.rs` |
+//! | validation of requests | `rules.rs` |
 
-mod change;
-mod look;
 mod progress;
+mod read;
 mod resources;
 mod rules;
 mod stack;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -31,30 +32,31 @@ pub use stack::{Event, Resource, Stack, Status};
 /// The stacks of one region of one account.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Stacks {
-    /// Every stack that there ever was, by id.
+    /// Stacks by id, deleted ones included.
     by_id: BTreeMap<String, Stack>,
-    /// Every `ClientRequestToken` that was used, with the id of its stack.
+    /// Used `ClientRequestToken`s with the id of the stack each was used for.
     tokens: BTreeMap<String, String>,
-    /// The customer managed policies that these stacks have made, by ARN. IAM is global; a look-up asks every region.
+    /// Customer managed policies created by these stacks, by ARN. IAM is global: a lookup searches all regions.
     policies: BTreeMap<String, Document>,
-    /// When the next thing happens, if anything is going on.
-    next: Option<DateTime<Utc>>,
+    /// Time at which the next task finishes, or `None` if no task is running.
+    #[serde(alias = "next")]
+    next_due: Option<DateTime<Utc>>,
 }
 
 impl Stacks {
-    /// The stack of this name that has not been deleted.
-    pub fn named(&self, name: &str) -> Option<&Stack> {
+    /// Returns the stack with this name that is not deleted.
+    pub fn find_active(&self, name: &str) -> Option<&Stack> {
         self.by_id.values().find(|stack| stack.name == name && stack.status != Status::DeleteComplete)
     }
 
-    /// Every stack, deleted ones included.
+    /// Returns all stacks, deleted ones included.
     pub fn iter(&self) -> impl Iterator<Item = &Stack> {
         self.by_id.values()
     }
 
-    /// By name if it has not been deleted, or by id.
+    /// Returns the stack with this id, or the one with this name that is not deleted.
     fn find(&self, name_or_id: &str) -> Option<&Stack> {
-        self.by_id.get(name_or_id).or_else(|| self.named(name_or_id))
+        self.by_id.get(name_or_id).or_else(|| self.find_active(name_or_id))
     }
 
     fn find_mut(&mut self, name_or_id: &str) -> Option<&mut Stack> {
@@ -63,26 +65,26 @@ impl Stacks {
     }
 }
 
-/// Answers a call.
+/// Handles a CloudFormation API call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
-    let answer = match operation {
-        "CreateStack" => change::create(state, ctx, request),
-        "UpdateStack" => change::update(state, ctx, request),
-        "DeleteStack" => change::delete(state, ctx, request),
-        "ContinueUpdateRollback" => change::continue_rollback(state, ctx, request),
-        "UpdateTerminationProtection" => change::protect(state, ctx, request),
-        "DescribeStacks" => look::stacks(state, ctx, request),
-        "DescribeStackEvents" => look::events(state, ctx, request),
-        "DescribeStackResources" => look::resources(state, ctx, request),
-        "ListStacks" => look::list(state, ctx, request),
-        "GetTemplate" => look::template(state, ctx, request),
-        "ValidateTemplate" => look::validate(request),
-        "DescribeAccountLimits" => Ok(look::limits()),
+    let response = match operation {
+        "CreateStack" => write::create_stack(state, ctx, request),
+        "UpdateStack" => write::update_stack(state, ctx, request),
+        "DeleteStack" => write::delete_stack(state, ctx, request),
+        "ContinueUpdateRollback" => write::continue_update_rollback(state, ctx, request),
+        "UpdateTerminationProtection" => write::update_termination_protection(state, ctx, request),
+        "DescribeStacks" => read::describe_stacks(state, ctx, request),
+        "DescribeStackEvents" => read::describe_stack_events(state, ctx, request),
+        "DescribeStackResources" => read::describe_stack_resources(state, ctx, request),
+        "ListStacks" => read::list_stacks(state, ctx, request),
+        "GetTemplate" => read::get_template(state, ctx, request),
+        "ValidateTemplate" => read::validate_template(request),
+        "DescribeAccountLimits" => Ok(read::describe_account_limits()),
         _ => Err(AwsError::unknown_operation(operation)),
     };
-    // Work that takes no time at all is done by the time that the answer arrives.
+    // Tasks with a duration of zero finish before the response is sent.
     progress::advance(state, &ctx.settings, ctx.now);
-    answer
+    response
 }
 
 fn validation(message: impl Into<String>) -> AwsError {

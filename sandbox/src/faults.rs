@@ -1,8 +1,8 @@
 //! Making the world misbehave on purpose: in the world itself ([`Rule`]), or on the wire below the SDK's retries
 //! ([`FaultyClient`]).
 
-mod mend;
 mod rule;
+mod unstick;
 mod wire;
 
 pub use rule::{Fault, Faults, Hit, Rule};

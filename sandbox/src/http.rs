@@ -18,7 +18,7 @@ mod tests {
 
     use super::*;
     use crate::world::Service;
-    use crate::world::testing::{As, signed, world};
+    use crate::world::testing::{Credentials, signed, world};
 
     async fn exchange(served: &Served, head: String, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(served.address()).await.unwrap();
@@ -38,7 +38,7 @@ mod tests {
         let served = serve(&world, TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
         assert_eq!(world.base_url(), Some(served.url()));
 
-        let call = signed(&As::management(&world), Service::Organizations, "ListRoots", &json!({}));
+        let call = signed(&Credentials::management(&world), Service::Organizations, "ListRoots", &json!({}));
         let headers = call.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
         let head = format!("POST / HTTP/1.1\r\n{}", headers.collect::<String>());
         let (status, body) = exchange(&served, head, &call.body).await;

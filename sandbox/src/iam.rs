@@ -1,4 +1,4 @@
-//! Roles. There is no IAM endpoint: roles come with accounts and with CloudFormation stacks.
+//! IAM roles. There is no IAM endpoint: roles are created together with accounts and by CloudFormation stacks.
 
 mod managed;
 
@@ -15,31 +15,27 @@ use crate::settings::Settings;
 use crate::world::ids::UPPERCASE;
 use crate::world::{AccountState, Session, State};
 
-/// An IAM role.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Role {
     /// Name, unique within the account.
     pub name: String,
-    /// `arn:aws:iam::{account}:role{path}{name}`.
+    /// ARN in the format `arn:aws:iam::{account}:role{path}{name}`.
     pub arn: String,
-    /// `AROA…`, the stable id.
+    /// Unique id in the format `AROA…`.
     pub id: String,
-    /// Who may assume it.
+    /// Trust policy.
     pub trust: Document,
     /// Inline policies by name.
     pub inline: BTreeMap<String, Document>,
     /// ARNs of managed policies.
     pub managed: Vec<String>,
-    /// The longest session, seconds.
     pub max_session_seconds: i32,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
 impl Role {
-    /// The documents of its inline and managed policies; a managed policy that the sandbox does not know grants nothing.
+    /// Returns the inline and managed policies. A managed policy that the sandbox does not know grants nothing.
     pub fn policies(&self) -> Vec<Document> {
         let managed = self.managed.iter().filter_map(|arn| managed_policy(arn));
         self.inline.values().cloned().chain(managed).collect()
@@ -47,8 +43,8 @@ impl Role {
 }
 
 impl State {
-    /// A new role with the IAM default of at most one hour a session, with no policies yet; it is not added to any
-    /// account.
+    /// Creates a role without policies and with sessions of at most one hour, the default of IAM. The role is not added
+    /// to the account.
     pub fn new_role(&mut self, account: &str, path: &str, name: &str, trust: Document, now: DateTime<Utc>) -> Role {
         Role {
             name: name.to_owned(),
@@ -63,7 +59,7 @@ impl State {
         }
     }
 
-    /// Gives an account a role with AdministratorAccess that another account may assume.
+    /// Adds a role with AdministratorAccess to an account. The account `trusted` may assume the role.
     pub(crate) fn add_access_role(
         &mut self,
         account: &str,
@@ -88,8 +84,8 @@ impl State {
     }
 }
 
-/// Founds the management account and Freehold's own, with their access keys and the control role.
-pub(crate) fn found(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
+/// Creates the management account and Freehold's own account, with their access keys and the control role.
+pub(crate) fn create_initial_accounts(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
     let (management, freehold) = (&settings.management_account, &settings.freehold_account);
     for account in [management, freehold] {
         state.accounts.insert(account.clone(), AccountState::new(account, now));

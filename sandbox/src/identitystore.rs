@@ -1,4 +1,4 @@
-//! Identity Center's directory: users (`users.rs`), groups and who is in them (`groups.rs`).
+//! Identity Store, the directory of Identity Center: users (`users.rs`), groups and their members (`groups.rs`).
 
 mod groups;
 mod inputs;
@@ -16,63 +16,49 @@ use winterbaume_identitystore::model;
 use crate::settings::Settings;
 use crate::world::{AwsError, Ctx, Request, State, access_denied};
 
-/// The directory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IdentityStore {
-    /// `d-…`
+    /// Id in the format `d-…`.
     pub id: String,
-    /// Users by id.
     pub users: BTreeMap<String, User>,
-    /// Groups by id.
     pub groups: BTreeMap<String, Group>,
-    /// Who is in which group, by the membership's id.
+    /// Memberships of users in groups, by membership id.
     pub memberships: BTreeMap<String, Membership>,
 }
 
-/// A person.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
-    /// A UUID.
     pub id: String,
-    /// Unique among users, whatever the case.
+    /// Name, unique among users ignoring case.
     pub user_name: String,
-    /// Everything that CreateUser was given, in its own shape.
+    /// Input of CreateUser as JSON.
     pub attributes: Value,
-    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// A group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
-    /// A UUID.
     pub id: String,
-    /// Unique among groups, whatever the case.
+    /// Name, unique among groups ignoring case.
     pub display_name: String,
-    /// What it is for.
     pub description: Option<String>,
-    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// A user in a group.
+/// The membership of a user in a group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Membership {
-    /// A UUID.
     pub id: String,
-    /// The group.
     pub group: String,
-    /// The user.
     pub user: String,
-    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
 impl IdentityStore {
-    /// A directory with the groups of the settings.
+    /// Creates a directory with the groups of the settings.
     pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
-        let digest = |what: &str| {
-            let digest = Sha256::new().chain_update(what).chain_update(settings.seed.to_be_bytes()).finalize();
+        let digest = |name: &str| {
+            let digest = Sha256::new().chain_update(name).chain_update(settings.seed.to_be_bytes()).finalize();
             hex::encode(digest)
         };
         let group = |name: &String| {
@@ -88,24 +74,23 @@ impl IdentityStore {
         }
     }
 
-    /// The groups that a user is in.
+    /// Returns the ids of the groups that a user is a member of.
     pub fn groups_of(&self, user: &str) -> BTreeSet<String> {
-        let own = self.memberships.values().filter(|membership| membership.user == user);
-        own.map(|membership| membership.group.clone()).collect()
+        let memberships = self.memberships.values().filter(|membership| membership.user == user);
+        memberships.map(|membership| membership.group.clone()).collect()
     }
 }
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: Value = request.json()?;
     inputs::check_input(operation, &input)?;
     if ctx.caller.account != ctx.settings.management_account {
         return Err(access_denied(ctx.service, "You do not have sufficient access to perform this action."));
     }
-    let asked = input.get("IdentityStoreId").and_then(Value::as_str).unwrap_or_default();
-    let asked = asked.rsplit('/').next().unwrap_or_default();
-    if ctx.region != ctx.settings.home_region || asked != state.identity_store.id {
-        return Err(absent("IDENTITY_STORE", asked));
+    let store_id = input.get("IdentityStoreId").and_then(Value::as_str).unwrap_or_default();
+    let store_id = store_id.rsplit('/').next().unwrap_or_default();
+    if ctx.region != ctx.settings.home_region || store_id != state.identity_store.id {
+        return Err(not_found("IDENTITY_STORE", store_id));
     }
     let body = &request.body;
     match operation {
@@ -119,42 +104,42 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "GetGroupId" => groups::get_id(state, body),
         "ListGroups" => groups::list(state, ctx, body),
         "DeleteGroup" => groups::delete(state, body),
-        "CreateGroupMembership" => groups::add(state, ctx, body),
-        "GetGroupMembershipId" => groups::membership_id(state, body),
-        "ListGroupMemberships" => groups::members(state, ctx, body),
-        "ListGroupMembershipsForMember" => groups::memberships_of(state, ctx, body),
+        "CreateGroupMembership" => groups::add_member(state, ctx, body),
+        "GetGroupMembershipId" => groups::get_membership_id(state, body),
+        "ListGroupMemberships" => groups::list_members(state, ctx, body),
+        "ListGroupMembershipsForMember" => groups::list_groups_of_user(state, ctx, body),
         "IsMemberInGroups" => groups::is_member(state, body),
-        "DeleteGroupMembership" => groups::remove(state, body),
+        "DeleteGroupMembership" => groups::remove_member(state, body),
         _ => Err(AwsError::unknown_operation(operation)),
     }
 }
 
-/// `USER`, `GROUP`, … not found.
-fn absent(kind: &str, id: &str) -> AwsError {
+/// Returns the error for a missing resource; `kind` is `USER`, `GROUP` or another resource type.
+fn not_found(kind: &str, id: &str) -> AwsError {
     AwsError::new("ResourceNotFoundException", format!("{kind} not found."))
         .with("ResourceType", kind)
         .with("ResourceId", id)
 }
 
-fn taken(kind: &str, attribute: &str) -> AwsError {
+fn already_exists(kind: &str, attribute: &str) -> AwsError {
     AwsError::new("ConflictException", format!("Duplicate {kind} {attribute}"))
         .reason("UNIQUENESS_CONSTRAINT_VIOLATION")
 }
 
-/// The last part of an id that may be given as an ARN.
+/// Returns the id from an id or an ARN.
 fn id(id_or_arn: &str) -> &str {
     id_or_arn.rsplit('/').next().unwrap_or_default()
 }
 
-/// The value of the unique attribute, if it is the one that can be asked for (without regard to case).
-fn unique(identifier: &model::AlternateIdentifier, path: &str) -> Result<String, AwsError> {
+/// Returns the value of the unique attribute in lower case. Returns an error if the attribute is not `path`.
+fn unique_attribute(identifier: &model::AlternateIdentifier, path: &str) -> Result<String, AwsError> {
     let attribute =
         identifier.unique_attribute.as_ref().filter(|unique| unique.attribute_path.eq_ignore_ascii_case(path));
     let value = attribute.and_then(|unique| unique.attribute_value.as_str()).map(str::to_lowercase);
     value.ok_or_else(|| AwsError::new("ValidationException", format!("The AlternateIdentifier must name {path}")))
 }
 
-/// The value that the one filter asks for, if there is a filter; its path must be one of `paths`.
+/// Returns the value of the filter in lower case, if there is a filter. Returns an error if its attribute is not `path`.
 fn filter(filters: Option<&Vec<model::Filter>>, path: &str) -> Result<Option<String>, AwsError> {
     match filters.and_then(|filters| filters.first()) {
         None => Ok(None),
@@ -167,7 +152,7 @@ fn filter(filters: Option<&Vec<model::Filter>>, path: &str) -> Result<Option<Str
     }
 }
 
-/// One page of items.
+/// Returns one page of items and the token of the next page.
 fn page<T>(
     ctx: &Ctx,
     items: impl IntoIterator<Item = T>,
@@ -179,7 +164,7 @@ fn page<T>(
     crate::world::page(ctx, items, token, max, invalid)
 }
 
-/// A time as JSON 1.1 states it: seconds since 1970.
+/// Converts a time to the format of JSON 1.1: seconds since 1970.
 fn seconds(time: DateTime<Utc>) -> f64 {
     (time - DateTime::UNIX_EPOCH).as_seconds_f64()
 }

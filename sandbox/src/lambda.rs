@@ -18,7 +18,6 @@ use crate::world::{AwsError, Ctx, Request, State};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Functions(BTreeMap<String, Function>);
 
-/// A function.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Function {
     /// Name, unique within its account and region.
@@ -31,23 +30,18 @@ pub struct Function {
     pub runtime: String,
     /// `index.handler`, …
     pub handler: String,
-    /// Environment variables.
     pub environment: BTreeMap<String, String>,
-    /// Memory, MB.
     pub memory_mb: i64,
     /// For how long it may run, seconds.
     pub timeout_seconds: i64,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// Its URL, if it has one.
     pub url: Option<FunctionUrl>,
-    /// Its resource policy.
     pub permissions: Vec<Permission>,
 }
 
-/// A Function URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionUrl {
     /// The first label of its host name.
@@ -88,7 +82,6 @@ impl Functions {
         self.0.get(name)
     }
 
-    /// Every function.
     pub fn iter(&self) -> impl Iterator<Item = &Function> {
         self.0.values()
     }

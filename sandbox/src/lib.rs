@@ -1,10 +1,10 @@
 //! A simulated AWS organisation for development, demonstrations and tests: several accounts, their regions, and the
-//! few services that Freehold uses, at the other end of the real SDK's wire.
+//! few services that Freehold uses. The real AWS SDK talks to the simulation over its usual wire protocols.
 //!
-//! It can touch nothing real: it opens no connection, it only answers.
+//! The simulation cannot touch a real AWS account: it opens no outgoing connection.
 //!
-//! [`World`] holds everything; [`http`] puts it behind a loopback socket or inside an SDK client; [`faults`] makes it
-//! misbehave on purpose.
+//! [`World`] holds the whole state; [`http`] serves it on a loopback socket or inside an SDK client; [`faults`] injects
+//! errors.
 
 pub mod account;
 pub mod cloudformation;

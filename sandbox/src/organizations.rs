@@ -1,12 +1,12 @@
-//! AWS Organizations: one organisation, its units, its policies, and the vending of accounts.
+//! AWS Organizations: one organisation with its units, policies and accounts.
 
 mod accounts;
-mod closing;
-mod creating;
+mod close_account;
+mod create_account;
 mod history;
 mod inputs;
-mod leaving;
 mod policies;
+mod remove_account;
 mod state;
 mod tags;
 #[cfg(test)]
@@ -18,7 +18,7 @@ mod units;
 use winterbaume_core::MockResponse;
 
 pub use accounts::{Lifecycle, Member};
-pub use creating::{CreateRequest, RequestState};
+pub use create_account::{CreateRequest, RequestState};
 pub use history::History;
 pub use policies::{FULL_ACCESS, ServiceControlPolicy};
 pub use state::Organization;
@@ -27,17 +27,16 @@ pub use units::Unit;
 use crate::settings::Settings;
 use crate::world::{AwsError, Ctx, Request, State};
 
-/// Brings what is ready to where it is: accounts into being, closed ones to their end.
+/// Completes the account creations and closures that are due at `now`.
 pub(crate) fn advance(state: &mut State, settings: &Settings, now: chrono::DateTime<chrono::Utc>) {
     if state.organization.next_due.is_none_or(|due| due > now) {
         return;
     }
     state.organization.next_due = None;
-    creating::advance(state, settings, now);
-    closing::advance(state, now);
+    create_account::advance(state, settings, now);
+    close_account::advance(state, now);
 }
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     inputs::check_input(operation, &request.json()?)?;
     if ctx.caller.account != state.organization.management_account && operation != "DescribeOrganization" {
@@ -53,11 +52,11 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "ListAccounts" => accounts::list(state, ctx, body),
         "DescribeAccount" => accounts::describe(state, body),
         "MoveAccount" => accounts::move_to(state, ctx, body),
-        "CreateAccount" => creating::create(state, ctx, body),
-        "DescribeCreateAccountStatus" => creating::describe_status(state, body),
-        "ListCreateAccountStatus" => creating::list_status(state, ctx, body),
-        "CloseAccount" => closing::close(state, ctx, body),
-        "RemoveAccountFromOrganization" => leaving::remove(state, ctx, body),
+        "CreateAccount" => create_account::create(state, ctx, body),
+        "DescribeCreateAccountStatus" => create_account::describe_status(state, body),
+        "ListCreateAccountStatus" => create_account::list_status(state, ctx, body),
+        "CloseAccount" => close_account::close(state, ctx, body),
+        "RemoveAccountFromOrganization" => remove_account::remove(state, ctx, body),
         "CreateOrganizationalUnit" => units::create(state, ctx, body),
         "DescribeOrganizationalUnit" => units::describe(state, body),
         "ListOrganizationalUnitsForParent" => units::list_for_parent(state, ctx, body),
@@ -80,13 +79,13 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     }
 }
 
-/// An error of this service whose message AWS's documentation gives, or whose meaning is the message.
+/// Creates an error of this service. Messages are those of AWS's documentation where it gives them.
 fn error(code: &str, message: &str) -> AwsError {
     AwsError::new(code, message)
 }
 
-/// A quota or a rule of the organisation is in the way.
-fn constraint(reason: &str, message: &str) -> AwsError {
+/// Creates the error for a violated quota or rule of the organisation.
+fn constraint_violation(reason: &str, message: &str) -> AwsError {
     AwsError::new("ConstraintViolationException", message).reason(reason)
 }
 
@@ -94,7 +93,7 @@ fn invalid_token() -> AwsError {
     error("InvalidInputException", "You specified an invalid NextToken.").reason("INVALID_NEXT_TOKEN")
 }
 
-/// One page of items.
+/// Returns one page of items and the token of the next page.
 fn page<T>(
     ctx: &Ctx,
     items: impl IntoIterator<Item = T>,
@@ -104,7 +103,7 @@ fn page<T>(
     crate::world::page(ctx, items, token, max.and_then(|max| usize::try_from(max).ok()), invalid_token)
 }
 
-/// A time as JSON 1.1 states it: seconds since 1970.
+/// Converts a time to the format of JSON 1.1: seconds since 1970.
 fn timestamp(time: chrono::DateTime<chrono::Utc>) -> f64 {
     (time - chrono::DateTime::UNIX_EPOCH).as_seconds_f64()
 }

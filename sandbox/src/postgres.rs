@@ -2,15 +2,15 @@
 //!
 //! PostgreSQL refuses to run as root, so under root it runs as somebody else ([`ServerUser`]). A guard ([`guard`]) stops
 //! it when we end, however we end; what a crash of the whole machine leaves behind, the next start clears
-//! ([`leftovers`]). Other users of the machine can neither read it nor pose as it: it listens on a free loopback port and
+//! ([`cleanup`]). Other users of the machine can neither read it nor pose as it: it listens on a free loopback port and
 //! asks for a random password, or it listens on a socket in a directory that is its own ([`Listen`]).
 
 mod binaries;
+mod cleanup;
 mod cluster;
 mod error;
 mod guard;
 mod home;
-mod leftovers;
 mod server_user;
 mod templates;
 #[cfg(test)]
@@ -97,7 +97,7 @@ impl Postgres {
         let user = ServerUser::choose()?;
         let home = Home::open(options.data_dir.as_deref(), &user)?;
         let binaries = Binaries::find(&user, home.cluster_version()?).await?;
-        leftovers::clear(&home).await?;
+        cleanup::clear(&home).await?;
         let password = cluster::ensure(&home, &binaries, &user, options.durable).await?;
         let PostgresOptions { durable, listen, max_connections, .. } = options;
         let mut attempt = 1;

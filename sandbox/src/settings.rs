@@ -133,9 +133,7 @@ pub struct Durations {
     pub policy_propagation: Spread,
     /// EnableRegion, from the request to ENABLED: minutes to hours.
     pub region_opt_in: Spread,
-    /// CreateAccountAssignment and DeleteAccountAssignment.
     pub assignment: Spread,
-    /// ProvisionPermissionSet, each account.
     pub provision_permission_set: Spread,
     /// One resource of a CloudFormation stack, created, updated or deleted.
     pub stack_resource: Spread,
@@ -158,7 +156,6 @@ impl Default for Durations {
 }
 
 impl Durations {
-    /// Everything at once.
     pub const fn instant() -> Self {
         let now = Spread::exactly(0.0);
         Self {

@@ -1,11 +1,11 @@
-//! Identity Center's administration: permission sets, and who has which in an account.
+//! Administration of Identity Center: permission sets and account assignments.
 //!
-//! | what | file |
+//! | topic | file |
 //! |---|---|
 //! | permission sets, their policies and tags | `permission_sets.rs` |
 //! | account assignments | `assignments.rs` |
-//! | bringing a changed set to the accounts that have it | `provisioning.rs` |
-//! | what happens meanwhile | `progress.rs` |
+//! | provisioning a changed permission set to its accounts | `provisioning.rs` |
+//! | completion of requests | `progress.rs` |
 
 mod assignments;
 mod inputs;
@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use winterbaume_core::MockResponse;
 use winterbaume_ssoadmin::{model, wire};
 
-pub(crate) use inputs::violated;
+pub(crate) use inputs::violation_error;
 pub(crate) use progress::advance;
 
 use crate::settings::Settings;
@@ -30,73 +30,61 @@ use crate::world::{AwsError, Ctx, Request, State, access_denied};
 /// The Identity Center instance of the organisation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IdentityCenter {
-    /// `arn:aws:sso:::instance/ssoins-…`
+    /// ARN in the format `arn:aws:sso:::instance/ssoins-…`.
     pub instance_arn: String,
-    /// When it was enabled.
     pub created_at: DateTime<Utc>,
-    /// Permission sets by ARN.
+    /// Permission sets, by their ARN.
     pub permission_sets: BTreeMap<String, PermissionSet>,
-    /// Who has what where.
     pub assignments: BTreeSet<Assignment>,
-    /// Requests to create or delete assignments, by request id.
     pub requests: BTreeMap<String, AssignmentRequest>,
-    /// Requests to provision, by request id.
     pub provisionings: BTreeMap<String, Provisioning>,
-    /// Which version of which set an account has: account, then ARN of the set, then the version.
+    /// Provisioned version of each permission set, by account id and ARN of the permission set.
     pub provisioned: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// A permission set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PermissionSet {
-    /// `arn:aws:sso:::permissionSet/{instance}/ps-…`
+    /// ARN in the format `arn:aws:sso:::permissionSet/{instance}/ps-…`.
     pub arn: String,
     /// Name, unique within the instance.
     pub name: String,
-    /// What it is for.
     pub description: Option<String>,
-    /// ISO 8601, one to twelve hours.
+    /// ISO 8601 duration of one to twelve hours.
     pub session_duration: String,
-    /// Where a person lands.
+    /// URL to which Identity Center redirects a user after sign-in.
     pub relay_state: Option<String>,
-    /// ARNs of AWS-managed policies.
+    /// ARNs of the attached AWS-managed policies.
     pub managed: Vec<String>,
-    /// The inline policy's text.
+    /// JSON text of the inline policy.
     pub inline: Option<String>,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// Raised by every change that accounts do not have until they are provisioned again.
+    /// Number that rises with each change. An account has the old version until it is provisioned again.
     pub version: u64,
 }
 
-/// Who has which permission set in which account.
+/// An account assignment: a principal, a permission set and an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Assignment {
-    /// Account id.
     pub account: String,
-    /// ARN of the permission set.
     pub permission_set: String,
-    /// `USER` or `GROUP`.
+    /// Either `USER` or `GROUP`.
     pub principal_type: String,
-    /// Id in the Identity Store.
+    /// Id of the user or group in the Identity Store.
     pub principal_id: String,
 }
 
-/// Where a request stands.
+/// The status of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
-    /// Not done.
     InProgress,
-    /// Done.
     Succeeded,
-    /// Not done, and never will be, for this reason.
+    /// Failed for the given reason.
     Failed(String),
 }
 
 impl Progress {
-    /// As it is written on the wire.
+    /// Returns the status in the wire format.
     fn as_str(&self) -> &'static str {
         match self {
             Self::InProgress => "IN_PROGRESS",
@@ -116,43 +104,35 @@ impl Progress {
 /// A request to create or delete an assignment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AssignmentRequest {
-    /// A UUID.
     pub id: String,
-    /// Whether it creates; else it deletes.
+    /// True for a creation, false for a deletion.
     pub creates: bool,
-    /// What it is about.
     pub assignment: Assignment,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
-    /// When it will be done; never, where there is none.
+    /// Time of completion; `None` if the request is stuck.
     pub ready_at: Option<DateTime<Utc>>,
-    /// Where it stands.
     pub progress: Progress,
-    /// Why it is going to fail, where a fault says so.
-    doomed: Option<String>,
+    /// Reason of a failure that a fault rule injects.
+    injected_failure: Option<String>,
 }
 
-/// A request to bring a permission set to accounts.
+/// A request to provision a permission set to accounts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provisioning {
-    /// A UUID.
     pub id: String,
-    /// ARN of the set.
     pub permission_set: String,
-    /// The one account; every account that has the set, where there is none.
+    /// Account id, or `None` for all accounts that have the permission set.
     pub account: Option<String>,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
-    /// When it will be done; never, where there is none.
+    /// Time of completion; `None` if the request is stuck.
     pub ready_at: Option<DateTime<Utc>>,
-    /// Where it stands.
     pub progress: Progress,
-    /// Why it is going to fail, where a fault says so.
-    doomed: Option<String>,
+    /// Reason of a failure that a fault rule injects.
+    injected_failure: Option<String>,
 }
 
 impl IdentityCenter {
-    /// An instance in the home region, without permission sets.
+    /// Creates an instance in the home region, without permission sets.
     pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
         let digest = Sha256::new().chain_update("identity-center").chain_update(settings.seed.to_be_bytes()).finalize();
         let id = &hex::encode(digest)[..16];
@@ -160,7 +140,6 @@ impl IdentityCenter {
     }
 }
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: serde_json::Value = request.json()?;
     inputs::check_input(operation, &input)?;
@@ -171,12 +150,12 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         return Err(access_denied(ctx.service, "You do not have sufficient access to perform this action."));
     }
     let instance = input.get("InstanceArn").and_then(serde_json::Value::as_str);
-    let here = ctx.region == ctx.settings.home_region;
-    if !here || instance.is_some_and(|arn| arn != state.identity_center.instance_arn) {
-        return Err(absent("Instance", instance.unwrap_or_default()));
+    let is_home_region = ctx.region == ctx.settings.home_region;
+    if !is_home_region || instance.is_some_and(|arn| arn != state.identity_center.instance_arn) {
+        return Err(not_found("Instance", instance.unwrap_or_default()));
     }
     let body = &request.body;
-    let answer = match operation {
+    let response = match operation {
         "CreatePermissionSet" => permission_sets::create(state, ctx, body),
         "DescribePermissionSet" => permission_sets::describe(state, body),
         "ListPermissionSets" => permission_sets::list(state, ctx, body),
@@ -193,8 +172,8 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "ListTagsForResource" => permission_sets::list_tags(state, ctx, body),
         "ProvisionPermissionSet" => provisioning::provision(state, ctx, body),
         "DescribePermissionSetProvisioningStatus" => provisioning::describe(state, body),
-        "ListPermissionSetsProvisionedToAccount" => provisioning::sets_of_account(state, ctx, body),
-        "ListAccountsForProvisionedPermissionSet" => provisioning::accounts_of_set(state, ctx, body),
+        "ListPermissionSetsProvisionedToAccount" => provisioning::list_sets_of_account(state, ctx, body),
+        "ListAccountsForProvisionedPermissionSet" => provisioning::list_accounts_of_set(state, ctx, body),
         "CreateAccountAssignment" => assignments::create(state, ctx, body),
         "DeleteAccountAssignment" => assignments::delete(state, ctx, body),
         "DescribeAccountAssignmentCreationStatus" => assignments::describe_creation(state, body),
@@ -206,12 +185,12 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         _ => Err(AwsError::unknown_operation(operation)),
     };
     progress::advance(state, ctx.now);
-    answer
+    response
 }
 
-/// Only the region in which Identity Center lives knows it, unless all regions are asked for.
+/// Lists the instance if the called region is its home region or if the request is for all regions.
 fn list_instances(state: &State, ctx: &Ctx, input: &serde_json::Value) -> MockResponse {
-    let everywhere = input.get("RegionScope").is_some_and(|scope| scope == "ALL_REGIONS");
+    let all_regions = input.get("RegionScope").is_some_and(|scope| scope == "ALL_REGIONS");
     let center = &state.identity_center;
     let instance = model::InstanceMetadata {
         instance_arn: Some(center.instance_arn.clone()),
@@ -221,28 +200,28 @@ fn list_instances(state: &State, ctx: &Ctx, input: &serde_json::Value) -> MockRe
         created_date: Some(seconds(center.created_at)),
         ..Default::default()
     };
-    let known = everywhere || ctx.region == ctx.settings.home_region;
-    let instances = Some(known.then_some(instance).into_iter().collect());
+    let is_visible = all_regions || ctx.region == ctx.settings.home_region;
+    let instances = Some(is_visible.then_some(instance).into_iter().collect());
     wire::serialize_list_instances_response(&model::ListInstancesResponse { instances, next_token: None })
 }
 
-fn absent(what: &str, name: &str) -> AwsError {
-    AwsError::new("ResourceNotFoundException", format!("{what} {name} not found"))
+fn not_found(kind: &str, name: &str) -> AwsError {
+    AwsError::new("ResourceNotFoundException", format!("{kind} {name} not found"))
 }
 
 fn conflict(message: impl Into<String>) -> AwsError {
     AwsError::new("ConflictException", message)
 }
 
-fn quota(message: impl Into<String>) -> AwsError {
+fn quota_exceeded(message: impl Into<String>) -> AwsError {
     AwsError::new("ServiceQuotaExceededException", message)
 }
 
-fn validation(message: impl Into<String>) -> AwsError {
+fn validation_error(message: impl Into<String>) -> AwsError {
     AwsError::new("ValidationException", message)
 }
 
-/// One page of items.
+/// Returns one page of items and the token of the next page.
 fn page<T>(
     ctx: &Ctx,
     items: impl IntoIterator<Item = T>,
@@ -250,10 +229,10 @@ fn page<T>(
     max: Option<i32>,
 ) -> Result<(Vec<T>, Option<String>), AwsError> {
     let max = max.and_then(|max| usize::try_from(max).ok());
-    crate::world::page(ctx, items, token, max, || validation("The provided NextToken is invalid"))
+    crate::world::page(ctx, items, token, max, || validation_error("The provided NextToken is invalid"))
 }
 
-/// A time as JSON 1.1 states it: seconds since 1970.
+/// Converts a time to the format of JSON 1.1: seconds since 1970.
 fn seconds(time: DateTime<Utc>) -> f64 {
     (time - DateTime::UNIX_EPOCH).as_seconds_f64()
 }

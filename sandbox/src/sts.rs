@@ -1,7 +1,7 @@
-//! Security Token Service: who am I, and becoming somebody else.
+//! Security Token Service: GetCallerIdentity and AssumeRole.
 
 mod assume;
-pub(crate) mod refusal;
+pub(crate) mod errors;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +10,6 @@ use winterbaume_sts::wire;
 
 use crate::world::{AwsError, Ctx, Request, State};
 
-/// Answers a call.
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
     match operation {
         "GetCallerIdentity" => Ok(caller_identity(ctx)),
@@ -22,7 +21,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     }
 }
 
-/// GetCallerIdentity: needs no permission.
+/// Returns the identity of the caller; needs no permission.
 fn caller_identity(ctx: &Ctx) -> MockResponse {
     wire::serialize_get_caller_identity_response(&wire::GetCallerIdentityResponse {
         account: Some(ctx.caller.account.clone()),

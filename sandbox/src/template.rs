@@ -1,6 +1,6 @@
-//! CloudFormation templates: read, checked and resolved. Pure: nothing here knows an account or a stack's progress.
+//! Parses, checks and resolves CloudFormation templates. Pure functions, independent of accounts and of stack progress.
 //!
-//! What CloudFormation refuses is refused with its words, because a caller branches on them and a person reads them.
+//! Error messages are those of CloudFormation, because callers and operators depend on them.
 
 mod check;
 mod conditions;
@@ -11,10 +11,10 @@ mod references;
 
 use serde_json::{Map, Value};
 
-pub(crate) use intrinsics::{Pseudo, Resolved, Scope};
+pub(crate) use intrinsics::{BoundTemplate, PseudoParameters, ResourceValues};
 pub(crate) use parameters::Parameter;
 
-/// Why a template, or a template with these parameters, is not valid: the message of a `ValidationError`.
+/// Message of the `ValidationError` for an invalid template or invalid parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct TemplateError(pub(crate) String);
@@ -29,7 +29,7 @@ impl TemplateError {
     }
 }
 
-/// A template in its long form (`{"Ref": …}`, `{"Fn::Sub": …}`), in the order in which it was written.
+/// A template in long form (`{"Ref": …}`, `{"Fn::Sub": …}`). All entries keep their order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Template {
     pub(crate) description: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) struct Declaration {
     pub(crate) kind: String,
     pub(crate) condition: Option<String>,
     pub(crate) depends_on: Vec<String>,
-    /// `DeletionPolicy: Retain`: the resource outlives its stack.
+    /// Keeps the resource when its stack is deleted (`DeletionPolicy: Retain`).
     pub(crate) retained: bool,
     pub(crate) properties: Value,
 }
@@ -62,21 +62,21 @@ pub(crate) struct Output {
 }
 
 impl Template {
-    /// Reads a template, YAML or JSON, and checks what can be checked without parameters.
+    /// Parses a YAML or JSON template and checks everything that does not depend on parameters.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
-        let template = parse::read(text)?;
-        check::template(&template)?;
+        let template = parse::parse_template(text)?;
+        check::check_template(&template)?;
         Ok(template)
     }
 
-    /// What a caller must acknowledge before this template may create IAM resources, with AWS's reason for it.
+    /// Returns the capability that a caller must acknowledge if the template creates IAM resources.
     pub(crate) fn capability(&self) -> Option<&'static str> {
         const NAMES: [&str; 4] = ["RoleName", "ManagedPolicyName", "UserName", "GroupName"];
         let iam = self.resources.iter().filter(|resource| resource.kind.starts_with("AWS::IAM::"));
         iam.map(|resource| {
-            let named =
+            let is_named =
                 resource.kind != "AWS::IAM::Policy" && NAMES.iter().any(|key| resource.properties.get(key).is_some());
-            if named { "CAPABILITY_NAMED_IAM" } else { "CAPABILITY_IAM" }
+            if is_named { "CAPABILITY_NAMED_IAM" } else { "CAPABILITY_IAM" }
         })
         .max()
     }

@@ -1,73 +1,76 @@
-//! Somebody who calls the world, for the tests of stacks, functions and Identity Center.
+//! A test client that calls the simulated AWS, for the tests of stacks, functions and Identity Center.
 
 use http::HeaderMap;
 use serde_json::{Value, json};
 use winterbaume_core::MockRequest;
 
 use crate::world::Service;
-use crate::world::testing::{Answer, As, access_role, account, assume, call, control, world_of};
+use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, control, world_with};
 use crate::{Settings, World};
 
-/// The e-mail of [`Person::member`].
+/// E-mail of the account of [`TestClient::member`].
 pub(crate) const EMAIL: &str = "aws+one@example.com";
 
-/// A world in which everything is done at once.
-pub(crate) fn instant() -> World {
-    world_of(Settings::instant())
+/// Creates a world in which all work completes immediately.
+pub(crate) fn instant_world() -> World {
+    world_with(Settings::instant())
 }
 
 pub(crate) fn wait(world: &World, seconds: u64) {
     world.clock().advance(std::time::Duration::from_secs(seconds));
 }
 
-/// Somebody with credentials, in a region.
+/// A client with credentials and a region.
 #[derive(Clone)]
-pub(crate) struct Person {
+pub(crate) struct TestClient {
     pub(crate) world: World,
-    who: As,
+    credentials: Credentials,
 }
 
-impl Person {
-    /// The administrator of the management account, in the home region.
+impl TestClient {
+    /// Creates a client for the administrator of the management account, in the home region.
     pub(crate) fn administrator(world: &World) -> Self {
-        Self::new(world, &As::management(world))
+        Self::new(world, &Credentials::management(world))
     }
 
-    /// Freehold's worker, as its control role.
+    /// Creates a client for the control role, which Freehold's worker uses.
     pub(crate) fn control(world: &World) -> Self {
         Self::new(world, &control(world))
     }
 
-    /// An administrator of a new member account, which has settled.
+    /// Creates a member account and a client for its administrator. The account is ready for use.
     pub(crate) fn member(world: &World) -> Self {
         Self::administrator(world).assume(&access_role(&account(world, EMAIL)), &[])
     }
 
-    fn new(world: &World, who: &As) -> Self {
-        Self { world: world.clone(), who: who.in_region(&world.settings().home_region) }
+    fn new(world: &World, credentials: &Credentials) -> Self {
+        Self { world: world.clone(), credentials: credentials.in_region(&world.settings().home_region) }
     }
 
-    pub(crate) fn assume(&self, role: &str, more: &[(&str, &str)]) -> Self {
-        let who = assume(&self.world, &self.who, role, more);
-        Self { world: self.world.clone(), who: who.unwrap_or_else(|refusal| panic!("{role}: {}", refusal.body)) }
+    pub(crate) fn assume(&self, role: &str, extra: &[(&str, &str)]) -> Self {
+        let credentials = assume(&self.world, &self.credentials, role, extra);
+        Self {
+            world: self.world.clone(),
+            credentials: credentials.unwrap_or_else(|error| panic!("{role}: {}", error.body)),
+        }
     }
 
     pub(crate) fn in_region(&self, region: &str) -> Self {
-        Self { who: self.who.in_region(region), ..self.clone() }
+        Self { credentials: self.credentials.in_region(region), ..self.clone() }
     }
 
-    /// The account that this person acts in.
+    /// Returns the account id of the credentials.
     pub(crate) fn account(&self) -> String {
-        self.ask(Service::Sts, "GetCallerIdentity", json!({})).element("Account").unwrap()
+        self.call(Service::Sts, "GetCallerIdentity", json!({})).element("Account").unwrap()
     }
 
-    pub(crate) fn ask(&self, service: Service, operation: &str, input: Value) -> Answer {
-        call(&self.world, &self.who, service, operation, input)
+    pub(crate) fn call(&self, service: Service, operation: &str, input: Value) -> TestResponse {
+        call(&self.world, &self.credentials, service, operation, input)
     }
 
-    /// A signed GET of a Function URL.
+    /// Sends a signed GET request to a Function URL. Returns status and body.
     pub(crate) fn get(&self, url: &str) -> (u16, Value) {
-        let As { key, token, region } = &self.who;
+        let Credentials { key, token, region } = &self.credentials;
         let authorization =
             format!("AWS4-HMAC-SHA256 Credential={key}/20261123/{region}/lambda/aws4_request, Signature=0");
         let mut headers = HeaderMap::new();
@@ -79,21 +82,20 @@ impl Person {
     }
 }
 
-/// An unsigned GET.
 pub(crate) fn get_unsigned(world: &World, url: &str) -> u16 {
     get(world, url, HeaderMap::new()).0
 }
 
 fn get(world: &World, url: &str, headers: HeaderMap) -> (u16, Value) {
     let request = MockRequest { method: "GET".into(), uri: url.into(), headers, body: bytes::Bytes::new() };
-    let answer = world.handle(&request);
-    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+    let response = world.handle(&request);
+    (response.status, serde_json::from_slice(&response.body).unwrap_or_default())
 }
 
-/// The text of the first XML element of this name.
-pub(crate) fn between(xml: &str, element: &str) -> Option<String> {
-    let after = xml.split_once(&format!("<{element}>"))?.1;
-    let text = after.split_once(&format!("</{element}>"))?.0;
+/// Returns the unescaped text of the first XML element with this name.
+pub(crate) fn xml_text(xml: &str, element: &str) -> Option<String> {
+    let rest = xml.split_once(&format!("<{element}>"))?.1;
+    let text = rest.split_once(&format!("</{element}>"))?.0;
     let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
     Some(entities.iter().fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character)))
 }

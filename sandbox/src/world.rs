@@ -1,7 +1,7 @@
-//! The simulated organisation as a whole: one lock around everything, one door through which every call comes.
+//! The simulated organisation as a whole: one state behind one lock, and one entry point for every call.
 
-mod answer;
 mod authorize;
+mod availability;
 mod busy;
 mod calls;
 mod dispatch;
@@ -11,6 +11,7 @@ mod inspect;
 mod page;
 pub(crate) mod permissions;
 mod request;
+mod response;
 mod saved;
 mod service;
 mod session;
@@ -20,21 +21,20 @@ mod state;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod usable;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use freehold_tenancy::Clock;
 use winterbaume_core::{MockRequest, MockResponse};
 
-pub(crate) use answer::refusal;
 pub use authorize::access_denied;
-pub use busy::Busy;
+pub use busy::BusySpan;
 pub use calls::{CallCount, CallLog, CallRecord};
 pub use error::AwsError;
 pub use inspect::{AccountView, AssignmentView, PolicyView, StackView, UnitView};
 pub use page::page;
 pub use request::{Request, Signature};
+pub(crate) use response::error_response;
 pub use saved::SaveError;
 pub use service::{Protocol, Service};
 pub use session::{Caller, Ctx, Session};
@@ -42,7 +42,7 @@ pub use state::{AccountId, AccountState, RegionState, State};
 
 use crate::settings::Settings;
 
-/// A simulated AWS organisation. Cheap to clone; clones are the same world.
+/// A simulated AWS organisation. Cheap to clone; clones share one state.
 #[derive(Clone)]
 pub struct World(Arc<Inner>);
 
@@ -54,7 +54,7 @@ struct Inner {
 }
 
 impl World {
-    /// A new organisation: a management account, Freehold's own account, an Identity Center instance, nothing else.
+    /// Creates an organisation with a management account, Freehold's own account and an Identity Center instance.
     pub fn new(settings: Settings, clock: Clock) -> Self {
         let state = State::new(&settings, clock.now());
         Self::with_state(settings, clock, state)
@@ -65,33 +65,31 @@ impl World {
         Self(Arc::new(Inner { settings, clock, base_url: RwLock::default(), state: Mutex::new(state) }))
     }
 
-    /// Answers one HTTP request, whatever it is.
+    /// Handles one HTTP request; a request that cannot be parsed gets an AWS error response.
     pub fn handle(&self, request: &MockRequest) -> MockResponse {
-        dispatch::answer(self, request)
+        dispatch::handle(self, request)
     }
 
-    /// The clock by which everything in this world happens.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
-    /// How this world was set up.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
 
-    /// Where this world is served, such as `http://127.0.0.1:4566`; Function URLs begin with it.
+    /// Sets the URL at which this world is served, such as `http://127.0.0.1:4566`. Function URLs start with it.
     pub fn set_base_url(&self, url: impl Into<String>) {
         *self.0.base_url.write().unwrap_or_else(PoisonError::into_inner) =
             Some(url.into().trim_end_matches('/').into());
     }
 
-    /// Where this world is served, if it is.
+    /// Returns the URL at which this world is served, or `None` if it is only used in process.
     pub fn base_url(&self) -> Option<String> {
         self.0.base_url.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The whole state, locked: for tests that want to look, or to arrange things that no call can.
+    /// Locks the state. Tests use it to inspect the state, or to set up conditions that no API call can create.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -55,7 +55,7 @@ impl Database {
                 empty(&used).await;
                 used
             }
-            None => databases.take().await.expect("a database of its own"),
+            None => databases.create().await.expect("a database of its own"),
         };
         let url = taken.url().to_owned();
         let pool = db::connect(&SecretString::from(url.clone()), 10).await.expect("a connection to it");

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use freehold_sandbox::world::{Busy, CallCount};
+use freehold_sandbox::world::{BusySpan, CallCount};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::environment::Environment;
 use serde::Deserialize;
@@ -39,8 +39,8 @@ pub struct Journey {
 
 impl Journey {
     /// The journeys of tenants that are ready, in the order in which their accounts were asked for.
-    pub fn all(busy: &[Busy], environments: &[Environment], start: DateTime<Utc>) -> Vec<Self> {
-        let mut by_account: BTreeMap<&str, Vec<&Busy>> = BTreeMap::new();
+    pub fn all(busy: &[BusySpan], environments: &[Environment], start: DateTime<Utc>) -> Vec<Self> {
+        let mut by_account: BTreeMap<&str, Vec<&BusySpan>> = BTreeMap::new();
         for span in busy {
             by_account.entry(span.account_id.as_deref().unwrap_or_default()).or_default().push(span);
         }
@@ -53,12 +53,12 @@ impl Journey {
         journeys
     }
 
-    fn new(mine: &[&Busy], environment: &Environment, start: DateTime<Utc>) -> Self {
+    fn new(mine: &[&BusySpan], environment: &Environment, start: DateTime<Utc>) -> Self {
         let ready = environment.ready_at.expect("a time");
         let seconds = |at: DateTime<Utc>| (at.min(ready) - start).as_seconds_f64();
-        let creation = mine.iter().find(|busy| busy.what == "create-account").expect("its creation");
+        let creation = mine.iter().find(|busy| busy.activity == "create-account").expect("its creation");
         let took = |what: &str| {
-            let spans = mine.iter().filter(|busy| busy.what == what);
+            let spans = mine.iter().filter(|busy| busy.activity == what);
             spans.map(|busy| (busy.until - busy.from).as_seconds_f64()).collect::<Vec<_>>()
         };
         Self {

@@ -1,37 +1,33 @@
-//! The failure scenarios that Freehold is built for: what happens, what it does then, and the tests that provoke it. The
-//! numbers are those of docs/scenarios.md, which is generated from here, and of the rows in the worker's tables.
+//! Failure scenarios with Freehold's reaction and the tests that provoke each. docs/scenarios.md is generated from this table;
+//! the numbers are also used by the rows of the worker's tables.
 
 use std::fmt::Write;
 
-/// What Freehold does.
+/// Kind of reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Looks again later; that is no fault.
+    /// Polls again later; not a failure.
     Wait,
-    /// Asks again, after a look.
+    /// Repeats the call after checking the state.
     Retry,
-    /// Takes what is there already.
+    /// Uses the object that exists already.
     Adopt,
-    /// Takes it for done.
+    /// Treats the response as success.
     Done,
-    /// Stops the fleet from asking, with one alert, until a probe goes well.
+    /// Opens a fleet hold: no calls, one alert, until a probe succeeds.
     Hold,
-    /// Asks a person, with a code and a sentence.
+    /// Needs attention, with a code and a message.
     Park,
 }
 
-/// One scenario.
 #[derive(Debug)]
 pub struct Scenario {
-    /// Its number.
     pub number: u8,
-    /// What happens.
     pub happens: &'static str,
-    /// What Freehold does, in kinds.
     pub behaviour: &'static [Behaviour],
-    /// What it does, in words.
+    /// Reaction of Freehold in words.
     pub then: &'static str,
-    /// The tests that provoke it.
+    /// Paths of the tests that provoke the scenario.
     pub tests: &'static [&'static str],
 }
 
@@ -47,180 +43,180 @@ const fn scenario(
     Scenario { number, happens, behaviour, then, tests }
 }
 
-/// Every scenario, by its number. 43 to 45 (StackSets, failover), 48 (Control Tower) and 49 (CodePipeline) come with what
-/// they are about.
+/// All scenarios in the order of their numbers. 43 to 45 (StackSets, failover), 48 (Control Tower) and 49 (CodePipeline) are
+/// reserved for features that do not exist yet.
 #[rustfmt::skip]
 pub static SCENARIOS: &[Scenario] = &[
     scenario(1, "CreateAccount was sent, and the worker died or the answer was lost before its id was saved", &[Adopt, Retry],
-        "The intent finds it: by name among the creations, then by e-mail address; asked again only after five minutes of certainty.",
+        "The intent identifies the account: by name among the creation requests, then by e-mail address. CreateAccount is repeated only after both searches have found nothing for five minutes.",
         &["accounts::an_account_whose_answer_was_lost_is_found_and_not_asked_for_again",
           "accounts::an_account_that_was_never_asked_for_is_asked_for_again_only_after_five_minutes_of_certainty",
           "steps::a_worker_that_dies_after_a_call_is_replaced"]),
     scenario(2, "The request reached AWS twice: FAILED CONCURRENT_ACCOUNT_MODIFICATION", &[Adopt, Retry],
-        "The account of the other request is adopted when it is there; else another is asked for after five minutes.",
+        "The account of the other request is adopted if it exists; otherwise CreateAccount is repeated after five minutes.",
         &["scenarios::accounts::a_request_that_reached_aws_twice_makes_one_account"]),
     scenario(3, "FAILED EMAIL_ALREADY_EXISTS, and the account is this environment's", &[Adopt],
-        "An active account with this installation's and this environment's tags, mapped to nobody else, is adopted.",
+        "An active account that has the tags of this installation and environment and is mapped to no other environment is adopted.",
         &["accounts::our_own_account_with_the_email_address_is_adopted"]),
-    scenario(4, "FAILED EMAIL_ALREADY_EXISTS, and the account is foreign or closed", &[Park],
-        "`account_email_taken` says which account has the address and why it is not taken.",
+    scenario(4, "FAILED EMAIL_ALREADY_EXISTS, and the account is external or closed", &[Park],
+        "`account_email_taken` names the account with this address and the reason why it is not adopted.",
         &["accounts::an_account_of_somebody_else_with_the_email_address_is_left_alone",
           "scenarios::accounts::a_closed_account_with_the_email_address_is_not_taken_back"]),
-    scenario(5, "The organisation has as many accounts as AWS allows it, said at once or by FAILED ACCOUNT_LIMIT_EXCEEDED", &[Hold],
-        "One hold and one alert; everybody keeps their turn; the first in line probes after 15 minutes, then 30, then each hour.",
+    scenario(5, "The account quota of the organisation is exhausted, reported at once or by FAILED ACCOUNT_LIMIT_EXCEEDED", &[Hold],
+        "One fleet hold and one alert. Operations keep their queue position; the first one probes after 15 minutes, then 30, then every hour.",
         &["scenarios::holds::a_full_organisation_is_one_hold_one_alert_and_one_probe_for_the_whole_fleet",
           "scenarios::holds::while_nobody_raises_the_quota_aws_is_asked_once_an_hour",
           "scenarios::holds::a_creation_that_fails_because_the_organisation_is_full_begins_the_same_hold",
           "scenarios::holds::a_worker_that_dies_while_it_probes_holds_up_nobody_for_good"]),
-    scenario(6, "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED: another actor has taken the places", &[Wait],
-        "Asked again each minute; the place in Freehold's own line stays.",
+    scenario(6, "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED: another actor holds the slots", &[Wait],
+        "Retried every minute; the operation keeps its position in Freehold's own queue.",
         &["scenarios::accounts::places_that_another_actor_has_taken_are_waited_for"]),
-    scenario(7, "A storm of TooManyRequestsException", &[Wait],
-        "The bucket of the call is emptied, and the call is made when there is a token again; never counted as a failure.",
+    scenario(7, "Many calls fail with TooManyRequestsException", &[Wait],
+        "The token bucket of the call is emptied, and the call is retried when a token is available. A throttled call never counts as a failure.",
         &["scenarios::accounts::a_storm_of_throttling_is_sat_out"]),
     scenario(8, "ConcurrentModificationException on CreateAccount, MoveAccount or AttachPolicy", &[Wait],
-        "Asked again; never a reason for another account.",
+        "Retried; never a reason to create another account.",
         &["scenarios::accounts::a_conflict_with_another_change_is_asked_again_and_never_makes_a_second_account",
           "scenarios::places::a_policy_that_is_still_on_its_way_is_waited_for"]),
     scenario(9, "FinalizingOrganizationException", &[Hold],
-        "The same hold as a full organisation, for an hour.",
+        "The same fleet hold as for an exhausted account quota, for one hour.",
         &["scenarios::holds::an_organisation_that_aws_still_sets_up_is_given_its_hour"]),
     scenario(10, "FAILED INTERNAL_FAILURE", &[Adopt, Retry],
-        "Looked up by e-mail address first; asked again after five minutes, three times in all, then a person is asked.",
+        "The account is searched by e-mail address first. CreateAccount is repeated after five minutes, at most three times in all; then the operation needs attention.",
         &["accounts::a_creation_that_aws_failed_is_asked_for_again_and_one_that_it_refuses_is_parked",
           "scenarios::accounts::an_account_that_aws_made_although_it_says_it_failed_is_adopted"]),
     scenario(11, "FAILED for an e-mail address, an address, a payment method or a business validation", &[Park],
-        "Each kind has its code and says where to mend it.",
+        "Each cause has its own attention code and says where to fix it.",
         &["scenarios::accounts::what_only_a_person_can_mend_is_told_with_its_own_code"]),
     scenario(12, "CreateAccount stays IN_PROGRESS", &[Wait, Park],
-        "Told after 15 minutes; the request stays the only one.",
+        "The operation needs attention after 15 minutes; no second request is sent.",
         &["scenarios::accounts::a_creation_that_hangs_is_told_and_no_other_account_is_asked_for"]),
-    scenario(13, "CreateAccountStatusNotFoundException: AWS does not know the request any more", &[Adopt, Wait],
-        "The account itself is the proof: found by its e-mail address and tags.",
+    scenario(13, "CreateAccountStatusNotFoundException: AWS no longer knows the request", &[Adopt, Wait],
+        "The account itself is the evidence: it is found by its e-mail address and tags.",
         &["scenarios::accounts::a_request_that_aws_has_forgotten_is_found_by_its_account"]),
-    scenario(14, "A state, a reason or an error that nobody knows", &[Wait, Park],
-        "An unknown state is looked at until the deadline; an unknown failure is told in AWS's words; an unknown error is judged by its status.",
+    scenario(14, "An unknown state, reason or error", &[Wait, Park],
+        "An unknown state is polled until the deadline; an unknown failure is reported with AWS's message; an unknown error is classified by its HTTP status.",
         &["scenarios::accounts::a_failure_that_nobody_knows_is_told_in_the_words_of_aws",
           "worker::aws::organizations::creations::a_state_that_nobody_knows_is_taken_for_work_in_progress",
           "worker::aws::account::a_state_of_a_region_that_nobody_knows_is_looked_at_again",
           "worker::aws::cloudformation::every_state_of_cloudformation_means_something",
           "worker::aws::errors::an_unknown_error_is_judged_by_its_status"]),
-    scenario(15, "An empty page with a token for the next", &[Retry],
-        "Every list is read until there is no token.",
+    scenario(15, "An empty page with a token for the next page", &[Retry],
+        "Every list is read until a page has no token.",
         &["scenarios::accounts::empty_pages_hide_nothing", "cloud::an_empty_page_does_not_end_a_search"]),
     scenario(16, "MoveAccount: DuplicateAccountException", &[Done],
-        "The account is there already.",
+        "The account is already in the OU.",
         &["scenarios::places::an_account_that_somebody_has_moved_there_meanwhile_is_where_it_should_be"]),
     scenario(17, "MoveAccount: SourceParentNotFoundException", &[Retry],
-        "Its parent is read again, and it is moved from there.",
+        "The parent of the account is read again, and the account is moved from there.",
         &["scenarios::places::an_account_that_somebody_has_moved_elsewhere_meanwhile_is_found_and_moved_on"]),
-    scenario(18, "DuplicatePolicyException, DuplicatePolicyAttachmentException, an OU that is there already", &[Adopt, Done],
-        "What is there is taken by its name and brought to what it should be; what is attached is attached.",
+    scenario(18, "DuplicatePolicyException, DuplicatePolicyAttachmentException, an OU that exists already", &[Adopt, Done],
+        "An existing object is found by its name and updated; an existing attachment counts as done.",
         &["scenarios::places::two_who_prepare_the_organisation_at_the_same_time_prepare_it_once"]),
     scenario(19, "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED, POLICY_CONTENT_LIMIT_EXCEEDED", &[Park],
-        "`freehold bootstrap` ends and says what does not fit and what to do.",
+        "`freehold bootstrap` stops and names the policy that exceeds the limit and the fix.",
         &["scenarios::places::a_guardrail_that_does_not_fit_is_told_in_plain_words"]),
     scenario(20, "PolicyTypeNotEnabledException, PolicyChangesInProgressException", &[Wait],
-        "The type is enabled first, and what is on its way is waited for.",
+        "The policy type is enabled first; a change in progress is waited for.",
         &["scenarios::places::a_policy_that_is_still_on_its_way_is_waited_for"]),
     scenario(21, "TAG_POLICY_VIOLATION", &[Park],
         "`tag_policy_violated` names the tags.",
         &["scenarios::accounts::a_tag_policy_in_the_way_is_told_as_one"]),
     scenario(22, "AssumeRole: AccessDenied, minutes after SUCCEEDED", &[Wait],
-        "Probed until it works, 15 minutes at most.",
+        "Probed until it succeeds, at most 15 minutes.",
         &["scenarios::fresh_account::a_role_that_cannot_be_assumed_yet_is_waited_for"]),
     scenario(23, "InvalidClientTokenId, RegionDisabledException in a fresh account or region", &[Wait],
         "The same probe.",
         &["scenarios::fresh_account::a_fresh_account_may_refuse_with_any_of_its_words"]),
     scenario(24, "OptInRequired, SubscriptionRequiredException from CloudFormation", &[Wait],
-        "The same probe, which asks CloudFormation as well.",
+        "The same probe, which also calls CloudFormation.",
         &["scenarios::fresh_account::a_service_that_a_fresh_account_has_not_subscribed_to_is_waited_for"]),
-    scenario(25, "ExpiredToken amid a wait", &[Retry],
-        "The session is dropped, and the next look opens another.",
+    scenario(25, "ExpiredToken during a wait", &[Retry],
+        "The session is dropped, and the next poll opens another one.",
         &["scenarios::fresh_account::a_session_that_ends_while_a_stack_is_waited_for_is_opened_anew",
           "cloud::sessions_are_opened_once_an_hour_and_anew_when_aws_ends_one"]),
     scenario(26, "CreateAccountAssignment: ThrottlingException, 15 are outstanding", &[Wait],
-        "A place of 15 is taken before the call; what others have outstanding is waited for.",
+        "One of 15 slots is acquired before the call; assignments of other actors are waited for.",
         &["scenarios::identity_center::assignments_that_another_actor_has_outstanding_are_waited_for"]),
     scenario(27, "Identity Center: ConflictException", &[Wait, Done],
-        "An earlier write is waited for; what exists already is taken as it is.",
+        "An earlier write is waited for; an object that exists already counts as done.",
         &["scenarios::identity_center::two_grants_of_one_permission_set_follow_each_other"]),
     scenario(28, "An assignment FAILED: Received a 403 status error: Access denied by IAM", &[Retry, Park],
-        "Asked again as often as it takes while the account is fresh (15 minutes), then four times, then `assignment_failed`.",
+        "Retried without limit while the account is new (15 minutes), then four times, then `assignment_failed`.",
         &["scenarios::identity_center::identity_center_that_is_not_let_into_a_fresh_account_yet_is_asked_again_and_again",
           "accounts::an_assignment_that_keeps_failing_is_parked_and_goes_on_when_it_is_tried_again"]),
     scenario(29, "ServiceQuotaExceededException: permission sets of an account", &[Park],
-        "`aws_quota_reached`: waiting does not raise it.",
+        "`aws_quota_reached`: the quota does not reset by itself.",
         &["scenarios::identity_center::a_quota_that_waiting_does_not_raise_is_told"]),
     scenario(30, "EnableRegion: ConflictException, or TooManyRequestsException at 6 in the account or 50 in the organisation", &[Wait],
-        "The region's state is read again, and the region asked for when there is room.",
+        "The state of the region is read again, and the opt-in is requested when the quota allows it.",
         &["scenarios::regions::a_region_that_somebody_else_has_just_asked_for_is_waited_for",
           "scenarios::regions::the_organisations_fifty_opt_ins_are_waited_for"]),
     scenario(31, "A region is ENABLING for hours, or ENABLED before Lambda is there", &[Wait, Retry],
-        "24 hours are allowed; a stack that meets a service which does not know the account yet is made anew without counting.",
+        "The deadline is 24 hours. A stack that fails because a service does not know the account yet is created again, and the attempt is not counted.",
         &["scenarios::regions::a_region_may_take_hours",
           "scenarios::regions::a_region_that_is_enabled_before_lambda_is_there_gets_its_stack_all_the_same"]),
     scenario(32, "A service control policy denies something inside a stack: ROLLBACK_COMPLETE", &[Park],
-        "`stack_denied_by_policy` at once, with the resource and AWS's words; the shell is deleted.",
+        "`stack_denied_by_policy` at once, with the resource and AWS's message; the failed stack is deleted.",
         &["scenarios::stacks::a_stack_that_a_policy_denies_is_told_at_once"]),
     scenario(33, "CreateStack: AlreadyExistsException", &[Adopt, Park],
-        "Ours by its tags: adopted and brought up to date; another's: `stack_name_taken`.",
+        "A stack with the tags of the environment is adopted and updated; any other stack: `stack_name_taken`.",
         &["scenarios::stacks::a_stack_that_is_there_already_is_taken_and_brought_up_to_date",
           "scenarios::stacks::somebody_elses_stack_of_the_same_name_is_left_alone",
           "accounts::a_stack_whose_answer_was_lost_and_which_then_failed_is_made_anew"]),
-    scenario(34, "CreateStack: TokenAlreadyExistsException, and what came of it is gone", &[Retry],
-        "The next try has another token.",
+    scenario(34, "CreateStack: TokenAlreadyExistsException, and the stack of that token no longer exists", &[Retry],
+        "The next attempt uses a new token.",
         &["scenarios::stacks::a_token_that_was_used_for_what_is_gone_is_followed_by_another"]),
     scenario(35, "ROLLBACK_COMPLETE, ROLLBACK_FAILED", &[Retry, Park],
-        "Deleted and made anew with a new token, three times; then `stack_failed` with the stack's own first failure.",
+        "The stack is deleted and created again with a new token, three times; then `stack_failed` with the first failure of the stack.",
         &["accounts::a_stack_that_fails_once_is_made_anew_and_one_that_keeps_failing_says_why",
           "scenarios::stacks::a_creation_that_could_not_even_be_taken_back_is_deleted_and_made_anew"]),
     scenario(36, "ValidationError: No updates are to be performed", &[Done],
-        "The stack is as it should be.",
+        "The stack is up to date.",
         &["scenarios::stacks::a_stack_that_is_there_already_and_needs_no_update_is_taken_as_it_is"]),
     scenario(37, "UPDATE_ROLLBACK_FAILED", &[Park, Retry],
-        "`stack_update_stuck`; who has it tried again has the rollback gone on with (ContinueUpdateRollback).",
+        "`stack_update_stuck`; a retry continues the rollback (ContinueUpdateRollback).",
         &["scenarios::stacks::an_update_that_could_not_be_taken_back_is_told_and_goes_on_when_it_is_tried_again"]),
     scenario(38, "DELETE_FAILED; termination protection", &[Park, Retry],
-        "`stack_not_deleted`; who has it tried again leaves behind what cannot be deleted (FORCE_DELETE_STACK). `stack_protected` where a person has protected it.",
+        "`stack_not_deleted`; a retry keeps the resources that cannot be deleted (FORCE_DELETE_STACK). `stack_protected` if a person has protected the stack.",
         &["scenarios::stacks::what_cannot_be_deleted_is_told_and_left_behind_when_it_is_tried_again",
           "scenarios::stacks::a_stack_that_somebody_has_protected_is_told_as_protected"]),
     scenario(39, "InsufficientCapabilitiesException", &[Park],
         "`stack_needs_capabilities`.",
         &["scenarios::stacks::a_template_that_aws_does_not_take_is_told_by_what_is_wrong_with_it"]),
-    scenario(40, "LimitExceededException, which the SDK would repeat by itself", &[Park],
-        "`aws_quota_reached`; asked once, since the SDK's retries are off.",
+    scenario(40, "LimitExceededException, which the SDK would retry by itself", &[Park],
+        "`aws_quota_reached`; called once, because the SDK's retries are off.",
         &["scenarios::stacks::a_template_that_aws_does_not_take_is_told_by_what_is_wrong_with_it"]),
     scenario(41, "Throttling: Rate exceeded", &[Wait],
-        "As 7, inside the account.",
+        "Same as 7, inside the account.",
         &["scenarios::stacks::throttling_inside_an_account_is_sat_out"]),
-    scenario(42, "A stack reserves Lambda concurrency, of which a new account has ten", &[Park],
-        "`stack_reserves_concurrency` at once; Freehold's own template reserves none.",
+    scenario(42, "A stack reserves Lambda concurrency, but a new account has only ten", &[Park],
+        "`stack_reserves_concurrency` at once; Freehold's sample template reserves none.",
         &["scenarios::stacks::a_template_that_reserves_concurrency_is_told_why_a_new_account_refuses_it"]),
-    scenario(46, "The account is SUSPENDED, PENDING_CLOSURE or CLOSED amid the work", &[Park],
-        "Who is refused for longer than usual asks Organizations where the account stands: `account_not_active`.",
+    scenario(46, "The account becomes SUSPENDED, PENDING_CLOSURE or CLOSED during the work", &[Park],
+        "A step that is denied for longer than usual reads the account state from Organizations: `account_not_active`.",
         &["scenarios::fresh_account::an_account_that_somebody_closes_midway_is_told_as_closed"]),
     scenario(47, "CloseAccount: AccountAlreadyClosedException, ConflictException, CLOSE_ACCOUNT_QUOTA_EXCEEDED, CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED", &[Done, Wait],
-        "Closed already is done; under way is looked at again; a used-up quota is waited for, for days where need be.",
+        "An account that is already closed counts as done; a closure in progress is polled; an exhausted quota is waited for, for days if necessary.",
         &["scenarios::closing::closing_tells_done_under_way_and_used_up_apart",
           "cloud::an_account_is_closed_and_closing_it_again_is_no_error",
           "offboarding::an_account_is_closed_only_where_another_person_approves"]),
     scenario(50, "Two workers, one tenant", &[Done],
-        "A fence guards every write, and every step looks before it acts.",
+        "A fence guards every write, and every step checks the state before it acts.",
         &["workers::a_worker_that_was_thought_dead_writes_nothing",
           "workers::two_workers_share_the_work_and_nothing_is_done_twice",
           "twice::a_step_that_is_run_twice_does_nothing_twice"]),
 ];
 
-/// docs/scenarios.md: the scenarios, and beside each the `rows` of the worker's tables that serve it.
+/// Renders docs/scenarios.md: the scenarios, then the `rows` of the worker's tables with their scenario numbers.
 pub fn document(rows: &[(u8, String)]) -> String {
     let mut text = String::from(
-        "# What can go wrong, and what Freehold does then\n\n\
+        "# Failure scenarios and how Freehold handles them\n\n\
          Generated from tests/src/scenarios.rs and the worker's tables (worker/src/aws/errors.rs, worker/src/refusals.rs,\n\
-         worker/src/steps/creation_failures.rs, worker/src/steps/work_failures.rs); write it anew with\n\
-         `UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table`. A code in backticks is what\n\
-         `attention.code` says when a person is asked.\n\n\
-         | | what happens | behaviour | what Freehold does | provoked by |\n|-|-|-|-|-|\n",
+         worker/src/steps/creation_failures.rs, worker/src/steps/work_failures.rs). Regenerate with\n\
+         `UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table`. A code in backticks is the\n\
+         `attention.code` of an operation that needs attention.\n\n\
+         | | event | behaviour | reaction of Freehold | tests |\n|-|-|-|-|-|\n",
     );
     for scenario in SCENARIOS {
         let kinds: Vec<_> = scenario.behaviour.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
@@ -229,8 +225,8 @@ pub fn document(rows: &[(u8, String)]) -> String {
         _ = writeln!(text, "| {number} | {happens} | {} | {then} | {} |", kinds.join(", "), tests.join("<br>"));
     }
     text.push_str(
-        "\n## The rows\n\nWhat AWS says, and what that means to a step. A test judges an example of each row with the row and \
-         without it:\n`worker::aws::errors`, `worker::refusals`, `worker::steps::creation_failures`, \
+        "\n## Table of AWS errors\n\nEach row maps an AWS response to the reaction of a step. A test classifies an example of each row \
+         with the row and without it:\n`worker::aws::errors`, `worker::refusals`, `worker::steps::creation_failures`, \
          `worker::steps::work_failures`, each `every_row_is_needed`.\n\n| scenario | row |\n|-|-|\n",
     );
     let mut rows: Vec<_> = rows.iter().collect();

@@ -168,7 +168,7 @@ async fn ends_badly(seed: u64) -> Option<String> {
     // The bad luck is over, and somebody looks after what needs attention.
     unlucky.freehold.world.clear_faults();
     unlucky.freehold.wire.clear();
-    unlucky.freehold.world.come_round();
+    unlucky.freehold.world.unstick_all();
     for _ in 0..RETRIES {
         let unfinished = unlucky.unfinished().await;
         if unfinished.is_empty() {

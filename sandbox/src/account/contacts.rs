@@ -6,20 +6,15 @@ use winterbaume_core::MockResponse;
 
 use crate::world::{AwsError, Request, State};
 
-/// Whom AWS would write to.
+/// An alternate contact of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlternateContact {
-    /// Name.
     pub name: String,
-    /// Title.
     pub title: String,
-    /// E-mail address.
     pub email: String,
-    /// Telephone number.
     pub phone: String,
 }
 
-/// GetAlternateContact.
 pub(super) fn get(state: &State, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::GetAlternateContactRequest = request.json()?;
     let kind = input.alternate_contact_type;
@@ -36,7 +31,6 @@ pub(super) fn get(state: &State, account: &str, request: &Request) -> Result<Moc
     }))
 }
 
-/// PutAlternateContact.
 pub(super) fn put(state: &mut State, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::PutAlternateContactRequest = request.json()?;
     let contact = AlternateContact {
@@ -51,7 +45,6 @@ pub(super) fn put(state: &mut State, account: &str, request: &Request) -> Result
     Ok(wire::serialize_put_alternate_contact_response())
 }
 
-/// DeleteAlternateContact.
 pub(super) fn delete(state: &mut State, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::DeleteAlternateContactRequest = request.json()?;
     let contacts = state.accounts.get_mut(account).map(|account| &mut account.alternate_contacts);

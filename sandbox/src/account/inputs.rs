@@ -1,4 +1,4 @@
-//! The constraints of AWS's service model (botocore, `account`).
+//! Input constraints of the simulated operations, from AWS's service model (botocore, `account`).
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn members(operation: &str) -> Option<Vec<Member>> {
     })
 }
 
-/// Checks the input of an operation; an unknown operation is refused as such.
+/// Validates the input of an operation. Returns an error for an operation that is not simulated.
 pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError> {
     let members = members(operation).ok_or_else(|| AwsError::unknown_operation(operation).status(404))?;
     check(&members, input).map_err(|violation| invalid(&violation))

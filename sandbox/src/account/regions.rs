@@ -7,20 +7,19 @@ use winterbaume_account::wire;
 use winterbaume_core::MockResponse;
 
 use crate::faults::Fault;
-use crate::world::{AwsError, Busy, Ctx, Request, State, page};
+use crate::world::{AwsError, BusySpan, Ctx, Request, State, page};
 
-/// Opt-ins that an account may have in progress (AWS Account Management, quotas).
-const IN_PROGRESS_ACCOUNT: usize = 6;
-/// Opt-ins that an organisation may have in progress (same source).
-const IN_PROGRESS_ORGANIZATION: usize = 50;
+/// Maximum number of opt-ins in progress per account (AWS Account Management, quotas).
+const MAX_IN_PROGRESS_PER_ACCOUNT: usize = 6;
+/// Maximum number of opt-ins in progress per organisation (AWS Account Management, quotas).
+const MAX_IN_PROGRESS_PER_ORGANIZATION: usize = 50;
 
-/// Whether an opt-in region has been enabled.
+/// The opt-in state of a region that is disabled by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptIn {
-    /// Never asked for.
     #[default]
     Disabled,
-    /// Asked for, and done at this time; never, if it is stuck.
+    /// Requested; enabled from this time on. `None` if the request is stuck.
     Enabling(Option<DateTime<Utc>>),
 }
 
@@ -35,7 +34,7 @@ impl OptIn {
 }
 
 impl State {
-    /// `ENABLED_BY_DEFAULT`, `ENABLED`, `ENABLING` or `DISABLED`; none for a region that does not exist.
+    /// Returns `ENABLED_BY_DEFAULT`, `ENABLED`, `ENABLING` or `DISABLED`, or `None` for a region that does not exist.
     pub fn region_status(&self, account: &str, region: &str, now: DateTime<Utc>) -> Option<&'static str> {
         let known: Region = region.parse().ok()?;
         if !known.is_opt_in() {
@@ -45,18 +44,17 @@ impl State {
         Some(opt_in.map(|region| region.opt_in).unwrap_or_default().status(now))
     }
 
-    /// Whether an account can use a region.
-    pub fn region_enabled(&self, account: &str, region: &str, now: DateTime<Utc>) -> bool {
+    /// Returns whether an account can use a region.
+    pub fn is_region_enabled(&self, account: &str, region: &str, now: DateTime<Utc>) -> bool {
         self.region_status(account, region, now).is_some_and(|status| status.starts_with("ENABLED"))
     }
 
-    fn enabling(&self, account: &str, now: DateTime<Utc>) -> usize {
+    fn opt_ins_in_progress(&self, account: &str, now: DateTime<Utc>) -> usize {
         let regions = self.accounts.get(account).into_iter().flat_map(|account| account.regions.values());
         regions.filter(|region| region.opt_in.status(now) == "ENABLING").count()
     }
 }
 
-/// EnableRegion.
 pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::EnableRegionRequest = request.json()?;
     let region = input.region_name;
@@ -75,8 +73,10 @@ pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Requ
         Some("ENABLED") => return Ok(wire::serialize_enable_region_response()),
         Some(_) => {}
     }
-    let everywhere: usize = state.accounts.keys().map(|account| state.enabling(account, ctx.now)).sum();
-    if state.enabling(account, ctx.now) >= IN_PROGRESS_ACCOUNT || everywhere >= IN_PROGRESS_ORGANIZATION {
+    let total: usize = state.accounts.keys().map(|account| state.opt_ins_in_progress(account, ctx.now)).sum();
+    if state.opt_ins_in_progress(account, ctx.now) >= MAX_IN_PROGRESS_PER_ACCOUNT
+        || total >= MAX_IN_PROGRESS_PER_ORGANIZATION
+    {
         return Err(AwsError::new(
             "TooManyRequestsException",
             "The operation failed because it was called too frequently and exceeded a throttle limit.",
@@ -87,7 +87,7 @@ pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Requ
     let ready_at = ctx.now + ctx.draw(ctx.settings.durations.region_opt_in, &key);
     let stuck = ctx.fault == Some(Fault::Stuck);
     if !stuck {
-        state.note_busy(Busy::account(account, "opt-in", ctx.now, ready_at));
+        state.record_busy(BusySpan::account(account, "opt-in", ctx.now, ready_at));
     }
     if let Some(account) = state.accounts.get_mut(account) {
         account.region(&region).opt_in = OptIn::Enabling((!stuck).then_some(ready_at));
@@ -95,7 +95,6 @@ pub(super) fn enable(state: &mut State, ctx: &Ctx, account: &str, request: &Requ
     Ok(wire::serialize_enable_region_response())
 }
 
-/// GetRegionOptStatus.
 pub(super) fn status(state: &State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::GetRegionOptStatusRequest = request.json()?;
     let region = input.region_name;
@@ -106,16 +105,15 @@ pub(super) fn status(state: &State, ctx: &Ctx, account: &str, request: &Request)
     }))
 }
 
-/// ListRegions.
 pub(super) fn list(state: &State, ctx: &Ctx, account: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let input: wire::ListRegionsRequest = request.json()?;
-    let wanted = input.region_opt_status_contains.unwrap_or_default();
+    let status_filter = input.region_opt_status_contains.unwrap_or_default();
     let mut regions: Vec<Region> = Region::all().collect();
     regions.sort_by_key(|region| region.as_str());
     let regions = regions.into_iter().filter_map(|region| {
         let status = state.region_status(account, region.as_str(), ctx.now)?;
-        let asked = wanted.is_empty() || wanted.iter().any(|wanted| wanted == status);
-        asked
+        let matches_filter = status_filter.is_empty() || status_filter.iter().any(|wanted| wanted == status);
+        matches_filter
             .then(|| wire::Region { region_name: Some(region.as_str().into()), region_opt_status: Some(status.into()) })
     });
     let max = input.max_results.and_then(|max| usize::try_from(max).ok());

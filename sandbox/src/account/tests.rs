@@ -1,49 +1,50 @@
-//! Regions and contacts through the API.
+//! Tests of regions and contacts through the API.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::testing::{Answer, As, access_role, account, assume, call, world};
+use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, world};
 use crate::world::{Service, World};
 
-fn ask(world: &World, operation: &str, input: Value) -> Answer {
-    call(world, &As::management(world), Service::Account, operation, input)
+fn call_api(world: &World, operation: &str, input: Value) -> TestResponse {
+    call(world, &Credentials::management(world), Service::Account, operation, input)
 }
 
-fn trust(world: &World) {
+fn enable_trusted_access(world: &World) {
     let input = json!({ "ServicePrincipal": "account.amazonaws.com" });
-    call(world, &As::management(world), Service::Organizations, "EnableAWSServiceAccess", input).ok();
+    call(world, &Credentials::management(world), Service::Organizations, "EnableAWSServiceAccess", input).ok();
 }
 
 #[test]
-fn the_management_account_speaks_for_members_once_it_is_trusted() {
+fn the_management_account_acts_on_members_after_trusted_access() {
     let world = world();
     let id = account(&world, "a@example.com");
     let input = json!({ "AccountId": id, "RegionName": "eu-south-2" });
-    assert_eq!(ask(&world, "GetRegionOptStatus", input.clone()).code().as_deref(), Some("AccessDeniedException"));
-    trust(&world);
-    assert_eq!(ask(&world, "GetRegionOptStatus", input).ok().body["RegionOptStatus"], "DISABLED");
-    let everywhere = ask(&world, "ListRegions", json!({ "RegionOptStatusContains": ["ENABLED_BY_DEFAULT"] })).ok();
+    assert_eq!(call_api(&world, "GetRegionOptStatus", input.clone()).code().as_deref(), Some("AccessDeniedException"));
+    enable_trusted_access(&world);
+    assert_eq!(call_api(&world, "GetRegionOptStatus", input).ok().body["RegionOptStatus"], "DISABLED");
+    let everywhere = call_api(&world, "ListRegions", json!({ "RegionOptStatusContains": ["ENABLED_BY_DEFAULT"] })).ok();
     assert_eq!(everywhere.body["Regions"].as_array().unwrap().len(), 17);
 }
 
 #[test]
-fn an_opt_in_region_answers_only_once_it_is_enabled() {
+fn an_opt_in_region_rejects_calls_until_it_is_enabled() {
     let world = world();
     let id = account(&world, "a@example.com");
-    trust(&world);
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
+    enable_trusted_access(&world);
+    let member =
+        assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
     let stacks = || call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).code();
     let status = || {
         let input = json!({ "AccountId": id, "RegionName": "eu-south-2" });
-        ask(&world, "GetRegionOptStatus", input).ok().body["RegionOptStatus"].clone()
+        call_api(&world, "GetRegionOptStatus", input).ok().body["RegionOptStatus"].clone()
     };
     assert_eq!(stacks().as_deref(), Some("InvalidClientTokenId"));
     let in_sts = call(&world, &member, Service::Sts, "GetCallerIdentity", json!({})).code();
     assert_eq!(in_sts.as_deref(), Some("RegionDisabledException"));
 
-    let enable = || ask(&world, "EnableRegion", json!({ "AccountId": id, "RegionName": "eu-south-2" }));
+    let enable = || call_api(&world, "EnableRegion", json!({ "AccountId": id, "RegionName": "eu-south-2" }));
     enable().ok();
     assert_eq!(status(), "ENABLING");
     assert_eq!(enable().code().as_deref(), Some("ConflictException"));
@@ -51,14 +52,15 @@ fn an_opt_in_region_answers_only_once_it_is_enabled() {
     world.clock().advance(Duration::from_hours(2));
     assert_eq!(status(), "ENABLED");
     enable().ok();
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
+    let member =
+        assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap().in_region("eu-south-2");
     call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).ok();
 }
 
 #[test]
-fn six_opt_ins_are_in_progress_at_a_time() {
+fn at_most_six_opt_ins_are_in_progress() {
     let world = world();
-    let enable = |region: &str| ask(&world, "EnableRegion", json!({ "RegionName": region }));
+    let enable = |region: &str| call_api(&world, "EnableRegion", json!({ "RegionName": region }));
     for region in ["af-south-1", "ap-east-1", "ap-south-2", "ca-west-1", "eu-central-2", "eu-south-1"] {
         enable(region).ok();
     }
@@ -68,19 +70,19 @@ fn six_opt_ins_are_in_progress_at_a_time() {
 }
 
 #[test]
-fn contacts_are_kept_by_kind() {
+fn contacts_are_stored_by_type() {
     let world = world();
     let security = json!({ "AlternateContactType": "SECURITY" });
     assert_eq!(
-        ask(&world, "GetAlternateContact", security.clone()).code().as_deref(),
+        call_api(&world, "GetAlternateContact", security.clone()).code().as_deref(),
         Some("ResourceNotFoundException")
     );
     let mut contact = json!({
         "AlternateContactType": "SECURITY", "Name": "Ann Example", "Title": "Security",
         "EmailAddress": "security@example.com", "PhoneNumber": "+49 30 1234",
     });
-    ask(&world, "PutAlternateContact", contact.clone()).ok();
-    assert_eq!(ask(&world, "GetAlternateContact", security).ok().body["AlternateContact"]["Name"], "Ann Example");
+    call_api(&world, "PutAlternateContact", contact.clone()).ok();
+    assert_eq!(call_api(&world, "GetAlternateContact", security).ok().body["AlternateContact"]["Name"], "Ann Example");
     contact["PhoneNumber"] = "call me".into();
-    assert_eq!(ask(&world, "PutAlternateContact", contact).code().as_deref(), Some("ValidationException"));
+    assert_eq!(call_api(&world, "PutAlternateContact", contact).code().as_deref(), Some("ValidationException"));
 }

@@ -1,6 +1,6 @@
-//! What CloudFormation does for each type of resource, as its caller and with its caller's permissions.
+//! Create, update and delete of each resource type, with the permissions of the caller of CloudFormation.
 //!
-//! A refusal is the text that AWS shows as the resource's status reason.
+//! Errors are the text that AWS shows as the resource's status reason.
 
 mod iam;
 mod lambda;
@@ -17,8 +17,8 @@ use crate::policy::Keys;
 use crate::world::ids::UPPERCASE;
 use crate::world::{Ctx, State, permissions};
 
-/// The types that this world can create.
-pub(super) const KINDS: [&str; 7] = [
+/// Resource types that the sandbox simulates.
+pub(super) const RESOURCE_TYPES: [&str; 7] = [
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
@@ -28,20 +28,20 @@ pub(super) const KINDS: [&str; 7] = [
     "AWS::Logs::LogGroup",
 ];
 
-/// Where a resource is being made, and for which stack.
-pub(super) struct Place<'a> {
+/// Call context, stack and logical id of the resource that is created, updated or deleted.
+pub(super) struct ResourceContext<'a> {
     pub(super) ctx: &'a Ctx,
     pub(super) stack_name: &'a str,
     pub(super) logical_id: &'a str,
 }
 
-/// A resource as it was made.
-pub(super) struct Made {
+/// Physical id and attributes of a created or updated resource.
+pub(super) struct PhysicalResource {
     pub(super) physical_id: String,
     pub(super) attributes: BTreeMap<String, Value>,
 }
 
-impl Made {
+impl PhysicalResource {
     fn new(physical_id: impl Into<String>) -> Self {
         Self { physical_id: physical_id.into(), attributes: BTreeMap::new() }
     }
@@ -52,67 +52,77 @@ impl Made {
     }
 }
 
-pub(super) fn create(state: &mut State, place: &Place<'_>, kind: &str, properties: &Value) -> Result<Made, String> {
-    known(place, kind, properties)?;
+pub(super) fn create(
+    state: &mut State,
+    target: &ResourceContext<'_>,
+    kind: &str,
+    properties: &Value,
+) -> Result<PhysicalResource, String> {
+    validate_properties(target, kind, properties)?;
     match kind {
-        "AWS::IAM::Role" => iam::create_role(state, place, properties),
-        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::create_policy(state, place, kind, properties),
-        "AWS::Logs::LogGroup" => logs::create(state, place, properties),
-        "AWS::Lambda::Function" => lambda::create_function(state, place, properties),
-        "AWS::Lambda::Url" => lambda::create_url(state, place, properties),
-        "AWS::Lambda::Permission" => lambda::create_permission(state, place, properties),
+        "AWS::IAM::Role" => iam::create_role(state, target, properties),
+        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::create_policy(state, target, kind, properties),
+        "AWS::Logs::LogGroup" => logs::create(state, target, properties),
+        "AWS::Lambda::Function" => lambda::create_function(state, target, properties),
+        "AWS::Lambda::Url" => lambda::create_url(state, target, properties),
+        "AWS::Lambda::Permission" => lambda::create_permission(state, target, properties),
         _ => Err(format!("Resource type {kind} is not simulated")),
     }
 }
 
-/// Brings a resource to new properties: in place where AWS can, else by making another beside it.
+/// Updates a resource to new properties: in place if AWS can, else by creating a replacement.
 pub(super) fn update(
     state: &mut State,
-    place: &Place<'_>,
+    target: &ResourceContext<'_>,
     before: &Resource,
     kind: &str,
     properties: &Value,
-) -> Result<Made, String> {
-    let replaced = before.kind != kind
-        || fixed(kind).iter().any(|property| before.properties.get(property) != properties.get(property));
-    if replaced {
-        let named = name_property(kind).and_then(|name| properties.get(name));
-        if named.is_some() && named == name_property(kind).and_then(|name| before.properties.get(name)) {
+) -> Result<PhysicalResource, String> {
+    let needs_replacement = before.kind != kind
+        || replacement_properties(kind)
+            .iter()
+            .any(|property| before.properties.get(property) != properties.get(property));
+    if needs_replacement {
+        let custom_name = name_property(kind).and_then(|name| properties.get(name));
+        if custom_name.is_some() && custom_name == name_property(kind).and_then(|name| before.properties.get(name)) {
             return Err(format!(
                 "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename {} and \
                  update the stack again.",
-                named.and_then(Value::as_str).unwrap_or_default()
+                custom_name.and_then(Value::as_str).unwrap_or_default()
             ));
         }
-        return create(state, place, kind, properties);
+        return create(state, target, kind, properties);
     }
-    known(place, kind, properties)?;
+    validate_properties(target, kind, properties)?;
     match kind {
-        "AWS::IAM::Role" => iam::update_role(state, place, before, properties)?,
-        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::update_policy(state, place, before, properties)?,
-        "AWS::Logs::LogGroup" => logs::update(state, place, before, properties)?,
-        "AWS::Lambda::Function" => lambda::update_function(state, place, before, properties)?,
-        "AWS::Lambda::Url" => lambda::update_url(state, place, before, properties)?,
+        "AWS::IAM::Role" => iam::update_role(state, target, before, properties)?,
+        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::update_policy(state, target, before, properties)?,
+        "AWS::Logs::LogGroup" => logs::update(state, target, before, properties)?,
+        "AWS::Lambda::Function" => lambda::update_function(state, target, before, properties)?,
+        "AWS::Lambda::Url" => lambda::update_url(state, target, before, properties)?,
         _ => {}
     }
-    Ok(Made { physical_id: before.physical_id.clone().unwrap_or_default(), attributes: before.attributes.clone() })
+    Ok(PhysicalResource {
+        physical_id: before.physical_id.clone().unwrap_or_default(),
+        attributes: before.attributes.clone(),
+    })
 }
 
-/// Deletes a resource; that it is gone already is no failure.
-pub(super) fn delete(state: &mut State, place: &Place<'_>, resource: &Resource) -> Result<(), String> {
+/// Deletes a resource. Succeeds if the resource no longer exists.
+pub(super) fn delete(state: &mut State, target: &ResourceContext<'_>, resource: &Resource) -> Result<(), String> {
     match resource.kind.as_str() {
-        "AWS::IAM::Role" => iam::delete_role(state, place, resource),
-        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::delete_policy(state, place, resource),
-        "AWS::Logs::LogGroup" => logs::delete(state, place, resource),
-        "AWS::Lambda::Function" => lambda::delete_function(state, place, resource),
-        "AWS::Lambda::Url" => lambda::delete_url(state, place, resource),
-        "AWS::Lambda::Permission" => lambda::delete_permission(state, place, resource),
+        "AWS::IAM::Role" => iam::delete_role(state, target, resource),
+        "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => iam::delete_policy(state, target, resource),
+        "AWS::Logs::LogGroup" => logs::delete(state, target, resource),
+        "AWS::Lambda::Function" => lambda::delete_function(state, target, resource),
+        "AWS::Lambda::Url" => lambda::delete_url(state, target, resource),
+        "AWS::Lambda::Permission" => lambda::delete_permission(state, target, resource),
         _ => Ok(()),
     }
 }
 
-/// The properties whose change needs another resource.
-fn fixed(kind: &str) -> &'static [&'static str] {
+/// Returns the properties whose change requires a replacement of the resource.
+fn replacement_properties(kind: &str) -> &'static [&'static str] {
     match kind {
         "AWS::IAM::Role" => &["RoleName", "Path"],
         "AWS::IAM::ManagedPolicy" => &["ManagedPolicyName", "Path", "Description"],
@@ -144,7 +154,7 @@ fn name_property(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// The properties that a type must have, and those that it may have: the types' public schemas.
+/// Returns the required and the optional properties of a type, according to its public schema.
 fn schema(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match kind {
         "AWS::IAM::Role" => (
@@ -206,10 +216,10 @@ fn schema(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
     }
 }
 
-fn known(place: &Place<'_>, kind: &str, properties: &Value) -> Result<(), String> {
+fn validate_properties(target: &ResourceContext<'_>, kind: &str, properties: &Value) -> Result<(), String> {
     let (required, optional) = schema(kind);
-    let failed = |what: String| {
-        Err(format!("Properties validation failed for resource {} with message:\n[#: {what}]", place.logical_id))
+    let failed = |message: String| {
+        Err(format!("Properties validation failed for resource {} with message:\n[#: {message}]", target.logical_id))
     };
     for key in properties.as_object().into_iter().flat_map(serde_json::Map::keys) {
         if !required.contains(&key.as_str()) && !optional.contains(&key.as_str()) {
@@ -222,65 +232,65 @@ fn known(place: &Place<'_>, kind: &str, properties: &Value) -> Result<(), String
     }
 }
 
-impl Place<'_> {
+impl ResourceContext<'_> {
     fn account(&self) -> &str {
         &self.ctx.caller.account
     }
 
-    /// Whether the caller of CloudFormation may do this.
-    fn may(&self, state: &State, action: &str, resource: &str) -> Result<(), String> {
-        self.may_with(state, action, resource, Keys::default())
+    /// Returns an access-denied error unless the caller of CloudFormation has this permission.
+    fn authorize(&self, state: &State, action: &str, resource: &str) -> Result<(), String> {
+        self.authorize_with(state, action, resource, Keys::default())
     }
 
-    fn may_with(&self, state: &State, action: &str, resource: &str, keys: Keys) -> Result<(), String> {
-        permissions::note_of_stack(&self.ctx.caller, action);
+    fn authorize_with(&self, state: &State, action: &str, resource: &str, keys: Keys) -> Result<(), String> {
+        permissions::record_stack_action(&self.ctx.caller, action);
         let mut ctx = self.ctx.clone();
-        // IAM has one endpoint, in us-east-1, and that is the region that a region guardrail sees.
+        // IAM is global with its endpoint in us-east-1, so a region guardrail sees us-east-1.
         if action.starts_with("iam:") {
             ctx.region = "us-east-1".into();
         }
         state
             .authorize_with(&ctx, action, resource, keys)
-            .map_err(|error| refusal(&format!("{} (Status Code: 403)", error.message), "AccessDenied"))
+            .map_err(|error| handler_error(&format!("{} (Status Code: 403)", error.message), "AccessDenied"))
     }
 
-    /// A name of CloudFormation's making: stack, logical id, twelve characters.
-    fn generated(&self, state: &mut State, longest: usize) -> String {
-        let ending = state.ids.next(UPPERCASE, 12);
-        let mut start = format!("{}-{}", self.stack_name, self.logical_id);
-        start.truncate(longest.saturating_sub(ending.len() + 1));
-        format!("{start}-{ending}")
+    /// Generates a name as CloudFormation does: stack name, logical id and twelve random characters.
+    fn generate_name(&self, state: &mut State, max_length: usize) -> String {
+        let suffix = state.ids.next(UPPERCASE, 12);
+        let mut prefix = format!("{}-{}", self.stack_name, self.logical_id);
+        prefix.truncate(max_length.saturating_sub(suffix.len() + 1));
+        format!("{prefix}-{suffix}")
     }
 
-    /// The name that a property gives, or one of CloudFormation's making.
-    fn named(&self, state: &mut State, properties: &Value, property: &str, longest: usize) -> String {
+    /// Returns the name from a property, or a generated one.
+    fn name_or_generate(&self, state: &mut State, properties: &Value, property: &str, max_length: usize) -> String {
         match text(properties, property) {
             Some(name) => name.to_owned(),
-            None => self.generated(state, longest),
+            None => self.generate_name(state, max_length),
         }
     }
 }
 
-/// How AWS words a resource type's refusal.
-pub(super) fn refusal(message: &str, code: &str) -> String {
+/// Returns the message that AWS shows when a resource handler fails.
+pub(super) fn handler_error(message: &str, code: &str) -> String {
     format!("Resource handler returned message: \"{message}\" (HandlerErrorCode: {code})")
 }
 
-fn exists(kind: &str, name: &str) -> String {
-    refusal(&format!("Resource of type '{kind}' with identifier '{name}' already exists."), "AlreadyExists")
+fn already_exists(kind: &str, name: &str) -> String {
+    handler_error(&format!("Resource of type '{kind}' with identifier '{name}' already exists."), "AlreadyExists")
 }
 
 fn text<'a>(properties: &'a Value, property: &str) -> Option<&'a str> {
     properties.get(property)?.as_str()
 }
 
-/// A number, which templates may also write as a text.
+/// Returns a number, which a template may also contain as a string.
 fn number(properties: &Value, property: &str) -> Option<i64> {
     let value = properties.get(property)?;
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn texts(properties: &Value, property: &str) -> Vec<String> {
+fn strings(properties: &Value, property: &str) -> Vec<String> {
     let items = properties.get(property).and_then(Value::as_array);
     items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

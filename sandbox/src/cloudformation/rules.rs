@@ -1,119 +1,122 @@
-//! What CloudFormation checks before it begins anything: lengths, patterns, capabilities, parameters.
+//! Validation of requests before a stack operation starts: lengths, patterns, capabilities and parameters.
 
 use std::collections::BTreeMap;
 
 use winterbaume_cloudformation::model;
 
-use super::resources::KINDS;
-use super::stack::Design;
+use super::resources::RESOURCE_TYPES;
+use super::stack::StackDefinition;
 use super::validation;
-use crate::template::{Pseudo, Template, TemplateError};
+use crate::template::{PseudoParameters, Template, TemplateError};
 use crate::world::AwsError;
 
-/// A template in the body of a request: AWS CloudFormation quotas.
-const LONGEST_BODY: usize = 51_200;
+/// Maximum size of a template in the body of a request, in bytes (AWS CloudFormation quotas).
+const MAX_BODY_BYTES: usize = 51_200;
 
-/// The stack's name: a letter, then letters, digits and hyphens; 128 in all.
-pub(super) fn name(name: &str) -> Result<(), AwsError> {
+/// Checks a stack name: a letter, then letters, digits and hyphens, at most 128 characters in all.
+pub(super) fn check_name(name: &str) -> Result<(), AwsError> {
     let mut characters = name.chars();
     let well_formed = characters.next().is_some_and(|first| first.is_ascii_alphabetic())
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !well_formed {
-        return Err(constraint(
+        return Err(constraint_error(
             "stackName",
             name,
             "Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*",
         ));
     }
     if name.len() > 128 {
-        return Err(constraint("stackName", name, "Member must have length less than or equal to 128"));
+        return Err(constraint_error("stackName", name, "Member must have length less than or equal to 128"));
     }
     Ok(())
 }
 
-/// `ClientRequestToken`.
-pub(super) fn token(token: Option<&str>) -> Result<(), AwsError> {
+pub(super) fn check_token(token: Option<&str>) -> Result<(), AwsError> {
     let Some(token) = token else { return Ok(()) };
     let well_formed = token.starts_with(|c: char| c.is_ascii_alphanumeric())
         && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !well_formed {
         let pattern = "Member must satisfy regular expression pattern: [a-zA-Z0-9][-a-zA-Z0-9]*";
-        return Err(constraint("clientRequestToken", token, pattern));
+        return Err(constraint_error("clientRequestToken", token, pattern));
     }
     if token.len() > 128 {
-        return Err(constraint("clientRequestToken", token, "Member must have length less than or equal to 128"));
+        return Err(constraint_error("clientRequestToken", token, "Member must have length less than or equal to 128"));
     }
     Ok(())
 }
 
-/// The template's text, which has to come in the body of the request.
-pub(super) fn body(body: Option<String>, url: Option<&String>) -> Result<String, AwsError> {
+/// Returns the template text of a request. Only `TemplateBody` is supported, not `TemplateURL`.
+pub(super) fn template_body(body: Option<String>, url: Option<&String>) -> Result<String, AwsError> {
     match (body, url) {
         (Some(_), Some(_)) => Err(validation("Specify only one of TemplateBody and TemplateURL")),
-        (None, Some(_)) => Err(validation("The sandbox has no S3: give the template as TemplateBody")),
+        (None, Some(_)) => Err(validation("The sandbox does not simulate S3: pass the template as TemplateBody")),
         (None, None) => Err(validation("Either Template URL or Template Body must be specified.")),
         (Some(body), None) if body.is_empty() => {
-            Err(constraint("templateBody", "", "Member must have length greater than or equal to 1"))
+            Err(constraint_error("templateBody", "", "Member must have length greater than or equal to 1"))
         }
-        (Some(body), None) if body.len() > LONGEST_BODY => {
+        (Some(body), None) if body.len() > MAX_BODY_BYTES => {
             let start: String = body.chars().take(40).collect();
-            let limit = format!("Member must have length less than or equal to {LONGEST_BODY}");
-            Err(constraint("templateBody", &format!("{start}…"), &limit))
+            let limit = format!("Member must have length less than or equal to {MAX_BODY_BYTES}");
+            Err(constraint_error("templateBody", &format!("{start}…"), &limit))
         }
         (Some(body), None) => Ok(body),
     }
 }
 
-/// Tags: 50 at most, keys of 1 to 128 characters, values of up to 256, no key twice.
-pub(super) fn tags(tags: Option<model::Tags>) -> Result<BTreeMap<String, String>, AwsError> {
+/// Checks the tags: at most 50, keys of 1 to 128 characters, values of at most 256, no duplicate key.
+pub(super) fn parse_tags(tags: Option<model::Tags>) -> Result<BTreeMap<String, String>, AwsError> {
     let tags = tags.map(|tags| tags.items).unwrap_or_default();
     if tags.len() > 50 {
-        return Err(constraint("tags", "[…]", "Member must have length less than or equal to 50"));
+        return Err(constraint_error("tags", "[…]", "Member must have length less than or equal to 50"));
     }
-    let mut named = BTreeMap::new();
+    let mut by_key = BTreeMap::new();
     for tag in tags {
         if tag.key.is_empty() || tag.key.chars().count() > 128 {
-            return Err(constraint("tags.1.member.key", &tag.key, "Member must have length between 1 and 128"));
+            return Err(constraint_error("tags.1.member.key", &tag.key, "Member must have length between 1 and 128"));
         }
         if tag.value.is_empty() || tag.value.chars().count() > 256 {
-            return Err(constraint("tags.1.member.value", &tag.value, "Member must have length between 1 and 256"));
+            return Err(constraint_error(
+                "tags.1.member.value",
+                &tag.value,
+                "Member must have length between 1 and 256",
+            ));
         }
         if tag.key.starts_with("aws:") {
             return Err(validation("aws: prefixed tag key names are not allowed for external use."));
         }
-        if named.insert(tag.key.clone(), tag.value).is_some() {
+        if by_key.insert(tag.key.clone(), tag.value).is_some() {
             return Err(validation(format!("Duplicate tag key {}", tag.key)));
         }
     }
-    Ok(named)
+    Ok(by_key)
 }
 
-/// The values of the parameters: as given, as before, or the defaults.
-pub(super) fn parameters(
+/// Returns the value of each parameter: from the request, from the previous definition, or the default.
+pub(super) fn resolve_parameters(
     template: &Template,
-    given: Option<model::Parameters>,
-    before: Option<&BTreeMap<String, String>>,
+    request: Option<model::Parameters>,
+    previous: Option<&BTreeMap<String, String>>,
 ) -> Result<BTreeMap<String, String>, AwsError> {
     let mut values = BTreeMap::new();
-    for parameter in given.map(|given| given.items).unwrap_or_default() {
+    for parameter in request.map(|request| request.items).unwrap_or_default() {
         let key = parameter.parameter_key.unwrap_or_default();
         let value = match (parameter.use_previous_value.unwrap_or(false), parameter.parameter_value) {
             (true, Some(_)) => {
                 return Err(validation(format!(
-                    "Invalid input for parameter key {key}. Cannot specify usePreviousValue as true and non empty value \
-                     for a parameter"
+                    "Invalid input for parameter key {key}. Cannot specify usePreviousValue as true and non empty \
+                     value for a parameter"
                 )));
             }
-            (true, None) => before.and_then(|before| before.get(&key)).cloned().ok_or_else(|| {
+            (true, None) => previous.and_then(|previous| previous.get(&key)).cloned().ok_or_else(|| {
                 validation(format!(
-                    "Invalid input for parameter key {key}. Cannot specify usePreviousValue as true for a parameter key \
-                     not in the previous template"
+                    "Invalid input for parameter key {key}. Cannot specify usePreviousValue as true for a parameter \
+                     key not in the previous template"
                 ))
             })?,
             (false, value) => value.unwrap_or_default(),
         };
         if values.insert(key.clone(), value).is_some() {
-            return Err(validation(format!("Parameter {key} is given twice")));
+            return Err(validation(format!("Parameter {key} is specified more than once")));
         }
     }
     for parameter in &template.parameters {
@@ -124,17 +127,21 @@ pub(super) fn parameters(
     Ok(values)
 }
 
-/// Whether the design as a whole can be a stack.
-pub(super) fn design(template: &Template, design: &Design, pseudo: Pseudo) -> Result<(), AwsError> {
-    kinds(template)?;
-    template.clone().bind(&design.parameters, pseudo)?;
-    capabilities(template, &design.capabilities)
+/// Checks that a stack can be created from the definition.
+pub(super) fn check_definition(
+    template: &Template,
+    definition: &StackDefinition,
+    pseudo: PseudoParameters,
+) -> Result<(), AwsError> {
+    check_resource_types(template)?;
+    template.clone().bind(&definition.parameters, pseudo)?;
+    check_capabilities(template, &definition.capabilities)
 }
 
-/// Whether every type of resource is one that this world can create.
-pub(super) fn kinds(template: &Template) -> Result<(), TemplateError> {
+/// Checks that the sandbox simulates all resource types of the template.
+pub(super) fn check_resource_types(template: &Template) -> Result<(), TemplateError> {
     let mut unknown: Vec<&str> = template.resources.iter().map(|resource| resource.kind.as_str()).collect();
-    unknown.retain(|kind| !KINDS.contains(kind));
+    unknown.retain(|kind| !RESOURCE_TYPES.contains(kind));
     unknown.sort_unstable();
     unknown.dedup();
     if unknown.is_empty() {
@@ -143,26 +150,26 @@ pub(super) fn kinds(template: &Template) -> Result<(), TemplateError> {
     Err(TemplateError(format!("Template format error: Unrecognized resource types: [{}]", unknown.join(", "))))
 }
 
-fn capabilities(template: &Template, given: &[String]) -> Result<(), AwsError> {
+fn check_capabilities(template: &Template, capabilities: &[String]) -> Result<(), AwsError> {
     const KNOWN: [&str; 3] = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"];
-    if let Some(unknown) = given.iter().find(|capability| !KNOWN.contains(&capability.as_str())) {
-        return Err(constraint(
+    if let Some(unknown) = capabilities.iter().find(|capability| !KNOWN.contains(&capability.as_str())) {
+        return Err(constraint_error(
             "capabilities",
             &format!("[{unknown}]"),
             "Member must satisfy constraint: [Member must satisfy enum value set: [CAPABILITY_IAM, \
              CAPABILITY_NAMED_IAM, CAPABILITY_AUTO_EXPAND]]",
         ));
     }
-    let given = |capability: &str| given.iter().any(|given| given == capability);
+    let has = |wanted: &str| capabilities.iter().any(|capability| capability == wanted);
     match template.capability() {
-        Some(needed) if !given(needed) && !given("CAPABILITY_NAMED_IAM") => {
+        Some(needed) if !has(needed) && !has("CAPABILITY_NAMED_IAM") => {
             Err(AwsError::new("InsufficientCapabilitiesException", format!("Requires capabilities : [{needed}]")))
         }
         _ => Ok(()),
     }
 }
 
-fn constraint(member: &str, value: &str, rule: &str) -> AwsError {
+fn constraint_error(member: &str, value: &str, rule: &str) -> AwsError {
     validation(format!(
         "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {rule}"
     ))

@@ -1,4 +1,4 @@
-//! A stack: what it is made of, what has happened to it and what is still to be done.
+//! The state of a stack: definition, resources, events and the operation in progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::template::Resolved;
+use crate::template::ResourceValues;
 use crate::world::Session;
 
-/// Where a stack or a resource stands. CloudFormation uses one set of words for both.
-#[expect(missing_docs, reason = "the words are CloudFormation's")]
+/// Status of a stack or resource. CloudFormation uses the same values for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -35,7 +34,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// As it is written on the wire.
+    /// Returns the value used by the CloudFormation API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CreateInProgress => "CREATE_IN_PROGRESS",
@@ -59,57 +58,54 @@ impl Status {
         }
     }
 
-    /// Whether something is still going on.
-    pub fn in_progress(self) -> bool {
+    pub fn is_in_progress(self) -> bool {
         self.as_str().ends_with("IN_PROGRESS")
     }
 }
 
-/// A stack, deleted ones included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stack {
     /// `arn:aws:cloudformation:{region}:{account}:stack/{name}/{uuid}`.
     pub id: String,
     /// Name, unique among the stacks of its account and region that have not been deleted.
     pub name: String,
-    /// Where it stands.
     pub status: Status,
-    /// Why, where it says so.
     pub reason: Option<String>,
-    /// When it was asked for.
+    /// Time of the CreateStack call.
     pub created_at: DateTime<Utc>,
-    /// When an update was last asked for.
+    /// Time of the last UpdateStack call.
     pub updated_at: Option<DateTime<Utc>>,
-    /// When it had been deleted.
+    /// Time at which the deletion finished.
     pub deleted_at: Option<DateTime<Utc>>,
-    /// What it is to be.
-    pub(super) design: Design,
-    /// What it was to be before the update that is under way.
-    pub(super) former: Option<Design>,
-    /// What is to become of it if its creation fails.
+    #[serde(alias = "design")]
+    pub(super) definition: StackDefinition,
+    /// Definition before the update in progress; a rollback returns to it.
+    #[serde(alias = "former")]
+    pub(super) previous_definition: Option<StackDefinition>,
     pub(super) on_failure: OnFailure,
-    /// DeleteStack is refused.
-    pub(super) protected: bool,
-    /// What exists, by logical id.
+    /// Makes DeleteStack fail.
+    #[serde(alias = "protected")]
+    pub(super) termination_protected: bool,
+    /// Resources by logical id.
     pub resources: BTreeMap<String, Resource>,
-    /// Outputs by key, once it is complete.
-    pub outputs: BTreeMap<String, Shown>,
-    /// What has happened, oldest first.
+    /// Outputs by key; empty until the stack is complete.
+    pub outputs: BTreeMap<String, StackOutput>,
+    /// Events in chronological order.
     pub events: Vec<Event>,
-    /// What is still to be done.
+    /// Stack operation in progress.
     pub(super) work: Option<Work>,
 }
 
-/// What a caller asked a stack to be.
+/// Template, parameters, tags and capabilities that a caller passed to CreateStack or UpdateStack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Design {
+pub(super) struct StackDefinition {
     pub(super) template: String,
     pub(super) parameters: BTreeMap<String, String>,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) capabilities: Vec<String>,
 }
 
-/// `OnFailure` of CreateStack.
+/// `OnFailure` parameter of CreateStack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum OnFailure {
     Rollback,
@@ -117,87 +113,78 @@ pub(super) enum OnFailure {
     DoNothing,
 }
 
-/// The value of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shown {
-    /// Its value.
+pub struct StackOutput {
     pub value: String,
-    /// Its description in the template.
     pub description: Option<String>,
 }
 
-/// A resource of a stack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Resource {
-    /// Name in the template.
+    /// Name of the resource in the template.
     pub logical_id: String,
-    /// Name in AWS; also what `Ref` gives.
+    /// Identifier of the resource in AWS; the value of `Ref`.
     pub physical_id: Option<String>,
-    /// `AWS::Lambda::Function`, …
+    /// Resource type, such as `AWS::Lambda::Function`.
     pub kind: String,
-    /// Where it stands.
     pub status: Status,
-    /// Why, where it says so.
     pub reason: Option<String>,
-    /// When its status last changed.
+    /// Time of the last status change.
     pub changed_at: DateTime<Utc>,
-    /// Its properties, worked out.
+    /// Properties with all intrinsic functions resolved.
     pub(super) properties: Value,
-    /// What `Fn::GetAtt` gives.
+    /// Attributes that `Fn::GetAtt` returns, by name.
     pub(super) attributes: BTreeMap<String, Value>,
-    /// The logical ids that it was built upon.
+    /// Logical ids of the resources that this one depends on.
     pub(super) needs: BTreeSet<String>,
-    /// `DeletionPolicy: Retain`.
+    /// Keeps the resource when its stack is deleted (`DeletionPolicy: Retain`).
     pub(super) retained: bool,
 }
 
-/// One entry of a stack's history.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
-    /// Unique.
     pub id: String,
-    /// When.
     pub at: DateTime<Utc>,
-    /// The resource, or the stack's own name.
+    /// Logical id of the resource; the stack's name for an event of the stack itself.
     pub logical_id: String,
-    /// Its name in AWS, once it has one; the stack's id for the stack.
+    /// Physical id of the resource, if it exists; the stack's id for an event of the stack itself.
     pub physical_id: Option<String>,
-    /// Its type.
     pub kind: String,
-    /// Its new status.
     pub status: Status,
-    /// Why.
     pub reason: Option<String>,
-    /// Token of the request that set off the operation.
+    /// `ClientRequestToken` of the request that started the stack operation.
     pub token: Option<String>,
 }
 
-/// An operation under way.
+/// Stack operation in progress, such as a creation or an update.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Work {
     pub(super) phase: Phase,
     pub(super) tasks: Vec<Task>,
-    /// When the operation was asked for.
-    pub(super) began_at: DateTime<Utc>,
-    /// How far the schedule has been followed.
+    /// Time of the call that started the operation.
+    #[serde(alias = "began_at")]
+    pub(super) started_at: DateTime<Utc>,
+    /// Simulated time up to which the tasks have been processed.
     pub(super) time: DateTime<Utc>,
     pub(super) token: Option<String>,
-    /// CloudFormation acts as whoever called it, even when that session has ended meanwhile.
+    /// Session of the caller. CloudFormation uses its permissions even after the session has expired.
     pub(super) session: Option<Session>,
-    pub(super) spoiled: Option<Spoiled>,
-    /// What an update has changed so far, each with what was there before.
+    #[serde(alias = "spoiled")]
+    pub(super) injected_fault: Option<InjectedFault>,
+    /// Resources that an update has changed so far, each with its previous state (`None` if the update created it).
     pub(super) undo: Vec<(String, Option<Resource>)>,
-    /// What has been replaced and is to be deleted in the clean-up.
+    /// Replaced resources, which the cleanup phase deletes.
     pub(super) leftovers: Vec<Resource>,
 }
 
-/// A fault that the call was given.
+/// Fault injected into the call that started the operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Spoiled {
-    /// The first resource never gets done.
+pub(super) enum InjectedFault {
+    /// Tasks start but never finish.
     Stuck,
-    /// The last resource fails for this reason.
-    Fails(String),
+    /// The last task fails with this reason.
+    #[serde(alias = "Fails")]
+    Failure(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,43 +198,52 @@ pub(super) enum Phase {
     Delete,
 }
 
-/// One resource's part in a phase.
+/// Work on one resource in a phase.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Task {
     pub(super) logical_id: String,
-    pub(super) act: Act,
-    /// The tasks of the same phase, by logical id, that must be done before.
+    #[serde(alias = "act")]
+    pub(super) action: TaskAction,
+    /// Logical ids of the tasks of this phase that must finish first.
     pub(super) after: BTreeSet<String>,
-    pub(super) until: Until,
-    /// Why it is going to fail, where a fault says so.
-    pub(super) doomed: Option<String>,
+    #[serde(alias = "until")]
+    pub(super) state: TaskState,
+    /// Reason with which the task will fail, if a fault was injected.
+    #[serde(alias = "doomed")]
+    pub(super) injected_failure: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Act {
-    /// Create it, or update it to the stack's design where it exists.
+pub(super) enum TaskAction {
+    /// Creates the resource, or updates it to the stack's definition if it exists.
     Build,
-    /// Delete what the stack has under this logical id.
+    /// Deletes the resource that the stack lists under this logical id.
     Delete,
-    /// Delete this, which the stack no longer counts among its resources.
+    /// Deletes a resource that the stack no longer lists.
     Discard(Box<Resource>),
-    /// Give it back what it was before the update.
+    /// Returns the resource to its state before the update.
     Restore(Box<Resource>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Until {
+pub(super) enum TaskState {
     Waiting,
-    /// Begun, and done at this time; never, where there is none.
+    /// Started; finishes at this time, or never if `None` (stuck).
     Running(Option<DateTime<Utc>>),
     Done,
-    /// What waits for it will never begin.
+    /// Failed; tasks that depend on this one never start.
     Failed,
 }
 
 impl Stack {
-    /// Moves the stack to a new status and writes it down.
-    pub(super) fn become_(&mut self, status: Status, reason: Option<String>, at: DateTime<Utc>, token: Option<String>) {
+    /// Sets the status of the stack and records an event.
+    pub(super) fn set_status(
+        &mut self,
+        status: Status,
+        reason: Option<String>,
+        at: DateTime<Utc>,
+        token: Option<String>,
+    ) {
         self.status = status;
         self.reason.clone_from(&reason);
         let event = Event {
@@ -263,8 +259,8 @@ impl Stack {
         self.events.push(event);
     }
 
-    /// Writes down what became of a resource.
-    pub(super) fn note(&mut self, resource: &Resource, token: Option<String>) {
+    /// Records an event with the current status of a resource.
+    pub(super) fn record_event(&mut self, resource: &Resource, token: Option<String>) {
         self.events.push(Event {
             id: format!("{}-{}-{}", resource.logical_id, resource.status.as_str(), self.events.len()),
             at: resource.changed_at,
@@ -278,8 +274,7 @@ impl Stack {
     }
 }
 
-/// What `Ref` and `Fn::GetAtt` find among a stack's resources.
-impl Resolved for BTreeMap<String, Resource> {
+impl ResourceValues for BTreeMap<String, Resource> {
     fn reference(&self, logical_id: &str) -> Option<Value> {
         self.get(logical_id)?.physical_id.as_ref().map(|id| json!(id))
     }

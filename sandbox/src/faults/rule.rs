@@ -9,19 +9,12 @@ use crate::world::{Ctx, Request, World};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The call ends in this error; nothing happens.
-    Error {
-        /// HTTP status.
-        status: u16,
-        /// Error code.
-        code: String,
-        /// Message.
-        message: String,
-    },
+    Error { status: u16, code: String, message: String },
     /// The call is accepted and the work never ends.
     Stuck,
     /// The call is accepted and the work ends in a failed state for this reason.
     FailedState {
-        /// As in `FailureReason` or a stack's status reason.
+        /// Text of `FailureReason` or a stack's status reason.
         reason: String,
     },
     /// The call is refused because there were too many.
@@ -36,7 +29,6 @@ impl Fault {
         Self::Error { status: 400, code: code.to_owned(), message: message.to_owned() }
     }
 
-    /// A failed state.
     pub fn failed(reason: &str) -> Self {
         Self::FailedState { reason: reason.to_owned() }
     }
@@ -131,13 +123,11 @@ impl Rule {
 /// A fault that has happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hit {
-    /// When.
     pub at: DateTime<Utc>,
     /// `service:Operation`.
     pub operation: String,
     /// The account that called.
     pub account: String,
-    /// What went wrong.
     pub fault: Fault,
 }
 
@@ -150,7 +140,7 @@ pub struct Faults {
 
 impl Faults {
     /// The fault that this call is to suffer, if any.
-    pub fn next(&mut self, ctx: &Ctx, request: &Request) -> Option<Fault> {
+    pub fn for_call(&mut self, ctx: &Ctx, request: &Request) -> Option<Fault> {
         if self.rules.is_empty() {
             return None;
         }

@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
 
 use crate::http::{from_sdk, to_sdk};
-use crate::world::{Request, refusal};
+use crate::world::{Request, error_response};
 
 /// What the wire does to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,6 @@ impl WireRule {
 pub struct WireHit {
     /// `service:Operation`.
     pub operation: String,
-    /// How.
     pub effect: WireEffect,
 }
 
@@ -219,7 +218,7 @@ impl HttpConnector for FaultyConnector {
             }
             Some(WireEffect::Throttle) => {
                 let refusal =
-                    parsed.map(|request| refusal(request.service, &crate::quotas::throttled(request.service)));
+                    parsed.map(|request| error_response(request.service, &crate::quotas::throttled(request.service)));
                 HttpConnectorFuture::ready(refusal.map(to_sdk).ok_or_else(reset))
             }
         }
@@ -239,12 +238,12 @@ mod tests {
     use crate::http::connector;
     use crate::world::Service;
     use crate::world::World;
-    use crate::world::testing::{As, signed, world};
+    use crate::world::testing::{Credentials, signed, world};
 
     /// CreateAccount over the wire: the status, or none if there was no answer.
     async fn create(world: &World, client: &FaultyClient, email: &str) -> Option<u16> {
         let input = json!({ "Email": email, "AccountName": "Example" });
-        let call = signed(&As::management(world), Service::Organizations, "CreateAccount", &input);
+        let call = signed(&Credentials::management(world), Service::Organizations, "CreateAccount", &input);
         let mut request = http::Request::post(&call.uri).body(call.body.into()).unwrap();
         *request.headers_mut() = call.headers;
         let connector = FaultyConnector { client: client.clone(), inner: connector(world) };

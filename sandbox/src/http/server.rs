@@ -32,7 +32,6 @@ impl Served {
         self.address
     }
 
-    /// Ends it.
     pub fn stop(&self) {
         self.task.abort();
     }

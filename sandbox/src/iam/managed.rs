@@ -1,10 +1,10 @@
-//! The AWS-managed policies that the sandbox knows, as far as what they allow matters here.
+//! The AWS-managed policies that the sandbox knows, simplified to the permissions that matter here.
 
 use serde_json::json;
 
 use crate::policy::Document;
 
-/// The document of an AWS-managed policy; none for a policy that the sandbox does not know.
+/// Returns the document of an AWS-managed policy, or `None` for a policy that the sandbox does not know.
 pub fn managed_policy(arn: &str) -> Option<Document> {
     let name = arn.strip_prefix("arn:aws:iam::aws:policy/")?;
     let read = ["*:Describe*", "*:Get*", "*:List*"];
@@ -44,10 +44,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_known_ones_can_be_read() {
+    fn known_managed_policies_are_valid() {
         for name in ["AdministratorAccess", "job-function/Billing", "service-role/AWSLambdaBasicExecutionRole"] {
             assert!(managed_policy(&format!("arn:aws:iam::aws:policy/{name}")).is_some(), "{name}");
         }
-        assert!(managed_policy("arn:aws:iam::aws:policy/Unheard").is_none());
+        assert!(managed_policy("arn:aws:iam::aws:policy/Unknown").is_none());
     }
 }

@@ -1,8 +1,8 @@
-//! The constraints of AWS's service model (botocore, `identitystore`) on the inputs of the operations simulated here.
+//! Input constraints of the simulated operations, from AWS's service model (botocore, `identitystore`).
 
 use serde_json::Value;
 
-use crate::ssoadmin::violated;
+use crate::ssoadmin::violation_error;
 use crate::world::AwsError;
 use crate::world::shape::{Member, Shape, check, matching, optional, required};
 
@@ -16,9 +16,9 @@ const ID: Shape = matching(
     100,
     "(arn:aws[a-z-]*:identitystore:::(user|group|membership)/)?([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}",
 );
-/// AWS: letters, marks, symbols, numbers and punctuation of any script, blanks, tabs and line ends: no other controls.
+/// Text without control characters, except tabs and line ends.
 const TEXT: Shape = matching(1, 1_024, r"[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]+");
-/// The same without blanks.
+/// Text without control characters and white space.
 const USER_NAME: Shape = matching(1, 128, r"[^\x00-\x20\x7F]+");
 const PATH: Shape = matching(1, 255, r"[A-Za-z:.]+");
 const NAME: Shape = Shape::Structure(&[
@@ -29,7 +29,7 @@ const NAME: Shape = Shape::Structure(&[
     optional("HonorificPrefix", TEXT),
     optional("HonorificSuffix", TEXT),
 ]);
-/// One e-mail address a user.
+/// List of e-mail addresses; AWS allows one per user.
 const EMAILS: Shape = Shape::List(1, &Shape::Structure(&[optional("Value", TEXT), optional("Type", TEXT)]));
 const FILTERS: Shape =
     Shape::List(1, &Shape::Structure(&[required("AttributePath", PATH), required("AttributeValue", TEXT)]));
@@ -40,10 +40,10 @@ const ALTERNATE: Shape = Shape::Structure(&[optional(
 const MEMBER: Shape = Shape::Structure(&[required("UserId", ID)]);
 
 const STORE: Member = required("IdentityStoreId", STORE_ID);
-const TOKEN: Member = optional("NextToken", matching(1, 65_535, "[-a-zA-Z0-9+=/:_]*"));
-const MOST: Member = optional("MaxResults", Shape::Number { min: 1, max: 100 });
+const NEXT_TOKEN: Member = optional("NextToken", matching(1, 65_535, "[-a-zA-Z0-9+=/:_]*"));
+const MAX_RESULTS: Member = optional("MaxResults", Shape::Number { min: 1, max: 100 });
 
-/// The members of an operation's input; none for an operation that is not simulated.
+/// Returns the members of an operation's input, or `None` for an operation that is not simulated.
 fn members(operation: &str) -> Option<Vec<Member>> {
     Some(match operation {
         "CreateUser" => vec![
@@ -58,14 +58,14 @@ fn members(operation: &str) -> Option<Vec<Member>> {
         ],
         "DescribeUser" | "DeleteUser" => vec![STORE, required("UserId", ID)],
         "GetUserId" | "GetGroupId" => vec![STORE, required("AlternateIdentifier", ALTERNATE)],
-        "ListUsers" | "ListGroups" => vec![STORE, optional("Filters", FILTERS), TOKEN, MOST],
+        "ListUsers" | "ListGroups" => vec![STORE, optional("Filters", FILTERS), NEXT_TOKEN, MAX_RESULTS],
         "CreateGroup" => vec![STORE, optional("DisplayName", TEXT), optional("Description", TEXT)],
         "DescribeGroup" | "DeleteGroup" => vec![STORE, required("GroupId", ID)],
         "CreateGroupMembership" | "GetGroupMembershipId" => {
             vec![STORE, required("GroupId", ID), required("MemberId", MEMBER)]
         }
-        "ListGroupMemberships" => vec![STORE, required("GroupId", ID), TOKEN, MOST],
-        "ListGroupMembershipsForMember" => vec![STORE, required("MemberId", MEMBER), TOKEN, MOST],
+        "ListGroupMemberships" => vec![STORE, required("GroupId", ID), NEXT_TOKEN, MAX_RESULTS],
+        "ListGroupMembershipsForMember" => vec![STORE, required("MemberId", MEMBER), NEXT_TOKEN, MAX_RESULTS],
         "IsMemberInGroups" => {
             vec![STORE, required("MemberId", MEMBER), required("GroupIds", Shape::List(100, &ID))]
         }
@@ -74,8 +74,8 @@ fn members(operation: &str) -> Option<Vec<Member>> {
     })
 }
 
-/// Checks the input of an operation; an unknown operation is refused as such.
+/// Validates the input of an operation. Returns an error for an operation that is not simulated.
 pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError> {
     let members = members(operation).ok_or_else(|| AwsError::unknown_operation(operation))?;
-    check(&members, input).map_err(|violation| violated(&violation))
+    check(&members, input).map_err(|violation| violation_error(&violation))
 }

@@ -1,10 +1,10 @@
-//! Users.
+//! Users of the Identity Store.
 
 use serde_json::Value;
 use winterbaume_core::MockResponse;
 use winterbaume_identitystore::{model, wire};
 
-use super::{User, absent, filter, id, page, seconds, taken, unique};
+use super::{User, already_exists, filter, id, not_found, page, seconds, unique_attribute};
 use crate::world::{AwsError, Ctx, State};
 
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
@@ -20,9 +20,9 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     }
     let user_id = state.ids.uuid();
     let store = &mut state.identity_store;
-    let same = |user: &User| user.user_name.to_lowercase() == user_name.to_lowercase();
-    if store.users.values().any(same) {
-        return Err(taken("UserName", &user_name));
+    let has_same_name = |user: &User| user.user_name.to_lowercase() == user_name.to_lowercase();
+    if store.users.values().any(has_same_name) {
+        return Err(already_exists("UserName", &user_name));
     }
     let user = User { id: user_id.clone(), user_name, attributes, created_at: ctx.now };
     store.users.insert(user_id.clone(), user);
@@ -35,18 +35,19 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
 pub(super) fn describe(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_user_request(body).map_err(AwsError::serialization)?;
     let id = id(&input.user_id);
-    let user = state.identity_store.users.get(id).ok_or_else(|| absent("USER", id))?;
-    let shown = serde_json::to_string(&shown(&state.identity_store.id, user)).unwrap_or_default();
-    Ok(MockResponse::json(200, shown))
+    let user = state.identity_store.users.get(id).ok_or_else(|| not_found("USER", id))?;
+    let body = serde_json::to_string(&to_wire(&state.identity_store.id, user)).unwrap_or_default();
+    Ok(MockResponse::json(200, body))
 }
 
 pub(super) fn get_id(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_get_user_id_request(body).map_err(AwsError::serialization)?;
-    let name = unique(&input.alternate_identifier, "userName")
-        .or_else(|_| unique(&input.alternate_identifier, "emails.value"))?;
+    let name = unique_attribute(&input.alternate_identifier, "userName")
+        .or_else(|_| unique_attribute(&input.alternate_identifier, "emails.value"))?;
     let store = &state.identity_store;
-    let named = |user: &&User| user.user_name.to_lowercase() == name || email(user).is_some_and(|email| email == name);
-    let user = store.users.values().find(named).ok_or_else(|| absent("USER", ""))?;
+    let matches_name =
+        |user: &&User| user.user_name.to_lowercase() == name || email(user).is_some_and(|email| email == name);
+    let user = store.users.values().find(matches_name).ok_or_else(|| not_found("USER", ""))?;
     Ok(wire::serialize_get_user_id_response(&model::GetUserIdResponse {
         identity_store_id: Some(store.id.clone()),
         user_id: Some(user.id.clone()),
@@ -60,16 +61,16 @@ pub(super) fn list(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResp
     let found =
         store.users.values().filter(|user| name.as_ref().is_none_or(|name| user.user_name.to_lowercase() == *name));
     let (users, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
-    let users = users.into_iter().map(|user| shown(&store.id, user)).collect();
+    let users = users.into_iter().map(|user| to_wire(&store.id, user)).collect();
     Ok(wire::serialize_list_users_response(&model::ListUsersResponse { users: Some(users), next_token }))
 }
 
-/// A user leaves its groups and loses its assignments.
+/// Deletes a user with all memberships and account assignments.
 pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_delete_user_request(body).map_err(AwsError::serialization)?;
     let id = id(&input.user_id);
     let store = &mut state.identity_store;
-    store.users.remove(id).ok_or_else(|| absent("USER", id))?;
+    store.users.remove(id).ok_or_else(|| not_found("USER", id))?;
     store.memberships.retain(|_, membership| membership.user != id);
     state.identity_center.assignments.retain(|assignment| assignment.principal_id != id);
     Ok(wire::serialize_delete_user_response(&model::DeleteUserResponse {}))
@@ -79,7 +80,7 @@ fn email(user: &User) -> Option<String> {
     Some(user.attributes.get("Emails")?.get(0)?.get("Value")?.as_str()?.to_lowercase())
 }
 
-fn shown(store: &str, user: &User) -> model::User {
+fn to_wire(store: &str, user: &User) -> model::User {
     let attributes = serde_json::from_value::<model::User>(user.attributes.clone()).unwrap_or_default();
     model::User {
         identity_store_id: Some(store.to_owned()),

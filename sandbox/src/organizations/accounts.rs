@@ -1,4 +1,4 @@
-//! Accounts that exist: reading them, and moving them.
+//! Reading and moving existing accounts.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,33 +12,28 @@ use crate::world::{AwsError, Ctx, State};
 /// An account as a member of the organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
-    /// Its name.
     pub name: String,
-    /// Its e-mail, as it was given.
     pub email: String,
-    /// Since when.
     pub joined_at: DateTime<Utc>,
-    /// `CREATED` or `INVITED`.
+    /// Either `CREATED` or `INVITED`.
     pub joined_method: String,
-    /// The root or unit under which it stands; policies follow a move a little later.
+    /// Id of the parent root or unit. After a move, the policies of the new parent take effect with a delay.
     pub parent: History<String>,
-    /// Whether it lives.
     pub lifecycle: Lifecycle,
 }
 
-/// The life of an account.
+/// The lifecycle state of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifecycle {
-    /// In use.
     Active,
-    /// CloseAccount has been asked for and is done at this time.
+    /// CloseAccount was called; the closure completes at this time.
     Closing(DateTime<Utc>),
-    /// Closed since then; counts against the quota for another 90 days.
+    /// Closed at this time. A closed account still counts towards the account quota.
     Closed(DateTime<Utc>),
 }
 
 impl Lifecycle {
-    /// `State`, and `Status`, which AWS retires.
+    /// Returns the values of `State` and of the deprecated `Status`.
     pub fn state_and_status(self) -> (&'static str, &'static str) {
         match self {
             Self::Active => ("ACTIVE", "ACTIVE"),
@@ -49,13 +44,13 @@ impl Lifecycle {
 }
 
 impl Organization {
-    /// The accounts directly under a root or unit, in the order in which they joined.
+    /// Iterates over the accounts directly under a root or unit, in the order in which they joined.
     pub fn accounts_under(&self, parent: &str) -> impl Iterator<Item = (&String, &Member)> {
         let members = self.joined.iter().filter_map(|id| self.members.get_key_value(id));
         members.filter(move |(_, member)| member.parent.current() == parent)
     }
 
-    /// `o-…/r-…/ou-…/{account}/`
+    /// Returns the path of an account in the format `o-…/r-…/ou-…/{account}/`.
     fn path(&self, account: &str, member: &Member) -> String {
         let mut path = format!("{account}/");
         let mut parent = member.parent.current();
@@ -66,7 +61,7 @@ impl Organization {
         format!("{}/{}/{path}", self.id, self.root)
     }
 
-    fn show(&self, id: &str, member: &Member) -> wire::Account {
+    fn wire_account(&self, id: &str, member: &Member) -> wire::Account {
         let (state, status) = member.lifecycle.state_and_status();
         wire::Account {
             arn: Some(self.arn_of(id)),
@@ -82,22 +77,21 @@ impl Organization {
     }
 }
 
-/// ListAccounts.
 pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_accounts_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
     let accounts =
-        organization.joined.iter().filter_map(|id| Some(organization.show(id, organization.members.get(id)?)));
+        organization.joined.iter().filter_map(|id| Some(organization.wire_account(id, organization.members.get(id)?)));
     let (accounts, next_token) = page(ctx, accounts, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_accounts_response(&wire::ListAccountsResponse { accounts: Some(accounts), next_token }))
 }
 
-/// ListAccountsForParent.
 pub(super) fn list_for_parent(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_accounts_for_parent_request(body).map_err(AwsError::serialization)?;
     check_parent(state, &input.parent_id)?;
     let organization = &state.organization;
-    let accounts = organization.accounts_under(&input.parent_id).map(|(id, member)| organization.show(id, member));
+    let accounts =
+        organization.accounts_under(&input.parent_id).map(|(id, member)| organization.wire_account(id, member));
     let (accounts, next_token) = page(ctx, accounts, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_accounts_for_parent_response(&wire::ListAccountsForParentResponse {
         accounts: Some(accounts),
@@ -105,16 +99,14 @@ pub(super) fn list_for_parent(state: &State, ctx: &Ctx, body: &[u8]) -> Result<M
     }))
 }
 
-/// DescribeAccount.
 pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_account_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
     let member = organization.members.get(&input.account_id).ok_or_else(account_not_found)?;
-    let account = Some(organization.show(&input.account_id, member));
+    let account = Some(organization.wire_account(&input.account_id, member));
     Ok(wire::serialize_describe_account_response(&wire::DescribeAccountResponse { account }))
 }
 
-/// MoveAccount.
 pub(super) fn move_to(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_move_account_request(body).map_err(AwsError::serialization)?;
     let organization = &mut state.organization;
@@ -144,7 +136,7 @@ pub(super) fn move_to(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockR
     Ok(wire::serialize_move_account_response())
 }
 
-/// There is no such account in the organisation.
+/// Returns the error for an account that is not in the organisation.
 pub(super) fn account_not_found() -> AwsError {
     error("AccountNotFoundException", "You specified an account that doesn't exist.")
 }

@@ -1,9 +1,9 @@
-//! A value that changes at once for whoever reads it, and a little later for whoever has to obey it.
+//! A value whose changes are visible immediately but take effect with a delay.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The values of something, each with the time from which it is effective.
+/// The current value and the earlier ones, each with the time from which it is in effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History<T> {
     current: (DateTime<Utc>, T),
@@ -11,17 +11,17 @@ pub struct History<T> {
 }
 
 impl<T> History<T> {
-    /// A first value, effective from `from`.
+    /// Creates a history with a first value, in effect from `from`.
     pub fn new(from: DateTime<Utc>, value: T) -> Self {
         Self { current: (from, value), earlier: Vec::new() }
     }
 
-    /// The value that was set last.
+    /// Returns the value that was set last.
     pub fn current(&self) -> &T {
         &self.current.1
     }
 
-    /// The value in effect; the first one before any is.
+    /// Returns the value in effect at `now`; the first value if none is in effect yet.
     pub fn effective(&self, now: DateTime<Utc>) -> &T {
         if self.current.0 <= now {
             return &self.current.1;
@@ -30,7 +30,7 @@ impl<T> History<T> {
         &past.or(self.earlier.first()).unwrap_or(&self.current).1
     }
 
-    /// Sets a value that takes effect `delay` from now, but never before an earlier one does.
+    /// Sets a value that takes effect after `delay`, but never before an earlier value does.
     pub fn set(&mut self, now: DateTime<Utc>, delay: TimeDelta, value: T) {
         let from = (now + delay).max(self.current.0);
         let before = std::mem::replace(&mut self.current, (from, value));
@@ -45,17 +45,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_takes_effect_late_and_in_order() {
+    fn changes_take_effect_after_their_delay_and_in_order() {
         let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
         let mut history = History::new(at(0), 'a');
         history.set(at(10), TimeDelta::seconds(20), 'b');
         history.set(at(12), TimeDelta::seconds(1), 'c');
         assert_eq!(*history.current(), 'c');
         assert_eq!(*history.effective(at(29)), 'a');
-        assert_eq!(*history.effective(at(30)), 'c', "b and c take effect together, c being the later");
+        assert_eq!(*history.effective(at(30)), 'c', "b and c take effect at the same time, and c was set later");
         for n in 0..100 {
             history.set(at(100 + n), TimeDelta::seconds(2), 'd');
         }
-        assert!(history.earlier.len() < 6, "what nobody will ask for again is forgotten");
+        assert!(history.earlier.len() < 6, "values that can no longer be in effect are dropped");
     }
 }

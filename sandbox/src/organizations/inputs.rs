@@ -1,4 +1,4 @@
-//! The constraints of AWS's service model (botocore, `organizations`) on the inputs of the operations simulated here.
+//! Input constraints of the simulated operations, from AWS's service model (botocore, `organizations`).
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ const REQUEST: Shape = matching(0, 36, "car-[a-z0-9]{8,32}");
 const EMAIL: Shape = matching(6, 64, r"[^\s@]+@[^\s@]+\.[^\s@]+");
 const ACCOUNT_NAME: Shape = matching(1, 50, r"[\x20-\x7E]+");
 const ROLE_NAME: Shape = matching(0, 64, r"[\w+=,.@-]{1,64}");
-/// AWS: letters, spaces and digits of any script, and `_.:/=+-@`. Here everything beyond ASCII passes.
+/// AWS allows letters, spaces and digits of any script, and `_.:/=+-@`. The sandbox allows all non-ASCII characters.
 const TAG_TEXT: &str = r"(?:[\w .:/=+\-@]|[^\x00-\x7F])*";
 const TAG_KEY: Shape = matching(1, 128, TAG_TEXT);
 const TAG_VALUE: Shape = matching(0, 256, TAG_TEXT);
@@ -46,14 +46,14 @@ const PRINCIPAL: Shape = matching(1, 128, r"[\w+=,.@-]*");
 const CONTENT: Shape = text(1, usize::MAX);
 const NAME: Shape = text(1, 128);
 const DESCRIPTION: Shape = text(0, 512);
-const TOKEN: Member = optional("NextToken", text(0, 100_000));
-const MOST: Member = optional("MaxResults", Shape::Number { min: 1, max: 20 });
+const NEXT_TOKEN: Member = optional("NextToken", text(0, 100_000));
+const MAX_RESULTS: Member = optional("MaxResults", Shape::Number { min: 1, max: 20 });
 
-/// The members of an operation's input; none for an operation that is not simulated.
+/// Returns the members of an operation's input, or `None` for an operation that is not simulated.
 fn members(operation: &str) -> Option<Vec<Member>> {
     Some(match operation {
         "DescribeOrganization" => vec![],
-        "ListRoots" | "ListAccounts" | "ListAWSServiceAccessForOrganization" => vec![TOKEN, MOST],
+        "ListRoots" | "ListAccounts" | "ListAWSServiceAccessForOrganization" => vec![NEXT_TOKEN, MAX_RESULTS],
         "CreateAccount" => vec![
             required("Email", EMAIL),
             required("AccountName", ACCOUNT_NAME),
@@ -62,16 +62,20 @@ fn members(operation: &str) -> Option<Vec<Member>> {
             optional("Tags", TAGS),
         ],
         "DescribeCreateAccountStatus" => vec![required("CreateAccountRequestId", REQUEST)],
-        "ListCreateAccountStatus" => vec![optional("States", Shape::List(usize::MAX, &STATE)), TOKEN, MOST],
+        "ListCreateAccountStatus" => vec![optional("States", Shape::List(usize::MAX, &STATE)), NEXT_TOKEN, MAX_RESULTS],
         "DescribeAccount" | "CloseAccount" | "RemoveAccountFromOrganization" => vec![required("AccountId", ACCOUNT)],
         "MoveAccount" => vec![
             required("AccountId", ACCOUNT),
             required("SourceParentId", PARENT),
             required("DestinationParentId", PARENT),
         ],
-        "ListParents" => vec![required("ChildId", CHILD), TOKEN, MOST],
-        "ListChildren" => vec![required("ParentId", PARENT), required("ChildType", CHILD_TYPE), TOKEN, MOST],
-        "ListAccountsForParent" | "ListOrganizationalUnitsForParent" => vec![required("ParentId", PARENT), TOKEN, MOST],
+        "ListParents" => vec![required("ChildId", CHILD), NEXT_TOKEN, MAX_RESULTS],
+        "ListChildren" => {
+            vec![required("ParentId", PARENT), required("ChildType", CHILD_TYPE), NEXT_TOKEN, MAX_RESULTS]
+        }
+        "ListAccountsForParent" | "ListOrganizationalUnitsForParent" => {
+            vec![required("ParentId", PARENT), NEXT_TOKEN, MAX_RESULTS]
+        }
         "CreateOrganizationalUnit" => {
             vec![required("ParentId", PARENT), required("Name", NAME), optional("Tags", TAGS)]
         }
@@ -90,22 +94,24 @@ fn members(operation: &str) -> Option<Vec<Member>> {
             optional("Content", CONTENT),
         ],
         "DescribePolicy" | "DeletePolicy" => vec![required("PolicyId", POLICY)],
-        "ListPolicies" => vec![required("Filter", POLICY_TYPE), TOKEN, MOST],
-        "ListPoliciesForTarget" => vec![required("TargetId", TARGET), required("Filter", POLICY_TYPE), TOKEN, MOST],
-        "ListTargetsForPolicy" => vec![required("PolicyId", POLICY), TOKEN, MOST],
+        "ListPolicies" => vec![required("Filter", POLICY_TYPE), NEXT_TOKEN, MAX_RESULTS],
+        "ListPoliciesForTarget" => {
+            vec![required("TargetId", TARGET), required("Filter", POLICY_TYPE), NEXT_TOKEN, MAX_RESULTS]
+        }
+        "ListTargetsForPolicy" => vec![required("PolicyId", POLICY), NEXT_TOKEN, MAX_RESULTS],
         "AttachPolicy" | "DetachPolicy" => vec![required("PolicyId", POLICY), required("TargetId", TARGET)],
         "EnablePolicyType" => vec![required("RootId", ROOT), required("PolicyType", POLICY_TYPE)],
         "TagResource" => vec![required("ResourceId", TAGGABLE), required("Tags", TAGS)],
         "UntagResource" => {
             vec![required("ResourceId", TAGGABLE), required("TagKeys", Shape::List(usize::MAX, &TAG_KEY))]
         }
-        "ListTagsForResource" => vec![required("ResourceId", TAGGABLE), TOKEN],
+        "ListTagsForResource" => vec![required("ResourceId", TAGGABLE), NEXT_TOKEN],
         "EnableAWSServiceAccess" | "DisableAWSServiceAccess" => vec![required("ServicePrincipal", PRINCIPAL)],
         _ => return None,
     })
 }
 
-/// Checks the input of an operation; an unknown operation is refused as such.
+/// Validates the input of an operation. Returns an error for an operation that is not simulated.
 pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError> {
     let members = members(operation).ok_or_else(|| AwsError::unknown_operation(operation))?;
     check(&members, input).map_err(|violation| invalid_input(&violation))
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn create_account_is_held_to_the_lengths_and_patterns_of_the_model() {
+    fn create_account_checks_lengths_and_patterns_of_the_model() {
         let with = |email: &str, name: &str| json!({ "Email": email, "AccountName": name });
         assert_eq!(reason("CreateAccount", &with("a@example.com", "Example")), None);
         assert_eq!(reason("CreateAccount", &with("a@b.c", "Example")).as_deref(), Some("MIN_LENGTH_EXCEEDED"));
@@ -156,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_id_has_its_pattern() {
+    fn ids_must_match_the_pattern_of_their_kind() {
         assert_eq!(
             reason("DescribeAccount", &json!({ "AccountId": "12345678901" })).as_deref(),
             Some("INVALID_PATTERN")

@@ -1,4 +1,4 @@
-//! Service control policies: writing them, attaching them.
+//! Service control policies and their attachments.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,35 +6,32 @@ use winterbaume_core::MockResponse;
 use winterbaume_organizations::wire;
 
 use super::tags::{check_tags, tag_map};
-use super::tree::root;
-use super::{History, Organization, constraint, error, page};
+use super::tree::wire_root;
+use super::{History, Organization, constraint_violation, error, page};
 use crate::policy::Document;
 use crate::world::ids::ALPHANUMERIC;
 use crate::world::{AwsError, Ctx, State};
 
-/// The policy that allows everything, which AWS attaches to everything.
+/// Id of the policy that allows everything. AWS attaches it to each root, unit and account.
 pub const FULL_ACCESS: &str = "p-FullAWSAccess";
 
-const KIND: &str = "SERVICE_CONTROL_POLICY";
-/// Characters of a policy's content, white space included (AWS Organizations, quotas).
-const CONTENT: usize = 10_240;
-/// Policies of one kind attached to one root, unit or account (same source).
-const ATTACHED: usize = 10;
-/// Policies in the organisation (same source).
-const QUOTA: usize = 10_000;
+const POLICY_TYPE: &str = "SERVICE_CONTROL_POLICY";
+/// Maximum number of characters of a policy, white space included (AWS Organizations, quotas).
+const MAX_CONTENT_CHARACTERS: usize = 10_240;
+/// Maximum number of policies attached to one root, unit or account (AWS Organizations, quotas).
+const MAX_ATTACHED: usize = 10;
+/// Maximum number of policies in the organisation (AWS Organizations, quotas).
+const MAX_POLICIES: usize = 10_000;
 
 /// A service control policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServiceControlPolicy {
-    /// Its name, unique.
     pub name: String,
-    /// What it is for.
     pub description: String,
-    /// Its text, as it was given.
+    /// Policy text as sent by the caller.
     pub content: String,
-    /// Whether AWS wrote it.
     pub aws_managed: bool,
-    /// Its meaning; a change takes effect a little later.
+    /// Parsed policy; a change takes effect with a delay.
     pub document: History<Document>,
 }
 
@@ -52,34 +49,34 @@ impl ServiceControlPolicy {
 }
 
 impl Organization {
-    /// Attaches FullAWSAccess to something new, if policies are enabled at all.
+    /// Attaches FullAWSAccess to a new unit or account, if service control policies are enabled.
     pub(super) fn attach_full_access(&mut self, target: &str, now: DateTime<Utc>) {
         if self.policies_enabled {
             self.attached.insert(target.to_owned(), History::new(now, vec![FULL_ACCESS.to_owned()]));
         }
     }
 
-    /// The ids of the policies attached to a root, unit or account.
+    /// Returns the ids of the policies attached to a root, unit or account.
     pub fn attached_to(&self, target: &str) -> &[String] {
         self.attached.get(target).map(|attached| attached.current().as_slice()).unwrap_or_default()
     }
 
-    fn summary(&self, id: &str, policy: &ServiceControlPolicy) -> wire::PolicySummary {
+    fn wire_summary(&self, id: &str, policy: &ServiceControlPolicy) -> wire::PolicySummary {
         wire::PolicySummary {
             arn: Some(self.arn_of(id)),
             aws_managed: Some(policy.aws_managed),
             description: Some(policy.description.clone()),
             id: Some(id.to_owned()),
             name: Some(policy.name.clone()),
-            r#type: Some(KIND.into()),
+            r#type: Some(POLICY_TYPE.into()),
         }
     }
 
-    fn show_policy(&self, id: &str, policy: &ServiceControlPolicy) -> wire::Policy {
-        wire::Policy { content: Some(policy.content.clone()), policy_summary: Some(self.summary(id, policy)) }
+    fn wire_policy(&self, id: &str, policy: &ServiceControlPolicy) -> wire::Policy {
+        wire::Policy { content: Some(policy.content.clone()), policy_summary: Some(self.wire_summary(id, policy)) }
     }
 
-    fn show_target(&self, id: &str) -> wire::PolicyTargetSummary {
+    fn wire_target(&self, id: &str) -> wire::PolicyTargetSummary {
         let (name, kind) = match (self.members.get(id), self.units.get(id)) {
             (Some(member), _) => (member.name.as_str(), "ACCOUNT"),
             (None, Some(unit)) => (unit.name.as_str(), "ORGANIZATIONAL_UNIT"),
@@ -94,14 +91,14 @@ impl Organization {
     }
 }
 
-/// EnablePolicyType: FullAWSAccess is attached to everything.
+/// Enables service control policies and attaches FullAWSAccess to the root and to all units and accounts.
 pub(super) fn enable_type(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_enable_policy_type_request(body).map_err(AwsError::serialization)?;
     let organization = &mut state.organization;
     if input.root_id != organization.root {
         return Err(error("RootNotFoundException", "You specified a root that doesn't exist."));
     }
-    check_kind(&input.policy_type)?;
+    check_policy_type(&input.policy_type)?;
     if organization.policies_enabled {
         return Err(error("PolicyTypeAlreadyEnabledException", "The specified policy type is already enabled."));
     }
@@ -112,20 +109,19 @@ pub(super) fn enable_type(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<M
     for target in targets {
         organization.attach_full_access(&target, ctx.now);
     }
-    let root = Some(root(state));
+    let root = Some(wire_root(state));
     Ok(wire::serialize_enable_policy_type_response(&wire::EnablePolicyTypeResponse { root }))
 }
 
-/// CreatePolicy.
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_policy_request(body).map_err(AwsError::serialization)?;
-    check_kind(&input.r#type)?;
+    check_policy_type(&input.r#type)?;
     let tags = tag_map(input.tags.as_deref().unwrap_or_default());
     check_tags(input.tags.as_deref().unwrap_or_default(), tags.len())?;
-    let document = read(&input.content)?;
+    let document = parse_content(&input.content)?;
     check_name(&state.organization, &input.name, None)?;
-    if state.organization.policies.len() >= QUOTA {
-        return Err(constraint(
+    if state.organization.policies.len() >= MAX_POLICIES {
+        return Err(constraint_violation(
             "POLICY_NUMBER_LIMIT_EXCEEDED",
             "You have exceeded the number of policies that you can have.",
         ));
@@ -138,21 +134,20 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         aws_managed: false,
         document: History::new(ctx.now, document),
     };
-    let shown = state.organization.show_policy(&id, &policy);
+    let created = state.organization.wire_policy(&id, &policy);
     state.organization.policies.insert(id.clone(), policy);
     state.organization.tags.insert(id, tags);
-    Ok(wire::serialize_create_policy_response(&wire::CreatePolicyResponse { policy: Some(shown) }))
+    Ok(wire::serialize_create_policy_response(&wire::CreatePolicyResponse { policy: Some(created) }))
 }
 
-/// UpdatePolicy.
 pub(super) fn update(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_update_policy_request(body).map_err(AwsError::serialization)?;
     let id = input.policy_id;
-    check_own(&state.organization, &id)?;
+    check_not_aws_managed(&state.organization, &id)?;
     if let Some(name) = &input.name {
         check_name(&state.organization, name, Some(&id))?;
     }
-    let document = input.content.as_deref().map(read).transpose()?;
+    let document = input.content.as_deref().map(parse_content).transpose()?;
     let delay = ctx.draw(ctx.settings.durations.policy_propagation, &format!("policy:{id}:{}", ctx.request_id));
     let policy = state.organization.policies.get_mut(&id).ok_or_else(policy_not_found)?;
     if let (Some(content), Some(document)) = (input.content, document) {
@@ -161,22 +156,20 @@ pub(super) fn update(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     }
     policy.name = input.name.unwrap_or_else(|| std::mem::take(&mut policy.name));
     policy.description = input.description.unwrap_or_else(|| std::mem::take(&mut policy.description));
-    let shown = state.organization.policies.get(&id).map(|policy| state.organization.show_policy(&id, policy));
-    Ok(wire::serialize_update_policy_response(&wire::UpdatePolicyResponse { policy: shown }))
+    let policy = state.organization.policies.get(&id).map(|policy| state.organization.wire_policy(&id, policy));
+    Ok(wire::serialize_update_policy_response(&wire::UpdatePolicyResponse { policy }))
 }
 
-/// DescribePolicy.
 pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_policy_request(body).map_err(AwsError::serialization)?;
     let policy = state.organization.policies.get(&input.policy_id).ok_or_else(policy_not_found)?;
-    let shown = state.organization.show_policy(&input.policy_id, policy);
-    Ok(wire::serialize_describe_policy_response(&wire::DescribePolicyResponse { policy: Some(shown) }))
+    let policy = state.organization.wire_policy(&input.policy_id, policy);
+    Ok(wire::serialize_describe_policy_response(&wire::DescribePolicyResponse { policy: Some(policy) }))
 }
 
-/// DeletePolicy.
 pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_delete_policy_request(body).map_err(AwsError::serialization)?;
-    check_own(&state.organization, &input.policy_id)?;
+    check_not_aws_managed(&state.organization, &input.policy_id)?;
     if state.organization.attached.values().any(|attached| attached.current().contains(&input.policy_id)) {
         return Err(error(
             "PolicyInUseException",
@@ -189,23 +182,21 @@ pub(super) fn delete(state: &mut State, body: &[u8]) -> Result<MockResponse, Aws
     Ok(wire::serialize_delete_policy_response())
 }
 
-/// ListPolicies.
 pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_policies_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
-    let policies = organization.policies.iter().filter(|_| input.filter == KIND);
-    let policies = policies.map(|(id, policy)| organization.summary(id, policy));
+    let policies = organization.policies.iter().filter(|_| input.filter == POLICY_TYPE);
+    let policies = policies.map(|(id, policy)| organization.wire_summary(id, policy));
     let (policies, next_token) = page(ctx, policies, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_policies_response(&wire::ListPoliciesResponse { next_token, policies: Some(policies) }))
 }
 
-/// ListPoliciesForTarget.
 pub(super) fn list_for_target(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_policies_for_target_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
     check_target(organization, &input.target_id)?;
-    let attached = organization.attached_to(&input.target_id).iter().filter(|_| input.filter == KIND);
-    let policies = attached.filter_map(|id| Some(organization.summary(id, organization.policies.get(id)?)));
+    let attached = organization.attached_to(&input.target_id).iter().filter(|_| input.filter == POLICY_TYPE);
+    let policies = attached.filter_map(|id| Some(organization.wire_summary(id, organization.policies.get(id)?)));
     let (policies, next_token) = page(ctx, policies, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_policies_for_target_response(&wire::ListPoliciesForTargetResponse {
         next_token,
@@ -213,7 +204,6 @@ pub(super) fn list_for_target(state: &State, ctx: &Ctx, body: &[u8]) -> Result<M
     }))
 }
 
-/// ListTargetsForPolicy.
 pub(super) fn list_targets(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_targets_for_policy_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
@@ -221,7 +211,7 @@ pub(super) fn list_targets(state: &State, ctx: &Ctx, body: &[u8]) -> Result<Mock
         return Err(policy_not_found());
     }
     let attached = organization.attached.iter().filter(|(_, policies)| policies.current().contains(&input.policy_id));
-    let targets = attached.map(|(target, _)| organization.show_target(target));
+    let targets = attached.map(|(target, _)| organization.wire_target(target));
     let (targets, next_token) = page(ctx, targets, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_targets_for_policy_response(&wire::ListTargetsForPolicyResponse {
         next_token,
@@ -229,18 +219,17 @@ pub(super) fn list_targets(state: &State, ctx: &Ctx, body: &[u8]) -> Result<Mock
     }))
 }
 
-/// AttachPolicy.
 pub(super) fn attach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_attach_policy_request(body).map_err(AwsError::serialization)?;
-    change(state, ctx, &input.policy_id, &input.target_id, |attached| {
+    edit_attachments(state, ctx, &input.policy_id, &input.target_id, |attached| {
         if attached.contains(&input.policy_id) {
             return Err(error(
                 "DuplicatePolicyAttachmentException",
                 "A policy with the specified name and type is already attached to the specified target.",
             ));
         }
-        if attached.len() >= ATTACHED {
-            return Err(constraint(
+        if attached.len() >= MAX_ATTACHED {
+            return Err(constraint_violation(
                 "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
                 "You have exceeded the number of policies of this type that can be attached to an entity.",
             ));
@@ -251,10 +240,9 @@ pub(super) fn attach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     Ok(wire::serialize_attach_policy_response())
 }
 
-/// DetachPolicy.
 pub(super) fn detach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_detach_policy_request(body).map_err(AwsError::serialization)?;
-    change(state, ctx, &input.policy_id, &input.target_id, |attached| {
+    edit_attachments(state, ctx, &input.policy_id, &input.target_id, |attached| {
         if !attached.contains(&input.policy_id) {
             return Err(error(
                 "PolicyNotAttachedException",
@@ -262,7 +250,7 @@ pub(super) fn detach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
             ));
         }
         if attached.len() == 1 {
-            return Err(constraint(
+            return Err(constraint_violation(
                 "MIN_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
                 "You must keep at least one policy of this type attached to the entity.",
             ));
@@ -273,8 +261,8 @@ pub(super) fn detach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     Ok(wire::serialize_detach_policy_response())
 }
 
-/// Changes what is attached to a target, effective a little later.
-fn change(
+/// Edits the list of policies attached to a target. The change takes effect with a delay.
+fn edit_attachments(
     state: &mut State,
     ctx: &Ctx,
     policy: &str,
@@ -300,9 +288,9 @@ fn change(
     Ok(())
 }
 
-fn read(content: &str) -> Result<Document, AwsError> {
-    if content.chars().count() > CONTENT {
-        return Err(constraint(
+fn parse_content(content: &str) -> Result<Document, AwsError> {
+    if content.chars().count() > MAX_CONTENT_CHARACTERS {
+        return Err(constraint_violation(
             "POLICY_CONTENT_LIMIT_EXCEEDED",
             "You have exceeded the maximum number of characters in a policy.",
         ));
@@ -320,8 +308,8 @@ fn read(content: &str) -> Result<Document, AwsError> {
     Ok(document)
 }
 
-fn check_kind(kind: &str) -> Result<(), AwsError> {
-    if kind == KIND {
+fn check_policy_type(policy_type: &str) -> Result<(), AwsError> {
+    if policy_type == POLICY_TYPE {
         return Ok(());
     }
     Err(error("PolicyTypeNotAvailableForOrganizationException", "The sandbox simulates service control policies only."))
@@ -334,7 +322,7 @@ fn check_name(organization: &Organization, name: &str, except: Option<&str>) -> 
     Ok(())
 }
 
-fn check_own(organization: &Organization, id: &str) -> Result<(), AwsError> {
+fn check_not_aws_managed(organization: &Organization, id: &str) -> Result<(), AwsError> {
     let policy = organization.policies.get(id).ok_or_else(policy_not_found)?;
     if policy.aws_managed {
         return Err(

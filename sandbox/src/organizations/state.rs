@@ -1,4 +1,4 @@
-//! What an organisation consists of.
+//! The state of the organisation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,47 +10,42 @@ use crate::policy::Document;
 use crate::settings::Settings;
 use crate::world::ids::Ids;
 
-/// The organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Organization {
-    /// `o-…`
+    /// Id in the format `o-…`.
     pub id: String,
-    /// `r-…`, its only root.
+    /// Id of the only root, in the format `r-…`.
     pub root: String,
-    /// The account that manages it; no service control policy binds it.
+    /// Id of the management account; service control policies do not apply to it.
     pub management_account: String,
-    /// Units by id.
     pub units: BTreeMap<String, Unit>,
-    /// Accounts by id.
     pub members: BTreeMap<String, Member>,
-    /// Account ids in the order in which they joined, which is the order in which they are listed.
+    /// Account ids in the order in which the accounts joined, which is also the order of lists.
     pub joined: Vec<String>,
-    /// Requests for accounts, oldest first.
+    /// CreateAccount requests, oldest first.
     pub requests: Vec<CreateRequest>,
-    /// Policies by id.
     pub policies: BTreeMap<String, ServiceControlPolicy>,
-    /// The ids of the policies attached to each root, unit or account, in the order of attachment.
+    /// Ids of the policies attached to each root, unit or account, in the order of attachment.
     pub attached: BTreeMap<String, History<Vec<String>>>,
-    /// Whether service control policies are enabled on the root.
     pub policies_enabled: bool,
     /// Tags by resource id.
     pub tags: BTreeMap<String, BTreeMap<String, String>>,
-    /// Services with trusted access, since when.
+    /// Services with trusted access, and the time since when.
     pub trusted_services: BTreeMap<String, DateTime<Utc>>,
-    /// E-mails in use by accounts outside this organisation.
+    /// E-mails of accounts outside this organisation.
     pub foreign_emails: BTreeSet<String>,
-    /// How many accounts AWS has come to allow; as the settings say if it was never asked.
+    /// Maximum number of accounts; `None` means the value in the settings.
     #[serde(default)]
     pub account_quota: Option<usize>,
-    /// When accounts were closed, for the quota of thirty days.
+    /// Times of closures, for the quota per 30 days.
     pub closures: Vec<DateTime<Utc>>,
-    /// When the next request or closure is done, if any is under way.
+    /// Time at which the next request or closure completes, if one is in progress.
     pub next_due: Option<DateTime<Utc>>,
 }
 
 impl Organization {
-    /// An organisation of the management account and Freehold's own, both in the root. As in AWS, the policy type has
-    /// yet to be enabled.
+    /// Creates an organisation with the management account and Freehold's own account, both in the root. As in AWS,
+    /// service control policies are not enabled.
     pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
         let mut ids = Ids::new(settings.seed.wrapping_add(0x6f));
         let root = ids.prefixed("r-", 4);
@@ -86,7 +81,7 @@ impl Organization {
         }
     }
 
-    /// The ARN of the root, a unit, an account or a policy, told apart by its id.
+    /// Returns the ARN of the root, a unit, an account or a policy. The prefix of the id decides which of them.
     pub fn arn_of(&self, id: &str) -> String {
         let (management, organization) = (&self.management_account, &self.id);
         if id == FULL_ACCESS {
@@ -105,23 +100,23 @@ impl Organization {
         format!("arn:aws:organizations::{management}:{kind}/{organization}/{id}")
     }
 
-    /// Something will be done at this time.
-    pub(super) fn expect(&mut self, at: DateTime<Utc>) {
+    /// Schedules a run of `advance` at this time.
+    pub(super) fn schedule(&mut self, at: DateTime<Utc>) {
         self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
     }
 
-    /// Whether this is the root, a unit or an account.
+    /// Returns whether the id is the root, a unit or an account.
     pub fn has_target(&self, id: &str) -> bool {
         id == self.root || self.units.contains_key(id) || self.members.contains_key(id)
     }
 
-    /// Whether this is the root or a unit.
+    /// Returns whether the id is the root or a unit.
     pub fn has_parent(&self, id: &str) -> bool {
         id == self.root || self.units.contains_key(id)
     }
 
-    /// The service control policies that bind an account at this moment: of the root, of each unit on the way, of the
-    /// account itself. None if nothing binds it.
+    /// Returns the service control policies in effect for an account, one list per level: the root, each unit on the
+    /// path, and the account. Empty if no policy applies to the account.
     pub fn effective_policies(&self, account: &str, now: DateTime<Utc>) -> Vec<Vec<&Document>> {
         let Some(member) = self.members.get(account) else {
             return Vec::new();
@@ -136,10 +131,10 @@ impl Organization {
             parent = &unit.parent;
         }
         path.push(&self.root);
-        path.into_iter().rev().map(|target| self.effective_on(target, now)).collect()
+        path.into_iter().rev().map(|target| self.effective_on_target(target, now)).collect()
     }
 
-    fn effective_on(&self, target: &str, now: DateTime<Utc>) -> Vec<&Document> {
+    fn effective_on_target(&self, target: &str, now: DateTime<Utc>) -> Vec<&Document> {
         let attached = self.attached.get(target).map(|attached| attached.effective(now));
         let policies = attached.into_iter().flatten().filter_map(|id| self.policies.get(id));
         policies.map(|policy| policy.document.effective(now)).collect()

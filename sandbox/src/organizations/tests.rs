@@ -1,4 +1,4 @@
-//! The organisation through its API.
+//! Tests of the organisation through its API.
 
 use std::time::Duration;
 
@@ -6,55 +6,58 @@ use serde_json::{Value, json};
 
 use crate::faults::{Fault, Rule};
 use crate::settings::Settings;
-use crate::world::testing::{Answer, As, access_role, account, assume, call, world, world_of};
+use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, world, world_with};
 use crate::world::{Service, World};
 
-fn ask(world: &World, operation: &str, input: Value) -> Answer {
-    call(world, &As::management(world), Service::Organizations, operation, input)
+fn call_api(world: &World, operation: &str, input: Value) -> TestResponse {
+    call(world, &Credentials::management(world), Service::Organizations, operation, input)
 }
 
-fn create(world: &World, email: &str) -> Answer {
-    ask(world, "CreateAccount", json!({ "Email": email, "AccountName": format!("Account of {email}") }))
+fn create(world: &World, email: &str) -> TestResponse {
+    call_api(world, "CreateAccount", json!({ "Email": email, "AccountName": format!("Account of {email}") }))
 }
 
-fn status(world: &World, created: &Answer) -> Value {
+fn status(world: &World, created: &TestResponse) -> Value {
     let id = &created.body["CreateAccountStatus"]["Id"];
-    let described = ask(world, "DescribeCreateAccountStatus", json!({ "CreateAccountRequestId": id })).ok();
+    let described = call_api(world, "DescribeCreateAccountStatus", json!({ "CreateAccountRequestId": id })).ok();
     described.body["CreateAccountStatus"].clone()
 }
 
 fn root(world: &World) -> String {
-    ask(world, "ListRoots", json!({})).body["Roots"][0]["Id"].as_str().unwrap().to_owned()
+    call_api(world, "ListRoots", json!({})).body["Roots"][0]["Id"].as_str().unwrap().to_owned()
 }
 
 fn unit(world: &World, name: &str) -> String {
     let input = json!({ "ParentId": root(world), "Name": name });
-    let created = ask(world, "CreateOrganizationalUnit", input).ok();
+    let created = call_api(world, "CreateOrganizationalUnit", input).ok();
     created.body["OrganizationalUnit"]["Id"].as_str().unwrap().to_owned()
 }
 
 #[test]
-fn a_new_account_is_invisible_until_it_is_created_and_then_stands_in_the_root() {
+fn a_new_account_is_listed_in_the_root_once_its_creation_completes() {
     let world = world();
     let tags = json!([{ "Key": "freehold:environment", "Value": "env_1" }]);
     let input = json!({ "Email": "a@example.com", "AccountName": "Example", "Tags": tags });
-    let created = ask(&world, "CreateAccount", input).ok();
+    let created = call_api(&world, "CreateAccount", input).ok();
     assert_eq!(created.body["CreateAccountStatus"]["State"], "IN_PROGRESS");
     assert_eq!(created.body["CreateAccountStatus"].get("AccountId"), None);
-    assert_eq!(ask(&world, "ListAccounts", json!({})).body["Accounts"].as_array().unwrap().len(), 2);
+    assert_eq!(call_api(&world, "ListAccounts", json!({})).body["Accounts"].as_array().unwrap().len(), 2);
 
     world.clock().advance(Duration::from_mins(10));
     let status = status(&world, &created);
     assert_eq!(status["State"], "SUCCEEDED");
     let id = &status["AccountId"];
-    assert_eq!(ask(&world, "ListParents", json!({ "ChildId": id })).body["Parents"][0]["Id"], root(&world).as_str());
-    assert_eq!(ask(&world, "ListTagsForResource", json!({ "ResourceId": id })).body["Tags"], tags);
-    let described = ask(&world, "DescribeAccount", json!({ "AccountId": id })).ok().body;
+    assert_eq!(
+        call_api(&world, "ListParents", json!({ "ChildId": id })).body["Parents"][0]["Id"],
+        root(&world).as_str()
+    );
+    assert_eq!(call_api(&world, "ListTagsForResource", json!({ "ResourceId": id })).body["Tags"], tags);
+    let described = call_api(&world, "DescribeAccount", json!({ "AccountId": id })).ok().body;
     assert_eq!((&described["Account"]["State"], &described["Account"]["Status"]), (&json!("ACTIVE"), &json!("ACTIVE")));
 }
 
 #[test]
-fn one_email_is_one_account_and_the_failure_is_a_status() {
+fn a_second_account_with_the_same_email_fails_in_its_status() {
     let world = world();
     account(&world, "a@example.com");
     world.reserve_email("foreign@example.com");
@@ -68,7 +71,7 @@ fn one_email_is_one_account_and_the_failure_is_a_status() {
 }
 
 #[test]
-fn the_same_request_twice_at_once_makes_one_account() {
+fn concurrent_identical_requests_create_one_account() {
     let world = world();
     let first = create(&world, "a@example.com").ok();
     let second = create(&world, "a@example.com").ok();
@@ -78,8 +81,8 @@ fn the_same_request_twice_at_once_makes_one_account() {
 }
 
 #[test]
-fn five_accounts_are_created_at_a_time_and_no_more_than_the_quota() {
-    let world = world_of(Settings { throttling: false, account_quota: 8, ..Settings::default() });
+fn at_most_five_creations_are_in_progress_within_the_account_quota() {
+    let world = world_with(Settings { throttling: false, account_quota: 8, ..Settings::default() });
     for n in 0..5 {
         create(&world, &format!("a{n}@example.com")).ok();
     }
@@ -93,78 +96,78 @@ fn five_accounts_are_created_at_a_time_and_no_more_than_the_quota() {
 }
 
 #[test]
-fn only_the_management_account_may_ask() {
+fn only_the_management_account_may_call_organizations() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
-    let ask = |operation, input| call(&world, &member, Service::Organizations, operation, input);
-    let refused = ask("CreateAccount", json!({ "Email": "b@example.com", "AccountName": "x" }));
+    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
+    let call_api = |operation, input| call(&world, &member, Service::Organizations, operation, input);
+    let refused = call_api("CreateAccount", json!({ "Email": "b@example.com", "AccountName": "x" }));
     assert_eq!(refused.code().as_deref(), Some("AccessDeniedException"));
-    ask("DescribeOrganization", json!({})).ok();
+    call_api("DescribeOrganization", json!({})).ok();
 }
 
 #[test]
-fn lists_come_in_pages_of_twenty_and_an_empty_page_may_have_a_next_one() {
-    let world = world_of(Settings::instant());
+fn lists_have_pages_of_twenty_and_an_empty_page_can_have_a_token() {
+    let world = world_with(Settings::instant());
     for n in 0..23 {
         create(&world, &format!("a{n}@example.com")).ok();
     }
-    let first = ask(&world, "ListAccounts", json!({})).ok().body;
+    let first = call_api(&world, "ListAccounts", json!({})).ok().body;
     assert_eq!(first["Accounts"].as_array().unwrap().len(), 20);
     world.inject(Rule::on("organizations", "ListAccounts", Fault::EmptyPage).times(1));
-    let empty = ask(&world, "ListAccounts", json!({ "NextToken": first["NextToken"] })).ok().body;
+    let empty = call_api(&world, "ListAccounts", json!({ "NextToken": first["NextToken"] })).ok().body;
     assert_eq!(empty["Accounts"], json!([]));
-    let second = ask(&world, "ListAccounts", json!({ "NextToken": empty["NextToken"] })).ok().body;
+    let second = call_api(&world, "ListAccounts", json!({ "NextToken": empty["NextToken"] })).ok().body;
     assert_eq!(second["Accounts"].as_array().unwrap().len(), 5);
     assert_eq!(second.get("NextToken"), None);
 
-    let wrong = ask(&world, "ListAccounts", json!({ "NextToken": "nonsense" }));
+    let wrong = call_api(&world, "ListAccounts", json!({ "NextToken": "nonsense" }));
     assert_eq!(wrong.reason(), "INVALID_NEXT_TOKEN");
-    let other = ask(&world, "ListCreateAccountStatus", json!({ "NextToken": first["NextToken"] }));
+    let other = call_api(&world, "ListCreateAccountStatus", json!({ "NextToken": first["NextToken"] }));
     assert_eq!(other.reason(), "INVALID_NEXT_TOKEN");
 }
 
 #[test]
-fn a_move_needs_the_parent_that_is_and_one_that_exists() {
+fn a_move_needs_the_current_parent_and_an_existing_destination() {
     let world = world();
     let id = account(&world, "a@example.com");
     let (root, unit) = (root(&world), unit(&world, "eu"));
-    let go = |from: &str, to: &str| {
+    let move_account = |from: &str, to: &str| {
         let input = json!({ "AccountId": id, "SourceParentId": from, "DestinationParentId": to });
-        ask(&world, "MoveAccount", input).code()
+        call_api(&world, "MoveAccount", input).code()
     };
-    assert_eq!(go(&unit, &root).as_deref(), Some("DuplicateAccountException"));
-    assert_eq!(go(&root, "ou-none-12345678").as_deref(), Some("DestinationParentNotFoundException"));
-    assert_eq!(go("ou-none-12345678", &unit).as_deref(), Some("SourceParentNotFoundException"));
-    assert_eq!(go(&root, &unit), None);
-    assert_eq!(go(&root, &unit).as_deref(), Some("DuplicateAccountException"));
+    assert_eq!(move_account(&unit, &root).as_deref(), Some("DuplicateAccountException"));
+    assert_eq!(move_account(&root, "ou-none-12345678").as_deref(), Some("DestinationParentNotFoundException"));
+    assert_eq!(move_account("ou-none-12345678", &unit).as_deref(), Some("SourceParentNotFoundException"));
+    assert_eq!(move_account(&root, &unit), None);
+    assert_eq!(move_account(&root, &unit).as_deref(), Some("DuplicateAccountException"));
     assert_eq!(world.account_by_email("a@example.com").unwrap().parent_name, "eu");
 }
 
-fn policy(world: &World, name: &str, content: &str) -> Answer {
+fn policy(world: &World, name: &str, content: &str) -> TestResponse {
     let input = json!({ "Name": name, "Description": "", "Type": "SERVICE_CONTROL_POLICY", "Content": content });
-    ask(world, "CreatePolicy", input)
+    call_api(world, "CreatePolicy", input)
 }
 
-const DENY_ABROAD: &str = r#"{"Statement": {"Effect": "Deny", "NotAction": ["sts:*"], "Resource": "*",
+const DENY_OTHER_REGIONS: &str = r#"{"Statement": {"Effect": "Deny", "NotAction": ["sts:*"], "Resource": "*",
     "Condition": {"StringNotEquals": {"aws:RequestedRegion": "eu-central-1"}}}}"#;
 
 #[test]
-fn between_one_and_ten_policies_hang_on_a_unit_once_the_type_is_enabled() {
+fn a_unit_has_one_to_ten_policies_once_the_type_is_enabled() {
     let world = world();
     let unit = unit(&world, "eu");
     let id = |n: usize| {
-        let created = policy(&world, &format!("p{n}"), DENY_ABROAD).ok();
+        let created = policy(&world, &format!("p{n}"), DENY_OTHER_REGIONS).ok();
         created.body["Policy"]["PolicySummary"]["Id"].as_str().unwrap().to_owned()
     };
     let ids: Vec<String> = (0..10).map(id).collect();
-    assert_eq!(policy(&world, "p0", DENY_ABROAD).code().as_deref(), Some("DuplicatePolicyException"));
-    let attach = |id: &str| ask(&world, "AttachPolicy", json!({ "PolicyId": id, "TargetId": unit }));
+    assert_eq!(policy(&world, "p0", DENY_OTHER_REGIONS).code().as_deref(), Some("DuplicatePolicyException"));
+    let attach = |id: &str| call_api(&world, "AttachPolicy", json!({ "PolicyId": id, "TargetId": unit }));
     assert_eq!(attach(&ids[0]).code().as_deref(), Some("PolicyTypeNotEnabledException"));
 
     let root = root(&world);
-    ask(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
-    let detach = |id: &str| ask(&world, "DetachPolicy", json!({ "PolicyId": id, "TargetId": unit }));
+    call_api(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
+    let detach = |id: &str| call_api(&world, "DetachPolicy", json!({ "PolicyId": id, "TargetId": unit }));
     assert_eq!(detach("p-FullAWSAccess").reason(), "MIN_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED");
     for id in &ids[..9] {
         attach(id).ok();
@@ -176,9 +179,9 @@ fn between_one_and_ten_policies_hang_on_a_unit_once_the_type_is_enabled() {
 }
 
 #[test]
-fn a_policy_is_at_most_10_240_characters_of_the_policy_language() {
+fn a_policy_is_valid_and_has_at_most_10_240_characters() {
     let world = world();
-    let long = format!("{DENY_ABROAD}{}", " ".repeat(10_241 - DENY_ABROAD.len()));
+    let long = format!("{DENY_OTHER_REGIONS}{}", " ".repeat(10_241 - DENY_OTHER_REGIONS.len()));
     assert_eq!(policy(&world, "long", &long).reason(), "POLICY_CONTENT_LIMIT_EXCEEDED");
     policy(&world, "just", &long[..10_240]).ok();
     for content in
@@ -189,17 +192,17 @@ fn a_policy_is_at_most_10_240_characters_of_the_policy_language() {
 }
 
 #[test]
-fn a_policy_binds_the_members_under_it_a_little_later_and_never_the_management_account() {
+fn a_policy_applies_after_a_delay_and_never_to_the_management_account() {
     let world = world();
     let id = account(&world, "a@example.com");
     let (root, unit) = (root(&world), unit(&world, "eu"));
-    ask(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
-    let policy = policy(&world, "eu", DENY_ABROAD).ok().body["Policy"]["PolicySummary"]["Id"].clone();
-    ask(&world, "AttachPolicy", json!({ "PolicyId": policy, "TargetId": unit })).ok();
-    let go = json!({ "AccountId": id, "SourceParentId": root, "DestinationParentId": unit });
-    ask(&world, "MoveAccount", go).ok();
+    call_api(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
+    let policy = policy(&world, "eu", DENY_OTHER_REGIONS).ok().body["Policy"]["PolicySummary"]["Id"].clone();
+    call_api(&world, "AttachPolicy", json!({ "PolicyId": policy, "TargetId": unit })).ok();
+    let input = json!({ "AccountId": id, "SourceParentId": root, "DestinationParentId": unit });
+    call_api(&world, "MoveAccount", input).ok();
 
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
+    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
     let stacks = |region| call(&world, &member.in_region(region), Service::CloudFormation, "ListStacks", json!({}));
     stacks("eu-west-1").ok();
     world.clock().advance(Duration::from_mins(1));
@@ -208,20 +211,28 @@ fn a_policy_binds_the_members_under_it_a_little_later_and_never_the_management_a
     let message = denied.element("Message").unwrap();
     assert!(message.ends_with("with an explicit deny in a service control policy"), "{message}");
     stacks("eu-central-1").ok();
-    call(&world, &As::management(&world).in_region("eu-west-1"), Service::CloudFormation, "ListStacks", json!({})).ok();
+    call(
+        &world,
+        &Credentials::management(&world).in_region("eu-west-1"),
+        Service::CloudFormation,
+        "ListStacks",
+        json!({}),
+    )
+    .ok();
 }
 
 #[test]
-fn without_an_allowing_policy_at_every_level_nothing_is_allowed() {
+fn a_call_must_be_allowed_by_a_policy_on_every_level() {
     let world = world();
     let id = account(&world, "a@example.com");
     let root = root(&world);
-    ask(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
-    let policy = policy(&world, "eu", DENY_ABROAD).ok().body["Policy"]["PolicySummary"]["Id"].clone();
-    ask(&world, "AttachPolicy", json!({ "PolicyId": policy, "TargetId": id })).ok();
-    ask(&world, "DetachPolicy", json!({ "PolicyId": "p-FullAWSAccess", "TargetId": id })).ok();
+    call_api(&world, "EnablePolicyType", json!({ "RootId": root, "PolicyType": "SERVICE_CONTROL_POLICY" })).ok();
+    let policy = policy(&world, "eu", DENY_OTHER_REGIONS).ok().body["Policy"]["PolicySummary"]["Id"].clone();
+    call_api(&world, "AttachPolicy", json!({ "PolicyId": policy, "TargetId": id })).ok();
+    call_api(&world, "DetachPolicy", json!({ "PolicyId": "p-FullAWSAccess", "TargetId": id })).ok();
     world.clock().advance(Duration::from_mins(1));
-    let member = assume(&world, &As::management(&world).in_region("eu-central-1"), &access_role(&id), &[]).unwrap();
+    let member =
+        assume(&world, &Credentials::management(&world).in_region("eu-central-1"), &access_role(&id), &[]).unwrap();
     let denied = call(&world, &member, Service::CloudFormation, "ListStacks", json!({}));
     let message = denied.element("Message").unwrap();
     assert!(
@@ -231,35 +242,35 @@ fn without_an_allowing_policy_at_every_level_nothing_is_allowed() {
 }
 
 #[test]
-fn a_closed_account_keeps_its_email_and_answers_nothing() {
+fn a_closed_account_keeps_its_email_and_rejects_all_calls() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let member = assume(&world, &As::management(&world), &access_role(&id), &[]).unwrap();
-    let close = || ask(&world, "CloseAccount", json!({ "AccountId": id }));
+    let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
+    let close = || call_api(&world, "CloseAccount", json!({ "AccountId": id }));
     close().ok();
     assert_eq!(close().code().as_deref(), Some("ConflictException"));
     assert_eq!(world.account_by_email("a@example.com").unwrap().state, "PENDING_CLOSURE");
-    let who = call(&world, &member, Service::Sts, "GetCallerIdentity", json!({}));
-    assert_eq!(who.code().as_deref(), Some("InvalidClientTokenId"));
+    let identity = call(&world, &member, Service::Sts, "GetCallerIdentity", json!({}));
+    assert_eq!(identity.code().as_deref(), Some("InvalidClientTokenId"));
 
     world.clock().advance(Duration::from_mins(10));
     assert_eq!(close().code().as_deref(), Some("AccountAlreadyClosedException"));
-    let described = ask(&world, "DescribeAccount", json!({ "AccountId": id })).ok().body;
+    let described = call_api(&world, "DescribeAccount", json!({ "AccountId": id })).ok().body;
     assert_eq!(
         (&described["Account"]["State"], &described["Account"]["Status"]),
         (&json!("CLOSED"), &json!("SUSPENDED"))
     );
-    assert!(assume(&world, &As::management(&world), &access_role(&id), &[]).is_err());
+    assert!(assume(&world, &Credentials::management(&world), &access_role(&id), &[]).is_err());
     let again = create(&world, "a@example.com").ok();
     world.clock().advance(Duration::from_mins(10));
     assert_eq!(status(&world, &again)["FailureReason"], "EMAIL_ALREADY_EXISTS");
 }
 
 #[test]
-fn three_accounts_are_closed_at_a_time() {
+fn at_most_three_closures_are_in_progress() {
     let world = world();
     let ids: Vec<String> = (0..4).map(|n| account(&world, &format!("a{n}@example.com"))).collect();
-    let close = |id: &str| ask(&world, "CloseAccount", json!({ "AccountId": id }));
+    let close = |id: &str| call_api(&world, "CloseAccount", json!({ "AccountId": id }));
     for id in &ids[..3] {
         close(id).ok();
     }
@@ -269,15 +280,15 @@ fn three_accounts_are_closed_at_a_time() {
 }
 
 #[test]
-fn an_account_leaves_after_four_days_and_takes_its_email_along() {
+fn an_account_can_be_removed_after_four_days_and_keeps_its_email() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let remove = |id: &str| ask(&world, "RemoveAccountFromOrganization", json!({ "AccountId": id }));
+    let remove = |id: &str| call_api(&world, "RemoveAccountFromOrganization", json!({ "AccountId": id }));
     assert_eq!(remove(&id).reason(), "WAIT_PERIOD_ACTIVE");
     world.clock().advance(Duration::from_hours(4 * 24));
     remove(&id).ok();
     assert_eq!(remove(&id).code().as_deref(), Some("AccountNotFoundException"));
-    assert_eq!(ask(&world, "ListAccounts", json!({})).body["Accounts"].as_array().unwrap().len(), 2);
+    assert_eq!(call_api(&world, "ListAccounts", json!({})).body["Accounts"].as_array().unwrap().len(), 2);
     let again = create(&world, "a@example.com").ok();
     world.clock().advance(Duration::from_mins(10));
     assert_eq!(status(&world, &again)["FailureReason"], "EMAIL_ALREADY_EXISTS");
@@ -286,14 +297,14 @@ fn an_account_leaves_after_four_days_and_takes_its_email_along() {
 }
 
 #[test]
-fn tags_are_set_replaced_and_taken_away() {
+fn tags_are_added_replaced_and_removed() {
     let world = world();
     let unit = unit(&world, "eu");
-    let tags = |tags: Value| ask(&world, "TagResource", json!({ "ResourceId": unit, "Tags": tags }));
+    let tags = |tags: Value| call_api(&world, "TagResource", json!({ "ResourceId": unit, "Tags": tags }));
     tags(json!([{ "Key": "a", "Value": "1" }, { "Key": "b", "Value": "1" }])).ok();
     tags(json!([{ "Key": "a", "Value": "2" }])).ok();
-    ask(&world, "UntagResource", json!({ "ResourceId": unit, "TagKeys": ["b", "c"] })).ok();
-    let listed = ask(&world, "ListTagsForResource", json!({ "ResourceId": unit })).ok();
+    call_api(&world, "UntagResource", json!({ "ResourceId": unit, "TagKeys": ["b", "c"] })).ok();
+    let listed = call_api(&world, "ListTagsForResource", json!({ "ResourceId": unit })).ok();
     assert_eq!(listed.body["Tags"], json!([{ "Key": "a", "Value": "2" }]));
     let twice = tags(json!([{ "Key": "a", "Value": "1" }, { "Key": "a", "Value": "1" }]));
     assert_eq!(twice.reason(), "DUPLICATE_TAG_KEY");
@@ -302,7 +313,7 @@ fn tags_are_set_replaced_and_taken_away() {
 }
 
 #[test]
-fn a_stuck_request_never_ends_and_a_failed_one_says_why() {
+fn a_stuck_request_never_completes_and_a_failed_one_has_a_reason() {
     let world = world();
     world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).containing("stuck@").times(1));
     world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INTERNAL_FAILURE")).containing("bad@"));

@@ -1,4 +1,4 @@
-//! The organisation, its root, and who stands under whom.
+//! The organisation, its root, and the parent and child relations.
 
 use winterbaume_core::MockResponse;
 use winterbaume_organizations::wire;
@@ -6,7 +6,7 @@ use winterbaume_organizations::wire;
 use super::{error, page};
 use crate::world::{AwsError, Ctx, State};
 
-/// DescribeOrganization: any member may ask.
+/// Describes the organisation. Every member account may call this.
 pub(super) fn describe_organization(state: &State) -> MockResponse {
     let organization = &state.organization;
     let management = &organization.management_account;
@@ -25,15 +25,14 @@ pub(super) fn describe_organization(state: &State) -> MockResponse {
     })
 }
 
-/// ListRoots.
 pub(super) fn list_roots(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_roots_request(body).map_err(AwsError::serialization)?;
-    let (roots, next_token) = page(ctx, [root(state)], input.next_token.as_deref(), input.max_results)?;
+    let (roots, next_token) = page(ctx, [wire_root(state)], input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_roots_response(&wire::ListRootsResponse { next_token, roots: Some(roots) }))
 }
 
-/// The root as the API shows it.
-pub(super) fn root(state: &State) -> wire::Root {
+/// Returns the root in the wire format.
+pub(super) fn wire_root(state: &State) -> wire::Root {
     let organization = &state.organization;
     wire::Root {
         arn: Some(organization.arn_of(&organization.root)),
@@ -47,7 +46,7 @@ fn policy_type() -> wire::PolicyTypeSummary {
     wire::PolicyTypeSummary { status: Some("ENABLED".into()), r#type: Some("SERVICE_CONTROL_POLICY".into()) }
 }
 
-/// ListParents: always exactly one.
+/// Lists the parents of a child; there is always exactly one.
 pub(super) fn list_parents(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_parents_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;
@@ -66,7 +65,6 @@ pub(super) fn list_parents(state: &State, ctx: &Ctx, body: &[u8]) -> Result<Mock
     Ok(wire::serialize_list_parents_response(&wire::ListParentsResponse { next_token, parents: Some(parents) }))
 }
 
-/// ListChildren.
 pub(super) fn list_children(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_children_request(body).map_err(AwsError::serialization)?;
     check_parent(state, &input.parent_id)?;
@@ -82,7 +80,7 @@ pub(super) fn list_children(state: &State, ctx: &Ctx, body: &[u8]) -> Result<Moc
     Ok(wire::serialize_list_children_response(&wire::ListChildrenResponse { children: Some(children), next_token }))
 }
 
-/// Refuses a parent that does not exist.
+/// Returns an error if the parent does not exist.
 pub(super) fn check_parent(state: &State, parent: &str) -> Result<(), AwsError> {
     if state.organization.has_parent(parent) {
         return Ok(());

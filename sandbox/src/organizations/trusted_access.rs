@@ -1,4 +1,4 @@
-//! Which services may work across the organisation.
+//! Trusted access: the AWS services that may act across the organisation.
 
 use winterbaume_core::MockResponse;
 use winterbaume_organizations::wire;
@@ -6,14 +6,13 @@ use winterbaume_organizations::wire;
 use super::{page, timestamp};
 use crate::world::{AwsError, Ctx, State};
 
-/// EnableAWSServiceAccess; enabling twice is no error.
+/// Enables trusted access for a service. Succeeds if it is already enabled.
 pub(super) fn enable(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_enable_a_w_s_service_access_request(body).map_err(AwsError::serialization)?;
     state.organization.trusted_services.entry(input.service_principal).or_insert(ctx.now);
     Ok(wire::serialize_enable_a_w_s_service_access_response())
 }
 
-/// ListAWSServiceAccessForOrganization.
 pub(super) fn list(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_list_a_w_s_service_access_for_organization_request(body).map_err(AwsError::serialization)?;

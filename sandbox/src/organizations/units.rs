@@ -6,20 +6,19 @@ use winterbaume_organizations::wire;
 
 use super::tags::{check_tags, tag_map};
 use super::tree::check_parent;
-use super::{Organization, constraint, error, page};
+use super::{Organization, constraint_violation, error, page};
 use crate::world::{AwsError, Ctx, State};
 
-/// How many units an organisation may have (AWS Organizations, quotas).
-const QUOTA: usize = 2_000;
-/// How deep they may nest below the root (same source).
-const DEPTH: usize = 5;
+/// Maximum number of units in an organisation (AWS Organizations, quotas).
+const MAX_UNITS: usize = 2_000;
+/// Maximum depth of units below the root (AWS Organizations, quotas).
+const MAX_DEPTH: usize = 5;
 
-/// A unit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unit {
-    /// Its name, unique under its parent.
+    /// Name, unique within the parent.
     pub name: String,
-    /// The root or unit above it.
+    /// Id of the parent root or unit.
     pub parent: String,
 }
 
@@ -33,7 +32,7 @@ impl Organization {
         depth
     }
 
-    fn show_unit(&self, id: &str, unit: &Unit) -> wire::OrganizationalUnit {
+    fn wire_unit(&self, id: &str, unit: &Unit) -> wire::OrganizationalUnit {
         let mut path = format!("{id}/");
         let mut parent = &unit.parent;
         while let Some(above) = self.units.get(parent) {
@@ -49,7 +48,6 @@ impl Organization {
     }
 }
 
-/// CreateOrganizationalUnit.
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_organizational_unit_request(body).map_err(AwsError::serialization)?;
     check_parent(state, &input.parent_id)?;
@@ -62,11 +60,14 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
             "An OU with the same name already exists in the specified parent.",
         ));
     }
-    if organization.units.len() >= QUOTA {
-        return Err(constraint("OU_NUMBER_LIMIT_EXCEEDED", "You have exceeded the number of OUs that you can have."));
+    if organization.units.len() >= MAX_UNITS {
+        return Err(constraint_violation(
+            "OU_NUMBER_LIMIT_EXCEEDED",
+            "You have exceeded the number of OUs that you can have.",
+        ));
     }
-    if organization.depth(&input.parent_id) >= DEPTH {
-        return Err(constraint(
+    if organization.depth(&input.parent_id) >= MAX_DEPTH {
+        return Err(constraint_violation(
             "OU_DEPTH_LIMIT_EXCEEDED",
             "You attempted to create an OU tree that is too many levels deep.",
         ));
@@ -75,16 +76,15 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let id = state.ids.prefixed(&prefix, 8);
     let organization = &mut state.organization;
     let unit = Unit { name: input.name, parent: input.parent_id };
-    let shown = organization.show_unit(&id, &unit);
+    let wire_unit = organization.wire_unit(&id, &unit);
     organization.units.insert(id.clone(), unit);
     organization.tags.insert(id.clone(), tags);
     organization.attach_full_access(&id, ctx.now);
     Ok(wire::serialize_create_organizational_unit_response(&wire::CreateOrganizationalUnitResponse {
-        organizational_unit: Some(shown),
+        organizational_unit: Some(wire_unit),
     }))
 }
 
-/// DescribeOrganizationalUnit.
 pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_organizational_unit_request(body).map_err(AwsError::serialization)?;
     let id = input.organizational_unit_id;
@@ -92,18 +92,17 @@ pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsEr
         error("OrganizationalUnitNotFoundException", "You specified an organizational unit that doesn't exist.")
     })?;
     Ok(wire::serialize_describe_organizational_unit_response(&wire::DescribeOrganizationalUnitResponse {
-        organizational_unit: Some(state.organization.show_unit(&id, unit)),
+        organizational_unit: Some(state.organization.wire_unit(&id, unit)),
     }))
 }
 
-/// ListOrganizationalUnitsForParent.
 pub(super) fn list_for_parent(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_list_organizational_units_for_parent_request(body).map_err(AwsError::serialization)?;
     check_parent(state, &input.parent_id)?;
     let organization = &state.organization;
-    let under = organization.units.iter().filter(|(_, unit)| unit.parent == input.parent_id);
-    let units = under.map(|(id, unit)| organization.show_unit(id, unit));
+    let children = organization.units.iter().filter(|(_, unit)| unit.parent == input.parent_id);
+    let units = children.map(|(id, unit)| organization.wire_unit(id, unit));
     let (units, next_token) = page(ctx, units, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_organizational_units_for_parent_response(&wire::ListOrganizationalUnitsForParentResponse {
         next_token,

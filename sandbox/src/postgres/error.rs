@@ -56,7 +56,6 @@ pub enum PostgresError {
     /// A server that an earlier run left behind does not end.
     #[error("the PostgreSQL that an earlier run left behind (process {pid}, in {}) does not stop", .directory.display())]
     Leftover {
-        /// Its process id.
         pid: i32,
         /// Where its data is.
         directory: PathBuf,
@@ -64,9 +63,7 @@ pub enum PostgresError {
     /// `initdb` or `postgres` ended when it should not have.
     #[error("{program} failed ({status}); it said: {output}")]
     Failed {
-        /// Which of them.
         program: &'static str,
-        /// How it ended.
         status: String,
         /// The end of what it printed.
         output: String,
@@ -86,7 +83,6 @@ pub enum PostgresError {
     Io {
         /// What was being done.
         doing: String,
-        /// What went wrong.
         source: io::Error,
     },
     /// A database could not be made, migrated or removed.
@@ -94,7 +90,6 @@ pub enum PostgresError {
     Database {
         /// What was being done.
         doing: String,
-        /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -1,4 +1,4 @@
-//! One database a test, made in the time it takes to copy a few megabytes: the migrations run once, into a template.
+//! Test databases. The migrations run once, in a template database; each test gets a copy of it.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,18 +9,18 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::PostgresError;
 
-/// A server with a migrated template database, from which tests take their own.
+/// Creates test databases as copies of a migrated template database.
 #[derive(Debug)]
 pub struct TestDatabases {
     server: PgConnectOptions,
     server_url: String,
     template: String,
-    taken: AtomicUsize,
-    /// Databases whose tests are over; the next test removes them.
+    created: AtomicUsize,
+    /// Databases of finished tests. The next call of [`TestDatabases::create`] drops them.
     finished: Arc<Mutex<Vec<String>>>,
 }
 
-/// The database of one test; removed some time after this is dropped.
+/// The database of one test. It is dropped some time after this value.
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
@@ -29,8 +29,7 @@ pub struct TestDatabase {
 }
 
 impl TestDatabases {
-    /// Makes an empty database on the server at `server_url`, which must be a superuser's, has `migrate` (given its URL)
-    /// bring it up to date, and keeps it as the template.
+    /// Creates the template database and runs `migrate` with its URL. The user of `server_url` must be a superuser.
     pub async fn prepare<M, Migrated, E>(server_url: &str, migrate: M) -> Result<Self, PostgresError>
     where
         M: FnOnce(String) -> Migrated,
@@ -45,31 +44,34 @@ impl TestDatabases {
             server,
             server_url: server_url.to_owned(),
             template: template.clone(),
-            taken: AtomicUsize::new(0),
+            created: AtomicUsize::new(0),
             finished: Arc::default(),
         };
         databases.execute(&format!("create database {template}")).await?;
         migrate(databases.url_of(&template))
             .await
             .map_err(|error| PostgresError::database("migrating the template database", error))?;
-        // Nobody may be connected to a database that is being copied.
+        // PostgreSQL can copy a database only while it has no connections.
         databases.execute(&format!("alter database {template} allow_connections false")).await?;
         Ok(databases)
     }
 
-    /// A fresh, migrated database.
-    pub async fn take(&self) -> Result<TestDatabase, PostgresError> {
+    /// Creates a migrated database for a test.
+    pub async fn create(&self) -> Result<TestDatabase, PostgresError> {
         let finished = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
         for name in finished {
             self.execute(&format!("drop database if exists {name} with (force)")).await?;
         }
-        let name =
-            format!("{}_{}", self.template.replacen("template", "test", 1), self.taken.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "{}_{}",
+            self.template.replacen("template", "test", 1),
+            self.created.fetch_add(1, Ordering::Relaxed)
+        );
         self.execute(&format!("create database {name} template {}", self.template)).await?;
         Ok(TestDatabase { url: self.url_of(&name), name, finished: Arc::clone(&self.finished) })
     }
 
-    /// The server's URL with another database in it.
+    /// Returns the server's URL with the given database.
     fn url_of(&self, database: &str) -> String {
         let (url, query) = self.server_url.split_once('?').unwrap_or((&self.server_url, ""));
         let authority = url.find("://").map_or(0, |at| at + 3);
@@ -81,7 +83,7 @@ impl TestDatabases {
     async fn execute(&self, statement: &str) -> Result<(), PostgresError> {
         let run = async {
             let mut connection: PgConnection = self.server.connect().await?;
-            // The names in these statements are made here, of letters, digits and underscores.
+            // Safe: the database names are generated here from letters, digits and underscores.
             sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
             connection.close().await
         };
@@ -90,7 +92,7 @@ impl TestDatabases {
 }
 
 impl TestDatabase {
-    /// Where to connect.
+    /// Returns the connection URL of the database.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -92,7 +92,7 @@ async fn what_was_written_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn a_data_directory_that_only_we_can_enter_will_do() {
-    // As root, PostgreSQL is somebody else.
+    // Under root, PostgreSQL runs as another user.
     let data = tempfile::tempdir().unwrap();
     let options = PostgresOptions { data_dir: Some(data.path().to_owned()), ..PostgresOptions::for_tests() };
     let first = Postgres::start(options.clone()).await.unwrap();
@@ -178,14 +178,14 @@ async fn each_test_has_a_migrated_database_of_its_own() {
         Ok::<_, PostgresError>(())
     };
     let databases = TestDatabases::prepare(&postgres.url(), migrate).await.unwrap();
-    let (one, two) = tokio::try_join!(databases.take(), databases.take()).unwrap();
+    let (one, two) = tokio::try_join!(databases.create(), databases.create()).unwrap();
     tell(one.url(), "update note set body = 'changed'").await;
     assert_eq!(ask(one.url(), "select body from note").await, "changed");
     assert_eq!(ask(two.url(), "select body from note").await, "migrated");
 
     let gone = one.url().to_owned();
     drop(one);
-    let _three = databases.take().await.unwrap();
+    let _three = databases.create().await.unwrap();
     let refused = PgConnection::connect(&gone).await.unwrap_err().to_string();
     assert!(refused.contains("does not exist"), "{refused}");
 }

@@ -1,18 +1,18 @@
-//! Account assignments. Creating and deleting one is a request that is done some time later.
+//! Account assignments. Creation and deletion are requests that complete asynchronously.
 
 use winterbaume_core::MockResponse;
 use winterbaume_ssoadmin::{model, wire};
 
 use super::permission_sets::find;
-use super::{Assignment, AssignmentRequest, Progress, absent, conflict, page, progress, quota, seconds};
+use super::{Assignment, AssignmentRequest, Progress, conflict, not_found, page, progress, quota_exceeded, seconds};
 use crate::organizations::Lifecycle;
 use crate::quotas::throttled;
-use crate::world::{AwsError, Busy, Ctx, State};
+use crate::world::{AwsError, BusySpan, Ctx, State};
 
-/// Unfinished CreateAccountAssignment requests: IAM Identity Center quotas, fixed.
-const MOST_OUTSTANDING: usize = 15;
-/// Permission sets provisioned to one account: IAM Identity Center quotas.
-const MOST_PROVISIONED: usize = 500;
+/// Maximum number of CreateAccountAssignment requests in progress (IAM Identity Center quotas, fixed).
+const MAX_IN_PROGRESS: usize = 15;
+/// Maximum number of permission sets provisioned to one account (IAM Identity Center quotas).
+const MAX_PROVISIONED: usize = 500;
 
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_account_assignment_request(body).map_err(AwsError::serialization)?;
@@ -22,25 +22,24 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         principal_type: input.principal_type,
         principal_id: input.principal_id,
     };
-    exist(state, &assignment)?;
+    check_exists(state, &assignment)?;
     let center = &state.identity_center;
-    let outstanding =
+    let in_progress =
         center.requests.values().filter(|request| request.creates && request.progress == Progress::InProgress);
-    if outstanding.count() >= MOST_OUTSTANDING {
+    if in_progress.count() >= MAX_IN_PROGRESS {
         return Err(throttled(ctx.service));
     }
-    free(state, &assignment)?;
+    check_no_conflict(state, &assignment)?;
     let provisioned = center.provisioned.get(&assignment.account);
-    if provisioned.is_some_and(|sets| sets.len() >= MOST_PROVISIONED && !sets.contains_key(&assignment.permission_set))
-    {
-        return Err(quota(format!(
-            "Account {} has {MOST_PROVISIONED} permission sets, the most that it can have",
+    if provisioned.is_some_and(|sets| sets.len() >= MAX_PROVISIONED && !sets.contains_key(&assignment.permission_set)) {
+        return Err(quota_exceeded(format!(
+            "Account {} has {MAX_PROVISIONED} permission sets, which is the maximum",
             assignment.account
         )));
     }
-    let request = ask(state, ctx, assignment, true);
+    let request = accept_request(state, ctx, assignment, true);
     Ok(wire::serialize_create_account_assignment_response(&model::CreateAccountAssignmentResponse {
-        account_assignment_creation_status: Some(shown(&request)),
+        account_assignment_creation_status: Some(to_wire(&request)),
     }))
 }
 
@@ -53,66 +52,68 @@ pub(super) fn delete(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         principal_id: input.principal_id,
     };
     find(state, &assignment.permission_set)?;
-    free(state, &assignment)?;
-    let request = ask(state, ctx, assignment, false);
+    check_no_conflict(state, &assignment)?;
+    let request = accept_request(state, ctx, assignment, false);
     Ok(wire::serialize_delete_account_assignment_response(&model::DeleteAccountAssignmentResponse {
-        account_assignment_deletion_status: Some(shown(&request)),
+        account_assignment_deletion_status: Some(to_wire(&request)),
     }))
 }
 
-/// The set, the account and the principal must be there.
-fn exist(state: &mut State, assignment: &Assignment) -> Result<(), AwsError> {
+/// Returns an error unless the permission set, the account and the principal exist.
+fn check_exists(state: &mut State, assignment: &Assignment) -> Result<(), AwsError> {
     find(state, &assignment.permission_set)?;
     if !state.organization.members.contains_key(&assignment.account) {
-        return Err(absent("Account", &assignment.account));
+        return Err(not_found("Account", &assignment.account));
     }
     let store = &state.identity_store;
     let known = match assignment.principal_type.as_str() {
         "GROUP" => store.groups.contains_key(&assignment.principal_id),
         _ => store.users.contains_key(&assignment.principal_id),
     };
-    if known { Ok(()) } else { Err(absent(&assignment.principal_type, &assignment.principal_id)) }
+    if known { Ok(()) } else { Err(not_found(&assignment.principal_type, &assignment.principal_id)) }
 }
 
-/// An earlier write to the same set in the same account has to be through.
-fn free(state: &State, assignment: &Assignment) -> Result<(), AwsError> {
+/// Returns a conflict error while an earlier write to the same permission set and account is in progress.
+fn check_no_conflict(state: &State, assignment: &Assignment) -> Result<(), AwsError> {
     let center = &state.identity_center;
-    let same = |request: &&AssignmentRequest| {
+    let is_same_target = |request: &&AssignmentRequest| {
         request.progress == Progress::InProgress
             && request.assignment.account == assignment.account
             && request.assignment.permission_set == assignment.permission_set
     };
-    let provisioning = |provisioning: &&super::Provisioning| {
+    let is_provisioning = |provisioning: &&super::Provisioning| {
         provisioning.progress == Progress::InProgress
             && provisioning.permission_set == assignment.permission_set
             && provisioning.account.as_ref().is_none_or(|account| *account == assignment.account)
     };
-    if center.requests.values().find(same).is_some() || center.provisionings.values().find(provisioning).is_some() {
+    if center.requests.values().find(is_same_target).is_some()
+        || center.provisionings.values().find(is_provisioning).is_some()
+    {
         return Err(conflict("There is a conflict with a previous successful write that has not propagated yet"));
     }
     Ok(())
 }
 
-/// Accepts a request. One account gets one role at a time, so it waits for those that the account already has.
-fn ask(state: &mut State, ctx: &Ctx, assignment: Assignment, creates: bool) -> AssignmentRequest {
+/// Stores a new request. Requests for one account are processed one after another, so this one starts after them.
+fn accept_request(state: &mut State, ctx: &Ctx, assignment: Assignment, creates: bool) -> AssignmentRequest {
     let id = state.ids.uuid();
     let set = state.identity_center.permission_sets.get(&assignment.permission_set);
     let verb = if creates { "grant" } else { "revoke" };
     let key = format!(
         "{verb}/{}/{}/{}",
-        progress::owner(state, &assignment.account),
+        progress::account_email(state, &assignment.account),
         set.map(|set| set.name.as_str()).unwrap_or_default(),
         progress::principal_name(state, &assignment)
     );
-    let queue = state.identity_center.requests.values();
-    let begins = queue
+    let requests = state.identity_center.requests.values();
+    let starts_at = requests
         .filter(|request| request.progress == Progress::InProgress && request.assignment.account == assignment.account)
         .filter_map(|request| request.ready_at)
         .fold(ctx.now, std::cmp::max);
-    let done = begins + ctx.draw(ctx.settings.durations.assignment, &key);
-    let (ready_at, doomed) = progress::spoiled(ctx, done);
+    let done_at = starts_at + ctx.draw(ctx.settings.durations.assignment, &key);
+    let (ready_at, injected_failure) = progress::apply_fault(ctx, done_at);
     if ready_at.is_some() {
-        state.note_busy(Busy::account(&assignment.account, "assignment", ctx.now, done));
+        state.record_busy(BusySpan::account(&assignment.account, "assignment", ctx.now, done_at));
     }
     let request = AssignmentRequest {
         id: id.clone(),
@@ -121,7 +122,7 @@ fn ask(state: &mut State, ctx: &Ctx, assignment: Assignment, creates: bool) -> A
         created_at: ctx.now,
         ready_at,
         progress: Progress::InProgress,
-        doomed,
+        injected_failure,
     };
     state.identity_center.requests.insert(id, request.clone());
     request
@@ -130,10 +131,10 @@ fn ask(state: &mut State, ctx: &Ctx, assignment: Assignment, creates: bool) -> A
 pub(super) fn describe_creation(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_describe_account_assignment_creation_status_request(body).map_err(AwsError::serialization)?;
-    let request = request(state, &input.account_assignment_creation_request_id, true)?;
+    let request = find_request(state, &input.account_assignment_creation_request_id, true)?;
     Ok(wire::serialize_describe_account_assignment_creation_status_response(
         &model::DescribeAccountAssignmentCreationStatusResponse {
-            account_assignment_creation_status: Some(shown(request)),
+            account_assignment_creation_status: Some(to_wire(&request)),
         },
     ))
 }
@@ -141,10 +142,10 @@ pub(super) fn describe_creation(state: &mut State, body: &[u8]) -> Result<MockRe
 pub(super) fn describe_deletion(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_describe_account_assignment_deletion_status_request(body).map_err(AwsError::serialization)?;
-    let request = request(state, &input.account_assignment_deletion_request_id, false)?;
+    let request = find_request(state, &input.account_assignment_deletion_request_id, false)?;
     Ok(wire::serialize_describe_account_assignment_deletion_status_response(
         &model::DescribeAccountAssignmentDeletionStatusResponse {
-            account_assignment_deletion_status: Some(shown(request)),
+            account_assignment_deletion_status: Some(to_wire(&request)),
         },
     ))
 }
@@ -153,7 +154,7 @@ pub(super) fn list_creations(state: &mut State, ctx: &Ctx, body: &[u8]) -> Resul
     let input =
         wire::deserialize_list_account_assignment_creation_status_request(body).map_err(AwsError::serialization)?;
     let status = input.filter.and_then(|filter| filter.status);
-    let found = requests(state, true, status.as_deref());
+    let found = list_requests(state, true, status.as_deref());
     let (found, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_account_assignment_creation_status_response(
         &model::ListAccountAssignmentCreationStatusResponse {
@@ -167,7 +168,7 @@ pub(super) fn list_deletions(state: &mut State, ctx: &Ctx, body: &[u8]) -> Resul
     let input =
         wire::deserialize_list_account_assignment_deletion_status_request(body).map_err(AwsError::serialization)?;
     let status = input.filter.and_then(|filter| filter.status);
-    let found = requests(state, false, status.as_deref());
+    let found = list_requests(state, false, status.as_deref());
     let (found, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_account_assignment_deletion_status_response(
         &model::ListAccountAssignmentDeletionStatusResponse {
@@ -184,19 +185,19 @@ pub(super) fn list(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResp
         assignment.account == input.account_id && assignment.permission_set == input.permission_set_arn
     });
     let (found, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
-    let shown = |assignment: &Assignment| model::AccountAssignment {
+    let to_wire = |assignment: &Assignment| model::AccountAssignment {
         account_id: Some(assignment.account.clone()),
         permission_set_arn: Some(assignment.permission_set.clone()),
         principal_type: Some(assignment.principal_type.clone()),
         principal_id: Some(assignment.principal_id.clone()),
     };
     Ok(wire::serialize_list_account_assignments_response(&model::ListAccountAssignmentsResponse {
-        account_assignments: Some(found.into_iter().map(shown).collect()),
+        account_assignments: Some(found.into_iter().map(to_wire).collect()),
         next_token,
     }))
 }
 
-/// Assignments of the principal itself; for a user, those of its groups as well.
+/// Lists the assignments of a principal. For a user, the assignments of the user's groups are included.
 pub(super) fn list_for_principal(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_list_account_assignments_for_principal_request(body).map_err(AwsError::serialization)?;
@@ -209,7 +210,7 @@ pub(super) fn list_for_principal(state: &mut State, ctx: &Ctx, body: &[u8]) -> R
         .filter(|assignment| assignment.principal_id == input.principal_id || groups.contains(&assignment.principal_id))
         .filter(|assignment| account.as_ref().is_none_or(|account| assignment.account == *account));
     let (found, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
-    let shown = |assignment: &Assignment| model::AccountAssignmentForPrincipal {
+    let to_wire = |assignment: &Assignment| model::AccountAssignmentForPrincipal {
         account_id: Some(assignment.account.clone()),
         permission_set_arn: Some(assignment.permission_set.clone()),
         principal_type: Some(assignment.principal_type.clone()),
@@ -217,24 +218,23 @@ pub(super) fn list_for_principal(state: &mut State, ctx: &Ctx, body: &[u8]) -> R
     };
     Ok(wire::serialize_list_account_assignments_for_principal_response(
         &model::ListAccountAssignmentsForPrincipalResponse {
-            account_assignments: Some(found.into_iter().map(shown).collect()),
+            account_assignments: Some(found.into_iter().map(to_wire).collect()),
             next_token,
         },
     ))
 }
 
-/// Whether the account can still be given anything.
-pub(super) fn closed(state: &State, account: &str) -> bool {
+/// Returns whether the account is closed, closing or not in the organisation.
+pub(super) fn is_closed(state: &State, account: &str) -> bool {
     state.organization.members.get(account).is_none_or(|member| member.lifecycle != Lifecycle::Active)
 }
 
-fn request<'a>(state: &'a State, id: &str, creates: bool) -> Result<&'a AssignmentRequest, AwsError> {
+fn find_request<'a>(state: &'a State, id: &str, creates: bool) -> Result<&'a AssignmentRequest, AwsError> {
     let found = state.identity_center.requests.get(id).filter(|request| request.creates == creates);
-    found.ok_or_else(|| absent("Request", id))
+    found.ok_or_else(|| not_found("Request", id))
 }
 
-/// Newest first.
-fn requests(
+fn list_requests(
     state: &State,
     creates: bool,
     status: Option<&str>,
@@ -257,7 +257,7 @@ fn requests(
         .collect()
 }
 
-fn shown(request: &AssignmentRequest) -> model::AccountAssignmentOperationStatus {
+fn to_wire(request: &AssignmentRequest) -> model::AccountAssignmentOperationStatus {
     model::AccountAssignmentOperationStatus {
         request_id: Some(request.id.clone()),
         status: Some(request.progress.as_str().into()),

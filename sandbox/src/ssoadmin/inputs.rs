@@ -1,4 +1,4 @@
-//! The constraints of AWS's service model (botocore, `sso-admin`) on the inputs of the operations simulated here.
+//! Input constraints of the simulated operations, from AWS's service model (botocore, `sso-admin`).
 
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ const PROVISIONING: Shape =
     Shape::OneOf(&["LATEST_PERMISSION_SET_PROVISIONED", "LATEST_PERMISSION_SET_NOT_PROVISIONED"]);
 const ACCOUNT_FILTER: Shape = Shape::Structure(&[optional("AccountId", ACCOUNT)]);
 const FILTER: Shape = Shape::Structure(&[optional("Status", Shape::OneOf(&["IN_PROGRESS", "FAILED", "SUCCEEDED"]))]);
-/// AWS: letters, spaces and digits of any script, and `_.:/=+-@`. Here everything beyond ASCII passes.
+/// AWS allows letters, spaces and digits of any script, and `_.:/=+-@`. The sandbox allows all non-ASCII characters.
 const TAG_TEXT: &str = r"(?:[\w .:/=+\-@]|[^\x00-\x7F])*";
 const TAG_KEY: Shape = matching(1, 128, TAG_TEXT);
 const TAGS: Shape =
@@ -44,14 +44,14 @@ const TAGS: Shape =
 
 const INSTANCE: Member = required("InstanceArn", INSTANCE_ARN);
 const SET: Member = required("PermissionSetArn", SET_ARN);
-const TOKEN: Member = optional("NextToken", matching(0, 2_048, "[-a-zA-Z0-9+=/_]*"));
-const MOST: Member = optional("MaxResults", Shape::Number { min: 1, max: 100 });
+const NEXT_TOKEN: Member = optional("NextToken", matching(0, 2_048, "[-a-zA-Z0-9+=/_]*"));
+const MAX_RESULTS: Member = optional("MaxResults", Shape::Number { min: 1, max: 100 });
 
-/// The members of an operation's input; none for an operation that is not simulated.
+/// Returns the members of an operation's input, or `None` for an operation that is not simulated.
 fn members(operation: &str) -> Option<Vec<Member>> {
     Some(match operation {
         "ListInstances" => {
-            vec![TOKEN, MOST, optional("RegionScope", Shape::OneOf(&["CURRENT_REGION", "ALL_REGIONS"]))]
+            vec![NEXT_TOKEN, MAX_RESULTS, optional("RegionScope", Shape::OneOf(&["CURRENT_REGION", "ALL_REGIONS"]))]
         }
         "CreatePermissionSet" => vec![
             INSTANCE,
@@ -72,11 +72,11 @@ fn members(operation: &str) -> Option<Vec<Member>> {
         | "DeletePermissionSet"
         | "GetInlinePolicyForPermissionSet"
         | "DeleteInlinePolicyFromPermissionSet" => vec![INSTANCE, SET],
-        "ListPermissionSets" => vec![INSTANCE, TOKEN, MOST],
+        "ListPermissionSets" => vec![INSTANCE, NEXT_TOKEN, MAX_RESULTS],
         "AttachManagedPolicyToPermissionSet" | "DetachManagedPolicyFromPermissionSet" => {
             vec![INSTANCE, SET, required("ManagedPolicyArn", POLICY_ARN)]
         }
-        "ListManagedPoliciesInPermissionSet" => vec![INSTANCE, SET, TOKEN, MOST],
+        "ListManagedPoliciesInPermissionSet" => vec![INSTANCE, SET, NEXT_TOKEN, MAX_RESULTS],
         "PutInlinePolicyToPermissionSet" => vec![INSTANCE, SET, required("InlinePolicy", INLINE_POLICY)],
         "TagResource" => {
             vec![optional("InstanceArn", INSTANCE_ARN), required("ResourceArn", TAGGABLE), required("Tags", TAGS)]
@@ -87,7 +87,7 @@ fn members(operation: &str) -> Option<Vec<Member>> {
             required("TagKeys", Shape::List(75, &TAG_KEY)),
         ],
         "ListTagsForResource" => {
-            vec![optional("InstanceArn", INSTANCE_ARN), required("ResourceArn", TAGGABLE), TOKEN]
+            vec![optional("InstanceArn", INSTANCE_ARN), required("ResourceArn", TAGGABLE), NEXT_TOKEN]
         }
         "ProvisionPermissionSet" => vec![
             INSTANCE,
@@ -99,10 +99,16 @@ fn members(operation: &str) -> Option<Vec<Member>> {
             vec![INSTANCE, required("ProvisionPermissionSetRequestId", UUID)]
         }
         "ListPermissionSetsProvisionedToAccount" => {
-            vec![INSTANCE, required("AccountId", ACCOUNT), optional("ProvisioningStatus", PROVISIONING), TOKEN, MOST]
+            vec![
+                INSTANCE,
+                required("AccountId", ACCOUNT),
+                optional("ProvisioningStatus", PROVISIONING),
+                NEXT_TOKEN,
+                MAX_RESULTS,
+            ]
         }
         "ListAccountsForProvisionedPermissionSet" => {
-            vec![INSTANCE, SET, optional("ProvisioningStatus", PROVISIONING), TOKEN, MOST]
+            vec![INSTANCE, SET, optional("ProvisioningStatus", PROVISIONING), NEXT_TOKEN, MAX_RESULTS]
         }
         "CreateAccountAssignment" | "DeleteAccountAssignment" => vec![
             INSTANCE,
@@ -119,29 +125,29 @@ fn members(operation: &str) -> Option<Vec<Member>> {
             vec![INSTANCE, required("AccountAssignmentDeletionRequestId", UUID)]
         }
         "ListAccountAssignmentCreationStatus" | "ListAccountAssignmentDeletionStatus" => {
-            vec![INSTANCE, optional("Filter", FILTER), TOKEN, MOST]
+            vec![INSTANCE, optional("Filter", FILTER), NEXT_TOKEN, MAX_RESULTS]
         }
-        "ListAccountAssignments" => vec![INSTANCE, required("AccountId", ACCOUNT), SET, TOKEN, MOST],
+        "ListAccountAssignments" => vec![INSTANCE, required("AccountId", ACCOUNT), SET, NEXT_TOKEN, MAX_RESULTS],
         "ListAccountAssignmentsForPrincipal" => vec![
             INSTANCE,
             required("PrincipalId", PRINCIPAL),
             required("PrincipalType", PRINCIPAL_TYPE),
             optional("Filter", ACCOUNT_FILTER),
-            TOKEN,
-            MOST,
+            NEXT_TOKEN,
+            MAX_RESULTS,
         ],
         _ => return None,
     })
 }
 
-/// Checks the input of an operation; an unknown operation is refused as such.
+/// Validates the input of an operation. Returns an error for an operation that is not simulated.
 pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError> {
     let members = members(operation).ok_or_else(|| AwsError::unknown_operation(operation))?;
-    check(&members, input).map_err(|violation| violated(&violation))
+    check(&members, input).map_err(|violation| violation_error(&violation))
 }
 
-/// How Identity Center's services word a broken constraint.
-pub(crate) fn violated(violation: &Violation) -> AwsError {
+/// Returns the error of Identity Center's services for a violated constraint.
+pub(crate) fn violation_error(violation: &Violation) -> AwsError {
     let Violation { member, kind, constraint } = violation;
     if *kind == Kind::Type {
         return AwsError::serialization(format!("{member}: {constraint}"));

@@ -1,32 +1,32 @@
-//! Permission sets, their policies and their tags.
+//! Permission sets with their policies and tags.
 
 use std::collections::BTreeMap;
 
 use winterbaume_core::MockResponse;
 use winterbaume_ssoadmin::{model, wire};
 
-use super::{PermissionSet, absent, conflict, page, quota, seconds, validation};
+use super::{PermissionSet, conflict, not_found, page, quota_exceeded, seconds, validation_error};
 use crate::policy::Document;
 use crate::world::ids::HEX;
 use crate::world::{AwsError, Ctx, State};
 
-/// Permission sets of an instance: IAM Identity Center quotas.
-const MOST_SETS: usize = 3_500;
-/// Managed policies of a permission set: IAM Identity Center quotas.
-const MOST_POLICIES: usize = 20;
-/// Characters of an inline policy that are no white space: IAM Identity Center quotas.
-const LONGEST_INLINE: usize = 10_240;
+/// Maximum number of permission sets (IAM Identity Center quotas).
+const MAX_PERMISSION_SETS: usize = 3_500;
+/// Maximum number of managed policies of a permission set (IAM Identity Center quotas).
+const MAX_MANAGED_POLICIES: usize = 20;
+/// Maximum number of characters of an inline policy, white space excluded (IAM Identity Center quotas).
+const MAX_INLINE_CHARACTERS: usize = 10_240;
 
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_permission_set_request(body).map_err(AwsError::serialization)?;
-    let session_duration = duration(input.session_duration)?;
+    let session_duration = validate_duration(input.session_duration)?;
     let id = state.ids.next(HEX, 16);
     let center = &mut state.identity_center;
     if center.permission_sets.values().any(|set| set.name == input.name) {
         return Err(conflict(format!("PermissionSet with name {} already exists", input.name)));
     }
-    if center.permission_sets.len() >= MOST_SETS {
-        return Err(quota("You have reached the maximum number of permission sets"));
+    if center.permission_sets.len() >= MAX_PERMISSION_SETS {
+        return Err(quota_exceeded("You have reached the maximum number of permission sets"));
     }
     let instance = center.instance_arn.rsplit('/').next().unwrap_or_default();
     let set = PermissionSet {
@@ -37,20 +37,20 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         relay_state: input.relay_state,
         managed: Vec::new(),
         inline: None,
-        tags: by_key(input.tags.unwrap_or_default()),
+        tags: tag_map(input.tags.unwrap_or_default()),
         created_at: ctx.now,
         version: 1,
     };
-    let shown = shown(&set);
+    let created = to_wire(&set);
     center.permission_sets.insert(set.arn.clone(), set);
     Ok(wire::serialize_create_permission_set_response(&model::CreatePermissionSetResponse {
-        permission_set: Some(shown),
+        permission_set: Some(created),
     }))
 }
 
 pub(super) fn describe(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_permission_set_request(body).map_err(AwsError::serialization)?;
-    let permission_set = Some(shown(find(state, &input.permission_set_arn)?));
+    let permission_set = Some(to_wire(find(state, &input.permission_set_arn)?));
     Ok(wire::serialize_describe_permission_set_response(&model::DescribePermissionSetResponse { permission_set }))
 }
 
@@ -66,7 +66,7 @@ pub(super) fn list(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResp
 
 pub(super) fn update(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_update_permission_set_request(body).map_err(AwsError::serialization)?;
-    let duration = input.session_duration.map(|given| duration(Some(given))).transpose()?;
+    let duration = input.session_duration.map(|value| validate_duration(Some(value))).transpose()?;
     let set = find(state, &input.permission_set_arn)?;
     set.description = input.description.or(set.description.take());
     set.relay_state = input.relay_state.or(set.relay_state.take());
@@ -100,8 +100,8 @@ pub(super) fn attach(state: &mut State, body: &[u8]) -> Result<MockResponse, Aws
             "PermissionSet {set} already has a typed link attachment to a managed policy with {policy}"
         )));
     }
-    if set.managed.len() >= MOST_POLICIES {
-        return Err(quota(format!("A permission set has at most {MOST_POLICIES} managed policies")));
+    if set.managed.len() >= MAX_MANAGED_POLICIES {
+        return Err(quota_exceeded(format!("A permission set has at most {MAX_MANAGED_POLICIES} managed policies")));
     }
     set.managed.push(policy);
     set.version += 1;
@@ -117,7 +117,7 @@ pub(super) fn detach(state: &mut State, body: &[u8]) -> Result<MockResponse, Aws
     let before = set.managed.len();
     set.managed.retain(|policy| *policy != input.managed_policy_arn);
     if set.managed.len() == before {
-        return Err(absent("Managed policy", &input.managed_policy_arn));
+        return Err(not_found("Managed policy", &input.managed_policy_arn));
     }
     set.version += 1;
     Ok(wire::serialize_detach_managed_policy_from_permission_set_response(
@@ -130,11 +130,11 @@ pub(super) fn list_attached(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result
         wire::deserialize_list_managed_policies_in_permission_set_request(body).map_err(AwsError::serialization)?;
     let policies = find(state, &input.permission_set_arn)?.managed.clone();
     let (policies, next_token) = page(ctx, policies, input.next_token.as_deref(), input.max_results)?;
-    let shown =
+    let to_wire =
         |arn: String| model::AttachedManagedPolicy { name: arn.rsplit('/').next().map(str::to_owned), arn: Some(arn) };
     Ok(wire::serialize_list_managed_policies_in_permission_set_response(
         &model::ListManagedPoliciesInPermissionSetResponse {
-            attached_managed_policies: Some(policies.into_iter().map(shown).collect()),
+            attached_managed_policies: Some(policies.into_iter().map(to_wire).collect()),
             next_token,
         },
     ))
@@ -144,12 +144,12 @@ pub(super) fn put_inline(state: &mut State, body: &[u8]) -> Result<MockResponse,
     let input = wire::deserialize_put_inline_policy_to_permission_set_request(body).map_err(AwsError::serialization)?;
     let set = find(state, &input.permission_set_arn)?;
     let policy = input.inline_policy;
-    if policy.chars().filter(|c| !c.is_whitespace()).count() > LONGEST_INLINE {
-        return Err(quota(format!(
-            "An inline policy has at most {LONGEST_INLINE} characters that are not white space"
+    if policy.chars().filter(|c| !c.is_whitespace()).count() > MAX_INLINE_CHARACTERS {
+        return Err(quota_exceeded(format!(
+            "An inline policy has at most {MAX_INLINE_CHARACTERS} characters that are not white space"
         )));
     }
-    Document::parse(&policy).map_err(|error| validation(format!("The policy is not valid: {error}")))?;
+    Document::parse(&policy).map_err(|error| validation_error(format!("The policy is not valid: {error}")))?;
     set.inline = Some(policy);
     set.version += 1;
     Ok(wire::serialize_put_inline_policy_to_permission_set_response(&model::PutInlinePolicyToPermissionSetResponse {}))
@@ -158,7 +158,7 @@ pub(super) fn put_inline(state: &mut State, body: &[u8]) -> Result<MockResponse,
 pub(super) fn get_inline(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_get_inline_policy_for_permission_set_request(body).map_err(AwsError::serialization)?;
-    // A set without an inline policy answers an empty text.
+    // AWS returns an empty string for a permission set without an inline policy.
     let inline_policy = Some(find(state, &input.permission_set_arn)?.inline.clone().unwrap_or_default());
     Ok(wire::serialize_get_inline_policy_for_permission_set_response(&model::GetInlinePolicyForPermissionSetResponse {
         inline_policy,
@@ -178,7 +178,7 @@ pub(super) fn delete_inline(state: &mut State, body: &[u8]) -> Result<MockRespon
 
 pub(super) fn tag(state: &mut State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_tag_resource_request(body).map_err(AwsError::serialization)?;
-    find(state, &input.resource_arn)?.tags.extend(by_key(input.tags));
+    find(state, &input.resource_arn)?.tags.extend(tag_map(input.tags));
     Ok(wire::serialize_tag_resource_response(&model::TagResourceResponse {}))
 }
 
@@ -200,10 +200,10 @@ pub(super) fn list_tags(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
 }
 
 pub(super) fn find<'a>(state: &'a mut State, arn: &str) -> Result<&'a mut PermissionSet, AwsError> {
-    state.identity_center.permission_sets.get_mut(arn).ok_or_else(|| absent("PermissionSet", arn))
+    state.identity_center.permission_sets.get_mut(arn).ok_or_else(|| not_found("PermissionSet", arn))
 }
 
-fn shown(set: &PermissionSet) -> model::PermissionSet {
+fn to_wire(set: &PermissionSet) -> model::PermissionSet {
     model::PermissionSet {
         permission_set_arn: Some(set.arn.clone()),
         name: Some(set.name.clone()),
@@ -214,16 +214,16 @@ fn shown(set: &PermissionSet) -> model::PermissionSet {
     }
 }
 
-fn by_key(tags: Vec<model::Tag>) -> BTreeMap<String, String> {
+fn tag_map(tags: Vec<model::Tag>) -> BTreeMap<String, String> {
     tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }
 
-/// One hour where nothing is said; one to twelve hours otherwise.
-fn duration(given: Option<String>) -> Result<String, AwsError> {
-    let Some(given) = given else { return Ok("PT1H".into()) };
+/// Validates a session duration: one to twelve hours, default one hour.
+fn validate_duration(value: Option<String>) -> Result<String, AwsError> {
+    let Some(value) = value else { return Ok("PT1H".into()) };
     let mut total = 0_u64;
     let mut number = 0_u64;
-    for character in given.trim_start_matches("PT").chars() {
+    for character in value.trim_start_matches("PT").chars() {
         match (character, character.to_digit(10)) {
             (_, Some(digit)) => number = number.saturating_mul(10).saturating_add(digit.into()),
             ('H', _) => total = total.saturating_add(std::mem::take(&mut number).saturating_mul(3_600)),
@@ -232,7 +232,7 @@ fn duration(given: Option<String>) -> Result<String, AwsError> {
         }
     }
     if (3_600..=43_200).contains(&total) {
-        return Ok(given);
+        return Ok(value);
     }
-    Err(validation(format!("SessionDuration {given} is not between one and twelve hours")))
+    Err(validation_error(format!("SessionDuration {value} is not between one and twelve hours")))
 }

@@ -1,4 +1,4 @@
-//! What becomes of requests: assignments come and go, and with them the roles in the accounts.
+//! Completion of requests: creates and deletes assignments and their roles in the accounts.
 
 use chrono::{DateTime, Utc};
 
@@ -7,7 +7,7 @@ use crate::faults::Fault;
 use crate::policy::Document;
 use crate::world::{Ctx, State};
 
-/// Brings every request that is ready to its end, in the order in which they become ready.
+/// Completes the requests that are due at `now`, in the order of their completion times.
 pub(crate) fn advance(state: &mut State, now: DateTime<Utc>) {
     let due = |ready_at: Option<DateTime<Utc>>, progress: &Progress| {
         ready_at.filter(|ready_at| *ready_at <= now && *progress == Progress::InProgress)
@@ -41,12 +41,12 @@ pub(crate) fn advance(state: &mut State, now: DateTime<Utc>) {
 }
 
 fn finish(state: &mut State, request: &AssignmentRequest, at: DateTime<Utc>) -> Result<(), String> {
-    if let Some(reason) = &request.doomed {
+    if let Some(reason) = &request.injected_failure {
         return Err(reason.clone());
     }
     let assignment = &request.assignment;
-    let fresh = state.accounts.get(&assignment.account).is_none_or(|account| account.settled_at > at);
-    if assignments::closed(state, &assignment.account) || fresh {
+    let not_settled = state.accounts.get(&assignment.account).is_none_or(|account| account.settled_at > at);
+    if assignments::is_closed(state, &assignment.account) || not_settled {
         return Err(format!(
             "Received a 403 status error: Access denied by IAM service. AccountId={}",
             assignment.account
@@ -70,13 +70,13 @@ fn finish(state: &mut State, request: &AssignmentRequest, at: DateTime<Utc>) -> 
     Ok(())
 }
 
-/// Gives an account the role of a permission set, or brings the role that it has up to date.
+/// Creates or updates the role of a permission set in an account.
 pub(super) fn provision(state: &mut State, account: &str, set_arn: &str, at: DateTime<Utc>) {
     let Some(set) = state.identity_center.permission_sets.get(set_arn).cloned() else { return };
     let versions = state.identity_center.provisioned.entry(account.to_owned()).or_default();
-    let first = versions.insert(set_arn.to_owned(), set.version).is_none();
+    let is_first = versions.insert(set_arn.to_owned(), set.version).is_none();
     let name = role_name(&set.name, set_arn, account);
-    if first {
+    if is_first {
         let trust = serde_json::json!({
             "Version": "2012-10-17",
             "Statement": [{
@@ -111,28 +111,28 @@ fn remove_role(state: &mut State, account: &str, set_arn: &str) {
     }
 }
 
-/// `AWSReservedSSO_{set}_{16 hexadecimal digits}`, always the same for one set and account.
+/// Returns the role name `AWSReservedSSO_{set}_{16 hexadecimal digits}`, which is fixed per permission set and account.
 fn role_name(set_name: &str, set_arn: &str, account: &str) -> String {
     use sha2::{Digest, Sha256};
     let digest = hex::encode(Sha256::new().chain_update(set_arn).chain_update(account).finalize());
     format!("AWSReservedSSO_{set_name}_{}", &digest[..16])
 }
 
-/// When a request will be ready and why it will fail, if the call was given a fault.
-pub(super) fn spoiled(ctx: &Ctx, done: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<String>) {
+/// Applies the fault of the call. Returns the completion time (`None` if stuck) and the reason of a failure, if any.
+pub(super) fn apply_fault(ctx: &Ctx, done_at: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<String>) {
     match &ctx.fault {
         Some(Fault::Stuck) => (None, None),
-        Some(Fault::FailedState { reason }) => (Some(done), Some(reason.clone())),
-        _ => (Some(done), None),
+        Some(Fault::FailedState { reason }) => (Some(done_at), Some(reason.clone())),
+        _ => (Some(done_at), None),
     }
 }
 
-/// Whose account this is, by a name that does not depend on the order in which accounts were made.
-pub(super) fn owner<'a>(state: &'a State, account: &'a str) -> &'a str {
+/// Returns the e-mail of an account, or its id if unknown. As a key, the e-mail does not depend on the order of calls.
+pub(super) fn account_email<'a>(state: &'a State, account: &'a str) -> &'a str {
     state.organization.members.get(account).map_or(account, |member| member.email.as_str())
 }
 
-/// The principal of an assignment by such a name.
+/// Returns the name of the principal of an assignment, which does not depend on the order of calls either.
 pub(super) fn principal_name<'a>(state: &'a State, assignment: &'a Assignment) -> &'a str {
     let store = &state.identity_store;
     let id = &assignment.principal_id;

@@ -1,16 +1,16 @@
-//! Bringing a changed permission set to the accounts that have it.
+//! Provisioning of a changed permission set to the accounts that have it.
 
 use chrono::{DateTime, Utc};
 use winterbaume_core::MockResponse;
 use winterbaume_ssoadmin::{model, wire};
 
 use super::permission_sets::find;
-use super::{Progress, Provisioning, absent, conflict, page, progress, seconds, validation};
+use super::{Progress, Provisioning, conflict, not_found, page, progress, seconds, validation_error};
 use crate::quotas::throttled;
-use crate::world::{AwsError, Busy, Ctx, State};
+use crate::world::{AwsError, BusySpan, Ctx, State};
 
-/// ProvisionPermissionSet requests at a time: IAM Identity Center quotas.
-const MOST_AT_A_TIME: usize = 3;
+/// Maximum number of ProvisionPermissionSet requests in progress (IAM Identity Center quotas).
+const MAX_IN_PROGRESS: usize = 3;
 
 pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_provision_permission_set_request(body).map_err(AwsError::serialization)?;
@@ -18,32 +18,32 @@ pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
     let set = input.permission_set_arn;
     let account = match (input.target_type.as_str(), input.target_id) {
         ("AWS_ACCOUNT", Some(account)) => Some(account),
-        ("AWS_ACCOUNT", None) => return Err(validation("TargetId is required for the target type AWS_ACCOUNT")),
-        (_, Some(_)) => return Err(validation("TargetId goes with the target type AWS_ACCOUNT only")),
+        ("AWS_ACCOUNT", None) => return Err(validation_error("TargetId is required for the target type AWS_ACCOUNT")),
+        (_, Some(_)) => return Err(validation_error("TargetId goes with the target type AWS_ACCOUNT only")),
         (_, None) => None,
     };
     let center = &state.identity_center;
-    let has = |account: &String| center.provisioned.get(account).is_some_and(|sets| sets.contains_key(&set));
-    if let Some(account) = account.as_ref().filter(|account| !has(account)) {
-        return Err(absent("Provisioned permission set for account", account));
+    let is_provisioned = |account: &String| center.provisioned.get(account).is_some_and(|sets| sets.contains_key(&set));
+    if let Some(account) = account.as_ref().filter(|account| !is_provisioned(account)) {
+        return Err(not_found("Provisioned permission set for account", account));
     }
-    let under_way: Vec<_> =
+    let in_progress: Vec<_> =
         center.provisionings.values().filter(|other| other.progress == Progress::InProgress).collect();
-    if under_way.len() >= MOST_AT_A_TIME {
+    if in_progress.len() >= MAX_IN_PROGRESS {
         return Err(throttled(ctx.service));
     }
-    if under_way.iter().any(|other| other.permission_set == set) {
+    if in_progress.iter().any(|other| other.permission_set == set) {
         return Err(conflict("The permission set is being provisioned already"));
     }
     let targets = accounts(state, &set, account.as_deref());
-    let mut done = ctx.now;
+    let mut done_at = ctx.now;
     for target in &targets {
-        let key = format!("provision/{}/{name}", progress::owner(state, target));
+        let key = format!("provision/{}/{name}", progress::account_email(state, target));
         let until = ctx.now + ctx.draw(ctx.settings.durations.provision_permission_set, &key);
-        state.note_busy(Busy::account(target, "provision-permission-set", ctx.now, until));
-        done = done.max(until);
+        state.record_busy(BusySpan::account(target, "provision-permission-set", ctx.now, until));
+        done_at = done_at.max(until);
     }
-    let (ready_at, doomed) = progress::spoiled(ctx, done);
+    let (ready_at, injected_failure) = progress::apply_fault(ctx, done_at);
     let request = Provisioning {
         id: state.ids.uuid(),
         permission_set: set,
@@ -51,19 +51,19 @@ pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
         created_at: ctx.now,
         ready_at,
         progress: Progress::InProgress,
-        doomed,
+        injected_failure,
     };
-    let shown = shown(&request);
+    let status = to_wire(&request);
     state.identity_center.provisionings.insert(request.id.clone(), request);
     Ok(wire::serialize_provision_permission_set_response(&model::ProvisionPermissionSetResponse {
-        permission_set_provisioning_status: Some(shown),
+        permission_set_provisioning_status: Some(status),
     }))
 }
 
-/// Ends a request that is ready.
+/// Completes a request that is due.
 pub(super) fn finish(state: &mut State, id: &str, at: DateTime<Utc>) {
     let Some(request) = state.identity_center.provisionings.get(id).cloned() else { return };
-    let progress = if let Some(reason) = request.doomed {
+    let progress = if let Some(reason) = request.injected_failure {
         Progress::Failed(reason)
     } else {
         for account in accounts(state, &request.permission_set, request.account.as_deref()) {
@@ -80,21 +80,21 @@ pub(super) fn describe(state: &mut State, body: &[u8]) -> Result<MockResponse, A
     let input =
         wire::deserialize_describe_permission_set_provisioning_status_request(body).map_err(AwsError::serialization)?;
     let id = input.provision_permission_set_request_id;
-    let request = state.identity_center.provisionings.get(&id).ok_or_else(|| absent("Request", &id))?;
+    let request = state.identity_center.provisionings.get(&id).ok_or_else(|| not_found("Request", &id))?;
     Ok(wire::serialize_describe_permission_set_provisioning_status_response(
         &model::DescribePermissionSetProvisioningStatusResponse {
-            permission_set_provisioning_status: Some(shown(request)),
+            permission_set_provisioning_status: Some(to_wire(request)),
         },
     ))
 }
 
-pub(super) fn sets_of_account(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+pub(super) fn list_sets_of_account(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input =
         wire::deserialize_list_permission_sets_provisioned_to_account_request(body).map_err(AwsError::serialization)?;
     let center = &state.identity_center;
     let found = center.provisioned.get(&input.account_id).into_iter().flatten();
     let found = found
-        .filter(|(set, version)| matches(state, set, **version, input.provisioning_status.as_deref()))
+        .filter(|(set, version)| has_status(state, set, **version, input.provisioning_status.as_deref()))
         .map(|(set, _)| set.clone());
     let (sets, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_permission_sets_provisioned_to_account_response(
@@ -102,14 +102,14 @@ pub(super) fn sets_of_account(state: &mut State, ctx: &Ctx, body: &[u8]) -> Resu
     ))
 }
 
-pub(super) fn accounts_of_set(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+pub(super) fn list_accounts_of_set(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_accounts_for_provisioned_permission_set_request(body)
         .map_err(AwsError::serialization)?;
     let arn = &input.permission_set_arn;
     find(state, arn)?;
     let found = state.identity_center.provisioned.iter().filter_map(|(account, sets)| {
         let version = *sets.get(arn)?;
-        matches(state, arn, version, input.provisioning_status.as_deref()).then(|| account.clone())
+        has_status(state, arn, version, input.provisioning_status.as_deref()).then(|| account.clone())
     });
     let (accounts, next_token) = page(ctx, found, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_accounts_for_provisioned_permission_set_response(
@@ -117,22 +117,22 @@ pub(super) fn accounts_of_set(state: &mut State, ctx: &Ctx, body: &[u8]) -> Resu
     ))
 }
 
-fn matches(state: &State, set: &str, version: u64, wanted: Option<&str>) -> bool {
-    let latest = state.identity_center.permission_sets.get(set).is_some_and(|set| set.version == version);
+fn has_status(state: &State, set: &str, version: u64, wanted: Option<&str>) -> bool {
+    let is_latest = state.identity_center.permission_sets.get(set).is_some_and(|set| set.version == version);
     match wanted {
-        Some("LATEST_PERMISSION_SET_PROVISIONED") => latest,
-        Some(_) => !latest,
+        Some("LATEST_PERMISSION_SET_PROVISIONED") => is_latest,
+        Some(_) => !is_latest,
         None => true,
     }
 }
 
-/// The accounts that have a set, or the one of them.
+/// Returns the accounts that have the permission set. With `only`, returns at most this account.
 fn accounts(state: &State, set: &str, only: Option<&str>) -> Vec<String> {
-    let having = state.identity_center.provisioned.iter().filter(|(_, sets)| sets.contains_key(set));
-    having.map(|(account, _)| account.clone()).filter(|account| only.is_none_or(|only| only == account)).collect()
+    let provisioned = state.identity_center.provisioned.iter().filter(|(_, sets)| sets.contains_key(set));
+    provisioned.map(|(account, _)| account.clone()).filter(|account| only.is_none_or(|only| only == account)).collect()
 }
 
-fn shown(request: &Provisioning) -> model::PermissionSetProvisioningStatus {
+fn to_wire(request: &Provisioning) -> model::PermissionSetProvisioningStatus {
     model::PermissionSetProvisioningStatus {
         request_id: Some(request.id.clone()),
         status: Some(request.progress.as_str().into()),

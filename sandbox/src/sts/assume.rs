@@ -1,4 +1,4 @@
-//! AssumeRole.
+//! The operation AssumeRole.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use winterbaume_core::MockResponse;
 use winterbaume_sts::wire;
 
-use super::refusal::{fresh_account, packed_policy_too_large, refused, validation_error};
+use super::errors::{assume_role_denied, new_account_error, packed_policy_too_large, validation_error};
 use crate::iam::Role;
 use crate::organizations::Lifecycle;
 use crate::policy::{Document, Keys, Question, Verdict, verdict};
@@ -15,14 +15,14 @@ use crate::world::ids::{ALPHANUMERIC, UPPERCASE};
 use crate::world::shape::{Member, Shape, check, matching, optional, required, text};
 use crate::world::{AwsError, Ctx, Session, State};
 
-/// The longest session of a role that was assumed from another role, seconds (IAM, "Role chaining").
-const CHAINED: i32 = 3_600;
-/// Most characters of a session policy.
-const SESSION_POLICY: usize = 2_048;
-/// Expired sessions are remembered for so many hours, so that they answer ExpiredToken.
-const REMEMBERED_HOURS: i64 = 12;
+/// Maximum session duration with role chaining, in seconds (IAM, "Role chaining"); also the default duration.
+const MAX_CHAINED_SECONDS: i32 = 3_600;
+/// Maximum number of characters of a session policy.
+const MAX_POLICY_CHARACTERS: usize = 2_048;
+/// Time for which expired sessions are kept, in hours, so that their calls fail with ExpiredToken.
+const EXPIRED_RETENTION_HOURS: i64 = 12;
 
-/// The constraints of the service model (botocore, `sts`).
+/// Input constraints from AWS's service model (botocore, `sts`).
 const INPUT: &[Member] = &[
     required("RoleArn", text(20, 2_048)),
     required("RoleSessionName", matching(2, 64, r"[\w+=,.@-]*")),
@@ -32,27 +32,26 @@ const INPUT: &[Member] = &[
     optional("SourceIdentity", matching(2, 64, r"[\w+=,.@-]*")),
 ];
 
-/// AssumeRole.
 pub(super) fn assume_role(
     state: &mut State,
     ctx: &Ctx,
     params: &HashMap<String, String>,
 ) -> Result<MockResponse, AwsError> {
-    let shown: Map<String, Value> = params.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-    check(INPUT, &Value::Object(shown)).map_err(|violation| validation_error(&violation, params))?;
+    let input: Map<String, Value> = params.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    check(INPUT, &Value::Object(input)).map_err(|violation| validation_error(&violation, params))?;
     let input =
         wire::deserialize_assume_role_request(params).map_err(|message| AwsError::new("ValidationError", message))?;
 
-    let (account, role) = role_at(&input.role_arn)
+    let (account, role) = parse_role_arn(&input.role_arn)
         .ok_or_else(|| AwsError::new("ValidationError", format!("{} is invalid", input.role_arn)))?;
-    if let Some(refusal) = fresh_account(state, ctx, account, &input.role_arn) {
-        return Err(refusal);
+    if let Some(error) = new_account_error(state, ctx, account, &input.role_arn) {
+        return Err(error);
     }
     let external_id = input.external_id.as_deref();
-    let role = permitted(state, ctx, account, role, &input.role_arn, external_id)?.clone();
+    let role = authorized_role(state, ctx, account, role, &input.role_arn, external_id)?.clone();
 
-    let seconds = input.duration_seconds.unwrap_or(CHAINED);
-    if ctx.caller.role().is_some() && seconds > CHAINED {
+    let seconds = input.duration_seconds.unwrap_or(MAX_CHAINED_SECONDS);
+    if ctx.caller.role().is_some() && seconds > MAX_CHAINED_SECONDS {
         return Err(AwsError::new(
             "ValidationError",
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
@@ -64,7 +63,7 @@ pub(super) fn assume_role(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
         ));
     }
-    let policy = input.policy.as_deref().map(session_policy).transpose()?;
+    let policy = input.policy.as_deref().map(parse_session_policy).transpose()?;
 
     let name = input.role_session_name;
     let arn = format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.name);
@@ -86,7 +85,7 @@ pub(super) fn assume_role(
         secret_access_key: Some(state.ids.next(ALPHANUMERIC, 40)),
         session_token: session.token.clone(),
     };
-    forget_old_sessions(state, ctx);
+    delete_expired_sessions(state, ctx);
     state.access_keys.insert(key, session);
     Ok(wire::serialize_assume_role_response(&wire::AssumeRoleResponse {
         assumed_role_user: Some(wire::AssumedRoleUser { arn: Some(arn), assumed_role_id: Some(user_id) }),
@@ -96,9 +95,9 @@ pub(super) fn assume_role(
     }))
 }
 
-/// The role, if the caller's own policies and the role's trust policy let it be assumed. A role or an account that does
-/// not exist is refused like one that is forbidden.
-fn permitted<'a>(
+/// Returns the role if the caller's own policies and the role's trust policy allow AssumeRole. A role or account that
+/// does not exist gives the same error as a denied one.
+fn authorized_role<'a>(
     state: &'a State,
     ctx: &Ctx,
     account: &str,
@@ -108,10 +107,10 @@ fn permitted<'a>(
 ) -> Result<&'a Role, AwsError> {
     let member = state.organization.members.get(account);
     if member.is_none_or(|member| member.lifecycle != Lifecycle::Active) {
-        return Err(refused(ctx, arn));
+        return Err(assume_role_denied(ctx, arn));
     }
     let role = state.accounts.get(account).and_then(|account| account.roles.get(role));
-    let role = role.filter(|role| role.arn == arn).ok_or_else(|| refused(ctx, arn))?;
+    let role = role.filter(|role| role.arn == arn).ok_or_else(|| assume_role_denied(ctx, arn))?;
 
     let extra = external_id.map_or_else(Keys::default, |id| Keys::default().with("sts:ExternalId", id));
     let mut keys = state.condition_keys(ctx);
@@ -120,35 +119,35 @@ fn permitted<'a>(
     let principal = ctx.caller.as_principal(&caller_role);
     let question = Question { action: "sts:AssumeRole", resource: arn, principal, keys: &keys };
     if verdict([&role.trust], &question) != Verdict::Allow {
-        return Err(refused(ctx, arn));
+        return Err(assume_role_denied(ctx, arn));
     }
-    // Within one account, a trust policy that names the caller itself is permission enough.
-    let named = role.trust.statements().iter().any(|statement| {
+    // Within one account, a trust policy that names the caller itself is sufficient.
+    let trusts_caller_directly = role.trust.statements().iter().any(|statement| {
         statement.principals.as_ref().is_some_and(|names| names.name_exactly(&ctx.caller.arn, &caller_role))
     });
-    if !(named && account == ctx.caller.account) {
+    if !(trusts_caller_directly && account == ctx.caller.account) {
         state.authorize_with(ctx, "sts:AssumeRole", arn, extra)?;
     }
     Ok(role)
 }
 
-/// Account and role name of a role's ARN.
-fn role_at(arn: &str) -> Option<(&str, &str)> {
+/// Returns account id and role name from the ARN of a role.
+fn parse_role_arn(arn: &str) -> Option<(&str, &str)> {
     let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
     let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
     (account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit())).then_some((account, name))
 }
 
-fn session_policy(text: &str) -> Result<Document, AwsError> {
-    if text.chars().count() > SESSION_POLICY {
+fn parse_session_policy(text: &str) -> Result<Document, AwsError> {
+    if text.chars().count() > MAX_POLICY_CHARACTERS {
         return Err(packed_policy_too_large());
     }
     Document::parse(text).map_err(|error| AwsError::new("MalformedPolicyDocument", error))
 }
 
-fn forget_old_sessions(state: &mut State, ctx: &Ctx) {
+fn delete_expired_sessions(state: &mut State, ctx: &Ctx) {
     if state.access_keys.len().is_multiple_of(1_000) {
-        let long_ago = ctx.now - TimeDelta::hours(REMEMBERED_HOURS);
-        state.access_keys.retain(|_, session| session.expires.is_none_or(|expires| expires > long_ago));
+        let cutoff = ctx.now - TimeDelta::hours(EXPIRED_RETENTION_HOURS);
+        state.access_keys.retain(|_, session| session.expires.is_none_or(|expires| expires > cutoff));
     }
 }

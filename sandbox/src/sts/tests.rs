@@ -1,15 +1,15 @@
-//! Who may become whom, and for how long.
+//! Tests of AssumeRole: permissions and session durations.
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::settings::Settings;
-use crate::world::testing::{As, access_role, account, assume, call, control, world, world_of};
+use crate::world::testing::{Credentials, access_role, account, assume, call, control, world, world_with};
 use crate::world::{Service, World};
 
-fn code(refused: Result<As, crate::world::testing::Answer>) -> String {
-    refused.map_or_else(|answer| answer.code().unwrap(), |_| String::new())
+fn error_code(result: Result<Credentials, crate::world::testing::TestResponse>) -> String {
+    result.map_or_else(|error| error.code().unwrap(), |_| String::new())
 }
 
 fn control_role(world: &World) -> String {
@@ -17,78 +17,81 @@ fn control_role(world: &World) -> String {
 }
 
 #[test]
-fn freehold_becomes_the_control_role_and_from_there_the_access_role_of_a_member() {
+fn freehold_assumes_the_control_role_then_the_access_role_of_a_member() {
     let world = world();
     let id = account(&world, "a@example.com");
     let member = assume(&world, &control(&world), &access_role(&id), &[]).unwrap();
-    let who = call(&world, &member, Service::Sts, "GetCallerIdentity", json!({})).ok();
-    assert_eq!(who.element("Account"), Some(id.clone()));
-    assert_eq!(who.element("Arn"), Some(format!("arn:aws:sts::{id}:assumed-role/OrganizationAccountAccessRole/test")));
+    let identity = call(&world, &member, Service::Sts, "GetCallerIdentity", json!({})).ok();
+    assert_eq!(identity.element("Account"), Some(id.clone()));
     assert_eq!(
-        code(assume(&world, &As::freehold(&world), &access_role(&id), &[])),
+        identity.element("Arn"),
+        Some(format!("arn:aws:sts::{id}:assumed-role/OrganizationAccountAccessRole/test"))
+    );
+    assert_eq!(
+        error_code(assume(&world, &Credentials::freehold(&world), &access_role(&id), &[])),
         "AccessDenied",
         "the role trusts the management account alone"
     );
 }
 
 #[test]
-fn a_fresh_account_refuses_for_a_while() {
+fn a_new_account_rejects_calls_at_first() {
     let world = world();
     let organizations =
-        |operation, input| call(&world, &As::management(&world), Service::Organizations, operation, input);
+        |operation, input| call(&world, &Credentials::management(&world), Service::Organizations, operation, input);
     organizations("CreateAccount", json!({ "Email": "a@example.com", "AccountName": "x" })).ok();
-    let mut refusals = Vec::new();
+    let mut error_codes = Vec::new();
     for _ in 0..600 {
         world.clock().advance(Duration::from_secs(1));
         let Some(account) = world.account_by_email("a@example.com") else { continue };
-        match assume(&world, &As::management(&world), &access_role(&account.id), &[]) {
-            Err(answer) => refusals.push(answer.code().unwrap()),
+        match assume(&world, &Credentials::management(&world), &access_role(&account.id), &[]) {
+            Err(error) => error_codes.push(error.code().unwrap()),
             Ok(member) => match call(&world, &member, Service::CloudFormation, "ListStacks", json!({})).code() {
-                Some(code) => refusals.push(code),
+                Some(code) => error_codes.push(code),
                 None => break,
             },
         }
     }
-    refusals.dedup();
-    assert_eq!(refusals, ["AccessDenied", "OptInRequired"]);
+    error_codes.dedup();
+    assert_eq!(error_codes, ["AccessDenied", "OptInRequired"]);
 }
 
 #[test]
-fn some_fresh_accounts_refuse_with_other_codes_at_first() {
-    let world = world_of(Settings { throttling: false, odd_refusals: 1.0, ..Settings::default() });
+fn some_new_accounts_return_other_codes_at_first() {
+    let world = world_with(Settings { throttling: false, odd_refusals: 1.0, ..Settings::default() });
     let mut codes = std::collections::BTreeSet::new();
     for n in 0..20 {
         let input = json!({ "Email": format!("a{n}@example.com"), "AccountName": "x" });
-        call(&world, &As::management(&world), Service::Organizations, "CreateAccount", input).ok();
+        call(&world, &Credentials::management(&world), Service::Organizations, "CreateAccount", input).ok();
         let created = loop {
             world.clock().advance(Duration::from_secs(1));
             if let Some(account) = world.account_by_email(&format!("a{n}@example.com")) {
                 break account;
             }
         };
-        codes.insert(code(assume(&world, &As::management(&world), &access_role(&created.id), &[])));
+        codes.insert(error_code(assume(&world, &Credentials::management(&world), &access_role(&created.id), &[])));
     }
     assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["InvalidClientTokenId", "RegionDisabledException"]);
 }
 
 #[test]
-fn what_does_not_exist_is_refused_like_what_is_forbidden() {
+fn a_missing_role_gives_the_same_error_as_a_denied_role() {
     let world = world();
     let id = account(&world, "a@example.com");
-    let by_management = |arn: &str| code(assume(&world, &As::management(&world), arn, &[]));
-    assert_eq!(by_management(&format!("arn:aws:iam::{id}:role/Unheard")), "AccessDenied");
+    let by_management = |arn: &str| error_code(assume(&world, &Credentials::management(&world), arn, &[]));
+    assert_eq!(by_management(&format!("arn:aws:iam::{id}:role/Unknown")), "AccessDenied");
     assert_eq!(by_management(&access_role("999999999999")), "AccessDenied");
     assert_eq!(by_management("arn:aws:iam::1:role/short-account"), "ValidationError");
 }
 
 #[test]
-fn a_chained_session_lasts_an_hour_at_most_and_then_expires() {
+fn a_chained_session_lasts_at_most_one_hour() {
     let world = world();
     let id = account(&world, "a@example.com");
     let control = control(&world);
     let chained = |seconds| assume(&world, &control, &access_role(&id), &[("DurationSeconds", seconds)]);
-    assert_eq!(code(chained("3601")), "ValidationError");
-    assert_eq!(code(chained("899")), "ValidationError");
+    assert_eq!(error_code(chained("3601")), "ValidationError");
+    assert_eq!(error_code(chained("899")), "ValidationError");
     let member = chained("900").unwrap();
     world.clock().advance(Duration::from_secs(901));
     let json_service = call(&world, &member, Service::Organizations, "DescribeOrganization", json!({}));
@@ -98,36 +101,39 @@ fn a_chained_session_lasts_an_hour_at_most_and_then_expires() {
 }
 
 #[test]
-fn an_external_id_that_is_wanted_has_to_come_along() {
+fn assume_role_needs_the_external_id_of_the_trust_policy() {
     let settings = Settings { control_external_id: Some("secret-1".into()), ..Settings::instant() };
-    let world = world_of(settings);
-    let with = |more: &[(&str, &str)]| assume(&world, &As::freehold(&world), &control_role(&world), more);
-    assert_eq!(code(with(&[])), "AccessDenied");
-    assert_eq!(code(with(&[("ExternalId", "secret-2")])), "AccessDenied");
+    let world = world_with(settings);
+    let with = |more: &[(&str, &str)]| assume(&world, &Credentials::freehold(&world), &control_role(&world), more);
+    assert_eq!(error_code(with(&[])), "AccessDenied");
+    assert_eq!(error_code(with(&[("ExternalId", "secret-2")])), "AccessDenied");
     with(&[("ExternalId", "secret-1")]).unwrap();
 }
 
 #[test]
-fn a_session_policy_narrows_what_the_role_may() {
+fn a_session_policy_limits_the_permissions_of_the_role() {
     let world = world();
     let only_cloudformation = r#"{"Statement": {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}}"#;
-    let narrow =
-        assume(&world, &As::freehold(&world), &control_role(&world), &[("Policy", only_cloudformation)]).unwrap();
-    call(&world, &narrow, Service::CloudFormation, "ListStacks", json!({})).ok();
-    let refused = call(&world, &narrow, Service::Organizations, "ListAccounts", json!({}));
+    let restricted =
+        assume(&world, &Credentials::freehold(&world), &control_role(&world), &[("Policy", only_cloudformation)])
+            .unwrap();
+    call(&world, &restricted, Service::CloudFormation, "ListStacks", json!({})).ok();
+    let refused = call(&world, &restricted, Service::Organizations, "ListAccounts", json!({}));
     assert_eq!(refused.code().as_deref(), Some("AccessDeniedException"));
     let message = refused.body["Message"].as_str().unwrap();
     assert!(message.contains("because no session policy allows the organizations:ListAccounts action"), "{message}");
 }
 
 #[test]
-fn an_unknown_key_or_a_wrong_token_is_nobody() {
+fn an_unknown_key_or_a_wrong_token_is_rejected() {
     let world = world();
-    let mut nobody = As::management(&world);
-    nobody.key = "AKIAUNKNOWN".into();
-    let code = |who: &As, service, operation| call(&world, who, service, operation, json!({})).code().unwrap();
-    assert_eq!(code(&nobody, Service::Sts, "GetCallerIdentity"), "InvalidClientTokenId");
-    assert_eq!(code(&nobody, Service::Organizations, "ListAccounts"), "UnrecognizedClientException");
+    let mut unknown = Credentials::management(&world);
+    unknown.key = "AKIAUNKNOWN".into();
+    let code = |credentials: &Credentials, service, operation| {
+        call(&world, credentials, service, operation, json!({})).code().unwrap()
+    };
+    assert_eq!(code(&unknown, Service::Sts, "GetCallerIdentity"), "InvalidClientTokenId");
+    assert_eq!(code(&unknown, Service::Organizations, "ListAccounts"), "UnrecognizedClientException");
     let mut session = control(&world);
     session.token = Some("another".into());
     assert_eq!(code(&session, Service::Sts, "GetCallerIdentity"), "InvalidClientTokenId");

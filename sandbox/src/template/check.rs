@@ -1,4 +1,4 @@
-//! What is wrong with a template whatever its parameters are: names that lead nowhere, and circles.
+//! Checks that do not depend on parameters: undefined names and dependency cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::references::{self, Reference};
 use super::{Template, TemplateError};
 
-const PSEUDO: [&str; 8] = [
+const PSEUDO_PARAMETERS: [&str; 8] = [
     "AWS::AccountId",
     "AWS::NoValue",
     "AWS::NotificationARNs",
@@ -18,85 +18,86 @@ const PSEUDO: [&str; 8] = [
     "AWS::URLSuffix",
 ];
 
-pub(super) fn template(template: &Template) -> Result<(), TemplateError> {
-    conditions(template)?;
+pub(super) fn check_template(template: &Template) -> Result<(), TemplateError> {
+    check_conditions(template)?;
     for resource in &template.resources {
-        names(template, &resource.properties, "Resources")?;
-        let strays = resource.depends_on.iter().filter(|id| template.resource(id).is_none());
-        unresolved(strays.map(String::as_str), "Resources")?;
+        check_references(template, &resource.properties, "Resources")?;
+        let undefined = resource.depends_on.iter().filter(|id| template.resource(id).is_none());
+        check_undefined(undefined.map(String::as_str), "Resources")?;
     }
     for output in &template.outputs {
-        names(template, &output.value, "Outputs")?;
+        check_references(template, &output.value, "Outputs")?;
     }
-    circles(template)
+    check_cycles(template)
 }
 
-fn conditions(template: &Template) -> Result<(), TemplateError> {
-    let known = |name: &String| template.conditions.contains_key(name);
-    let unknown = |name: &str, block: &str| {
+fn check_conditions(template: &Template) -> Result<(), TemplateError> {
+    let is_defined = |name: &String| template.conditions.contains_key(name);
+    let undefined_error = |name: &str, block: &str| {
         TemplateError::format(format_args!(
             "Unresolved condition dependency {name} in the {block} block of the template"
         ))
     };
     for expression in template.conditions.values() {
-        if let Some(stray) = references::conditions(expression).iter().find(|name| !known(name)) {
-            return Err(unknown(stray, "Conditions"));
+        if let Some(undefined) = references::find_condition_names(expression).iter().find(|name| !is_defined(name)) {
+            return Err(undefined_error(undefined, "Conditions"));
         }
-        let names = references::of(expression, &|_| None);
-        let strays = names.iter().filter(|name| !name.is_pseudo() && !template.has_parameter(&name.name));
-        unresolved(strays.map(|name| name.name.as_str()), "Conditions")?;
+        let references = references::find_references(expression, &|_| None);
+        let undefined =
+            references.iter().filter(|reference| !reference.is_pseudo() && !template.has_parameter(&reference.name));
+        check_undefined(undefined.map(|reference| reference.name.as_str()), "Conditions")?;
     }
     let resources = template.resources.iter().map(|resource| (&resource.condition, &resource.properties, "Resources"));
     let outputs = template.outputs.iter().map(|output| (&output.condition, &output.value, "Outputs"));
     for (condition, value, block) in resources.chain(outputs) {
-        let in_ifs = ifs(value);
-        if let Some(stray) = condition.iter().chain(&in_ifs).find(|name| !known(name)) {
-            return Err(unknown(stray, block));
+        let if_conditions = if_condition_names(value);
+        if let Some(undefined) = condition.iter().chain(&if_conditions).find(|name| !is_defined(name)) {
+            return Err(undefined_error(undefined, block));
         }
     }
     Ok(())
 }
 
-/// Only what `Fn::If` names: in properties, a key `Condition` is IAM's.
-fn ifs(value: &Value) -> Vec<String> {
+/// Returns the condition names used by `Fn::If`. The key `Condition` is ignored: in properties it belongs to IAM policies.
+fn if_condition_names(value: &Value) -> Vec<String> {
     match value {
-        Value::Array(items) => items.iter().flat_map(ifs).collect(),
+        Value::Array(items) => items.iter().flat_map(if_condition_names).collect(),
         Value::Object(fields) => {
-            let own = match references::sole(value) {
+            let condition = match references::single_entry(value) {
                 Some(("Fn::If", Value::Array(parts))) => parts.first().and_then(Value::as_str).map(str::to_owned),
                 _ => None,
             };
-            own.into_iter().chain(fields.values().flat_map(ifs)).collect()
+            condition.into_iter().chain(fields.values().flat_map(if_condition_names)).collect()
         }
         _ => Vec::new(),
     }
 }
 
-fn names(template: &Template, value: &Value, block: &str) -> Result<(), TemplateError> {
-    let leads_nowhere = |reference: &&Reference| match &reference.attribute {
+fn check_references(template: &Template, value: &Value, block: &str) -> Result<(), TemplateError> {
+    let is_undefined = |reference: &&Reference| match &reference.attribute {
         Some(_) => template.resource(&reference.name).is_none(),
-        None if reference.is_pseudo() => !PSEUDO.contains(&reference.name.as_str()),
+        None if reference.is_pseudo() => !PSEUDO_PARAMETERS.contains(&reference.name.as_str()),
         None => template.resource(&reference.name).is_none() && !template.has_parameter(&reference.name),
     };
-    let references = references::of(value, &|_| None);
-    let strays: BTreeSet<&str> =
-        references.iter().filter(leads_nowhere).map(|reference| reference.name.as_str()).collect();
-    unresolved(strays.into_iter(), block)
+    let references = references::find_references(value, &|_| None);
+    let undefined: BTreeSet<&str> =
+        references.iter().filter(is_undefined).map(|reference| reference.name.as_str()).collect();
+    check_undefined(undefined.into_iter(), block)
 }
 
-fn unresolved<'a>(strays: impl Iterator<Item = &'a str>, block: &str) -> Result<(), TemplateError> {
-    let strays: Vec<&str> = strays.collect();
-    if strays.is_empty() {
+fn check_undefined<'a>(undefined: impl Iterator<Item = &'a str>, block: &str) -> Result<(), TemplateError> {
+    let undefined: Vec<&str> = undefined.collect();
+    if undefined.is_empty() {
         return Ok(());
     }
     Err(TemplateError::format(format_args!(
         "Unresolved resource dependencies [{}] in the {block} block of the template",
-        strays.join(", ")
+        undefined.join(", ")
     )))
 }
 
-/// Takes away what depends on nothing that is left, until nothing can be taken away.
-fn circles(template: &Template) -> Result<(), TemplateError> {
+/// Removes the resources without unresolved dependencies until none can be removed. The rest are cycles.
+fn check_cycles(template: &Template) -> Result<(), TemplateError> {
     let mut waiting: BTreeMap<&str, BTreeSet<String>> = template
         .resources
         .iter()

@@ -1,4 +1,4 @@
-//! `Conditions`: which of them hold.
+//! Evaluation of the `Conditions` section.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,23 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::TemplateError;
-use super::intrinsics::{Resolved, Scope};
-use super::parameters::scalar;
+use super::intrinsics::{BoundTemplate, ResourceValues};
+use super::parameters::scalar_text;
 use super::references;
 
-impl Scope {
-    /// Decides every condition of the template.
-    pub(super) fn decide_conditions(&self) -> Result<BTreeMap<String, bool>, TemplateError> {
-        let deciding = RefCell::default();
+impl BoundTemplate {
+    /// Evaluates every condition of the template.
+    pub(super) fn evaluate_conditions(&self) -> Result<BTreeMap<String, bool>, TemplateError> {
+        let evaluation = RefCell::default();
         for name in self.template.conditions.keys() {
-            self.condition(name, &deciding)?;
+            self.evaluate_condition(name, &evaluation)?;
         }
-        Ok(deciding.into_inner().decided)
+        Ok(evaluation.into_inner().results)
     }
 
-    /// Decides a condition, and those that it names.
-    fn condition(&self, name: &str, deciding: &RefCell<Deciding>) -> Result<bool, TemplateError> {
-        if let Some(known) = deciding.borrow().decided.get(name) {
+    /// Evaluates a condition and the conditions it refers to.
+    fn evaluate_condition(&self, name: &str, evaluation: &RefCell<Evaluation>) -> Result<bool, TemplateError> {
+        if let Some(known) = evaluation.borrow().results.get(name) {
             return Ok(*known);
         }
         let expression = self.template.conditions.get(name).ok_or_else(|| {
@@ -30,28 +30,28 @@ impl Scope {
                 "Unresolved condition dependency {name} in the Conditions block of the template"
             ))
         })?;
-        let begun = deciding.borrow_mut().begin(name);
-        if !begun {
+        let started = evaluation.borrow_mut().start(name);
+        if !started {
             return Err(TemplateError::template(format_args!("Found circular condition dependency: {name}")));
         }
-        let holds = self.decide(expression, deciding)?;
-        deciding.borrow_mut().end(name, holds);
+        let holds = self.evaluate_expression(expression, evaluation)?;
+        evaluation.borrow_mut().finish(name, holds);
         Ok(holds)
     }
 
-    fn decide(&self, expression: &Value, deciding: &RefCell<Deciding>) -> Result<bool, TemplateError> {
+    fn evaluate_expression(&self, expression: &Value, evaluation: &RefCell<Evaluation>) -> Result<bool, TemplateError> {
         let malformed = || TemplateError::format("Every Conditions member must be a boolean function.");
         let all = |parts: &Value| -> Result<Vec<bool>, TemplateError> {
             let parts = parts.as_array().ok_or_else(malformed)?;
-            parts.iter().map(|part| self.decide(part, deciding)).collect()
+            parts.iter().map(|part| self.evaluate_expression(part, evaluation)).collect()
         };
-        match references::sole(expression).ok_or_else(malformed)? {
-            ("Condition", Value::String(name)) => self.condition(name, deciding),
+        match references::single_entry(expression).ok_or_else(malformed)? {
+            ("Condition", Value::String(name)) => self.evaluate_condition(name, evaluation),
             ("Fn::Equals", Value::Array(sides)) => match sides.as_slice() {
                 [left, right] => {
-                    let left = self.value(left, &Nothing)?;
-                    let right = self.value(right, &Nothing)?;
-                    Ok(match (left.as_ref().and_then(scalar), right.as_ref().and_then(scalar)) {
+                    let left = self.resolve_optional(left, &NoResources)?;
+                    let right = self.resolve_optional(right, &NoResources)?;
+                    Ok(match (left.as_ref().and_then(scalar_text), right.as_ref().and_then(scalar_text)) {
                         (Some(left), Some(right)) => left == right,
                         _ => left == right,
                     })
@@ -69,31 +69,31 @@ impl Scope {
     }
 }
 
-/// Conditions while they are being decided: each once, and a circle is noticed.
+/// Progress of the evaluation. Each condition is evaluated once; a cycle is detected.
 #[derive(Default)]
-struct Deciding {
-    decided: BTreeMap<String, bool>,
-    open: BTreeSet<String>,
+struct Evaluation {
+    results: BTreeMap<String, bool>,
+    in_progress: BTreeSet<String>,
 }
 
-impl Deciding {
-    /// Longer chains of conditions than this are taken for a circle.
-    const DEEPEST: usize = 100;
+impl Evaluation {
+    /// Chains of conditions longer than this count as a cycle.
+    const MAX_DEPTH: usize = 100;
 
-    fn begin(&mut self, name: &str) -> bool {
-        self.open.len() < Self::DEEPEST && self.open.insert(name.to_owned())
+    fn start(&mut self, name: &str) -> bool {
+        self.in_progress.len() < Self::MAX_DEPTH && self.in_progress.insert(name.to_owned())
     }
 
-    fn end(&mut self, name: &str, holds: bool) {
-        self.open.remove(name);
-        self.decided.insert(name.to_owned(), holds);
+    fn finish(&mut self, name: &str, holds: bool) {
+        self.in_progress.remove(name);
+        self.results.insert(name.to_owned(), holds);
     }
 }
 
-/// Where no resource can be referred to.
-struct Nothing;
+/// Resource values for conditions, which cannot refer to resources.
+struct NoResources;
 
-impl Resolved for Nothing {
+impl ResourceValues for NoResources {
     fn reference(&self, _: &str) -> Option<Value> {
         None
     }

@@ -1,59 +1,63 @@
-//! A template with its parameters: conditions decided, `Ref`, `Fn::Sub` and the rest worked out.
+//! A template bound to its parameters: evaluated conditions and resolved intrinsic functions (`Ref`, `Fn::Sub`, …).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::parameters::{self, scalar};
+use super::parameters::{self, scalar_text};
 use super::references::{self, Piece};
 use super::{Declaration, Output, Template, TemplateError};
 
-/// What the pseudo-parameters stand for.
+/// Values of the pseudo parameters of a stack.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pseudo {
+pub(crate) struct PseudoParameters {
     pub(crate) account: String,
     pub(crate) region: String,
     pub(crate) stack_id: String,
     pub(crate) stack_name: String,
 }
 
-/// What `Ref` and `Fn::GetAtt` say about resources that exist.
-pub(crate) trait Resolved {
-    /// `Ref`: nearly always the physical id.
+/// Values of `Ref` and `Fn::GetAtt` for existing resources.
+pub(crate) trait ResourceValues {
+    /// Returns the value of `Ref`, which is usually the physical id.
     fn reference(&self, logical_id: &str) -> Option<Value>;
-    /// `Fn::GetAtt`.
+    /// Returns the value of `Fn::GetAtt`.
     fn attribute(&self, logical_id: &str, attribute: &str) -> Option<Value>;
 }
 
-/// A template bound to its parameters.
-pub(crate) struct Scope {
+/// A template bound to the parameters of a stack.
+pub(crate) struct BoundTemplate {
     pub(super) template: Template,
     parameters: BTreeMap<String, Value>,
     conditions: BTreeMap<String, bool>,
-    pseudo: Pseudo,
+    pseudo: PseudoParameters,
 }
 
 impl Template {
-    /// Binds the template to the parameters that a request gave.
-    pub(crate) fn bind(self, given: &BTreeMap<String, String>, pseudo: Pseudo) -> Result<Scope, TemplateError> {
-        let parameters = parameters::bind(&self.parameters, given)?;
-        let mut scope = Scope { template: self, parameters, conditions: BTreeMap::new(), pseudo };
-        scope.conditions = scope.decide_conditions()?;
-        for resource in scope.resources() {
-            let strays: Vec<String> = scope
+    /// Binds the template to the parameters of a request.
+    pub(crate) fn bind(
+        self,
+        values: &BTreeMap<String, String>,
+        pseudo: PseudoParameters,
+    ) -> Result<BoundTemplate, TemplateError> {
+        let parameters = parameters::bind_values(&self.parameters, values)?;
+        let mut bound = BoundTemplate { template: self, parameters, conditions: BTreeMap::new(), pseudo };
+        bound.conditions = bound.evaluate_conditions()?;
+        for resource in bound.resources() {
+            let undefined: Vec<String> = bound
                 .template
-                .dependencies(resource, &|name| scope.conditions.get(name).copied())
+                .dependencies(resource, &|name| bound.conditions.get(name).copied())
                 .into_iter()
-                .filter(|id| !scope.exists(id))
+                .filter(|id| !bound.exists(id))
                 .collect();
-            if !strays.is_empty() {
+            if !undefined.is_empty() {
                 return Err(TemplateError::format(format_args!(
                     "Unresolved resource dependencies [{}] in the Resources block of the template",
-                    strays.join(", ")
+                    undefined.join(", ")
                 )));
             }
         }
-        Ok(scope)
+        Ok(bound)
     }
 
     pub(crate) fn resource(&self, logical_id: &str) -> Option<&Declaration> {
@@ -64,43 +68,45 @@ impl Template {
         self.parameters.iter().any(|parameter| parameter.name == name)
     }
 
-    /// The resources that `resource` needs first, said outright or implied.
+    /// Returns the resources that `resource` depends on, through `DependsOn` or references.
     pub(super) fn dependencies(
         &self,
         resource: &Declaration,
-        choose: &dyn Fn(&str) -> Option<bool>,
+        condition_value: &dyn Fn(&str) -> Option<bool>,
     ) -> BTreeSet<String> {
-        let implied = references::of(&resource.properties, choose).into_iter().map(|reference| reference.name);
+        let implied = references::find_references(&resource.properties, condition_value)
+            .into_iter()
+            .map(|reference| reference.name);
         implied.chain(resource.depends_on.iter().cloned()).filter(|id| self.resource(id).is_some()).collect()
     }
 }
 
-impl Scope {
-    /// The resources whose conditions hold, in the order of the template.
+impl BoundTemplate {
+    /// Returns the resources whose conditions are true, in the order of the template.
     pub(crate) fn resources(&self) -> impl Iterator<Item = &Declaration> {
         self.template.resources.iter().filter(|resource| self.holds(resource.condition.as_ref()))
     }
 
-    /// The outputs whose conditions hold.
+    /// Returns the outputs whose conditions are true.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.template.outputs.iter().filter(|output| self.holds(output.condition.as_ref()))
     }
 
-    /// The resource of this name, if its condition holds.
+    /// Returns the resource with this logical id, if its condition is true.
     pub(crate) fn resource(&self, logical_id: &str) -> Option<&Declaration> {
         self.template.resource(logical_id).filter(|resource| self.holds(resource.condition.as_ref()))
     }
 
-    /// The resources that must exist before this one.
+    /// Returns the resources that must exist before this one.
     pub(crate) fn dependencies(&self, resource: &Declaration) -> BTreeSet<String> {
         let mut needs = self.template.dependencies(resource, &|name| self.conditions.get(name).copied());
         needs.retain(|id| self.exists(id));
         needs
     }
 
-    /// Works out every intrinsic function in `value`.
-    pub(crate) fn resolve(&self, value: &Value, resources: &dyn Resolved) -> Result<Value, TemplateError> {
-        Ok(self.value(value, resources)?.unwrap_or_else(|| json!({})))
+    /// Resolves every intrinsic function in `value`.
+    pub(crate) fn resolve(&self, value: &Value, resources: &dyn ResourceValues) -> Result<Value, TemplateError> {
+        Ok(self.resolve_optional(value, resources)?.unwrap_or_else(|| json!({})))
     }
 
     fn exists(&self, logical_id: &str) -> bool {
@@ -111,22 +117,26 @@ impl Scope {
         condition.is_none_or(|name| self.conditions.get(name).copied().unwrap_or(false))
     }
 
-    /// `None` stands for `AWS::NoValue`: the property, or the item of a list, is not there.
-    pub(super) fn value(&self, value: &Value, resources: &dyn Resolved) -> Result<Option<Value>, TemplateError> {
+    /// Resolves a value. `None` stands for `AWS::NoValue`, which removes the property or list item.
+    pub(super) fn resolve_optional(
+        &self,
+        value: &Value,
+        resources: &dyn ResourceValues,
+    ) -> Result<Option<Value>, TemplateError> {
         match value {
             Value::Array(items) => {
-                let items = items.iter().map(|item| self.value(item, resources));
+                let items = items.iter().map(|item| self.resolve_optional(item, resources));
                 Ok(Some(Value::Array(items.filter_map(Result::transpose).collect::<Result<_, _>>()?)))
             }
             Value::Object(fields) => {
-                if let Some((name, argument)) = references::sole(value)
+                if let Some((name, argument)) = references::single_entry(value)
                     && (name == "Ref" || name.starts_with("Fn::"))
                 {
-                    return self.function(name, argument, resources);
+                    return self.resolve_function(name, argument, resources);
                 }
                 let mut object = Map::new();
                 for (key, field) in fields {
-                    if let Some(field) = self.value(field, resources)? {
+                    if let Some(field) = self.resolve_optional(field, resources)? {
                         object.insert(key.clone(), field);
                     }
                 }
@@ -136,14 +146,20 @@ impl Scope {
         }
     }
 
-    fn function(&self, name: &str, argument: &Value, resources: &dyn Resolved) -> Result<Option<Value>, TemplateError> {
-        let invalid = |wants: &str| TemplateError::template(format_args!("{name} {wants}"));
-        // Nested functions are worked out first, except where the argument names something.
+    fn resolve_function(
+        &self,
+        name: &str,
+        argument: &Value,
+        resources: &dyn ResourceValues,
+    ) -> Result<Option<Value>, TemplateError> {
+        let invalid = |problem: &str| TemplateError::template(format_args!("{name} {problem}"));
+        // Nested functions are resolved first, except where the argument is a name.
         let resolved = |argument: &Value| {
-            self.value(argument, resources)?.ok_or_else(|| invalid("cannot take AWS::NoValue as an argument"))
+            self.resolve_optional(argument, resources)?
+                .ok_or_else(|| invalid("cannot take AWS::NoValue as an argument"))
         };
         match (name, argument) {
-            ("Ref", Value::String(target)) => self.reference(target, resources),
+            ("Ref", Value::String(target)) => self.resolve_ref(target, resources),
             ("Fn::GetAtt", path) => {
                 let path = match path {
                     Value::String(path) => path.split_once('.').map(|(id, attribute)| json!([id, attribute])),
@@ -151,7 +167,7 @@ impl Scope {
                 };
                 match path.as_ref().and_then(Value::as_array).map(Vec::as_slice) {
                     Some([Value::String(id), Value::String(attribute)]) => {
-                        self.attribute(id, attribute, resources).map(Some)
+                        self.resolve_attribute(id, attribute, resources).map(Some)
                     }
                     _ => Err(invalid("object requires two non-empty parameters, the resource name and the attribute")),
                 }
@@ -159,7 +175,7 @@ impl Scope {
             ("Fn::Sub", Value::String(text)) => self.substitute(text, &Map::new(), resources).map(Some),
             ("Fn::Sub", Value::Array(parts)) => match parts.as_slice() {
                 [Value::String(text), Value::Object(_)] => match resolved(&parts[1])? {
-                    Value::Object(own) => self.substitute(text, &own, resources).map(Some),
+                    Value::Object(variables) => self.substitute(text, &variables, resources).map(Some),
                     _ => Err(invalid("takes an object as its second argument")),
                 },
                 _ => Err(invalid("takes a string, or a string and an object of variables")),
@@ -167,13 +183,13 @@ impl Scope {
             ("Fn::If", Value::Array(parts)) => match parts.as_slice() {
                 [Value::String(condition), yes, no] => {
                     let holds = self.conditions.get(condition).copied().unwrap_or(false);
-                    self.value(if holds { yes } else { no }, resources)
+                    self.resolve_optional(if holds { yes } else { no }, resources)
                 }
                 _ => Err(invalid("takes the name of a condition and two values")),
             },
             ("Fn::Join", argument) => match resolved(argument)?.as_array().map(Vec::as_slice) {
                 Some([Value::String(delimiter), Value::Array(items)]) => {
-                    let texts: Option<Vec<String>> = items.iter().map(scalar).collect();
+                    let texts: Option<Vec<String>> = items.iter().map(scalar_text).collect();
                     let texts = texts.ok_or_else(|| invalid("takes a list of strings"))?;
                     Ok(Some(json!(texts.join(delimiter))))
                 }
@@ -187,7 +203,7 @@ impl Scope {
             },
             ("Fn::Select", argument) => match resolved(argument)?.as_array().map(Vec::as_slice) {
                 Some([index, Value::Array(items)]) => {
-                    let index: usize = scalar(index)
+                    let index: usize = scalar_text(index)
                         .and_then(|index| index.parse().ok())
                         .ok_or_else(|| invalid("requires its first argument to be a number"))?;
                     let item = items.get(index).cloned();
@@ -197,7 +213,7 @@ impl Scope {
             },
             ("Fn::FindInMap", argument) => {
                 let keys: Option<Vec<String>> =
-                    resolved(argument)?.as_array().and_then(|keys| keys.iter().map(scalar).collect());
+                    resolved(argument)?.as_array().and_then(|keys| keys.iter().map(scalar_text).collect());
                 match keys.as_deref() {
                     Some([map, first, second]) => self.find_in_map(map, first, second).map(Some),
                     _ => Err(invalid("takes a map and two keys")),
@@ -211,12 +227,12 @@ impl Scope {
                 Err(invalid("can only be used in the Conditions block"))
             }
             _ => Err(TemplateError::template(format_args!(
-                "{name} is not a function that this simulated CloudFormation knows, or its argument is malformed"
+                "{name} is not supported by the simulated CloudFormation, or its argument is malformed"
             ))),
         }
     }
 
-    fn reference(&self, target: &str, resources: &dyn Resolved) -> Result<Option<Value>, TemplateError> {
+    fn resolve_ref(&self, target: &str, resources: &dyn ResourceValues) -> Result<Option<Value>, TemplateError> {
         let text = match target {
             "AWS::NoValue" => return Ok(None),
             "AWS::NotificationARNs" => return Ok(Some(json!([]))),
@@ -228,15 +244,20 @@ impl Scope {
             "AWS::URLSuffix" => "amazonaws.com",
             name => {
                 let value = self.parameters.get(name).cloned().or_else(|| resources.reference(name));
-                return value.map(Some).ok_or_else(|| unresolved(name));
+                return value.map(Some).ok_or_else(|| unresolved_error(name));
             }
         };
         Ok(Some(json!(text)))
     }
 
-    fn attribute(&self, id: &str, attribute: &str, resources: &dyn Resolved) -> Result<Value, TemplateError> {
+    fn resolve_attribute(
+        &self,
+        id: &str,
+        attribute: &str,
+        resources: &dyn ResourceValues,
+    ) -> Result<Value, TemplateError> {
         if resources.reference(id).is_none() {
-            return Err(unresolved(id));
+            return Err(unresolved_error(id));
         }
         resources.attribute(id, attribute).ok_or_else(|| {
             let kind = self.template.resource(id).map(|resource| resource.kind.as_str()).unwrap_or_default();
@@ -247,28 +268,28 @@ impl Scope {
     fn substitute(
         &self,
         text: &str,
-        own: &Map<String, Value>,
-        resources: &dyn Resolved,
+        variables: &Map<String, Value>,
+        resources: &dyn ResourceValues,
     ) -> Result<Value, TemplateError> {
-        let mut answer = String::new();
-        for piece in references::pieces(text) {
+        let mut result = String::new();
+        for piece in references::split_sub(text) {
             match piece {
-                Piece::Text(text) => answer.push_str(text),
-                Piece::Literal(name) => answer.extend(["${", name, "}"]),
+                Piece::Text(text) => result.push_str(text),
+                Piece::Literal(name) => result.extend(["${", name, "}"]),
                 Piece::Variable(name) => {
-                    let value = match (own.get(name), name.split_once('.')) {
+                    let value = match (variables.get(name), name.split_once('.')) {
                         (Some(value), _) => value.clone(),
-                        (None, Some((id, attribute))) => self.attribute(id, attribute, resources)?,
-                        (None, None) => self.reference(name, resources)?.ok_or_else(|| unresolved(name))?,
+                        (None, Some((id, attribute))) => self.resolve_attribute(id, attribute, resources)?,
+                        (None, None) => self.resolve_ref(name, resources)?.ok_or_else(|| unresolved_error(name))?,
                     };
-                    let value = scalar(&value).ok_or_else(|| {
+                    let value = scalar_text(&value).ok_or_else(|| {
                         TemplateError::template(format_args!("variable {name} in Fn::Sub expression is not a string"))
                     })?;
-                    answer.push_str(&value);
+                    result.push_str(&value);
                 }
             }
         }
-        Ok(json!(answer))
+        Ok(json!(result))
     }
 
     fn find_in_map(&self, map: &str, first: &str, second: &str) -> Result<Value, TemplateError> {
@@ -277,13 +298,13 @@ impl Scope {
     }
 }
 
-fn unresolved(name: &str) -> TemplateError {
+fn unresolved_error(name: &str) -> TemplateError {
     TemplateError::format(format_args!(
         "Unresolved resource dependencies [{name}] in the Resources block of the template"
     ))
 }
 
-/// RFC 4648, with padding.
+/// Encodes bytes as Base64 (RFC 4648) with padding.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! `Parameters`: what a template asks for, and whether what it was given will do.
+//! The `Parameters` section: declarations, and validation of the values passed by a caller.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) default: Option<String>,
-    /// Shown as `****` by everything that describes the stack.
+    /// Masks the value as `****` in the output of DescribeStacks.
     pub(crate) no_echo: bool,
     kind: Kind,
     allowed_values: Vec<String>,
@@ -32,11 +32,11 @@ enum Kind {
 }
 
 impl Parameter {
-    pub(super) fn read(name: String, value: &Value) -> Result<Self, TemplateError> {
-        let place = format!("[/Parameters/{name}]");
-        let fields = value
-            .as_object()
-            .ok_or_else(|| TemplateError::format(format_args!("{place} Every Parameters object must be an object.")))?;
+    pub(super) fn parse(name: String, value: &Value) -> Result<Self, TemplateError> {
+        let location = format!("[/Parameters/{name}]");
+        let fields = value.as_object().ok_or_else(|| {
+            TemplateError::format(format_args!("{location} Every Parameters object must be an object."))
+        })?;
         let kind = match fields.get("Type").and_then(Value::as_str) {
             Some("Number") => Kind::Number,
             Some("List<Number>") => Kind::Numbers,
@@ -49,27 +49,27 @@ impl Parameter {
             }
             None => {
                 return Err(TemplateError::format(format_args!(
-                    "{place} Every Parameters object must contain a Type member."
+                    "{location} Every Parameters object must contain a Type member."
                 )));
             }
         };
-        let number = |key: &str| fields.get(key).and_then(|value| scalar(value)?.parse().ok());
+        let number = |key: &str| fields.get(key).and_then(|value| scalar_text(value)?.parse().ok());
         let text = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
         let allowed_pattern = text("AllowedPattern");
         if let Some(pattern) = &allowed_pattern
-            && anchored(pattern).is_none()
+            && anchored_regex(pattern).is_none()
         {
-            return Err(TemplateError::format(format_args!("{place} AllowedPattern is not a regular expression.")));
+            return Err(TemplateError::format(format_args!("{location} AllowedPattern is not a regular expression.")));
         }
         Ok(Self {
             kind,
             description: text("Description"),
-            default: fields.get("Default").and_then(scalar),
-            no_echo: fields.get("NoEcho").and_then(scalar).is_some_and(|flag| flag == "true"),
+            default: fields.get("Default").and_then(scalar_text),
+            no_echo: fields.get("NoEcho").and_then(scalar_text).is_some_and(|flag| flag == "true"),
             allowed_values: fields
                 .get("AllowedValues")
                 .and_then(Value::as_array)
-                .map(|values| values.iter().filter_map(scalar).collect())
+                .map(|values| values.iter().filter_map(scalar_text).collect())
                 .unwrap_or_default(),
             allowed_pattern,
             length: (number("MinLength"), number("MaxLength")),
@@ -85,27 +85,27 @@ impl Parameter {
             Kind::List | Kind::Numbers => value.split(',').map(str::trim).collect(),
         };
         for item in items {
-            if let Some(complaint) = self.complaint(item) {
+            if let Some(violation) = self.violation(item) {
                 let name = &self.name;
                 return Err(TemplateError(match &self.constraint_description {
                     Some(text) => format!("Parameter {name} failed to satisfy constraint: {text}"),
-                    None => format!("Parameter '{name}' {complaint}"),
+                    None => format!("Parameter '{name}' {violation}"),
                 }));
             }
         }
         Ok(())
     }
 
-    fn complaint(&self, value: &str) -> Option<String> {
+    fn violation(&self, value: &str) -> Option<String> {
         if matches!(self.kind, Kind::Number | Kind::Numbers) {
             let Ok(number) = value.parse::<f64>() else {
                 return Some("must be a number.".to_owned());
             };
-            if let Some(least) = self.range.0.filter(|least| number < *least) {
-                return Some(format!("must be a number not less than {least}"));
+            if let Some(min) = self.range.0.filter(|min| number < *min) {
+                return Some(format!("must be a number not less than {min}"));
             }
-            if let Some(most) = self.range.1.filter(|most| number > *most) {
-                return Some(format!("must be a number not greater than {most}"));
+            if let Some(max) = self.range.1.filter(|max| number > *max) {
+                return Some(format!("must be a number not greater than {max}"));
             }
         }
         if !self.allowed_values.is_empty() && !self.allowed_values.iter().any(|allowed| allowed == value) {
@@ -113,18 +113,18 @@ impl Parameter {
         }
         #[expect(clippy::cast_precision_loss, reason = "a parameter has at most 4,096 characters")]
         let length = value.chars().count() as f64;
-        if let Some(least) = self.length.0.filter(|least| length < *least) {
-            return Some(format!("must contain at least {least} characters"));
+        if let Some(min) = self.length.0.filter(|min| length < *min) {
+            return Some(format!("must contain at least {min} characters"));
         }
-        if let Some(most) = self.length.1.filter(|most| length > *most) {
-            return Some(format!("must contain at most {most} characters"));
+        if let Some(max) = self.length.1.filter(|max| length > *max) {
+            return Some(format!("must contain at most {max} characters"));
         }
         let pattern = self.allowed_pattern.as_ref()?;
-        let matches = anchored(pattern).is_some_and(|regex| regex.is_match(value));
+        let matches = anchored_regex(pattern).is_some_and(|regex| regex.is_match(value));
         (!matches).then(|| format!("must match pattern {pattern}"))
     }
 
-    /// What `Ref` gives: a text, or a list of texts.
+    /// Returns the value of `Ref`: a string or a list of strings.
     fn value(&self, text: &str) -> Value {
         match self.kind {
             Kind::Text | Kind::Number => json!(text),
@@ -133,17 +133,17 @@ impl Parameter {
     }
 }
 
-/// The values that `Ref` will give, from those in the request and the defaults.
-pub(super) fn bind(
+/// Returns the values of `Ref` for all parameters, from the request or the defaults.
+pub(super) fn bind_values(
     declared: &[Parameter],
-    given: &BTreeMap<String, String>,
+    values: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Value>, TemplateError> {
     let unknown: Vec<&str> =
-        given.keys().map(String::as_str).filter(|name| !declared.iter().any(|known| known.name == *name)).collect();
+        values.keys().map(String::as_str).filter(|name| !declared.iter().any(|known| known.name == *name)).collect();
     if !unknown.is_empty() {
         return Err(TemplateError(format!("Parameters: [{}] do not exist in the template", unknown.join(", "))));
     }
-    let value = |parameter: &Parameter| given.get(&parameter.name).or(parameter.default.as_ref()).cloned();
+    let value = |parameter: &Parameter| values.get(&parameter.name).or(parameter.default.as_ref()).cloned();
     let missing: Vec<&str> = declared
         .iter()
         .filter(|parameter| value(parameter).is_none())
@@ -152,27 +152,24 @@ pub(super) fn bind(
     if !missing.is_empty() {
         return Err(TemplateError(format!("Parameters: [{}] must have values", missing.join(", "))));
     }
-    let mut values = BTreeMap::new();
+    let mut bound = BTreeMap::new();
     for parameter in declared {
         let text = value(parameter).unwrap_or_default();
         if text.len() > 4096 {
-            return Err(TemplateError(format!(
-                "Parameter '{}' is longer than the 4096 bytes that a value may have",
-                parameter.name
-            )));
+            return Err(TemplateError(format!("Parameter '{}' must be at most 4096 bytes long", parameter.name)));
         }
         parameter.check(&text)?;
-        values.insert(parameter.name.clone(), parameter.value(&text));
+        bound.insert(parameter.name.clone(), parameter.value(&text));
     }
-    Ok(values)
+    Ok(bound)
 }
 
-/// AllowedPattern must match the whole value.
-fn anchored(pattern: &str) -> Option<Regex> {
+/// Returns the regular expression of AllowedPattern, which must match the whole value.
+fn anchored_regex(pattern: &str) -> Option<Regex> {
     Regex::new(&format!("^(?:{pattern})$")).ok()
 }
 
-pub(super) fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -1,4 +1,4 @@
-//! From text to a [`Template`]: YAML with its short forms or JSON, then the shape of every section.
+//! Parses text into a [`Template`]: YAML with short forms or JSON, then the structure of each section.
 
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
@@ -18,12 +18,12 @@ const SECTIONS: [&str; 9] = [
     "Outputs",
 ];
 
-pub(super) fn read(text: &str) -> Result<Template, TemplateError> {
-    let Value::Object(mut root) = long_form(text)? else {
+pub(super) fn parse_template(text: &str) -> Result<Template, TemplateError> {
+    let Value::Object(mut root) = parse_long_form(text)? else {
         return Err(TemplateError::format("unsupported structure."));
     };
     if root.contains_key("Transform") {
-        return Err(TemplateError::template("this CloudFormation is simulated and knows no Transform"));
+        return Err(TemplateError::template("Transform is not supported by the simulated CloudFormation"));
     }
     let unknown: Vec<_> = root.keys().filter(|key| !SECTIONS.contains(&key.as_str())).cloned().collect();
     if !unknown.is_empty() {
@@ -40,27 +40,27 @@ pub(super) fn read(text: &str) -> Result<Template, TemplateError> {
         }
         Some(_) => return Err(TemplateError::format("Description must be a string.")),
     };
-    let resources = section(&mut root, "Resources")?;
+    let resources = take_section(&mut root, "Resources")?;
     if resources.is_empty() {
         return Err(TemplateError::format("At least one Resources member must be defined."));
     }
     Ok(Template {
         description,
-        parameters: section(&mut root, "Parameters")?
+        parameters: take_section(&mut root, "Parameters")?
             .into_iter()
-            .map(|(name, value)| Parameter::read(name, &value))
+            .map(|(name, value)| Parameter::parse(name, &value))
             .collect::<Result<_, _>>()?,
-        mappings: section(&mut root, "Mappings")?,
-        conditions: section(&mut root, "Conditions")?,
-        resources: resources.into_iter().map(|(id, value)| resource(id, value)).collect::<Result<_, _>>()?,
-        outputs: section(&mut root, "Outputs")?
+        mappings: take_section(&mut root, "Mappings")?,
+        conditions: take_section(&mut root, "Conditions")?,
+        resources: resources.into_iter().map(|(id, value)| parse_resource(id, value)).collect::<Result<_, _>>()?,
+        outputs: take_section(&mut root, "Outputs")?
             .into_iter()
-            .map(|(key, value)| output(key, value))
+            .map(|(key, value)| parse_output(key, value))
             .collect::<Result<_, _>>()?,
     })
 }
 
-fn section(root: &mut Map<String, Value>, name: &str) -> Result<Map<String, Value>, TemplateError> {
+fn take_section(root: &mut Map<String, Value>, name: &str) -> Result<Map<String, Value>, TemplateError> {
     match root.remove(name) {
         None => Ok(Map::new()),
         Some(Value::Object(entries)) => Ok(entries),
@@ -68,7 +68,7 @@ fn section(root: &mut Map<String, Value>, name: &str) -> Result<Map<String, Valu
     }
 }
 
-fn resource(logical_id: String, value: Value) -> Result<Declaration, TemplateError> {
+fn parse_resource(logical_id: String, value: Value) -> Result<Declaration, TemplateError> {
     const ATTRIBUTES: [&str; 9] = [
         "Type",
         "Properties",
@@ -113,14 +113,14 @@ fn resource(logical_id: String, value: Value) -> Result<Declaration, TemplateErr
         None => false,
         Some(policy) if policy == "Delete" => false,
         Some(policy) if policy == "Retain" => true,
-        // The one kind that deletes after a failed creation and retains afterwards.
+        // Unlike Retain, AWS deletes the resource if the creation of the stack fails. That is not simulated.
         Some(policy) if policy == "RetainExceptOnCreate" => true,
         Some(policy) => {
             return Err(TemplateError::format(format_args!("Unrecognized DeletionPolicy {policy} for {logical_id}")));
         }
     };
     Ok(Declaration {
-        condition: name_of_condition(fields.remove("Condition"))?,
+        condition: condition_name(fields.remove("Condition"))?,
         logical_id,
         kind,
         depends_on,
@@ -129,7 +129,7 @@ fn resource(logical_id: String, value: Value) -> Result<Declaration, TemplateErr
     })
 }
 
-fn output(key: String, value: Value) -> Result<Output, TemplateError> {
+fn parse_output(key: String, value: Value) -> Result<Output, TemplateError> {
     let Value::Object(mut fields) = value else {
         return Err(TemplateError::format(format_args!("[/Outputs/{key}] must be an object.")));
     };
@@ -139,10 +139,10 @@ fn output(key: String, value: Value) -> Result<Output, TemplateError> {
         )));
     };
     let description = fields.get("Description").and_then(Value::as_str).map(str::to_owned);
-    Ok(Output { key, description, condition: name_of_condition(fields.remove("Condition"))?, value })
+    Ok(Output { key, description, condition: condition_name(fields.remove("Condition"))?, value })
 }
 
-fn name_of_condition(value: Option<Value>) -> Result<Option<String>, TemplateError> {
+fn condition_name(value: Option<Value>) -> Result<Option<String>, TemplateError> {
     match value {
         None => Ok(None),
         Some(Value::String(name)) => Ok(Some(name)),
@@ -150,7 +150,7 @@ fn name_of_condition(value: Option<Value>) -> Result<Option<String>, TemplateErr
     }
 }
 
-fn long_form(text: &str) -> Result<Value, TemplateError> {
+fn parse_long_form(text: &str) -> Result<Value, TemplateError> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| {
             TemplateError::format(format_args!(
@@ -161,35 +161,35 @@ fn long_form(text: &str) -> Result<Value, TemplateError> {
         });
     }
     let yaml: Yaml = serde_yaml_ng::from_str(text).map_err(|error| {
-        let place = error
+        let location = error
             .location()
-            .map(|place| format!(" (line {}, column {})", place.line(), place.column()))
+            .map(|location| format!(" (line {}, column {})", location.line(), location.column()))
             .unwrap_or_default();
-        TemplateError::format(format_args!("YAML not well-formed.{place}"))
+        TemplateError::format(format_args!("YAML not well-formed.{location}"))
     })?;
-    json_of(yaml)
+    yaml_to_json(yaml)
 }
 
-/// YAML as JSON, with `!Sub x` written out as `{"Fn::Sub": x}`.
-fn json_of(yaml: Yaml) -> Result<Value, TemplateError> {
+/// Converts YAML to JSON and short forms such as `!Sub x` to long forms such as `{"Fn::Sub": x}`.
+fn yaml_to_json(yaml: Yaml) -> Result<Value, TemplateError> {
     Ok(match yaml {
-        // CloudFormation refuses nulls.
+        // CloudFormation rejects nulls.
         Yaml::Null => return Err(TemplateError::format("[/] 'null' values are not allowed in templates")),
         Yaml::Bool(flag) => json!(flag),
         Yaml::Number(number) => serde_json::to_value(&number).unwrap_or_else(|_| json!(number.to_string())),
         Yaml::String(text) => json!(text),
-        Yaml::Sequence(items) => Value::Array(items.into_iter().map(json_of).collect::<Result<_, _>>()?),
+        Yaml::Sequence(items) => Value::Array(items.into_iter().map(yaml_to_json).collect::<Result<_, _>>()?),
         Yaml::Mapping(entries) => {
             let mut object = Map::new();
             for (key, value) in entries {
-                object.insert(key_of(key)?, json_of(value)?);
+                object.insert(yaml_key(key)?, yaml_to_json(value)?);
             }
             Value::Object(object)
         }
         Yaml::Tagged(tagged) => {
             let name = tagged.tag.to_string();
             let name = name.trim_start_matches('!');
-            let value = json_of(tagged.value)?;
+            let value = yaml_to_json(tagged.value)?;
             match (name, value) {
                 ("Ref" | "Condition", value) => json!({ name: value }),
                 ("GetAtt", Value::String(path)) => match path.split_once('.') {
@@ -202,7 +202,7 @@ fn json_of(yaml: Yaml) -> Result<Value, TemplateError> {
     })
 }
 
-fn key_of(key: Yaml) -> Result<String, TemplateError> {
+fn yaml_key(key: Yaml) -> Result<String, TemplateError> {
     match key {
         Yaml::String(text) => Ok(text),
         Yaml::Number(number) => Ok(number.to_string()),

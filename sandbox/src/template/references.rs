@@ -1,8 +1,8 @@
-//! Which names a part of a template refers to.
+//! Search for the resources, parameters and conditions that a part of a template refers to.
 
 use serde_json::Value;
 
-/// A `Ref` (no attribute) or a `Fn::GetAtt`, also inside a `Fn::Sub`.
+/// A reference by `Ref` (no attribute) or `Fn::GetAtt`, also inside `Fn::Sub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
     pub(super) name: String,
@@ -10,7 +10,7 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    fn path(path: &str) -> Self {
+    fn from_path(path: &str) -> Self {
         match path.split_once('.') {
             Some((name, attribute)) => Self { name: name.to_owned(), attribute: Some(attribute.to_owned()) },
             None => Self { name: path.to_owned(), attribute: None },
@@ -22,24 +22,25 @@ impl Reference {
     }
 }
 
-/// Every reference in `value`. `choose` says how a condition turned out; with `None`, both branches of an `Fn::If` count.
-pub(super) fn of(value: &Value, choose: &dyn Fn(&str) -> Option<bool>) -> Vec<Reference> {
+/// Returns all references in `value`. `condition_value` returns the value of a condition, or `None` if it is unknown;
+/// then both branches of an `Fn::If` count.
+pub(super) fn find_references(value: &Value, condition_value: &dyn Fn(&str) -> Option<bool>) -> Vec<Reference> {
     let mut found = Vec::new();
-    collect(value, choose, &mut found);
+    collect_references(value, condition_value, &mut found);
     found
 }
 
-/// Every condition that `value` names.
-pub(super) fn conditions(value: &Value) -> Vec<String> {
+/// Returns the names of all conditions that `value` refers to.
+pub(super) fn find_condition_names(value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect_conditions(value, &mut found);
     found
 }
 
-fn collect(value: &Value, choose: &dyn Fn(&str) -> Option<bool>, found: &mut Vec<Reference>) {
+fn collect_references(value: &Value, condition_value: &dyn Fn(&str) -> Option<bool>, found: &mut Vec<Reference>) {
     match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, choose, found)),
-        Value::Object(fields) => match sole(value) {
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, condition_value, found)),
+        Value::Object(fields) => match single_entry(value) {
             Some(("Ref", Value::String(name))) => {
                 found.push(Reference { name: name.clone(), attribute: None });
             }
@@ -49,26 +50,31 @@ fn collect(value: &Value, choose: &dyn Fn(&str) -> Option<bool>, found: &mut Vec
                     found.push(Reference { name: name.clone(), attribute: Some(attribute) });
                 }
             }
-            Some(("Fn::GetAtt", Value::String(path))) => found.push(Reference::path(path)),
-            Some(("Fn::Sub", Value::String(text))) => found.extend(variables(text)),
+            Some(("Fn::GetAtt", Value::String(path))) => found.push(Reference::from_path(path)),
+            Some(("Fn::Sub", Value::String(text))) => found.extend(sub_references(text)),
             Some(("Fn::Sub", Value::Array(parts))) => {
-                let own = parts.get(1).and_then(Value::as_object);
+                let variables = parts.get(1).and_then(Value::as_object);
                 if let Some(Value::String(text)) = parts.first() {
-                    let mut names = variables(text);
-                    names.retain(|reference| !own.is_some_and(|own| own.contains_key(&reference.name)));
+                    let mut names = sub_references(text);
+                    names.retain(|reference| {
+                        !variables.is_some_and(|variables| variables.contains_key(&reference.name))
+                    });
                     found.extend(names);
                 }
-                own.into_iter().flat_map(|own| own.values()).for_each(|value| collect(value, choose, found));
+                variables
+                    .into_iter()
+                    .flat_map(|variables| variables.values())
+                    .for_each(|value| collect_references(value, condition_value, found));
             }
             Some(("Fn::If", Value::Array(parts))) => {
-                let chosen = parts.first().and_then(Value::as_str).and_then(choose);
+                let chosen = parts.first().and_then(Value::as_str).and_then(condition_value);
                 for (position, branch) in parts.iter().enumerate().skip(1) {
                     if chosen.is_none_or(|holds| holds == (position == 1)) {
-                        collect(branch, choose, found);
+                        collect_references(branch, condition_value, found);
                     }
                 }
             }
-            _ => fields.values().for_each(|field| collect(field, choose, found)),
+            _ => fields.values().for_each(|field| collect_references(field, condition_value, found)),
         },
         _ => {}
     }
@@ -78,7 +84,7 @@ fn collect_conditions(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect_conditions(item, found)),
         Value::Object(fields) => {
-            match sole(value) {
+            match single_entry(value) {
                 Some(("Condition", Value::String(name))) => found.push(name.clone()),
                 Some(("Fn::If", Value::Array(parts))) => {
                     found.extend(parts.first().and_then(Value::as_str).map(str::to_owned));
@@ -91,23 +97,23 @@ fn collect_conditions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// The key and value of an object that has one key only, as every intrinsic function is.
-pub(super) fn sole(value: &Value) -> Option<(&str, &Value)> {
+/// Returns the key and value of an object with exactly one key, which is the form of an intrinsic function.
+pub(super) fn single_entry(value: &Value) -> Option<(&str, &Value)> {
     let fields = value.as_object()?;
     let (key, value) = fields.iter().next()?;
     (fields.len() == 1).then_some((key.as_str(), value))
 }
 
-/// A piece of the text of a `Fn::Sub`.
+/// A part of the text of `Fn::Sub`.
 pub(super) enum Piece<'a> {
     Text(&'a str),
     /// `${Name}` or `${Name.Attribute}`.
     Variable(&'a str),
-    /// `${!Name}`, which stands for `${Name}` itself.
+    /// `${!Name}`, an escaped `${Name}`.
     Literal(&'a str),
 }
 
-pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
+pub(super) fn split_sub(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -123,11 +129,11 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-fn variables(text: &str) -> Vec<Reference> {
-    pieces(text)
+fn sub_references(text: &str) -> Vec<Reference> {
+    split_sub(text)
         .into_iter()
         .filter_map(|piece| match piece {
-            Piece::Variable(name) => Some(Reference::path(name)),
+            Piece::Variable(name) => Some(Reference::from_path(name)),
             _ => None,
         })
         .collect()

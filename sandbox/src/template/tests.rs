@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Resources that all exist: `Ref` gives `{id}-ref`, the attribute `Arn` gives `arn:{id}`.
-struct Everything;
+/// Resource values in which every resource exists: `Ref` returns `{id}-ref`, the attribute `Arn` returns `arn:{id}`.
+struct ExistingResources;
 
-impl Resolved for Everything {
+impl ResourceValues for ExistingResources {
     fn reference(&self, id: &str) -> Option<Value> {
         Some(json!(format!("{id}-ref")))
     }
@@ -17,8 +17,8 @@ impl Resolved for Everything {
     }
 }
 
-fn pseudo() -> Pseudo {
-    Pseudo {
+fn pseudo_parameters() -> PseudoParameters {
+    PseudoParameters {
         account: "111122223333".into(),
         region: "eu-central-1".into(),
         stack_id: "arn:stack".into(),
@@ -26,23 +26,23 @@ fn pseudo() -> Pseudo {
     }
 }
 
-fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn parameter_values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
 }
 
-/// The resolved properties of resource `R`.
+/// Returns the resolved properties of resource `R`.
 fn properties(text: &str, parameters: &[(&str, &str)]) -> Result<Value, TemplateError> {
     let template = Template::parse(text)?;
-    let scope = template.bind(&given(parameters), pseudo())?;
-    scope.resolve(&scope.resource("R").expect("a resource R").properties, &Everything)
+    let bound = template.bind(&parameter_values(parameters), pseudo_parameters())?;
+    bound.resolve(&bound.resource("R").expect("a resource R").properties, &ExistingResources)
 }
 
-fn refusal(text: &str) -> String {
+fn error(text: &str) -> String {
     properties(text, &[]).expect_err("this template is not valid").to_string()
 }
 
 #[test]
-fn short_forms_of_yaml_are_worked_out() {
+fn yaml_short_forms_are_resolved() {
     let text = r#"
 Parameters:
   Name: {Type: String}
@@ -79,13 +79,14 @@ Resources:
 }
 
 #[test]
-fn json_says_the_same() {
-    let text = r#"{"Resources": {"R": {"Type": "AWS::Logs::LogGroup", "Properties": {"A": {"Fn::Sub": "x-${AWS::Region}"}}}}}"#;
+fn json_templates_are_supported() {
+    let text = r#"{"Resources": {
+        "R": {"Type": "AWS::Logs::LogGroup", "Properties": {"A": {"Fn::Sub": "x-${AWS::Region}"}}}}}"#;
     assert_eq!(properties(text, &[]).unwrap(), json!({ "A": "x-eu-central-1" }));
 }
 
 #[test]
-fn resources_wait_for_what_they_refer_to_and_only_where_their_condition_holds() {
+fn references_are_dependencies_if_their_condition_is_true() {
     let text = r"
 Parameters: {Own: {Type: String}}
 Conditions: {HasOwn: !Equals [!Ref Own, 'true']}
@@ -99,14 +100,14 @@ Resources:
 ";
     let template = Template::parse(text).unwrap();
     for (own, needs) in [("true", vec!["Extra", "Log"]), ("false", vec!["Log"])] {
-        let scope = template.clone().bind(&given(&[("Own", own)]), pseudo()).unwrap();
-        let found = scope.dependencies(scope.resource("R").unwrap());
+        let bound = template.clone().bind(&parameter_values(&[("Own", own)]), pseudo_parameters()).unwrap();
+        let found = bound.dependencies(bound.resource("R").unwrap());
         assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), needs);
     }
 }
 
 #[test]
-fn parameters_are_held_to_what_the_template_says_of_them() {
+fn parameters_must_satisfy_their_constraints() {
     let text = r"
 Parameters:
   Tier: {Type: String, AllowedValues: [standard, enterprise], Default: standard}
@@ -115,23 +116,23 @@ Parameters:
   Short: {Type: String, MaxLength: 3, Default: abc}
 Resources: {R: {Type: 'AWS::Logs::LogGroup'}}
 ";
-    let says = |parameters: &[(&str, &str)]| match properties(text, parameters) {
+    let message = |parameters: &[(&str, &str)]| match properties(text, parameters) {
         Ok(_) => "valid".to_owned(),
         Err(error) => error.to_string(),
     };
-    assert_eq!(says(&[("Id", "ten_a")]), "valid");
-    assert_eq!(says(&[]), "Parameters: [Id] must have values");
-    assert_eq!(says(&[("Id", "ten_a"), ("Foo", "1")]), "Parameters: [Foo] do not exist in the template");
-    assert_eq!(says(&[("Id", "xten_a")]), "Parameter Id failed to satisfy constraint: must be an id.");
-    assert!(says(&[("Id", "ten_a"), ("Tier", "gold")]).starts_with("Parameter 'Tier' must be one of AllowedValues"));
-    assert!(says(&[("Id", "ten_a"), ("Days", "31")]).contains("not greater than 30"));
-    assert!(says(&[("Id", "ten_a"), ("Days", "x")]).contains("must be a number"));
-    assert!(says(&[("Id", "ten_a"), ("Short", "abcd")]).contains("at most 3 characters"));
+    assert_eq!(message(&[("Id", "ten_a")]), "valid");
+    assert_eq!(message(&[]), "Parameters: [Id] must have values");
+    assert_eq!(message(&[("Id", "ten_a"), ("Foo", "1")]), "Parameters: [Foo] do not exist in the template");
+    assert_eq!(message(&[("Id", "xten_a")]), "Parameter Id failed to satisfy constraint: must be an id.");
+    assert!(message(&[("Id", "ten_a"), ("Tier", "gold")]).starts_with("Parameter 'Tier' must be one of AllowedValues"));
+    assert!(message(&[("Id", "ten_a"), ("Days", "31")]).contains("not greater than 30"));
+    assert!(message(&[("Id", "ten_a"), ("Days", "x")]).contains("must be a number"));
+    assert!(message(&[("Id", "ten_a"), ("Short", "abcd")]).contains("at most 3 characters"));
 }
 
 #[test]
-fn what_cannot_be_a_template_is_refused_in_cloudformations_words() {
-    for (text, says) in [
+fn invalid_templates_are_rejected_with_cloudformations_messages() {
+    for (text, expected) in [
         ("just text", "Template format error: unsupported structure."),
         ("a: [", "Template format error: YAML not well-formed."),
         ("{", "Template format error: JSON not well-formed."),
@@ -140,12 +141,12 @@ fn what_cannot_be_a_template_is_refused_in_cloudformations_words() {
         ("Resources: {R: {}}", "[/Resources/R] Every Resources object must contain a Type member."),
         ("Resources: {R: {Type: A, Foo: 1}}", "Invalid template resource property 'Foo'"),
         (
-            "Resources: {R: {Type: A, Properties: {x: !Ref Nobody}}}",
-            "Unresolved resource dependencies [Nobody] in the Resources block of the template",
+            "Resources: {R: {Type: A, Properties: {x: !Ref Missing}}}",
+            "Unresolved resource dependencies [Missing] in the Resources block of the template",
         ),
         (
-            "Resources: {R: {Type: A}}\nOutputs: {O: {Value: !Sub '${Nobody.Arn}'}}",
-            "Unresolved resource dependencies [Nobody] in the Outputs block of the template",
+            "Resources: {R: {Type: A}}\nOutputs: {O: {Value: !Sub '${Missing.Arn}'}}",
+            "Unresolved resource dependencies [Missing] in the Outputs block of the template",
         ),
         ("Resources: {R: {Type: A, DependsOn: [Q]}}", "Unresolved resource dependencies [Q]"),
         ("Resources: {R: {Type: A, Condition: C}}", "Unresolved condition dependency C in the Resources block"),
@@ -159,13 +160,13 @@ fn what_cannot_be_a_template_is_refused_in_cloudformations_words() {
         ),
         ("Resources: {R: {Type: A, Properties: {x: !Select [5, [a]]}}}", "cannot select nonexistent value at index 5"),
     ] {
-        let refusal = refusal(text);
-        assert!(refusal.contains(says), "{text}\nwas refused with\n{refusal}");
+        let message = error(text);
+        assert!(message.contains(expected), "{text}\nwas rejected with\n{message}");
     }
 }
 
 #[test]
-fn iam_resources_need_a_capability_and_named_ones_a_stronger_one() {
+fn named_iam_resources_require_a_stronger_capability() {
     let capability = |resource: &str| Template::parse(&format!("Resources: {{R: {resource}}}")).unwrap().capability();
     assert_eq!(capability("{Type: AWS::Logs::LogGroup}"), None);
     assert_eq!(capability("{Type: AWS::IAM::Role}"), Some("CAPABILITY_IAM"));

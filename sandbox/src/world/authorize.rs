@@ -1,20 +1,20 @@
-//! May the caller do this? The service control policies above its account and its own policies decide, in the order
-//! in which AWS asks them, and the refusal names the one that refused.
+//! Authorisation of calls. The service control policies above the caller's account and the caller's own policies are
+//! evaluated in the order that AWS uses, and the error names the kind of policy that denied the call.
 
 use serde_json::Value;
 
 use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, permissions};
 use crate::policy::{Keys, Principal, Question, Verdict, verdict};
 
-/// Authorises the operation that is being called, for every resource that it names.
-pub(super) fn operation(state: &State, ctx: &Ctx, request: &Request) -> Result<(), AwsError> {
-    // AssumeRole asks two policies, of which only the STS module knows; GetCallerIdentity needs no permission.
+/// Authorises the called operation for every resource that the request names.
+pub(super) fn authorize_operation(state: &State, ctx: &Ctx, request: &Request) -> Result<(), AwsError> {
+    // AssumeRole depends on a trust policy as well, which the STS module evaluates; GetCallerIdentity needs no permission.
     if ctx.service == Service::Sts {
         return Ok(());
     }
-    let keys = keys(ctx, request);
+    let keys = request_keys(ctx, request);
     let resources = resources(state, ctx, request);
-    for action in permissions::needed(ctx, request) {
+    for action in permissions::required_actions(ctx, request) {
         for resource in &resources {
             state.authorize_with(ctx, &action, resource, keys.clone())?;
         }
@@ -23,8 +23,8 @@ pub(super) fn operation(state: &State, ctx: &Ctx, request: &Request) -> Result<(
 }
 
 impl State {
-    /// Whether the caller may do `action` (such as `lambda:CreateFunction`) to `resource` (an ARN, or `*`); the error
-    /// is the one that AWS gives.
+    /// Checks that the caller may do `action` (such as `lambda:CreateFunction`) to `resource` (an ARN, or `*`). Returns
+    /// AWS's access-denied error otherwise.
     pub fn authorize(&self, ctx: &Ctx, action: &str, resource: &str) -> Result<(), AwsError> {
         self.authorize_with(ctx, action, resource, Keys::default())
     }
@@ -35,9 +35,9 @@ impl State {
         keys.extend(extra);
         let role_arn = ctx.caller.principal_arn();
         let question = Question { action, resource, principal: ctx.caller.as_principal(&role_arn), keys: &keys };
-        let refused = |because: String| {
+        let denied = |reason: String| {
             let message = format!(
-                "User: {} is not authorized to perform: {action} on resource: {resource} {because}",
+                "User: {} is not authorized to perform: {action} on resource: {resource} {reason}",
                 ctx.caller.arn
             );
             access_denied(ctx.service, message)
@@ -46,28 +46,28 @@ impl State {
         let levels = self.organization.effective_policies(&ctx.caller.account, ctx.now);
         let verdicts: Vec<_> = levels.iter().map(|policies| verdict(policies.iter().copied(), &question)).collect();
         if verdicts.contains(&Verdict::ExplicitDeny) {
-            return Err(refused("with an explicit deny in a service control policy".into()));
+            return Err(denied("with an explicit deny in a service control policy".into()));
         }
         let own = self.identity_verdict(&ctx.caller, &question);
         if own == Verdict::ExplicitDeny {
-            return Err(refused("with an explicit deny in an identity-based policy".into()));
+            return Err(denied("with an explicit deny in an identity-based policy".into()));
         }
         if verdicts.contains(&Verdict::ImplicitDeny) {
-            return Err(refused(format!("because no service control policy allows the {action} action")));
+            return Err(denied(format!("because no service control policy allows the {action} action")));
         }
         if own == Verdict::ImplicitDeny {
-            return Err(refused(format!("because no identity-based policy allows the {action} action")));
+            return Err(denied(format!("because no identity-based policy allows the {action} action")));
         }
         let session_policy = ctx.caller.session.as_ref().and_then(|session| session.policy.as_ref());
         if ctx.caller.role().is_some()
             && session_policy.is_some_and(|policy| verdict([policy], &question) != Verdict::Allow)
         {
-            return Err(refused(format!("because no session policy allows the {action} action")));
+            return Err(denied(format!("because no session policy allows the {action} action")));
         }
         Ok(())
     }
 
-    /// What the policies on the caller itself say.
+    /// Evaluates the identity-based policies of the caller.
     pub(crate) fn identity_verdict(&self, caller: &Caller, question: &Question<'_>) -> Verdict {
         let Some(session) = &caller.session else {
             return Verdict::ImplicitDeny;
@@ -79,7 +79,7 @@ impl State {
         role.map_or(Verdict::ImplicitDeny, |role| verdict(&role.policies(), question))
     }
 
-    /// The condition keys that every call has.
+    /// Returns the condition keys that every call has.
     pub(crate) fn condition_keys(&self, ctx: &Ctx) -> Keys {
         let keys = Keys::default().with("aws:RequestedRegion", &ctx.region).with("aws:SecureTransport", "true");
         if ctx.caller.session.is_none() {
@@ -93,7 +93,7 @@ impl State {
 }
 
 impl Caller {
-    /// The caller as policies see it; `role_arn` is its [`Caller::principal_arn`].
+    /// Returns the caller as the principal of a policy; `role_arn` is its [`Caller::principal_arn`].
     pub fn as_principal<'a>(&'a self, role_arn: &'a str) -> Principal<'a> {
         if self.session.is_none() {
             return Principal::Anonymous;
@@ -102,7 +102,7 @@ impl Caller {
     }
 }
 
-/// A refusal, with the code and status that the service uses.
+/// Returns an access-denied error with the code and status that the service uses.
 pub fn access_denied(service: Service, message: impl Into<String>) -> AwsError {
     match service.protocol() {
         Protocol::AwsJson => AwsError::new("AccessDeniedException", message),
@@ -111,8 +111,8 @@ pub fn access_denied(service: Service, message: impl Into<String>) -> AwsError {
     }
 }
 
-/// The condition keys that the request brings (Service Authorization Reference).
-fn keys(ctx: &Ctx, request: &Request) -> Keys {
+/// Returns the condition keys that depend on the request (Service Authorization Reference).
+fn request_keys(ctx: &Ctx, request: &Request) -> Keys {
     let tags = permissions::tag_keys(request);
     let keys = tags.into_iter().fold(Keys::default(), |keys, tag| keys.with("aws:TagKeys", tag));
     if ctx.service != Service::Organizations {
@@ -124,24 +124,24 @@ fn keys(ctx: &Ctx, request: &Request) -> Keys {
         Some(service) => keys.with("organizations:ServicePrincipal", service),
         None => keys,
     };
-    // There are no policies of another type in this world.
-    let named = field("Filter").or(field("PolicyType")).or(field("Type"));
-    let kind = named.or(field("PolicyId").map(|_| "SERVICE_CONTROL_POLICY"));
-    match kind {
-        Some(kind) => keys.with("organizations:PolicyType", kind),
+    // The sandbox has no other type of policy.
+    let policy_type = field("Filter").or(field("PolicyType")).or(field("Type"));
+    let policy_type = policy_type.or(field("PolicyId").map(|_| "SERVICE_CONTROL_POLICY"));
+    match policy_type {
+        Some(policy_type) => keys.with("organizations:PolicyType", policy_type),
         None => keys,
     }
 }
 
-/// The ARNs that the request names; `*` if it names none.
+/// Returns the ARNs that the request names, or `*` if it names none.
 fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<String> {
-    let here = &ctx.caller.account;
+    let account_id = &ctx.caller.account;
     let body: Value = request.json().unwrap_or_default();
     let field = |name: &str| body.get(name).and_then(Value::as_str);
-    let mut found: Vec<String> = match ctx.service {
+    let mut arns: Vec<String> = match ctx.service {
         Service::CloudFormation => match request.params.get("StackName").map(String::as_str) {
             Some(arn) if arn.starts_with("arn:") => vec![arn.to_owned()],
-            Some(name) => vec![format!("arn:aws:cloudformation:{}:{here}:stack/{name}/*", ctx.region)],
+            Some(name) => vec![format!("arn:aws:cloudformation:{}:{account_id}:stack/{name}/*", ctx.region)],
             None => Vec::new(),
         },
         Service::Organizations => {
@@ -152,7 +152,7 @@ fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<String> {
         }
         Service::Account => match field("AccountId") {
             Some(id) => vec![state.organization.arn_of(id).replacen(":organizations:", ":account:", 1)],
-            None => vec![format!("arn:aws:account::{here}:account")],
+            None => vec![format!("arn:aws:account::{account_id}:account")],
         },
         Service::SsoAdmin => {
             let account = field("TargetId").or(field("AccountId")).map(|id| format!("arn:aws:sso:::account/{id}"));
@@ -169,8 +169,8 @@ fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<String> {
             .collect(),
         Service::Sts | Service::Lambda => Vec::new(),
     };
-    if found.is_empty() {
-        found.push("*".to_owned());
+    if arns.is_empty() {
+        arns.push("*".to_owned());
     }
-    found
+    arns
 }

@@ -1,49 +1,49 @@
-//! When the world was working on something, so that a benchmark can tell its own waiting from AWS's.
+//! A log of the time that the simulated AWS spent on background work, so that a benchmark can separate waiting for AWS
+//! from waiting for Freehold.
 
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How many spans are remembered; older ones are forgotten first.
-const REMEMBERED: usize = 100_000;
+/// Maximum number of spans kept; the oldest are dropped first.
+const MAX_SPANS: usize = 100_000;
 
-/// A span of time in which the world worked for an account.
+/// A span of time in which the simulated AWS worked for an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Busy {
-    /// The account, once it has an id.
+pub struct BusySpan {
+    /// `None` while the account is being created and has no id.
     pub account_id: Option<String>,
-    /// The account's e-mail, where it is known.
+    /// E-mail of the account, set only while the account is created and becomes ready.
     pub email: Option<String>,
-    /// What was being done: `create-account`, `settle`, `subscribe`, `opt-in`, `stack`, `assignment`, …
-    pub what: String,
-    /// When the work was asked for.
+    /// Kind of work: `create-account`, `settle`, `subscribe`, `opt-in`, `stack`, `assignment`, …
+    pub activity: String,
+    /// Time of the request that started the work.
     pub from: DateTime<Utc>,
-    /// When it was done; may lie ahead.
+    /// End of the work; may be in the future.
     pub until: DateTime<Utc>,
 }
 
-impl Busy {
-    /// Work for an account that exists.
-    pub fn account(account_id: &str, what: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
-        Self { account_id: Some(account_id.to_owned()), email: None, what: what.to_owned(), from, until }
+impl BusySpan {
+    /// Creates a span of work for an existing account.
+    pub fn account(account_id: &str, activity: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        Self { account_id: Some(account_id.to_owned()), email: None, activity: activity.to_owned(), from, until }
     }
 }
 
-/// The latest spans.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct BusyLog(VecDeque<Busy>);
+pub struct BusyLog(VecDeque<BusySpan>);
 
 impl BusyLog {
-    pub(super) fn push(&mut self, busy: Busy) {
-        if self.0.len() == REMEMBERED {
+    pub(super) fn push(&mut self, busy: BusySpan) {
+        if self.0.len() == MAX_SPANS {
             self.0.pop_front();
         }
         self.0.push_back(busy);
     }
 
-    /// Every remembered span, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Busy> {
+    /// Iterates over the kept spans, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &BusySpan> {
         self.0.iter()
     }
 }

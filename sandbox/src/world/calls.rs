@@ -1,54 +1,51 @@
-//! What has been called, by whom, and how it ended.
+//! The log of API calls: operation, caller and result.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How many single calls are remembered; the counts go on for ever.
-const REMEMBERED: usize = 20_000;
+/// Maximum number of single calls kept. The counts are never dropped.
+const MAX_RECENT: usize = 20_000;
 
-/// One call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRecord {
-    /// When.
     pub at: DateTime<Utc>,
     /// `service:Operation`, as in `organizations:CreateAccount` or `ssoadmin:ListInstances`.
     pub operation: String,
-    /// The account that called; empty when nobody can tell.
+    /// Calling account; empty if the call could not be authenticated.
     pub account: String,
-    /// The principal that called.
+    /// ARN of the calling principal; empty if the call could not be authenticated.
     pub caller: String,
-    /// The region that was asked.
+    /// Region of the called endpoint.
     pub region: String,
-    /// The error code; none if it went well.
+    /// Error code; `None` if the call succeeded.
     pub error: Option<String>,
 }
 
 impl CallRecord {
-    /// Whether it was refused because there were too many.
-    pub fn throttled(&self) -> bool {
+    /// Returns whether the call was rejected by a rate limit.
+    pub fn is_throttled(&self) -> bool {
         self.error.as_deref().is_some_and(|code| {
             matches!(code, "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "RequestLimitExceeded")
         })
     }
 }
 
-/// How often an operation was called from one account.
+/// Number of calls of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallCount {
-    /// All calls.
     pub calls: u64,
-    /// Those that were throttled.
+    /// Calls rejected by a rate limit.
     pub throttled: u64,
-    /// Those that ended in an error, throttled ones included.
+    /// Calls that failed, throttled ones included.
     pub errors: u64,
 }
 
-/// The log of calls.
+/// Counts of all calls, and details of the latest ones.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CallLog {
-    /// By operation, then by calling account.
+    /// Counts by operation, then by calling account.
     counts: BTreeMap<String, BTreeMap<String, CallCount>>,
     recent: VecDeque<CallRecord>,
 }
@@ -57,35 +54,35 @@ impl CallLog {
     pub(super) fn push(&mut self, call: CallRecord) {
         let count = self.counts.entry(call.operation.clone()).or_default().entry(call.account.clone()).or_default();
         count.calls += 1;
-        count.throttled += u64::from(call.throttled());
+        count.throttled += u64::from(call.is_throttled());
         count.errors += u64::from(call.error.is_some());
-        if self.recent.len() == REMEMBERED {
+        if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }
         self.recent.push_back(call);
     }
 
-    /// The counts of every operation (`service:Operation`), then calling account.
+    /// Returns the counts by operation (`service:Operation`), then by calling account.
     pub fn by_operation_and_account(&self) -> &BTreeMap<String, BTreeMap<String, CallCount>> {
         &self.counts
     }
 
-    /// The counts of every operation, from whichever account.
+    /// Returns the counts by operation, summed over all accounts.
     pub fn by_operation(&self) -> BTreeMap<String, CallCount> {
         self.counts.iter().map(|(operation, accounts)| (operation.clone(), sum(accounts.values()))).collect()
     }
 
-    /// The counts of one operation, from whichever account.
+    /// Returns the counts of one operation, summed over all accounts.
     pub fn of(&self, operation: &str) -> CallCount {
         self.counts.get(operation).map(|accounts| sum(accounts.values())).unwrap_or_default()
     }
 
-    /// How many calls were throttled in all.
+    /// Returns the number of throttled calls of all operations.
     pub fn throttled(&self) -> u64 {
         self.by_operation().values().map(|count| count.throttled).sum()
     }
 
-    /// The latest calls, oldest first.
+    /// Iterates over the latest calls, oldest first.
     pub fn recent(&self) -> impl Iterator<Item = &CallRecord> {
         self.recent.iter()
     }

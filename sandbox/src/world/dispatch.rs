@@ -1,4 +1,4 @@
-//! The way of a request: parse, identify, authorise, throttle, fail on purpose, and only then the service.
+//! Request handling: parse, authenticate, inject faults, throttle, authorise, then call the service.
 
 use std::sync::Arc;
 
@@ -6,14 +6,13 @@ use winterbaume_core::{MockRequest, MockResponse};
 
 use super::calls::CallRecord;
 use super::request::{Signature, function_url};
-use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, World, answer};
+use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, World, response};
 use crate::faults::Fault;
 
-/// Answers a request.
-pub(super) fn answer(world: &World, raw: &MockRequest) -> MockResponse {
+pub(super) fn handle(world: &World, raw: &MockRequest) -> MockResponse {
     let request = match Request::parse(raw) {
         Ok(request) => request,
-        Err(error) => return answer::error(Service::Account, &error, ""),
+        Err(error) => return response::error(Service::Account, &error, ""),
     };
     let mut state = world.state();
     let now = world.clock().now();
@@ -36,33 +35,33 @@ pub(super) fn answer(world: &World, raw: &MockRequest) -> MockResponse {
     };
     state.advance(&ctx.settings, now);
 
-    let outcome = call(&mut state, &mut ctx, &request, &raw.uri);
+    let result = call(&mut state, &mut ctx, &request, &raw.uri);
     state.calls.push(CallRecord {
         at: now,
         operation: format!("{}:{}", ctx.service.name(), ctx.operation),
         account: ctx.caller.account.clone(),
         caller: ctx.caller.arn.clone(),
         region: ctx.region.clone(),
-        error: outcome.as_ref().err().map(|error| error.code.clone()),
+        error: result.as_ref().err().map(|error| error.code.clone()),
     });
-    let mut answer = match outcome {
-        Ok(mut answer) => {
+    let mut response = match result {
+        Ok(mut response) => {
             if request.service.protocol() == Protocol::AwsJson {
-                answer::set(&mut answer, "content-type", "application/x-amz-json-1.1");
+                response::set(&mut response, "content-type", "application/x-amz-json-1.1");
             }
-            answer
+            response
         }
-        Err(error) => answer::error(request.service, &error, &ctx.request_id),
+        Err(error) => response::error(request.service, &error, &ctx.request_id),
     };
-    answer::set(&mut answer, "x-amzn-requestid", &ctx.request_id);
-    answer
+    response::set(&mut response, "x-amzn-requestid", &ctx.request_id);
+    response
 }
 
 fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Result<MockResponse, AwsError> {
-    ctx.caller = identify(state, ctx, request.signature.as_ref())?;
-    super::permissions::note(ctx, request);
-    super::usable::check(state, ctx)?;
-    match state.faults.next(ctx, request) {
+    ctx.caller = authenticate(state, ctx, request.signature.as_ref())?;
+    super::permissions::record_call(ctx, request);
+    super::availability::check(state, ctx)?;
+    match state.faults.for_call(ctx, request) {
         Some(Fault::Error { status, code, message }) => return Err(AwsError::new(&code, message).status(status)),
         Some(Fault::Throttle) => return Err(crate::quotas::throttled(ctx.service)),
         fault => ctx.fault = fault,
@@ -72,7 +71,7 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
         let (_, id) = function_url(uri).unwrap_or_default();
         return crate::lambda::invoke_url(state, ctx, &id, request);
     }
-    super::authorize::operation(state, ctx, request)?;
+    super::authorize::authorize_operation(state, ctx, request)?;
 
     let operation = ctx.operation.clone();
     match ctx.service {
@@ -86,8 +85,8 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
     }
 }
 
-/// Whom the access key stands for.
-fn identify(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Result<Caller, AwsError> {
+/// Returns the caller that the access key belongs to. Only a Function URL can be called without a signature.
+fn authenticate(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Result<Caller, AwsError> {
     let Some(signature) = signature else {
         if ctx.service == Service::Lambda {
             return Ok(Caller::anonymous());
@@ -111,17 +110,17 @@ fn identify(state: &State, ctx: &Ctx, signature: Option<&Signature>) -> Result<C
     Ok(Caller { account: session.account.clone(), arn: session.arn.clone(), session: Some(session.clone()) })
 }
 
-/// The access key is unknown, or means nothing in this region.
+/// Returns the error for an access key that is unknown, or not valid in this region.
 pub(super) fn invalid_token(service: Service) -> AwsError {
     let message = "The security token included in the request is invalid.";
     unauthenticated(service, "InvalidClientTokenId", "UnrecognizedClientException", message)
 }
 
-/// One thing has two codes: one in XML, another in JSON.
-fn unauthenticated(service: Service, in_xml: &str, in_json: &str, message: &str) -> AwsError {
+/// Returns an authentication error. XML and JSON services use different codes for the same error.
+fn unauthenticated(service: Service, xml_code: &str, json_code: &str, message: &str) -> AwsError {
     match service.protocol() {
-        Protocol::AwsQuery => AwsError::new(in_xml, message).status(403),
-        Protocol::AwsJson => AwsError::new(in_json, message),
-        Protocol::RestJson => AwsError::new(in_json, message).status(403),
+        Protocol::AwsQuery => AwsError::new(xml_code, message).status(403),
+        Protocol::AwsJson => AwsError::new(json_code, message),
+        Protocol::RestJson => AwsError::new(json_code, message).status(403),
     }
 }

@@ -1,95 +1,77 @@
-//! What a test may ask the world without going through AWS's API.
+//! Read access to the simulated AWS for tests, without going through AWS's API.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Busy, CallLog, World};
+use super::{BusySpan, CallLog, World};
 use crate::organizations::CreateRequest;
 
-/// An account, as the organisation knows it.
+/// An account of the organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AccountView {
-    /// Id.
     pub id: String,
-    /// E-mail.
     pub email: String,
-    /// Name.
     pub name: String,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Id of the root or unit above it.
+    /// Id of the parent root or unit.
     pub parent: String,
-    /// Name of that unit; `Root` for the root.
+    /// Name of the parent unit; `Root` for the root.
     pub parent_name: String,
-    /// `ACTIVE`, `PENDING_CLOSURE`, `CLOSED`.
+    /// State as in ListAccounts: `ACTIVE`, `PENDING_CLOSURE` or `CLOSED`.
     pub state: &'static str,
-    /// From when on its roles can be assumed.
+    /// Time from which the account's roles can be assumed.
     pub settled_at: Option<DateTime<Utc>>,
-    /// The names of its IAM roles.
+    /// Names of the account's IAM roles.
     pub roles: Vec<String>,
 }
 
 /// A service control policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyView {
-    /// Id.
     pub id: String,
-    /// Name.
     pub name: String,
-    /// Content.
     pub content: String,
-    /// Ids of the root, units and accounts that it is attached to.
+    /// Ids of the root, units and accounts that the policy is attached to.
     pub targets: Vec<String>,
 }
 
-/// A unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnitView {
-    /// Id.
     pub id: String,
-    /// Name.
     pub name: String,
-    /// Id of the root or unit above it.
+    /// Id of the parent root or unit.
     pub parent: String,
-    /// Tags.
     pub tags: BTreeMap<String, String>,
 }
 
-/// A CloudFormation stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StackView {
-    /// The account that it is in.
     pub account: String,
-    /// The region that it is in.
     pub region: String,
-    /// Its ARN.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// `CREATE_COMPLETE`, …
+    /// Stack status such as `CREATE_COMPLETE`.
     pub status: &'static str,
-    /// Its outputs.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// Who has which permission set in which account.
+/// An account assignment: a principal, a permission set and an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct AssignmentView {
-    /// The account.
     pub account: String,
-    /// The permission set's name.
+    /// Name of the permission set.
     pub permission_set: String,
-    /// `USER` or `GROUP`.
+    /// Either `USER` or `GROUP`.
     pub principal_type: String,
-    /// Its id in the Identity Store.
+    /// Id in the Identity Store.
     pub principal_id: String,
 }
 
 impl World {
-    /// Every account that exists by now, in the order in which they joined; the management account and Freehold's own
-    /// are the first two.
+    /// Returns all accounts that exist now, in the order in which they joined. The management account and Freehold's
+    /// own account are the first two.
     pub fn accounts(&self) -> Vec<AccountView> {
         let mut state = self.state();
         state.advance(self.settings(), self.clock().now());
@@ -114,19 +96,18 @@ impl World {
             .collect()
     }
 
-    /// The account with this e-mail, if it exists by now.
+    /// Returns the account with this e-mail, or `None` if it does not exist yet.
     pub fn account_by_email(&self, email: &str) -> Option<AccountView> {
         self.accounts().into_iter().find(|account| account.email.eq_ignore_ascii_case(email))
     }
 
-    /// Every request for an account, oldest first.
+    /// Returns all CreateAccount requests, oldest first.
     pub fn create_requests(&self) -> Vec<CreateRequest> {
         let mut state = self.state();
         state.advance(self.settings(), self.clock().now());
         state.organization.requests.clone()
     }
 
-    /// Every service control policy.
     pub fn policies(&self) -> Vec<PolicyView> {
         let state = self.state();
         let organization = &state.organization;
@@ -145,7 +126,6 @@ impl World {
             .collect()
     }
 
-    /// Every unit.
     pub fn units(&self) -> Vec<UnitView> {
         let state = self.state();
         let organization = &state.organization;
@@ -160,15 +140,15 @@ impl World {
             .collect()
     }
 
-    /// Every stack that there ever was, deleted ones included, by account and region.
+    /// Returns all stacks, deleted ones included, by account and region.
     pub fn stacks(&self) -> Vec<StackView> {
         let mut state = self.state();
         state.advance(self.settings(), self.clock().now());
         let regions = state.accounts.values().flat_map(|account| {
-            account.regions.iter().map(|(region, held)| (account.id.as_str(), region.as_str(), held))
+            account.regions.iter().map(|(region, state)| (account.id.as_str(), region.as_str(), state))
         });
         let stacks =
-            regions.flat_map(|(account, region, held)| held.stacks.iter().map(move |stack| (account, region, stack)));
+            regions.flat_map(|(account, region, state)| state.stacks.iter().map(move |stack| (account, region, stack)));
         stacks
             .map(|(account, region, stack)| StackView {
                 account: account.to_owned(),
@@ -181,7 +161,6 @@ impl World {
             .collect()
     }
 
-    /// Every account assignment.
     pub fn assignments(&self) -> Vec<AssignmentView> {
         let mut state = self.state();
         state.advance(self.settings(), self.clock().now());
@@ -198,24 +177,23 @@ impl World {
             .collect()
     }
 
-    /// Makes an e-mail the one of an account outside this organisation: CreateAccount with it fails with
+    /// Assigns an e-mail to an account outside this organisation, so that CreateAccount with the same e-mail fails with
     /// EMAIL_ALREADY_EXISTS.
     pub fn reserve_email(&self, email: &str) {
         self.state().organization.foreign_emails.insert(email.to_owned());
     }
 
-    /// AWS allows the organisation so many accounts from now on.
+    /// Sets the maximum number of accounts in the organisation.
     pub fn raise_account_quota(&self, quota: usize) {
         self.state().organization.account_quota = Some(quota);
     }
 
-    /// What has been called so far.
     pub fn calls(&self) -> CallLog {
         self.state().calls.clone()
     }
 
-    /// When the world was working, and for whom.
-    pub fn busy(&self) -> Vec<Busy> {
+    /// Returns the latest spans of background work, oldest first.
+    pub fn busy(&self) -> Vec<BusySpan> {
         self.state().busy.iter().cloned().collect()
     }
 }

@@ -1,14 +1,14 @@
-//! Cutting a list into pages with opaque tokens.
+//! Pagination of lists with opaque tokens.
 
 use super::{AwsError, Ctx};
 use crate::faults::Fault;
 
-/// The most that a page holds: AWS Organizations and Identity Center give 20 where nothing else is asked for.
-const PAGE: usize = 20;
+/// Default page size of AWS Organizations and Identity Center.
+const DEFAULT_PAGE_SIZE: usize = 20;
 
-/// One page of `items`, and the token for the next, if there is a next.
+/// Returns one page of `items`, and the token for the next page, if there is one.
 ///
-/// `invalid` makes the error for a token that was never given out.
+/// `invalid` creates the error for an invalid token.
 pub fn page<T>(
     ctx: &Ctx,
     items: impl IntoIterator<Item = T>,
@@ -18,23 +18,23 @@ pub fn page<T>(
 ) -> Result<(Vec<T>, Option<String>), AwsError> {
     let start = match token {
         None => 0,
-        Some(token) => read(&ctx.operation, token).ok_or_else(invalid)?,
+        Some(token) => decode_token(&ctx.operation, token).ok_or_else(invalid)?,
     };
     if ctx.fault == Some(Fault::EmptyPage) {
-        return Ok((Vec::new(), Some(write(&ctx.operation, start))));
+        return Ok((Vec::new(), Some(encode_token(&ctx.operation, start))));
     }
-    let size = max.unwrap_or(PAGE).clamp(1, 1_000);
+    let size = max.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, 1_000);
     let mut rest = items.into_iter().skip(start);
     let page: Vec<T> = rest.by_ref().take(size).collect();
-    let next = rest.next().map(|_| write(&ctx.operation, start + size));
+    let next = rest.next().map(|_| encode_token(&ctx.operation, start + size));
     Ok((page, next))
 }
 
-fn write(operation: &str, position: usize) -> String {
+fn encode_token(operation: &str, position: usize) -> String {
     hex::encode(format!("{operation}:{position}"))
 }
 
-fn read(operation: &str, token: &str) -> Option<usize> {
+fn decode_token(operation: &str, token: &str) -> Option<usize> {
     let text = String::from_utf8(hex::decode(token).ok()?).ok()?;
     text.strip_prefix(operation)?.strip_prefix(':')?.parse().ok()
 }

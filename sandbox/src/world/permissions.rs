@@ -1,8 +1,8 @@
-//! Which IAM permissions a call takes, and a record of those that Freehold's own code has asked for.
+//! The IAM actions that a call requires, and a log of the actions that Freehold's own code has used.
 //!
-//! Where `FREEHOLD_TEST_CALLS` names a folder, each process adds a file of its own to it: `principal<TAB>action`, a line for
-//! each pair that is new. After a whole run of the tests that is what the policies in `deploy/iam` have to allow, no more
-//! and no less. Calls that tests make by themselves do not say that they are Freehold's, and do not count.
+//! If `FREEHOLD_TEST_CALLS` names a directory, each process writes a file there with one line `principal<TAB>action`
+//! per distinct pair. After a full test run, the policies in `deploy/iam` must allow exactly these actions. Calls made
+//! directly by tests do not have Freehold's user agent and are not logged.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -12,34 +12,34 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::{Caller, Ctx, Request, Service};
 
-/// Where the record is kept, if it is.
-const FOLDER: &str = "FREEHOLD_TEST_CALLS";
+/// Environment variable with the directory of the log.
+const LOG_DIRECTORY: &str = "FREEHOLD_TEST_CALLS";
 
-/// How Freehold's client calls itself in every request.
-const OURS: &str = "app/freehold";
+/// User-agent token that Freehold's client sends with every request.
+const USER_AGENT: &str = "app/freehold";
 
-/// What `freehold bootstrap` calls its session of the control role.
-const BOOTSTRAP: &str = "/freehold-bootstrap";
+/// End of the session ARN when `freehold bootstrap` uses the control role.
+const BOOTSTRAP_SESSION: &str = "/freehold-bootstrap";
 
-/// The IAM actions that a call takes: the operation's own, and those for what it does besides (Service Authorization
+/// Returns the IAM actions that a call requires: the operation's own, and its dependent actions (Service Authorization
 /// Reference, "Dependent actions").
-pub(super) fn needed(ctx: &Ctx, request: &Request) -> Vec<String> {
+pub(super) fn required_actions(ctx: &Ctx, request: &Request) -> Vec<String> {
     let prefix = ctx.service.iam_prefix();
-    let mut needed = vec![format!("{prefix}:{}", ctx.operation)];
+    let mut actions = vec![format!("{prefix}:{}", ctx.operation)];
     if ctx.operation == "InvokeFunctionUrl" {
-        // Since October 2025 a caller of a Function URL needs both.
-        needed.push(format!("{prefix}:InvokeFunction"));
+        // Since October 2025 AWS requires both permissions for a call of a Function URL.
+        actions.push(format!("{prefix}:InvokeFunction"));
     }
-    let updates = ctx.operation == "UpdateStack";
-    if (updates || ctx.operation.starts_with("Create")) && !tag_keys(request).is_empty() {
-        needed.push(format!("{prefix}:TagResource"));
-        // Tags that an update does not name are taken off.
-        needed.extend(updates.then(|| format!("{prefix}:UntagResource")));
+    let is_update = ctx.operation == "UpdateStack";
+    if (is_update || ctx.operation.starts_with("Create")) && !tag_keys(request).is_empty() {
+        actions.push(format!("{prefix}:TagResource"));
+        // An update removes the tags that it does not name.
+        actions.extend(is_update.then(|| format!("{prefix}:UntagResource")));
     }
-    needed
+    actions
 }
 
-/// The keys of the tags that a request brings.
+/// Returns the keys of the tags in a request.
 pub(super) fn tag_keys(request: &Request) -> Vec<String> {
     if request.service == Service::CloudFormation {
         let keys = request.params.iter().filter(|(name, _)| name.starts_with("Tags.member.") && name.ends_with(".Key"));
@@ -50,58 +50,58 @@ pub(super) fn tag_keys(request: &Request) -> Vec<String> {
     tags.filter_map(|tag| tag.get("Key")?.as_str().map(str::to_owned)).collect()
 }
 
-/// Notes what a call takes, if Freehold made it.
-pub(super) fn note(ctx: &Ctx, request: &Request) {
-    if record().is_none() || ctx.operation == "GetCallerIdentity" {
+/// Logs the actions that a call requires, if Freehold made the call.
+pub(super) fn record_call(ctx: &Ctx, request: &Request) {
+    if log().is_none() || ctx.operation == "GetCallerIdentity" {
         return;
     }
-    let ours = ["user-agent", "x-amz-user-agent"].iter().filter_map(|name| request.header(name));
-    if ours.flat_map(str::split_whitespace).any(|word| word == OURS) {
-        for action in needed(ctx, request) {
-            write(principal(ctx, &ctx.caller), &action);
+    let user_agents = ["user-agent", "x-amz-user-agent"].iter().filter_map(|name| request.header(name));
+    if user_agents.flat_map(str::split_whitespace).any(|word| word == USER_AGENT) {
+        for action in required_actions(ctx, request) {
+            append(principal(ctx, &ctx.caller), &action);
         }
     }
 }
 
-/// Notes what CloudFormation did as its caller.
-pub(crate) fn note_of_stack(caller: &Caller, action: &str) {
-    if record().is_some() && caller.role() == Some("freehold-access") {
-        write("freehold-access through a stack", action);
+/// Logs an action that CloudFormation did in the name of its caller.
+pub(crate) fn record_stack_action(caller: &Caller, action: &str) {
+    if log().is_some() && caller.role() == Some("freehold-access") {
+        append("freehold-access through a stack", action);
     }
 }
 
-/// As whom the call is made, in the words of `deploy/iam`.
+/// Returns the name of the calling principal, as used in `deploy/iam`.
 fn principal<'a>(ctx: &Ctx, caller: &'a Caller) -> &'a str {
     match caller.role() {
         Some(role) if role != ctx.settings.control_role => role,
-        Some(_) if !caller.arn.ends_with(BOOTSTRAP) => "control",
-        // An administrator of the management account, or the control role in an administrator's place.
+        Some(_) if !caller.arn.ends_with(BOOTSTRAP_SESSION) => "control",
+        // An administrator of the management account, or a bootstrap session of the control role.
         _ if caller.account == ctx.settings.management_account => "bootstrap",
         _ => "worker",
     }
 }
 
-/// The record of this process.
-struct Record {
+/// The log file of this process.
+struct PermissionLog {
     file: File,
-    known: BTreeSet<(String, String)>,
+    logged: BTreeSet<(String, String)>,
 }
 
-fn record() -> Option<&'static Mutex<Record>> {
-    static RECORD: OnceLock<Option<Mutex<Record>>> = OnceLock::new();
+fn log() -> Option<&'static Mutex<PermissionLog>> {
+    static LOG: OnceLock<Option<Mutex<PermissionLog>>> = OnceLock::new();
     let open = || {
-        let name = Path::new(&std::env::var_os(FOLDER)?).join(format!("{}.tsv", std::process::id()));
+        let name = Path::new(&std::env::var_os(LOG_DIRECTORY)?).join(format!("{}.tsv", std::process::id()));
         let file = OpenOptions::new().create(true).append(true).open(name).ok()?;
-        Some(Mutex::new(Record { file, known: BTreeSet::new() }))
+        Some(Mutex::new(PermissionLog { file, logged: BTreeSet::new() }))
     };
-    RECORD.get_or_init(open).as_ref()
+    LOG.get_or_init(open).as_ref()
 }
 
-fn write(principal: &str, action: &str) {
-    let Some(record) = record() else { return };
-    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
-    if record.known.insert((principal.to_owned(), action.to_owned())) {
-        // A record that cannot be written is found out by the comparison: it lacks what was called.
-        _ = writeln!(record.file, "{principal}\t{action}");
+fn append(principal: &str, action: &str) {
+    let Some(log) = log() else { return };
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    if log.logged.insert((principal.to_owned(), action.to_owned())) {
+        // A write error shows in the comparison with `deploy/iam`, which then lacks the action.
+        _ = writeln!(log.file, "{principal}\t{action}");
     }
 }

@@ -1,4 +1,4 @@
-//! Taking an HTTP request apart: which service, which operation, signed with which key.
+//! Parsing of HTTP requests: service, operation, parameters and signature.
 
 use std::collections::HashMap;
 
@@ -9,52 +9,47 @@ use winterbaume_core::MockRequest;
 
 use super::{AwsError, Protocol, Service};
 
-/// A request whose service and operation are known.
+/// A parsed request to a simulated service.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Which service it is for.
     pub service: Service,
-    /// Which operation; for a Function URL, `InvokeFunctionUrl`.
+    /// Operation name; `InvokeFunctionUrl` for a Function URL.
     pub operation: String,
-    /// HTTP method.
     pub method: String,
-    /// Path, without the query.
+    /// Path without the query string.
     pub path: String,
-    /// Parameters: of the form body where the protocol is awsQuery, else of the query string.
+    /// Parameters of the form body for the protocol awsQuery, otherwise of the query string.
     pub params: HashMap<String, String>,
-    /// Headers.
     pub headers: HeaderMap,
-    /// Body.
     pub body: Bytes,
-    /// What the signature claims, if there is one.
+    /// Content of the `Authorization` header; `None` if the request is not signed.
     pub signature: Option<Signature>,
 }
 
-/// What the `Authorization` header says. The signature itself is not verified: the world hands out no secrets.
+/// The `Authorization` header. The signature itself is not verified, because the sandbox issues no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// Access key id.
     pub access_key: String,
-    /// Region of the credential scope.
+    /// Region in the credential scope.
     pub region: String,
-    /// Signing name of the service.
+    /// Signing name of the service, in the credential scope.
     pub service: String,
-    /// `X-Amz-Security-Token`.
+    /// Value of the header `X-Amz-Security-Token`.
     pub token: Option<String>,
 }
 
 impl Request {
-    /// Reads a request; an error says what AWS would say to a request that it cannot place.
+    /// Parses a request. Returns AWS's error for an unknown service if the service is not simulated.
     pub fn parse(request: &MockRequest) -> Result<Self, AwsError> {
         let path = winterbaume_core::extract_path(&request.uri);
         let query = winterbaume_core::extract_query_string(&request.uri);
-        let signature = Signature::of(&request.headers);
+        let signature = Signature::from_headers(&request.headers);
         let target = header(&request.headers, "x-amz-target").unwrap_or_default();
 
         let service = if function_url(&request.uri).is_some() {
             Some(Service::Lambda)
         } else if let Some(signature) = &signature {
-            Service::signing_as(&signature.service)
+            Service::from_signing_name(&signature.service)
         } else {
             unsigned_service(target, &request.uri)
         };
@@ -71,7 +66,7 @@ impl Request {
             Protocol::AwsJson => target.rsplit('.').next().unwrap_or_default().to_owned(),
             Protocol::AwsQuery => params.get("Action").cloned().unwrap_or_default(),
             Protocol::RestJson if service == Service::Lambda => "InvokeFunctionUrl".to_owned(),
-            Protocol::RestJson => capitalised(path.trim_matches('/')),
+            Protocol::RestJson => capitalize(path.trim_matches('/')),
         };
         Ok(Self {
             service,
@@ -85,20 +80,20 @@ impl Request {
         })
     }
 
-    /// The body read as JSON; an empty body is an empty object.
+    /// Deserialises the body from JSON; an empty body counts as an empty object.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, AwsError> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         serde_json::from_slice(body).map_err(|error| AwsError::serialization(error.to_string()))
     }
 
-    /// A header, where it is text.
+    /// Returns a header, or `None` if it is missing or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
     }
 }
 
 impl Signature {
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let authorization = header(headers, "authorization")?.strip_prefix("AWS4-HMAC-SHA256")?;
         let scope = authorization.split(',').find_map(|part| part.trim().strip_prefix("Credential="))?;
         let mut parts = scope.split('/');
@@ -112,8 +107,8 @@ impl Signature {
     }
 }
 
-/// Region and id of the Function URL that a request is for: `…/lambda-url/{region}/{id}/…` or, as in AWS,
-/// `https://{id}.lambda-url.{region}.on.aws/`.
+/// Returns region and id of a Function URL: `…/lambda-url/{region}/{id}/…` or, as in AWS,
+/// `https://{id}.lambda-url.{region}.on.aws/`. Returns `None` for other URLs.
 pub(super) fn function_url(uri: &str) -> Option<(String, String)> {
     let path = winterbaume_core::extract_path(uri);
     if let Some(rest) = path.strip_prefix("/lambda-url/") {
@@ -130,7 +125,7 @@ fn unsigned_service(target: &str, uri: &str) -> Option<Service> {
         Some("AWSOrganizationsV20161128") => Some(Service::Organizations),
         Some("SWBExternalService") => Some(Service::SsoAdmin),
         Some("AWSIdentityStore") => Some(Service::IdentityStore),
-        _ => winterbaume_core::auth::extract_service_from_uri(uri).and_then(|name| Service::signing_as(&name)),
+        _ => winterbaume_core::auth::extract_service_from_uri(uri).and_then(|name| Service::from_signing_name(&name)),
     }
 }
 
@@ -138,7 +133,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Parses `a=b&c=d`, percent-decoded as UTF-8.
+/// Parses `a=b&c=d` and percent-decodes it as UTF-8.
 pub(crate) fn form(text: &str) -> HashMap<String, String> {
     let decode = |part: &str| {
         let mut bytes = Vec::with_capacity(part.len());
@@ -162,7 +157,7 @@ pub(crate) fn form(text: &str) -> HashMap<String, String> {
         .collect()
 }
 
-fn capitalised(word: &str) -> String {
+fn capitalize(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! A world in a file.
+//! Saving the simulated AWS to a file and loading it again.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,30 +16,30 @@ struct Saved<'a> {
 }
 
 #[derive(Deserialize)]
-struct Restored {
+struct Loaded {
     settings: Settings,
     state: State,
 }
 
-/// A world could not be saved or loaded.
+/// The error of a save or load.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
     /// The file cannot be read or written.
     #[error("the simulated world's file {0}: {1}")]
     File(String, std::io::Error),
-    /// The file was not written by this version.
-    #[error("the simulated world's file {0} cannot be read by this version: {1}")]
+    /// The file has a format that this version cannot read.
+    #[error("the simulated world's file {0} has a format that this version cannot read: {1}")]
     Format(String, serde_json::Error),
 }
 
 impl World {
-    /// Writes everything to a file: into a new one beside it, which then takes its place.
+    /// Writes settings and state to a file atomically: first to a temporary file in the same directory, then renames it.
     pub fn save(&self, path: &Path) -> Result<(), SaveError> {
-        let shown = path.display().to_string();
+        let path_text = path.display().to_string();
         let text = {
             let state = self.state();
             serde_json::to_vec(&Saved { settings: self.settings(), state: &state })
-                .map_err(|error| SaveError::Format(shown.clone(), error))?
+                .map_err(|error| SaveError::Format(path_text.clone(), error))?
         };
         let write = || {
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -48,27 +48,26 @@ impl World {
             file.as_file().sync_all()?;
             file.persist(path).map(drop).map_err(|error| error.error)
         };
-        write().map_err(|error| SaveError::File(shown, error))
+        write().map_err(|error| SaveError::File(path_text, error))
     }
 
-    /// Reads what [`World::save`] wrote.
+    /// Loads a file that [`World::save`] wrote.
     pub fn load(path: &Path, clock: Clock) -> Result<Self, SaveError> {
-        let restored = restore(path)?;
-        Ok(Self::with_state(restored.settings, clock, restored.state))
+        let loaded = read_file(path)?;
+        Ok(Self::with_state(loaded.settings, clock, loaded.state))
     }
 
-    /// Reads the file if there is one (the accounts are its own, everything else follows `settings`), else makes a new
-    /// world.
+    /// Loads the state from the file and uses `settings` with it, or creates a new world if the file does not exist.
     pub fn open(path: &Path, settings: Settings, clock: Clock) -> Result<Self, SaveError> {
         if !path.exists() {
             return Ok(Self::new(settings, clock));
         }
-        Ok(Self::with_state(settings, clock, restore(path)?.state))
+        Ok(Self::with_state(settings, clock, read_file(path)?.state))
     }
 }
 
-fn restore(path: &Path) -> Result<Restored, SaveError> {
-    let shown = path.display().to_string();
-    let text = std::fs::read(path).map_err(|error| SaveError::File(shown.clone(), error))?;
-    serde_json::from_slice(&text).map_err(|error| SaveError::Format(shown, error))
+fn read_file(path: &Path) -> Result<Loaded, SaveError> {
+    let path_text = path.display().to_string();
+    let text = std::fs::read(path).map_err(|error| SaveError::File(path_text.clone(), error))?;
+    serde_json::from_slice(&text).map_err(|error| SaveError::Format(path_text, error))
 }

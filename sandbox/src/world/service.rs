@@ -1,41 +1,40 @@
-//! The services that this world knows, and the protocol that each speaks.
+//! The simulated services and their wire protocols.
 
 use serde::{Deserialize, Serialize};
 
-/// A simulated service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
-    /// AWS Organizations, one endpoint in us-east-1.
+    /// AWS Organizations, with one endpoint in us-east-1.
     Organizations,
-    /// Security Token Service, an endpoint in each region.
+    /// Security Token Service, with an endpoint in each region.
     Sts,
-    /// Account Management, one endpoint in us-east-1.
+    /// Account Management, with one endpoint in us-east-1.
     Account,
-    /// Identity Center's administration: permission sets and assignments. Signs as `sso`.
+    /// Administration of Identity Center: permission sets and assignments. The signing name is `sso`.
     SsoAdmin,
-    /// Identity Center's directory of users and groups.
+    /// Identity Store, the directory of users and groups of Identity Center.
     IdentityStore,
-    /// CloudFormation, an endpoint in each region.
+    /// CloudFormation, with an endpoint in each region.
     CloudFormation,
-    /// Lambda: only the calling of Function URLs.
+    /// Lambda; only calls of Function URLs are simulated.
     Lambda,
 }
 
-/// How requests, answers and errors look on the wire.
+/// The wire format of requests, responses and errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// A JSON body, the operation in `X-Amz-Target`.
+    /// JSON body with the operation in `X-Amz-Target`.
     AwsJson,
-    /// A form body with `Action`, XML answers.
+    /// Form body with the parameter `Action`, XML responses.
     AwsQuery,
-    /// A JSON body, the operation in the path.
+    /// JSON body with the operation in the path.
     RestJson,
 }
 
 impl Service {
-    /// The service with this signing name (the fourth part of a SigV4 credential scope).
-    pub fn signing_as(name: &str) -> Option<Self> {
+    /// Returns the service with this signing name (the fourth part of a SigV4 credential scope).
+    pub fn from_signing_name(name: &str) -> Option<Self> {
         Some(match name {
             "organizations" => Self::Organizations,
             "sts" => Self::Sts,
@@ -48,7 +47,7 @@ impl Service {
         })
     }
 
-    /// The name in IAM actions, as in `organizations:CreateAccount`.
+    /// Returns the prefix of IAM actions, as in `organizations:CreateAccount`.
     pub fn iam_prefix(self) -> &'static str {
         match self {
             Self::Organizations => "organizations",
@@ -61,7 +60,7 @@ impl Service {
         }
     }
 
-    /// The name of the SDK crate and of `aws` sub-commands, used in fault rules and the call log.
+    /// Returns the name used in fault rules and the call log, the same as in SDK crates.
     pub fn name(self) -> &'static str {
         match self {
             Self::SsoAdmin => "ssoadmin",
@@ -69,7 +68,6 @@ impl Service {
         }
     }
 
-    /// How it talks.
     pub fn protocol(self) -> Protocol {
         match self {
             Self::Organizations | Self::SsoAdmin | Self::IdentityStore => Protocol::AwsJson,
@@ -78,12 +76,12 @@ impl Service {
         }
     }
 
-    /// Whether it has one endpoint only, in us-east-1.
+    /// Returns whether the service has a single endpoint, in us-east-1.
     pub fn is_global(self) -> bool {
         matches!(self, Self::Organizations | Self::Account)
     }
 
-    /// The XML namespace of its answers, for those that speak XML.
+    /// Returns the XML namespace of the responses; meaningful for services with XML only.
     pub fn xml_namespace(self) -> &'static str {
         match self {
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",

@@ -1,4 +1,4 @@
-//! Who is calling, and everything else that a service needs to know about a call.
+//! The context of a call: the caller, the service, the region and the settings.
 
 use std::sync::Arc;
 
@@ -9,48 +9,47 @@ use super::{AccountId, Service};
 use crate::faults::Fault;
 use crate::settings::{Settings, Spread};
 
-/// What an access key stands for.
+/// The session of an access key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
-    /// The account that it acts in.
     pub account: AccountId,
-    /// The principal, such as `arn:aws:sts::111122223333:assumed-role/freehold-control/worker`.
+    /// ARN of the principal, such as `arn:aws:sts::111122223333:assumed-role/freehold-control/worker`.
     pub arn: String,
-    /// `UserId` of GetCallerIdentity.
+    /// `UserId` in the response of GetCallerIdentity.
     pub user_id: String,
-    /// The role that was assumed; none for the root-like bootstrap keys.
+    /// Name of the assumed role; `None` for the long-lived keys.
     pub role: Option<String>,
-    /// The policies of a bootstrap key that stands for no role, and the session policy of one that does.
+    /// Session policy of an assumed role, or the identity policy of a long-lived key.
     pub policy: Option<crate::policy::Document>,
-    /// The session token that has to come along.
+    /// Session token that every request of the session must contain.
     pub token: Option<String>,
-    /// When it ends; never for long-lived keys.
+    /// Time of expiry; `None` for long-lived keys.
     pub expires: Option<DateTime<Utc>>,
 }
 
 /// The principal behind a call.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Its account; empty when the call is not signed.
+    /// Account id; empty if the call is not signed.
     pub account: AccountId,
-    /// Its ARN; empty when the call is not signed.
+    /// ARN of the principal; empty if the call is not signed.
     pub arn: String,
-    /// What its access key stands for; none when the call is not signed.
+    /// Session of the access key; `None` if the call is not signed.
     pub session: Option<Session>,
 }
 
 impl Caller {
-    /// Nobody: a call without a signature, as a Function URL may get.
+    /// Creates the caller of an unsigned request, which only Function URLs accept.
     pub fn anonymous() -> Self {
         Self { account: String::new(), arn: String::new(), session: None }
     }
 
-    /// The role that it has assumed, if it has.
+    /// Returns the name of the assumed role, or `None` for a long-lived key or an unsigned call.
     pub fn role(&self) -> Option<&str> {
         self.session.as_ref()?.role.as_deref()
     }
 
-    /// The ARN that policies see as `aws:PrincipalArn`: the role's, for an assumed role.
+    /// Returns the value of `aws:PrincipalArn`. For an assumed role, that is the ARN of the role.
     pub fn principal_arn(&self) -> String {
         match self.role() {
             Some(role) => format!("arn:aws:iam::{}:role/{role}", self.account),
@@ -59,38 +58,32 @@ impl Caller {
     }
 }
 
-/// One call.
 #[derive(Clone, Debug)]
 pub struct Ctx {
-    /// When it is.
     pub now: DateTime<Utc>,
-    /// Who calls.
     pub caller: Caller,
-    /// The region that is asked: us-east-1 for services that have no other.
+    /// Region of the called endpoint; us-east-1 for global services.
     pub region: String,
-    /// The service that is asked.
     pub service: Service,
-    /// The operation.
     pub operation: String,
-    /// `x-amzn-RequestId` of the answer.
+    /// Value of the response header `x-amzn-RequestId`.
     pub request_id: String,
-    /// How the world is set up.
     pub settings: Arc<Settings>,
-    /// Where the world is served, if it is.
+    /// URL at which the world is served, if it is.
     pub base_url: Option<String>,
-    /// What is to go wrong with the work that this call begins: [`Fault::Stuck`], [`Fault::FailedState`] or
-    /// [`Fault::EmptyPage`]; the other faults never reach a service.
+    /// Fault to inject into the work that this call starts: [`Fault::Stuck`], [`Fault::FailedState`] or
+    /// [`Fault::EmptyPage`]. The other faults never reach a service.
     pub fault: Option<Fault>,
 }
 
 impl Ctx {
-    /// How long the thing called `key` takes. The key must name the thing and not the moment, so that the order of
-    /// calls changes nothing: an e-mail, a stack's and a resource's name.
+    /// Draws the duration of the work named `key`. The key must name the object and not the time (an e-mail, or the
+    /// names of a stack and a resource), so that durations do not depend on the order of calls.
     pub fn draw(&self, spread: Spread, key: &str) -> TimeDelta {
         self.settings.draw(spread, key)
     }
 
-    /// The URL of a Function URL with this id.
+    /// Returns the Function URL with this id in the region of the call.
     pub fn function_url(&self, id: &str) -> String {
         match &self.base_url {
             Some(base) => format!("{base}/lambda-url/{}/{id}/", self.region),

@@ -1,4 +1,4 @@
-//! The constraints that AWS's service models put on inputs: required, lengths, patterns, values.
+//! The input constraints of AWS's service models: required members, lengths, patterns and allowed values.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -6,97 +6,73 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use regex_lite::Regex;
 use serde_json::Value;
 
-/// What a member has to look like.
+/// The constraint on the value of a member.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
-    /// A text of `min` to `max` characters that matches a pattern as a whole, where there is one.
+    /// A string of `min` to `max` characters. If there is a pattern, the whole string must match it.
     Text {
-        /// Fewest characters.
         min: usize,
-        /// Most characters.
         max: usize,
-        /// A regular expression.
         pattern: Option<&'static str>,
     },
-    /// One of these.
     OneOf(&'static [&'static str]),
-    /// A whole number.
     Number {
-        /// Smallest.
         min: i64,
-        /// Largest.
         max: i64,
     },
-    /// Up to so many of these.
+    /// A list with a maximum length, and the constraint on each item.
     List(usize, &'static Shape),
-    /// A structure.
     Structure(&'static [Member]),
 }
 
 /// A member of an input.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
-    /// Its name.
     pub name: &'static str,
-    /// Whether it has to be there.
     pub required: bool,
-    /// What it has to look like.
     pub shape: Shape,
 }
 
-/// Which constraint an input breaks.
+/// The constraint that an input violates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The member, as in `Tags[1].Key`.
+    /// Path of the member, as in `Tags[1].Key`.
     pub member: String,
-    /// What is wrong with it.
     pub kind: Kind,
-    /// The constraint in the words that AWS uses: "Member must have length less than or equal to 50".
+    /// Constraint in AWS's wording, such as "Member must have length less than or equal to 50".
     pub constraint: String,
 }
 
-/// What can be wrong.
+/// The kind of a violated constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It is missing.
     Required,
-    /// It is not of the right type.
     Type,
-    /// Too few characters.
     TooShort,
-    /// Too many characters or items.
     TooLong,
-    /// It does not match.
     Pattern,
-    /// It is not one of the values.
     Enum,
-    /// Too small a number.
     TooSmall,
-    /// Too large a number.
     TooLarge,
 }
 
-/// A text of `min` to `max` characters.
 pub const fn text(min: usize, max: usize) -> Shape {
     Shape::Text { min, max, pattern: None }
 }
 
-/// A text of `min` to `max` characters that matches.
 pub const fn matching(min: usize, max: usize, pattern: &'static str) -> Shape {
     Shape::Text { min, max, pattern: Some(pattern) }
 }
 
-/// A member that has to be there.
 pub const fn required(name: &'static str, shape: Shape) -> Member {
     Member { name, required: true, shape }
 }
 
-/// A member that may be there.
 pub const fn optional(name: &'static str, shape: Shape) -> Member {
     Member { name, required: false, shape }
 }
 
-/// The first constraint that the input breaks.
+/// Checks the input. Returns the first violation.
 pub fn check(members: &[Member], input: &Value) -> Result<(), Violation> {
     check_structure(members, input, "")
 }
@@ -157,12 +133,12 @@ fn check_shape(shape: &Shape, value: &Value, path: &str) -> Result<(), Violation
                 Some(_) => Ok(()),
             }
         }
-        Shape::List(most, item) => {
+        Shape::List(max, item) => {
             let Some(values) = value.as_array() else {
                 return violation(Kind::Type, "Member must be a list".into());
             };
-            if values.len() > *most {
-                return violation(Kind::TooLong, format!("Member must have length less than or equal to {most}"));
+            if values.len() > *max {
+                return violation(Kind::TooLong, format!("Member must have length less than or equal to {max}"));
             }
             values.iter().enumerate().try_for_each(|(n, value)| check_shape(item, value, &format!("{path}[{n}]")))
         }
@@ -173,7 +149,7 @@ fn check_shape(shape: &Shape, value: &Value, path: &str) -> Result<(), Violation
     }
 }
 
-/// Whether the whole text matches; a pattern that is none matches everything.
+/// Returns whether the whole text matches. An invalid pattern matches everything.
 fn matches(pattern: &'static str, text: &str) -> bool {
     static COMPILED: LazyLock<Mutex<HashMap<&'static str, Option<Regex>>>> = LazyLock::new(Mutex::default);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);

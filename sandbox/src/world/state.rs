@@ -1,4 +1,4 @@
-//! Everything there is in the world. All of it can be saved.
+//! The state of the simulated AWS. It can be serialised completely.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::busy::BusyLog;
 use super::calls::CallLog;
 use super::ids::Ids;
-use super::{Busy, Ctx, Session};
+use super::{BusySpan, Ctx, Session};
 use crate::account::{AlternateContact, OptIn};
 use crate::cloudformation::{LogGroup, Stacks};
 use crate::faults::Faults;
@@ -20,66 +20,57 @@ use crate::quotas::Buckets;
 use crate::settings::Settings;
 use crate::ssoadmin::IdentityCenter;
 
-/// An AWS account id: 12 digits, leading zeros count.
+/// An AWS account id: 12 digits, which may start with zeros.
 pub type AccountId = String;
 
-/// The state of the world.
+/// The whole state of the simulated AWS.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct State {
-    /// Roots, units, policies, requests for accounts.
+    /// Root, units, policies and CreateAccount requests.
     pub organization: Organization,
-    /// Every account that exists, closed ones included; one being created is not among them yet.
+    /// All existing accounts, closed ones included. An account that is being created is not included.
     pub accounts: BTreeMap<AccountId, AccountState>,
-    /// What each access key stands for.
+    /// Sessions by access key id.
     pub access_keys: BTreeMap<String, Session>,
-    /// Permission sets and assignments.
     pub identity_center: IdentityCenter,
-    /// Users and groups.
     pub identity_store: IdentityStore,
-    /// Names that have never been given before.
     pub ids: Ids,
-    /// How much of each rate is left.
+    /// Token buckets of the rate limits.
     pub buckets: Buckets,
-    /// What is to go wrong.
     pub faults: Faults,
-    /// What has been called.
     pub calls: CallLog,
-    /// When the world was working, and for whom.
+    /// Log of background work.
     pub busy: BusyLog,
 }
 
-/// One account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AccountState {
-    /// Its id.
     pub id: AccountId,
-    /// From when on its roles can be assumed: a fresh account refuses for a while.
+    /// Time from which roles can be assumed; a new account rejects AssumeRole at first.
     pub settled_at: DateTime<Utc>,
-    /// From when on its regional services answer, CloudFormation among them.
+    /// Time from which CloudFormation can be used.
     pub subscribed_at: DateTime<Utc>,
-    /// Its IAM roles by name.
+    /// IAM roles by name.
     pub roles: BTreeMap<String, Role>,
-    /// What exists in each region that something was asked of.
+    /// State of each region that was used.
     pub regions: BTreeMap<String, RegionState>,
-    /// Whom AWS would write to: `BILLING`, `OPERATIONS`, `SECURITY`.
+    /// Contacts by type: `BILLING`, `OPERATIONS` or `SECURITY`.
     pub alternate_contacts: BTreeMap<String, AlternateContact>,
 }
 
-/// One region of one account.
+/// The state of one region in one account.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RegionState {
-    /// Whether an opt-in region has been enabled.
+    /// Opt-in state; only used for regions that are disabled by default.
     pub opt_in: OptIn,
-    /// CloudFormation stacks.
     pub stacks: Stacks,
-    /// Lambda functions and their URLs.
     pub functions: Functions,
     /// CloudWatch log groups by name.
     pub log_groups: BTreeMap<String, LogGroup>,
 }
 
 impl AccountState {
-    /// An account that is usable at once.
+    /// Creates an account that can be used immediately.
     pub fn new(id: &str, now: DateTime<Utc>) -> Self {
         Self {
             id: id.to_owned(),
@@ -91,14 +82,14 @@ impl AccountState {
         }
     }
 
-    /// Its state in a region.
+    /// Returns the state of a region, creating it if needed.
     pub fn region(&mut self, region: &str) -> &mut RegionState {
         self.regions.entry(region.to_owned()).or_default()
     }
 }
 
 impl State {
-    /// The state of a new world.
+    /// Creates the initial state.
     pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
         let mut state = Self {
             organization: Organization::new(settings, now),
@@ -112,12 +103,12 @@ impl State {
             calls: CallLog::default(),
             busy: BusyLog::default(),
         };
-        crate::iam::found(&mut state, settings, now);
+        crate::iam::create_initial_accounts(&mut state, settings, now);
         state
     }
 
-    /// The caller's account in the region that it asks: what nearly every regional call is about.
-    pub fn here(&mut self, ctx: &Ctx) -> &mut RegionState {
+    /// Returns the state of the caller's account in the called region.
+    pub fn caller_region(&mut self, ctx: &Ctx) -> &mut RegionState {
         let account = self
             .accounts
             .entry(ctx.caller.account.clone())
@@ -125,7 +116,7 @@ impl State {
         account.region(&ctx.region)
     }
 
-    /// Brings everything that has become ready by now to where it is.
+    /// Completes all background work that is due at `now`.
     pub fn advance(&mut self, settings: &Settings, now: DateTime<Utc>) {
         crate::organizations::advance(self, settings, now);
         crate::cloudformation::advance(self, settings, now);
@@ -133,8 +124,8 @@ impl State {
         crate::ssoadmin::advance(self, now);
     }
 
-    /// Notes that the world works (or will have worked) on something for an account.
-    pub fn note_busy(&mut self, busy: Busy) {
+    /// Adds a span to the log of background work; the span may end in the future.
+    pub fn record_busy(&mut self, busy: BusySpan) {
         self.busy.push(busy);
     }
 }

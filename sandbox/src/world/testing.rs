@@ -1,4 +1,4 @@
-//! Calling the world as an SDK would, for the tests of this crate.
+//! Test helpers that call the simulated AWS as an SDK would.
 
 use std::time::Duration;
 
@@ -11,55 +11,53 @@ use winterbaume_core::MockRequest;
 use super::{Protocol, Service, World};
 use crate::settings::Settings;
 
-/// A world on a clock moved by hand, in which no rate is limited.
+/// Creates a world with a manual clock and without rate limits.
 pub(crate) fn world() -> World {
-    world_of(Settings { throttling: false, odd_refusals: 0.0, ..Settings::default() })
+    world_with(Settings { throttling: false, odd_refusals: 0.0, ..Settings::default() })
 }
 
-/// A world of these settings on a clock moved by hand.
-pub(crate) fn world_of(settings: Settings) -> World {
+/// Creates a world with these settings and a manual clock.
+pub(crate) fn world_with(settings: Settings) -> World {
     World::new(settings, Clock::manual(start()))
 }
 
-/// When the tests' worlds begin.
+/// Returns the initial time of the manual clock.
 pub(crate) fn start() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 9, 0, 0).unwrap()
 }
 
 /// An access key and the region that it is used in.
 #[derive(Clone, Debug)]
-pub(crate) struct As {
+pub(crate) struct Credentials {
     pub(crate) key: String,
     pub(crate) token: Option<String>,
     pub(crate) region: String,
 }
 
-impl As {
-    /// The administrator of the management account.
+impl Credentials {
     pub(crate) fn management(world: &World) -> Self {
         Self { key: world.settings().management_access_key.clone(), token: None, region: "us-east-1".into() }
     }
 
-    /// Freehold's own account.
     pub(crate) fn freehold(world: &World) -> Self {
         Self { key: world.settings().freehold_access_key.clone(), token: None, region: "us-east-1".into() }
     }
 
-    /// The same in another region.
+    /// Returns the same credentials for another region.
     pub(crate) fn in_region(&self, region: &str) -> Self {
         Self { region: region.into(), ..self.clone() }
     }
 }
 
-/// An answer: its status, and its body as JSON or, where it is XML, as a text.
+/// A response: its status, and its body as JSON. An XML body is stored as a JSON string.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) body: Value,
 }
 
-impl Answer {
-    /// The error code, if it is an error.
+impl TestResponse {
+    /// Returns the error code, or `None` if the call succeeded.
     pub(crate) fn code(&self) -> Option<String> {
         if self.status < 300 {
             return None;
@@ -67,42 +65,47 @@ impl Answer {
         self.body["__type"].as_str().map(str::to_owned).or_else(|| self.element("Code"))
     }
 
-    /// The `Reason` of an Organizations error.
+    /// Returns the `Reason` of an Organizations error, or an empty string.
     pub(crate) fn reason(&self) -> &str {
         self.body["Reason"].as_str().unwrap_or_default()
     }
 
-    /// The text of the first XML element of this name.
+    /// Returns the text of the first XML element with this name.
     pub(crate) fn element(&self, name: &str) -> Option<String> {
         let (_, rest) = self.body.as_str()?.split_once(&format!("<{name}>"))?;
         Some(rest.split_once("</")?.0.to_owned())
     }
 
-    /// The answer, which has to be a good one.
+    /// Returns the response itself. Panics if it is an error.
     pub(crate) fn ok(self) -> Self {
         assert!(self.status < 300, "{} {}", self.status, self.body);
         self
     }
 }
 
-/// Makes a call; the parameters of a query are the members of an object of texts.
-pub(crate) fn call(world: &World, who: &As, service: Service, operation: &str, input: Value) -> Answer {
-    let answer = world.handle(&signed(who, service, operation, &input));
-    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+/// Calls an operation. For the protocol awsQuery, `input` must be an object of strings.
+pub(crate) fn call(
+    world: &World,
+    credentials: &Credentials,
+    service: Service,
+    operation: &str,
+    input: Value,
+) -> TestResponse {
+    let response = world.handle(&signed(credentials, service, operation, &input));
+    let text = String::from_utf8(response.body.to_vec()).unwrap();
     let mut body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    if let Some(code) = answer.headers.get("x-amzn-errortype") {
+    if let Some(code) = response.headers.get("x-amzn-errortype") {
         body["__type"] = code.to_str().unwrap().into();
     }
-    Answer { status: answer.status, body }
+    TestResponse { status: response.status, body }
 }
 
-/// A signed request.
-pub(crate) fn signed(who: &As, service: Service, operation: &str, input: &Value) -> MockRequest {
+pub(crate) fn signed(credentials: &Credentials, service: Service, operation: &str, input: &Value) -> MockRequest {
     let mut headers = HeaderMap::new();
-    let scope = format!("{}/20261123/{}/{}/aws4_request", who.key, who.region, signing_name(service));
+    let scope = format!("{}/20261123/{}/{}/aws4_request", credentials.key, credentials.region, signing_name(service));
     let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
     headers.insert("authorization", HeaderValue::from_str(&authorization).unwrap());
-    if let Some(token) = &who.token {
+    if let Some(token) = &credentials.token {
         headers.insert("x-amz-security-token", HeaderValue::from_str(token).unwrap());
     }
     let mut path = String::from("/");
@@ -117,7 +120,7 @@ pub(crate) fn signed(who: &As, service: Service, operation: &str, input: &Value)
         }
         Protocol::AwsQuery => {
             let parameters = input.as_object().into_iter().flatten();
-            let pairs = parameters.map(|(key, value)| format!("&{key}={}", encoded(value.as_str().unwrap())));
+            let pairs = parameters.map(|(key, value)| format!("&{key}={}", percent_encode(value.as_str().unwrap())));
             format!("Action={operation}{}", pairs.collect::<String>())
         }
     };
@@ -125,36 +128,41 @@ pub(crate) fn signed(who: &As, service: Service, operation: &str, input: &Value)
     MockRequest { method: "POST".into(), uri, headers, body: body.into() }
 }
 
-/// AssumeRole; the session, or the refusal.
-pub(crate) fn assume(world: &World, who: &As, role_arn: &str, more: &[(&str, &str)]) -> Result<As, Answer> {
+/// Calls AssumeRole. Returns the credentials of the session, or the error response.
+pub(crate) fn assume(
+    world: &World,
+    credentials: &Credentials,
+    role_arn: &str,
+    extra: &[(&str, &str)],
+) -> Result<Credentials, TestResponse> {
     let mut input = serde_json::json!({ "RoleArn": role_arn, "RoleSessionName": "test" });
-    for (key, value) in more {
+    for (key, value) in extra {
         input[key] = (*value).into();
     }
-    let answer = call(world, who, Service::Sts, "AssumeRole", input);
-    if answer.status != 200 {
-        return Err(answer);
+    let response = call(world, credentials, Service::Sts, "AssumeRole", input);
+    if response.status != 200 {
+        return Err(response);
     }
-    let key = answer.element("AccessKeyId").unwrap();
-    Ok(As { key, token: answer.element("SessionToken"), region: who.region.clone() })
+    let key = response.element("AccessKeyId").unwrap();
+    Ok(Credentials { key, token: response.element("SessionToken"), region: credentials.region.clone() })
 }
 
-/// The session of the control role.
-pub(crate) fn control(world: &World) -> As {
+/// Returns the credentials of a session of the control role.
+pub(crate) fn control(world: &World) -> Credentials {
     let settings = world.settings();
     let arn = format!("arn:aws:iam::{}:role/{}", settings.management_account, settings.control_role);
-    assume(world, &As::freehold(world), &arn, &[]).unwrap()
+    assume(world, &Credentials::freehold(world), &arn, &[]).unwrap()
 }
 
-/// Has an account created and waits until it is in use; its id.
+/// Creates an account and advances the clock until the account is ready. Returns its id.
 pub(crate) fn account(world: &World, email: &str) -> String {
     let input = serde_json::json!({ "Email": email, "AccountName": "Example" });
-    call(world, &As::management(world), Service::Organizations, "CreateAccount", input).ok();
+    call(world, &Credentials::management(world), Service::Organizations, "CreateAccount", input).ok();
     world.clock().advance(Duration::from_hours(1));
     world.account_by_email(email).unwrap().id
 }
 
-/// The access role of a new account.
+/// Returns the ARN of the access role that a new account has.
 pub(crate) fn access_role(account: &str) -> String {
     format!("arn:aws:iam::{account}:role/OrganizationAccountAccessRole")
 }
@@ -163,7 +171,7 @@ fn signing_name(service: Service) -> &'static str {
     if service == Service::SsoAdmin { "sso" } else { service.name() }
 }
 
-fn encoded(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     use std::fmt::Write;
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() {

@@ -1,27 +1,27 @@
-//! The world as a whole: rates, the log of calls, faults, being saved.
+//! Tests of the whole simulation: rate limits, the call log, faults, saving and loading.
 
 use std::time::Duration;
 
 use freehold_tenancy::Clock;
 use serde_json::json;
 
-use super::testing::{As, account, call, start, world, world_of};
+use super::testing::{Credentials, account, call, start, world, world_with};
 use super::{Service, World};
 use crate::faults::{Fault, Rule};
 use crate::settings::Settings;
 
-fn create(world: &World, n: u32) -> Option<String> {
+fn create_account(world: &World, n: u32) -> Option<String> {
     let input = json!({ "Email": format!("a{n}@example.com"), "AccountName": "x" });
-    call(world, &As::management(world), Service::Organizations, "CreateAccount", input).code()
+    call(world, &Credentials::management(world), Service::Organizations, "CreateAccount", input).code()
 }
 
 #[test]
-fn a_fourth_account_at_once_is_too_many_requests_and_the_log_shows_it() {
-    let world = world_of(Settings::default());
-    assert_eq!((0..3).map(|n| create(&world, n)).collect::<Vec<_>>(), [None, None, None]);
-    assert_eq!(create(&world, 3).as_deref(), Some("TooManyRequestsException"));
+fn the_call_log_counts_throttled_calls() {
+    let world = world_with(Settings::default());
+    assert_eq!((0..3).map(|n| create_account(&world, n)).collect::<Vec<_>>(), [None, None, None]);
+    assert_eq!(create_account(&world, 3).as_deref(), Some("TooManyRequestsException"));
     world.clock().advance(Duration::from_secs(10));
-    assert_eq!(create(&world, 3), None);
+    assert_eq!(create_account(&world, 3), None);
 
     let calls = world.calls();
     let count = calls.of("organizations:CreateAccount");
@@ -32,9 +32,9 @@ fn a_fourth_account_at_once_is_too_many_requests_and_the_log_shows_it() {
 }
 
 #[test]
-fn every_operation_of_identity_center_shares_one_rate() {
-    let world = world_of(Settings::default());
-    let management = As::management(&world).in_region("eu-central-1");
+fn all_operations_of_identity_center_share_one_rate_limit() {
+    let world = world_with(Settings::default());
+    let management = Credentials::management(&world).in_region("eu-central-1");
     let codes = (0..25).map(|n| {
         let operation = if n % 2 == 0 { "ListInstances" } else { "ListPermissionSets" };
         call(&world, &management, Service::SsoAdmin, operation, json!({})).code()
@@ -44,23 +44,23 @@ fn every_operation_of_identity_center_shares_one_rate() {
 }
 
 #[test]
-fn a_rule_hits_the_calls_that_it_names_and_no_others() {
+fn a_fault_rule_applies_to_matching_calls_only() {
     let world = world();
     let error = Fault::error("ConcurrentModificationException", "conflicts with another attempt");
     world.inject(Rule::on("organizations", "CreateAccount", error).containing("a1@").nth(1));
-    assert_eq!(create(&world, 0), None);
-    assert_eq!(create(&world, 1).as_deref(), Some("ConcurrentModificationException"));
-    assert_eq!(create(&world, 1), None);
+    assert_eq!(create_account(&world, 0), None);
+    assert_eq!(create_account(&world, 1).as_deref(), Some("ConcurrentModificationException"));
+    assert_eq!(create_account(&world, 1), None);
     assert_eq!(world.create_requests().len(), 2, "the call that failed had no effect");
     assert_eq!(world.fault_hits().len(), 1);
 }
 
 #[test]
-fn the_world_tells_when_it_was_busy_and_for_whom() {
+fn the_busy_log_names_the_activity_and_the_account() {
     let world = world();
     let id = account(&world, "a@example.com");
     let busy = world.busy();
-    let spans: Vec<_> = busy.iter().map(|busy| busy.what.as_str()).collect();
+    let spans: Vec<_> = busy.iter().map(|busy| busy.activity.as_str()).collect();
     assert_eq!(spans, ["create-account", "settle", "subscribe"]);
     assert!(
         busy.iter()
@@ -70,28 +70,28 @@ fn the_world_tells_when_it_was_busy_and_for_whom() {
 }
 
 #[test]
-fn a_saved_world_goes_on_where_it_was() {
+fn a_loaded_world_continues_from_the_saved_state() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("world.json");
     let world = world();
     account(&world, "a@example.com");
-    create(&world, 1);
+    create_account(&world, 1);
     world.save(&path).unwrap();
 
-    let later = Clock::manual(world.clock().now() + chrono::TimeDelta::hours(1));
-    let restored = World::load(&path, later).unwrap();
-    assert_eq!(restored.accounts()[..3], world.accounts()[..3]);
-    assert!(restored.account_by_email("a1@example.com").is_some(), "what was in progress has been finished meanwhile");
-    assert_eq!(restored.calls().of("organizations:CreateAccount").calls, 2);
+    let later_clock = Clock::manual(world.clock().now() + chrono::TimeDelta::hours(1));
+    let loaded = World::load(&path, later_clock).unwrap();
+    assert_eq!(loaded.accounts()[..3], world.accounts()[..3]);
+    assert!(loaded.account_by_email("a1@example.com").is_some(), "the pending request is completed after loading");
+    assert_eq!(loaded.calls().of("organizations:CreateAccount").calls, 2);
     assert!(World::load(&directory.path().join("none"), Clock::real()).is_err());
 }
 
 #[test]
-fn two_worlds_of_one_seed_take_equally_long_whatever_the_order_of_calls() {
+fn durations_depend_on_the_seed_and_not_on_the_order_of_calls() {
     let spans = |order: [u32; 2]| {
         let world = world();
         for n in order {
-            create(&world, n);
+            create_account(&world, n);
         }
         let mut busy = world.busy();
         busy.sort_by(|a, b| (&a.email, a.from).cmp(&(&b.email, b.from)));
@@ -101,9 +101,9 @@ fn two_worlds_of_one_seed_take_equally_long_whatever_the_order_of_calls() {
 }
 
 #[test]
-fn a_request_that_is_nothing_gets_an_answer_all_the_same() {
+fn an_invalid_request_gets_an_error_response() {
     let world = world();
-    let management = As::management(&world);
+    let management = Credentials::management(&world);
     let code = |service, operation, input| call(&world, &management, service, operation, input).code().unwrap();
     assert_eq!(code(Service::Organizations, "LeaveOrganization", json!({})), "UnknownOperationException");
     assert_eq!(code(Service::Organizations, "CreateAccount", json!([])), "InvalidInputException");

@@ -9,7 +9,6 @@ use crate::Config;
 
 /// An event, as CloudEvents 1.0 has it; `api/src/routes/feed/schema.rs` describes it field by field.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "described where the API describes it")]
 pub struct CloudEvent {
     pub specversion: String,
     pub id: String,
@@ -24,7 +23,6 @@ pub struct CloudEvent {
 
 /// Whom an event is about, and what it tells besides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "described where the API describes it")]
 pub struct CloudEventData {
     pub tenant_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]

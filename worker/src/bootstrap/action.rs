@@ -4,7 +4,6 @@ use std::fmt;
 
 /// One change to the organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the line that each is displayed as says what it does")]
 pub enum Action {
     EnableScps { root: String },
     TrustService { service: String },

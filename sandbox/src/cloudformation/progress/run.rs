@@ -1,184 +1,188 @@
-//! Following one stack's schedule: begin what can begin, end what is due.
+//! Progress of one stack: starts the tasks that are ready and finishes those that are due.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::super::resources::{self, Place};
-use super::super::stack::{Act, Resource, Spoiled, Stack, Status, Until, Work};
+use super::super::resources::{self, ResourceContext};
+use super::super::stack::{InjectedFault, Resource, Stack, Status, TaskAction, TaskState, Work};
 use crate::faults::Fault;
-use crate::template::{Declaration, Scope, Template, TemplateError};
+use crate::template::{BoundTemplate, Declaration, Template, TemplateError};
 use crate::world::{Caller, Ctx, State};
 
-/// One stack, taken out of the world while its schedule is followed.
-pub(super) struct Run<'a> {
+/// A stack taken out of the world state while its tasks are processed.
+pub(super) struct StackRun<'a> {
     pub(super) state: &'a mut State,
     pub(super) stack: &'a mut Stack,
     pub(super) ctx: Ctx,
     now: DateTime<Utc>,
-    pub(super) scope: Option<Scope>,
+    pub(super) bound_template: Option<BoundTemplate>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> StackRun<'a> {
     pub(super) fn new(state: &'a mut State, stack: &'a mut Stack, mut ctx: Ctx, now: DateTime<Utc>) -> Self {
         if let Some(session) = stack.work.as_ref().and_then(|work| work.session.clone()) {
             ctx.caller = Caller { account: session.account.clone(), arn: session.arn.clone(), session: Some(session) };
         }
-        Self { state, stack, ctx, now, scope: None }
+        Self { state, stack, ctx, now, bound_template: None }
     }
 
-    pub(super) fn follow(&mut self) {
+    pub(super) fn run(&mut self) {
         while let Some(mut work) = self.stack.work.take() {
             self.ctx.now = work.time;
-            if self.begin_what_can(&mut work) {
+            if self.start_ready_tasks(&mut work) {
                 self.stack.work = Some(work);
                 continue;
             }
-            let due = work.tasks.iter().enumerate().filter_map(|(index, task)| match task.until {
-                Until::Running(Some(until)) => Some((until, index)),
+            let running = work.tasks.iter().enumerate().filter_map(|(index, task)| match task.state {
+                TaskState::Running(Some(finishes_at)) => Some((finishes_at, index)),
                 _ => None,
             });
-            match due.min() {
-                Some((until, index)) if until <= self.now => {
-                    work.time = until;
-                    self.ctx.now = until;
-                    self.finish(&mut work, index);
+            match running.min() {
+                Some((finishes_at, index)) if finishes_at <= self.now => {
+                    work.time = finishes_at;
+                    self.ctx.now = finishes_at;
+                    self.finish_task(&mut work, index);
                     self.stack.work = Some(work);
                 }
                 Some(_) => {
                     self.stack.work = Some(work);
                     return;
                 }
-                None if work.tasks.iter().any(|task| task.until == Until::Running(None)) => {
+                None if work.tasks.iter().any(|task| task.state == TaskState::Running(None)) => {
                     self.stack.work = Some(work);
                     return;
                 }
-                None => self.end_phase(work),
+                None => self.finish_phase(work),
             }
         }
     }
 
-    /// Begins every task whose turn it is; says whether there was one.
-    fn begin_what_can(&mut self, work: &mut Work) -> bool {
-        let unfinished: BTreeSet<String> =
-            work.tasks.iter().filter(|task| task.until != Until::Done).map(|task| task.logical_id.clone()).collect();
-        let mut begun = false;
+    /// Starts every task whose dependencies are finished. Returns whether there was one.
+    fn start_ready_tasks(&mut self, work: &mut Work) -> bool {
+        let unfinished: BTreeSet<String> = work
+            .tasks
+            .iter()
+            .filter(|task| task.state != TaskState::Done)
+            .map(|task| task.logical_id.clone())
+            .collect();
+        let mut started = false;
         for index in 0..work.tasks.len() {
             let id = work.tasks[index].logical_id.clone();
-            if work.tasks[index].until != Until::Waiting {
+            if work.tasks[index].state != TaskState::Waiting {
                 continue;
             }
-            let waits = match (&work.tasks[index].act, self.needs(&id)) {
-                (Act::Build, Ok(Some(needs))) => needs.iter().any(|need| unfinished.contains(need)),
-                // Not among the resources whose condition holds.
-                (Act::Build, Ok(None)) => {
-                    work.tasks[index].until = Until::Done;
-                    begun = true;
+            let is_blocked = match (&work.tasks[index].action, self.dependencies(&id)) {
+                (TaskAction::Build, Ok(Some(needs))) => needs.iter().any(|need| unfinished.contains(need)),
+                // The condition of the resource is false: there is nothing to create.
+                (TaskAction::Build, Ok(None)) => {
+                    work.tasks[index].state = TaskState::Done;
+                    started = true;
                     continue;
                 }
-                (Act::Build, Err(_)) => false,
+                (TaskAction::Build, Err(_)) => false,
                 _ => work.tasks[index].after.iter().any(|after| unfinished.contains(after)),
             };
-            if !waits {
-                begun = true;
-                self.begin(work, index);
+            if !is_blocked {
+                started = true;
+                self.start_task(work, index);
             }
         }
-        begun
+        started
     }
 
-    fn begin(&mut self, work: &mut Work, index: usize) {
+    fn start_task(&mut self, work: &mut Work, index: usize) {
         let id = work.tasks[index].logical_id.clone();
-        let (status, resource) = match &work.tasks[index].act {
-            Act::Build => match (self.desired(&id), self.stack.resources.get(&id)) {
+        let (status, resource) = match &work.tasks[index].action {
+            TaskAction::Build => match (self.desired_resource(&id), self.stack.resources.get(&id)) {
                 (Ok((declaration, _, properties)), Some(existing))
                     if existing.properties == properties && existing.kind == declaration.kind =>
                 {
-                    work.tasks[index].until = Until::Done;
+                    work.tasks[index].state = TaskState::Done;
                     return;
                 }
                 (_, Some(existing)) => (Status::UpdateInProgress, existing.clone()),
                 (desired, None) => {
                     let kind = desired.map(|(declaration, ..)| declaration.kind).unwrap_or_default();
-                    (Status::CreateInProgress, self.blank(&id, &kind))
+                    (Status::CreateInProgress, self.new_resource(&id, &kind))
                 }
             },
-            Act::Delete => {
+            TaskAction::Delete => {
                 let Some(resource) = self.stack.resources.get(&id) else {
-                    work.tasks[index].until = Until::Done;
+                    work.tasks[index].state = TaskState::Done;
                     return;
                 };
                 (Status::DeleteInProgress, resource.clone())
             }
-            Act::Discard(resource) => (Status::DeleteInProgress, (**resource).clone()),
-            Act::Restore(resource) => (Status::UpdateInProgress, (**resource).clone()),
+            TaskAction::Discard(resource) => (Status::DeleteInProgress, (**resource).clone()),
+            TaskAction::Restore(resource) => (Status::UpdateInProgress, (**resource).clone()),
         };
-        let took = format!("{}/{}/{}/{}", self.owner(), self.ctx.region, self.stack.name, id);
-        let took = self.ctx.draw(self.ctx.settings.durations.stack_resource, &format!("{took}/{}", status.as_str()));
-        let fault = self.fault(&work.tasks[index].act, &resource, &id);
-        let stuck = work.spoiled == Some(Spoiled::Stuck) || fault == Some(Spoiled::Stuck);
-        work.tasks[index].until = Until::Running((!stuck).then(|| work.time + took));
-        if let Some(Spoiled::Fails(reason)) = fault {
-            work.tasks[index].doomed = Some(reason);
+        let key = format!("{}/{}/{}/{}", self.owner_key(), self.ctx.region, self.stack.name, id);
+        let duration = self.ctx.draw(self.ctx.settings.durations.stack_resource, &format!("{key}/{}", status.as_str()));
+        let fault = self.injected_fault(&work.tasks[index].action, &resource, &id);
+        let stuck = work.injected_fault == Some(InjectedFault::Stuck) || fault == Some(InjectedFault::Stuck);
+        work.tasks[index].state = TaskState::Running((!stuck).then(|| work.time + duration));
+        if let Some(InjectedFault::Failure(reason)) = fault {
+            work.tasks[index].injected_failure = Some(reason);
         }
         let resource = Resource { status, reason: None, changed_at: work.time, ..resource };
-        self.stack.note(&resource, work.token.clone());
-        match &work.tasks[index].act {
-            Act::Discard(_) => {}
-            // A resource being created is listed, without a physical id.
+        self.stack.record_event(&resource, work.token.clone());
+        match &work.tasks[index].action {
+            TaskAction::Discard(_) => {}
+            // The stack also lists resources whose creation has only started; they have no physical id yet.
             _ => drop(self.stack.resources.insert(id, resource)),
         }
     }
 
-    fn finish(&mut self, work: &mut Work, index: usize) {
+    fn finish_task(&mut self, work: &mut Work, index: usize) {
         let id = work.tasks[index].logical_id.clone();
-        let last = work.tasks.iter().enumerate().all(|(at, task)| at == index || task.until == Until::Done);
-        let spoilt = match &work.spoiled {
-            Some(Spoiled::Fails(reason)) if last => Some(reason.clone()),
-            _ => work.tasks[index].doomed.clone(),
+        let is_last = work.tasks.iter().enumerate().all(|(at, task)| at == index || task.state == TaskState::Done);
+        let injected_failure = match &work.injected_fault {
+            Some(InjectedFault::Failure(reason)) if is_last => Some(reason.clone()),
+            _ => work.tasks[index].injected_failure.clone(),
         };
-        let outcome = match spoilt {
+        let outcome = match injected_failure {
             Some(reason) => Err(reason),
-            None => match work.tasks[index].act.clone() {
-                Act::Build => self.build(work, &id),
-                Act::Delete => self.delete(&id, work),
-                Act::Discard(resource) => self.discard(*resource, work),
-                Act::Restore(resource) => self.restore(*resource, work),
+            None => match work.tasks[index].action.clone() {
+                TaskAction::Build => self.build(work, &id),
+                TaskAction::Delete => self.delete(&id, work),
+                TaskAction::Discard(resource) => self.discard(*resource, work),
+                TaskAction::Restore(resource) => self.restore(*resource, work),
             },
         };
         match outcome {
-            Ok(()) => work.tasks[index].until = Until::Done,
+            Ok(()) => work.tasks[index].state = TaskState::Done,
             Err(reason) => {
-                work.tasks[index].until = Until::Failed;
-                self.fail(work, &id, &reason);
+                work.tasks[index].state = TaskState::Failed;
+                self.record_failure(work, &id, &reason);
             }
         }
     }
 
-    /// Creates a resource, or brings it to what the design wants.
+    /// Creates a resource, or updates it to the stack's definition.
     fn build(&mut self, work: &mut Work, id: &str) -> Result<(), String> {
-        let (declaration, needs, properties) = self.desired(id).map_err(|error| error.0)?;
+        let (declaration, needs, properties) = self.desired_resource(id).map_err(|error| error.0)?;
         let before = self.stack.resources.get(id).filter(|resource| resource.physical_id.is_some()).cloned();
-        let place = Place { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: id };
-        let made = match &before {
-            None => resources::create(self.state, &place, &declaration.kind, &properties)?,
-            Some(before) => resources::update(self.state, &place, before, &declaration.kind, &properties)?,
+        let target = ResourceContext { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: id };
+        let created = match &before {
+            None => resources::create(self.state, &target, &declaration.kind, &properties)?,
+            Some(before) => resources::update(self.state, &target, before, &declaration.kind, &properties)?,
         };
         let status = if before.is_some() { Status::UpdateComplete } else { Status::CreateComplete };
         let resource = Resource {
             logical_id: id.to_owned(),
-            physical_id: Some(made.physical_id),
+            physical_id: Some(created.physical_id),
             kind: declaration.kind,
             status,
             reason: None,
             changed_at: work.time,
             properties,
-            attributes: made.attributes,
+            attributes: created.attributes,
             needs,
             retained: declaration.retained,
         };
-        self.stack.note(&resource, work.token.clone());
+        self.stack.record_event(&resource, work.token.clone());
         if let Some(before) = before.as_ref().filter(|before| before.physical_id != resource.physical_id) {
             work.leftovers.push(before.clone());
         }
@@ -189,64 +193,66 @@ impl<'a> Run<'a> {
 
     fn delete(&mut self, id: &str, work: &Work) -> Result<(), String> {
         let Some(resource) = self.stack.resources.get(id).cloned() else { return Ok(()) };
-        let status = self.take_away(&resource)?;
+        let status = self.delete_physical_resource(&resource)?;
         let resource = Resource { status, reason: None, changed_at: work.time, ..resource };
-        self.stack.note(&resource, work.token.clone());
+        self.stack.record_event(&resource, work.token.clone());
         self.stack.resources.insert(id.to_owned(), resource);
         Ok(())
     }
 
     fn discard(&mut self, resource: Resource, work: &Work) -> Result<(), String> {
-        let status = self.take_away(&resource)?;
-        self.stack.note(&Resource { status, changed_at: work.time, ..resource }, work.token.clone());
+        let status = self.delete_physical_resource(&resource)?;
+        self.stack.record_event(&Resource { status, changed_at: work.time, ..resource }, work.token.clone());
         Ok(())
     }
 
-    fn take_away(&mut self, resource: &Resource) -> Result<Status, String> {
+    fn delete_physical_resource(&mut self, resource: &Resource) -> Result<Status, String> {
         if resource.retained {
             return Ok(Status::DeleteSkipped);
         }
-        let place = Place { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: &resource.logical_id };
-        resources::delete(self.state, &place, resource)?;
+        let target = ResourceContext { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: &resource.logical_id };
+        resources::delete(self.state, &target, resource)?;
         Ok(Status::DeleteComplete)
     }
 
     fn restore(&mut self, before: Resource, work: &Work) -> Result<(), String> {
         let id = before.logical_id.clone();
-        let place = Place { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: &id };
+        let target = ResourceContext { ctx: &self.ctx, stack_name: &self.stack.name, logical_id: &id };
         if let Some(current) = self.stack.resources.get(&id)
             && current.physical_id == before.physical_id
         {
-            resources::update(self.state, &place, current, &before.kind, &before.properties)?;
+            resources::update(self.state, &target, current, &before.kind, &before.properties)?;
         }
         let resource = Resource { status: Status::UpdateComplete, reason: None, changed_at: work.time, ..before };
-        self.stack.note(&resource, work.token.clone());
+        self.stack.record_event(&resource, work.token.clone());
         self.stack.resources.insert(id, resource);
         Ok(())
     }
 
-    /// What is to go wrong with the creation or the update of this resource, with its deletion (`Delete AWS::…`), or with
-    /// its going back to what it was (`Restore AWS::…`).
-    fn fault(&mut self, act: &Act, resource: &Resource, id: &str) -> Option<Spoiled> {
+    /// Returns the fault injected into this task. Fault rules name a resource type for creations and updates,
+    /// `Delete AWS::…` for deletions and `Restore AWS::…` for rollbacks.
+    fn injected_fault(&mut self, action: &TaskAction, resource: &Resource, id: &str) -> Option<InjectedFault> {
         let kind = &resource.kind;
-        let work = match act {
-            Act::Build => kind.clone(),
-            Act::Restore(_) => format!("Restore {kind}"),
-            Act::Delete | Act::Discard(_) if resource.retained => return None,
-            Act::Delete | Act::Discard(_) => format!("Delete {kind}"),
+        let work = match action {
+            TaskAction::Build => kind.clone(),
+            TaskAction::Restore(_) => format!("Restore {kind}"),
+            TaskAction::Delete | TaskAction::Discard(_) if resource.retained => return None,
+            TaskAction::Delete | TaskAction::Discard(_) => format!("Delete {kind}"),
         };
         let name = format!("{}/{id}", self.stack.name);
         match self.state.faults.for_work(&self.ctx, "cloudformation", &work, &name)? {
-            Fault::Stuck => Some(Spoiled::Stuck),
-            Fault::FailedState { reason } => Some(Spoiled::Fails(reason)),
-            Fault::Error { code, message, .. } => Some(Spoiled::Fails(resources::refusal(&message, &code))),
-            Fault::Throttle => Some(Spoiled::Fails(resources::refusal("Rate exceeded", "Throttling"))),
+            Fault::Stuck => Some(InjectedFault::Stuck),
+            Fault::FailedState { reason } => Some(InjectedFault::Failure(reason)),
+            Fault::Error { code, message, .. } => {
+                Some(InjectedFault::Failure(resources::handler_error(&message, &code)))
+            }
+            Fault::Throttle => Some(InjectedFault::Failure(resources::handler_error("Rate exceeded", "Throttling"))),
             Fault::EmptyPage => None,
         }
     }
 
-    /// A resource that does not exist yet.
-    fn blank(&self, id: &str, kind: &str) -> Resource {
+    /// Returns a resource whose creation starts now.
+    fn new_resource(&self, id: &str, kind: &str) -> Resource {
         Resource {
             logical_id: id.to_owned(),
             physical_id: None,
@@ -261,41 +267,46 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What a resource of the design needs; nothing where its condition does not hold.
-    fn needs(&mut self, id: &str) -> Result<Option<BTreeSet<String>>, TemplateError> {
-        let scope = self.scope()?;
-        Ok(scope.resource(id).map(|resource| scope.dependencies(resource)))
+    /// Returns the dependencies of a resource of the definition, or `None` if its condition is false.
+    fn dependencies(&mut self, id: &str) -> Result<Option<BTreeSet<String>>, TemplateError> {
+        let bound_template = self.bound_template()?;
+        Ok(bound_template.resource(id).map(|resource| bound_template.dependencies(resource)))
     }
 
-    /// A resource of the design with what it needs and its properties worked out.
-    fn desired(&mut self, id: &str) -> Result<(Declaration, BTreeSet<String>, Value), TemplateError> {
-        self.scope()?;
-        let declared = self.scope.as_ref().and_then(|scope| Some((scope, scope.resource(id)?)));
-        let (scope, resource) =
+    /// Returns a resource of the definition with its dependencies and resolved properties.
+    fn desired_resource(&mut self, id: &str) -> Result<(Declaration, BTreeSet<String>, Value), TemplateError> {
+        self.bound_template()?;
+        let declared = self
+            .bound_template
+            .as_ref()
+            .and_then(|bound_template| Some((bound_template, bound_template.resource(id)?)));
+        let (bound_template, resource) =
             declared.ok_or_else(|| TemplateError(format!("Resource {id} is not in the template")))?;
-        let properties = scope.resolve(&resource.properties, &self.stack.resources)?;
-        Ok((resource.clone(), scope.dependencies(resource), properties))
+        let properties = bound_template.resolve(&resource.properties, &self.stack.resources)?;
+        Ok((resource.clone(), bound_template.dependencies(resource), properties))
     }
 
-    /// The design, read and bound to its parameters: once for as long as it does not change.
-    pub(super) fn scope(&mut self) -> Result<&Scope, TemplateError> {
-        if self.scope.is_none() {
-            let template = Template::parse(&self.stack.design.template)?;
-            self.scope = Some(template.bind(&self.stack.design.parameters, super::pseudo(self.stack))?);
+    /// Returns the definition parsed and bound to its parameters. The result is cached until the definition changes.
+    pub(super) fn bound_template(&mut self) -> Result<&BoundTemplate, TemplateError> {
+        if self.bound_template.is_none() {
+            let template = Template::parse(&self.stack.definition.template)?;
+            self.bound_template =
+                Some(template.bind(&self.stack.definition.parameters, super::pseudo_parameters(self.stack))?);
         }
-        self.scope.as_ref().ok_or_else(|| TemplateError("The template is missing".into()))
+        self.bound_template.as_ref().ok_or_else(|| TemplateError("The template is missing".into()))
     }
 
-    /// Goes back to the design before the update.
-    pub(super) fn go_back(&mut self) {
-        if let Some(former) = self.stack.former.take() {
-            self.stack.design = former;
-            self.scope = None;
+    /// Restores the definition from before the update.
+    pub(super) fn restore_definition(&mut self) {
+        if let Some(previous_definition) = self.stack.previous_definition.take() {
+            self.stack.definition = previous_definition;
+            self.bound_template = None;
         }
     }
 
-    /// Whose account this is, by a name that does not depend on the order in which accounts were made.
-    fn owner(&self) -> String {
+    /// Returns the account's email, or its id if the account is not a member. Random durations are derived from this
+    /// key, because an email does not depend on the order in which accounts are created.
+    fn owner_key(&self) -> String {
         let account = &self.ctx.caller.account;
         let member = self.state.organization.members.get(account);
         member.map_or_else(|| account.clone(), |member| member.email.clone())

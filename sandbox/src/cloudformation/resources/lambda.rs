@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::iam::role_exists;
-use super::{Made, Place, exists, number, refusal, tags, text};
+use super::{PhysicalResource, ResourceContext, already_exists, handler_error, number, tags, text};
 use crate::cloudformation::Resource;
 use crate::lambda::{Function, FunctionUrl, Permission};
 use crate::policy::{Keys, Principal, Question, Verdict, verdict};
 use crate::world::State;
 use crate::world::ids::ALPHANUMERIC;
 
-/// What a fresh account may run at once, and what must stay unreserved: no function can reserve any (AWS.md §6).
-const UNRESERVED_MINIMUM: i64 = 10;
+/// Concurrency of a new account. AWS requires as much to stay unreserved, so no function can reserve any.
+const MIN_UNRESERVED_CONCURRENCY: i64 = 10;
 
-/// Environment variables, all together, bytes: AWS Lambda quotas.
-const LARGEST_ENVIRONMENT: usize = 4_096;
+/// Maximum size of all environment variables together, in bytes (AWS Lambda quotas).
+const MAX_ENVIRONMENT_BYTES: usize = 4_096;
 
-/// Set by Lambda itself.
+/// Environment variables that Lambda sets itself.
 const RESERVED_VARIABLES: [&str; 6] = [
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
@@ -28,52 +28,71 @@ const RESERVED_VARIABLES: [&str; 6] = [
     "AWS_LAMBDA_FUNCTION_NAME",
 ];
 
-pub(super) fn create_function(state: &mut State, place: &Place<'_>, properties: &Value) -> Result<Made, String> {
-    let name = place.named(state, properties, "FunctionName", 64);
-    let arn = arn(place, &name);
-    place.may(state, "lambda:CreateFunction", &arn)?;
-    let function = configured(state, place, properties, &name, &arn)?;
-    let functions = &mut state.here(place.ctx).functions;
+pub(super) fn create_function(
+    state: &mut State,
+    target: &ResourceContext<'_>,
+    properties: &Value,
+) -> Result<PhysicalResource, String> {
+    let name = target.name_or_generate(state, properties, "FunctionName", 64);
+    let arn = arn(target, &name);
+    target.authorize(state, "lambda:CreateFunction", &arn)?;
+    let function = function_from_properties(state, target, properties, &name, &arn)?;
+    let functions = &mut state.caller_region(target.ctx).functions;
     if functions.get(&name).is_some() {
-        return Err(exists("AWS::Lambda::Function", &name));
+        return Err(already_exists("AWS::Lambda::Function", &name));
     }
     functions.insert(function);
-    Ok(Made::new(name).with("Arn", arn))
+    Ok(PhysicalResource::new(name).with("Arn", arn))
 }
 
 pub(super) fn update_function(
     state: &mut State,
-    place: &Place<'_>,
+    target: &ResourceContext<'_>,
     before: &Resource,
     properties: &Value,
 ) -> Result<(), String> {
     let name = before.physical_id.as_deref().unwrap_or_default();
-    let arn = arn(place, name);
-    place.may(state, "lambda:UpdateFunctionConfiguration", &arn)?;
+    let arn = arn(target, name);
+    target.authorize(state, "lambda:UpdateFunctionConfiguration", &arn)?;
     if before.properties.get("Code") != properties.get("Code") {
-        place.may(state, "lambda:UpdateFunctionCode", &arn)?;
+        target.authorize(state, "lambda:UpdateFunctionCode", &arn)?;
     }
-    let new = configured(state, place, properties, name, &arn)?;
-    let function = state.here(place.ctx).functions.get_mut(name).ok_or_else(|| absent(&arn))?;
+    let new = function_from_properties(state, target, properties, name, &arn)?;
+    let function = state.caller_region(target.ctx).functions.get_mut(name).ok_or_else(|| function_not_found(&arn))?;
     let Function { url, permissions, .. } = std::mem::replace(function, new);
     function.url = url;
     function.permissions = permissions;
     Ok(())
 }
 
-pub(super) fn delete_function(state: &mut State, place: &Place<'_>, resource: &Resource) -> Result<(), String> {
+pub(super) fn delete_function(
+    state: &mut State,
+    target: &ResourceContext<'_>,
+    resource: &Resource,
+) -> Result<(), String> {
     let name = resource.physical_id.as_deref().unwrap_or_default();
-    place.may(state, "lambda:DeleteFunction", &arn(place, name))?;
-    state.here(place.ctx).functions.remove(name);
+    target.authorize(state, "lambda:DeleteFunction", &arn(target, name))?;
+    state.caller_region(target.ctx).functions.remove(name);
     Ok(())
 }
 
-/// The function that the properties describe.
-fn configured(state: &State, place: &Place<'_>, properties: &Value, name: &str, arn: &str) -> Result<Function, String> {
-    let invalid = |message: &str| Err(refusal(message, "InvalidRequest"));
+/// Returns the function described by the properties.
+fn function_from_properties(
+    state: &State,
+    target: &ResourceContext<'_>,
+    properties: &Value,
+    name: &str,
+    arn: &str,
+) -> Result<Function, String> {
+    let invalid = |message: &str| Err(handler_error(message, "InvalidRequest"));
     let role = text(properties, "Role").unwrap_or_default();
-    place.may_with(state, "iam:PassRole", role, Keys::default().with("iam:PassedToService", "lambda.amazonaws.com"))?;
-    if !lambda_may_assume(state, role) {
+    target.authorize_with(
+        state,
+        "iam:PassRole",
+        role,
+        Keys::default().with("iam:PassedToService", "lambda.amazonaws.com"),
+    )?;
+    if !can_lambda_assume(state, role) {
         return invalid("The role defined for the function cannot be assumed by Lambda.");
     }
     if let Some(reserved) = number(properties, "ReservedConcurrentExecutions")
@@ -81,12 +100,12 @@ fn configured(state: &State, place: &Place<'_>, properties: &Value, name: &str, 
     {
         return invalid(&format!(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution \
-             below its minimum value of [{UNRESERVED_MINIMUM}]."
+             below its minimum value of [{MIN_UNRESERVED_CONCURRENCY}]."
         ));
     }
     let code = properties.get("Code").unwrap_or(&Value::Null);
     if text(code, "ZipFile").is_none() {
-        return invalid("The sandbox takes the code of a function inline, as ZipFile.");
+        return invalid("The sandbox supports only inline code: use ZipFile.");
     }
     let (Some(runtime), Some(handler)) = (text(properties, "Runtime"), text(properties, "Handler")) else {
         return invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.");
@@ -99,53 +118,53 @@ fn configured(state: &State, place: &Place<'_>, properties: &Value, name: &str, 
         runtime: runtime.to_owned(),
         handler: handler.to_owned(),
         environment,
-        memory_mb: within(properties, "MemorySize", 128, 10_240, 128)?,
-        timeout_seconds: within(properties, "Timeout", 1, 900, 3)?,
+        memory_mb: number_in_range(properties, "MemorySize", 128, 10_240, 128)?,
+        timeout_seconds: number_in_range(properties, "Timeout", 1, 900, 3)?,
         tags: tags(properties),
-        created_at: place.ctx.now,
+        created_at: target.ctx.now,
         url: None,
         permissions: Vec::new(),
     })
 }
 
 fn variables(properties: &Value) -> Result<BTreeMap<String, String>, String> {
-    let given = properties.get("Environment").and_then(|environment| environment.get("Variables"));
+    let entries = properties.get("Environment").and_then(|environment| environment.get("Variables"));
     let mut variables = BTreeMap::new();
-    for (name, value) in given.and_then(Value::as_object).into_iter().flatten() {
+    for (name, value) in entries.and_then(Value::as_object).into_iter().flatten() {
         if RESERVED_VARIABLES.contains(&name.as_str()) {
             let message = format!(
                 "Lambda was unable to configure your environment variables because the environment variables you have \
                  provided contains reserved keys that are currently not supported for modification. Reserved keys used \
                  in this request: {name}"
             );
-            return Err(refusal(&message, "InvalidRequest"));
+            return Err(handler_error(&message, "InvalidRequest"));
         }
         let value = match value {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             Value::Bool(flag) => flag.to_string(),
-            _ => return Err(refusal(&format!("The variable {name} must be a string."), "InvalidRequest")),
+            _ => return Err(handler_error(&format!("The variable {name} must be a string."), "InvalidRequest")),
         };
         variables.insert(name.clone(), value);
     }
     let size: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if size > LARGEST_ENVIRONMENT {
+    if size > MAX_ENVIRONMENT_BYTES {
         let message = "Lambda was unable to configure your environment variables because the environment variables you \
                        have provided exceeded the 4KB limit.";
-        return Err(refusal(message, "InvalidRequest"));
+        return Err(handler_error(message, "InvalidRequest"));
     }
     Ok(variables)
 }
 
-fn within(properties: &Value, property: &str, least: i64, most: i64, default: i64) -> Result<i64, String> {
+fn number_in_range(properties: &Value, property: &str, min: i64, max: i64, default: i64) -> Result<i64, String> {
     let value = number(properties, property).unwrap_or(default);
-    if (least..=most).contains(&value) {
+    if (min..=max).contains(&value) {
         return Ok(value);
     }
-    Err(refusal(&format!("{property} cannot be {value}: it is from {least} to {most}"), "InvalidRequest"))
+    Err(handler_error(&format!("{property} must be from {min} to {max}, not {value}"), "InvalidRequest"))
 }
 
-fn lambda_may_assume(state: &State, role: &str) -> bool {
+fn can_lambda_assume(state: &State, role: &str) -> bool {
     let Some((account, path)) = role.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/")) else {
         return false;
     };
@@ -160,88 +179,104 @@ fn lambda_may_assume(state: &State, role: &str) -> bool {
     verdict([&role.trust], &question) == Verdict::Allow
 }
 
-pub(super) fn create_url(state: &mut State, place: &Place<'_>, properties: &Value) -> Result<Made, String> {
+pub(super) fn create_url(
+    state: &mut State,
+    target: &ResourceContext<'_>,
+    properties: &Value,
+) -> Result<PhysicalResource, String> {
     let name = function_name(text(properties, "TargetFunctionArn"));
-    let arn = arn(place, &name);
+    let arn = arn(target, &name);
     let auth_type = auth_type(properties)?;
     let keys = Keys::default().with("lambda:FunctionUrlAuthType", &auth_type);
-    place.may_with(state, "lambda:CreateFunctionUrlConfig", &arn, keys)?;
+    target.authorize_with(state, "lambda:CreateFunctionUrlConfig", &arn, keys)?;
     let id = state.ids.next(ALPHANUMERIC, 32);
-    let function = state.here(place.ctx).functions.get_mut(&name).ok_or_else(|| absent(&arn))?;
+    let function = state.caller_region(target.ctx).functions.get_mut(&name).ok_or_else(|| function_not_found(&arn))?;
     if function.url.is_some() {
-        return Err(exists("AWS::Lambda::Url", &arn));
+        return Err(already_exists("AWS::Lambda::Url", &arn));
     }
     let url = FunctionUrl { id, auth_type };
-    let address = url.address(&place.ctx.region);
+    let address = url.address(&target.ctx.region);
     function.url = Some(url);
-    Ok(Made::new(arn.clone()).with("FunctionArn", arn).with("FunctionUrl", address))
+    Ok(PhysicalResource::new(arn.clone()).with("FunctionArn", arn).with("FunctionUrl", address))
 }
 
 pub(super) fn update_url(
     state: &mut State,
-    place: &Place<'_>,
+    target: &ResourceContext<'_>,
     before: &Resource,
     properties: &Value,
 ) -> Result<(), String> {
     let arn = before.physical_id.clone().unwrap_or_default();
     let auth_type = auth_type(properties)?;
     let keys = Keys::default().with("lambda:FunctionUrlAuthType", &auth_type);
-    place.may_with(state, "lambda:UpdateFunctionUrlConfig", &arn, keys)?;
-    let function = state.here(place.ctx).functions.get_mut(&function_name(Some(&arn))).ok_or_else(|| absent(&arn))?;
+    target.authorize_with(state, "lambda:UpdateFunctionUrlConfig", &arn, keys)?;
+    let function = state
+        .caller_region(target.ctx)
+        .functions
+        .get_mut(&function_name(Some(&arn)))
+        .ok_or_else(|| function_not_found(&arn))?;
     if let Some(url) = &mut function.url {
         url.auth_type = auth_type;
     }
     Ok(())
 }
 
-pub(super) fn delete_url(state: &mut State, place: &Place<'_>, resource: &Resource) -> Result<(), String> {
+pub(super) fn delete_url(state: &mut State, target: &ResourceContext<'_>, resource: &Resource) -> Result<(), String> {
     let arn = resource.physical_id.clone().unwrap_or_default();
-    place.may(state, "lambda:DeleteFunctionUrlConfig", &arn)?;
-    if let Some(function) = state.here(place.ctx).functions.get_mut(&function_name(Some(&arn))) {
+    target.authorize(state, "lambda:DeleteFunctionUrlConfig", &arn)?;
+    if let Some(function) = state.caller_region(target.ctx).functions.get_mut(&function_name(Some(&arn))) {
         function.url = None;
     }
     Ok(())
 }
 
-pub(super) fn create_permission(state: &mut State, place: &Place<'_>, properties: &Value) -> Result<Made, String> {
+pub(super) fn create_permission(
+    state: &mut State,
+    target: &ResourceContext<'_>,
+    properties: &Value,
+) -> Result<PhysicalResource, String> {
     let name = function_name(text(properties, "FunctionName"));
-    let arn = arn(place, &name);
-    place.may(state, "lambda:AddPermission", &arn)?;
-    let owned = |property: &str| text(properties, property).map(str::to_owned);
+    let arn = arn(target, &name);
+    target.authorize(state, "lambda:AddPermission", &arn)?;
+    let owned_text = |property: &str| text(properties, property).map(str::to_owned);
     let permission = Permission {
-        statement_id: place.generated(state, 100),
-        action: owned("Action").unwrap_or_default(),
-        principal: owned("Principal").unwrap_or_default(),
-        function_url_auth_type: owned("FunctionUrlAuthType"),
+        statement_id: target.generate_name(state, 100),
+        action: owned_text("Action").unwrap_or_default(),
+        principal: owned_text("Principal").unwrap_or_default(),
+        function_url_auth_type: owned_text("FunctionUrlAuthType"),
         invoked_via_function_url: flag(properties, "InvokedViaFunctionUrl"),
-        source_arn: owned("SourceArn"),
-        source_account: owned("SourceAccount"),
+        source_arn: owned_text("SourceArn"),
+        source_account: owned_text("SourceAccount"),
     };
     if !permission.action.starts_with("lambda:") {
-        return Err(refusal(&format!("{} is not an action of Lambda", permission.action), "InvalidRequest"));
+        return Err(handler_error(&format!("{} is not an action of Lambda", permission.action), "InvalidRequest"));
     }
     if permission.function_url_auth_type.is_some() && permission.action != "lambda:InvokeFunctionUrl" {
         let message = "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action";
-        return Err(refusal(message, "InvalidRequest"));
+        return Err(handler_error(message, "InvalidRequest"));
     }
     if permission.invoked_via_function_url && permission.action != "lambda:InvokeFunction" {
         let message = "InvokedViaFunctionUrl is only supported for lambda:InvokeFunction action";
-        return Err(refusal(message, "InvalidRequest"));
+        return Err(handler_error(message, "InvalidRequest"));
     }
     if !role_exists(state, &permission.principal) {
         let message = "The provided principal was invalid. Please check the principal and try again.";
-        return Err(refusal(message, "InvalidRequest"));
+        return Err(handler_error(message, "InvalidRequest"));
     }
-    let made = Made::new(&permission.statement_id).with("Id", permission.statement_id.as_str());
-    let function = state.here(place.ctx).functions.get_mut(&name).ok_or_else(|| absent(&arn))?;
+    let created = PhysicalResource::new(&permission.statement_id).with("Id", permission.statement_id.as_str());
+    let function = state.caller_region(target.ctx).functions.get_mut(&name).ok_or_else(|| function_not_found(&arn))?;
     function.permissions.push(permission);
-    Ok(made)
+    Ok(created)
 }
 
-pub(super) fn delete_permission(state: &mut State, place: &Place<'_>, resource: &Resource) -> Result<(), String> {
+pub(super) fn delete_permission(
+    state: &mut State,
+    target: &ResourceContext<'_>,
+    resource: &Resource,
+) -> Result<(), String> {
     let name = function_name(text(&resource.properties, "FunctionName"));
-    place.may(state, "lambda:RemovePermission", &arn(place, &name))?;
-    if let Some(function) = state.here(place.ctx).functions.get_mut(&name) {
+    target.authorize(state, "lambda:RemovePermission", &arn(target, &name))?;
+    if let Some(function) = state.caller_region(target.ctx).functions.get_mut(&name) {
         let id = resource.physical_id.as_deref().unwrap_or_default();
         function.permissions.retain(|permission| permission.statement_id != id);
     }
@@ -251,7 +286,7 @@ pub(super) fn delete_permission(state: &mut State, place: &Place<'_>, resource: 
 fn auth_type(properties: &Value) -> Result<String, String> {
     match text(properties, "AuthType") {
         Some(known @ ("AWS_IAM" | "NONE")) => Ok(known.to_owned()),
-        other => Err(refusal(&format!("AuthType cannot be {}", other.unwrap_or_default()), "InvalidRequest")),
+        other => Err(handler_error(&format!("AuthType cannot be {}", other.unwrap_or_default()), "InvalidRequest")),
     }
 }
 
@@ -263,16 +298,16 @@ fn flag(properties: &Value, property: &str) -> bool {
     }
 }
 
-/// The name of a function that may be given by its ARN.
+/// Returns the function name from a name or an ARN.
 fn function_name(name_or_arn: Option<&str>) -> String {
-    let given = name_or_arn.unwrap_or_default();
-    given.split_once(":function:").map_or(given, |(_, name)| name).to_owned()
+    let name_or_arn = name_or_arn.unwrap_or_default();
+    name_or_arn.split_once(":function:").map_or(name_or_arn, |(_, name)| name).to_owned()
 }
 
-fn arn(place: &Place<'_>, name: &str) -> String {
-    format!("arn:aws:lambda:{}:{}:function:{name}", place.ctx.region, place.account())
+fn arn(target: &ResourceContext<'_>, name: &str) -> String {
+    format!("arn:aws:lambda:{}:{}:function:{name}", target.ctx.region, target.account())
 }
 
-fn absent(arn: &str) -> String {
-    refusal(&format!("Function not found: {arn}"), "NotFound")
+fn function_not_found(arn: &str) -> String {
+    handler_error(&format!("Function not found: {arn}"), "NotFound")
 }

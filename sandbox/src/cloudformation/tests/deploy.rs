@@ -1,29 +1,29 @@
-//! Freehold's own two stacks, from nothing to a URL that answers.
+//! Deployment of Freehold's two stacks up to a working Function URL.
 
 use serde_json::json;
 
 use super::{ENVIRONMENT, TENANT, install_baseline, tenant_parameters};
-use crate::testing::{Person, get_unsigned, wait};
+use crate::testing::{TestClient, get_unsigned, wait};
 use crate::world::testing::world;
 
 #[test]
-fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
+fn both_stacks_deploy_and_the_function_url_names_the_environment() {
     let world = world();
-    let member = Person::member(&world);
+    let member = TestClient::member(&world);
     let (access, verify) = install_baseline(&member);
     let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
 
-    access.create("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
-    assert_eq!(access.status("freehold-tenant"), "CREATE_IN_PROGRESS");
+    access.create_stack("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
+    assert_eq!(access.stack_status("freehold-tenant"), "CREATE_IN_PROGRESS");
     wait(&world, 600);
-    assert_eq!(access.status("freehold-tenant"), "CREATE_COMPLETE", "{}", access.reasons("freehold-tenant"));
+    assert_eq!(access.stack_status("freehold-tenant"), "CREATE_COMPLETE", "{}", access.events_xml("freehold-tenant"));
 
     let url = access.output("freehold-tenant", "FunctionUrl");
     assert!(url.starts_with("https://") && url.ends_with(".lambda-url.eu-central-1.on.aws/"), "{url}");
-    let (status, answer) = verify.get(&url);
-    assert_eq!(status, 200, "{answer}");
+    let (status, response) = verify.get(&url);
+    assert_eq!(status, 200, "{response}");
     assert_eq!(
-        answer,
+        response,
         json!({
             "tenant_id": "ten_01jb0000000000000000000000",
             "environment_id": ENVIRONMENT,
@@ -32,11 +32,11 @@ fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
         })
     );
     assert_eq!(get_unsigned(&world, &url), 403);
-    let stranger = Person::administrator(&world).get(&url);
-    assert_eq!(stranger.0, 403);
-    assert!(stranger.1["Message"].as_str().unwrap().starts_with("Forbidden"));
+    let unauthorized = TestClient::administrator(&world).get(&url);
+    assert_eq!(unauthorized.0, 403);
+    assert!(unauthorized.1["Message"].as_str().unwrap().starts_with("Forbidden"));
 
-    // A world that is served shows, and answers at, its own address.
+    // If the world is served over HTTP, outputs contain that address and it works.
     world.set_base_url("http://127.0.0.1:4566");
     let url = access.output("freehold-tenant", "FunctionUrl");
     assert!(url.starts_with("http://127.0.0.1:4566/lambda-url/eu-central-1/"), "{url}");
@@ -44,41 +44,41 @@ fn the_two_stacks_are_deployed_and_the_function_url_answers_whose_it_is() {
 }
 
 #[test]
-fn a_resource_follows_what_it_refers_to_and_the_token_is_on_every_event() {
+fn resources_follow_dependencies_and_events_carry_the_token() {
     let world = world();
-    let member = Person::member(&world);
+    let member = TestClient::member(&world);
     install_baseline(&member);
     let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
     let more = [("Capabilities.member.1", "CAPABILITY_NAMED_IAM"), ("ClientRequestToken", "attempt-1")];
-    member.create_with("freehold-tenant", TENANT, &tenant_parameters(&verify_role), &more).unwrap();
+    member.create_stack_with("freehold-tenant", TENANT, &tenant_parameters(&verify_role), &more).unwrap();
     wait(&world, 600);
-    let history = member.history("freehold-tenant");
+    let history = member.event_history("freehold-tenant");
     let at = |event: &str| history.iter().position(|seen| seen == event).unwrap_or_else(|| panic!("{history:#?}"));
     assert_eq!(at("freehold-tenant CREATE_IN_PROGRESS"), 0);
     assert!(at("Logs CREATE_COMPLETE") < at("Role CREATE_IN_PROGRESS"));
     assert!(at("Role CREATE_COMPLETE") < at("Function CREATE_IN_PROGRESS"));
     assert!(at("Function CREATE_COMPLETE") < at("Url CREATE_IN_PROGRESS"));
     assert_eq!(at("freehold-tenant CREATE_COMPLETE"), history.len() - 1);
-    let events = member.reasons("freehold-tenant");
+    let events = member.events_xml("freehold-tenant");
     assert_eq!(events.matches("<ClientRequestToken>attempt-1<").count(), history.len());
-    let busy = world.busy().into_iter().filter(|busy| busy.what == "stack").count();
-    assert_eq!(busy, 2, "one span for each of the two stacks");
+    let busy = world.busy().into_iter().filter(|busy| busy.activity == "stack").count();
+    assert_eq!(busy, 2, "one span per stack");
 }
 
 #[test]
-fn a_schedule_takes_equally_long_however_often_somebody_looks() {
+fn polling_does_not_change_the_duration_of_a_stack_operation() {
     let done_at = |step: u64| {
         let world = world();
-        let member = Person::member(&world);
+        let member = TestClient::member(&world);
         install_baseline(&member);
         let verify_role = format!("arn:aws:iam::{}:role/freehold-verify", member.account());
-        member.create("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
+        member.create_stack("freehold-tenant", TENANT, &tenant_parameters(&verify_role)).unwrap();
         for _ in 0..600 / step {
             wait(&world, step);
-            member.status("freehold-tenant");
+            member.stack_status("freehold-tenant");
         }
         let spans = world.busy();
-        let span = spans.iter().rfind(|busy| busy.what == "stack").unwrap().clone();
+        let span = spans.iter().rfind(|busy| busy.activity == "stack").unwrap().clone();
         span.until - span.from
     };
     assert_eq!(done_at(1), done_at(600));

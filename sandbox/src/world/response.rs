@@ -1,4 +1,4 @@
-//! An error on the wire of each protocol.
+//! Error responses in the wire format of each protocol.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::json;
@@ -6,7 +6,7 @@ use winterbaume_core::{MockResponse, xml_escape};
 
 use super::{AwsError, Protocol, Service};
 
-/// The answer that states `error` as `service` would.
+/// Returns the response with which `service` reports `error`.
 pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> MockResponse {
     match service.protocol() {
         Protocol::AwsJson => {
@@ -14,16 +14,16 @@ pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> Moc
             if let Some(body) = body.as_object_mut() {
                 body.extend(error.members.clone());
             }
-            json_answer(error.status, &body, "application/x-amz-json-1.1")
+            json_response(error.status, &body, "application/x-amz-json-1.1")
         }
         Protocol::RestJson => {
             let mut body = json!({ "message": error.message });
             if let Some(body) = body.as_object_mut() {
                 body.extend(error.members.clone());
             }
-            let mut answer = json_answer(error.status, &body, "application/json");
-            set(&mut answer, "x-amzn-errortype", &error.code);
-            answer
+            let mut response = json_response(error.status, &body, "application/json");
+            set(&mut response, "x-amzn-errortype", &error.code);
+            response
         }
         Protocol::AwsQuery => {
             let fault = if error.status < 500 { "Sender" } else { "Receiver" };
@@ -41,20 +41,20 @@ pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> Moc
     }
 }
 
-/// The same, for whoever answers in the place of AWS.
-pub(crate) fn refusal(service: Service, refused: &AwsError) -> MockResponse {
-    error(service, refused, "00000000-0000-0000-0000-000000000000")
+/// Returns an error response with a fixed request id, for code that responds in place of AWS.
+pub(crate) fn error_response(service: Service, cause: &AwsError) -> MockResponse {
+    error(service, cause, "00000000-0000-0000-0000-000000000000")
 }
 
-/// Sets a header, where the value can be one.
-pub(super) fn set(answer: &mut MockResponse, name: &'static str, value: &str) {
+/// Sets a header; a value that is not valid in a header is ignored.
+pub(super) fn set(response: &mut MockResponse, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        answer.headers.insert(HeaderName::from_static(name), value);
+        response.headers.insert(HeaderName::from_static(name), value);
     }
 }
 
-fn json_answer(status: u16, body: &serde_json::Value, content_type: &str) -> MockResponse {
-    let mut answer = MockResponse::rest_json(status, body.to_string());
-    set(&mut answer, "content-type", content_type);
-    answer
+fn json_response(status: u16, body: &serde_json::Value, content_type: &str) -> MockResponse {
+    let mut response = MockResponse::rest_json(status, body.to_string());
+    set(&mut response, "content-type", content_type);
+    response
 }

@@ -1,23 +1,22 @@
-//! CloseAccount.
+//! The operation CloseAccount.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use winterbaume_core::MockResponse;
 use winterbaume_organizations::wire;
 
 use super::accounts::account_not_found;
-use super::{Lifecycle, constraint, error};
-use crate::world::{AwsError, Busy, Ctx, State};
+use super::{Lifecycle, constraint_violation, error};
+use crate::world::{AwsError, BusySpan, Ctx, State};
 
-/// How many accounts may be in closure at a time (AWS Organizations, quotas).
-const AT_A_TIME: usize = 3;
+/// Maximum number of closures in progress (AWS Organizations, quotas).
+const MAX_IN_PROGRESS: usize = 3;
 
-/// CloseAccount.
 pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_close_account_request(body).map_err(AwsError::serialization)?;
     let id = input.account_id;
     let organization = &mut state.organization;
     if id == organization.management_account {
-        return Err(constraint("CANNOT_CLOSE_MANAGEMENT_ACCOUNT", "You can't close the management account."));
+        return Err(constraint_violation("CANNOT_CLOSE_MANAGEMENT_ACCOUNT", "You can't close the management account."));
     }
     let closing = |lifecycle: Lifecycle| matches!(lifecycle, Lifecycle::Closing(_));
     let in_progress = organization.members.values().filter(|member| closing(member.lifecycle)).count();
@@ -34,16 +33,16 @@ pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRes
         }
         Some(Lifecycle::Active) => {}
     }
-    if in_progress >= AT_A_TIME {
-        return Err(constraint(
+    if in_progress >= MAX_IN_PROGRESS {
+        return Err(constraint_violation(
             "CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED",
             "You have exceeded the number of accounts that you can close at one time.",
         ));
     }
-    let month = ctx.now - TimeDelta::days(30);
-    organization.closures.retain(|at| *at > month);
+    let month_ago = ctx.now - TimeDelta::days(30);
+    organization.closures.retain(|at| *at > month_ago);
     if organization.closures.len() >= monthly_quota(organization.members.len()) {
-        return Err(constraint(
+        return Err(constraint_violation(
             "CLOSE_ACCOUNT_QUOTA_EXCEEDED",
             "You have exceeded the number of accounts that you can close in a 30-day period.",
         ));
@@ -53,27 +52,28 @@ pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRes
     if let Some(member) = organization.members.get_mut(&id) {
         member.lifecycle = Lifecycle::Closing(until);
     }
-    organization.expect(until);
-    state.note_busy(Busy::account(&id, "close-account", ctx.now, until));
+    organization.schedule(until);
+    state.record_busy(BusySpan::account(&id, "close-account", ctx.now, until));
     Ok(wire::serialize_close_account_response())
 }
 
-/// 20 % of the accounts, at least 250 and at most 1,000 (AWS Organizations, quotas).
+/// Returns the number of accounts that can be closed within 30 days: 20 % of the accounts, at least 250 and at most
+/// 1,000 (AWS Organizations, quotas).
 fn monthly_quota(accounts: usize) -> usize {
     (accounts / 5).clamp(250, 1_000)
 }
 
-/// Ends the closures that are done.
+/// Completes the closures that are due at `now`.
 pub(super) fn advance(state: &mut State, now: DateTime<Utc>) {
-    let mut later = Vec::new();
+    let mut pending = Vec::new();
     for member in state.organization.members.values_mut() {
         match member.lifecycle {
             Lifecycle::Closing(until) if until <= now => member.lifecycle = Lifecycle::Closed(until),
-            Lifecycle::Closing(until) => later.push(until),
+            Lifecycle::Closing(until) => pending.push(until),
             Lifecycle::Active | Lifecycle::Closed(_) => {}
         }
     }
-    for at in later {
-        state.organization.expect(at);
+    for at in pending {
+        state.organization.schedule(at);
     }
 }

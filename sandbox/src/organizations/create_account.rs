@@ -1,4 +1,4 @@
-//! CreateAccount, and what becomes of a request for an account.
+//! The operation CreateAccount and the processing of its requests.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,76 +7,64 @@ use winterbaume_core::MockResponse;
 use winterbaume_organizations::wire;
 
 use super::tags::{check_tags, tag_map};
-use super::{History, Lifecycle, Member, constraint, error, page, timestamp};
+use super::{History, Lifecycle, Member, constraint_violation, error, page, timestamp};
 use crate::faults::Fault;
 use crate::settings::Settings;
-use crate::world::{AccountState, AwsError, Busy, Ctx, State};
+use crate::world::{AccountState, AwsError, BusySpan, Ctx, State};
 
-/// How many accounts may be in creation at a time (AWS Organizations, quotas).
-const AT_A_TIME: usize = 5;
-/// A failing request fails in this share of the time that a succeeding one takes.
-const FAILS_AFTER: f64 = 0.2;
+/// Maximum number of creations in progress (AWS Organizations, quotas).
+const MAX_IN_PROGRESS: usize = 5;
+/// Duration of a failing request as a fraction of the duration of a successful one.
+const FAILURE_DURATION_FACTOR: f64 = 0.2;
 
-/// A request for an account.
+/// A CreateAccount request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreateRequest {
-    /// `car-…`
+    /// Id in the format `car-…`.
     pub id: String,
-    /// The name asked for.
     pub account_name: String,
-    /// The e-mail asked for.
     pub email: String,
-    /// The role that the account will have.
+    /// Name of the access role that the account will have.
     pub role_name: String,
-    /// The tags that it will have.
     pub tags: std::collections::BTreeMap<String, String>,
-    /// When it was asked for.
     pub requested_at: DateTime<Utc>,
-    /// Where it stands.
     pub state: RequestState,
 }
 
-/// Where a request stands.
+/// The state of a CreateAccount request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequestState {
-    /// Being worked on.
     InProgress {
-        /// When it will be done; never, if it is stuck.
+        /// Time of completion; `None` if the request is stuck.
         ready_at: Option<DateTime<Utc>>,
-        /// The id that the account will have, or why there will be none.
+        /// Id of the future account, or the reason of the future failure.
         outcome: Result<String, String>,
     },
-    /// The account exists.
     Succeeded {
-        /// Its id.
         account: String,
-        /// Since when.
         at: DateTime<Utc>,
     },
-    /// There will be no account.
     Failed {
-        /// `FailureReason`.
+        /// Value of `FailureReason` in the response.
         reason: String,
-        /// Since when.
         at: DateTime<Utc>,
     },
 }
 
-/// CreateAccount.
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_account_request(body).map_err(AwsError::serialization)?;
     let tags = tag_map(input.tags.as_deref().unwrap_or_default());
     check_tags(input.tags.as_deref().unwrap_or_default(), tags.len())?;
     let open = state.organization.requests.iter().filter(|request| request.is_open()).count();
-    if open >= AT_A_TIME {
-        return Err(constraint(
+    if open >= MAX_IN_PROGRESS {
+        return Err(constraint_violation(
             "ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED",
             "You have exceeded the number of accounts that you can create at one time.",
         ));
     }
     let quota = state.organization.account_quota.unwrap_or(ctx.settings.account_quota);
     if state.organization.members.len() + open >= quota {
-        return Err(constraint(
+        return Err(constraint_violation(
             "ACCOUNT_NUMBER_LIMIT_EXCEEDED",
             "You have exceeded the allowed number of AWS accounts.",
         ));
@@ -85,13 +73,13 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     let email = input.email;
     let outcome = match &ctx.fault {
         Some(Fault::FailedState { reason }) => Err(reason.clone()),
-        _ => outcome(state, &ctx.settings, &email, &input.account_name),
+        _ => decide_outcome(state, &ctx.settings, &email, &input.account_name),
     };
-    let full = ctx.draw(ctx.settings.durations.create_account, &format!("create-account:{email}"));
-    let takes = if outcome.is_ok() { full } else { scaled(full, FAILS_AFTER) };
-    let ready_at = (ctx.fault != Some(Fault::Stuck)).then_some(ctx.now + takes);
+    let full_duration = ctx.draw(ctx.settings.durations.create_account, &format!("create-account:{email}"));
+    let duration = if outcome.is_ok() { full_duration } else { scaled(full_duration, FAILURE_DURATION_FACTOR) };
+    let ready_at = (ctx.fault != Some(Fault::Stuck)).then_some(ctx.now + duration);
     if let (Ok(account), Some(ready_at)) = (&outcome, ready_at) {
-        note_busy(state, &ctx.settings, account, &email, ctx.now, ready_at);
+        record_busy(state, &ctx.settings, account, &email, ctx.now, ready_at);
     }
     let request = CreateRequest {
         id: state.ids.prefixed("car-", 32),
@@ -102,15 +90,14 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
         requested_at: ctx.now,
         state: RequestState::InProgress { ready_at, outcome },
     };
-    let shown = request.show();
+    let status = request.to_wire();
     if let Some(ready_at) = ready_at {
-        state.organization.expect(ready_at);
+        state.organization.schedule(ready_at);
     }
     state.organization.requests.push(request);
-    Ok(wire::serialize_create_account_response(&wire::CreateAccountResponse { create_account_status: Some(shown) }))
+    Ok(wire::serialize_create_account_response(&wire::CreateAccountResponse { create_account_status: Some(status) }))
 }
 
-/// DescribeCreateAccountStatus.
 pub(super) fn describe_status(state: &State, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_create_account_status_request(body).map_err(AwsError::serialization)?;
     let request = state.organization.requests.iter().find(|request| request.id == input.create_account_request_id);
@@ -118,17 +105,16 @@ pub(super) fn describe_status(state: &State, body: &[u8]) -> Result<MockResponse
         error("CreateAccountStatusNotFoundException", "You specified a create account request that doesn't exist.")
     })?;
     Ok(wire::serialize_describe_create_account_status_response(&wire::DescribeCreateAccountStatusResponse {
-        create_account_status: Some(request.show()),
+        create_account_status: Some(request.to_wire()),
     }))
 }
 
-/// ListCreateAccountStatus.
 pub(super) fn list_status(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_create_account_status_request(body).map_err(AwsError::serialization)?;
     let states = input.states.unwrap_or_default();
-    let wanted =
+    let matches_filter =
         |request: &&CreateRequest| states.is_empty() || states.iter().any(|state| state == request.state.name());
-    let requests = state.organization.requests.iter().filter(wanted).map(CreateRequest::show);
+    let requests = state.organization.requests.iter().filter(matches_filter).map(CreateRequest::to_wire);
     let (statuses, next_token) = page(ctx, requests, input.next_token.as_deref(), input.max_results)?;
     Ok(wire::serialize_list_create_account_status_response(&wire::ListCreateAccountStatusResponse {
         create_account_statuses: Some(statuses),
@@ -136,14 +122,14 @@ pub(super) fn list_status(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockR
     }))
 }
 
-/// Brings the accounts that are ready into being.
+/// Completes the requests that are due at `now`.
 pub(super) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
-    let (mut done, mut later) = (Vec::new(), Vec::new());
+    let (mut done, mut pending) = (Vec::new(), Vec::new());
     for request in &mut state.organization.requests {
         let RequestState::InProgress { ready_at: Some(at), outcome } = &request.state else { continue };
         let (at, outcome) = (*at, outcome.clone());
         if at > now {
-            later.push(at);
+            pending.push(at);
             continue;
         }
         request.state = match outcome {
@@ -152,19 +138,19 @@ pub(super) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>
         };
         done.push(request.clone());
     }
-    for at in later {
-        state.organization.expect(at);
+    for at in pending {
+        state.organization.schedule(at);
     }
     for request in done {
         if let RequestState::Succeeded { account, at } = &request.state {
-            join(state, settings, &request, account, *at);
+            add_account(state, settings, &request, account, *at);
         }
     }
 }
 
-/// The new account joins the root, settles, and gets its access role.
-fn join(state: &mut State, settings: &Settings, request: &CreateRequest, id: &str, at: DateTime<Utc>) {
-    let (settled_at, subscribed_at) = usable(settings, &request.email, at);
+/// Adds the new account to the root and creates its access role. The account rejects calls until it has settled.
+fn add_account(state: &mut State, settings: &Settings, request: &CreateRequest, id: &str, at: DateTime<Utc>) {
+    let (settled_at, subscribed_at) = ready_times(settings, &request.email, at);
     let account = AccountState { settled_at, subscribed_at, ..AccountState::new(id, at) };
     state.accounts.insert(id.to_owned(), account);
     let management = state.organization.management_account.clone();
@@ -185,25 +171,25 @@ fn join(state: &mut State, settings: &Settings, request: &CreateRequest, id: &st
     organization.attach_full_access(id, at);
 }
 
-/// The id of the account, or why there will be none.
-fn outcome(state: &State, settings: &Settings, email: &str, name: &str) -> Result<String, String> {
+/// Returns the id of the future account, or the reason why the request will fail.
+fn decide_outcome(state: &State, settings: &Settings, email: &str, name: &str) -> Result<String, String> {
     let organization = &state.organization;
     let same = |other: &str| other.eq_ignore_ascii_case(email);
     let mut open = organization.requests.iter().filter(|request| request.is_open());
     if open.any(|request| same(&request.email) && request.account_name == name) {
         return Err("CONCURRENT_ACCOUNT_MODIFICATION".into());
     }
-    let mut wanted = organization.requests.iter().filter(|request| request.is_open());
+    let mut open = organization.requests.iter().filter(|request| request.is_open());
     let taken = organization.members.values().any(|member| same(&member.email))
         || organization.foreign_emails.iter().any(|email| same(email))
-        || wanted.any(|request| same(&request.email));
+        || open.any(|request| same(&request.email));
     if taken {
         return Err("EMAIL_ALREADY_EXISTS".into());
     }
     Ok(account_id(state, settings.seed, email))
 }
 
-/// An id that belongs to the e-mail, so that the order of requests does not matter.
+/// Derives an unused account id from the e-mail, so that ids do not depend on the order of requests.
 fn account_id(state: &State, seed: u64, email: &str) -> String {
     let mut salt = 0_u32;
     loop {
@@ -211,21 +197,21 @@ fn account_id(state: &State, seed: u64, email: &str) -> String {
             Sha256::new().chain_update(seed.to_be_bytes()).chain_update(email).chain_update(salt.to_be_bytes());
         let number = digest.finalize().iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
         let id = format!("{:012}", number % 1_000_000_000_000);
-        let pending = |request: &CreateRequest| matches!(&request.state, RequestState::InProgress { outcome: Ok(account), .. } if *account == id);
-        if !state.accounts.contains_key(&id) && !state.organization.requests.iter().any(pending) {
+        let is_reserved = |request: &CreateRequest| matches!(&request.state, RequestState::InProgress { outcome: Ok(account), .. } if *account == id);
+        if !state.accounts.contains_key(&id) && !state.organization.requests.iter().any(is_reserved) {
             return id;
         }
         salt += 1;
     }
 }
 
-/// When a fresh account can be used, and when its regional services answer.
-fn usable(settings: &Settings, email: &str, created_at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+/// Returns the times from which roles of a new account can be assumed and CloudFormation can be used.
+fn ready_times(settings: &Settings, email: &str, created_at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
     let settled_at = created_at + settings.draw(settings.durations.settle, &format!("settle:{email}"));
     (settled_at, settled_at + settings.draw(settings.durations.subscribe, &format!("subscribe:{email}")))
 }
 
-fn note_busy(
+fn record_busy(
     state: &mut State,
     settings: &Settings,
     account: &str,
@@ -233,11 +219,14 @@ fn note_busy(
     now: DateTime<Utc>,
     ready_at: DateTime<Utc>,
 ) {
-    let (settled_at, subscribed_at) = usable(settings, email, ready_at);
-    for (what, from, until) in
+    let (settled_at, subscribed_at) = ready_times(settings, email, ready_at);
+    for (activity, from, until) in
         [("create-account", now, ready_at), ("settle", ready_at, settled_at), ("subscribe", settled_at, subscribed_at)]
     {
-        state.note_busy(Busy { email: Some(email.to_owned()), ..Busy::account(account, what, from, until) });
+        state.record_busy(BusySpan {
+            email: Some(email.to_owned()),
+            ..BusySpan::account(account, activity, from, until)
+        });
     }
 }
 
@@ -250,7 +239,7 @@ impl CreateRequest {
         matches!(self.state, RequestState::InProgress { .. })
     }
 
-    fn show(&self) -> wire::CreateAccountStatus {
+    fn to_wire(&self) -> wire::CreateAccountStatus {
         let (account_id, failure_reason, completed) = match &self.state {
             RequestState::InProgress { .. } => (None, None, None),
             RequestState::Succeeded { account, at } => (Some(account.clone()), None, Some(*at)),

@@ -1,18 +1,18 @@
-//! RemoveAccountFromOrganization.
+//! The operation RemoveAccountFromOrganization.
 
 use chrono::TimeDelta;
 use winterbaume_core::MockResponse;
 use winterbaume_organizations::wire;
 
 use super::accounts::account_not_found;
-use super::{constraint, error};
+use super::{constraint_violation, error};
 use crate::world::{AwsError, Ctx, State};
 
-/// How old an account must be that was created in the organisation (AWS Organizations, quotas).
+/// Minimum age of an account that was created in the organisation (AWS Organizations, quotas).
 const MINIMUM_AGE: TimeDelta = TimeDelta::days(4);
 
-/// RemoveAccountFromOrganization: the account goes on by itself, with its e-mail address and without what the organisation
-/// had given it.
+/// Removes an account. The account still exists outside the organisation and keeps its e-mail; its tags, policy
+/// attachments and account assignments are deleted.
 pub(super) fn remove(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_remove_account_from_organization_request(body).map_err(AwsError::serialization)?;
     let id = input.account_id;
@@ -25,7 +25,7 @@ pub(super) fn remove(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     }
     let member = organization.members.get(&id).ok_or_else(account_not_found)?;
     if member.joined_method == "CREATED" && ctx.now < member.joined_at + MINIMUM_AGE {
-        return Err(constraint(
+        return Err(constraint_violation(
             "WAIT_PERIOD_ACTIVE",
             "You must wait at least four days after you create an account before you can remove it.",
         ));

@@ -1,4 +1,4 @@
-//! AWS comes round: what was stuck goes on.
+//! Completing simulated work that a fault left stuck.
 
 use crate::account::OptIn;
 use crate::organizations::RequestState;
@@ -6,8 +6,8 @@ use crate::ssoadmin::Progress;
 use crate::world::World;
 
 impl World {
-    /// Lets all work that is stuck go on, so that it is done in a moment.
-    pub fn come_round(&self) {
+    /// Completes all stuck work at the current time.
+    pub fn unstick_all(&self) {
         let now = self.clock().now();
         let state = &mut *self.state();
         let organization = &mut state.organization;
@@ -27,7 +27,7 @@ impl World {
             if let OptIn::Enabling(ready_at) = &mut region.opt_in {
                 ready_at.get_or_insert(now);
             }
-            region.stacks.go_on(now);
+            region.stacks.unstick(now);
         }
         state.advance(self.settings(), now);
     }

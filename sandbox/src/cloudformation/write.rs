@@ -1,25 +1,25 @@
-//! The calls that set something off.
+//! API calls that start a stack operation or change a stack.
 
 use std::collections::BTreeMap;
 
 use winterbaume_cloudformation::{model, wire};
 use winterbaume_core::MockResponse;
 
-use super::stack::{Design, OnFailure, Phase, Spoiled, Stack, Status, Until, Work};
+use super::stack::{InjectedFault, OnFailure, Phase, Stack, StackDefinition, Status, TaskState, Work};
 use super::{Stacks, progress, rules, validation};
 use crate::faults::Fault;
-use crate::template::{Pseudo, Template};
+use crate::template::{PseudoParameters, Template};
 use crate::world::{AwsError, Ctx, Request, State};
 
-/// Stacks of an account in a region: AWS CloudFormation quotas.
-const MOST_STACKS: usize = 2_000;
+/// Maximum number of stacks per account and region (AWS CloudFormation quotas).
+const MAX_STACKS: usize = 2_000;
 
-pub(super) fn create(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn create_stack(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_create_stack_request(&request.params).map_err(validation)?;
     let name = input.stack_name;
     let token = input.client_request_token;
-    rules::name(&name)?;
-    rules::token(token.as_deref())?;
+    rules::check_name(&name)?;
+    rules::check_token(token.as_deref())?;
     let on_failure = match (input.on_failure.as_deref(), input.disable_rollback) {
         (Some(_), Some(_)) => return Err(validation("Specify only one of DisableRollback and OnFailure")),
         (Some("DO_NOTHING"), None) | (None, Some(true)) => OnFailure::DoNothing,
@@ -27,35 +27,35 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
         (Some("ROLLBACK"), None) | (None, _) => OnFailure::Rollback,
         (Some(other), None) => return Err(validation(format!("OnFailure cannot be {other}"))),
     };
-    let body = rules::body(input.template_body, input.template_u_r_l.as_ref())?;
+    let body = rules::template_body(input.template_body, input.template_u_r_l.as_ref())?;
     let template = Template::parse(&body)?;
-    let design = Design {
-        parameters: rules::parameters(&template, input.parameters, None)?,
-        tags: rules::tags(input.tags)?,
-        capabilities: input.capabilities.map(|given| given.items).unwrap_or_default(),
+    let definition = StackDefinition {
+        parameters: rules::resolve_parameters(&template, input.parameters, None)?,
+        tags: rules::parse_tags(input.tags)?,
+        capabilities: input.capabilities.map(|capabilities| capabilities.items).unwrap_or_default(),
         template: body,
     };
 
     let uuid = state.ids.uuid();
-    let stacks = &mut state.here(ctx).stacks;
-    if let Some(existing) = stacks.named(&name) {
-        if first_token(existing) == token.as_deref() && token.is_some() {
-            return Ok(created(&existing.id));
+    let stacks = &mut state.caller_region(ctx).stacks;
+    if let Some(existing) = stacks.find_active(&name) {
+        if creation_token(existing) == token.as_deref() && token.is_some() {
+            return Ok(create_response(&existing.id));
         }
         return Err(AwsError::new("AlreadyExistsException", format!("Stack [{name}] already exists")));
     }
-    fresh_token(stacks, token.as_deref())?;
-    if stacks.iter().filter(|stack| stack.status != Status::DeleteComplete).count() >= MOST_STACKS {
+    check_token_unused(stacks, token.as_deref())?;
+    if stacks.iter().filter(|stack| stack.status != Status::DeleteComplete).count() >= MAX_STACKS {
         return Err(AwsError::new("LimitExceededException", "Limit for stack has been exceeded"));
     }
     let id = format!("arn:aws:cloudformation:{}:{}:stack/{name}/{uuid}", ctx.region, ctx.caller.account);
-    let pseudo = Pseudo {
+    let pseudo_parameters = PseudoParameters {
         account: ctx.caller.account.clone(),
         region: ctx.region.clone(),
         stack_id: id.clone(),
         stack_name: name.clone(),
     };
-    rules::design(&template, &design, pseudo)?;
+    rules::check_definition(&template, &definition, pseudo_parameters)?;
 
     let mut stack = Stack {
         id: id.clone(),
@@ -65,35 +65,35 @@ pub(super) fn create(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
         created_at: ctx.now,
         updated_at: None,
         deleted_at: None,
-        design,
-        former: None,
+        definition,
+        previous_definition: None,
         on_failure,
-        protected: input.enable_termination_protection.unwrap_or(false),
+        termination_protected: input.enable_termination_protection.unwrap_or(false),
         resources: BTreeMap::new(),
         outputs: BTreeMap::new(),
         events: Vec::new(),
         work: None,
     };
-    stack.become_(Status::CreateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
-    begin(ctx, &mut stack, Phase::Create, progress::build(&template), token.clone());
-    stacks.enter(stack, token);
-    Ok(created(&id))
+    stack.set_status(Status::CreateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
+    start_work(ctx, &mut stack, Phase::Create, progress::build_tasks(&template), token.clone());
+    stacks.insert(stack, token);
+    Ok(create_response(&id))
 }
 
-pub(super) fn update(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn update_stack(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_update_stack_request(&request.params).map_err(validation)?;
     let token = input.client_request_token;
-    rules::token(token.as_deref())?;
-    let stacks = &mut state.here(ctx).stacks;
+    rules::check_token(token.as_deref())?;
+    let stacks = &mut state.caller_region(ctx).stacks;
     let stack = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
     let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     if let Some(token) = &token
         && stacks.tokens.get(token) == Some(&stack.id)
         && stack.work.as_ref().is_some_and(|work| work.token.as_ref() == Some(token))
     {
-        return Ok(updated(&stack.id));
+        return Ok(update_response(&stack.id));
     }
-    fresh_token(stacks, token.as_deref())?;
+    check_token_unused(stacks, token.as_deref())?;
     if !matches!(stack.status, Status::CreateComplete | Status::UpdateComplete | Status::UpdateRollbackComplete) {
         return Err(validation(format!(
             "Stack:{} is in {} state and can not be updated.",
@@ -102,40 +102,46 @@ pub(super) fn update(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
         )));
     }
     let body = match input.use_previous_template {
-        Some(true) => stack.design.template.clone(),
-        _ => rules::body(input.template_body, input.template_u_r_l.as_ref())?,
+        Some(true) => stack.definition.template.clone(),
+        _ => rules::template_body(input.template_body, input.template_u_r_l.as_ref())?,
     };
     let template = Template::parse(&body)?;
     let tags = match input.tags {
-        Some(tags) => rules::tags(Some(tags))?,
-        None => stack.design.tags.clone(),
+        Some(tags) => rules::parse_tags(Some(tags))?,
+        None => stack.definition.tags.clone(),
     };
-    let design = Design {
-        parameters: rules::parameters(&template, input.parameters, Some(&stack.design.parameters))?,
+    let definition = StackDefinition {
+        parameters: rules::resolve_parameters(&template, input.parameters, Some(&stack.definition.parameters))?,
         tags,
-        capabilities: input.capabilities.map(|given| given.items).unwrap_or_default(),
+        capabilities: input.capabilities.map(|capabilities| capabilities.items).unwrap_or_default(),
         template: body,
     };
-    rules::design(&template, &design, progress::pseudo(stack))?;
-    let same_template = || Template::parse(&stack.design.template).is_ok_and(|current| current == template);
-    if (&design.parameters, &design.tags) == (&stack.design.parameters, &stack.design.tags) && same_template() {
+    rules::check_definition(&template, &definition, progress::pseudo_parameters(stack))?;
+    let same_template = || Template::parse(&stack.definition.template).is_ok_and(|current| current == template);
+    if (&definition.parameters, &definition.tags) == (&stack.definition.parameters, &stack.definition.tags)
+        && same_template()
+    {
         return Err(validation("No updates are to be performed."));
     }
 
     let id = stack.id.clone();
-    let mut stack = stacks.leave(&id).ok_or_else(|| validation(format!("Stack [{id}] does not exist")))?;
-    stack.former = Some(std::mem::replace(&mut stack.design, design));
+    let mut stack = stacks.remove(&id).ok_or_else(|| validation(format!("Stack [{id}] does not exist")))?;
+    stack.previous_definition = Some(std::mem::replace(&mut stack.definition, definition));
     stack.updated_at = Some(ctx.now);
-    stack.become_(Status::UpdateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
-    begin(ctx, &mut stack, Phase::Update, progress::build(&template), token.clone());
-    stacks.enter(stack, token);
-    Ok(updated(&id))
+    stack.set_status(Status::UpdateInProgress, Some("User Initiated".into()), ctx.now, token.clone());
+    start_work(ctx, &mut stack, Phase::Update, progress::build_tasks(&template), token.clone());
+    stacks.insert(stack, token);
+    Ok(update_response(&id))
 }
 
-pub(super) fn continue_rollback(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn continue_update_rollback(
+    state: &mut State,
+    ctx: &Ctx,
+    request: &Request,
+) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_continue_update_rollback_request(&request.params).map_err(validation)?;
-    rules::token(input.client_request_token.as_deref())?;
-    let stacks = &mut state.here(ctx).stacks;
+    rules::check_token(input.client_request_token.as_deref())?;
+    let stacks = &mut state.caller_region(ctx).stacks;
     let stack = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete);
     let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     if stack.status != Status::UpdateRollbackFailed {
@@ -147,35 +153,35 @@ pub(super) fn continue_rollback(state: &mut State, ctx: &Ctx, request: &Request)
     }
     let skipped = input.resources_to_skip.map(|skip| skip.items).unwrap_or_default();
     let id = stack.id.clone();
-    if let Some(mut stack) = stacks.leave(&id) {
+    if let Some(mut stack) = stacks.remove(&id) {
         let token = input.client_request_token;
-        stack.become_(Status::UpdateRollbackInProgress, Some("User Initiated".into()), ctx.now, token.clone());
-        let tasks = progress::restore(&stack.resources, &skipped);
-        begin(ctx, &mut stack, Phase::UpdateRollback, tasks, token.clone());
-        stacks.enter(stack, token);
+        stack.set_status(Status::UpdateRollbackInProgress, Some("User Initiated".into()), ctx.now, token.clone());
+        let tasks = progress::restore_tasks(&stack.resources, &skipped);
+        start_work(ctx, &mut stack, Phase::UpdateRollback, tasks, token.clone());
+        stacks.insert(stack, token);
     }
     Ok(wire::serialize_continue_update_rollback_response(&model::ContinueUpdateRollbackOutput {}))
 }
 
-pub(super) fn delete(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn delete_stack(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_delete_stack_request(&request.params).map_err(validation)?;
     let token = input.client_request_token;
-    rules::token(token.as_deref())?;
-    let stacks = &mut state.here(ctx).stacks;
+    rules::check_token(token.as_deref())?;
+    let stacks = &mut state.caller_region(ctx).stacks;
     let Some(stack) = stacks.find(&input.stack_name).filter(|stack| stack.status != Status::DeleteComplete) else {
         return Ok(wire::serialize_delete_stack_response());
     };
     if stack.status == Status::DeleteInProgress {
         return Ok(wire::serialize_delete_stack_response());
     }
-    fresh_token(stacks, token.as_deref())?;
-    if stack.protected {
+    check_token_unused(stacks, token.as_deref())?;
+    if stack.termination_protected {
         return Err(validation(format!(
             "Stack [{}] cannot be deleted while TerminationProtection is enabled",
             stack.name
         )));
     }
-    if stack.status.in_progress() && stack.status != Status::CreateInProgress {
+    if stack.status.is_in_progress() && stack.status != Status::CreateInProgress {
         return Err(validation(format!(
             "Stack [{}] cannot be deleted while in status {}",
             stack.id,
@@ -191,82 +197,87 @@ pub(super) fn delete(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
         )));
     }
     if force {
-        let stuck = stack.resources.values().filter(|resource| resource.status == Status::DeleteFailed);
-        retain.extend(stuck.map(|resource| resource.logical_id.clone()));
+        let failed = stack.resources.values().filter(|resource| resource.status == Status::DeleteFailed);
+        retain.extend(failed.map(|resource| resource.logical_id.clone()));
     }
     if !retain.is_empty() && stack.status != Status::DeleteFailed {
         return Err(validation(format!(
-            "Invalid operation on stack [{}]. Specify resources to retain only when stack is in the DELETE_FAILED state.",
+            "Invalid operation on stack [{}]. Specify resources to retain only when stack is in the DELETE_FAILED \
+             state.",
             stack.id
         )));
     }
 
     let id = stack.id.clone();
-    if let Some(mut stack) = stacks.leave(&id) {
-        for kept in &retain {
-            if let Some(resource) = stack.resources.get_mut(kept) {
+    if let Some(mut stack) = stacks.remove(&id) {
+        for logical_id in &retain {
+            if let Some(resource) = stack.resources.get_mut(logical_id) {
                 resource.retained = true;
             }
         }
-        stack.become_(Status::DeleteInProgress, Some("User Initiated".into()), ctx.now, token.clone());
-        let tasks = progress::tear_down(&stack.resources);
-        begin(ctx, &mut stack, Phase::Delete, tasks, token.clone());
-        stacks.enter(stack, token);
+        stack.set_status(Status::DeleteInProgress, Some("User Initiated".into()), ctx.now, token.clone());
+        let tasks = progress::deletion_tasks(&stack.resources);
+        start_work(ctx, &mut stack, Phase::Delete, tasks, token.clone());
+        stacks.insert(stack, token);
     }
     Ok(wire::serialize_delete_stack_response())
 }
 
-pub(super) fn protect(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn update_termination_protection(
+    state: &mut State,
+    ctx: &Ctx,
+    request: &Request,
+) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_update_termination_protection_request(&request.params).map_err(validation)?;
-    let stack = state.here(ctx).stacks.find_mut(&input.stack_name);
+    let stack = state.caller_region(ctx).stacks.find_mut(&input.stack_name);
     let stack = stack
         .filter(|stack| stack.status != Status::DeleteComplete)
         .ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
-    stack.protected = input.enable_termination_protection;
+    stack.termination_protected = input.enable_termination_protection;
     let stack_id = Some(stack.id.clone());
     Ok(wire::serialize_update_termination_protection_response(&model::UpdateTerminationProtectionOutput { stack_id }))
 }
 
-/// Puts the work before the stack; from now on [`progress`] has it.
-fn begin(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks: Vec<super::stack::Task>, token: Option<String>) {
-    let spoiled = match &ctx.fault {
-        Some(Fault::Stuck) => Some(Spoiled::Stuck),
-        Some(Fault::FailedState { reason }) => Some(Spoiled::Fails(reason.clone())),
+/// Starts a stack operation; [`progress`] carries it out over time.
+fn start_work(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks: Vec<super::stack::Task>, token: Option<String>) {
+    let injected_fault = match &ctx.fault {
+        Some(Fault::Stuck) => Some(InjectedFault::Stuck),
+        Some(Fault::FailedState { reason }) => Some(InjectedFault::Failure(reason.clone())),
         _ => None,
     };
-    debug_assert!(tasks.iter().all(|task| task.until == Until::Waiting));
+    debug_assert!(tasks.iter().all(|task| task.state == TaskState::Waiting));
     stack.work = Some(Work {
         phase,
         tasks,
-        began_at: ctx.now,
+        started_at: ctx.now,
         time: ctx.now,
         token,
         session: ctx.caller.session.clone(),
-        spoiled,
+        injected_fault,
         undo: Vec::new(),
         leftovers: Vec::new(),
     });
 }
 
 impl Stacks {
-    fn enter(&mut self, stack: Stack, token: Option<String>) {
+    fn insert(&mut self, stack: Stack, token: Option<String>) {
         if let Some(token) = token {
             self.tokens.insert(token, stack.id.clone());
         }
-        self.next = stack.work.as_ref().map(|work| work.time).or(self.next);
+        self.next_due = stack.work.as_ref().map(|work| work.time).or(self.next_due);
         self.by_id.insert(stack.id.clone(), stack);
     }
 
-    fn leave(&mut self, id: &str) -> Option<Stack> {
+    fn remove(&mut self, id: &str) -> Option<Stack> {
         self.by_id.remove(id)
     }
 }
 
-fn first_token(stack: &Stack) -> Option<&str> {
+fn creation_token(stack: &Stack) -> Option<&str> {
     stack.events.first()?.token.as_deref()
 }
 
-fn fresh_token(stacks: &Stacks, token: Option<&str>) -> Result<(), AwsError> {
+fn check_token_unused(stacks: &Stacks, token: Option<&str>) -> Result<(), AwsError> {
     match token {
         Some(token) if stacks.tokens.contains_key(token) => Err(AwsError::new(
             "TokenAlreadyExistsException",
@@ -276,12 +287,12 @@ fn fresh_token(stacks: &Stacks, token: Option<&str>) -> Result<(), AwsError> {
     }
 }
 
-fn created(id: &str) -> MockResponse {
+fn create_response(id: &str) -> MockResponse {
     let output = model::CreateStackOutput { stack_id: Some(id.to_owned()), operation_id: None };
     wire::serialize_create_stack_response(&output)
 }
 
-fn updated(id: &str) -> MockResponse {
+fn update_response(id: &str) -> MockResponse {
     let output = model::UpdateStackOutput { stack_id: Some(id.to_owned()), operation_id: None };
     wire::serialize_update_stack_response(&output)
 }

@@ -1,4 +1,4 @@
-//! The calls that only look.
+//! API calls that only read.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use winterbaume_cloudformation::{model, wire};
@@ -9,36 +9,36 @@ use super::{rules, validation};
 use crate::template::Template;
 use crate::world::{AwsError, Ctx, Request, State, page};
 
-/// Stacks and events a page.
-const PAGE: usize = 100;
+/// Number of stacks or events per page.
+const PAGE_SIZE: usize = 100;
 
-pub(super) fn stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn describe_stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stacks_request(&request.params).map_err(validation)?;
-    let stacks = &state.here(ctx).stacks;
+    let stacks = &state.caller_region(ctx).stacks;
     let (found, next_token) = if let Some(name) = input.stack_name.filter(|name| !name.is_empty()) {
-        (vec![stacks.find(&name).ok_or_else(|| absent(&name))?], None)
+        (vec![stacks.find(&name).ok_or_else(|| stack_not_found(&name))?], None)
     } else {
-        let alive = stacks.iter().filter(|stack| stack.status != Status::DeleteComplete);
-        page(ctx, alive, input.next_token.as_deref(), Some(PAGE), invalid_token)?
+        let active = stacks.iter().filter(|stack| stack.status != Status::DeleteComplete);
+        page(ctx, active, input.next_token.as_deref(), Some(PAGE_SIZE), invalid_token)?
     };
-    let items = found.into_iter().map(|stack| described(ctx, stack)).collect();
+    let items = found.into_iter().map(|stack| stack_model(ctx, stack)).collect();
     Ok(wire::serialize_describe_stacks_response(&model::DescribeStacksOutput {
         stacks: Some(model::Stacks { items }),
         next_token,
     }))
 }
 
-pub(super) fn list(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn list_stacks(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_stacks_request(&request.params).map_err(validation)?;
     let filter = input.stack_status_filter.map(|filter| filter.items).unwrap_or_default();
     let mut stacks: Vec<&Stack> = state
-        .here(ctx)
+        .caller_region(ctx)
         .stacks
         .iter()
         .filter(|stack| filter.is_empty() || filter.iter().any(|status| status == stack.status.as_str()))
         .collect();
     stacks.sort_by(|a, b| (b.created_at, &a.id).cmp(&(a.created_at, &b.id)));
-    let (found, next_token) = page(ctx, stacks, input.next_token.as_deref(), Some(PAGE), invalid_token)?;
+    let (found, next_token) = page(ctx, stacks, input.next_token.as_deref(), Some(PAGE_SIZE), invalid_token)?;
     let items = found
         .into_iter()
         .map(|stack| model::StackSummary {
@@ -59,13 +59,13 @@ pub(super) fn list(state: &mut State, ctx: &Ctx, request: &Request) -> Result<Mo
     }))
 }
 
-pub(super) fn events(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn describe_stack_events(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stack_events_request(&request.params).map_err(validation)?;
-    let stack = state.here(ctx).stacks.find(&input.stack_name);
+    let stack = state.caller_region(ctx).stacks.find(&input.stack_name);
     let stack = stack.ok_or_else(|| validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     let newest_first = stack.events.iter().rev();
-    let (found, next_token) = page(ctx, newest_first, input.next_token.as_deref(), Some(PAGE), invalid_token)?;
-    let shown = |event: &Event| model::StackEvent {
+    let (found, next_token) = page(ctx, newest_first, input.next_token.as_deref(), Some(PAGE_SIZE), invalid_token)?;
+    let to_model = |event: &Event| model::StackEvent {
         stack_id: Some(stack.id.clone()),
         stack_name: Some(stack.name.clone()),
         event_id: Some(event.id.clone()),
@@ -79,17 +79,21 @@ pub(super) fn events(state: &mut State, ctx: &Ctx, request: &Request) -> Result<
         ..Default::default()
     };
     Ok(wire::serialize_describe_stack_events_response(&model::DescribeStackEventsOutput {
-        stack_events: Some(model::StackEvents { items: found.into_iter().map(shown).collect() }),
+        stack_events: Some(model::StackEvents { items: found.into_iter().map(to_model).collect() }),
         next_token,
     }))
 }
 
-pub(super) fn resources(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn describe_stack_resources(
+    state: &mut State,
+    ctx: &Ctx,
+    request: &Request,
+) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_describe_stack_resources_request(&request.params).map_err(validation)?;
     let name = input.stack_name.unwrap_or_default();
-    let stack = state.here(ctx).stacks.find(&name).ok_or_else(|| absent(&name))?;
+    let stack = state.caller_region(ctx).stacks.find(&name).ok_or_else(|| stack_not_found(&name))?;
     let wanted = input.logical_resource_id;
-    let shown = |resource: &Resource| model::StackResource {
+    let to_model = |resource: &Resource| model::StackResource {
         stack_id: Some(stack.id.clone()),
         stack_name: Some(stack.name.clone()),
         logical_resource_id: Some(resource.logical_id.clone()),
@@ -104,7 +108,7 @@ pub(super) fn resources(state: &mut State, ctx: &Ctx, request: &Request) -> Resu
         .resources
         .values()
         .filter(|resource| wanted.as_ref().is_none_or(|wanted| *wanted == resource.logical_id))
-        .map(shown)
+        .map(to_model)
         .collect();
     if let Some(wanted) = wanted.filter(|_| items.is_empty()) {
         return Err(validation(format!("Resource {wanted} does not exist for stack {}", stack.name)));
@@ -114,21 +118,21 @@ pub(super) fn resources(state: &mut State, ctx: &Ctx, request: &Request) -> Resu
     }))
 }
 
-pub(super) fn template(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn get_template(state: &mut State, ctx: &Ctx, request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_get_template_request(&request.params).map_err(validation)?;
     let name = input.stack_name.unwrap_or_default();
-    let stack = state.here(ctx).stacks.find(&name).ok_or_else(|| absent(&name))?;
+    let stack = state.caller_region(ctx).stacks.find(&name).ok_or_else(|| stack_not_found(&name))?;
     Ok(wire::serialize_get_template_response(&model::GetTemplateOutput {
-        template_body: Some(stack.design.template.clone()),
+        template_body: Some(stack.definition.template.clone()),
         stages_available: Some(model::StageList { items: vec!["Original".into(), "Processed".into()] }),
     }))
 }
 
-pub(super) fn validate(request: &Request) -> Result<MockResponse, AwsError> {
+pub(super) fn validate_template(request: &Request) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_validate_template_request(&request.params).map_err(validation)?;
-    let body = rules::body(input.template_body, input.template_u_r_l.as_ref())?;
+    let body = rules::template_body(input.template_body, input.template_u_r_l.as_ref())?;
     let template = Template::parse(&body)?;
-    rules::kinds(&template)?;
+    rules::check_resource_types(&template)?;
     let items = template
         .parameters
         .iter()
@@ -154,8 +158,8 @@ pub(super) fn validate(request: &Request) -> Result<MockResponse, AwsError> {
     }))
 }
 
-/// The default quotas of AWS CloudFormation.
-pub(super) fn limits() -> MockResponse {
+/// Returns the default quotas of AWS CloudFormation.
+pub(super) fn describe_account_limits() -> MockResponse {
     let limit = |name: &str, value| model::AccountLimit { name: Some(name.into()), value: Some(value) };
     let items = vec![limit("StackLimit", 2_000), limit("StackOutputsLimit", 200)];
     wire::serialize_describe_account_limits_response(&model::DescribeAccountLimitsOutput {
@@ -164,24 +168,24 @@ pub(super) fn limits() -> MockResponse {
     })
 }
 
-fn described(ctx: &Ctx, stack: &Stack) -> model::Stack {
-    let template = Template::parse(&stack.design.template).ok();
-    let hidden = |name: &str| {
+fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
+    let template = Template::parse(&stack.definition.template).ok();
+    let is_no_echo = |name: &str| {
         let declared = template.iter().flat_map(|template| &template.parameters);
         declared.into_iter().any(|parameter| parameter.name == name && parameter.no_echo)
     };
-    let parameters = stack.design.parameters.iter().map(|(name, value)| model::Parameter {
+    let parameters = stack.definition.parameters.iter().map(|(name, value)| model::Parameter {
         parameter_key: Some(name.clone()),
-        parameter_value: Some(if hidden(name) { "****".into() } else { value.clone() }),
+        parameter_value: Some(if is_no_echo(name) { "****".into() } else { value.clone() }),
         ..Default::default()
     });
-    let outputs = stack.outputs.iter().map(|(key, shown)| model::Output {
+    let outputs = stack.outputs.iter().map(|(key, output)| model::Output {
         output_key: Some(key.clone()),
-        output_value: Some(crate::lambda::reachable(ctx, &shown.value)),
-        description: shown.description.clone(),
+        output_value: Some(crate::lambda::reachable(ctx, &output.value)),
+        description: output.description.clone(),
         export_name: None,
     });
-    let tags = stack.design.tags.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() });
+    let tags = stack.definition.tags.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() });
     model::Stack {
         stack_id: Some(stack.id.clone()),
         stack_name: Some(stack.name.clone()),
@@ -194,18 +198,18 @@ fn described(ctx: &Ctx, stack: &Stack) -> model::Stack {
         parameters: Some(model::Parameters { items: parameters.collect() }),
         outputs: Some(model::Outputs { items: outputs.collect() }),
         tags: Some(model::Tags { items: tags.collect() }),
-        capabilities: Some(model::Capabilities { items: stack.design.capabilities.clone() }),
+        capabilities: Some(model::Capabilities { items: stack.definition.capabilities.clone() }),
         disable_rollback: Some(stack.on_failure == super::stack::OnFailure::DoNothing),
-        enable_termination_protection: Some(stack.protected),
+        enable_termination_protection: Some(stack.termination_protected),
         ..Default::default()
     }
 }
 
 fn description(stack: &Stack) -> Option<String> {
-    Template::parse(&stack.design.template).ok()?.description
+    Template::parse(&stack.definition.template).ok()?.description
 }
 
-fn absent(name: &str) -> AwsError {
+fn stack_not_found(name: &str) -> AwsError {
     validation(format!("Stack with id {name} does not exist"))
 }
 

@@ -1,0 +1,62 @@
+# Shortcuts for development; https://just.systems runs them. CONTRIBUTING.md shows the same commands without just.
+
+# List the recipes
+default:
+    @just --list --unsorted
+
+# Check formatting and lints
+check:
+    cargo fmt --all --check
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# Run all tests, or those whose path contains FILTER: just test api::signup
+test *FILTER:
+    cargo test --workspace {{ if FILTER == "" { "" } else { "--test main -- " + FILTER } }}
+
+# Run the whole gate, as CI does
+ci:
+    .ci/run
+
+# Regenerate .sqlx after a change of SQL or of a migration, against a temporary private PostgreSQL
+sqlx:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    . .ci/postgres.sh
+    queries=$(mktemp -d)
+    trap 'stop_database; rm -rf "$queries"' EXIT
+    start_database
+    # The macros run, and write their descriptions, only if the crate is compiled again.
+    touch tenancy/src/lib.rs
+    DATABASE_URL=$database_url SQLX_OFFLINE_DIR=$queries cargo check --workspace --all-targets
+    rm -rf .sqlx
+    mkdir .sqlx
+    cp "$queries"/* .sqlx/
+    touch tenancy/src/lib.rs
+    git status --short .sqlx
+
+# Regenerate openapi/openapi.json after a change of a route or schema
+openapi:
+    cargo run --quiet -- openapi > target/openapi.json
+    mv target/openapi.json openapi/openapi.json
+
+# Regenerate docs/scenarios.md from tests/src/scenarios.rs
+docs:
+    UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table
+
+# Accept changed snapshots of the tests that FILTER selects; review the diff afterwards
+snapshots *FILTER:
+    INSTA_UPDATE=always cargo test --workspace {{ if FILTER == "" { "" } else { "--test main -- " + FILTER } }}
+    git status --short tests
+
+# Fuzz one TARGET (cargo fuzz list) for SECONDS; needs cargo-fuzz
+fuzz TARGET SECONDS="600":
+    mkdir -p fuzz/corpus/{{ TARGET }}
+    cargo fuzz run -s none --dev {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }}
+
+# Run a benchmark: onboarding, api or crash; just bench crash --help shows its options
+bench NAME *ARGS:
+    cargo bench --workspace --bench {{ NAME }} {{ if ARGS == "" { "" } else { "-- " + ARGS } }}
+
+# Check advisories, licences, sources and bans of dependencies (deny.toml); needs cargo-deny and the internet
+deny:
+    cargo deny --locked check

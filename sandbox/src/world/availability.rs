@@ -1,0 +1,32 @@
+//! Checks that the account and region of a call are available: the account open and ready, the region enabled.
+
+use super::dispatch::invalid_token;
+use super::{AwsError, Ctx, Service, State};
+use crate::organizations::Lifecycle;
+use crate::sts::errors::region_disabled;
+
+/// Rejects a call from a closed account, to a region that the account has not enabled, or to a service that a new
+/// account cannot use yet.
+pub(super) fn check(state: &State, ctx: &Ctx) -> Result<(), AwsError> {
+    let account = &ctx.caller.account;
+    if ctx.caller.session.is_none() {
+        return Ok(());
+    }
+    let is_closed = |lifecycle| lifecycle != Lifecycle::Active;
+    if state.organization.members.get(account).is_some_and(|member| is_closed(member.lifecycle)) {
+        return Err(invalid_token(ctx.service));
+    }
+    // A Function URL is called in the function's region, which the caller's account need not have enabled.
+    if ctx.service != Service::Lambda && !state.is_region_enabled(account, &ctx.region, ctx.now) {
+        return Err(match ctx.service {
+            Service::Sts => region_disabled(&ctx.region, account),
+            service => invalid_token(service),
+        });
+    }
+    let is_new = state.accounts.get(account).is_some_and(|account| account.subscribed_at > ctx.now);
+    if ctx.service == Service::CloudFormation && is_new {
+        let message = "The AWS Access Key Id needs a subscription for the service";
+        return Err(AwsError::new("OptInRequired", message).status(403));
+    }
+    Ok(())
+}
