@@ -30,7 +30,7 @@ const CONNECTIONS: u32 = 5;
 /// Compare AWS with the database once, and say what is not as it should be
 ///
 /// Reads the organisation, Identity Center and each tenant's stacks, at no more than half of the rates that AWS allows, and
-/// changes nothing in AWS. What it finds is kept, as what the workers find by themselves (every_seconds of [reconcile]) is,
+/// changes nothing in AWS. What it finds is kept, as what the workers find by themselves (interval_seconds of [reconcile]) is,
 /// and is also at GET /v1/findings. It needs what a worker needs: PostgreSQL, and AWS credentials that may assume the
 /// control role.
 #[derive(Debug, Args)]

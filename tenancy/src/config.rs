@@ -21,8 +21,8 @@ use serde::Deserialize;
 
 pub use access::{Access, IdentityCenter, PermissionSet, TierConfig, VendingApproval};
 pub use audit::Audit;
-pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Waits};
-pub use quotas::{Bucket, Quotas, Rate, Usual};
+pub use organization::{CloseAccounts, EmailPattern, Offboarding, Organization, Residency, Stack, Timeouts};
+pub use quotas::{Bucket, ExpectedDurations, Quotas, Rate};
 pub use reconcile::Reconcile;
 pub use webhooks::{Secrets, Webhooks};
 
@@ -62,13 +62,13 @@ pub struct Config {
     pub offboarding: Offboarding,
     /// How long a step looks for something before a person is asked.
     #[serde(default)]
-    pub waits: Waits,
+    pub timeouts: Timeouts,
     /// What AWS lets one organisation do at a time.
     #[serde(default)]
     pub quotas: Quotas,
     /// How long AWS usually takes, until the journal knows better.
     #[serde(default)]
-    pub usual: Usual,
+    pub expected_durations: ExpectedDurations,
     /// How often AWS is compared with the database, and what follows.
     #[serde(default)]
     pub reconcile: Reconcile,
@@ -91,7 +91,7 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     /// Where a worker tells how it is doing: `/metrics`, `/livez` and `/readyz`. Nowhere if nothing is said.
-    pub worker_listen: Option<SocketAddr>,
+    pub worker_metrics_listen: Option<SocketAddr>,
     /// Where traces are sent, OTLP over HTTP: a URL such as `http://localhost:4318`. Nowhere if nothing is said.
     pub otlp_endpoint: Option<String>,
 }

@@ -11,7 +11,7 @@ use std::collections::BinaryHeap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::seconds;
-use crate::config::Usual;
+use crate::config::ExpectedDurations;
 
 /// Where somebody stands in line, and when the wait is expected to be over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct StepDurations {
 
 impl StepDurations {
     /// Before there is any history.
-    pub fn guessed(usual: &Usual) -> Self {
+    pub fn guessed(usual: &ExpectedDurations) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a guess is a small number of seconds")]
         let late = |seconds: u64| seconds as f64 * POLL_DELAY_FACTOR;
         Self {
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_narrowest_place_decides() {
-        let spans = StepDurations { assignment: 300.0, ..StepDurations::guessed(&Usual::default()) };
+        let spans = StepDurations { assignment: 300.0, ..StepDurations::guessed(&ExpectedDurations::default()) };
         let line = |takes: f64| OnboardingModel {
             creations: counter(5, 20.0, create_account()),
             assignments: counter(15, takes, None),

@@ -274,7 +274,7 @@ async fn the_head_is_anchored_where_it_has_moved_and_the_trail_is_at_most_a_seco
     let config = Audit {
         signing_key: Some(KEY.to_owned().into()),
         anchor_file: Some(anchors.clone()),
-        anchor_every_seconds: 3600,
+        anchor_interval_seconds: 3600,
         ..Audit::default()
     };
     let audit_writer = AuditWriter::new(freehold.pool().clone(), freehold.clock.clone());

@@ -108,7 +108,7 @@ impl StepContext {
 
     /// How long policies and permissions may take to reach everywhere.
     pub fn propagation(&self) -> TimeDelta {
-        seconds_of(self.config().waits.propagation_seconds)
+        seconds_of(self.config().timeouts.propagation_seconds)
     }
 
     /// How long an environment can be restored.

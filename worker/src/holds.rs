@@ -56,7 +56,7 @@ pub(crate) fn cause(error: &CloudError) -> Option<HoldKind> {
 /// Lets the operation ask for what `place` is for, unless that is held: then it stands in line without a place.
 pub(crate) async fn admit(context: &StepContext, place: &QuotaSlot) -> Result<CreationPermit, StepError> {
     let now = context.now();
-    let creation = context.config().waits.account_creation_seconds;
+    let creation = context.config().timeouts.account_creation_seconds;
     let until = now + TimeDelta::seconds(i64::try_from(creation).unwrap_or(i64::MAX / 1000)) + PROBE_GRACE;
     match holds::admit(&context.worker.pool, &context.claim, place, until, PROBE_TAKEOVER_DELAY, now).await? {
         Admission::Free => Ok(CreationPermit::Free),

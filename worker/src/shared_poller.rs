@@ -143,6 +143,6 @@ async fn in_progress(worker: &Worker, quota: &str) -> cloud::Result<Vec<String>>
 
 /// About how many seconds the work takes.
 fn usually(worker: &Worker, quota: &str) -> u64 {
-    let usual = &worker.config.usual;
+    let usual = &worker.config.expected_durations;
     if quota == ASSIGNMENTS { usual.assignment_seconds } else { usual.account_creation_seconds }
 }

@@ -30,7 +30,7 @@ impl Anchors {
             signer,
             file: config.anchor_file.as_deref().map(AnchorFile::new),
             installation: installation.id,
-            every: Duration::from_secs(config.anchor_every_seconds),
+            every: Duration::from_secs(config.anchor_interval_seconds),
             anchored: 0,
             waiting: None,
             last: None,

@@ -31,7 +31,7 @@ pub enum ChainDefect {
     /// The beginning was dropped before its time.
     #[error(
         "what came before {from} was dropped before its time: some of it was written after {after}, and is to be kept for {days} \
-         days (keep_days of [audit])"
+         days (retention_days of [audit])"
     )]
     DroppedEarly {
         /// Where the trail begins now.

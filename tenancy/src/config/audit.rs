@@ -17,9 +17,9 @@ pub struct Audit {
     /// The file that signed heads are appended to; they are in the log as well.
     pub anchor_file: Option<PathBuf>,
     /// How often the head is anchored where it has moved.
-    pub anchor_every_seconds: u64,
+    pub anchor_interval_seconds: u64,
     /// How long records are kept.
-    pub keep_days: u32,
+    pub retention_days: u32,
 }
 
 impl Default for Audit {
@@ -28,8 +28,8 @@ impl Default for Audit {
             signing_key: None,
             old_public_keys: Vec::new(),
             anchor_file: None,
-            anchor_every_seconds: 60,
-            keep_days: 7 * 366,
+            anchor_interval_seconds: 60,
+            retention_days: 7 * 366,
         }
     }
 }
@@ -37,6 +37,6 @@ impl Default for Audit {
 impl Audit {
     /// How long records are kept.
     pub fn kept_for(&self) -> TimeDelta {
-        TimeDelta::days(i64::from(self.keep_days))
+        TimeDelta::days(i64::from(self.retention_days))
     }
 }

@@ -128,7 +128,7 @@ fn quotas(config: &Config, problems: &mut Vec<String>) {
 }
 
 fn usual(config: &Config, problems: &mut Vec<String>) {
-    let usual = &config.usual;
+    let usual = &config.expected_durations;
     for (name, value) in [
         ("account_creation_seconds", usual.account_creation_seconds),
         ("account_usable_seconds", usual.account_usable_seconds),
@@ -140,7 +140,7 @@ fn usual(config: &Config, problems: &mut Vec<String>) {
         ("propagation_seconds", usual.propagation_seconds),
     ] {
         if value == 0 {
-            problems.push(format!("usual.{name}: at least 1"));
+            problems.push(format!("expected_durations.{name}: at least 1"));
         }
     }
 }

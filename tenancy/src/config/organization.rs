@@ -139,10 +139,10 @@ impl Default for Stack {
     }
 }
 
-/// `[waits]`: seconds from when AWS accepted the work until a person is asked.
+/// `[timeouts]`: seconds from when AWS accepted the work until a person is asked.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Waits {
+pub struct Timeouts {
     /// CreateAccount to SUCCEEDED.
     pub account_creation_seconds: u64,
     /// SUCCEEDED to a role that can be assumed.
@@ -156,10 +156,10 @@ pub struct Waits {
     /// Policies and permissions to reach everywhere.
     pub propagation_seconds: u64,
     /// CloseAccount to CLOSED.
-    pub closure_seconds: u64,
+    pub account_closure_seconds: u64,
 }
 
-impl Default for Waits {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             account_creation_seconds: 15 * 60,
@@ -168,7 +168,7 @@ impl Default for Waits {
             stack_seconds: 60 * 60,
             region_opt_in_seconds: 24 * 60 * 60,
             propagation_seconds: 15 * 60,
-            closure_seconds: 24 * 60 * 60,
+            account_closure_seconds: 24 * 60 * 60,
         }
     }
 }

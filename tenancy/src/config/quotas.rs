@@ -23,7 +23,7 @@ pub struct Quotas {
     pub region_opt_ins_per_account: u16,
     /// Maintenance stands in line as if it had come so many seconds later: onboarding that has come meanwhile goes first,
     /// and no more than that.
-    pub maintenance_yields_seconds: u64,
+    pub maintenance_delay_seconds: u64,
     /// In so many seconds without another throttle, a call that AWS throttled may be made twice as often again.
     pub throttle_recovery_seconds: u64,
     /// Calls by name, such as `organizations:CreateAccount`, where they are to differ from AWS's figures.
@@ -39,7 +39,7 @@ impl Default for Quotas {
             permission_set_provisionings: 3,
             region_opt_ins: 50,
             region_opt_ins_per_account: 6,
-            maintenance_yields_seconds: 30 * 60,
+            maintenance_delay_seconds: 30 * 60,
             throttle_recovery_seconds: 5 * 60,
             rates: BTreeMap::new(),
         }
@@ -119,11 +119,11 @@ impl Quotas {
     }
 }
 
-/// `[usual]`: how many seconds AWS usually takes. What the journal has seen since counts for more: these are for the first
+/// `[expected_durations]`: how many seconds AWS usually takes. What the journal has seen since counts for more: these are for the first
 /// tenants, when to look after their work and when to expect them to be ready.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Usual {
+pub struct ExpectedDurations {
     /// CreateAccount to SUCCEEDED: "a few minutes" (Organizations API Reference); mostly less than one.
     pub account_creation_seconds: u64,
     /// SUCCEEDED to an account that accepts calls: mostly a minute, and up to seven (field reports).
@@ -142,7 +142,7 @@ pub struct Usual {
     pub propagation_seconds: u64,
 }
 
-impl Default for Usual {
+impl Default for ExpectedDurations {
     fn default() -> Self {
         Self {
             account_creation_seconds: 45,

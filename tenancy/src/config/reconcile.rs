@@ -8,15 +8,15 @@ use serde::Deserialize;
 pub struct Reconcile {
     /// From the end of one comparison to the beginning of the next, give or take a tenth; 0 leaves it to
     /// `freehold reconcile`.
-    pub every_seconds: u64,
+    pub interval_seconds: u64,
     /// Whether what is safe is put right by a repair of the environment.
-    pub heal: bool,
+    pub auto_repair: bool,
     /// How many repairs one comparison begins at most: where more is wrong at once, a person should look first.
-    pub most_repairs: usize,
+    pub max_repairs_per_run: usize,
 }
 
 impl Default for Reconcile {
     fn default() -> Self {
-        Self { every_seconds: 60 * 60, heal: true, most_repairs: 25 }
+        Self { interval_seconds: 60 * 60, auto_repair: true, max_repairs_per_run: 25 }
     }
 }

@@ -9,7 +9,7 @@ use crate::secrets::SealingKey;
 #[serde(deny_unknown_fields, default)]
 pub struct Webhooks {
     /// Ports besides 443 that the URL of an endpoint may name.
-    pub ports: Vec<u16>,
+    pub allowed_ports: Vec<u16>,
 }
 
 /// `[secrets]`

@@ -238,7 +238,7 @@ async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
         .filter(|row| row.count >= FEWEST_RUNS)
         .filter_map(|row| Some((row.name, row.seconds?)))
         .collect();
-    let guess = StepDurations::guessed(&config.usual);
+    let guess = StepDurations::guessed(&config.expected_durations);
     let of = |step: &str, guess: f64| known.get(step).copied().unwrap_or(guess);
     Ok(StepDurations {
         creation: of("await-account", guess.creation),

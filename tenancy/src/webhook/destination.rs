@@ -40,7 +40,7 @@ impl Resolver for System {
 /// Decides where webhooks may be sent.
 #[derive(Clone)]
 pub struct DestinationPolicy {
-    ports: Arc<[u16]>,
+    allowed_ports: Arc<[u16]>,
     /// A sandbox may also send to its own machine, and without TLS.
     loopback: bool,
     resolver: Arc<dyn Resolver>,
@@ -49,7 +49,7 @@ pub struct DestinationPolicy {
 impl fmt::Debug for DestinationPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receivers")
-            .field("ports", &self.ports)
+            .field("ports", &self.allowed_ports)
             .field("loopback", &self.loopback)
             .finish_non_exhaustive()
     }
@@ -75,8 +75,8 @@ pub enum DestinationError {
 impl DestinationPolicy {
     /// What the configuration of an installation of this kind allows.
     pub fn new(config: &Webhooks, kind: InstallationKind) -> Self {
-        let ports = std::iter::once(HTTPS).chain(config.ports.iter().copied()).collect();
-        Self { ports, loopback: kind == InstallationKind::Sandbox, resolver: Arc::new(System) }
+        let allowed_ports = std::iter::once(HTTPS).chain(config.allowed_ports.iter().copied()).collect();
+        Self { allowed_ports, loopback: kind == InstallationKind::Sandbox, resolver: Arc::new(System) }
     }
 
     /// With another way to find addresses.
@@ -91,7 +91,7 @@ impl DestinationPolicy {
         if plain && !self.loopback {
             return Err(DestinationError::Scheme);
         }
-        if !plain && !self.ports.contains(&url.port()) {
+        if !plain && !self.allowed_ports.contains(&url.port()) {
             return Err(DestinationError::Port(url.port()));
         }
         let addresses = match url.address() {

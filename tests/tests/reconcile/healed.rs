@@ -56,7 +56,7 @@ async fn an_account_whose_roles_are_gone_gets_them_back() {
 #[tokio::test]
 async fn where_more_is_wrong_than_the_configuration_allows_a_person_looks_first() {
     let (freehold, tenants) = ready(2).await;
-    let config = format!("{}\n[reconcile]\nmost_repairs = 1", freehold_tests::fixture::CONFIG);
+    let config = format!("{}\n[reconcile]\nmax_repairs_per_run = 1", freehold_tests::fixture::CONFIG);
     let freehold = freehold.declaring(&config);
     let admin = Administrator::of(&freehold);
     for tenant in &tenants {

@@ -150,7 +150,7 @@ const URLS: &[&str] = &[
 /// A real installation. Its good addresses are public and given to nobody (IANA, "IPv6 Global Unicast Address Assignments"), so
 /// that not even a broken worker reaches anybody.
 async fn real(receiver: &Receiver) -> WebhookFixture {
-    let config = format!("[secrets]\nkey = \"{KEY}\"\n[webhooks]\nports = [{}]", receiver.port);
+    let config = format!("[secrets]\nkey = \"{KEY}\"\n[webhooks]\nallowed_ports = [{}]", receiver.port);
     let hooks = WebhookFixture::of(InstallationKind::Real, &config).await;
     for (name, addresses) in [
         ("good.example.com", &["2e00::1", "2e00::2"][..]),

@@ -45,7 +45,7 @@ impl StepContext {
         let terms = QuotaLimits {
             limit,
             limit_each: quota::places_each(quotas, place.quota),
-            yields: seconds_of(quotas.maintenance_yields_seconds),
+            yields: seconds_of(quotas.maintenance_delay_seconds),
             call_rate: worker.rate_limit_of_quota(place.quota),
             counted_since: match place.quota {
                 ACCOUNT_CREATIONS => Some(shared_poller::usage_valid_since(worker, place.quota).await?),
@@ -55,7 +55,7 @@ impl StepContext {
         Ok(quotas::acquire(&worker.pool, &self.claim, place, &terms, self.now()).await?)
     }
 
-    /// Notes that AWS calls the work that has this place `request_id`, and that the step `waits` waits for its end.
+    /// Notes that AWS calls the work that has this place `request_id`, and that the step `timeouts` waits for its end.
     pub async fn record_request_id(
         &self,
         place: &QuotaSlot,

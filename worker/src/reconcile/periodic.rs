@@ -24,7 +24,7 @@ const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
 impl Worker {
     /// Compares whenever that is due, until `shutdown`.
     pub(crate) async fn run_reconciler(self: &Arc<Self>, shutdown: &CancellationToken) {
-        let every = Duration::from_secs(self.config.reconcile.every_seconds);
+        let every = Duration::from_secs(self.config.reconcile.interval_seconds);
         if every.is_zero() {
             return;
         }
@@ -69,17 +69,17 @@ impl Worker {
         let Some(turn) = reconcile::claim(&self.pool, &self.name, self.clock.now(), self.lease()).await? else {
             return Ok(false);
         };
-        let heal = if settings.heal { RepairMode::Limited } else { RepairMode::Off };
+        let auto_repair = if settings.auto_repair { RepairMode::Limited } else { RepairMode::Off };
         let reconciler = self.reconciler();
         let came = tokio::select! {
-            came = reconciler.run_once(heal, shutdown) => came,
+            came = reconciler.run_once(auto_repair, shutdown) => came,
             never = self.renew_claim(&self.pool, turn) => match never {},
         };
         let now = self.clock.now();
         let next = match &came {
             // Whoever is still running takes it up.
             Err(ReconcileError::Aws(ObserveError::Stopped)) => now,
-            _ => now + about(Duration::from_secs(settings.every_seconds)),
+            _ => now + about(Duration::from_secs(settings.interval_seconds)),
         };
         reconcile::release(&self.pool, turn, next, now).await?;
         let report = came?;

@@ -26,12 +26,12 @@ pub(super) async fn heal(reconciler: &Reconciler, heal: RepairMode, reported: &m
             to_repair.entry(environment).or_default().push(one);
         }
     }
-    let most = reconciler.config.reconcile.most_repairs;
+    let most = reconciler.config.reconcile.max_repairs_per_run;
     if heal == RepairMode::Limited && to_repair.len() > most {
         tracing::error!(
             environments = to_repair.len(),
             most,
-            "more environments want a repair at once than reconcile.most_repairs allows: look at them, then run \
+            "more environments want a repair at once than reconcile.max_repairs_per_run allows: look at them, then run \
              `freehold reconcile --heal`"
         );
         return Ok(());

@@ -59,8 +59,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 }
 
 async fn still_in_progress(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
-    let (usually, at_most) =
-        (context.config().usual.account_creation_seconds, context.config().waits.account_creation_seconds);
+    let (usually, at_most) = (
+        context.config().expected_durations.account_creation_seconds,
+        context.config().timeouts.account_creation_seconds,
+    );
     let outcome = context.wait_for_shared_poll(FOR, since, usually, at_most).await?;
     Ok(outcome.with("creation_request_id", request))
 }

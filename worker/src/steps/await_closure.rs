@@ -20,7 +20,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             .with("took_seconds", context.took_seconds(asked))
             .releasing(context.slot(ACCOUNT_CLOSURES, ""))),
         Some(_) => {
-            let at_most = context.config().waits.closure_seconds;
+            let at_most = context.config().timeouts.account_closure_seconds;
             context.poll_later("AWS to close the account", asked, USUALLY_SECONDS, at_most).await
         }
     }

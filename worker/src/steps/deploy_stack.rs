@@ -30,6 +30,6 @@ fn deployment(context: &StepContext) -> Deployment {
         name: context.config().stack.name.clone(),
         template: context.worker.template.clone(),
         parameters,
-        usually_seconds: context.config().usual.tenant_stack_seconds,
+        usually_seconds: context.config().expected_durations.tenant_stack_seconds,
     }
 }

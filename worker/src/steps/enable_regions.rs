@@ -39,6 +39,6 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 async fn wait(context: &StepContext, since: DateTime<Utc>) -> StepResult {
     let why = format!("the region {} to be enabled", context.environment().home_region);
-    let (usual, waits) = (&context.config().usual, &context.config().waits);
+    let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
     context.poll_later(&why, since, usual.region_opt_in_seconds, waits.region_opt_in_seconds).await
 }

@@ -57,7 +57,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         let outcome = StepOutcome::done();
         since.map_or_else(StepOutcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
     } else if let Some(since) = grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding).min() {
-        let (usually, at_most) = (context.config().usual.assignment_seconds, context.config().waits.assignment_seconds);
+        let (usually, at_most) =
+            (context.config().expected_durations.assignment_seconds, context.config().timeouts.assignment_seconds);
         let outcome = context.wait_for_shared_poll("access to be assigned", since, usually, at_most).await?;
         match not_yet {
             // One is in line, or AWS did not let us look at it.
@@ -218,7 +219,7 @@ async fn under_way(
 /// Whether the account is so young that Identity Center may not be let into it yet.
 fn is_fresh(context: &StepContext) -> bool {
     let since = context.fact("created_at").or_else(|| context.done_at("await-account"));
-    since.is_some_and(|since| context.now() < context.deadline(since, context.config().waits.account_usable_seconds))
+    since.is_some_and(|since| context.now() < context.deadline(since, context.config().timeouts.account_usable_seconds))
 }
 
 /// Whether the account has the grant.

@@ -27,7 +27,7 @@ pub(super) fn deployment(context: &StepContext) -> Deployment {
         name: "freehold-baseline".to_owned(),
         template: TEMPLATE.to_owned(),
         parameters,
-        usually_seconds: context.config().usual.baseline_stack_seconds,
+        usually_seconds: context.config().expected_durations.baseline_stack_seconds,
     }
 }
 

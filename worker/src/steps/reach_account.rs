@@ -15,7 +15,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         .operation_fact("created_at")
         .or_else(|| context.done_at("await-account"))
         .unwrap_or_else(|| context.entry_started_at());
-    let (usual, waits) = (&context.config().usual, &context.config().waits);
+    let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
     let (usually, at_most) = (usual.account_usable_seconds, waits.account_usable_seconds);
     let why = "the fresh account to accept calls";
     if context.is_too_early_to_poll(since, usually).await {

@@ -110,7 +110,7 @@ impl Removal {
 
     async fn poll_later(&self, context: &StepContext, since: DateTime<Utc>) -> StepResult {
         let why = format!("the stack {} to be gone", self.name);
-        context.poll_later(&why, since, USUALLY_SECONDS, context.config().waits.stack_seconds).await
+        context.poll_later(&why, since, USUALLY_SECONDS, context.config().timeouts.stack_seconds).await
     }
 }
 

@@ -50,10 +50,15 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since =
         revocations.values().filter(|one| !one.done).filter_map(|one| one.request_id.as_ref().and(one.asked_at)).min();
     if let Some(since) = since {
-        let at_most = context.config().waits.assignment_seconds;
+        let at_most = context.config().timeouts.assignment_seconds;
         return Ok(kept(
             context
-                .poll_later("access to be revoked", since, context.config().usual.assignment_seconds, at_most)
+                .poll_later(
+                    "access to be revoked",
+                    since,
+                    context.config().expected_durations.assignment_seconds,
+                    at_most,
+                )
                 .await?,
         ));
     }
@@ -84,9 +89,12 @@ async fn grants_to_end(context: &StepContext) -> Result<Option<StepOutcome>, Ste
         if let Some((request, since)) = progress.request()
             && context.cloud().assignment_status(request).await? == AssignmentState::InProgress
         {
-            let at_most = context.config().waits.assignment_seconds;
+            let at_most = context.config().timeouts.assignment_seconds;
             let why = "access that was asked for to be assigned, so that it can be revoked";
-            return context.poll_later(why, since, context.config().usual.assignment_seconds, at_most).await.map(Some);
+            return context
+                .poll_later(why, since, context.config().expected_durations.assignment_seconds, at_most)
+                .await
+                .map(Some);
         }
     }
     let pending_intent = context.earlier_entries("grant-access").filter_map(|entry| entry.intent_at).max();

@@ -50,7 +50,7 @@ async fn ended(context: &StepContext, creation: Creation) -> StepResult {
         CreationState::Succeeded(id) => account::mapped(context, id).await,
         CreationState::Failed(_) => Ok(nothing(context)),
         CreationState::InProgress => {
-            let (usual, waits) = (&context.config().usual, &context.config().waits);
+            let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
             let (usually, at_most) = (usual.account_creation_seconds, waits.account_creation_seconds);
             let why = "the account that was asked for to be created, so that it can be let go";
             let waiting = context.poll_later(why, creation.requested_at, usually, at_most).await?;

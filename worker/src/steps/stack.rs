@@ -192,7 +192,7 @@ impl Deployment {
         context.cloud().delete_stack(&account, self.role, self.region, &stack.id).await?;
         let attempt: u64 = context.step_fact("try").unwrap_or(1);
         let fresh =
-            context.now() < context.deadline(context.entry_started_at(), context.config().waits.propagation_seconds);
+            context.now() < context.deadline(context.entry_started_at(), context.config().timeouts.propagation_seconds);
         let mut spared: u64 = context.step_fact("tries_not_counted").unwrap_or(0);
         let error = match work_failures::of_stack(&reason) {
             FailureAction::NeedsAttention { code, sentence } => Some(StepError::needs_attention(
@@ -239,7 +239,7 @@ impl Deployment {
     }
 
     async fn look_again_from(&self, context: &StepContext, since: DateTime<Utc>, why: &str) -> StepResult {
-        context.poll_later(why, since, self.usually_seconds, context.config().waits.stack_seconds).await
+        context.poll_later(why, since, self.usually_seconds, context.config().timeouts.stack_seconds).await
     }
 
     /// A fresh account, a fresh role and a fresh region all refuse for a while what they will soon allow.

@@ -56,7 +56,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
                 if context.now() - context.entry_started_at() > UNUSUAL {
                     account::check_active(context).await?;
                 }
-                let (usual, waits) = (&context.config().usual, &context.config().waits);
+                let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
                 let (usually, at_most) = (usual.propagation_seconds, waits.propagation_seconds);
                 context.poll_later(&why, context.entry_started_at(), usually, at_most).await
             }
