@@ -21,7 +21,7 @@ const USUAL_URL: &str = "http://127.0.0.1:8080";
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Where the API is")]
+#[command(next_help_heading = "API connection")]
 pub(crate) struct ClientArgs {
     /// The API; the running sandbox's if left out, else http://127.0.0.1:8080
     #[arg(long, value_name = "URL", env = "FREEHOLD_API_URL", hide_env_values = true)]

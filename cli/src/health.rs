@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  freehold health\n  freehold health http://127.0.0.1:9464/readyz\n\n\
     /livez says whether the process runs, /readyz whether it can work. The API has them beside its routes, a worker at\n\
-    the address of --metrics.")]
+    the address of --metrics-listen.")]
 pub(crate) struct HealthArgs {
     /// What to ask
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/livez")]

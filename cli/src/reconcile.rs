@@ -37,8 +37,8 @@ const CONNECTIONS: u32 = 5;
 #[command(after_help = "Examples:\n  \
     freehold reconcile\n  \
     freehold reconcile --output json | jq '.findings[] | select(.severity == \"critical\")'\n  \
-    freehold reconcile --heal\n\n\
-    --heal begins a repair of each environment where that is safe: an account in the wrong OU, a\n\
+    freehold reconcile --repair\n\n\
+    --repair begins a repair of each environment where that is safe: an account in the wrong OU, a\n\
     declared assignment or a stack that is missing. The workers carry it out. All else waits for a\n\
     person; each finding says what to do.\n\n\
     Exit codes:\n  \
@@ -48,7 +48,7 @@ const CONNECTIONS: u32 = 5;
 pub(crate) struct ReconcileArgs {
     /// Begin a repair wherever that is safe
     #[arg(long)]
-    heal: bool,
+    repair: bool,
     /// How the report is shown
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Format,
@@ -118,8 +118,8 @@ async fn compare(
     let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let worker = Worker::new("reconcile", pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;
     let reconciler = worker.reconciler();
-    let report = if args.heal {
-        let begun = audit_writer.begin(&healing(), None).await?;
+    let report = if args.repair {
+        let begun = audit_writer.begin(&repair_entry(), None).await?;
         let came = reconciler.run_once(RepairMode::All, shutdown).await;
         let result = if came.is_ok() { AuditResult::Succeeded } else { AuditResult::Failed };
         audit_writer.end(begun, &AuditOutcome::of(result)).await;
@@ -137,10 +137,10 @@ async fn compare(
 }
 
 /// What the audit trail says of it.
-fn healing() -> AuditEntry {
+fn repair_entry() -> AuditEntry {
     let user = std::env::var("USER").ok().filter(|user| !user.is_empty() && !user.contains(char::is_control));
     let process = user.map_or_else(|| "freehold reconcile".to_owned(), |user| format!("freehold reconcile, as {user}"));
-    AuditEntry::new(AuditKind::Command, "reconcile --heal", Actor::Process { process })
+    AuditEntry::new(AuditKind::Command, "reconcile --repair", Actor::Process { process })
 }
 
 fn show(report: &Report) -> std::io::Result<()> {

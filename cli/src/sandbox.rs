@@ -38,7 +38,7 @@ use database::Database;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     freehold sandbox --demo               sign up three customers, and look around afterwards\n  \
-    freehold sandbox --demo --exit        the same, and end: 0 if all three are ready\n  \
+    freehold sandbox --demo --exit-after-demo        the same, and end: 0 if all three are ready\n  \
     freehold sandbox --data ./sandbox     keep database and simulated AWS, and go on from there next time\n\n\
     While it runs, in another terminal:\n  \
     freehold tenants create --company-name 'Example GmbH' --admin-email admin@example.com \\\n    \
@@ -50,7 +50,7 @@ pub(crate) struct SandboxArgs {
     demo: bool,
     /// End after the demo, with 0 if all three tenants are ready, else with 1
     #[arg(long, requires = "demo")]
-    exit: bool,
+    exit_after_demo: bool,
     /// Simulated seconds a second
     #[arg(long, value_name = "N", default_value = "20", value_parser = speed)]
     speed: f64,
@@ -81,7 +81,7 @@ fn speed(text: &str) -> Result<f64, String> {
 pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<Exit> {
     args.log.begin("warn");
     let shutdown = shutdown::asked()?;
-    let interrupted = if args.exit { Exit::Failed } else { Exit::Done };
+    let interrupted = if args.exit_after_demo { Exit::Failed } else { Exit::Done };
     let sandbox = tokio::select! {
         started = Sandbox::start(&args, &shutdown) => started?,
         () = shutdown.cancelled() => return Ok(interrupted),
@@ -90,7 +90,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<Exit> {
         shown = sandbox.show(&args) => shown,
         () = shutdown.cancelled() => Ok(interrupted),
     };
-    if shown.is_ok() && !args.exit {
+    if shown.is_ok() && !args.exit_after_demo {
         shutdown.cancelled().await;
         output::note("ending everything that was started");
     }
@@ -165,7 +165,7 @@ impl Sandbox {
             return Ok(Exit::Done);
         }
         let all_ready = demo::run(&self.api, &self.aws).await?;
-        if !args.exit {
+        if !args.exit_after_demo {
             output::line("\nThe sandbox goes on. Look around; Ctrl-C ends it.")?;
         }
         Ok(if all_ready { Exit::Done } else { Exit::Failed })

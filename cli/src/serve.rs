@@ -81,7 +81,7 @@ pub(crate) struct WorkerArgs {
     database: DatabaseArgs,
     /// Where to tell how the worker is doing, at /metrics, /livez and /readyz; worker_metrics_listen of [telemetry] if left out
     #[arg(long, value_name = "ADDRESS:PORT")]
-    metrics: Option<SocketAddr>,
+    metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     log: LogArgs,
     #[cfg(feature = "sandbox")]
@@ -143,7 +143,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     #[cfg(feature = "sandbox")]
     if let Some(config) = args.stand_in.config(&args.config)? {
         args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-worker")?);
-        let told = worker_metrics::begin(args.metrics.or(config.telemetry.worker_metrics_listen)).await?;
+        let told = worker_metrics::begin(args.metrics_listen.or(config.telemetry.worker_metrics_listen)).await?;
         let connection = args.stand_in.connection()?;
         let (pool, installation) = open(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
         worker_metrics::serve(told, &pool, &shutdown);
@@ -152,7 +152,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     }
     let config = Config::load(&args.config.config)?;
     args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-worker")?);
-    let told = worker_metrics::begin(args.metrics.or(config.telemetry.worker_metrics_listen)).await?;
+    let told = worker_metrics::begin(args.metrics_listen.or(config.telemetry.worker_metrics_listen)).await?;
     let connection = Connection::ambient().await?;
     let (pool, installation) = open(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
     worker_metrics::serve(told, &pool, &shutdown);

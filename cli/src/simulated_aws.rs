@@ -13,7 +13,7 @@ use crate::sandbox::{aws, config};
 use crate::serve::ConfigArgs;
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Beside a simulated AWS")]
+#[command(next_help_heading = "Simulated AWS")]
 pub(crate) struct SimulatedAwsArgs {
     /// Work with a simulated AWS on this machine, and a sandbox's database, under the built-in configuration
     #[arg(long, value_name = "URL", requires = "database_url")]

@@ -40,7 +40,7 @@ enum TenantsCommand {
     AddEnvironment(add_environment::AddEnvironmentArgs),
     Offboard(offboard::OffboardArgs),
     Restore(offboard::RestoreArgs),
-    Hold(offboard::HoldArgs),
+    LegalHold(offboard::LegalHoldArgs),
 }
 
 /// List tenants, newest first
@@ -117,7 +117,7 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
         TenantsCommand::Offboard(args) => offboard::offboard(args).await,
         TenantsCommand::Restore(args) => offboard::restore(args).await,
-        TenantsCommand::Hold(args) => offboard::hold(args).await,
+        TenantsCommand::LegalHold(args) => offboard::legal_hold(args).await,
         TenantsCommand::Watch(args) => {
             let api = args.client.api()?;
             let tenant = get(&api, &args.id).await?;

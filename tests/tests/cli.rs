@@ -49,7 +49,7 @@ fn the_example_of_a_configuration_is_one() {
 #[test]
 fn the_demo_ends_with_three_ready_tenants() {
     let sandbox = Sandbox::prepare();
-    let demo = sandbox.run(&["sandbox", "--demo", "--exit", "--speed", "40"]);
+    let demo = sandbox.run(&["sandbox", "--demo", "--exit-after-demo", "--speed", "40"]);
     let told = text(&demo.stdout);
     assert_eq!(demo.status.code(), Some(0), "{told}{}", text(&demo.stderr));
     assert_eq!(told.matches("is ready\n").count(), 3, "{told}");

@@ -61,7 +61,7 @@ pub(super) struct AdoptArgs {
 /// Approve what another person has asked for
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
-    "Example:\n  freehold operations approve op_01k2m8v3x9e7rt4s5q6w7y8z9c --hash 9f86d081…\n\n",
+    "Example:\n  freehold operations approve op_01k2m8v3x9e7rt4s5q6w7y8z9c --request-hash 9f86d081…\n\n",
     "`freehold operations show` says what was asked for, and its hash.\n\n",
     exit_codes!(),
 ))]
@@ -71,7 +71,7 @@ pub(super) struct DecideArgs {
     id: String,
     /// What is approved or rejected: its hash, or the first 8 characters or more of it
     #[arg(long, value_name = "HASH")]
-    hash: String,
+    request_hash: String,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -90,7 +90,7 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn decide(args: DecideArgs, what: &str) -> anyhow::Result<Exit> {
-    let request_hash = whole_hash(&args.client.api()?, &args.id, &args.hash).await?;
+    let request_hash = whole_hash(&args.client.api()?, &args.id, &args.request_hash).await?;
     post(&args.client, &args.id, what, Some(&ApprovalDecision { request_hash })).await
 }
 

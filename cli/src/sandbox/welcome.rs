@@ -42,7 +42,7 @@ pub(super) fn welcome(sandbox: &Sandbox, args: &SandboxArgs) -> std::io::Result<
             .map_or("thrown away at the end (--data DIR keeps it)".to_owned(), |data| data.display().to_string()),
         secret = sandbox.token.expose_secret(),
     ))?;
-    if !args.exit {
+    if !args.exit_after_demo {
         output::line("Ctrl-C ends everything that was started.\n")?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `freehold tenants offboard`, `restore`, `hold`: letting customers go, and bringing them back.
+//! `freehold tenants offboard`, `restore`, `legal_hold`: letting customers go, and bringing them back.
 
 use clap::Args;
 use freehold_api::schema::{LegalHold, Tenant};
@@ -42,11 +42,11 @@ pub(super) struct RestoreArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
-    "freehold tenants hold ten_01k2m8v3x9e7rt4s5q6w7y8z9b --reason 'Records are to be kept for case 4711.'\n  ",
-    "freehold tenants hold ten_01k2m8v3x9e7rt4s5q6w7y8z9b --lift\n\n",
+    "freehold tenants legal-hold ten_01k2m8v3x9e7rt4s5q6w7y8z9b --reason 'Records are to be kept for case 4711.'\n  ",
+    "freehold tenants legal-hold ten_01k2m8v3x9e7rt4s5q6w7y8z9b --lift\n\n",
     exit_codes!(),
 ))]
-pub(super) struct HoldArgs {
+pub(super) struct LegalHoldArgs {
     /// The tenant: ten_…
     #[arg(value_name = "TENANT")]
     id: String,
@@ -100,7 +100,7 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) async fn hold(args: HoldArgs) -> anyhow::Result<Exit> {
+pub(super) async fn legal_hold(args: LegalHoldArgs) -> anyhow::Result<Exit> {
     let api = args.client.api()?;
     let path = format!("/v1/tenants/{}/legal-hold", in_path(&args.id));
     let tenant: Tenant = match args.reason {

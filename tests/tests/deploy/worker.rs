@@ -25,7 +25,7 @@ async fn a_worker_tells_how_it_is_doing() {
     let stage = Stage::set(Settings::instant(), 20.0).await;
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
-    let mut processes = Processes::new(program, &stage, 1, None).with(1, &["--metrics", &address]);
+    let mut processes = Processes::new(program, &stage, 1, None).with(1, &["--metrics-listen", &address]);
     processes.start(0);
     processes.start(1);
     let caller = Caller::new(&processes.api_url, &stage.issuer);

@@ -50,10 +50,10 @@ async fn the_command_tells_what_is_wrong_and_its_exit_code_says_whether_anything
     assert_eq!(findings.len(), 10);
     assert!(findings.iter().all(|one| one["new"] == false && one["state"] == "open"), "{told}");
     // Who only looks is not on record; whoever begins repairs is.
-    let filter = AuditFilter { action: Some("reconcile --heal".to_owned()), ..AuditFilter::default() };
+    let filter = AuditFilter { action: Some("reconcile --repair".to_owned()), ..AuditFilter::default() };
     let recorded = async || audit::list(freehold.pool(), &filter, 0, 10).await.expect("the trail");
     assert!(recorded().await.is_empty());
-    let (code, told) = reconcile(&freehold, &["--heal"]).await;
+    let (code, told) = reconcile(&freehold, &["--repair"]).await;
     assert_eq!(code, Some(1), "{told}");
     let records = recorded().await;
     assert_eq!(records.len(), 1);

@@ -32,7 +32,7 @@ pub(super) async fn heal(reconciler: &Reconciler, heal: RepairMode, reported: &m
             environments = to_repair.len(),
             most,
             "more environments want a repair at once than reconcile.max_repairs_per_run allows: look at them, then run \
-             `freehold reconcile --heal`"
+             `freehold reconcile --repair`"
         );
         return Ok(());
     }
