@@ -159,7 +159,7 @@ fn refused(error: TokenError) -> ApiError {
         TokenError::TenantScopeError(blind) => return ApiError::from(*blind),
         TokenError::NoKeys(why) => {
             tracing::error!(error = %why, "tokens cannot be checked");
-            return ApiError::new(Code::TokenKeysUnavailable, "Tokens cannot be checked at the moment.")
+            return ApiError::new(Code::SigningKeysUnavailable, "Tokens cannot be checked at the moment.")
                 .retry_after(30);
         }
     };

@@ -35,8 +35,8 @@ pub mod schema {
     pub use crate::routes::environments::{Environment, NewEnvironment};
     pub use crate::routes::events::{FeedEvent, FeedEventData, FeedEventPage};
     pub use crate::routes::findings::{Finding, FindingPage};
+    pub use crate::routes::fleet_holds::{FleetHold, FleetHoldList};
     pub use crate::routes::health::Health;
-    pub use crate::routes::holds::{FleetHoldList, Hold};
     pub use crate::routes::legal_hold::LegalHold;
     pub use crate::routes::operation_events::OperationEvent;
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};

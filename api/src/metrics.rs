@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_tenancy::finding::Severity;
-use freehold_tenancy::hold::{FleetHold, HoldKind};
+use freehold_tenancy::fleet_hold::{FleetHold, HoldKind};
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::webhook::DisabledReason;
 use metrics::{gauge, histogram};
@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 const OPERATIONS: &str = "freehold_operations";
-const HOLDS: &str = "freehold_holds";
+const HOLDS: &str = "freehold_fleet_holds";
 const FINDINGS: &str = "freehold_findings";
 const WEBHOOKS: &str = "freehold_webhook_endpoints";
 

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::{self, ResourceScope, RoutePolicy};
 use crate::routes::{
-    account_mappings, approvals, audit, docs, environments, events, findings, health, holds, legal_hold, offboarding,
-    operation_events, operations, tenants, webhooks,
+    account_mappings, approvals, audit, docs, environments, events, findings, fleet_holds, health, legal_hold,
+    offboarding, operation_events, operations, tenants, webhooks,
 };
 use crate::scope::Scope::{
     self, AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite,
@@ -43,7 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .protected(OperationsWrite, ResourceScope::Fleet, routes!(operations::actions::adopt_account))
         .protected(OperationsApprove, ResourceScope::Fleet, routes!(approvals::approve_operation))
         .protected(OperationsApprove, ResourceScope::Fleet, routes!(approvals::reject_operation))
-        .protected(OperationsRead, ResourceScope::Fleet, routes!(holds::list_holds))
+        .protected(OperationsRead, ResourceScope::Fleet, routes!(fleet_holds::list_fleet_holds))
         .protected(OperationsRead, ResourceScope::Fleet, routes!(findings::list_findings))
         .protected(AccountMappingsRead, ResourceScope::List, routes!(account_mappings::list_account_mappings))
         .protected(AccountMappingsRead, ResourceScope::List, routes!(account_mappings::get_account_history))

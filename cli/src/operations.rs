@@ -94,12 +94,12 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         Ok(page.next_page_token)
     })
     .await?;
-    let held: FleetHoldList = api.get("/v1/holds", &[]).await?;
+    let held: FleetHoldList = api.get("/v1/fleet-holds", &[]).await?;
     for hold in held.holds {
         let until = hold.probe_at.format("%Y-%m-%d %H:%M:%S");
         output::note(format!(
             "{} {} operations wait; the next try is at {until} UTC ({}).",
-            hold.sentence, hold.waiting, hold.code
+            hold.message, hold.waiting, hold.code
         ));
     }
     if args.client.output == Format::Json {
@@ -145,7 +145,7 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
         output::line(format!("{:12} {}", "in line", format_queue::told(queue)))?;
     }
     if let Some(attention) = &operation.attention {
-        output::line(format!("{:12} {} ({})", "attention", attention.sentence, attention.code))?;
+        output::line(format!("{:12} {} ({})", "attention", attention.message, attention.code))?;
         output::line(format!("{:12} {}", "remedies", attention.remedies.join(", ")))?;
     }
     for approval in operation.approvals.iter().flatten().filter(|approval| approval.state == "pending") {

@@ -130,7 +130,7 @@ fn told(event: &OperationEvent) -> String {
         "environment.account.released" => format!("has parted with the AWS account {}", more("aws_account_id")),
         "environment.offboarded" => "is gone".to_owned(),
         "operation.started" => "a worker begins".to_owned(),
-        "operation.needs_attention" => format!("needs attention: {} ({})", more("sentence"), more("code")),
+        "operation.needs_attention" => format!("needs attention: {} ({})", more("message"), more("code")),
         "operation.retried" => format!("is tried again, as {} asked", more("by")),
         "operation.succeeded" => "succeeded".to_owned(),
         "step.started" => "begins".to_owned(),

@@ -150,7 +150,7 @@ fn show(report: &Report) -> std::io::Result<()> {
             let finding = &one.finding;
             let account = finding.aws_account_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             let remedy = finding.operation_id.map_or_else(|| finding.remedy.to_string(), |id| id.to_string());
-            table.add_row([finding.severity.as_str(), finding.kind.as_str(), &account, &finding.sentence, &remedy]);
+            table.add_row([finding.severity.as_str(), finding.kind.as_str(), &account, &finding.message, &remedy]);
         }
         output::show(&table)?;
         output::line("")?;
@@ -163,7 +163,7 @@ fn show(report: &Report) -> std::io::Result<()> {
         "{} accounts and {} environments compared in {:.0} s: {} findings, {new} of them new; {} earlier ones are gone",
         report.accounts,
         report.environments,
-        (report.finished_at - report.began_at).as_seconds_f64(),
+        (report.finished_at - report.started_at).as_seconds_f64(),
         report.findings.len(),
         report.resolved,
     ))
@@ -177,7 +177,7 @@ fn shown(report: Report) -> Shown {
         clean,
         accounts: report.accounts,
         environments: report.environments,
-        seconds: (report.finished_at - report.began_at).as_seconds_f64(),
+        seconds: (report.finished_at - report.started_at).as_seconds_f64(),
         findings: findings.map(|one| ShownFinding { new: one.is_new, finding: one.finding.into() }).collect(),
         resolved: report.resolved,
         unseen: unseen.map(|(account, why)| Unseen { aws_account_id: account.to_string(), why }).collect(),

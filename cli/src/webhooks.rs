@@ -158,7 +158,7 @@ fn told(endpoint: &WebhookEndpoint, format: Format) -> anyhow::Result<Exit> {
 }
 
 fn facts(endpoint: &WebhookEndpoint) -> anyhow::Result<()> {
-    let state = match &endpoint.disabled_sentence {
+    let state = match &endpoint.disabled_message {
         Some(why) => format!("{}: {why}", endpoint.state),
         None => endpoint.state.clone(),
     };

@@ -44,7 +44,7 @@ pub(crate) async fn begin(listen: Option<SocketAddr>) -> anyhow::Result<Option<M
     metrics::describe_histogram!("freehold_aws_call_duration_seconds", "How long calls to AWS took.");
     metrics::describe_counter!("freehold_aws_throttled_total", "Calls that AWS throttled although there was leave.");
     metrics::describe_histogram!("freehold_operation_duration_seconds", "How long operations took that ended well.");
-    metrics::describe_counter!("freehold_holds_total", "Holds that were placed, by the reason.");
+    metrics::describe_counter!("freehold_fleet_holds_total", "Holds that were placed, by the reason.");
     metrics::describe_counter!("freehold_findings_total", "Findings that were new, by severity.");
     metrics::describe_counter!(
         "freehold_webhook_deliveries_total",

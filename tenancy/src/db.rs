@@ -8,7 +8,7 @@ pub mod environments;
 pub mod events;
 pub mod feed;
 pub mod findings;
-pub mod holds;
+pub mod fleet_holds;
 pub mod idempotency;
 pub mod installation;
 pub mod mappings;

@@ -23,7 +23,7 @@ string_enum! {
         /// An account carries this installation's tag and belongs to nothing that it knows.
         AccountUnknown = "account_unknown",
         /// An environment's account is not in the organisation any more.
-        AccountVanished = "account_vanished",
+        AccountMissing = "account_missing",
         /// An environment's account was closed or suspended, and not by Freehold.
         AccountSuspended = "account_suspended",
         /// An environment's account is not in the OU of its residency.
@@ -47,7 +47,7 @@ string_enum! {
         /// The role that Freehold works through cannot be assumed.
         AccessLost = "access_lost",
         /// A stack that Freehold deployed is not there.
-        StackGone = "stack_gone",
+        StackMissing = "stack_missing",
         /// A stack stands in a state that it does not leave by itself.
         StackFailed = "stack_failed",
         /// A stack was changed, or replaced, by somebody else.
@@ -60,9 +60,9 @@ impl FindingKind {
     #[expect(clippy::match_same_arms, reason = "a table: what belongs together stands together")]
     pub fn severity(self) -> Severity {
         match self {
-            Self::AccountVanished | Self::AccountSuspended | Self::WrongOu => Severity::Critical,
+            Self::AccountMissing | Self::AccountSuspended | Self::WrongOu => Severity::Critical,
             Self::OuMissing | Self::GuardrailMissing | Self::GuardrailDetached => Severity::Critical,
-            Self::GuardrailChanged | Self::AssignmentExtra | Self::StackGone => Severity::Critical,
+            Self::GuardrailChanged | Self::AssignmentExtra | Self::StackMissing => Severity::Critical,
             Self::AccountUnknown | Self::PermissionSetMissing | Self::GroupMissing => Severity::Error,
             Self::AssignmentMissing | Self::AccessLost | Self::StackFailed => Severity::Error,
             Self::StackDrifted => Severity::Warning,
@@ -72,7 +72,7 @@ impl FindingKind {
     /// Whether an ordinary repair of the environment puts it right without taking anything away from anybody. All else
     /// waits for a person.
     pub fn is_safe_to_heal(self) -> bool {
-        matches!(self, Self::WrongOu | Self::AssignmentMissing | Self::AccessLost | Self::StackGone)
+        matches!(self, Self::WrongOu | Self::AssignmentMissing | Self::AccessLost | Self::StackMissing)
     }
 }
 
@@ -108,7 +108,7 @@ pub struct NewFinding {
     /// The environment that it is about, with whose that is, if it is about one.
     pub environment: Option<(TenantId, EnvironmentId)>,
     /// What is wrong and what to do about it, in plain words.
-    pub sentence: String,
+    pub message: String,
     /// What puts it right.
     pub remedy: FindingRemedy,
 }
@@ -129,7 +129,7 @@ pub struct Finding {
     /// The environment that it is about, with whose that is, if it is about one.
     pub environment: Option<(TenantId, EnvironmentId)>,
     /// What is wrong and what to do about it, in plain words.
-    pub sentence: String,
+    pub message: String,
     /// What puts it right; a person also where a repair did not.
     pub remedy: FindingRemedy,
     /// The operation that was begun to put it right, if one was.

@@ -9,7 +9,7 @@ pub mod environment;
 pub mod event;
 pub mod feed;
 pub mod finding;
-pub mod hold;
+pub mod fleet_hold;
 pub mod ids;
 pub mod operation;
 pub mod region;

@@ -82,15 +82,15 @@ pub struct Attention {
     /// Stable, for programs: `account_email_taken`.
     pub code: String,
     /// One sentence in plain words, for people.
-    pub sentence: String,
+    pub message: String,
     /// What can be done about it.
     pub remedies: Vec<Remedy>,
 }
 
 impl Attention {
     /// A reason that a person removes and then has it tried again.
-    pub fn new(code: &str, sentence: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), sentence: sentence.into(), remedies: vec![Remedy::Retry] }
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), remedies: vec![Remedy::Retry] }
     }
 
     /// The same, and this can be done about it too.

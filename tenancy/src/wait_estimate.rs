@@ -89,18 +89,18 @@ pub struct Tokens {
 }
 
 impl ServiceModel {
-    /// With so many places, of which some are taken by work that began `since` and by `strangers`, each for `takes` seconds.
+    /// With so many places, of which some are taken by work that began `since` and by `external_in_progress`, each for `takes` seconds.
     pub fn new(
         now: DateTime<Utc>,
         places: u16,
         since: &[DateTime<Utc>],
-        strangers: usize,
+        external_in_progress: usize,
         takes: f64,
         tokens: Option<Tokens>,
     ) -> Self {
         let takes = seconds(takes);
         let ours = since.iter().map(|since| (*since + takes).max(now));
-        let theirs = std::iter::repeat_n(now + takes / 2, strangers);
+        let theirs = std::iter::repeat_n(now + takes / 2, external_in_progress);
         let busy: BinaryHeap<_> = ours.chain(theirs).map(Reverse).collect();
         Self { now, free: usize::from(places).saturating_sub(busy.len()), busy, takes, tokens, latest: now }
     }

@@ -51,17 +51,17 @@ string_enum! {
         /// No answer in time.
         Timeout = "timeout",
         /// The connection broke before there was an answer.
-        BrokenOff = "broken_off",
+        ConnectionClosed = "connection_closed",
         /// The answer was not a 2xx.
         Status = "status",
         /// The event is not kept any more, or too large to be sent.
-        Unsendable = "unsendable",
+        NotDeliverable = "not_deliverable",
     }
 }
 
 impl DisabledReason {
     /// It in plain words.
-    pub fn sentence(self) -> &'static str {
+    pub fn message(self) -> &'static str {
         match self {
             Self::ByRequest => "Somebody has disabled it.",
             Self::Gone => "It answered 410 Gone, which says that it wants nothing more.",
@@ -88,7 +88,7 @@ pub struct Endpoint {
     /// The first failure after the last success.
     pub failing_since: Option<DateTime<Utc>>,
     /// Nothing is sent until then, because the receiver asked for it.
-    pub rests_until: Option<DateTime<Utc>>,
+    pub paused_until: Option<DateTime<Utc>>,
     /// Until when deliveries carry a signature with the secret before this one as well.
     pub previous_secret_until: Option<DateTime<Utc>>,
     /// When it was made.
@@ -122,7 +122,7 @@ pub struct Attempt {
     /// 1, 2, 3, … within the delivery.
     pub number: i32,
     /// When.
-    pub began_at: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// How long it took, in real milliseconds.
     pub duration_ms: i32,
     /// What the receiver answered.
@@ -130,7 +130,7 @@ pub struct Attempt {
     /// Why it failed; `None` where it did not.
     pub error: Option<AttemptError>,
     /// What came of it, in plain words.
-    pub sentence: String,
+    pub message: String,
     /// When it was to be tried again.
     pub next_attempt_at: Option<DateTime<Utc>>,
 }

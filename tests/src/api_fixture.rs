@@ -200,8 +200,8 @@ impl Served {
     /// Parks the one operation that is due, with these remedies.
     pub async fn park_with(&self, code: &str, remedies: &[Remedy]) {
         let claim = self.claim().await;
-        let sentence = "Somebody has to look at this.".to_owned();
-        let attention = Attention { code: code.to_owned(), sentence, remedies: remedies.to_vec() };
+        let message = "Somebody has to look at this.".to_owned();
+        let attention = Attention { code: code.to_owned(), message, remedies: remedies.to_vec() };
         self.record(&claim, StepDisposition::Parked(attention), None).await;
         operations::release(&self.database.pool, &claim, None, self.clock.now()).await.expect("a release");
     }

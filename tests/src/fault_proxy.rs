@@ -273,7 +273,7 @@ async fn answer(
 /// The name of a statement that writes. Taking leave to make a call is none of them, nor is taking on a look, of which
 /// there is one for every claim: dying there is dying before the call, or before the write that ends the look.
 fn write(text: &str) -> Option<String> {
-    if text.contains("insert into rates ") || text.contains("db::looks::claim_due") {
+    if text.contains("insert into aws_call_rates ") || text.contains("db::looks::claim_due") {
         return None;
     }
     let words = text.replace("for no key update", "").replace("for update", "");

@@ -79,7 +79,7 @@ pub async fn tail(pool: &PgPool, mut after: i64, last: impl Fn() -> bool) -> Vec
                 ReadResult::Page(page) => {
                     after = page.next_after;
                     seen.extend(page.entries);
-                    if !page.more {
+                    if !page.has_more {
                         break;
                     }
                 }

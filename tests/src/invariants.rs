@@ -46,7 +46,7 @@ struct Known {
     /// State and attention of its latest operation.
     operation: String,
     code: Option<String>,
-    sentence: Option<String>,
+    message: Option<String>,
 }
 
 impl InvariantReport {
@@ -85,7 +85,7 @@ impl InvariantReport {
                     }
                 }
                 ("succeeded", _) => {}
-                ("needs_attention", _) if told(&known.code) && told(&known.sentence) => {
+                ("needs_attention", _) if told(&known.code) && told(&known.message) => {
                     *self.needs_attention.entry(known.code.clone().unwrap_or_default()).or_default() += 1;
                 }
                 (operation, state) => {
@@ -253,7 +253,7 @@ fn owner(tags: &BTreeMap<String, String>) -> Option<Uuid> {
 async fn environments(pool: &PgPool) -> BTreeMap<Uuid, Known> {
     let rows = sqlx::query(
         "select e.id, e.state, t.tier, e.residency, m.aws_account_id, o.state as operation, o.attention_code,
-            o.attention_sentence
+            o.attention_message
          from environments e join tenants t on t.id = e.tenant_id
          left join account_mappings m on m.environment_id = e.id and m.valid_to is null
          left join lateral (
@@ -270,7 +270,7 @@ async fn environments(pool: &PgPool) -> BTreeMap<Uuid, Known> {
             account: row.get("aws_account_id"),
             operation: operation.unwrap_or_else(|| "missing".to_owned()),
             code: row.get("attention_code"),
-            sentence: row.get("attention_sentence"),
+            message: row.get("attention_sentence"),
         };
         (row.get("id"), known)
     };

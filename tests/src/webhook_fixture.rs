@@ -142,7 +142,7 @@ impl WebhookFixture {
     /// The latest attempt of a delivery.
     pub async fn last_attempt(&self, endpoint: &Value, delivery: &Value) -> Value {
         let shown = self.get(endpoint, &format!("/deliveries/{}", id(delivery))).await;
-        shown["log"][0].clone()
+        shown["attempts"][0].clone()
     }
 
     /// Something happens: a tenant is signed up.

@@ -24,7 +24,7 @@ fn asks(operation: &Operation) -> (&str, &str) {
     let attention = operation.attention.as_ref().unwrap_or_else(|| panic!("{operation:#?} needs no attention"));
     let offered = |remedy| attention.remedies.contains(&remedy);
     assert!(offered(Remedy::Retry) && offered(Remedy::Cancel), "{attention:?}");
-    (&attention.code, &attention.sentence)
+    (&attention.code, &attention.message)
 }
 
 /// The account that the environment of `tenant` would ask for.
@@ -114,9 +114,9 @@ async fn a_creation_that_aws_failed_is_asked_for_again_and_one_that_it_refuses_i
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INVALID_PAYMENT_INSTRUMENT")));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::NeedsAttention);
-    let (code, sentence) = asks(&operation);
+    let (code, message) = asks(&operation);
     assert_eq!(code, "payment_instrument_needed");
-    assert!(sentence.contains("INVALID_PAYMENT_INSTRUMENT"), "{sentence}");
+    assert!(message.contains("INVALID_PAYMENT_INSTRUMENT"), "{message}");
 
     // Parked, it holds no place; and tried again, it asks again instead of looking at the old failure.
     assert_eq!(places_taken(&freehold).await, 0);
@@ -141,9 +141,9 @@ async fn an_assignment_that_keeps_failing_is_parked_and_goes_on_when_it_is_tried
     let fault = Fault::failed("Received a 403 status error: Access denied by IAM");
     freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", fault));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
-    let (code, sentence) = asks(&operation);
+    let (code, message) = asks(&operation);
     assert_eq!(code, "assignment_failed");
-    assert!(sentence.contains("403"), "{sentence}");
+    assert!(message.contains("403"), "{message}");
     assert_eq!(places_taken(&freehold).await, 0);
     freehold.world.clear_faults();
     retry(&freehold, &operation).await;
@@ -238,9 +238,9 @@ async fn a_stack_that_fails_once_is_made_anew_and_one_that_keeps_failing_says_wh
     freehold.world.inject(Rule::on("cloudformation", "CreateStack", fault));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::NeedsAttention);
-    let (code, sentence) = asks(&operation);
+    let (code, message) = asks(&operation);
     assert_eq!(code, "stack_failed");
-    assert!(sentence.contains("Rate exceeded"), "{sentence}");
+    assert!(message.contains("Rate exceeded"), "{message}");
 }
 
 #[tokio::test]
@@ -261,7 +261,7 @@ async fn without_a_bootstrapped_organisation_no_account_is_placed_anywhere() {
     freehold.settle(&freehold.worker("worker-1"), LONG).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::NeedsAttention);
-    let (code, sentence) = asks(&operation);
+    let (code, message) = asks(&operation);
     assert_eq!(code, "residency_not_prepared");
-    assert!(sentence.contains("freehold bootstrap"), "{sentence}");
+    assert!(message.contains("freehold bootstrap"), "{message}");
 }

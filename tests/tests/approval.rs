@@ -24,7 +24,7 @@ async fn waiting(freehold: &Freehold) -> Tenant {
     freehold.settle(&freehold.worker("worker-1"), MINUTES).await;
     let operation = freehold.operation_of(&tenant).await;
     let attention = operation.attention.expect("somebody is asked");
-    assert_eq!((attention.code.as_str(), operation.wake_at), ("approval_needed", None));
+    assert_eq!((attention.code.as_str(), operation.wake_at), ("approval_required", None));
     assert_eq!(attention.remedies, [Remedy::Approve, Remedy::Cancel]);
     assert_eq!(accounts(freehold), 0, "an account was made that nobody has approved");
     tenant
@@ -121,7 +121,7 @@ async fn a_decision_that_comes_before_the_step_has_parked_is_not_missed() {
     let api = Served::new().await;
     let tenant = api.signed_up(&signup()).await;
     let claim = api.claim().await;
-    let attention = Attention { remedies: vec![Remedy::Approve], ..Attention::new("approval_needed", "Approve it.") };
+    let attention = Attention { remedies: vec![Remedy::Approve], ..Attention::new("approval_required", "Approve it.") };
     api.record(&claim, StepDisposition::Parked(attention), None).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
     let operation = api.get(&path).await.json();

@@ -95,7 +95,7 @@ async fn whoever_changes_something_is_on_record_with_the_result() {
         let page = api.get(&format!("/v1/audit-events?page_size=2&after={after}")).await.json();
         paged.extend(page["audit_events"].as_array().expect("records").iter().map(|event| event["record"].clone()));
         after = page["next_after"].as_i64().expect("a position");
-        if page["more"] == false {
+        if page["has_more"] == false {
             assert_eq!(page["head"]["position"], 6);
             break;
         }
@@ -197,8 +197,8 @@ async fn a_change_whose_caller_has_hung_up_comes_to_its_end_before_the_api_does(
 async fn what_takes_longer_than_a_minute_is_told_again_when_it_is_known() {
     let freehold = Freehold::instant().await;
     let audit_writer = AuditWriter::new(freehold.pool().clone(), freehold.clock.clone());
-    let deed = freehold_tests::signup::entry();
-    let begun = audit_writer.begin(&deed, None).await.expect("on record");
+    let entry = freehold_tests::signup::entry();
+    let begun = audit_writer.begin(&entry, None).await.expect("on record");
     let results = async || {
         audit::advance(freehold.pool(), TimeDelta::days(1), freehold.clock.now()).await.expect("a chain");
         let trail = audit::list(freehold.pool(), &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
@@ -284,14 +284,14 @@ async fn the_head_is_anchored_where_it_has_moved_and_the_trail_is_at_most_a_seco
             (audit_writer.clone(), shutdown.clone(), freehold.installation.clone());
         async move { audit_writer.run(&config, &installation, shutdown).await }
     });
-    let deed = freehold_tests::signup::entry();
+    let entry = freehold_tests::signup::entry();
     let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
-    audit_writer.note(&deed, None, &done).await;
+    audit_writer.note(&entry, None, &done).await;
     let chained = async || -> i64 {
         sqlx::query_scalar("select position from audit_head").fetch_one(freehold.pool()).await.expect("the head")
     };
     eventually("it is chained", async || chained().await == 1).await;
-    audit_writer.note(&deed, None, &done).await;
+    audit_writer.note(&entry, None, &done).await;
     shutdown.cancel();
     keeping.await.expect("an end");
     let keys = [Signer::new(&KEY.to_owned().into()).expect("a key").public_key()];

@@ -132,7 +132,11 @@ async fn creations_of_somebody_else_take_places_too() {
     let soon = freehold.clock.now() + TimeDelta::seconds(40);
     while freehold.step(&worker).await.is_some_and(|at| at <= soon) {}
     assert_eq!(freehold.world.create_requests().len(), 5, "three of theirs and two of ours");
-    assert_eq!(rows(&freehold, "select strangers::bigint from looks where quota = 'account-creations'").await, 3);
+    assert_eq!(
+        rows(&freehold, "select external_in_progress::bigint from shared_polls where quota = 'account-creations'")
+            .await,
+        3
+    );
     freehold.settle(&worker, LONG).await;
     all_are_ready(&freehold, &tenants).await;
     assert_eq!(freehold.world.calls().of("organizations:CreateAccount").errors, 0, "a place was asked for twice");

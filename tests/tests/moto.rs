@@ -160,7 +160,7 @@ impl Story {
         assert_eq!(operation.state, OperationState::NeedsAttention, "{operation:#?}");
         let attention = operation.attention.as_ref().expect("a reason");
         assert_eq!(attention.code, gap.code);
-        assert!(attention.sentence.contains(gap.error), "{}", attention.sentence);
+        assert!(attention.message.contains(gap.error), "{}", attention.message);
         for step in &operation.steps {
             let expected = match step.name.as_str() {
                 name if name == gap.step && attention.code == "aws_refused" => StepState::Parked,

@@ -129,7 +129,7 @@ async fn about_to_be_closed(freehold: &Freehold) -> (Tenant, Arc<Worker>, String
     offboard(freehold, &tenant, true).await;
     freehold.settle(&worker, LONG).await;
     let operation = latest(freehold, &tenant).await;
-    assert_eq!(operation.attention.expect("somebody is asked").code, "approval_needed");
+    assert_eq!(operation.attention.expect("somebody is asked").code, "approval_required");
     assert_eq!(account(freehold, &tenant).state, "ACTIVE");
     let asked = approvals::list_for_operation(freehold.pool(), operation.id).await.expect("an answer");
     (tenant, worker, asked[0].request_hash.clone())

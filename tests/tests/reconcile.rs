@@ -75,14 +75,14 @@ pub(crate) async fn break_ten_things(
     admin.retag_stack(&account_of(6), "freehold-tenant").await;
     let mut expected = vec![
         ("account_unknown", "error", unknown),
-        ("account_vanished", "critical", account_of(0)),
+        ("account_missing", "critical", account_of(0)),
         ("account_suspended", "critical", account_of(1)),
         ("wrong_ou", "critical", account_of(2)),
         ("guardrail_detached", "critical", "freehold-region-us".to_owned()),
         ("guardrail_missing", "critical", "freehold-region-ch".to_owned()),
         ("assignment_missing", "error", format!("{}/support/support", account_of(3))),
         ("assignment_extra", "critical", format!("{}/tenant-admin/GROUP/{group}", account_of(4))),
-        ("stack_gone", "critical", format!("{}/freehold-tenant", account_of(5))),
+        ("stack_missing", "critical", format!("{}/freehold-tenant", account_of(5))),
         ("stack_drifted", "warning", format!("{}/freehold-tenant", account_of(6))),
     ];
     expected.sort();

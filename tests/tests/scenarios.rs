@@ -2,8 +2,8 @@
 
 mod accounts;
 mod closing;
+mod fleet_holds;
 mod fresh_account;
-mod holds;
 mod identity_center;
 mod places;
 mod regions;
@@ -53,12 +53,8 @@ fn is_ready((tenant, operation): &(Tenant, Operation)) {
 #[track_caller]
 fn attention(operation: &Operation) -> (&str, &str) {
     let attention = operation.attention.as_ref().unwrap_or_else(|| panic!("{operation:#?} needs no attention"));
-    assert!(
-        attention.sentence.len() > 40 && attention.sentence.contains(' '),
-        "{} says too little",
-        attention.sentence
-    );
-    (&attention.code, &attention.sentence)
+    assert!(attention.message.len() > 40 && attention.message.contains(' '), "{} says too little", attention.message);
+    (&attention.code, &attention.message)
 }
 
 /// Has an operation tried again and takes it as far as it goes.

@@ -58,7 +58,7 @@ async fn the_database_refuses_what_must_never_be() {
         ("update operations set state = 'succeeded', wake_at = null", "an_end_has_its_time"),
         ("update environments set state = 'ready'", "ready_says_since_when"),
         ("update environments set state = 'lost'", "environments_state_check"),
-        ("insert into installation select gen_random_uuid(), true, 'real', '111122223333', null, null, null, created_at from installation", "installation_only_one_key"),
+        ("insert into installation select gen_random_uuid(), true, 'real', '111122223333', null, null, null, created_at from installation", "installation_singleton_key"),
         ("update installation set kind = 'real'", "only_a_sandbox_has_a_clock_of_its_own"),
     ] {
         assert_eq!(refusal(&freehold, statement).await, constraint, "{statement}");

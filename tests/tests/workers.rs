@@ -142,7 +142,7 @@ async fn a_wake_up_that_comes_while_an_operation_is_worked_on_is_not_slept_throu
 
 /// A look at the creations, of which only one time is known: now.
 async fn write_look(freehold: &Freehold, time: &str) {
-    let sql = format!("insert into looks (quota, {time}) values ('account-creations', $1)");
+    let sql = format!("insert into shared_polls (quota, {time}) values ('account-creations', $1)");
     let look = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(freehold.clock.now());
     look.execute(freehold.pool()).await.expect("written");
 }
@@ -177,7 +177,8 @@ async fn a_step_that_makes_several_calls_gets_past_a_rate_that_is_used_up() {
     }
     // Next it looks whether the assignment is there, then asks for it: two calls, and leave for none.
     let full_again = freehold.clock.now() + TimeDelta::seconds(1);
-    let empty = "insert into rates (api, next_at) values ('sso', $1) on conflict (api) do update set next_at = $1";
+    let empty =
+        "insert into aws_call_rates (api, next_at) values ('sso', $1) on conflict (api) do update set next_at = $1";
     sqlx::query(empty).bind(full_again).execute(freehold.pool()).await.expect("an empty bucket");
     freehold.settle(&worker, TimeDelta::minutes(1)).await;
     let operation = freehold.operation_of(&tenant).await;

@@ -14,7 +14,7 @@ struct Row {
     /// Our code, stable.
     park: &'static str,
     /// What has happened and what to do.
-    sentence: &'static str,
+    message: &'static str,
     scenario: u8,
 }
 
@@ -25,7 +25,7 @@ static TABLE: &[Row] = &[
         code: "ConstraintViolationException",
         says: "TAG_POLICY_VIOLATION",
         park: "tag_policy_violated",
-        sentence: "A tag policy of the organisation forbids the tags by which Freehold knows its accounts \
+        message: "A tag policy of the organisation forbids the tags by which Freehold knows its accounts \
                    (freehold:installation, freehold:tenant, freehold:environment). Allow them, then retry.",
         scenario: 21,
     },
@@ -33,8 +33,8 @@ static TABLE: &[Row] = &[
         service: "organizations",
         code: "ConstraintViolationException",
         says: "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
-        park: "guardrail_does_not_fit",
-        sentence: "An OU carries as many service control policies as AWS allows. Detach or merge some, then run `freehold \
+        park: "policy_limit_reached",
+        message: "An OU carries as many service control policies as AWS allows. Detach or merge some, then run `freehold \
                    bootstrap` again.",
         scenario: 19,
     },
@@ -43,7 +43,7 @@ static TABLE: &[Row] = &[
         code: "ConstraintViolationException",
         says: "POLICY_CONTENT_LIMIT_EXCEEDED",
         park: "guardrail_too_long",
-        sentence: "A residency names more regions than one service control policy holds. Split it, then run `freehold \
+        message: "A residency names more regions than one service control policy holds. Split it, then run `freehold \
                    bootstrap` again.",
         scenario: 19,
     },
@@ -52,15 +52,15 @@ static TABLE: &[Row] = &[
         code: "DestinationParentNotFoundException",
         says: "",
         park: "residency_not_prepared",
-        sentence: "The OU of the residency is gone. Run `freehold bootstrap`, then retry.",
+        message: "The OU of the residency is gone. Run `freehold bootstrap`, then retry.",
         scenario: 17,
     },
     Row {
         service: "organizations",
         code: "AccountNotFoundException",
         says: "",
-        park: "account_vanished",
-        sentence: "The account is not in the organisation any more: it was removed, or closed long ago.",
+        park: "account_missing",
+        message: "The account is not in the organisation any more: it was removed, or closed long ago.",
         scenario: 46,
     },
     Row {
@@ -68,7 +68,7 @@ static TABLE: &[Row] = &[
         code: "ServiceQuotaExceededException",
         says: "",
         park: "aws_quota_reached",
-        sentence: "A quota of AWS is used up, and waiting does not raise it. Make room or ask AWS to raise it, then retry.",
+        message: "A quota of AWS is used up, and waiting does not raise it. Make room or ask AWS to raise it, then retry.",
         scenario: 29,
     },
     Row {
@@ -76,7 +76,7 @@ static TABLE: &[Row] = &[
         code: "LimitExceededException",
         says: "",
         park: "aws_quota_reached",
-        sentence: "A quota of AWS is used up, and waiting does not raise it. Make room or ask AWS to raise it, then retry.",
+        message: "A quota of AWS is used up, and waiting does not raise it. Make room or ask AWS to raise it, then retry.",
         scenario: 40,
     },
     Row {
@@ -84,7 +84,7 @@ static TABLE: &[Row] = &[
         code: "ValidationError",
         says: "TerminationProtection",
         park: "stack_protected",
-        sentence: "Somebody has protected the stack against deletion. Take the protection away, then retry.",
+        message: "Somebody has protected the stack against deletion. Take the protection away, then retry.",
         scenario: 38,
     },
     Row {
@@ -92,7 +92,7 @@ static TABLE: &[Row] = &[
         code: "InsufficientCapabilitiesException",
         says: "",
         park: "stack_needs_capabilities",
-        sentence: "The template needs a capability that Freehold does not grant, such as macros. Take out what needs it, \
+        message: "The template needs a capability that Freehold does not grant, such as macros. Take out what needs it, \
                    then retry.",
         scenario: 39,
     },
@@ -114,7 +114,7 @@ pub(crate) fn known(error: &CloudError) -> Option<(&'static str, &'static str)> 
 }
 
 fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, error: &CloudError) -> Option<(&'static str, &'static str)> {
-    rows.find(|row| row.applies(error)).map(|row| (row.park, row.sentence))
+    rows.find(|row| row.applies(error)).map(|row| (row.park, row.message))
 }
 
 /// Every row in words, with the scenario that it serves.
@@ -150,7 +150,7 @@ mod tests {
                 "{:>2} {} {}: {}, without the row {without:?}",
                 masked.scenario, masked.code, masked.says, masked.park
             );
-            assert_eq!(known(&error), Some((masked.park, masked.sentence)), "another row comes before {masked:?}");
+            assert_eq!(known(&error), Some((masked.park, masked.message)), "another row comes before {masked:?}");
             assert_eq!(without, None, "nothing changes without {masked:?}");
         }
     }

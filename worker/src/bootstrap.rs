@@ -90,7 +90,7 @@ impl From<CloudError> for Problem {
 
 /// What a person can do about a refusal, where that is known.
 fn hint(error: &CloudError) -> String {
-    attention_codes::known(error).map(|(_, sentence)| format!("{sentence} ")).unwrap_or_default()
+    attention_codes::known(error).map(|(_, message)| format!("{message} ")).unwrap_or_default()
 }
 
 /// Compares the organisation with its configuration; changes nothing.

@@ -71,7 +71,7 @@ pub enum ReconcileError {
 #[derive(Debug, Clone)]
 pub struct Report {
     /// When the first look was taken.
-    pub began_at: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// When all was written down.
     pub finished_at: DateTime<Utc>,
     /// How many accounts the organisation has.
@@ -127,7 +127,7 @@ impl Reconciler {
     }
 
     async fn compare(&self, heal: RepairMode, stop: &CancellationToken) -> Result<Report, ReconcileError> {
-        let began_at = self.clock.now();
+        let started_at = self.clock.now();
         let before = reconcile::known(&self.pool, STEPS).await?;
         let pace = ReadThrottle::new(self.clock.clone(), self.config.quotas.clone(), stop.clone());
         let seen = observe::observe(&*self.cloud, &self.config, &before, &pace).await?;
@@ -138,12 +138,12 @@ impl Reconciler {
             known: &known,
             config: &self.config,
             installation: self.installation,
-            began_at,
+            started_at,
         };
         let comparison = compare::compare(&sides);
-        let (reported, resolved) = self.record(&comparison, began_at).await?;
+        let (reported, resolved) = self.record(&comparison, started_at).await?;
         let mut report = Report {
-            began_at,
+            started_at,
             finished_at: self.clock.now(),
             accounts: seen.accounts.len(),
             environments: known.environments.len(),
@@ -160,7 +160,7 @@ impl Reconciler {
     async fn record(
         &self,
         comparison: &compare::Comparison,
-        began_at: DateTime<Utc>,
+        started_at: DateTime<Utc>,
     ) -> Result<(Vec<Reported>, u64), ReconcileError> {
         let now = self.clock.now();
         let kept = findings::record(&self.pool, &comparison.found, now).await?;
@@ -176,7 +176,7 @@ impl Reconciler {
             .filter(|finding| !again.contains(&finding.id) && comparison.would_have_found(finding))
             .map(|finding| finding.id)
             .collect();
-        let resolved = findings::resolve(&self.pool, &gone, began_at, now).await?;
+        let resolved = findings::resolve(&self.pool, &gone, started_at, now).await?;
         Ok((reported, resolved))
     }
 }
@@ -184,8 +184,8 @@ impl Reconciler {
 fn log(finding: &Finding) {
     let (id, kind, account) = (finding.id, finding.kind, finding.aws_account_id.as_ref());
     match finding.severity {
-        Severity::Critical | Severity::Error => tracing::error!(%id, %kind, ?account, "{}", finding.sentence),
-        Severity::Warning => tracing::warn!(%id, %kind, ?account, "{}", finding.sentence),
+        Severity::Critical | Severity::Error => tracing::error!(%id, %kind, ?account, "{}", finding.message),
+        Severity::Warning => tracing::warn!(%id, %kind, ?account, "{}", finding.message),
     }
     metrics::counter!("freehold_findings_total", "severity" => finding.severity.as_str()).increment(1);
 }

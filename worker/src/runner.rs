@@ -233,10 +233,10 @@ fn sanitize_texts(mut outcome: steps::StepRecord) -> steps::StepRecord {
         StepDisposition::Done => {}
         StepDisposition::Waiting { why, .. } | StepDisposition::Blocked { why, .. } => clean(why),
         StepDisposition::Retrying { error, .. } => clean(error),
-        StepDisposition::Parked(attention) => clean(&mut attention.sentence),
+        StepDisposition::Parked(attention) => clean(&mut attention.message),
     }
     if let Some(late) = &mut outcome.late {
-        clean(&mut late.sentence);
+        clean(&mut late.message);
     }
     outcome
 }
@@ -271,21 +271,21 @@ fn log(context: &StepContext, outcome: &steps::StepRecord) {
             tracing::warn!(%tenant, %operation, step, error, %check_at, "step will try again");
         }
         StepDisposition::Parked(attention) => {
-            tracing::warn!(%tenant, %operation, step, code = attention.code, "{}", attention.sentence);
+            tracing::warn!(%tenant, %operation, step, code = attention.code, "{}", attention.message);
         }
     }
     if let Some(late) = &outcome.late {
-        tracing::warn!(%tenant, %operation, step, code = late.code, "{}", late.sentence);
+        tracing::warn!(%tenant, %operation, step, code = late.code, "{}", late.message);
     }
 }
 
 /// What fails again and again is tried on, and a person is asked.
 fn repeated_failure(times: u32, error: &str) -> Attention {
-    let sentence = format!(
+    let message = format!(
         "This failed {times} times in a row. Freehold goes on trying. Remove the cause; retry to try at once. The last error: \
          {error}"
     );
-    attention("step_keeps_failing", sentence)
+    attention("step_keeps_failing", message)
 }
 
 impl StepContext {

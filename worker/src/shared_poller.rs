@@ -112,8 +112,8 @@ pub(crate) async fn refresh_usage(worker: &Worker, quota: &'static str) -> Resul
 
 /// Since when everything in progress must have been counted to be known.
 pub(crate) async fn usage_valid_since(worker: &Worker, quota: &str) -> Result<DateTime<Utc>, DbError> {
-    let strangers = shared_polls::external_usage(&worker.pool, quota).await?;
-    let holds = if strangers > 0 { EXTERNAL_USAGE_TTL } else { USAGE_TTL };
+    let external_in_progress = shared_polls::external_usage(&worker.pool, quota).await?;
+    let holds = if external_in_progress > 0 { EXTERNAL_USAGE_TTL } else { USAGE_TTL };
     Ok(worker.clock.now() - holds)
 }
 

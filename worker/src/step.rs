@@ -155,8 +155,8 @@ pub enum StepError {
 
 impl StepError {
     /// Parks the operation, to be tried again once a person has removed the cause.
-    pub fn needs_attention(code: &str, sentence: impl Into<String>) -> Self {
-        Self::NeedsAttention(attention(code, sentence))
+    pub fn needs_attention(code: &str, message: impl Into<String>) -> Self {
+        Self::NeedsAttention(attention(code, message))
     }
 
     /// Whether a person has to look at it.
@@ -166,8 +166,8 @@ impl StepError {
 }
 
 /// Why a person is asked; who has removed the cause has it tried again.
-pub(crate) fn attention(code: &str, sentence: impl Into<String>) -> Attention {
-    Attention::new(code, sentence)
+pub(crate) fn attention(code: &str, message: impl Into<String>) -> Attention {
+    Attention::new(code, message)
 }
 
 impl From<DbError> for StepError {
@@ -185,8 +185,8 @@ impl From<ProtectedAccount> for StepError {
 /// What an error of the cloud means where a step has no better idea.
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
-        if let Some((code, sentence)) = attention_codes::known(&error) {
-            return Self::needs_attention(code, format!("{sentence} {error}"));
+        if let Some((code, message)) = attention_codes::known(&error) {
+            return Self::needs_attention(code, format!("{message} {error}"));
         }
         match error.kind {
             CloudErrorKind::Unknown | CloudErrorKind::Conflict => Self::Retry(error.to_string()),

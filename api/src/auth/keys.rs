@@ -74,7 +74,7 @@ struct Cache {
     source: Source,
     known: ArcSwapOption<KeySetSnapshot>,
     /// When they were last looked for; held while that is being done.
-    looked_at: Mutex<Option<Instant>>,
+    polled_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -110,48 +110,48 @@ impl Keys {
             Ok(url) if url.has_host() => return Err(KeysError::Insecure(url.to_string())),
             _ => Source::File(PathBuf::from(source)),
         };
-        Ok(Self(Arc::new(Cache { source, known: ArcSwapOption::empty(), looked_at: Mutex::new(None) })))
+        Ok(Self(Arc::new(Cache { source, known: ArcSwapOption::empty(), polled_at: Mutex::new(None) })))
     }
 
     /// The key with this id for this algorithm. A token that names no key is checked with the only one there is.
     pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<SigningKey>, KeysError> {
-        let Cache { known, looked_at, .. } = &*self.0;
+        let Cache { known, polled_at, .. } = &*self.0;
         let find = || known.load().as_ref().and_then(|known| known.find(id, algorithm));
         if let Some(found) = find() {
             let stale = known.load().as_ref().is_some_and(|known| known.since.elapsed() > MAX_AGE);
             // Whoever comes first looks whether it is still the issuer's; nobody waits for that.
-            return match looked_at.try_lock() {
-                Ok(looked_at) if stale => {
-                    self.0.look(looked_at).await?;
+            return match polled_at.try_lock() {
+                Ok(polled_at) if stale => {
+                    self.0.look(polled_at).await?;
                     Ok(find())
                 }
                 _ => Ok(Some(found)),
             };
         }
-        let looked_at = looked_at.lock().await;
+        let polled_at = polled_at.lock().await;
         if let Some(found) = find() {
             return Ok(Some(found));
         }
-        self.0.look(looked_at).await?;
+        self.0.look(polled_at).await?;
         Ok(find())
     }
 }
 
 impl Cache {
     /// Looks for the keys, unless that was done a moment ago. Those that are known outlast a source that fails.
-    async fn look(&self, mut looked_at: MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
+    async fn look(&self, mut polled_at: MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
         let are_the_first = self.known.load().is_none();
         let pause = if are_the_first { INITIAL_RETRY } else { REFRESH_COOLDOWN };
-        if looked_at.is_some_and(|at| at.elapsed() < pause) {
+        if polled_at.is_some_and(|at| at.elapsed() < pause) {
             return if are_the_first { Err(KeysError::FetchedRecently) } else { Ok(()) };
         }
-        *looked_at = Some(Instant::now());
+        *polled_at = Some(Instant::now());
         match self.source.read().await.and_then(|text| parse(&text)) {
             Ok(keys) => {
                 self.known.store(Some(Arc::new(KeySetSnapshot { keys, since: Instant::now() })));
                 if are_the_first {
                     // A token that names another key is worth a look, even right away.
-                    *looked_at = None;
+                    *polled_at = None;
                 }
                 Ok(())
             }

@@ -58,7 +58,7 @@ codes! {
     409 "legal_hold"                LegalHold:              "Nothing of the tenant may be destroyed";
     409 "tenant_offboarded"         TenantOffboarded:       "The tenant is gone";
     409 "not_restorable"            NotRestorable:          "There is nothing to be restored";
-    409 "closing_disabled"          ClosingDisabled:        "Accounts are never closed here";
+    409 "account_closing_disabled"          AccountClosingDisabled:        "Accounts are never closed here";
     409 "operation_not_cancelable"  OperationNotCancelable: "The operation cannot be canceled";
     409 "remedy_not_offered"        RemedyNotOffered:       "The operation does not wait for this";
     409 "account_protected"         AccountProtected:       "The account is left alone";
@@ -68,7 +68,7 @@ codes! {
     409 "secrets_key_missing"       SecretsKeyMissing:      "There is no key to encrypt secrets with";
     409 "too_many_webhooks"         TooManyWebhooks:        "There are as many webhook endpoints as there may be";
     409 "webhook_disabled"          WebhookDisabled:        "The webhook endpoint is disabled";
-    410 "feed_position_gone"        FeedPositionGone:       "The feed is no longer kept from there on";
+    410 "feed_position_expired"        FeedPositionExpired:       "The feed is no longer kept from there on";
     412 "precondition_failed"       PreconditionFailed:     "It is no longer what it was";
     413 "body_too_large"            BodyTooLarge:           "The body is too large";
     415 "unsupported_media_type"    UnsupportedMediaType:   "The body must be JSON";
@@ -76,12 +76,12 @@ codes! {
     422 "idempotency_key_reused"    IdempotencyKeyReused:   "The Idempotency-Key belongs to another request";
     428 "precondition_required"     PreconditionRequired:   "If-Match is missing";
     429 "too_many_requests"         TooManyRequests:        "The client asks too often";
-    429 "signups_exhausted"         SignupsExhausted:       "The client has signed up as many as it may in a day";
+    429 "daily_account_limit_reached"         DailyAccountLimitReached:       "The client has signed up as many as it may in a day";
     500 "internal_error"            InternalError:          "Something went wrong on our side";
     503 "database_unavailable"      DatabaseUnavailable:    "The database cannot be reached";
-    503 "exports_busy"              ExportsBusy:            "Others are being sent everything";
-    503 "not_migrated"              NotMigrated:            "The database is not up to date";
-    503 "token_keys_unavailable"    TokenKeysUnavailable:   "The keys that tokens are checked with cannot be had";
+    503 "too_many_exports"              TooManyExports:            "Others are being sent everything";
+    503 "database_not_migrated"              DatabaseNotMigrated:            "The database is not up to date";
+    503 "signing_keys_unavailable"    SigningKeysUnavailable:   "The keys that tokens are checked with cannot be had";
     504 "timeout"                   Timeout:                "The request took too long";
     505 "http_version_not_supported" HttpVersionNotSupported: "This takes HTTP/1.1 or later";
 }

@@ -67,7 +67,7 @@ pub struct AuditEventPage {
     #[schema(example = 4811)]
     pub next_after: i64,
     /// Whether there is more already.
-    pub more: bool,
+    pub has_more: bool,
     /// Where the trail ends.
     pub head: AuditHead,
 }
@@ -126,14 +126,14 @@ pub(crate) async fn list_audit_events(
     }
     let mut records = db::audit::list(&app.pool, &filter, after, size + 1).await?;
     let wanted = usize::try_from(size).unwrap_or(usize::MAX);
-    let more = records.len() > wanted;
+    let has_more = records.len() > wanted;
     records.truncate(wanted);
     let last = records.last().map_or(after, |record| record.position);
     Ok(Json(AuditEventPage {
         audit_events: records.into_iter().map(AuditEvent::from).collect(),
         // What was looked through need not be again. Another process may have chained more meanwhile.
-        next_after: if more { last } else { last.max(head.position) },
-        more,
+        next_after: if has_more { last } else { last.max(head.position) },
+        has_more,
         head: AuditHead { position: head.position, hash: head.hash_text() },
     }))
 }

@@ -43,7 +43,7 @@ pub struct FeedEventPage {
     #[schema(example = 4811)]
     pub next_after: i64,
     /// Whether there is more already.
-    pub more: bool,
+    pub has_more: bool,
 }
 
 /// Follow what happens
@@ -65,7 +65,7 @@ pub struct FeedEventPage {
     ),
     responses(
         (status = 200, description = "A page of the feed", body = FeedEventPage),
-        (status = 410, description = "What comes after this position is no longer kept (`feed_position_gone`): take `GET /v1/account-mappings` anew, and go on from its `feed_position`", body = Problem, content_type = MEDIA_TYPE),
+        (status = 410, description = "What comes after this position is no longer kept (`feed_position_expired`): take `GET /v1/account-mappings` anew, and go on from its `feed_position`", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
 pub(crate) async fn list_events(
@@ -83,10 +83,10 @@ pub(crate) async fn list_events(
         let waits = page.entries.is_empty() && tokio::time::Instant::now() < patience && !app.shutdown.is_cancelled();
         if !waits {
             let events = page.entries.into_iter().map(|entry| FeedEvent::of(entry, &app.config)).collect();
-            return Ok(Json(FeedEventPage { events, next_after: page.next_after, more: page.more }));
+            return Ok(Json(FeedEventPage { events, next_after: page.next_after, has_more: page.has_more }));
         }
         after = Some(page.next_after);
-        if !page.more {
+        if !page.has_more {
             tokio::time::sleep_until(patience.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
         }
     }
@@ -125,7 +125,7 @@ async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> 
     match db::feed::read(&app.pool, filter, after, size).await? {
         ReadResult::Page(page) => Ok(page),
         ReadResult::Expired { first } => Err(ApiError::new(
-            Code::FeedPositionGone,
+            Code::FeedPositionExpired,
             format!(
                 "The feed is kept for a year, and begins at position {first} now. Take GET /v1/account-mappings anew, and go on \
                  from its feed_position."

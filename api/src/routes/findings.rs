@@ -68,7 +68,7 @@ pub struct Finding {
     pub subject: String,
     /// What is wrong and what to do about it, in plain words, for people.
     #[schema(example = "Account 111122223333, production of Example GmbH, is in r-ab12 and not in OU freehold-eu.")]
-    pub sentence: String,
+    pub message: String,
     /// What puts it right; `person` also where a repair did not.
     #[schema(value_type = FindingRemedy, example = "repair")]
     pub remedy: String,
@@ -105,7 +105,7 @@ impl From<finding::Finding> for Finding {
             severity: finding.severity.to_string(),
             state: state.to_string(),
             subject: finding.subject,
-            sentence: finding.sentence,
+            message: finding.message,
             remedy: finding.remedy.to_string(),
             aws_account_id: finding.aws_account_id.map(String::from),
             tenant_id: finding.environment.map(|(tenant, _)| tenant.to_string()),

@@ -37,14 +37,15 @@ pub(crate) async fn livez() -> Json<Health> {
     get, path = "/readyz", operation_id = "readyz", tag = "service",
     responses(
         (status = 200, description = "The database can be reached and is up to date", body = Health),
-        (status = 503, description = "It cannot (`database_unavailable`), or is not (`not_migrated`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 503, description = "It cannot (`database_unavailable`), or is not (`database_not_migrated`)", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
 pub(crate) async fn readyz(Shared(app): Shared<App>) -> Result<Json<Health>, ApiError> {
     if db::is_migrated(&app.pool).await? {
         return Ok(ok());
     }
-    Err(ApiError::new(Code::NotMigrated, "The database is not up to date; run `freehold migrate`.").retry_after(5))
+    Err(ApiError::new(Code::DatabaseNotMigrated, "The database is not up to date; run `freehold migrate`.")
+        .retry_after(5))
 }
 
 /// Measurements for Prometheus
@@ -58,7 +59,7 @@ pub(crate) async fn metrics(Shared(app): Shared<App>) -> impl IntoResponse {
         // How requests fare is worth knowing all the more.
         Err(error) => tracing::warn!(%error, "operations cannot be counted"),
     }
-    match db::holds::in_force(&app.pool).await {
+    match db::fleet_holds::in_force(&app.pool).await {
         Ok(holds) => app.metrics.holds(&holds),
         Err(error) => tracing::warn!(%error, "holds cannot be read"),
     }

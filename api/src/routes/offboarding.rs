@@ -33,7 +33,7 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
     ),
     responses(
         (status = 202, description = "Its environments are on their way out, an operation each", body = Tenant),
-        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), accounts are never closed here (`closing_disabled`), or it is gone already with its account left open (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), accounts are never closed here (`account_closing_disabled`), or it is gone already with its account left open (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
         (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
@@ -63,7 +63,7 @@ pub(crate) async fn offboard_tenant(
     ),
     responses(
         (status = 202, description = "The environment is on its way out", body = Tenant),
-        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), accounts are never closed here (`closing_disabled`), or it is gone already with its account left open (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), accounts are never closed here (`account_closing_disabled`), or it is gone already with its account left open (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
         (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
@@ -91,7 +91,7 @@ async fn offboard(
     let close = query.finish(Some(close.unwrap_or(false)))?;
     if close && app.config.offboarding.close_accounts == CloseAccounts::Never {
         return Err(ApiError::new(
-            Code::ClosingDisabled,
+            Code::AccountClosingDisabled,
             "Accounts are never closed here: close_accounts of [offboarding] says so. Leave close_account out.",
         ));
     }

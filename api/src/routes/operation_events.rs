@@ -44,7 +44,7 @@ pub struct OperationEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "place-account", nullable = false)]
     pub step: Option<String>,
-    /// More of it, by type: `waits_for`, `error`, `code`, `sentence`, `aws_account_id`, …
+    /// More of it, by type: `waits_for`, `error`, `code`, `message`, `aws_account_id`, …
     #[serde(flatten)]
     pub more: Map<String, Value>,
     /// When.

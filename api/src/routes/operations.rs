@@ -132,7 +132,7 @@ pub struct Attention {
     pub code: String,
     /// One sentence in plain words, for people.
     #[schema(example = "The e-mail address of the new AWS account belongs to an account that is not ours.")]
-    pub sentence: String,
+    pub message: String,
     /// What can be done about it: `retry`, …
     #[schema(example = json!(["retry"]))]
     pub remedies: Vec<String>,
@@ -232,7 +232,7 @@ impl From<operation::Operation> for Operation {
 impl From<operation::Attention> for Attention {
     fn from(attention: operation::Attention) -> Self {
         let remedies = attention.remedies.iter().map(ToString::to_string).collect();
-        Self { code: attention.code, sentence: attention.sentence, remedies }
+        Self { code: attention.code, message: attention.message, remedies }
     }
 }
 

@@ -213,7 +213,7 @@ fn daily_limit_reached(wait: TimeDelta, most: u32) -> ApiError {
         "This client has signed {most} up in 24 hours, which is as many as api.signups_per_day lets it. Nothing was done; send \
          this again later, with the same key."
     );
-    ApiError::new(Code::SignupsExhausted, detail)
+    ApiError::new(Code::DailyAccountLimitReached, detail)
         .retry_after(u32::try_from(wait.num_seconds().max(1)).unwrap_or(u32::MAX))
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn show(args: ShowArgs) -> anyhow::Result<Exit> {
             delivery.id.as_str(),
             delivery.r#type.as_deref().unwrap_or("-"),
             &delivery.state,
-            &delivery.attempts.to_string(),
+            &delivery.attempt_count.to_string(),
             &time(delivery.next_attempt_at),
         ]);
     }
@@ -98,15 +98,15 @@ async fn one(api: &Api, path: &str, format: Format) -> anyhow::Result<Exit> {
         output::line(format!("{name:12} {value}"))?;
     }
     let mut table = output::table(["attempt", "began", "took", "status", "what came of it", "next attempt"]);
-    for WebhookAttempt { number, began_at, duration_ms, response_status, sentence, next_attempt_at, .. } in
-        delivery.log.iter().flatten()
+    for WebhookAttempt { number, started_at, duration_ms, response_status, message, next_attempt_at, .. } in
+        delivery.attempts.iter().flatten()
     {
         table.add_row([
             &number.to_string(),
-            &time(Some(*began_at)),
+            &time(Some(*started_at)),
             &format!("{duration_ms} ms"),
             &response_status.map_or("-".to_owned(), |status| status.to_string()),
-            sentence,
+            message,
             &time(*next_attempt_at),
         ]);
     }

@@ -1,1 +1,86 @@
-../../../sandbox/src/template.rs
+//! Parses, checks and resolves CloudFormation templates. Pure functions, independent of accounts and of stack progress.
+//!
+//! Error messages are those of CloudFormation, because callers and operators depend on them.
+
+mod check;
+mod conditions;
+mod intrinsics;
+mod parameters;
+mod parse;
+mod references;
+
+use serde_json::{Map, Value};
+
+pub(crate) use intrinsics::{BoundTemplate, PseudoParameters, ResourceValues};
+pub(crate) use parameters::Parameter;
+
+/// Message of the `ValidationError` for an invalid template or invalid parameters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct TemplateError(pub(crate) String);
+
+impl TemplateError {
+    fn format(text: impl std::fmt::Display) -> Self {
+        Self(format!("Template format error: {text}"))
+    }
+
+    fn template(text: impl std::fmt::Display) -> Self {
+        Self(format!("Template error: {text}"))
+    }
+}
+
+/// A template in long form (`{"Ref": …}`, `{"Fn::Sub": …}`). All entries keep their order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Template {
+    pub(crate) description: Option<String>,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) mappings: Map<String, Value>,
+    pub(crate) conditions: Map<String, Value>,
+    pub(crate) resources: Vec<Declaration>,
+    pub(crate) outputs: Vec<Output>,
+}
+
+/// One entry of `Resources`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Declaration {
+    pub(crate) logical_id: String,
+    pub(crate) kind: String,
+    pub(crate) condition: Option<String>,
+    pub(crate) depends_on: Vec<String>,
+    /// Keeps the resource when its stack is deleted (`DeletionPolicy: Retain`).
+    pub(crate) retained: bool,
+    pub(crate) properties: Value,
+}
+
+/// One entry of `Outputs`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Output {
+    pub(crate) key: String,
+    pub(crate) description: Option<String>,
+    pub(crate) condition: Option<String>,
+    pub(crate) value: Value,
+}
+
+impl Template {
+    /// Parses a YAML or JSON template and checks everything that does not depend on parameters.
+    pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let template = parse::parse_template(text)?;
+        check::check_template(&template)?;
+        Ok(template)
+    }
+
+    /// Returns the capability that a caller must acknowledge if the template creates IAM resources.
+    pub(crate) fn capability(&self) -> Option<&'static str> {
+        const NAMES: [&str; 4] = ["RoleName", "ManagedPolicyName", "UserName", "GroupName"];
+        let iam = self.resources.iter().filter(|resource| resource.kind.starts_with("AWS::IAM::"));
+        iam.map(|resource| {
+            let is_named =
+                resource.kind != "AWS::IAM::Policy" && NAMES.iter().any(|key| resource.properties.get(key).is_some());
+            if is_named { "CAPABILITY_NAMED_IAM" } else { "CAPABILITY_IAM" }
+        })
+        .max()
+    }
+}
+
+#[cfg(test)]
+mod tests;

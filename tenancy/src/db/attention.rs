@@ -40,14 +40,14 @@ async fn set(tx: &mut PgConnection, id: OperationId, attention: &Attention, now:
         r#"/* db::attention::set */
         with operation as (
             update operations set state = 'needs_attention', updated_at = $5,
-                attention_code = $2, attention_sentence = $3, attention_remedies = $4
+                attention_code = $2, attention_message = $3, attention_remedies = $4
             where id = $1 returning environment_id
         )
         update environments e set state = 'needs_attention', updated_at = $5
         from operation where e.id = operation.environment_id"#,
         id.as_uuid(),
         attention.code,
-        attention.sentence,
+        attention.message,
         &remedies,
         now,
     )
@@ -62,7 +62,7 @@ async fn clear(tx: &mut PgConnection, id: OperationId, kind: OperationKind, now:
         r#"/* db::attention::clear */
         with operation as (
             update operations set state = 'running', wake_at = coalesce(wake_at, $3), updated_at = $3,
-                attention_code = null, attention_sentence = null, attention_remedies = null
+                attention_code = null, attention_message = null, attention_remedies = null
             where id = $1 returning environment_id
         )
         update environments e set state = $2, updated_at = $3

@@ -42,7 +42,7 @@ async fn insert(
 ) -> Result<i64> {
     let id = sqlx::query_scalar!(
         r#"/* db::audit::insert */
-        insert into audit_pending (begun_at, tenant_id, deed, outcome)
+        insert into audit_pending (started_at, tenant_id, entry, outcome)
         values ($1, coalesce($2, (select tenant_id from operations where id = $3)), $4, $5) returning id"#,
         now,
         tenant.map(TenantId::as_uuid),
@@ -66,7 +66,7 @@ pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> 
         let row = sqlx::query!(
             r#"/* db::audit::advance */
             select position, hash, exists (
-                select from audit_pending where outcome is not null or begun_at < $1) as "pending!"
+                select from audit_pending where outcome is not null or started_at < $1) as "pending!"
             from audit_head"#,
             now - UNDER_WAY,
         );
@@ -91,10 +91,10 @@ async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -
     let pending = sqlx::query!(
         r#"/* db::audit::chain */
         with taken as (
-            select id from audit_pending where outcome is not null or begun_at < $1 order by id limit $2
+            select id from audit_pending where outcome is not null or started_at < $1 order by id limit $2
         )
         delete from audit_pending p using taken where p.id = taken.id
-        returning p.id, p.begun_at, p.tenant_id, p.deed, p.outcome"#,
+        returning p.id, p.started_at, p.tenant_id, p.entry, p.outcome"#,
         now - UNDER_WAY,
         AT_ONCE,
     );
@@ -107,7 +107,9 @@ async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -
     let unknown = || json!(AuditOutcome::of(AuditResult::Unknown));
     let mut texts: Vec<String> = pending
         .into_iter()
-        .map(|one| text(one.deed, one.begun_at, one.tenant_id.map(TenantId::from), one.outcome.unwrap_or_else(unknown)))
+        .map(|one| {
+            text(one.entry, one.started_at, one.tenant_id.map(TenantId::from), one.outcome.unwrap_or_else(unknown))
+        })
         .collect();
     texts.extend(drop_old(&mut *tx, kept_for, now).await?);
 

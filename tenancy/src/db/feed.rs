@@ -35,7 +35,7 @@ pub struct FeedPage {
     /// Where to go on.
     pub next_after: i64,
     /// Whether there is more already.
-    pub more: bool,
+    pub has_more: bool,
 }
 
 /// What reading the feed comes to.
@@ -268,7 +268,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     for row in rows {
         // A later version has written it; one that knows it will tell.
         let Ok(feed_type) = row.feed_type.parse() else {
-            return Ok(ReadResult::Page(FeedPage { entries, next_after: row.position - 1, more: false }));
+            return Ok(ReadResult::Page(FeedPage { entries, next_after: row.position - 1, has_more: false }));
         };
         let of = row.operation_id.zip(row.seq).zip(row.environment_id);
         entries.push(Entry {
@@ -284,5 +284,5 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
             occurred_at: row.occurred_at,
         });
     }
-    Ok(ReadResult::Page(FeedPage { entries, next_after, more: next_after < known.latest }))
+    Ok(ReadResult::Page(FeedPage { entries, next_after, has_more: next_after < known.latest }))
 }

@@ -22,23 +22,23 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
         found.iter().map(|finding| finding.environment.map(|(tenant, _)| tenant.as_uuid())).collect();
     let environments: Vec<Option<Uuid>> =
         found.iter().map(|finding| finding.environment.map(|(_, environment)| environment.as_uuid())).collect();
-    let sentences: Vec<String> = found.iter().map(|finding| finding.sentence.clone()).collect();
+    let sentences: Vec<String> = found.iter().map(|finding| finding.message.clone()).collect();
     let remedies: Vec<String> = found.iter().map(|finding| finding.remedy.to_string()).collect();
     let rows = sqlx::query!(
         r#"/* db::findings::record */
-        insert into findings (id, kind, severity, subject, aws_account_id, tenant_id, environment_id, sentence, remedy,
+        insert into findings (id, kind, severity, subject, aws_account_id, tenant_id, environment_id, message, remedy,
             first_seen_at, last_seen_at)
         select *, $10, $10 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
             $7::uuid[], $8::text[], $9::text[])
         on conflict (kind, subject) where resolved_at is null do update
             set last_seen_at = greatest(findings.last_seen_at, excluded.last_seen_at), severity = excluded.severity,
-                sentence = excluded.sentence,
+                message = excluded.message,
                 -- A repair that has ended did not help, whatever it thinks of itself.
                 remedy = case when exists (
                     select from operations o where o.id = findings.operation_id and o.finished_at is not null
                 ) then 'person' else excluded.remedy end
         returning id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
-            environment_id, sentence, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at,
+            environment_id, message, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at,
             resolved_at, id = any($1) as "new!""#,
         &ids,
         &kinds,
@@ -63,7 +63,7 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
                 aws_account_id: row.aws_account_id,
                 tenant_id: row.tenant_id,
                 environment_id: row.environment_id,
-                sentence: row.sentence,
+                message: row.message,
                 remedy: row.remedy,
                 operation_id: row.operation_id,
                 first_seen_at: row.first_seen_at,
@@ -124,7 +124,7 @@ pub async fn list(
         Row,
         r#"/* db::findings::list */
         select id, kind as "kind: FindingKind", severity as "severity: Severity", subject, aws_account_id, tenant_id,
-            environment_id, sentence, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at, resolved_at
+            environment_id, message, remedy as "remedy: FindingRemedy", operation_id, first_seen_at, last_seen_at, resolved_at
         from findings
         where ($1::uuid is null or id < $1)
           and ($2::boolean is null or (resolved_at is null) = $2)
@@ -160,7 +160,7 @@ struct Row {
     aws_account_id: Option<String>,
     tenant_id: Option<Uuid>,
     environment_id: Option<Uuid>,
-    sentence: String,
+    message: String,
     remedy: FindingRemedy,
     operation_id: Option<Uuid>,
     first_seen_at: DateTime<Utc>,
@@ -177,7 +177,7 @@ impl Row {
             subject: self.subject,
             aws_account_id: self.aws_account_id.map(parsed::<AwsAccountId>).transpose()?,
             environment: self.tenant_id.map(TenantId::from).zip(self.environment_id.map(EnvironmentId::from)),
-            sentence: self.sentence,
+            message: self.message,
             remedy: self.remedy,
             operation_id: self.operation_id.map(OperationId::from),
             first_seen_at: self.first_seen_at,

@@ -77,7 +77,7 @@ pub async fn ensure(
         insert into installation
             (id, kind, management_account_id, clock_anchored_at, clock_origin, clock_speed, created_at)
         values ($1, $2, $3, $4, $5, $6, $7)
-        on conflict (only_one) do update
+        on conflict (singleton) do update
         set clock_anchored_at = excluded.clock_anchored_at, clock_origin = excluded.clock_origin,
             clock_speed = excluded.clock_speed
         where installation.kind = 'sandbox' and excluded.kind = 'sandbox'"#,

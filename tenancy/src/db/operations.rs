@@ -110,7 +110,7 @@ pub async fn next_due(pool: &PgPool) -> Result<NextWork> {
         select
             (select min(greatest(wake_at, coalesce(lease_until, wake_at))) from operations where wake_at is not null)
                 as operation,
-            (select min(greatest(next_at, looking_until)) from looks where next_at is not null) as look,
+            (select min(greatest(next_at, lease_until)) from shared_polls where next_at is not null) as look,
             exists (select from webhook_endpoints) as "webhooks!""#
     );
     Ok(due.fetch_one(pool).await?)
@@ -176,7 +176,7 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
         with operation as (
             update operations set state = 'succeeded', finished_at = $2, updated_at = $2, wake_at = null,
                 lease_until = null, leased_by = null,
-                attention_code = null, attention_sentence = null, attention_remedies = null
+                attention_code = null, attention_message = null, attention_remedies = null
             where id = $1 returning environment_id
         )
         update environments e set state = $3, updated_at = $2,

@@ -105,7 +105,7 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
     let rows = sqlx::query!(
         r#"/* db::wait_estimate::list_queued */
         with line as (
-            select quota, operation_id, min(turn_at) as turn_at from slots where granted_at is null
+            select quota, operation_id, min(queued_at) as queued_at from slots where granted_at is null
             group by quota, operation_id
             union all
             select $2, o.id, o.created_at from operations o
@@ -113,7 +113,7 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
                 and not exists (select from slots s where s.operation_id = o.id and s.quota = $2)
         ),
         ranked as (
-            select quota, operation_id, row_number() over (partition by quota order by turn_at, operation_id) as position
+            select quota, operation_id, row_number() over (partition by quota order by queued_at, operation_id) as position
             from line
         )
         select r.operation_id as "operation_id!", r.quota as "quota!", r.position as "position!",
@@ -185,9 +185,9 @@ async fn counter(
         Some(call_rate) => Some(rates::bucket_state(pool, &call_rate, now).await?),
         None => None,
     };
-    let strangers = super::shared_polls::external_usage(pool, quota).await?;
-    let strangers = usize::try_from(strangers).unwrap_or(0);
-    Ok(ServiceModel::new(now, places, &since(pool, quota).await?, strangers, takes, tokens))
+    let external_in_progress = super::shared_polls::external_usage(pool, quota).await?;
+    let external_in_progress = usize::try_from(external_in_progress).unwrap_or(0);
+    Ok(ServiceModel::new(now, places, &since(pool, quota).await?, external_in_progress, takes, tokens))
 }
 
 /// Since when the work is in progress that has a place.

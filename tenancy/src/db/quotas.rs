@@ -60,7 +60,7 @@ struct QueueState {
     taken: i64,
     taken_each: i64,
     ahead: i64,
-    strangers: i64,
+    external_in_progress: i64,
     counted_at: Option<DateTime<Utc>>,
 }
 
@@ -75,7 +75,7 @@ pub async fn acquire(
 ) -> Result<SlotResult> {
     let mut tx = begin_fenced(pool, claim).await?;
     let queue_state = enqueue(&mut tx, claim, place, terms, now).await?;
-    let free = i64::from(terms.limit) - queue_state.taken - queue_state.strangers;
+    let free = i64::from(terms.limit) - queue_state.taken - queue_state.external_in_progress;
     let each = terms.limit_each.is_some_and(|limit| queue_state.taken_each >= i64::from(limit));
     let line = if queue_state.granted {
         take_rate_token(&mut tx, terms, 0, now).await?
@@ -117,13 +117,13 @@ async fn enqueue(
         .await?;
     sqlx::query!(
         r#"/* db::quotas::acquire */
-        insert into slots (quota, operation_id, item, requested_at, step, turn_at)
+        insert into slots (quota, operation_id, item, requested_at, step, queued_at)
         -- Whoever signed up first is first, whichever of several that are worked on at once comes to ask first.
         select $1, id, $3, $4::timestamptz, $5, case when kind = $6 then created_at else $7::timestamptz end
         from operations where id = $2
         on conflict (quota, operation_id, item) do update
         -- The work that had this place is over: whoever wants another stands in line again, where it stood.
-        set granted_at = null, ended_at = null, request_id = null, looked_at = null, own_looks = 0
+        set granted_at = null, ended_at = null, request_id = null, polled_at = null, individual_polls = 0
         where slots.ended_at is not null"#,
         place.quota,
         claim.operation_id.as_uuid(),
@@ -143,10 +143,10 @@ async fn enqueue(
                 where s.quota = $1 and s.granted_at is not null and s.ended_at is null
                 and o.environment_id = (select environment_id from operations where id = $2)) as "taken_each!",
             (select count(*) from slots ahead where ahead.quota = $1 and ahead.granted_at is null
-                and (ahead.turn_at, ahead.operation_id, ahead.item)
-                    < (mine.turn_at, mine.operation_id, mine.item)) as "ahead!",
-            coalesce(looks.strangers, 0)::bigint as "strangers!", looks.counted_at as "counted_at?"
-        from slots mine left join looks on looks.quota = mine.quota
+                and (ahead.queued_at, ahead.operation_id, ahead.item)
+                    < (mine.queued_at, mine.operation_id, mine.item)) as "ahead!",
+            coalesce(shared_polls.external_in_progress, 0)::bigint as "external_in_progress!", shared_polls.counted_at as "counted_at?"
+        from slots mine left join shared_polls on shared_polls.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3"#,
         place.quota,
         claim.operation_id.as_uuid(),
@@ -159,7 +159,7 @@ async fn enqueue(
         taken: row.taken,
         taken_each: row.taken_each,
         ahead: row.ahead,
-        strangers: row.strangers,
+        external_in_progress: row.external_in_progress,
         counted_at: row.counted_at,
     })
 }
@@ -191,7 +191,7 @@ pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<
     .await?;
     sqlx::query!(
         r#"/* db::quotas::requeue */
-        insert into looks (quota) values ($1) on conflict (quota) do update set counted_at = null"#,
+        insert into shared_polls (quota) values ($1) on conflict (quota) do update set counted_at = null"#,
         place.quota,
     )
     .execute(&mut *tx)
@@ -214,12 +214,12 @@ pub async fn note_request(
         r#"/* db::quotas::note_request */
         with held as (select id from operations where id = $2 and fence = $7 for no key update),
         noted as (
-            update slots set request_id = $4, step = $5, looked_at = $6 from held
+            update slots set request_id = $4, step = $5, polled_at = $6 from held
             where quota = $1 and operation_id = held.id and item = $3 and request_id is distinct from $4
             returning quota
         )
-        insert into looks (quota, next_at) select quota, $6 from noted
-        on conflict (quota) do update set next_at = least(coalesce(looks.next_at, excluded.next_at), excluded.next_at)"#,
+        insert into shared_polls (quota, next_at) select quota, $6 from noted
+        on conflict (quota) do update set next_at = least(coalesce(shared_polls.next_at, excluded.next_at), excluded.next_at)"#,
         place.quota,
         claim.operation_id.as_uuid(),
         place.item,
@@ -294,18 +294,18 @@ pub async fn wake_queue(
     let woken = sqlx::query!(
         r#"/* db::quotas::wake_queue */
         with first_in_line as (
-            select operation_id, step, row_number() over (order by turn_at, operation_id, item) - 1 as ahead
+            select operation_id, step, row_number() over (order by queued_at, operation_id, item) - 1 as ahead
             from slots where quota = $1 and granted_at is null
-            order by turn_at, operation_id, item
+            order by queued_at, operation_id, item
             limit greatest(0, $2 - (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null)
-                - coalesce((select strangers from looks where quota = $1), 0))
+                - coalesce((select external_in_progress from shared_polls where quota = $1), 0))
         ),
         next as (
             select operation_id, step, min($3::timestamptz + ahead * $4::interval) as at
             from first_in_line group by operation_id, step
         ),
         held as materialized (
-            -- Operations before steps and in order, as everywhere; who is being written to looks by itself.
+            -- Operations before steps and in order, as everywhere; who is being written to shared_polls by itself.
             select o.id, next.step, next.at from next join operations o on o.id = next.operation_id
             where o.wake_at > next.at order by o.id for no key update of o skip locked
         ),

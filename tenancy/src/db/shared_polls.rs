@@ -17,7 +17,7 @@ pub struct InProgress {
     /// When it was last seen in progress.
     pub seen: DateTime<Utc>,
     /// How often its operation was told to look by itself.
-    pub own_looks: i16,
+    pub individual_polls: i16,
 }
 
 /// What there is to look at under a quota.
@@ -30,15 +30,15 @@ pub struct QuotaUsage {
     /// How many places are taken, by us and by others.
     pub taken: i64,
     /// How many of them by others.
-    pub strangers: i64,
+    pub external_in_progress: i64,
 }
 
 /// Takes on the looks that are due, for `lease`: nobody else looks meanwhile.
 pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> Result<Vec<String>> {
     let rows = sqlx::query_scalar!(
         r#"/* db::looks::claim_due */
-        update looks set looking_until = $2
-        where next_at <= $1 and (looking_until is null or looking_until <= $1) returning quota"#,
+        update shared_polls set lease_until = $2
+        where next_at <= $1 and (lease_until is null or lease_until <= $1) returning quota"#,
         now,
         now + lease,
     )
@@ -57,8 +57,8 @@ pub async fn claim_count(
 ) -> Result<bool> {
     let claimed = sqlx::query!(
         r#"/* db::looks::claim_count */
-        insert into looks as l (quota, looking_until) values ($1, $4) on conflict (quota) do update set looking_until = $4
-        where (l.counted_at is null or l.counted_at < $2) and (l.looking_until is null or l.looking_until <= $3)"#,
+        insert into shared_polls as l (quota, lease_until) values ($1, $4) on conflict (quota) do update set lease_until = $4
+        where (l.counted_at is null or l.counted_at < $2) and (l.lease_until is null or l.lease_until <= $3)"#,
         quota,
         since,
         now,
@@ -73,7 +73,7 @@ pub async fn claim_count(
 pub async fn usage(pool: &PgPool, quota: &str) -> Result<QuotaUsage> {
     let in_progress = sqlx::query!(
         r#"/* db::looks::usage */
-        select operation_id, item, granted_at as "since!", coalesce(looked_at, granted_at) as "seen!", own_looks
+        select operation_id, item, granted_at as "since!", coalesce(polled_at, granted_at) as "seen!", individual_polls
         from slots where quota = $1 and granted_at is not null and ended_at is null and request_id is not null
         order by granted_at, operation_id, item"#,
         quota,
@@ -84,7 +84,7 @@ pub async fn usage(pool: &PgPool, quota: &str) -> Result<QuotaUsage> {
         r#"/* db::looks::usage */
         select (select count(*) from slots where quota = $1 and granted_at is null) as "in_line!",
             (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null) as "taken!",
-            coalesce((select strangers from looks where quota = $1), 0)::bigint as "strangers!""#,
+            coalesce((select external_in_progress from shared_polls where quota = $1), 0)::bigint as "external_in_progress!""#,
         quota,
     )
     .fetch_one(pool)
@@ -94,13 +94,13 @@ pub async fn usage(pool: &PgPool, quota: &str) -> Result<QuotaUsage> {
         item: row.item,
         since: row.since,
         seen: row.seen,
-        own_looks: row.own_looks,
+        individual_polls: row.individual_polls,
     });
     Ok(QuotaUsage {
         in_progress: in_progress.collect(),
         in_line: row.in_line,
-        taken: row.taken + row.strangers,
-        strangers: row.strangers,
+        taken: row.taken + row.external_in_progress,
+        external_in_progress: row.external_in_progress,
     })
 }
 
@@ -116,20 +116,20 @@ pub async fn record_usage(pool: &PgPool, quota: &str, requests: &[String], now: 
         with known as (
             update slots set
                 -- What was asked for while the list was being made may be missing from it.
-                ended_at = case when request_id <> all ($2) and looked_at < $3 then $3::timestamptz end,
-                looked_at = case when request_id = any ($2) then $3 else looked_at end
+                ended_at = case when request_id <> all ($2) and polled_at < $3 then $3::timestamptz end,
+                polled_at = case when request_id = any ($2) then $3 else polled_at end
             where quota = $1 and request_id is not null and ended_at is null
             returning operation_id, step, request_id, ended_at
         ),
         counted as (
-            insert into looks as l (quota, counted_at, strangers)
+            insert into shared_polls as l (quota, counted_at, external_in_progress)
             select $1, $3, greatest(0, cardinality($2::text[]) - (select count(*) from known where request_id = any ($2))
                 -- One that was granted and not noted yet may be among them: then it is no stranger.
                 - (select count(*) from slots where quota = $1 and granted_at is not null and request_id is null))
-            on conflict (quota) do update set counted_at = $3, strangers = excluded.strangers, looking_until = null
+            on conflict (quota) do update set counted_at = $3, external_in_progress = excluded.external_in_progress, lease_until = null
         ),
         held as materialized (
-            -- Operations before steps and in order, as everywhere; who is being written to looks by itself.
+            -- Operations before steps and in order, as everywhere; who is being written to shared_polls by itself.
             select o.id, ended.step from (select distinct operation_id, step from known where ended_at is not null) ended
             join operations o on o.id = ended.operation_id order by o.id for no key update of o skip locked
         ),
@@ -160,7 +160,7 @@ pub async fn request_individual_poll(
     sqlx::query!(
         r#"/* db::looks::request_individual_poll */
         with looking as (
-            update slots s set looked_at = $4, own_looks = least(s.own_looks + 1, 1000)
+            update slots s set polled_at = $4, individual_polls = least(s.individual_polls + 1, 1000)
             from unnest($2::uuid[], $3::text[]) as told (operation_id, item)
             where s.quota = $1 and s.operation_id = told.operation_id and s.item = told.item
             returning s.operation_id, s.step
@@ -187,7 +187,7 @@ pub async fn request_individual_poll(
 /// Ends a look: the next is due at `next_at`, if anything is to be looked at.
 pub async fn schedule_next(pool: &PgPool, quota: &str, next_at: Option<DateTime<Utc>>) -> Result<()> {
     sqlx::query!(
-        "/* db::looks::schedule_next */ update looks set next_at = $2, looking_until = null where quota = $1",
+        "/* db::looks::schedule_next */ update shared_polls set next_at = $2, lease_until = null where quota = $1",
         quota,
         next_at,
     )
@@ -198,7 +198,7 @@ pub async fn schedule_next(pool: &PgPool, quota: &str, next_at: Option<DateTime<
 
 /// Ends a count that came to nothing.
 pub async fn release_count(pool: &PgPool, quota: &str) -> Result<()> {
-    sqlx::query!("/* db::looks::release_count */ update looks set looking_until = null where quota = $1", quota)
+    sqlx::query!("/* db::looks::release_count */ update shared_polls set lease_until = null where quota = $1", quota)
         .execute(pool)
         .await?;
     Ok(())
@@ -206,7 +206,9 @@ pub async fn release_count(pool: &PgPool, quota: &str) -> Result<()> {
 
 /// How many places others in the organisation had under `quota` when that was last counted.
 pub async fn external_usage(pool: &PgPool, quota: &str) -> Result<i32> {
-    let strangers =
-        sqlx::query_scalar!("/* db::looks::external_usage */ select strangers from looks where quota = $1", quota);
-    Ok(strangers.fetch_optional(pool).await?.unwrap_or(0))
+    let external_in_progress = sqlx::query_scalar!(
+        "/* db::looks::external_usage */ select external_in_progress from shared_polls where quota = $1",
+        quota
+    );
+    Ok(external_in_progress.fetch_optional(pool).await?.unwrap_or(0))
 }

@@ -187,7 +187,7 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
             from asked
         ),
         audited as (
-            insert into audit_pending (begun_at, tenant_id, deed, outcome) select $10, $11, $28, $29 from fresh
+            insert into audit_pending (started_at, tenant_id, entry, outcome) select $10, $11, $28, $29 from fresh
         )
         select lock.free as "free!", exists (select from fresh) as "written!" from lock"#,
         key.lock(),

@@ -208,13 +208,13 @@ pub async fn record(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now: Dat
             }
             (StepState::Waiting, Some("another try".to_owned()), Some(*check_at), Some(error.clone()))
         }
-        StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.sentence.clone())),
+        StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.message.clone())),
     };
     let (asks, asked) = (outcome.attention(), before.attention.map(attention::read).transpose()?);
     if let Some(asks) = asks
         && asked.as_ref().is_none_or(|asked| asked.code != asks.code || state == StepState::Parked)
     {
-        let data = json!({ "code": asks.code, "sentence": asks.sentence, "goes_on": state != StepState::Parked });
+        let data = json!({ "code": asks.code, "message": asks.message, "goes_on": state != StepState::Parked });
         journal.push(step_event(EventType::OperationNeedsAttention, outcome.step, data));
     }
     let failed = matches!(outcome.ending, StepDisposition::Retrying { .. }) && !learnt;
@@ -315,7 +315,7 @@ pub async fn wake_finished(
     let woken = sqlx::query!(
         r#"/* db::steps::wake_finished */
         with held as materialized (
-            -- Operations before steps and in order, as everywhere; who is being written to looks by itself.
+            -- Operations before steps and in order, as everywhere; who is being written to shared_polls by itself.
             select o.id from operation_steps s join operations o on o.id = s.operation_id
             where s.name = $1 and s.state = 'waiting' and s.check_at > $4
               and s.facts ->> $2 is not null and s.facts ->> $2 <> all ($3)

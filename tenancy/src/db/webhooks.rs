@@ -32,7 +32,7 @@ pub async fn look(pool: &PgPool) -> Result<PendingWork> {
             exists (select from webhook_endpoints where disabled_at is null)
                 and (exists (select from feed_pending)
                     or (select position from feed_head) > (select position from webhook_cursor)) as "news!",
-            (select min(greatest(due.at, e.rests_until)) from webhook_endpoints e
+            (select min(greatest(due.at, e.paused_until)) from webhook_endpoints e
                 cross join lateral (
                     select min(next_attempt_at) as at from webhook_deliveries
                     where endpoint_id = e.id and next_attempt_at is not null

@@ -27,7 +27,7 @@ async fn what_happens_to_a_tenant_is_told_in_order_as_cloud_events() {
             "tenant.onboarding.succeeded"
         ]
     );
-    assert_eq!((&page["next_after"], &page["more"]), (&json!(4), &json!(false)));
+    assert_eq!((&page["next_after"], &page["has_more"]), (&json!(4), &json!(false)));
     let assigned = &page["events"][1];
     let operation = environment["operation_id"].as_str().unwrap();
     assert_eq!(assigned["specversion"], "1.0");
@@ -54,11 +54,11 @@ async fn a_reader_goes_on_where_it_was_and_sees_only_what_it_wants() {
     api.succeed("111122223333").await;
     let other = api.signed_up(&signup()).await;
     let first = api.get("/v1/events?page_size=2").await.json();
-    assert_eq!((types(&first).len(), &first["next_after"], &first["more"]), (2, &json!(2), &json!(true)));
+    assert_eq!((types(&first).len(), &first["next_after"], &first["has_more"]), (2, &json!(2), &json!(true)));
     let rest = api.get("/v1/events?after=2").await.json();
     assert_eq!((types(&rest).len(), &rest["next_after"]), (3, &json!(5)));
     let none = api.get("/v1/events?after=5").await.json();
-    assert_eq!((types(&none).len(), &none["next_after"], &none["more"]), (0, &json!(5), &json!(false)));
+    assert_eq!((types(&none).len(), &none["next_after"], &none["has_more"]), (0, &json!(5), &json!(false)));
     let accounts = api.get("/v1/events?types=environment.account.assigned,environment.account.released").await.json();
     assert_eq!(types(&accounts), ["environment.account.assigned"]);
     assert_eq!(accounts["next_after"], 5, "what is of no interest need not be looked through again");
@@ -102,7 +102,7 @@ async fn a_position_that_is_not_kept_and_one_that_is_not_there_yet_are_refused()
     sqlx::query("delete from feed where position <= 2").execute(&api.database.pool).await.unwrap();
     for gone in ["after=0", "after=1"] {
         let answered = api.get(&format!("/v1/events?{gone}")).await;
-        assert_eq!(answered.outcome(), (410, "feed_position_gone".into()), "{gone}");
+        assert_eq!(answered.outcome(), (410, "feed_position_expired".into()), "{gone}");
         assert!(answered.json()["detail"].as_str().unwrap().contains("/v1/account-mappings"), "{}", answered.text);
     }
     assert_eq!(types(&api.get("/v1/events?after=2").await.json()).len(), 2);
@@ -139,7 +139,7 @@ async fn an_entry_is_dropped_when_it_is_more_than_a_year_old() {
         .unwrap();
     api.signed_up(&signup()).await;
     assert_eq!(api.get("/v1/events").await.json()["events"][0]["sequence"], "0000000000000000002");
-    assert_eq!(api.get("/v1/events?after=0").await.outcome(), (410, "feed_position_gone".into()));
+    assert_eq!(api.get("/v1/events?after=0").await.outcome(), (410, "feed_position_expired".into()));
 }
 
 #[test]
@@ -168,7 +168,7 @@ async fn what_a_later_version_has_written_waits_for_one_that_knows_it() {
     }
     let page = api.get("/v1/events").await.json();
     assert_eq!(
-        (types(&page), &page["next_after"], &page["more"]),
+        (types(&page), &page["next_after"], &page["has_more"]),
         (vec!["tenant.onboarding.accepted"], &json!(1), &json!(false))
     );
     let waiting: i64 =

@@ -11,7 +11,7 @@ fn found(kind: FindingKind, subject: &str) -> NewFinding {
         subject: subject.to_owned(),
         aws_account_id: None,
         environment: None,
-        sentence: "Somebody has to look at this.".to_owned(),
+        message: "Somebody has to look at this.".to_owned(),
         remedy: FindingRemedy::Person,
     }
 }

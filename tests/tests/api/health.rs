@@ -13,7 +13,7 @@ async fn the_api_is_ready_while_its_database_is() {
 
     let latest = "delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)";
     sqlx::query(latest).execute(&api.database.pool).await.unwrap();
-    assert_eq!(ask("/readyz").await, (503, "not_migrated".into()));
+    assert_eq!(ask("/readyz").await, (503, "database_not_migrated".into()));
 
     api.database.pool.close().await;
     assert_eq!(ask("/readyz").await, (503, "database_unavailable".into()));

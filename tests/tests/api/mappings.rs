@@ -177,7 +177,7 @@ async fn who_does_not_take_what_was_asked_for_keeps_nobody_else_waiting_for_long
     // Their answers have begun, and nobody reads them.
     let idle = (ask().await.unwrap(), ask().await.unwrap(), ask().await.unwrap());
     let fourth = send(api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv")).await;
-    assert_eq!(fourth.outcome(), (503, "exports_busy".into()));
+    assert_eq!(fourth.outcome(), (503, "too_many_exports".into()));
     assert_ne!(fourth.header("retry-after"), "");
     let read = idle.0.text().await.unwrap();
     assert_eq!(read.lines().count(), 60_002, "an export is whole");

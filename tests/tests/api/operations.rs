@@ -50,7 +50,7 @@ async fn operations_that_need_attention_are_found_by_their_code_and_tried_again(
     assert_eq!(
         found["operations"][0]["attention"],
         json!({
-            "code": "account_email_taken", "sentence": "Somebody has to look at this.", "remedies": ["retry"],
+            "code": "account_email_taken", "message": "Somebody has to look at this.", "remedies": ["retry"],
         })
     );
     assert_eq!(api.get("/v1/operations?code=stack_failed").await.json()["operations"], json!([]));

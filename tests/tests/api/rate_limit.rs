@@ -29,7 +29,7 @@ async fn a_client_signs_up_so_many_in_a_day_and_no_more() {
     }
     let rows = api.rows().await;
     let refused = send(api.signup("4", &signup())).await;
-    assert_eq!(refused.outcome(), (429, "signups_exhausted".into()));
+    assert_eq!(refused.outcome(), (429, "daily_account_limit_reached".into()));
     let wait: i64 = refused.header("retry-after").parse().unwrap();
     assert!((86_000..=86_400).contains(&wait), "{wait}");
     assert_eq!(send(api.signup("2", &signup())).await.status, 202, "what was accepted is answered as it was");

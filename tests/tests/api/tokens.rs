@@ -277,7 +277,7 @@ async fn without_the_issuers_keys_nobody_is_told_that_their_token_is_wrong() {
     let api = Served::with(Issuer::new(), &nobody).await;
     for _ in 0..2 {
         let answered = ask(&api, &api.issuer.token("fleet tenants:read")).await;
-        assert_eq!(answered.outcome(), (503, "token_keys_unavailable".into()));
+        assert_eq!(answered.outcome(), (503, "signing_keys_unavailable".into()));
         assert_ne!(answered.header("retry-after"), "");
     }
 }

@@ -108,14 +108,14 @@ async fn whoever_drops_records_and_says_that_their_time_was_over_is_found() {
     let (pool, clock) = (freehold.pool(), &freehold.clock);
     let signer = Signer::new(&KEY.to_owned().into()).expect("a key");
     let file = AnchorFile::new(&directory.path().join("anchors.jsonl"));
-    let deed = freehold_tests::signup::entry();
+    let entry = freehold_tests::signup::entry();
     let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
     let chain = async || {
         let head = audit::advance(pool, TimeDelta::days(1), clock.now()).await.expect("a chain");
         file.append(&signer.sign(freehold.installation.id, head, clock.now())).expect("an anchor");
     };
     for _ in 0..3 {
-        audit::note(pool, &deed, None, &done, clock.now()).await.expect("on record");
+        audit::note(pool, &entry, None, &done, clock.now()).await.expect("on record");
         chain().await;
     }
     // The disk was full while a line was written: the others are as good as before.
@@ -123,7 +123,7 @@ async fn whoever_drops_records_and_says_that_their_time_was_over_is_found() {
     let mut lines = std::fs::read_to_string(&path).expect("anchors");
     lines.truncate(lines.len() - 20);
     std::fs::write(&path, lines).expect("a torn line");
-    audit::note(pool, &deed, None, &done, clock.now()).await.expect("on record");
+    audit::note(pool, &entry, None, &done, clock.now()).await.expect("on record");
     chain().await;
     let (sound, told) = verify(&freehold, directory.path());
     assert!(sound && told.contains("from 1 to 4, anchored up to 4") && told.contains("line 3 of"), "{told}");
@@ -132,7 +132,7 @@ async fn whoever_drops_records_and_says_that_their_time_was_over_is_found() {
     sqlx::raw_sql(
         r#"update audit_head set dropped_position = 3, dropped_hash = (select hash from audit_records where position = 3);
         delete from audit_records where position <= 3;
-        insert into audit_pending (begun_at, deed, outcome)
+        insert into audit_pending (started_at, entry, outcome)
         select now(), jsonb_build_object('kind', 'audit.dropped', 'action', 'dropAuditRecords',
             'actor', '{"process": "freehold"}'::jsonb, 'through', 3, 'hash', encode(dropped_hash, 'hex')),
             '{"result": "succeeded"}'
@@ -153,8 +153,8 @@ async fn what_was_begun_by_somebody_who_died_is_unknown_and_old_records_go_on_re
     std::fs::write(directory.path().join("anchors.jsonl"), "").expect("no anchors yet");
     let (pool, clock) = (freehold.pool(), &freehold.clock);
     let advance = async |days| audit::advance(pool, TimeDelta::days(days), clock.now()).await.expect("a chain");
-    let deed = freehold_tests::signup::entry();
-    let begun = audit::begin(pool, &deed, None, clock.now()).await.expect("on record");
+    let entry = freehold_tests::signup::entry();
+    let begun = audit::begin(pool, &entry, None, clock.now()).await.expect("on record");
     assert_eq!(advance(10).await.position, 0, "chained while it is under way");
     clock.advance(Duration::from_secs(61));
     assert_eq!(advance(10).await.position, 1);
@@ -166,7 +166,7 @@ async fn what_was_begun_by_somebody_who_died_is_unknown_and_old_records_go_on_re
 
     for _ in 0..3 {
         clock.advance(Duration::from_hours(5 * 24));
-        audit::note(pool, &deed, None, &late, clock.now()).await.expect("on record");
+        audit::note(pool, &entry, None, &late, clock.now()).await.expect("on record");
         advance(10).await;
     }
     let records = audit::list(pool, &audit::AuditFilter::default(), 0, 10).await.expect("the trail");

@@ -25,7 +25,7 @@ async fn of_ten_things_the_safe_ones_are_healed_and_the_others_wait_for_a_person
         }
     }
     let kinds: Vec<_> = begun.iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(kinds, ["wrong_ou", "stack_gone", "assignment_missing"]);
+    assert_eq!(kinds, ["wrong_ou", "stack_missing", "assignment_missing"]);
 
     freehold.settle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
     for (kind, id) in &begun {

@@ -44,7 +44,7 @@ async fn a_comparison_of_many_accounts_keeps_to_half_of_the_rates_of_aws_and_end
     freehold.clock.advance(Duration::from_hours(2));
 
     let before = freehold.world.calls();
-    let (never, began_at) = (CancellationToken::new(), freehold.clock.now());
+    let (never, started_at) = (CancellationToken::new(), freehold.clock.now());
     let reconciler = freehold.worker("reconciler").reconciler();
     let report = tokio::select! {
         report = reconciler.run_once(RepairMode::Off, &never) => report.expect("a report"),
@@ -72,7 +72,7 @@ async fn a_comparison_of_many_accounts_keeps_to_half_of_the_rates_of_aws_and_end
     let sum = |count: usize| {
         pages(20, count + 2) as f64 / ACCOUNTS_A_SECOND + (pages(100, count) + count as u64) as f64 / ACCESS_A_SECOND
     };
-    let took = (freehold.clock.now() - began_at).as_seconds_f64();
+    let took = (freehold.clock.now() - started_at).as_seconds_f64();
     println!("{count} accounts took {took:.0} s; the rates allow {:.0} s; 5,000 take {:.0} s", sum(count), sum(5_000));
     assert!(took <= 1.2 * sum(count) + 5.0, "{count} accounts took {took:.0} s");
 }

@@ -40,9 +40,9 @@ async fn a_closed_account_with_the_email_address_is_not_taken_back() {
     aws.close_account(&target(&freehold, &tenant)).await.expect("closed");
     freehold.settle(&freehold.worker("worker-1"), LONG).await;
     let operation = freehold.operation_of(&tenant).await;
-    let (code, sentence) = attention(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "account_email_taken");
-    assert!(sentence.contains("not active"), "{sentence}");
+    assert!(message.contains("not active"), "{message}");
     assert_eq!(freehold.tenant_now(&tenant).await.environments[0].aws_account_id, None);
 }
 
@@ -117,9 +117,9 @@ async fn what_only_a_person_can_mend_is_told_with_its_own_code() {
         let freehold = Freehold::instant().await;
         freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed(reason)).nth(1));
         let (tenant, operation) = onboard(&freehold).await;
-        let (code, sentence) = attention(&operation);
+        let (code, message) = attention(&operation);
         assert_eq!(code, expected);
-        assert!(sentence.contains(reason), "{sentence}");
+        assert!(message.contains(reason), "{message}");
         is_ready(&retry(&freehold, &tenant).await);
         assert_eq!(accounts_asked_for(&freehold.world), 2);
     }
@@ -159,9 +159,9 @@ async fn a_failure_that_nobody_knows_is_told_in_the_words_of_aws() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("A_REASON_OF_NEXT_YEAR")).nth(1));
     let (tenant, operation) = onboard(&freehold).await;
-    let (code, sentence) = attention(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "account_creation_failed");
-    assert!(sentence.contains("A_REASON_OF_NEXT_YEAR"), "{sentence}");
+    assert!(message.contains("A_REASON_OF_NEXT_YEAR"), "{message}");
     is_ready(&retry(&freehold, &tenant).await);
 }
 
@@ -203,8 +203,8 @@ async fn a_tag_policy_in_the_way_is_told_as_one() {
         error("ConstraintViolationException", "TAG_POLICY_VIOLATION: the tags do not comply with the tag policy.");
     freehold.world.inject(Rule::on("organizations", "CreateAccount", fault).nth(1));
     let (tenant, operation) = onboard(&freehold).await;
-    let (code, sentence) = attention(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "tag_policy_violated");
-    assert!(sentence.contains("freehold:environment"), "{sentence}");
+    assert!(message.contains("freehold:environment"), "{message}");
     is_ready(&retry(&freehold, &tenant).await);
 }

@@ -96,9 +96,9 @@ async fn an_account_that_somebody_closes_midway_is_told_as_closed() {
         let another = freehold.sign_up("Another", "eu-central-1", "standard").await;
         freehold.settle(&worker, LONG).await;
         let operation = freehold.operation_of(&tenant).await;
-        let (code, sentence) = attention(&operation);
-        assert_eq!(code, "account_not_active", "closed after {step}: {sentence}");
-        assert!(sentence.contains("CLOSED"), "{sentence}");
+        let (code, message) = attention(&operation);
+        assert_eq!(code, "account_not_active", "closed after {step}: {message}");
+        assert!(message.contains("CLOSED"), "{message}");
         let events = events::after(freehold.pool(), operation.id, 0, 1000).await.expect("events");
         let told = events.iter().find(|event| event.event_type == EventType::OperationNeedsAttention).expect("one");
         let after = told.occurred_at - closed_at;

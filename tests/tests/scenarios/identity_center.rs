@@ -89,8 +89,8 @@ async fn a_quota_that_waiting_does_not_raise_is_told() {
         error("ServiceQuotaExceededException", "The account has 500 permission sets, the most that it can have");
     freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", fault).nth(1));
     let (tenant, operation) = onboard(&freehold).await;
-    let (code, sentence) = attention(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "aws_quota_reached");
-    assert!(sentence.contains("500 permission sets"), "{sentence}");
+    assert!(message.contains("500 permission sets"), "{message}");
     is_ready(&retry(&freehold, &tenant).await);
 }

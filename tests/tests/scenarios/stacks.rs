@@ -66,9 +66,9 @@ async fn a_stack_that_a_policy_denies_is_told_at_once() {
                   explicit deny in a service control policy\"";
     freehold.world.inject(Rule::on("cloudformation", "AWS::Lambda::Function", Fault::failed(reason)));
     let (tenant, operation) = onboard(&freehold).await;
-    let (code, sentence) = attention(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "stack_denied_by_policy");
-    assert!(sentence.contains("Function") && sentence.contains("lambda:CreateFunction"), "{sentence}");
+    assert!(message.contains("Function") && message.contains("lambda:CreateFunction"), "{message}");
     assert_eq!(states(&freehold).len(), 1, "tried again in vain");
     freehold.world.clear_faults();
     is_ready(&retry(&freehold, &tenant).await);
@@ -154,9 +154,9 @@ async fn an_update_that_could_not_be_taken_back_is_told_and_goes_on_when_it_is_t
     .await;
     assert_eq!(states(&freehold), ["UPDATE_ROLLBACK_FAILED"]);
     let operation = freehold.operation_of(&tenant).await;
-    let (code, sentence) = attention(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "stack_update_stuck");
-    assert!(sentence.contains("Function"), "{sentence}");
+    assert!(message.contains("Function"), "{message}");
     freehold.world.clear_faults();
     is_ready(&retry(&freehold, &tenant).await);
     assert_eq!(calls(&freehold, "cloudformation:ContinueUpdateRollback"), (1, 0));
@@ -171,9 +171,9 @@ async fn what_cannot_be_deleted_is_told_and_left_behind_when_it_is_tried_again()
     let fault = Fault::failed("The log group is in use");
     freehold.world.inject(Rule::on("cloudformation", "Delete AWS::Logs::LogGroup", fault).times(2));
     let (tenant, operation) = onboard(&freehold).await;
-    let (code, sentence) = attention(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "stack_not_deleted");
-    assert!(sentence.contains("Logs"), "{sentence}");
+    assert!(message.contains("Logs"), "{message}");
     assert_eq!(states(&freehold), ["DELETE_FAILED"]);
     let (tenant, _) = retry(&freehold, &tenant).await;
     let account = target(&freehold, &tenant);
@@ -208,9 +208,9 @@ async fn a_template_that_aws_does_not_take_is_told_by_what_is_wrong_with_it() {
         let freehold = Freehold::instant().await;
         freehold.world.inject(on_create(error(aws, message)).nth(1));
         let (tenant, operation) = onboard(&freehold).await;
-        let (code, sentence) = attention(&operation);
+        let (code, message) = attention(&operation);
         assert_eq!(code, expected);
-        assert!(sentence.contains(message), "{sentence}");
+        assert!(message.contains(message), "{message}");
         assert_eq!(freehold.world.fault_hits().len(), 1, "asked again by itself");
         is_ready(&retry(&freehold, &tenant).await);
     }
@@ -235,8 +235,8 @@ async fn a_template_that_reserves_concurrency_is_told_why_a_new_account_refuses_
     let config = format!("{CONFIG}\n[stack]\ntemplate = {:?}\n", file.path().display().to_string());
     let freehold = Freehold::with(Settings::instant(), &config).await;
     let (_, operation) = onboard(&freehold).await;
-    let (code, sentence) = attention(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "stack_reserves_concurrency");
-    assert!(sentence.contains("Function") && sentence.contains("ReservedConcurrentExecutions"), "{sentence}");
+    assert!(message.contains("Function") && message.contains("ReservedConcurrentExecutions"), "{message}");
     assert_eq!(states(&freehold).len(), 1, "tried again in vain");
 }

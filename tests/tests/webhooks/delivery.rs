@@ -35,13 +35,13 @@ async fn an_event_is_sent_signed_as_the_feed_has_it_and_the_attempt_is_logged() 
 
     let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("not one delivery") };
     assert_eq!(
-        (&delivery["state"], &delivery["type"], &delivery["attempts"], &delivery["next_attempt_at"]),
+        (&delivery["state"], &delivery["type"], &delivery["attempt_count"], &delivery["next_attempt_at"]),
         (&json!("delivered"), &json!("tenant.onboarding.accepted"), &json!(1), &json!(null))
     );
     assert_eq!(id(delivery), received.id());
     let attempt = hooks.last_attempt(&endpoint, delivery).await;
     assert_eq!((&attempt["response_status"], &attempt["error"]), (&json!(204), &json!(null)));
-    assert_eq!(attempt["sentence"], "The receiver has taken it (204).");
+    assert_eq!(attempt["message"], "The receiver has taken it (204).");
     assert_eq!(Arc::new(hooks.worker()).drain_webhooks().await.unwrap(), 0, "it was sent again");
 }
 
@@ -130,7 +130,7 @@ async fn a_worker_that_dies_amid_a_delivery_delays_it_by_its_lease_and_it_keeps_
     let received = receiver.received();
     assert_eq!((received.len(), received[0].id()), (2, received[1].id()));
     let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("not one delivery") };
-    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("delivered"), &json!(1)));
+    assert_eq!((&delivery["state"], &delivery["attempt_count"]), (&json!("delivered"), &json!(1)));
 }
 
 #[tokio::test]

@@ -22,10 +22,10 @@ async fn a_delivery_is_tried_ten_times_further_and_further_apart_and_an_endpoint
     for (number, interval) in (1..).zip(INTERVALS) {
         assert_eq!(worker.drain_webhooks().await.unwrap(), 1, "attempt {number}");
         let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("not one delivery") };
-        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!(number)));
+        assert_eq!((&delivery["state"], &delivery["attempt_count"]), (&json!("pending"), &json!(number)));
         let attempt = hooks.last_attempt(&endpoint, delivery).await;
         assert_eq!((&attempt["response_status"], &attempt["error"]), (&json!(500), &json!("status")));
-        assert_eq!(attempt["sentence"], "The receiver answered 500, not 2xx.");
+        assert_eq!(attempt["message"], "The receiver answered 500, not 2xx.");
         assert_eq!(attempt["next_attempt_at"], delivery["next_attempt_at"]);
         let wait = at(&delivery["next_attempt_at"]) - hooks.clock().now();
         let usual = TimeDelta::seconds(interval);
@@ -34,7 +34,7 @@ async fn a_delivery_is_tried_ten_times_further_and_further_apart_and_an_endpoint
     }
     worker.drain_webhooks().await.unwrap();
     let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("not one delivery") };
-    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("failed"), &json!(10)));
+    assert_eq!((&delivery["state"], &delivery["attempt_count"]), (&json!("failed"), &json!(10)));
     assert_eq!(delivery["next_attempt_at"], json!(null));
     let shown = hooks.get(&endpoint, "").await;
     assert_eq!((&shown["state"], at(&shown["failing_since"])), (&json!("enabled"), begin));
@@ -52,7 +52,7 @@ async fn a_delivery_is_tried_ten_times_further_and_further_apart_and_an_endpoint
     }
     let shown = hooks.get(&endpoint, "").await;
     assert_eq!(shown["disabled_reason"], "failing");
-    assert!(shown["disabled_sentence"].as_str().unwrap().contains("five days"), "{shown}");
+    assert!(shown["disabled_message"].as_str().unwrap().contains("five days"), "{shown}");
     assert!(at(&shown["disabled_at"]) - begin >= TimeDelta::days(5), "{shown}");
     let metrics = hooks.api.get("/metrics").await.text;
     for line in [r#"freehold_webhook_endpoints{state="failing"} 1"#, r#"freehold_webhook_endpoints{state="enabled"} 0"#]
@@ -114,7 +114,7 @@ async fn who_is_busy_is_left_alone_for_as_long_as_it_asks_and_at_most_a_day() {
         assert!(worker.drain_webhooks().await.unwrap() >= 1);
         let before = receiver.received().len();
         let until = begin + TimeDelta::seconds(wait);
-        assert_eq!(at(&hooks.get(&endpoint, "").await["rests_until"]), until, "{status}");
+        assert_eq!(at(&hooks.get(&endpoint, "").await["paused_until"]), until, "{status}");
         // Neither this one nor another is sent meanwhile.
         assert_eq!(at(&hooks.deliveries(&endpoint).await[0]["next_attempt_at"]), until, "{status}");
         hooks.sign_up_tenant().await;
@@ -124,7 +124,7 @@ async fn who_is_busy_is_left_alone_for_as_long_as_it_asks_and_at_most_a_day() {
         hooks.clock().advance_to(until);
         assert_eq!(worker.drain_webhooks().await.unwrap(), 2, "{status}");
         assert_eq!(receiver.received().len(), before + 2);
-        assert_eq!(hooks.get(&endpoint, "").await["rests_until"], json!(null));
+        assert_eq!(hooks.get(&endpoint, "").await["paused_until"], json!(null));
     }
 }
 
@@ -146,7 +146,7 @@ async fn whatever_goes_wrong_is_told_in_plain_words_and_nothing_of_the_answer_is
             "redirects are not followed",
         ),
         (receiver.url(), StoredResponse::Silence, "timeout", "did not answer within"),
-        (receiver.url(), StoredResponse::HangUp, "broken_off", "before the receiver had answered"),
+        (receiver.url(), StoredResponse::HangUp, "connection_closed", "before the receiver had answered"),
         (closed, StoredResponse::HangUp, "unreachable", "takes no connection"),
         (receiver.url(), StoredResponse::Status(404, "x-canary: body-canary\r\n".into()), "status", "404"),
     ] {
@@ -159,7 +159,7 @@ async fn whatever_goes_wrong_is_told_in_plain_words_and_nothing_of_the_answer_is
         let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("not one delivery") };
         let attempt = hooks.last_attempt(&endpoint, delivery).await;
         assert_eq!(attempt["error"], error, "{attempt}");
-        assert!(attempt["sentence"].as_str().unwrap().contains(says), "{attempt}");
+        assert!(attempt["message"].as_str().unwrap().contains(says), "{attempt}");
         assert!(!attempt.to_string().contains("canary") && !attempt.to_string().contains("of=billing"), "{attempt}");
         assert!(attempt["duration_ms"].as_i64().unwrap() < 2000, "{attempt}");
         let path = format!("/v1/webhook-endpoints/{}", id(&endpoint));

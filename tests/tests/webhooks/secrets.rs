@@ -29,7 +29,7 @@ async fn the_key_can_be_changed_and_one_that_is_missing_costs_no_attempt() {
     // Whoever has another key alone cannot sign; that is not the receiver's fault.
     let stranger = Arc::new(hooks.worker_with(&config(&format!("key = \"{other}\""))));
     assert_eq!(stranger.drain_webhooks().await.unwrap(), 1);
-    assert_eq!((receiver.connections(), &hooks.deliveries(&endpoint).await[0]["attempts"]), (0, &Value::from(0)));
+    assert_eq!((receiver.connections(), &hooks.deliveries(&endpoint).await[0]["attempt_count"]), (0, &Value::from(0)));
     hooks.wait(Duration::from_mins(5));
     // With both, the secret is read with the old one and encrypted anew with the new one.
     let both = Arc::new(hooks.worker_with(&config(&format!("key = \"{other}\"\nold_keys = [\"{KEY}\"]"))));

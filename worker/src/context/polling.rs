@@ -77,8 +77,8 @@ impl StepContext {
 
 /// What takes longer than it may: it looks on by itself, and a person may find out why.
 pub(crate) fn late(what: &str) -> Attention {
-    let sentence = format!("{what}. Freehold goes on looking. Look at it in AWS; retry to look at once.");
-    Attention::new("deadline_passed", sentence)
+    let message = format!("{what}. Freehold goes on looking. Look at it in AWS; retry to look at once.");
+    Attention::new("deadline_passed", message)
 }
 
 /// A span in the largest unit that fits.

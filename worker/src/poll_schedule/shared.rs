@@ -47,7 +47,7 @@ impl QuotaLoad {
         // The last place is soon taken: by whoever is first in line when there is a token.
         if watched.in_line > 0 && watched.taken + 1 >= i64::from(places) {
             Self::Full(places)
-        } else if watched.in_progress.len() >= CROWD || watched.strangers > 0 {
+        } else if watched.in_progress.len() >= CROWD || watched.external_in_progress > 0 {
             Self::Many
         } else {
             Self::Few
@@ -67,7 +67,7 @@ impl QuotaLoad {
     fn own(self, one: &InProgress) -> f64 {
         match self {
             Self::Few => OWN_LOOK_COSTS,
-            Self::Full(_) if one.own_looks == 0 => OWN_LOOK_COSTS_WHEN_FULL,
+            Self::Full(_) if one.individual_polls == 0 => OWN_LOOK_COSTS_WHEN_FULL,
             Self::Many | Self::Full(_) => f64::INFINITY,
         }
     }
@@ -175,7 +175,7 @@ mod tests {
             item: String::new(),
             since: NOON - TimeDelta::seconds(began),
             seen: NOON - TimeDelta::seconds(seen),
-            own_looks: 0,
+            individual_polls: 0,
         }
     }
 

@@ -23,7 +23,7 @@ use super::observe::{Inside, Observed};
 
 /// What two sides are held against each other.
 pub(super) struct CompareInput<'a> {
-    /// AWS, read since `began_at`.
+    /// AWS, read since `started_at`.
     pub(super) seen: &'a Observed,
     /// The database, read afterwards: what was accepted or done meanwhile is in it.
     pub(super) known: &'a ExpectedState,
@@ -32,7 +32,7 @@ pub(super) struct CompareInput<'a> {
     /// Whose tags are ours.
     pub(super) installation: InstallationId,
     /// When the first look was taken.
-    pub(super) began_at: DateTime<Utc>,
+    pub(super) started_at: DateTime<Utc>,
 }
 
 /// What came of it.
@@ -58,9 +58,10 @@ impl Aspect {
         match kind {
             FindingKind::WrongOu => Self::Place,
             FindingKind::AssignmentMissing | FindingKind::AssignmentExtra => Self::Access,
-            FindingKind::AccessLost | FindingKind::StackGone | FindingKind::StackFailed | FindingKind::StackDrifted => {
-                Self::Inside
-            }
+            FindingKind::AccessLost
+            | FindingKind::StackMissing
+            | FindingKind::StackFailed
+            | FindingKind::StackDrifted => Self::Inside,
             _ => Self::Organization,
         }
     }
@@ -99,18 +100,18 @@ pub(super) fn compare(sides: &CompareInput<'_>) -> Comparison {
 
 /// Whether the environment was ready, with nothing under way, from before the first look until after the last.
 fn is_settled(sides: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
-    environment.settled_at.is_some_and(|at| at < sides.began_at)
+    environment.settled_at.is_some_and(|at| at < sides.started_at)
 }
 
 impl Comparison {
     /// Notes a finding about the organisation as a whole.
-    fn organization(&mut self, kind: FindingKind, subject: &str, sentence: String) {
+    fn organization(&mut self, kind: FindingKind, subject: &str, message: String) {
         self.found.push(NewFinding {
             kind,
             subject: subject.to_owned(),
             aws_account_id: None,
             environment: None,
-            sentence,
+            message,
             remedy: FindingRemedy::Person,
         });
     }
@@ -123,7 +124,7 @@ impl Comparison {
         of: &MappedEnvironment,
         detail: &str,
         remedy: FindingRemedy,
-        sentence: String,
+        message: String,
     ) {
         let account = &of.aws_account_id;
         self.found.push(NewFinding {
@@ -131,7 +132,7 @@ impl Comparison {
             subject: if detail.is_empty() { account.to_string() } else { format!("{account}/{detail}") },
             aws_account_id: Some(account.clone()),
             environment: Some((of.tenant_id, of.id)),
-            sentence,
+            message,
             // Whatever a rule thinks, what is not known to be safe is not done.
             remedy: if kind.is_safe_to_heal() { remedy } else { FindingRemedy::Person },
         });

@@ -88,7 +88,7 @@ impl Worker {
             findings = report.findings.len(),
             resolved = report.resolved,
             unseen = report.unseen.len(),
-            seconds = (report.finished_at - report.began_at).as_seconds_f64(),
+            seconds = (report.finished_at - report.started_at).as_seconds_f64(),
             "AWS was compared with the database"
         );
         Ok(true)

@@ -3,13 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::mappings;
 use freehold_tenancy::db::quotas::QuotaSlot;
-use freehold_tenancy::hold::HoldKind;
+use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::operation::Remedy;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::StepContext;
-use crate::holds::{self, CreationPermit};
+use crate::fleet_holds::{self, CreationPermit};
 use crate::quota::ACCOUNT_CREATIONS;
 use crate::step::{StepError, StepOutcome, attention};
 
@@ -52,24 +52,24 @@ async fn request(context: &StepContext) -> StepResult {
         tags: context.tags(),
     };
     let place = place(context);
-    if holds::admit(context, &place).await? == CreationPermit::Free {
+    if fleet_holds::admit(context, &place).await? == CreationPermit::Free {
         context.acquire_slot(&place, context.config().quotas.account_creations).await?;
     }
     let _turn = context.worker.create_account_lock.lock().await;
     // Who asked before may have been refused what everybody would be refused.
-    holds::admit(context, &place).await?;
+    fleet_holds::admit(context, &place).await?;
     context.intend(&account).await?;
     match context.cloud().create_account(&account).await {
         Ok(creation) => {
-            holds::lift(context, &place, Some(HoldKind::OrganizationFinalizing)).await?;
+            fleet_holds::lift(context, &place, Some(HoldKind::OrganizationFinalizing)).await?;
             Ok(requested(context, &creation).await?.with("account_email", account.email))
         }
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw().await?;
             }
-            match holds::cause(&error) {
-                Some(kind) => Err(holds::begin(context, &place, kind).await?),
+            match fleet_holds::cause(&error) {
+                Some(kind) => Err(fleet_holds::begin(context, &place, kind).await?),
                 None if error.has_reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") => {
                     // Somebody else was faster. Nobody asks again before it is known how many places there are.
                     context.step_back(&place).await?;
@@ -109,7 +109,7 @@ async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
 pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
     // Refuses the management account and Freehold's own before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
-    holds::lift(context, &place(context), None).await?;
+    fleet_holds::lift(context, &place(context), None).await?;
     Ok(StepOutcome { mapped: Some(account.clone()), ..StepOutcome::done() }
         .with("account_id", account.as_str())
         .releasing(place(context)))
@@ -162,7 +162,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
 pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError> {
     let account = context.account()?;
     let found = context.cloud().account(account.id()).await?;
-    let sentence = match found.as_ref().map(|found| found.state.as_str()) {
+    let message = match found.as_ref().map(|found| found.state.as_str()) {
         Some(state @ ("SUSPENDED" | "PENDING_CLOSURE" | "CLOSED")) => {
             format!(
                 "Account {account} is {state} in AWS: somebody has closed or suspended it. Have it reopened, then retry."
@@ -171,17 +171,17 @@ pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError>
         Some(_) => return Ok(()),
         None => format!("Account {account} is not in the organisation any more. Bring it back, then retry."),
     };
-    Err(StepError::needs_attention("account_not_active", sentence))
+    Err(StepError::needs_attention("account_not_active", message))
 }
 
 /// The e-mail address belongs to an account that is not this environment's.
 pub(super) fn email_taken(email: &str, detail: &str) -> StepError {
-    let sentence = format!(
+    let message = format!(
         "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that account, or \
          correct the address."
     );
     StepError::NeedsAttention(
-        attention("account_email_taken", sentence).with_remedy(Remedy::Correct).with_remedy(Remedy::Adopt),
+        attention("account_email_taken", message).with_remedy(Remedy::Correct).with_remedy(Remedy::Adopt),
     )
 }
 

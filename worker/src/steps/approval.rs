@@ -10,9 +10,9 @@ use crate::context::StepContext;
 use crate::step::StepError;
 
 /// Waits until another person has approved or rejected it.
-pub(super) fn needed(sentence: &str) -> StepError {
-    let (code, sentence) = ("approval_needed".to_owned(), sentence.to_owned());
-    StepError::NeedsAttention(Attention { code, sentence, remedies: vec![Remedy::Approve] })
+pub(super) fn needed(message: &str) -> StepError {
+    let (code, message) = ("approval_required".to_owned(), message.to_owned());
+    StepError::NeedsAttention(Attention { code, message, remedies: vec![Remedy::Approve] })
 }
 
 /// Passes where an account may be asked for: the tenant's tier does not want to be asked about it, or another person than the

@@ -7,7 +7,7 @@ use super::creation_failures::{self, CreationFailureAction};
 use super::{StepResult, account};
 use crate::cloud::{CreationState, NewAccount};
 use crate::context::StepContext;
-use crate::holds;
+use crate::fleet_holds;
 use crate::step::{StepError, StepOutcome, attention};
 
 /// For what it waits.
@@ -85,7 +85,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
     let then = creation_failures::then(reason);
     if let CreationFailureAction::Hold(kind) = then {
         // It keeps its turn, not its place.
-        return Ok(forget(StepOutcome::failed(holds::begin(context, &place, kind).await?)));
+        return Ok(forget(StepOutcome::failed(fleet_holds::begin(context, &place, kind).await?)));
     }
     if let CreationFailureAction::AdoptOrNeedsAttention | CreationFailureAction::AdoptOrRequestAgain = then
         && let Some(found) = context.cloud().find_account(&email).await?
@@ -95,7 +95,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
             adopted => adopted,
         };
     }
-    holds::hand_over(context, &place).await?;
+    fleet_holds::hand_over(context, &place).await?;
     let error = match then {
         CreationFailureAction::AdoptOrRequestAgain if failures < TRIES => {
             let why = "another request for the account, since AWS failed the last one";
@@ -105,8 +105,8 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
         CreationFailureAction::AdoptOrNeedsAttention => {
             account::email_taken(&email, "it is outside this organisation or closed")
         }
-        CreationFailureAction::NeedsAttention { code, sentence } => {
-            failed_for_good(code, format!("{sentence} AWS says {reason}."))
+        CreationFailureAction::NeedsAttention { code, message } => {
+            failed_for_good(code, format!("{message} AWS says {reason}."))
         }
         CreationFailureAction::AdoptOrRequestAgain | CreationFailureAction::Hold(_) => failed_for_good(
             "account_creation_failed",
@@ -119,8 +119,8 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
 }
 
 /// A person removes the cause, names another address, or an account that is there already.
-fn failed_for_good(code: &str, sentence: String) -> StepError {
-    StepError::NeedsAttention(attention(code, sentence).with_remedy(Remedy::Correct).with_remedy(Remedy::Adopt))
+fn failed_for_good(code: &str, message: String) -> StepError {
+    StepError::NeedsAttention(attention(code, message).with_remedy(Remedy::Correct).with_remedy(Remedy::Adopt))
 }
 
 fn again(outcome: StepOutcome, context: &StepContext, why: &str) -> StepOutcome {

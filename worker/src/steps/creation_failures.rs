@@ -1,6 +1,6 @@
 //! Why AWS fails a CreateAccount, and what follows: the table.
 
-use freehold_tenancy::hold::HoldKind;
+use freehold_tenancy::fleet_hold::HoldKind;
 
 /// What follows from a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum CreationFailureAction {
         /// Stable.
         code: &'static str,
         /// What has happened and what to do.
-        sentence: &'static str,
+        message: &'static str,
     },
 }
 
@@ -30,19 +30,19 @@ struct Row {
 
 const BUSINESS: CreationFailureAction = CreationFailureAction::NeedsAttention {
     code: "business_validation_needed",
-    sentence: "AWS has to validate the business of the management account before it creates accounts. See to that with AWS, \
+    message: "AWS has to validate the business of the management account before it creates accounts. See to that with AWS, \
                then retry.",
 };
 
 const PAYMENT: CreationFailureAction = CreationFailureAction::NeedsAttention {
     code: "payment_instrument_needed",
-    sentence: "The management account has no valid payment method. Give it one in the Billing console, then retry.",
+    message: "The management account has no valid payment method. Give it one in the Billing console, then retry.",
 };
 
 /// What follows from a reason that is not in the table.
 const UNKNOWN: CreationFailureAction = CreationFailureAction::NeedsAttention {
     code: "account_creation_failed",
-    sentence: "AWS could not create the account. Remove the cause, then retry.",
+    message: "AWS could not create the account. Remove the cause, then retry.",
 };
 
 static TABLE: &[Row] = &[
@@ -55,7 +55,7 @@ static TABLE: &[Row] = &[
         "INVALID_EMAIL",
         CreationFailureAction::NeedsAttention {
             code: "account_email_invalid",
-            sentence: "AWS does not take the e-mail address of the new account. Correct organization.account_email in the \
+            message: "AWS does not take the e-mail address of the new account. Correct organization.account_email in the \
                        configuration, then retry; or retry with another account_email for this one.",
         },
         11,
@@ -64,7 +64,7 @@ static TABLE: &[Row] = &[
         "INVALID_ADDRESS",
         CreationFailureAction::NeedsAttention {
             code: "organization_address_invalid",
-            sentence: "AWS finds the postal address of the management account invalid. Correct it in AWS, then retry.",
+            message: "AWS finds the postal address of the management account invalid. Correct it in AWS, then retry.",
         },
         11,
     ),

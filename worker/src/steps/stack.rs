@@ -195,9 +195,9 @@ impl Deployment {
             context.now() < context.deadline(context.entry_started_at(), context.config().timeouts.propagation_seconds);
         let mut spared: u64 = context.step_fact("tries_not_counted").unwrap_or(0);
         let error = match work_failures::of_stack(&reason) {
-            FailureAction::NeedsAttention { code, sentence } => Some(StepError::needs_attention(
+            FailureAction::NeedsAttention { code, message } => Some(StepError::needs_attention(
                 code,
-                format!("The stack {} in {} failed with {reason}. {sentence} Then retry.", self.name, self.region),
+                format!("The stack {} in {} failed with {reason}. {message} Then retry.", self.name, self.region),
             )),
             FailureAction::RetryWhileNew if fresh => {
                 spared += 1;

@@ -112,7 +112,7 @@ async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> 
     let output = &context.config().stack.url_output;
     let url: String = context.fact(&format!("output_{output}")).ok_or_else(|| {
         StepError::needs_attention(
-            "stack_without_url",
+            "stack_url_output_missing",
             format!(
                 "The stack has no output `{output}`, which names the URL to verify. Mend the template, then retry."
             ),
@@ -140,7 +140,7 @@ async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> 
         let found = answer.get(field).and_then(Value::as_str).unwrap_or("nothing");
         if found != expected {
             return Err(StepError::needs_attention(
-                "stack_answers_wrongly",
+                "stack_identity_mismatch",
                 format!(
                     "The stack at {url} says that its {field} is {found}, not {expected}. Look at what is deployed."
                 ),

@@ -12,7 +12,7 @@ pub(super) enum FailureAction {
         /// Stable.
         code: &'static str,
         /// What to do.
-        sentence: &'static str,
+        message: &'static str,
     },
 }
 
@@ -30,7 +30,7 @@ static STACK: &[Row] = &[
         words: "explicit deny",
         verdict: FailureAction::NeedsAttention {
             code: "stack_denied_by_policy",
-            sentence: "A service control policy denies what the stack asks for. Take it out of the template, or allow it.",
+            message: "A service control policy denies what the stack asks for. Take it out of the template, or allow it.",
         },
         scenario: 32,
     },
@@ -38,7 +38,7 @@ static STACK: &[Row] = &[
         words: "UnreservedConcurrentExecution below its minimum",
         verdict: FailureAction::NeedsAttention {
             code: "stack_reserves_concurrency",
-            sentence: "The stack reserves Lambda concurrency, of which a new account has too little. Take \
+            message: "The stack reserves Lambda concurrency, of which a new account has too little. Take \
                        ReservedConcurrentExecutions out of the template, or ask AWS for more.",
         },
         scenario: 42,

@@ -28,21 +28,21 @@ impl Worker {
     pub(super) async fn deliver(&self, claim: Claim) {
         let done = match self.message(&claim) {
             Ok(message) => {
-                let (began_at, clock) = (self.clock.now(), Instant::now());
+                let (started_at, clock) = (self.clock.now(), Instant::now());
                 let answered = self.post(&claim, message).await;
-                let outcome = self.outcome(&claim, began_at, clock.elapsed(), answered);
+                let outcome = self.outcome(&claim, started_at, clock.elapsed(), answered);
                 self.settle(&claim, &outcome).await
             }
             Err(PrepareError::Temporary(error)) => {
                 tracing::error!(target: "freehold::alert", endpoint = %claim.endpoint_id, error, "webhooks cannot be signed");
                 claims::postpone(&self.pool, &claim, self.clock.now() + PUT_OFF).await
             }
-            Err(PrepareError::Permanent(sentence)) => {
+            Err(PrepareError::Permanent(message)) => {
                 let mut outcome = self.outcome(
                     &claim,
                     self.clock.now(),
                     Duration::ZERO,
-                    Err(SendError { error: AttemptError::Unsendable, sentence: sentence.to_owned() }),
+                    Err(SendError { error: AttemptError::NotDeliverable, message: message.to_owned() }),
                 );
                 outcome.next_attempt_at = None;
                 self.settle(&claim, &outcome).await
@@ -76,24 +76,24 @@ impl Worker {
         let patience = TIMEOUT.min(self.lease_real * 3 / 5);
         let answered = tokio::time::timeout(patience, self.webhooks.sender.post(&claim.url, message)).await;
         answered.unwrap_or_else(|_| {
-            let sentence = format!("The receiver did not answer within {} seconds.", patience.as_secs());
-            Err(SendError { error: AttemptError::Timeout, sentence })
+            let message = format!("The receiver did not answer within {} seconds.", patience.as_secs());
+            Err(SendError { error: AttemptError::Timeout, message })
         })
     }
 
     fn outcome(
         &self,
         claim: &Claim,
-        began_at: DateTime<Utc>,
+        started_at: DateTime<Utc>,
         took: Duration,
         answered: std::result::Result<(StatusCode, HeaderMap), SendError>,
     ) -> Outcome {
         let now = self.clock.now();
         let next = retry::next(claim.tries.saturating_add(1), now);
         let status = answered.as_ref().ok().map(|(status, _)| *status);
-        let rests_until =
+        let paused_until =
             answered.as_ref().ok().and_then(|(status, headers)| retry::retry_after(*status, headers, now));
-        let (error, sentence) = match answered {
+        let (error, message) = match answered {
             Ok((status, _)) if status.is_success() => {
                 (None, format!("The receiver has taken it ({}).", status.as_u16()))
             }
@@ -107,17 +107,17 @@ impl Worker {
             Ok((status, _)) => {
                 (Some(AttemptError::Status), format!("The receiver answered {}, not 2xx.", status.as_u16()))
             }
-            Err(SendError { error, sentence }) => (Some(error), sentence),
+            Err(SendError { error, message }) => (Some(error), message),
         };
         Outcome {
-            began_at,
+            started_at,
             duration_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
             response_status: status.map(|status| status.as_u16()),
-            sentence,
-            next_attempt_at: next.filter(|_| error.is_some()).map(|next| next.max(rests_until.unwrap_or(next))),
-            rests_until,
+            message,
+            next_attempt_at: next.filter(|_| error.is_some()).map(|next| next.max(paused_until.unwrap_or(next))),
+            paused_until,
             disable: (status == Some(StatusCode::GONE)).then_some(DisabledReason::Gone),
-            failing_before: error.and(retry::given_up_before(claim.began_at, next.is_none(), now)),
+            failing_before: error.and(retry::given_up_before(claim.started_at, next.is_none(), now)),
             error,
         }
     }
@@ -135,7 +135,7 @@ impl Worker {
         tracing::debug!(delivery = %claim.id, endpoint = %claim.endpoint_id, outcome = word, status = outcome.response_status, "webhook");
         if let RecordResult::Written { disabled: Some(reason) } = settled {
             let code = reason.as_str();
-            tracing::error!(target: "freehold::alert", endpoint = %claim.endpoint_id, code, "a webhook endpoint was disabled: {}", reason.sentence());
+            tracing::error!(target: "freehold::alert", endpoint = %claim.endpoint_id, code, "a webhook endpoint was disabled: {}", reason.message());
             metrics::counter!("freehold_webhook_endpoints_disabled_total", "reason" => code).increment(1);
         }
         Ok(())

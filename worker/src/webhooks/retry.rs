@@ -56,8 +56,8 @@ pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime
 }
 
 /// The endpoint is given up if it has failed since before then; `None` where this failure decides nothing.
-pub(super) fn given_up_before(began_at: DateTime<Utc>, is_last: bool, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    (is_last || began_at <= now - TRIED_FOR).then(|| now - GIVEN_UP_AFTER)
+pub(super) fn given_up_before(started_at: DateTime<Utc>, is_last: bool, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    (is_last || started_at <= now - TRIED_FOR).then(|| now - GIVEN_UP_AFTER)
 }
 
 #[cfg(test)]

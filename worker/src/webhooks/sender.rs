@@ -34,7 +34,7 @@ pub(super) struct Message {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SendError {
     pub(super) error: AttemptError,
-    pub(super) sentence: String,
+    pub(super) message: String,
 }
 
 /// The addresses that were judged, by host: whoever connects knows no others.
@@ -87,7 +87,7 @@ impl Sender {
         // It was judged when it was written; the rules, and what its name leads to, may be others today.
         let url: ReceiverUrl = url.parse().map_err(|why: &str| SendError {
             error: AttemptError::Refused,
-            sentence: format!("Nothing was sent: {why}."),
+            message: format!("Nothing was sent: {why}."),
         })?;
         let mut addresses = self.destination_policy.addresses(&url).await.map_err(refused)?;
         // The port is the URL's; another endpoint of the same host may have another.
@@ -106,7 +106,7 @@ impl Sender {
     ) -> Result<(StatusCode, HeaderMap), SendError> {
         let http = self.http().ok_or_else(|| SendError {
             error: AttemptError::Unreachable,
-            sentence: "Nothing was sent: the worker's machine cannot set TLS up.".to_owned(),
+            message: "Nothing was sent: the worker's machine cannot set TLS up.".to_owned(),
         })?;
         self.judged.0.lock().unwrap_or_else(PoisonError::into_inner).insert(url.host().to_owned(), addresses);
         self.sent.fetch_add(1, Ordering::Relaxed);
@@ -127,15 +127,15 @@ fn refused(refused: DestinationError) -> SendError {
         DestinationError::Unresolvable => AttemptError::Unresolvable,
         _ => AttemptError::Refused,
     };
-    SendError { error, sentence: format!("Nothing was sent: {refused}.") }
+    SendError { error, message: format!("Nothing was sent: {refused}.") }
 }
 
 /// What a failure means; its own words may hold the URL, which may hold secrets of the receiver's.
 fn unanswered(error: &reqwest::Error) -> SendError {
-    let (error, sentence) = if error.is_connect() {
+    let (error, message) = if error.is_connect() {
         (AttemptError::Unreachable, "The receiver takes no connection, or its certificate does not fit its name.")
     } else {
-        (AttemptError::BrokenOff, "The connection broke before the receiver had answered.")
+        (AttemptError::ConnectionClosed, "The connection broke before the receiver had answered.")
     };
-    SendError { error, sentence: sentence.to_owned() }
+    SendError { error, message: message.to_owned() }
 }

@@ -106,7 +106,7 @@ pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Sna
         ));
     }
     let busy = |_| {
-        ApiError::new(Code::ExportsBusy, "Others are being sent all account mappings; ask again in a moment.")
+        ApiError::new(Code::TooManyExports, "Others are being sent all account mappings; ask again in a moment.")
             .retry_after(10)
     };
     let turn = Arc::clone(&app.exports).try_acquire_owned().map_err(busy)?;

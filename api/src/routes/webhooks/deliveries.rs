@@ -45,7 +45,7 @@ pub struct WebhookDelivery {
     pub state: String,
     /// How often it was tried.
     #[schema(example = 1)]
-    pub attempts: i32,
+    pub attempt_count: i32,
     /// When it is tried next, which is after what the receiver has asked for; `null` where it is not, or the endpoint is disabled.
     #[schema(required = true)]
     pub next_attempt_at: Option<DateTime<Utc>>,
@@ -54,7 +54,7 @@ pub struct WebhookDelivery {
     /// What came of each attempt, the latest first, at most a hundred; only where one delivery was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
-    pub log: Option<Vec<WebhookAttempt>>,
+    pub attempts: Option<Vec<WebhookAttempt>>,
 }
 
 /// What came of one attempt.
@@ -64,20 +64,20 @@ pub struct WebhookAttempt {
     #[schema(example = 1)]
     pub number: i32,
     /// When it began.
-    pub began_at: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// How long it took.
     #[schema(example = 182)]
     pub duration_ms: i32,
     /// What the receiver answered; `null` where it did not. Nothing else of its answer is kept.
     #[schema(required = true, example = 503)]
     pub response_status: Option<u16>,
-    /// Why it failed: `status`, `timeout`, `unreachable`, `broken_off`, `unresolvable`, `refused` or `unsendable`; `null` where
+    /// Why it failed: `status`, `timeout`, `unreachable`, `connection_closed`, `unresolvable`, `refused` or `not_deliverable`; `null` where
     /// it succeeded. Others may be added.
     #[schema(required = true, example = "status")]
     pub error: Option<String>,
     /// What came of it, in plain words, for people.
     #[schema(example = "The receiver answered 503, not 2xx.")]
-    pub sentence: String,
+    pub message: String,
     /// When it was to be tried again; `null` where it was not.
     #[schema(required = true)]
     pub next_attempt_at: Option<DateTime<Utc>>,
@@ -90,10 +90,10 @@ impl From<webhook::Delivery> for WebhookDelivery {
             position: delivery.position,
             r#type: delivery.event_type,
             state: delivery.state.to_string(),
-            attempts: delivery.attempts,
+            attempt_count: delivery.attempts,
             next_attempt_at: delivery.next_attempt_at,
             created_at: delivery.created_at,
-            log: None,
+            attempts: None,
         }
     }
 }
@@ -102,11 +102,11 @@ impl From<webhook::Attempt> for WebhookAttempt {
     fn from(attempt: webhook::Attempt) -> Self {
         Self {
             number: attempt.number,
-            began_at: attempt.began_at,
+            started_at: attempt.started_at,
             duration_ms: attempt.duration_ms,
             response_status: attempt.response_status,
             error: attempt.error.map(|error| error.to_string()),
-            sentence: attempt.sentence,
+            message: attempt.message,
             next_attempt_at: attempt.next_attempt_at,
         }
     }
@@ -186,10 +186,10 @@ pub(crate) async fn get_webhook_delivery(
     PathParam(id): PathParam<WebhookEndpointId>,
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<Json<WebhookDelivery>, ApiError> {
-    Ok(Json(with_log(&app, id, delivery).await?))
+    Ok(Json(with_attempts(&app, id, delivery).await?))
 }
 
-async fn with_log(
+async fn with_attempts(
     app: &App,
     id: Option<WebhookEndpointId>,
     delivery: Option<WebhookDeliveryId>,
@@ -200,9 +200,9 @@ async fn with_log(
         state: None,
     };
     let found = db::webhooks::deliveries::list(&app.pool, &filter, None, 1).await?.pop().ok_or_else(not_found)?;
-    let log = db::webhooks::attempts::of(&app.pool, found.id).await?;
-    let log = log.into_iter().map(WebhookAttempt::from).collect();
-    Ok(WebhookDelivery { log: Some(log), ..found.into() })
+    let attempts = db::webhooks::attempts::of(&app.pool, found.id).await?;
+    let attempts = attempts.into_iter().map(WebhookAttempt::from).collect();
+    Ok(WebhookDelivery { attempts: Some(attempts), ..found.into() })
 }
 
 /// Send one event again
@@ -229,10 +229,10 @@ pub(crate) async fn replay_webhook_delivery(
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<(StatusCode, Json<WebhookDelivery>), ApiError> {
     enabled(&app, id).await?;
-    with_log(&app, id, delivery).await?;
+    with_attempts(&app, id, delivery).await?;
     db::webhooks::deliveries::replay(&app.pool, delivery.ok_or_else(not_found)?, app.clock.now()).await?;
     app.work_notifier.notify();
-    Ok((StatusCode::ACCEPTED, Json(with_log(&app, id, delivery).await?)))
+    Ok((StatusCode::ACCEPTED, Json(with_attempts(&app, id, delivery).await?)))
 }
 
 /// Send again what has happened since

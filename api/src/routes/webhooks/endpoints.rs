@@ -72,7 +72,7 @@ pub struct WebhookEndpoint {
     pub disabled_reason: Option<String>,
     /// That in plain words.
     #[schema(required = true, example = json!(null))]
-    pub disabled_sentence: Option<String>,
+    pub disabled_message: Option<String>,
     /// Since when nothing is sent. What happens meanwhile is not kept for it; replay it.
     #[schema(required = true)]
     pub disabled_at: Option<DateTime<Utc>>,
@@ -81,7 +81,7 @@ pub struct WebhookEndpoint {
     pub failing_since: Option<DateTime<Utc>>,
     /// Nothing is sent until then, because the receiver asked for it with `Retry-After`.
     #[schema(required = true)]
-    pub rests_until: Option<DateTime<Utc>>,
+    pub paused_until: Option<DateTime<Utc>>,
     /// Until when deliveries are signed with the secret before this one as well.
     #[schema(required = true)]
     pub previous_secret_until: Option<DateTime<Utc>>,
@@ -105,10 +105,10 @@ impl From<webhook::Endpoint> for WebhookEndpoint {
             types: endpoint.types.map(|types| types.iter().map(ToString::to_string).collect()),
             state: if disabled.is_some() { "disabled" } else { "enabled" }.to_owned(),
             disabled_reason: disabled.map(|(_, reason)| reason.to_string()),
-            disabled_sentence: disabled.map(|(_, reason)| reason.sentence().to_owned()),
+            disabled_message: disabled.map(|(_, reason)| reason.message().to_owned()),
             disabled_at: disabled.map(|(at, _)| at),
             failing_since: endpoint.failing_since,
-            rests_until: endpoint.rests_until,
+            paused_until: endpoint.paused_until,
             previous_secret_until: endpoint.previous_secret_until,
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
@@ -189,7 +189,7 @@ pub(crate) async fn create_webhook_endpoint(
         types,
         disabled: None,
         failing_since: None,
-        rests_until: None,
+        paused_until: None,
         previous_secret_until: None,
         created_at: now,
         updated_at: now,

@@ -87,7 +87,7 @@ fn granted(operation: &Operation) -> String {
 
 fn complaint(tenant: &Tenant, environment: &Environment, operation: &Operation) -> String {
     let why = match &operation.attention {
-        Some(attention) => format!("{} ({})", attention.sentence, attention.code),
+        Some(attention) => format!("{} ({})", attention.message, attention.code),
         None => format!("its operation {} is {}", operation.id, operation.state),
     };
     format!("{} ({}) is not ready: {why}", tenant.company_name, environment.name)

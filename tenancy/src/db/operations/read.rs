@@ -39,7 +39,7 @@ pub async fn list(
         Row,
         r#"/* db::operations::list */
         select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
-            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
+            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_message, o.attention_remedies, o.wake_at,
             o.created_at, o.started_at, o.finished_at, o.updated_at
         from operations o join environments e on e.id = o.environment_id
         where ($1::uuid is null or o.id < $1)
@@ -64,7 +64,7 @@ pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
         Row,
         r#"/* db::operations::get */
         select o.id, o.tenant_id, o.environment_id, e.name as environment_name, o.kind as "kind: OperationKind",
-            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_sentence, o.attention_remedies, o.wake_at,
+            o.input, o.requested_by, o.state as "state: OperationState", o.attention_code, o.attention_message, o.attention_remedies, o.wake_at,
             o.created_at, o.started_at, o.finished_at, o.updated_at
         from operations o join environments e on e.id = o.environment_id
         where o.id = $1"#,
@@ -136,7 +136,7 @@ struct Row {
     requested_by: Value,
     state: OperationState,
     attention_code: Option<String>,
-    attention_sentence: Option<String>,
+    attention_message: Option<String>,
     attention_remedies: Option<Vec<String>>,
     wake_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
@@ -147,11 +147,11 @@ struct Row {
 
 impl Row {
     fn operation(self, steps: Vec<crate::step::JournalEntry>) -> Result<Operation> {
-        let attention = match (self.attention_code, self.attention_sentence) {
-            (Some(code), Some(sentence)) => {
+        let attention = match (self.attention_code, self.attention_message) {
+            (Some(code), Some(message)) => {
                 let remedies = self.attention_remedies.unwrap_or_default();
                 let remedies = remedies.into_iter().map(parsed::<Remedy>).collect::<Result<_>>()?;
-                Some(Attention { code, sentence, remedies })
+                Some(Attention { code, message, remedies })
             }
             _ => None,
         };

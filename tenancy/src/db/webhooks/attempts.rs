@@ -12,7 +12,7 @@ use crate::webhook::{Attempt, AttemptError, DeliveryState, DisabledReason};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// When that began.
-    pub began_at: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// How long it took, in real milliseconds.
     pub duration_ms: i32,
     /// What the receiver answered.
@@ -20,11 +20,11 @@ pub struct Outcome {
     /// Why it failed; `None` where it did not.
     pub error: Option<AttemptError>,
     /// It in plain words, at most 500 characters.
-    pub sentence: String,
+    pub message: String,
     /// When it is tried again; `None` where it is not.
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Until when the receiver wants to be left alone.
-    pub rests_until: Option<DateTime<Utc>>,
+    pub paused_until: Option<DateTime<Utc>>,
     /// Why the endpoint is to be disabled at once.
     pub disable: Option<DisabledReason>,
     /// The endpoint is disabled if every attempt since then has failed.
@@ -70,15 +70,15 @@ async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: Dat
     sqlx::query!(
         r#"/* db::webhooks::attempts::record */
         insert into webhook_attempts
-            (delivery_id, number, began_at, duration_ms, response_status, error, sentence, next_attempt_at)
+            (delivery_id, number, started_at, duration_ms, response_status, error, message, next_attempt_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8)"#,
         claim.id.as_uuid(),
         number,
-        outcome.began_at,
+        outcome.started_at,
         outcome.duration_ms,
         outcome.response_status.and_then(|status| i16::try_from(status).ok()),
         outcome.error.map(AttemptError::as_str),
-        outcome.sentence,
+        outcome.message,
         outcome.next_attempt_at,
     )
     .execute(&mut *tx)
@@ -92,8 +92,8 @@ async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: Dat
 async fn recovered(tx: &mut PgConnection, claim: &Claim) -> Result<Option<DisabledReason>> {
     sqlx::query!(
         r#"/* db::webhooks::attempts::recovered */
-        update webhook_endpoints set failing_since = null, rests_until = null
-        where id = $1 and num_nonnulls(failing_since, rests_until) > 0"#,
+        update webhook_endpoints set failing_since = null, paused_until = null
+        where id = $1 and num_nonnulls(failing_since, paused_until) > 0"#,
         claim.endpoint_id.as_uuid(),
     )
     .execute(tx)
@@ -109,11 +109,11 @@ async fn failed(
 ) -> Result<Option<DisabledReason>> {
     sqlx::query!(
         r#"/* db::webhooks::attempts::failed */
-        update webhook_endpoints set failing_since = coalesce(failing_since, $2), rests_until = greatest(rests_until, $3)
+        update webhook_endpoints set failing_since = coalesce(failing_since, $2), paused_until = greatest(paused_until, $3)
         where id = $1 and url = $4 and (failing_since is null or $3::timestamptz is not null)"#,
         claim.endpoint_id.as_uuid(),
-        outcome.began_at,
-        outcome.rests_until,
+        outcome.started_at,
+        outcome.paused_until,
         claim.url,
     )
     .execute(&mut *tx)
@@ -142,17 +142,17 @@ async fn failed(
 pub async fn of(pool: &PgPool, id: WebhookDeliveryId) -> Result<Vec<Attempt>> {
     let rows = sqlx::query!(
         r#"/* db::webhooks::attempts::of */
-        select number, began_at, duration_ms, response_status, error as "error: AttemptError", sentence, next_attempt_at
+        select number, started_at, duration_ms, response_status, error as "error: AttemptError", message, next_attempt_at
         from webhook_attempts where delivery_id = $1 order by number desc limit 100"#,
         id.as_uuid(),
     );
     let attempts = rows.fetch_all(pool).await?.into_iter().map(|row| Attempt {
         number: row.number,
-        began_at: row.began_at,
+        started_at: row.started_at,
         duration_ms: row.duration_ms,
         response_status: row.response_status.and_then(|status| u16::try_from(status).ok()),
         error: row.error,
-        sentence: row.sentence,
+        message: row.message,
         next_attempt_at: row.next_attempt_at,
     });
     Ok(attempts.collect())

@@ -21,7 +21,7 @@ pub struct Claim {
     /// How often it was tried since it was made, or replayed.
     pub tries: i32,
     /// When it was made, or replayed.
-    pub began_at: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// Where it is sent.
     pub url: String,
     /// What it is signed with.
@@ -62,7 +62,7 @@ pub async fn claim(
                 order by next_attempt_at, position limit greatest($4 - coalesce(busy.count, 0), 0)
                 for no key update skip locked
             ) d
-            where e.disabled_at is null and (e.rests_until is null or e.rests_until <= $1)
+            where e.disabled_at is null and (e.paused_until is null or e.paused_until <= $1)
                 and (e.failing_since is not null) = $3
             -- Whoever has least under way comes first: a lane that is always full does not keep the others waiting.
             order by
@@ -74,9 +74,9 @@ pub async fn claim(
             -- Should the worker die, the delivery is due when the lease is over.
             update webhook_deliveries d set fence = d.fence + 1, lease_until = $2, next_attempt_at = $2
             from due where d.id = due.id
-            returning d.id, d.fence, d.endpoint_id, d.tries, d.began_at, d.position
+            returning d.id, d.fence, d.endpoint_id, d.tries, d.started_at, d.position
         )
-        select c.id, c.fence, c.endpoint_id, c.tries, c.began_at, c.position, e.url, e.secret,
+        select c.id, c.fence, c.endpoint_id, c.tries, c.started_at, c.position, e.url, e.secret,
             case when e.previous_secret_until > $1 then e.previous_secret end as previous_secret,
             f.operation_id as "operation_id?", f.seq as "seq?", f.tenant_id as "tenant_id?",
             f.environment_id as "environment_id?", f.type as "feed_type?", f.data as "data?: Value",
@@ -114,7 +114,7 @@ pub async fn claim(
             fence: row.fence,
             endpoint_id: row.endpoint_id.into(),
             tries: row.tries,
-            began_at: row.began_at,
+            started_at: row.started_at,
             url: row.url,
             sealed: EncryptedSecrets {
                 endpoint_id: row.endpoint_id.into(),

@@ -37,7 +37,7 @@ pub async fn list(
     let rows = sqlx::query!(
         r#"/* db::webhooks::deliveries::list */
         select d.id, d.position, f.type as "event_type?", d.state as "state: DeliveryState", d.attempts,
-            case when e.disabled_at is null then greatest(d.next_attempt_at, e.rests_until) end as next_attempt_at,
+            case when e.disabled_at is null then greatest(d.next_attempt_at, e.paused_until) end as next_attempt_at,
             d.created_at, d.next_attempt_at is not null as "waits!"
         from webhook_deliveries d join webhook_endpoints e on e.id = d.endpoint_id
             left join feed f on f.position = d.position
@@ -66,7 +66,7 @@ pub async fn list(
 pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::deliveries::replay */
-        update webhook_deliveries set state = $2, tries = 0, began_at = $3, next_attempt_at = $3
+        update webhook_deliveries set state = $2, tries = 0, started_at = $3, next_attempt_at = $3
         where id = $1 and (lease_until is null or lease_until <= $3)"#,
         id.as_uuid(),
         DeliveryState::Pending.as_str(),
@@ -124,10 +124,10 @@ async fn replay_some(
     let (ids, endpoints, positions): (Vec<Uuid>, Vec<Uuid>, Vec<i64>) = columns(&wanted, now);
     sqlx::query!(
         r#"/* db::webhooks::deliveries::replay_since */
-        insert into webhook_deliveries as d (id, endpoint_id, position, created_at, state, began_at, next_attempt_at)
+        insert into webhook_deliveries as d (id, endpoint_id, position, created_at, state, started_at, next_attempt_at)
         select w.*, $4, $5, $4, $4 from unnest($1::uuid[], $2::uuid[], $3::bigint[]) w
         on conflict (endpoint_id, position) do update
-            set state = excluded.state, tries = 0, began_at = excluded.began_at, next_attempt_at = excluded.next_attempt_at
+            set state = excluded.state, tries = 0, started_at = excluded.started_at, next_attempt_at = excluded.next_attempt_at
             where d.lease_until is null or d.lease_until <= $4"#,
         &ids,
         &endpoints,
@@ -145,7 +145,7 @@ pub async fn drop_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let dropped = sqlx::query!(
         r#"/* db::webhooks::deliveries::drop_old */
         delete from webhook_deliveries where id in (
-            select id from webhook_deliveries where began_at < $1 order by began_at limit $2)"#,
+            select id from webhook_deliveries where started_at < $1 order by started_at limit $2)"#,
         now - KEPT_FOR,
         AT_ONCE,
     );

@@ -23,7 +23,7 @@ struct Row {
     disabled_at: Option<DateTime<Utc>>,
     disabled_reason: Option<DisabledReason>,
     failing_since: Option<DateTime<Utc>>,
-    rests_until: Option<DateTime<Utc>>,
+    paused_until: Option<DateTime<Utc>>,
     previous_secret_until: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -39,7 +39,7 @@ impl Row {
             types: self.types.map(|types| types.iter().filter_map(|name| name.parse().ok()).collect()),
             disabled: self.disabled_at.zip(self.disabled_reason),
             failing_since: self.failing_since,
-            rests_until: self.rests_until,
+            paused_until: self.paused_until,
             previous_secret_until: self.previous_secret_until,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -98,7 +98,7 @@ pub async fn list(pool: &PgPool, before: Option<WebhookEndpointId>, limit: i64) 
         Row,
         r#"/* db::webhooks::endpoints::list */
         select id, url, description, types, disabled_at, disabled_reason as "disabled_reason: DisabledReason",
-            failing_since, rests_until, previous_secret_until, created_at, updated_at
+            failing_since, paused_until, previous_secret_until, created_at, updated_at
         from webhook_endpoints where $1::uuid is null or id < $1 order by id desc limit $2"#,
         before.map(WebhookEndpointId::as_uuid),
         limit,
@@ -112,7 +112,7 @@ pub async fn get(database: impl PgExecutor<'_>, id: WebhookEndpointId) -> Result
         Row,
         r#"/* db::webhooks::endpoints::get */
         select id, url, description, types, disabled_at, disabled_reason as "disabled_reason: DisabledReason",
-            failing_since, rests_until, previous_secret_until, created_at, updated_at
+            failing_since, paused_until, previous_secret_until, created_at, updated_at
         from webhook_endpoints where id = $1"#,
         id.as_uuid(),
     );
@@ -127,7 +127,7 @@ pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> R
         r#"/* db::webhooks::endpoints::update */
         update webhook_endpoints set url = $3, description = $4, types = $5,
             failing_since = case when url = $3 then failing_since end,
-            rests_until = case when url = $3 then rests_until end,
+            paused_until = case when url = $3 then paused_until end,
             updated_at = greatest($6, updated_at + interval '1 microsecond')
         where id = $1 and updated_at = $2"#,
         endpoint.id.as_uuid(),
@@ -175,7 +175,7 @@ async fn enable_from_here(tx: &mut PgConnection, id: WebhookEndpointId, now: Dat
     let head = lock_cursor(tx).await?;
     sqlx::query!(
         r#"/* db::webhooks::endpoints::enable */
-        update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null, rests_until = null,
+        update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null, paused_until = null,
             after_position = $2, updated_at = greatest($3, updated_at + interval '1 microsecond')
         where id = $1 and disabled_at is not null"#,
         id.as_uuid(),

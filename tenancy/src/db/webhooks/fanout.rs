@@ -77,7 +77,7 @@ async fn write(tx: &mut PgConnection, wanted: &[Wanted], now: DateTime<Utc>) -> 
     let (ids, endpoints, positions) = columns(wanted, now);
     sqlx::query!(
         r#"/* db::webhooks::fan_out */
-        insert into webhook_deliveries (id, endpoint_id, position, created_at, state, began_at, next_attempt_at)
+        insert into webhook_deliveries (id, endpoint_id, position, created_at, state, started_at, next_attempt_at)
         select w.*, $4, $5, $4, $4 from unnest($1::uuid[], $2::uuid[], $3::bigint[]) w on conflict do nothing"#,
         &ids,
         &endpoints,

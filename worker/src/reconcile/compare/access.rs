@@ -14,16 +14,16 @@ use crate::steps::grant_access::own_group_grant;
 /// one for each account.
 pub(super) fn declared(sides: &CompareInput<'_>, comparison: &mut Comparison) {
     for (set, _) in sides.seen.permission_sets.iter().filter(|(_, arn)| arn.is_none()) {
-        let sentence =
+        let message =
             format!("Identity Center has no permission set `{set}`, so that nobody has it. Run `freehold bootstrap`.");
-        comparison.organization(FindingKind::PermissionSetMissing, set, sentence);
+        comparison.organization(FindingKind::PermissionSetMissing, set, message);
     }
     for (group, _) in sides.seen.groups.iter().filter(|(_, id)| id.is_none()) {
-        let sentence = format!(
+        let message = format!(
             "Identity Center has no group `{group}`, so that its people get in nowhere. Create it, or let your identity \
              provider bring it."
         );
-        comparison.organization(FindingKind::GroupMissing, group, sentence);
+        comparison.organization(FindingKind::GroupMissing, group, message);
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn check(
         if !held.clone().any(|holder| holder.kind == "GROUP" && Some(&holder.id) == id.as_ref()) {
             let who =
                 if sides.seen.groups.contains_key(*group) { format!("group {group}") } else { (*group).to_owned() };
-            let sentence = format!(
+            let message = format!(
                 "In account {account}, {called}, {who} does not have `{set}`, which is declared. A repair of the environment \
                  assigns it."
             );
@@ -62,7 +62,7 @@ pub(super) fn check(
                 environment,
                 &format!("{set}/{group}"),
                 Repair,
-                sentence,
+                message,
             );
         }
     }
@@ -74,7 +74,7 @@ pub(super) fn check(
         let Principal { kind, id } = holder;
         let group = sides.seen.groups.iter().find(|(_, known)| known.as_ref() == Some(id));
         let who = group.map_or_else(|| format!("{} {id}", kind.to_lowercase()), |(name, _)| format!("group {name}"));
-        let sentence = format!(
+        let message = format!(
             "In account {account}, {called}, {who} has `{set}`, which nothing declares. Find out who gave it to them, then \
              declare it or take it away."
         );
@@ -83,7 +83,7 @@ pub(super) fn check(
             environment,
             &format!("{set}/{kind}/{id}"),
             Person,
-            sentence,
+            message,
         );
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Compar
             Some((id, None)) => format!("its tags name {id}, which waits for no account"),
             None => "its tags name no environment".to_owned(),
         };
-        let sentence = format!(
+        let message = format!(
             "Account {account} ({}, {}) carries this installation's tag and is nobody's: {whose}. Find out who made it, then \
              close it or take the tags off.",
             listed.name, listed.email
@@ -44,7 +44,7 @@ pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Compar
             subject: account.to_string(),
             aws_account_id: Some(account.clone()),
             environment: None,
-            sentence,
+            message,
             remedy: Person,
         });
     }
@@ -54,23 +54,23 @@ pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Compar
 pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment, comparison: &mut Comparison) -> bool {
     let (account, called) = (&environment.aws_account_id, called(environment));
     match sides.seen.accounts.get(account) {
-        None if environment.mapped_at + IN_EVERY_LIST > sides.began_at => false,
+        None if environment.mapped_at + IN_EVERY_LIST > sides.started_at => false,
         None => {
-            let sentence = format!(
+            let message = format!(
                 "Account {account}, {called}, is not in the organisation any more. No guardrail holds it and Freehold cannot \
                  reach it. Find out who took it out; invite it back, or offboard the environment."
             );
-            comparison.environment(FindingKind::AccountVanished, environment, "", Person, sentence);
+            comparison.environment(FindingKind::AccountMissing, environment, "", Person, message);
             false
         }
         // One that is being offboarded is closed by Freehold itself, at the end.
         Some(listed) if listed.state != "ACTIVE" && environment.settled_at.is_some() => {
-            let sentence = format!(
+            let message = format!(
                 "Account {account}, {called}, is {}, and not because Freehold closed it: the tenant is without service. Find \
                  out who did it; within 90 days AWS can reopen it.",
                 listed.state
             );
-            comparison.environment(FindingKind::AccountSuspended, environment, "", Person, sentence);
+            comparison.environment(FindingKind::AccountSuspended, environment, "", Person, message);
             false
         }
         Some(listed) => listed.state == "ACTIVE",

@@ -38,11 +38,11 @@ pub(super) fn check(sides: &CompareInput<'_>, environment: &MappedEnvironment, c
     } else {
         (Person, "The guardrail of that OU has to be put right first: run `freehold bootstrap`")
     };
-    let sentence = format!(
+    let message = format!(
         "Account {account}, {}, is in {shown} and not in OU {}, so that the guardrail of its residency does not hold it. \
          {how}.",
         called(environment),
         residency.ou_name()
     );
-    comparison.environment(FindingKind::WrongOu, environment, "", remedy, sentence);
+    comparison.environment(FindingKind::WrongOu, environment, "", remedy, message);
 }

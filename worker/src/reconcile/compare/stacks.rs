@@ -23,12 +23,12 @@ pub(super) fn check(
 
 /// Freehold's role in the account cannot be used: without its roles there is no look at its stacks either.
 pub(super) fn no_way_in(environment: &MappedEnvironment, why: &str, comparison: &mut Comparison) {
-    let sentence = format!(
+    let message = format!(
         "Freehold cannot work in account {}, {}: {why}. A repair of the environment installs its roles anew.",
         environment.aws_account_id,
         called(environment)
     );
-    comparison.environment(FindingKind::AccessLost, environment, "", Repair, sentence);
+    comparison.environment(FindingKind::AccessLost, environment, "", Repair, message);
 }
 
 fn one(
@@ -41,32 +41,32 @@ fn one(
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
     let place = format!("account {}, {}, in {}", environment.aws_account_id, called(environment), deployed.region);
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::Deleted) else {
-        let sentence = format!("The stack {name} is gone from {place}. A repair of the environment deploys it again.");
-        return comparison.environment(FindingKind::StackGone, environment, name, Repair, sentence);
+        let message = format!("The stack {name} is gone from {place}. A repair of the environment deploys it again.");
+        return comparison.environment(FindingKind::StackMissing, environment, name, Repair, message);
     };
     match stack.status {
         StackStatus::Deleting | StackStatus::Deleted => {
-            let sentence = format!(
+            let message = format!(
                 "The stack {name} is being deleted from {place}. A repair of the environment deploys it again."
             );
-            comparison.environment(FindingKind::StackGone, environment, name, Repair, sentence);
+            comparison.environment(FindingKind::StackMissing, environment, name, Repair, message);
         }
         StackStatus::Broken | StackStatus::RolledBack | StackStatus::UpdateStuck | StackStatus::DeleteStuck => {
             let reason = stack.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            let sentence = format!(
+            let message = format!(
                 "The stack {name} in {place}, stands in {}{reason}, which it does not leave by itself. Look at its events.",
                 stack.status_text
             );
-            comparison.environment(FindingKind::StackFailed, environment, name, Person, sentence);
+            comparison.environment(FindingKind::StackFailed, environment, name, Person, message);
         }
         StackStatus::Complete | StackStatus::InProgress => {
             let differences = differences(sides, environment, deployed, stack);
             if !differences.is_empty() {
-                let sentence = format!(
+                let message = format!(
                     "The stack {name} in {place}, is not as Freehold left it: {}. Find out who changed it, and put it back.",
                     differences.join("; ")
                 );
-                comparison.environment(FindingKind::StackDrifted, environment, name, Person, sentence);
+                comparison.environment(FindingKind::StackDrifted, environment, name, Person, message);
             }
         }
     }

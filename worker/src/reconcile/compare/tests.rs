@@ -76,7 +76,7 @@ fn an_account_that_is_on_its_way_to_its_environment_or_was_one_or_is_anothers_is
 #[test]
 fn an_account_that_vanished_or_was_closed_is_the_only_finding_about_it() {
     let vanished = after(|scene| _ = scene.seen.accounts.remove(&account()));
-    assert_eq!(vanished, one("account_vanished", ACCOUNT, "person"));
+    assert_eq!(vanished, one("account_missing", ACCOUNT, "person"));
     for state in ["SUSPENDED", "PENDING_CLOSURE", "CLOSED"] {
         let closed = after(|scene| {
             scene.seen.accounts.get_mut(&account()).unwrap().state = state.to_owned();
@@ -173,7 +173,7 @@ fn who_has_what_nothing_declares_keeps_it_until_a_person_has_looked() {
 
 #[test]
 fn a_stack_that_is_gone_is_deployed_again() {
-    let gone = one("stack_gone", &format!("{ACCOUNT}/freehold-tenant"), "repair");
+    let gone = one("stack_missing", &format!("{ACCOUNT}/freehold-tenant"), "repair");
     let found = after(|scene| {
         if let Some(Inside::Stacks { stack, .. }) = scene.seen.inside.get_mut(&account()) {
             *stack = None;
@@ -227,7 +227,7 @@ fn open(kind: FindingKind) -> Finding {
         subject: ACCOUNT.to_owned(),
         aws_account_id: Some(account()),
         environment: None,
-        sentence: String::new(),
+        message: String::new(),
         remedy: FindingRemedy::Person,
         operation_id: None,
         first_seen_at: now(),
@@ -247,8 +247,8 @@ fn an_environment_at_work_is_left_to_its_operation_and_its_findings_stay_as_they
         let comparison = scene.compared();
         assert_eq!(comparison.found, []);
         assert!(!comparison.would_have_found(&open(FindingKind::WrongOu)));
-        assert!(!comparison.would_have_found(&open(FindingKind::StackGone)));
-        assert!(comparison.would_have_found(&open(FindingKind::AccountVanished)), "that was looked at");
+        assert!(!comparison.would_have_found(&open(FindingKind::StackMissing)));
+        assert!(comparison.would_have_found(&open(FindingKind::AccountMissing)), "that was looked at");
     }
 }
 
@@ -284,5 +284,5 @@ fn what_holds_a_tenants_data_where_it_belongs_is_critical() {
     // Nothing that takes away what somebody has is done unasked.
     let safe: Vec<_> =
         FindingKind::ALL.iter().filter(|kind| kind.is_safe_to_heal()).map(|kind| kind.as_str()).collect();
-    assert_eq!(safe, ["wrong_ou", "assignment_missing", "access_lost", "stack_gone"]);
+    assert_eq!(safe, ["wrong_ou", "assignment_missing", "access_lost", "stack_missing"]);
 }

@@ -135,7 +135,7 @@ impl Scene {
 
     pub(super) fn compared(&self) -> Comparison {
         let Self { seen, known, config, installation } = self;
-        compare(&CompareInput { seen, known, config, installation: *installation, began_at: now() })
+        compare(&CompareInput { seen, known, config, installation: *installation, started_at: now() })
     }
 
     /// Kind, subject and remedy of everything that is found.

@@ -1,0 +1,270 @@
+//! Holds: beginning one, standing in line while it is in force, probing whether it is still needed, and lifting it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+
+use super::operations::{Claim, begin_fenced};
+use super::quotas::QuotaSlot;
+use super::{PgPool, Result};
+use crate::fleet_hold::{FleetHold, HoldKind};
+
+/// How long nobody asks AWS again after a refusal: `first`, then twice as long each time, up to `longest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeBackoff {
+    /// After the first refusal.
+    pub first: TimeDelta,
+    /// At most.
+    pub longest: TimeDelta,
+}
+
+impl ProbeBackoff {
+    fn after(self, probes: i32) -> TimeDelta {
+        let doubled = 2_i32.saturating_pow(probes.clamp(0, 16).unsigned_abs());
+        (self.first * doubled).min(self.longest)
+    }
+}
+
+/// What came of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldStarted {
+    /// Whether there was no hold before.
+    pub is_new: bool,
+    /// When somebody asks again.
+    pub probe_at: DateTime<Utc>,
+}
+
+/// The answer to who wants to ask for what may be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Nothing is held.
+    Free,
+    /// It is held, and this operation is the one that asks AWS whether it still has to be.
+    Probe,
+    /// It is held.
+    Held {
+        /// Why.
+        kind: HoldKind,
+        /// When somebody asks again.
+        probe_at: DateTime<Utc>,
+        /// How many are in line before this operation.
+        ahead: i64,
+    },
+}
+
+/// Notes that AWS has refused the work of `place`: begins a hold, or, where this operation was the one that probed,
+/// prolongs it. The operation goes back to where it stood in line.
+pub async fn start(
+    pool: &PgPool,
+    claim: &Claim,
+    place: &QuotaSlot,
+    kind: HoldKind,
+    pause: ProbeBackoff,
+    now: DateTime<Utc>,
+) -> Result<HoldStarted> {
+    let mut tx = begin_fenced(pool, claim).await?;
+    enqueue(&mut tx, claim, place, now).await?;
+    let before = sqlx::query!(
+        r#"/* db::fleet_holds::start */
+        select probe_at, probes, probing_operation from fleet_holds where quota = $1 for update"#,
+        place.quota,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let begun = match before {
+        None => {
+            let probe_at = now + pause.after(0);
+            let inserted = sqlx::query!(
+                r#"/* db::fleet_holds::start */
+                insert into fleet_holds (quota, kind, started_at, probe_at) values ($1, $2, $3, $4) on conflict do nothing"#,
+                place.quota,
+                kind.as_str(),
+                now,
+                probe_at,
+            );
+            HoldStarted { is_new: inserted.execute(&mut *tx).await?.rows_affected() == 1, probe_at }
+        }
+        Some(hold) if hold.probing_operation == Some(claim.operation_id.as_uuid()) => {
+            let probe_at = now + pause.after(hold.probes + 1);
+            sqlx::query!(
+                r#"/* db::fleet_holds::start */
+                update fleet_holds set kind = $2, probe_at = $3, probes = probes + 1,
+                    probing_operation = null, probing_until = null
+                where quota = $1"#,
+                place.quota,
+                kind.as_str(),
+                probe_at,
+            )
+            .execute(&mut *tx)
+            .await?;
+            HoldStarted { is_new: false, probe_at }
+        }
+        Some(hold) => HoldStarted { is_new: false, probe_at: hold.probe_at },
+    };
+    tx.commit().await?;
+    Ok(begun)
+}
+
+/// Lets an operation that wants to ask for the work of `place` pass, probe, or stand in line.
+///
+/// The first in line probes when the time has come, and nobody else before `until`; where the first does not come, whoever
+/// comes `patience` later does.
+pub async fn admit(
+    pool: &PgPool,
+    claim: &Claim,
+    place: &QuotaSlot,
+    until: DateTime<Utc>,
+    patience: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Admission> {
+    // Nearly always there is none, and this is all.
+    let held = sqlx::query_scalar!(
+        r#"/* db::fleet_holds::admit */ select exists (select from fleet_holds where quota = $1) as "held!""#,
+        place.quota,
+    );
+    if !held.fetch_one(pool).await? {
+        return Ok(Admission::Free);
+    }
+    let mut tx = begin_fenced(pool, claim).await?;
+    let hold = sqlx::query!(
+        r#"/* db::fleet_holds::admit */
+        select kind as "kind: HoldKind", probe_at, probing_operation, probing_until
+        from fleet_holds where quota = $1 for update"#,
+        place.quota,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(hold) = hold else {
+        tx.rollback().await?;
+        return Ok(Admission::Free);
+    };
+    let mine = hold.probing_operation == Some(claim.operation_id.as_uuid());
+    let ahead = if mine { 0 } else { enqueue(&mut tx, claim, place, now).await? };
+    let another_asks = !mine && hold.probing_until.is_some_and(|until| now < until);
+    let my_turn = now >= hold.probe_at && (ahead == 0 || now >= hold.probe_at + patience);
+    let admission = if mine || (my_turn && !another_asks) {
+        sqlx::query!(
+            r#"/* db::fleet_holds::admit */
+            with probe as (update fleet_holds set probing_operation = $2, probing_until = $3 where quota = $1)
+            update slots set granted_at = coalesce(granted_at, $4) where quota = $1 and operation_id = $2 and item = $5"#,
+            place.quota,
+            claim.operation_id.as_uuid(),
+            until,
+            now,
+            place.item,
+        )
+        .execute(&mut *tx)
+        .await?;
+        Admission::Probe
+    } else {
+        Admission::Held { kind: hold.kind, probe_at: hold.probe_at, ahead }
+    };
+    tx.commit().await?;
+    Ok(admission)
+}
+
+/// Puts the operation in line, where it stood before if it did, without a place; answers how many are before it.
+async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: DateTime<Utc>) -> Result<i64> {
+    sqlx::query!(
+        r#"/* db::fleet_holds::enqueue */
+        insert into slots (quota, operation_id, item, requested_at, step, queued_at)
+        select $1, id, $3, $4, $5, created_at from operations where id = $2
+        on conflict (quota, operation_id, item) do update set granted_at = null, step = excluded.step"#,
+        place.quota,
+        claim.operation_id.as_uuid(),
+        place.item,
+        now,
+        place.step,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let ahead = sqlx::query_scalar!(
+        r#"/* db::fleet_holds::enqueue */
+        select count(*) as "ahead!" from slots mine join slots ahead on ahead.quota = mine.quota
+        where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3 and ahead.granted_at is null
+            and (ahead.queued_at, ahead.operation_id, ahead.item) < (mine.queued_at, mine.operation_id, mine.item)"#,
+        place.quota,
+        claim.operation_id.as_uuid(),
+        place.item,
+    );
+    Ok(ahead.fetch_one(tx).await?)
+}
+
+/// Lifts the hold on the work of `quota`, of the kind `only` if one is named, if this operation was probing it; answers what
+/// was lifted.
+pub async fn lift(pool: &PgPool, claim: &Claim, quota: &str, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
+    let lifted = sqlx::query_scalar!(
+        r#"/* db::fleet_holds::lift */
+        delete from fleet_holds where quota = $1 and probing_operation = $2 and ($3::text is null or kind = $3)
+        returning kind as "kind: HoldKind""#,
+        quota,
+        claim.operation_id.as_uuid(),
+        only.map(HoldKind::as_str),
+    );
+    Ok(lifted.fetch_optional(pool).await?)
+}
+
+/// Leaves the probe to the next in line if this operation was probing, and answers whether it was.
+pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: &str) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"/* db::fleet_holds::hand_over */
+        update fleet_holds set probing_operation = null, probing_until = null where quota = $1 and probing_operation = $2"#,
+        quota,
+        claim.operation_id.as_uuid(),
+    );
+    Ok(done.execute(pool).await?.rows_affected() == 1)
+}
+
+/// Wakes the first `limit` in line for `quota`, each `apart` from the one before it, and answers how many those are.
+pub async fn wake_in_order(
+    pool: &PgPool,
+    quota: &str,
+    limit: u16,
+    apart: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    let woken = sqlx::query!(
+        r#"/* db::fleet_holds::wake_in_order */
+        with line as (
+            select operation_id, step, $3::timestamptz
+                + $4::float8 * interval '1 second' * (row_number() over (order by queued_at, operation_id, item) - 1) as at
+            from slots where quota = $1 and granted_at is null
+            order by queued_at, operation_id, item limit $2
+        ),
+        step as (
+            update operation_steps s set check_at = line.at from line
+            where s.operation_id = line.operation_id and s.name = line.step and s.state = 'waiting'
+                and s.check_at > line.at
+        )
+        update operations o set wake_at = line.at from line where o.id = line.operation_id and o.wake_at > line.at"#,
+        quota,
+        i64::from(limit),
+        now,
+        apart.as_seconds_f64(),
+    )
+    .execute(pool)
+    .await?;
+    Ok(woken.rows_affected())
+}
+
+/// Every hold that is in force.
+pub async fn in_force(pool: &PgPool) -> Result<Vec<FleetHold>> {
+    let rows = sqlx::query!(
+        r#"/* db::fleet_holds::in_force */
+        select quota, kind as "kind: HoldKind", started_at, probe_at, probing_operation,
+            (select count(distinct operation_id) from slots where quota = quota and granted_at is null) as "waiting!"
+        from fleet_holds order by quota"#,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| FleetHold {
+            quota: row.quota,
+            kind: row.kind,
+            started_at: row.started_at,
+            probe_at: row.probe_at,
+            probing_operation: row.probing_operation.map(Into::into),
+            waiting: row.waiting,
+        })
+        .collect())
+}

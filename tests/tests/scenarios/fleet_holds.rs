@@ -1,0 +1,165 @@
+//! What AWS would refuse everybody is held for the fleet: scenarios 5 and 9.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::TimeDelta;
+use freehold_sandbox::Settings;
+use freehold_sandbox::faults::{Fault, Rule};
+use freehold_tenancy::db::fleet_holds;
+use freehold_tenancy::fleet_hold::HoldKind;
+use freehold_tenancy::operation::OperationState;
+use freehold_tenancy::tenant::{Tenant, TenantState};
+use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::step_faults::StepFault;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use super::{LONG, calls, error};
+
+/// Counts what whoever is on call gets to hear.
+#[derive(Clone, Default)]
+struct OnCall(Arc<AtomicUsize>);
+
+impl Subscriber for OnCall {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "freehold::alert" && *metadata.level() == Level::ERROR
+    }
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+fn asked(freehold: &Freehold) -> u64 {
+    calls(freehold, "organizations:CreateAccount").0
+}
+
+async fn sign_up(freehold: &Freehold, count: usize) -> Vec<Tenant> {
+    let mut tenants = Vec::new();
+    for number in 0..count {
+        tenants.push(freehold.sign_up(&format!("Example {number}"), "eu-central-1", "standard").await);
+        freehold.clock.advance(std::time::Duration::from_secs(1));
+    }
+    tenants
+}
+
+async fn all_wait(freehold: &Freehold, tenants: &[Tenant], what: &str) {
+    for tenant in tenants {
+        let operation = freehold.operation_of(tenant).await;
+        assert_eq!(operation.state, OperationState::Running, "{operation:#?}");
+        let waits = operation.steps.iter().any(|step| step.waits_for.as_deref() == Some(what));
+        assert!(waits, "{operation:#?}");
+    }
+}
+
+async fn all_ready(freehold: &Freehold, tenants: &[Tenant]) {
+    for tenant in tenants {
+        let now = freehold.tenant_now(tenant).await;
+        assert_eq!(now.state(), TenantState::Ready, "{:#?}", freehold.operation_of(tenant).await);
+    }
+    assert_eq!(fleet_holds::in_force(freehold.pool()).await.expect("an answer"), []);
+}
+
+/// The tenants in the order in which accounts were asked for.
+fn in_the_order_of_asking(freehold: &Freehold, tenants: &[Tenant]) -> Vec<usize> {
+    let requests = freehold.world.create_requests();
+    let place = |name: &str| tenants.iter().position(|one| name.contains(&one.environments[0].id.to_string()));
+    let order: Vec<_> = requests.iter().filter_map(|request| place(&request.account_name)).collect();
+    order
+}
+
+#[tokio::test]
+async fn a_full_organisation_is_one_hold_one_alert_and_one_probe_for_the_whole_fleet() {
+    let on_call = OnCall::default();
+    let _listening = tracing::subscriber::set_default(on_call.clone());
+    // The management account, Freehold's own, and room for one more.
+    let freehold = Freehold::with(Settings { account_quota: 3, ..Settings::default() }, CONFIG).await;
+    let worker = freehold.worker("worker-1");
+    let early = freehold.sign_up("Early", "eu-central-1", "standard").await;
+    while freehold.tenant_now(&early).await.environments[0].aws_account_id.is_none() {
+        freehold.step(&worker).await.expect("it goes on");
+    }
+    let (before, since) = (asked(&freehold), freehold.clock.now());
+
+    let tenants = sign_up(&freehold, 5).await;
+    freehold.settle(&worker, TimeDelta::minutes(13)).await;
+    assert_eq!(asked(&freehold) - before, 1, "who comes second need not be refused as well");
+    assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
+    all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
+    let held = fleet_holds::in_force(freehold.pool()).await.expect("an answer");
+    assert_eq!((held.len(), held[0].kind, held[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
+    // It had its account already: another's trouble is not its own.
+    let ready_at = freehold.tenant_now(&early).await.environments[0].ready_at.expect("the early one is ready");
+    assert!(ready_at - since < TimeDelta::minutes(5), "ready after {}", ready_at - since);
+
+    freehold.world.raise_account_quota(100);
+    freehold.settle(&worker, LONG).await;
+    all_ready(&freehold, &tenants).await;
+    assert_eq!(asked(&freehold) - before, 1 + 5, "one refusal, then one request each");
+    assert_eq!(in_the_order_of_asking(&freehold, &tenants), [0, 1, 2, 3, 4]);
+    assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
+}
+
+#[tokio::test]
+async fn while_nobody_raises_the_quota_aws_is_asked_once_an_hour() {
+    let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::default() }, CONFIG).await;
+    let tenants = sign_up(&freehold, 3).await;
+    freehold.settle(&freehold.worker("worker-1"), TimeDelta::hours(4)).await;
+    // At once, and after 15, 45, 105, 165 and 225 minutes.
+    assert_eq!(asked(&freehold), 6);
+    all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
+}
+
+#[tokio::test]
+async fn a_creation_that_fails_because_the_organisation_is_full_begins_the_same_hold() {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("ACCOUNT_LIMIT_EXCEEDED")).times(2));
+    let tenants = sign_up(&freehold, 2).await;
+    let worker = freehold.worker("worker-1");
+    freehold.settle(&worker, TimeDelta::minutes(14)).await;
+    assert_eq!(asked(&freehold), 2, "both were under way before AWS said so");
+    all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
+    freehold.settle(&worker, LONG).await;
+    all_ready(&freehold, &tenants).await;
+    assert_eq!(asked(&freehold), 4);
+    assert_eq!(in_the_order_of_asking(&freehold, &tenants)[2..], [0, 1]);
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_while_it_probes_holds_up_nobody_for_good() {
+    let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::default() }, CONFIG).await;
+    let tenants = sign_up(&freehold, 3).await;
+    let worker = freehold.worker("worker-1");
+    freehold.settle(&worker, TimeDelta::minutes(10)).await;
+    freehold.world.raise_account_quota(100);
+    freehold.mishaps.plan("request-account", 0, StepFault::DiesBefore);
+    tokio::select! {
+        () = freehold.settle(&worker, LONG) => {}
+        () = freehold.mishaps.died() => {}
+    }
+    assert!(freehold.mishaps.happened());
+    freehold.settle(&freehold.worker("worker-2"), LONG).await;
+    all_ready(&freehold, &tenants).await;
+}
+
+#[tokio::test]
+async fn an_organisation_that_aws_still_sets_up_is_given_its_hour() {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    let fault = error("FinalizingOrganizationException", "AWS Organizations is still initializing your organization.");
+    freehold.world.inject(Rule::on("organizations", "CreateAccount", fault).times(1));
+    let tenants = sign_up(&freehold, 3).await;
+    let worker = freehold.worker("worker-1");
+    freehold.settle(&worker, TimeDelta::minutes(55)).await;
+    assert_eq!(asked(&freehold), 1);
+    all_wait(&freehold, &tenants, "AWS to finish setting the organisation up").await;
+    freehold.settle(&worker, LONG).await;
+    all_ready(&freehold, &tenants).await;
+    assert_eq!(asked(&freehold), 4);
+}
