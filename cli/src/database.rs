@@ -48,6 +48,8 @@ pub(crate) async fn migrate(
     kind: InstallationKind,
     config: &Config,
 ) -> anyhow::Result<(usize, Option<Installation>)> {
+    // A foreign schema may have no column that the next statement reads.
+    db::check_schema(pool).await?;
     let known = match installation::read(pool).await {
         Err(error) if has_no_tables(&error) => None,
         known => known?,

@@ -1,9 +1,8 @@
-//! Making the world misbehave on purpose: in the world itself ([`Rule`]), or on the wire below the SDK's retries
-//! ([`FaultyClient`]).
+//! Fault injection: in the simulated AWS ([`Rule`]), or in the HTTP client below the SDK's retries ([`FaultyClient`]).
 
 mod rule;
 mod unstick;
 mod wire;
 
-pub use rule::{Fault, Faults, Hit, Rule};
+pub use rule::{Fault, FaultHit, Faults, Rule};
 pub use wire::{FaultyClient, WireEffect, WireHit, WireRule};

@@ -1,4 +1,4 @@
-//! Two ways into the world: a loopback socket, and an HTTP client for the SDK that opens none.
+//! Access to the simulated AWS over HTTP: a server on a loopback socket, and an in-process client for the SDK.
 
 mod client;
 mod page;
@@ -26,14 +26,14 @@ mod tests {
         let head = format!("{head}host: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(body).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     #[tokio::test]
-    async fn the_served_world_answers_aws_and_tells_a_browser_what_it_is() {
+    async fn the_server_handles_aws_calls_and_shows_pages_to_a_browser() {
         let world = world();
         let served = serve(&world, TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
         assert_eq!(world.base_url(), Some(served.url()));

@@ -1,8 +1,8 @@
-//! Lambda functions: created by stacks, called through their Function URLs.
+//! Lambda functions, which are created by stacks and called through their Function URLs.
 //!
-//! The simulator runs no Python. A function answers what the inline code of `stacks/tenant.yaml` would: JSON of its own
-//! environment variables `TENANT_ID`, `ENVIRONMENT_ID` and `ENVIRONMENT`, and the region that it is in. A function
-//! without `TENANT_ID` fails as that code would, with 502.
+//! The sandbox does not run Python. A function returns the same response as the inline code of `stacks/tenant.yaml`: a
+//! JSON object with the environment variables `TENANT_ID`, `ENVIRONMENT_ID` and `ENVIRONMENT`, and the region. As with
+//! that code, a missing variable gives status 502.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use winterbaume_core::MockResponse;
 
-use crate::policy::{Document, Keys, Question, Verdict, verdict};
+use crate::policy::{AccessRequest, Decision, Document, Keys, evaluate};
 use crate::world::{AwsError, Ctx, Request, State};
 
 /// The functions of one region of one account.
@@ -22,36 +22,31 @@ pub struct Functions(BTreeMap<String, Function>);
 pub struct Function {
     /// Name, unique within its account and region.
     pub name: String,
-    /// `arn:aws:lambda:{region}:{account}:function:{name}`.
+    /// ARN in the format `arn:aws:lambda:{region}:{account}:function:{name}`.
     pub arn: String,
-    /// ARN of the role that it runs as.
+    /// ARN of the execution role.
     pub role: String,
-    /// `python3.13`, …
     pub runtime: String,
-    /// `index.handler`, …
     pub handler: String,
     pub environment: BTreeMap<String, String>,
     pub memory_mb: i64,
-    /// For how long it may run, seconds.
     pub timeout_seconds: i64,
     pub tags: BTreeMap<String, String>,
-    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// Its URL, if it has one.
     pub url: Option<FunctionUrl>,
     pub permissions: Vec<Permission>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionUrl {
-    /// The first label of its host name.
+    /// First label of the host name.
     pub id: String,
-    /// `AWS_IAM` or `NONE`.
+    /// Either `AWS_IAM` or `NONE`.
     pub auth_type: String,
 }
 
 impl FunctionUrl {
-    /// The URL as it is in AWS; [`reachable`] says where the sandbox serves it.
+    /// Returns the URL in AWS's format; [`served_url`] converts it to the URL at which the sandbox serves it.
     pub fn address(&self, region: &str) -> String {
         format!("https://{}.lambda-url.{region}.on.aws/", self.id)
     }
@@ -62,22 +57,21 @@ impl FunctionUrl {
 pub struct Permission {
     /// Name, unique within the function.
     pub statement_id: String,
-    /// `lambda:InvokeFunction`, …
+    /// IAM action such as `lambda:InvokeFunction`.
     pub action: String,
     /// An ARN, an account id, a service or `*`.
     pub principal: String,
-    /// The URL must have this AuthType.
+    /// AuthType that the Function URL must have.
     pub function_url_auth_type: Option<String>,
-    /// Only for calls that come through the URL.
+    /// True if the permission applies only to calls through the Function URL.
     pub invoked_via_function_url: bool,
-    /// The resource on behalf of which a service calls.
+    /// ARN of the resource on whose behalf a service calls.
     pub source_arn: Option<String>,
-    /// The account of that resource.
+    /// Account id of the resource in `source_arn`.
     pub source_account: Option<String>,
 }
 
 impl Functions {
-    /// The function of this name.
     pub fn get(&self, name: &str) -> Option<&Function> {
         self.0.get(name)
     }
@@ -100,15 +94,15 @@ impl Functions {
 }
 
 impl Function {
-    /// Its resource policy as a document.
+    /// Returns the resource policy.
     fn policy(&self) -> Document {
         let statements: Vec<Value> =
             self.permissions.iter().map(|permission| permission.statement(&self.arn)).collect();
         Document::from_value(json!({ "Version": "2012-10-17", "Statement": statements })).unwrap_or_default()
     }
 
-    /// What the code of the tenant's stack would answer.
-    fn run(&self, region: &str) -> Result<Value, AwsError> {
+    /// Returns the response body of the code in the tenant's stack.
+    fn response_body(&self, region: &str) -> Result<Value, AwsError> {
         let variable = |name: &str| {
             self.environment.get(name).ok_or_else(|| {
                 AwsError::new("InternalServerErrorException", "Internal Server Error")
@@ -150,77 +144,77 @@ impl Permission {
     }
 }
 
-/// Answers a call of the Function URL `url_id` in `ctx.region`; `ctx.caller` may be anonymous.
+/// Handles a call of the Function URL `url_id` in `ctx.region`. `ctx.caller` can be anonymous.
 pub fn invoke_url(state: &mut State, ctx: &Ctx, url_id: &str, request: &Request) -> Result<MockResponse, AwsError> {
     let (account, function) = find(state, &ctx.region, url_id)
         .ok_or_else(|| AwsError::new("ResourceNotFoundException", "Function URL not found.").status(404))?;
     let auth_type = function.url.as_ref().map(|url| url.auth_type.as_str()).unwrap_or_default();
-    let signed_elsewhere = request
+    let wrong_scope = request
         .signature
         .as_ref()
         .is_some_and(|signature| signature.service != "lambda" || signature.region != ctx.region);
-    if signed_elsewhere {
+    if wrong_scope {
         let message = format!("Credential should be scoped to a valid region and the service lambda, {}", ctx.region);
         return Err(forbidden(&message));
     }
-    let may = |action: &str, key: &str, value: &str| {
+    let is_allowed = |action: &str, key: &str, value: &str| {
         let keys = state.condition_keys(ctx).with(key, value);
-        allowed(state, ctx, account, function, action, &keys)
+        is_authorized(state, ctx, account, function, action, &keys)
     };
-    // Since October 2025 a caller needs both, whatever the AuthType.
-    if !may("lambda:InvokeFunctionUrl", "lambda:FunctionUrlAuthType", auth_type)
-        || !may("lambda:InvokeFunction", "lambda:InvokedViaFunctionUrl", "true")
+    // Since October 2025 AWS requires both permissions, for every AuthType.
+    if !is_allowed("lambda:InvokeFunctionUrl", "lambda:FunctionUrlAuthType", auth_type)
+        || !is_allowed("lambda:InvokeFunction", "lambda:InvokedViaFunctionUrl", "true")
     {
         return Err(forbidden(
             "Forbidden. For troubleshooting Function URL authorization issues, see: \
              https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
         ));
     }
-    Ok(MockResponse::rest_json(200, function.run(&ctx.region)?.to_string()))
+    Ok(MockResponse::rest_json(200, function.response_body(&ctx.region)?.to_string()))
 }
 
-/// Within an account the caller's policies or the function's have to allow it, across accounts both; a service control
-/// policy above the caller's account can deny it in either case.
-fn allowed(state: &State, ctx: &Ctx, owner: &str, function: &Function, action: &str, keys: &Keys) -> bool {
+/// Returns whether the caller may call the function. Within an account, the caller's policies or the function's policy
+/// must allow the action; across accounts, both must. A service control policy can deny the action in either case.
+fn is_authorized(state: &State, ctx: &Ctx, owner: &str, function: &Function, action: &str, keys: &Keys) -> bool {
     let role_arn = ctx.caller.principal_arn();
     let principal = ctx.caller.as_principal(&role_arn);
-    let question = Question { action, resource: &function.arn, principal, keys };
-    let by_function = verdict([&function.policy()], &question);
+    let access_request = AccessRequest { action, resource: &function.arn, principal, keys };
+    let by_function = evaluate([&function.policy()], &access_request);
     if ctx.caller.session.is_none() {
-        return by_function == Verdict::Allow;
+        return by_function == Decision::Allow;
     }
     let guardrails = state.organization.effective_policies(&ctx.caller.account, ctx.now);
-    if guardrails.iter().any(|level| verdict(level.iter().copied(), &question) != Verdict::Allow) {
+    if guardrails.iter().any(|level| evaluate(level.iter().copied(), &access_request) != Decision::Allow) {
         return false;
     }
-    let by_caller = state.identity_verdict(&ctx.caller, &question);
-    let verdicts = [by_caller, by_function];
-    if verdicts.contains(&Verdict::ExplicitDeny) {
+    let by_caller = state.evaluate_identity_policies(&ctx.caller, &access_request);
+    let decisions = [by_caller, by_function];
+    if decisions.contains(&Decision::ExplicitDeny) {
         return false;
     }
     if ctx.caller.account == owner {
-        verdicts.contains(&Verdict::Allow)
+        decisions.contains(&Decision::Allow)
     } else {
-        verdicts.iter().all(|verdict| *verdict == Verdict::Allow)
+        decisions.iter().all(|decision| *decision == Decision::Allow)
     }
 }
 
 fn find<'a>(state: &'a State, region: &str, url_id: &str) -> Option<(&'a str, &'a Function)> {
-    state.accounts.iter().find_map(|(account, held)| {
-        let functions = &held.regions.get(region)?.functions;
+    state.accounts.iter().find_map(|(account, state)| {
+        let functions = &state.regions.get(region)?.functions;
         let function = functions.iter().find(|function| function.url.as_ref().is_some_and(|url| url.id == url_id))?;
         Some((account.as_str(), function))
     })
 }
 
-/// A Function URL says `Message` where other services say `message`.
+/// Returns an access-denied error with the member `Message`, as Function URLs do; other services use `message`.
 fn forbidden(message: &str) -> AwsError {
     AwsError::new("AccessDeniedException", message).status(403).with("Message", message)
 }
 
-/// Where a text is the URL of a function, the place at which the sandbox serves it: a world that is served on loopback
-/// may have moved to another port since the stack was created.
-pub(crate) fn reachable(ctx: &Ctx, value: &str) -> String {
+/// Converts a Function URL in AWS's format to the URL at which the sandbox serves it, and returns any other text
+/// unchanged. The URL is converted on each read, because the port can change after the stack was created.
+pub(crate) fn served_url(ctx: &Ctx, value: &str) -> String {
     let id = value
         .strip_prefix("https://")
         .and_then(|rest| rest.strip_suffix(&format!(".lambda-url.{}.on.aws/", ctx.region)))

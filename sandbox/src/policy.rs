@@ -1,4 +1,4 @@
-//! The policy language of IAM and of service control policies: reading a document, and asking it a question.
+//! The policy language of IAM and service control policies: parsing and evaluation of documents.
 
 mod condition;
 mod document;
@@ -6,46 +6,44 @@ mod pattern;
 
 use std::collections::BTreeMap;
 
-pub use document::{Document, Effect, Scope, Statement};
+pub use document::{Document, Effect, Patterns, Statement};
 pub use pattern::{arn_matches, text_matches};
 
-/// What a policy is asked: may this principal do this action to this resource?
+/// Access request that policies are evaluated for: may this principal perform this action on this resource?
 #[derive(Clone, Debug)]
-pub struct Question<'a> {
+pub struct AccessRequest<'a> {
     /// The action, such as `lambda:CreateFunction`.
     pub action: &'a str,
-    /// The ARN of the resource, or `*` where the action knows none.
+    /// ARN of the resource, or `*` for an action without resources.
     pub resource: &'a str,
-    /// Who asks; only policies that name principals (trust policies, function policies) look at it.
+    /// Principal of the request. Only policies that name principals (trust and function policies) use it.
     pub principal: Principal<'a>,
-    /// Condition keys.
     pub keys: &'a Keys,
 }
 
-/// Who asks.
+/// Principal that makes an access request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal<'a> {
     /// A user, a role, or a session of one.
     Aws {
-        /// Its account.
         account: &'a str,
-        /// Its ARN: for a session, the session's.
+        /// ARN of the user, role or session.
         arn: &'a str,
-        /// The ARN of the role behind a session; for others, the same as `arn`.
+        /// ARN of the role of a session; otherwise the same as `arn`.
         role_arn: &'a str,
     },
-    /// A service, such as `lambda.amazonaws.com`.
+    /// An AWS service, such as `lambda.amazonaws.com`.
     Service(&'a str),
-    /// A call without a signature.
+    /// Caller without a signature.
     Anonymous,
 }
 
-/// Condition keys and their values. Names are compared without regard to case.
+/// Condition keys and their values. Key names are case-insensitive.
 #[derive(Clone, Debug, Default)]
 pub struct Keys(BTreeMap<String, Vec<String>>);
 
 impl Keys {
-    /// With one more key.
+    /// Adds a value of a condition key.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.0.entry(key.to_ascii_lowercase()).or_default().push(value.into());
@@ -72,41 +70,41 @@ impl IntoIterator for Keys {
     }
 }
 
-/// What one or several policies say.
+/// Result of the evaluation of one or several policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A statement allows it and none denies it.
+pub enum Decision {
+    /// A statement allows the request and none denies it.
     Allow,
-    /// A statement denies it.
+    /// A statement denies the request.
     ExplicitDeny,
-    /// No statement speaks of it.
+    /// No statement applies to the request.
     ImplicitDeny,
 }
 
-/// What policies of one kind say together: one denial is a denial, else one permission is a permission.
-pub fn verdict<'a>(documents: impl IntoIterator<Item = &'a Document>, question: &Question<'_>) -> Verdict {
-    let mut verdict = Verdict::ImplicitDeny;
+/// Evaluates policies of one kind together. A deny overrides any allow.
+pub fn evaluate<'a>(documents: impl IntoIterator<Item = &'a Document>, request: &AccessRequest<'_>) -> Decision {
+    let mut decision = Decision::ImplicitDeny;
     for statement in documents.into_iter().flat_map(Document::statements) {
-        if statement.speaks_of(question) {
+        if statement.applies_to(request) {
             match statement.effect {
-                Effect::Deny => return Verdict::ExplicitDeny,
-                Effect::Allow => verdict = Verdict::Allow,
+                Effect::Deny => return Decision::ExplicitDeny,
+                Effect::Allow => decision = Decision::Allow,
             }
         }
     }
-    verdict
+    decision
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ask(document: &str, action: &str, resource: &str, keys: &Keys) -> Verdict {
+    fn evaluate_document(document: &str, action: &str, resource: &str, keys: &Keys) -> Decision {
         let document = Document::parse(document).unwrap();
         let arn = "arn:aws:sts::111122223333:assumed-role/worker/one";
         let role_arn = "arn:aws:iam::111122223333:role/worker";
         let principal = Principal::Aws { account: "111122223333", arn, role_arn };
-        verdict([&document], &Question { action, resource, principal, keys })
+        evaluate([&document], &AccessRequest { action, resource, principal, keys })
     }
 
     const GUARDRAIL: &str = r#"{
@@ -126,30 +124,36 @@ mod tests {
     }
 
     #[test]
-    fn a_region_guardrail_denies_other_regions_except_to_the_exempt_role_and_for_global_services() {
-        let verdict = |action, region, role| ask(GUARDRAIL, action, "*", &in_region(region, role));
-        assert_eq!(verdict("lambda:ListFunctions", "eu-west-1", "verify"), Verdict::Allow);
-        assert_eq!(verdict("lambda:ListFunctions", "us-east-1", "verify"), Verdict::ExplicitDeny);
-        assert_eq!(verdict("lambda:ListFunctions", "us-east-1", "freehold-access"), Verdict::Allow);
-        assert_eq!(verdict("iam:CreateRole", "us-east-1", "verify"), Verdict::Allow);
+    fn a_guardrail_denies_other_regions_except_to_the_exempt_role() {
+        let decision = |action, region, role| evaluate_document(GUARDRAIL, action, "*", &in_region(region, role));
+        assert_eq!(decision("lambda:ListFunctions", "eu-west-1", "verify"), Decision::Allow);
+        assert_eq!(decision("lambda:ListFunctions", "us-east-1", "verify"), Decision::ExplicitDeny);
+        assert_eq!(decision("lambda:ListFunctions", "us-east-1", "freehold-access"), Decision::Allow);
+        assert_eq!(decision("iam:CreateRole", "us-east-1", "verify"), Decision::Allow);
     }
 
     #[test]
-    fn actions_know_no_case_and_resources_do() {
+    fn actions_ignore_case_and_resources_do_not() {
         let policy = r#"{"Statement": {"Effect": "Allow", "Action": "S3:get*", "Resource": "arn:aws:s3:::Bucket/*"}}"#;
         let keys = Keys::default();
-        assert_eq!(ask(policy, "s3:GetObject", "arn:aws:s3:::Bucket/a/b", &keys), Verdict::Allow);
-        assert_eq!(ask(policy, "s3:GetObject", "arn:aws:s3:::bucket/a/b", &keys), Verdict::ImplicitDeny);
-        assert_eq!(ask(policy, "s3:PutObject", "arn:aws:s3:::Bucket/a", &keys), Verdict::ImplicitDeny);
+        assert_eq!(evaluate_document(policy, "s3:GetObject", "arn:aws:s3:::Bucket/a/b", &keys), Decision::Allow);
+        assert_eq!(evaluate_document(policy, "s3:GetObject", "arn:aws:s3:::bucket/a/b", &keys), Decision::ImplicitDeny);
+        assert_eq!(evaluate_document(policy, "s3:PutObject", "arn:aws:s3:::Bucket/a", &keys), Decision::ImplicitDeny);
     }
 
     #[test]
-    fn not_resource_speaks_of_everything_else() {
+    fn not_resource_applies_to_all_other_resources() {
         let policy =
             r#"{"Statement": [{"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:iam::*:role/keep"}]}"#;
         let keys = Keys::default();
-        assert_eq!(ask(policy, "iam:DeleteRole", "arn:aws:iam::111122223333:role/keep", &keys), Verdict::ImplicitDeny);
-        assert_eq!(ask(policy, "iam:DeleteRole", "arn:aws:iam::111122223333:role/go", &keys), Verdict::Allow);
+        assert_eq!(
+            evaluate_document(policy, "iam:DeleteRole", "arn:aws:iam::111122223333:role/keep", &keys),
+            Decision::ImplicitDeny
+        );
+        assert_eq!(
+            evaluate_document(policy, "iam:DeleteRole", "arn:aws:iam::111122223333:role/go", &keys),
+            Decision::Allow
+        );
     }
 
     fn condition(operator: &str, key: &str, value: &str, keys: &Keys) -> bool {
@@ -157,11 +161,11 @@ mod tests {
             r#"{{"Statement": {{"Effect": "Allow", "Action": "*", "Resource": "*",
                 "Condition": {{"{operator}": {{"{key}": {value}}}}}}}}}"#
         );
-        ask(&policy, "a:B", "*", keys) == Verdict::Allow
+        evaluate_document(&policy, "a:B", "*", keys) == Decision::Allow
     }
 
     #[test]
-    fn conditions_compare_as_their_operators_say() {
+    fn each_condition_operator_compares_correctly() {
         let keys = Keys::default()
             .with("sts:ExternalId", "Secret-1")
             .with("lambda:InvokedViaFunctionUrl", "true")
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_fails_what_must_be_equal_and_passes_what_must_differ() {
+    fn a_missing_key_fails_equality_and_passes_inequality() {
         let none = Keys::default();
         assert!(!condition("StringEquals", "sts:ExternalId", r#""x""#, &none));
         assert!(condition("StringEqualsIfExists", "sts:ExternalId", r#""x""#, &none));
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn many_values_are_all_or_any_as_asked() {
+    fn set_operators_compare_all_or_any_values() {
         let keys = Keys::default().with("aws:TagKeys", "a").with("aws:TagKeys", "b");
         assert!(condition("ForAnyValue:StringEquals", "aws:TagKeys", r#""a""#, &keys));
         assert!(!condition("ForAllValues:StringEquals", "aws:TagKeys", r#""a""#, &keys));
@@ -201,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn a_trust_policy_names_an_account_a_role_a_session_or_everybody() {
+    fn a_trust_policy_names_an_account_role_session_or_any_principal() {
         let trust = |principal: &str| {
             let policy = format!(
                 r#"{{"Statement": [{{"Effect": "Allow", "Principal": {principal}, "Action": "sts:AssumeRole"}}]}}"#
             );
-            ask(&policy, "sts:AssumeRole", "*", &Keys::default()) == Verdict::Allow
+            evaluate_document(&policy, "sts:AssumeRole", "*", &Keys::default()) == Decision::Allow
         };
         assert!(trust(r#"{"AWS": "arn:aws:iam::111122223333:root"}"#));
         assert!(trust(r#"{"AWS": "111122223333"}"#));
@@ -220,8 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_none_is_refused_with_what_is_wrong() {
-        for (text, complaint) in [
+    fn an_invalid_document_is_rejected_with_its_error() {
+        for (text, expected) in [
             ("", "EOF"),
             ("{}", "Statement"),
             (r#"{"Statement": [{"Effect": "Perhaps", "Action": "*", "Resource": "*"}]}"#, "Perhaps"),
@@ -234,12 +238,12 @@ mod tests {
             ),
         ] {
             let error = Document::parse(text).unwrap_err();
-            assert!(error.contains(complaint), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 
     #[test]
-    fn a_document_survives_being_saved() {
+    fn a_document_can_be_saved_and_loaded() {
         let document = Document::parse(GUARDRAIL).unwrap();
         let saved = serde_json::to_string(&document).unwrap();
         assert_eq!(Document::parse(&saved).unwrap(), document);

@@ -1,16 +1,16 @@
-//! A PostgreSQL of our own: started for one process, reachable only from this machine, gone when that process is gone.
+//! A private PostgreSQL server for one process, reachable only from this machine and stopped together with the process.
 //!
-//! PostgreSQL refuses to run as root, so under root it runs as somebody else ([`ServerUser`]). A guard ([`guard`]) stops
-//! it when we end, however we end; what a crash of the whole machine leaves behind, the next start clears
-//! ([`cleanup`]). Other users of the machine can neither read it nor pose as it: it listens on a free loopback port and
-//! asks for a random password, or it listens on a socket in a directory that is its own ([`Listen`]).
+//! PostgreSQL does not run as root, so under root the server runs as another user ([`ServerUser`]). A guard process
+//! ([`guard`]) stops the server when this process ends, even after a crash; after a crash of the machine, the next start
+//! removes the remains ([`cleanup`]). Other users of the machine cannot connect: the server listens on a free loopback
+//! port with a random password, or on a socket in a private directory ([`Listen`]).
 
 mod binaries;
 mod cleanup;
 mod cluster;
+mod directory;
 mod error;
 mod guard;
-mod home;
 mod server_user;
 mod templates;
 #[cfg(test)]
@@ -25,42 +25,40 @@ pub use templates::{TestDatabase, TestDatabases};
 
 use binaries::Binaries;
 use cluster::Settings;
-use guard::Guarded;
-use home::Home;
+use directory::ServerDirectory;
+use guard::GuardedProcess;
 use server_user::ServerUser;
 
 /// The superuser that [`Postgres::url`] names.
 const SUPERUSER: &str = "freehold";
 
-/// How often a start is tried that fails for a reason that passes, such as the free port being taken meanwhile.
-const ATTEMPTS: usize = 8;
+/// Maximum number of start attempts after transient failures, for example if another process takes the free port.
+const MAX_START_ATTEMPTS: usize = 8;
 
-/// How long PostgreSQL may take to accept connections, recovery after a crash included.
+/// Time within which PostgreSQL must accept connections, crash recovery included.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// The number in the name of a socket; it tells apart servers that share a directory, and ours has its own.
+/// Port number in the file name of the socket. It is fixed because the server has a socket directory of its own.
 const SOCKET_NUMBER: u16 = 5432;
 
-/// Where clients find the server.
+/// The address type on which the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// On a free loopback port, with a password. Every client knows how.
+    /// A free loopback port with password authentication. All clients support it.
     Loopback,
-    /// On a Unix socket that only this user (and root) can reach, without a password, which makes connecting fast: what
-    /// SCRAM computes takes tens of milliseconds in an unoptimised build.
+    /// A Unix socket that only this user and root can access, without a password. Connecting is fast, because SCRAM
+    /// authentication takes tens of milliseconds in an unoptimised build.
     Socket,
 }
 
-/// How to run the private PostgreSQL.
+/// Options of the private PostgreSQL server.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Where the data is kept. `None` is a temporary directory that is removed at the end.
+    /// Data directory. `None` means a temporary directory, which is deleted at the end.
     pub data_dir: Option<PathBuf>,
-    /// Whether what was committed survives a crash of the machine. Tests do without, which is several times faster.
+    /// True if commits survive a crash of the machine. Tests disable this, which is several times faster.
     pub durable: bool,
-    /// Where clients find it.
     pub listen: Listen,
-    /// How many clients may be connected at once.
     pub max_connections: u16,
 }
 
@@ -71,19 +69,19 @@ impl Default for PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// A throw-away server for tests: no data directory to keep, no waiting for the disk, no password.
+    /// Returns options for a temporary server for tests: no permanent data, no fsync, no password.
     pub fn for_tests() -> Self {
-        // Many tests at a time, each with some workers, each with connections of its own.
+        // Many tests run at the same time, each with several workers that have their own connections.
         Self { durable: false, listen: Listen::Socket, max_connections: 600, ..Self::default() }
     }
 }
 
-/// A running PostgreSQL. It stops when this is dropped, and when the process ends in any way; [`Postgres::stop`] also
-/// waits until it has stopped.
+/// A running PostgreSQL server. It stops when this value is dropped or the process ends; [`Postgres::stop`] also waits
+/// for the stop.
 #[derive(Debug)]
 pub struct Postgres {
-    guard: Guarded,
-    home: Home,
+    guard: GuardedProcess,
+    directory: ServerDirectory,
     listen: Listen,
     port: u16,
     password: String,
@@ -91,14 +89,14 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Finds PostgreSQL (or downloads it), makes a cluster unless `data_dir` has one, starts it and waits until it
+    /// Finds or downloads PostgreSQL, creates a cluster unless `data_dir` has one, starts the server and waits until it
     /// accepts connections.
     pub async fn start(options: PostgresOptions) -> Result<Self, PostgresError> {
         let user = ServerUser::choose()?;
-        let home = Home::open(options.data_dir.as_deref(), &user)?;
-        let binaries = Binaries::find(&user, home.cluster_version()?).await?;
-        cleanup::clear(&home).await?;
-        let password = cluster::ensure(&home, &binaries, &user, options.durable).await?;
+        let directory = ServerDirectory::open(options.data_dir.as_deref(), &user)?;
+        let binaries = Binaries::find(&user, directory.cluster_version()?).await?;
+        cleanup::stop_leftover_server(&directory).await?;
+        let password = cluster::ensure_initialized(&directory, &binaries, &user, options.durable).await?;
         let PostgresOptions { durable, listen, max_connections, .. } = options;
         let mut attempt = 1;
         loop {
@@ -107,13 +105,13 @@ impl Postgres {
                 Listen::Socket => SOCKET_NUMBER,
             };
             let settings = Settings { durable, listen, port, max_connections };
-            match cluster::launch(&home, &binaries, &user, &settings).await {
+            match cluster::start_server(&directory, &binaries, &user, &settings).await {
                 Ok((guard, pid)) => {
-                    tracing::info!(pid, directory = %home.path().display(), "the private PostgreSQL is ready");
-                    return Ok(Self { guard, home, listen, port, password, pid });
+                    tracing::info!(pid, directory = %directory.path().display(), "the private PostgreSQL server is ready");
+                    return Ok(Self { guard, directory, listen, port, password, pid });
                 }
-                Err(error) if error.is_worth_another_try() && attempt < ATTEMPTS => {
-                    tracing::debug!(port, %error, "PostgreSQL did not start; trying again");
+                Err(error) if error.is_transient() && attempt < MAX_START_ATTEMPTS => {
+                    tracing::debug!(port, %error, "PostgreSQL did not start; retrying");
                     attempt += 1;
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -122,50 +120,49 @@ impl Postgres {
         }
     }
 
-    /// The URL of the database `postgres`, as superuser, password included.
+    /// Returns the superuser's URL of the database `postgres`, with the password.
     pub fn url(&self) -> String {
         self.database_url("postgres")
     }
 
-    /// The URL of the database `name` (which need not exist yet), as superuser, password included.
+    /// Returns the superuser's URL of the database `name`, with the password. The database need not exist.
     pub fn database_url(&self, name: &str) -> String {
         let name = percent_encoded(name);
         match self.listen {
             Listen::Loopback => {
                 let (host, port, password) = (Ipv4Addr::LOCALHOST, self.port, &self.password);
-                // No TLS on loopback: asking would cost every new connection a round trip and a refusal.
+                // TLS is off: requesting it would cost each new connection a round trip, and the server would decline.
                 format!("postgres://{SUPERUSER}:{password}@{host}:{port}/{name}?sslmode=disable")
             }
             Listen::Socket => {
-                let directory = percent_encoded(&self.home.path().to_string_lossy());
+                let directory = percent_encoded(&self.directory.path().to_string_lossy());
                 format!("postgres://{SUPERUSER}@localhost/{name}?host={directory}")
             }
         }
     }
 
-    /// The process id of the server.
+    /// Returns the process id of the server.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// The directory with the cluster, its password and its log.
+    /// Returns the directory with the cluster, its password and its log.
     pub fn directory(&self) -> &Path {
-        self.home.path()
+        self.directory.path()
     }
 
-    /// Stops the server, waits until it is gone, and removes a temporary directory.
+    /// Stops the server and waits until it has exited. A temporary directory is deleted.
     pub async fn stop(mut self) -> Result<(), PostgresError> {
-        self.guard.release().await
+        self.guard.stop().await
     }
 }
 
-/// A port that nobody listens on now. Somebody may take it before PostgreSQL does, so the caller must be ready to ask
-/// for another.
+/// Returns a free loopback port. Another process can take the port before PostgreSQL does, so callers must retry.
 fn free_port() -> Result<u16, PostgresError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
-        .map_err(|source| PostgresError::io("looking for a free loopback port", source))
+        .map_err(|source| PostgresError::io("finding a free loopback port", source))
 }
 
 fn percent_encoded(text: &str) -> String {

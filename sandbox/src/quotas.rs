@@ -1,4 +1,4 @@
-//! How often what may be called: the rates of AWS.md §10 as token buckets that the world's clock refills.
+//! Rate limits of API calls: the rates of AWS.md §10 as token buckets that refill with the simulated clock.
 
 use std::collections::BTreeMap;
 
@@ -7,60 +7,67 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::{AwsError, Ctx, Service, State};
 
-/// A rate: so many calls a second in the long run, so many at once.
+/// A rate limit: calls per second in the long run, and the size of a burst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rate {
-    a_second: f64,
+    per_second: f64,
     burst: f64,
 }
 
-/// Whose calls a rate counts together.
+/// The calls that share a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
-    /// Those of one calling account.
+enum RateScope {
+    /// All calls of one account.
     Account,
-    /// Those of one calling account in one region.
+    /// All calls of one account in one region.
     AccountAndRegion,
-    /// Everybody's in the organisation.
+    /// All calls of the organisation.
     Organization,
 }
 
-const fn rate(a_second: f64, burst: f64) -> Rate {
-    Rate { a_second, burst }
+const fn rate(per_second: f64, burst: f64) -> Rate {
+    Rate { per_second, burst }
 }
 
-/// The limits on a call. Each has a name: calls whose limits have one name share it.
-fn limits(service: Service, operation: &str) -> Vec<(String, Whose, Rate)> {
-    let one = |name: &str, whose, rate| vec![(name.to_owned(), whose, rate)];
-    let own = |account: Rate| one(operation, Whose::Account, account);
-    let both = |account: Rate, organization: Rate| {
-        vec![(operation.to_owned(), Whose::Account, account), (operation.to_owned(), Whose::Organization, organization)]
+/// Returns the rate limits of a call. Operations whose limits have the same name share a token bucket.
+fn limits(service: Service, operation: &str) -> Vec<(String, RateScope, Rate)> {
+    let single = |name: &str, scope, rate| vec![(name.to_owned(), scope, rate)];
+    let per_account = |account: Rate| single(operation, RateScope::Account, account);
+    let per_account_and_organization = |account: Rate, organization: Rate| {
+        vec![
+            (operation.to_owned(), RateScope::Account, account),
+            (operation.to_owned(), RateScope::Organization, organization),
+        ]
     };
     match (service, operation) {
-        (Service::Organizations, "CreateAccount") => own(rate(0.1, 3.0)),
-        (Service::Organizations, "CloseAccount") => own(rate(0.05, 1.0)),
-        (Service::Organizations, "DescribeCreateAccountStatus") => both(rate(2.0, 2.0), rate(2.0, 3.0)),
+        (Service::Organizations, "CreateAccount") => per_account(rate(0.1, 3.0)),
+        (Service::Organizations, "CloseAccount") => per_account(rate(0.05, 1.0)),
+        (Service::Organizations, "DescribeCreateAccountStatus") => {
+            per_account_and_organization(rate(2.0, 2.0), rate(2.0, 3.0))
+        }
         (Service::Organizations, "ListCreateAccountStatus" | "ListParents" | "ListAccountsForParent") => {
-            both(rate(5.0, 8.0), rate(6.0, 10.0))
+            per_account_and_organization(rate(5.0, 8.0), rate(6.0, 10.0))
         }
-        (Service::Organizations, "DescribeAccount") => both(rate(20.0, 30.0), rate(24.0, 36.0)),
-        (Service::Organizations, "ListAccounts") => both(rate(8.0, 12.0), rate(9.0, 15.0)),
-        (Service::Organizations, "DescribeOrganization" | "CreateOrganizationalUnit") => own(rate(1.0, 2.0)),
+        (Service::Organizations, "DescribeAccount") => per_account_and_organization(rate(20.0, 30.0), rate(24.0, 36.0)),
+        (Service::Organizations, "ListAccounts") => per_account_and_organization(rate(8.0, 12.0), rate(9.0, 15.0)),
+        (Service::Organizations, "DescribeOrganization" | "CreateOrganizationalUnit") => per_account(rate(1.0, 2.0)),
         (Service::Organizations, "MoveAccount" | "CreatePolicy" | "UpdatePolicy" | "AttachPolicy" | "DetachPolicy") => {
-            own(rate(2.0, 3.0))
+            per_account(rate(2.0, 3.0))
         }
-        (Service::Organizations, "TagResource") => own(rate(4.0, 6.0)),
-        (Service::Organizations, "ListTagsForResource") => both(rate(10.0, 15.0), rate(12.0, 18.0)),
-        (Service::SsoAdmin, _) => one("every operation", Whose::Account, rate(20.0, 20.0)),
-        (Service::IdentityStore, _) => own(rate(20.0, 20.0)),
-        (Service::Account, "EnableRegion") => own(rate(1.0, 1.0)),
-        (Service::Account, "GetRegionOptStatus" | "ListRegions") => own(rate(5.0, 5.0)),
-        (Service::Sts, _) => one("every operation", Whose::AccountAndRegion, rate(600.0, 600.0)),
+        (Service::Organizations, "TagResource") => per_account(rate(4.0, 6.0)),
+        (Service::Organizations, "ListTagsForResource") => {
+            per_account_and_organization(rate(10.0, 15.0), rate(12.0, 18.0))
+        }
+        (Service::SsoAdmin, _) => single("every operation", RateScope::Account, rate(20.0, 20.0)),
+        (Service::IdentityStore, _) => per_account(rate(20.0, 20.0)),
+        (Service::Account, "EnableRegion") => per_account(rate(1.0, 1.0)),
+        (Service::Account, "GetRegionOptStatus" | "ListRegions") => per_account(rate(5.0, 5.0)),
+        (Service::Sts, _) => single("every operation", RateScope::AccountAndRegion, rate(600.0, 600.0)),
         _ => Vec::new(),
     }
 }
 
-/// Token buckets, by what they limit.
+/// Token buckets, by the key of their rate limit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Buckets(BTreeMap<String, Bucket>);
 
@@ -71,17 +78,17 @@ struct Bucket {
 }
 
 impl Buckets {
-    /// Takes one token from every bucket, or none from any.
+    /// Takes one token from each bucket, or none if one of the buckets is empty. Returns whether tokens were taken.
     fn take(&mut self, limits: &[(String, Rate)], now: DateTime<Utc>) -> bool {
         for (name, rate) in limits {
             let bucket = self.0.entry(name.clone()).or_insert(Bucket { tokens: rate.burst, at: now });
-            let refill = (now - bucket.at).as_seconds_f64().max(0.0) * rate.a_second;
+            let refill = (now - bucket.at).as_seconds_f64().max(0.0) * rate.per_second;
             bucket.tokens = (bucket.tokens + refill).min(rate.burst);
             bucket.at = now;
         }
-        // A millionth of a call of tolerance: refills are rounded.
-        let has_one = |name: &String| self.0.get(name).is_some_and(|bucket| bucket.tokens >= 1.0 - 1e-6);
-        if !limits.iter().all(|(name, _)| has_one(name)) {
+        // Refills are rounded, so allow an error of one millionth.
+        let has_token = |name: &String| self.0.get(name).is_some_and(|bucket| bucket.tokens >= 1.0 - 1e-6);
+        if !limits.iter().all(|(name, _)| has_token(name)) {
             return false;
         }
         for (name, _) in limits {
@@ -93,7 +100,7 @@ impl Buckets {
     }
 }
 
-/// Takes a token for this call, if rates are limited at all.
+/// Takes the tokens for a call. Returns the throttling error of the service if there are none.
 pub fn take(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
     if !ctx.settings.throttling {
         return Ok(());
@@ -101,12 +108,12 @@ pub fn take(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
     let service = ctx.service.name();
     let limits: Vec<_> = limits(ctx.service, &ctx.operation)
         .into_iter()
-        .map(|(name, whose, rate)| {
+        .map(|(name, scope, rate)| {
             let account = &ctx.caller.account;
-            let key = match whose {
-                Whose::Account => format!("{service}:{name}:{account}"),
-                Whose::AccountAndRegion => format!("{service}:{name}:{account}:{}", ctx.region),
-                Whose::Organization => format!("{service}:{name}"),
+            let key = match scope {
+                RateScope::Account => format!("{service}:{name}:{account}"),
+                RateScope::AccountAndRegion => format!("{service}:{name}:{account}:{}", ctx.region),
+                RateScope::Organization => format!("{service}:{name}"),
             };
             (key, rate)
         })
@@ -114,7 +121,7 @@ pub fn take(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
     if state.buckets.take(&limits, ctx.now) { Ok(()) } else { Err(throttled(ctx.service)) }
 }
 
-/// What a service says to one call too many.
+/// Returns the throttling error of a service.
 pub fn throttled(service: Service) -> AwsError {
     match service {
         Service::Organizations => AwsError::new(
@@ -142,18 +149,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_let_through_and_then_the_rate() {
+    fn a_burst_passes_and_then_calls_are_limited_to_the_rate() {
         let mut buckets = Buckets::default();
         let limits = [("CreateAccount".to_owned(), rate(0.1, 3.0))];
         let mut at = |seconds| buckets.take(&limits, DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds));
         assert_eq!([at(0), at(0), at(0), at(0)], [true, true, true, false]);
         assert!(!at(9));
-        assert!(at(10), "a refused call costs nothing");
+        assert!(at(10), "a throttled call takes no token");
         assert!(!at(11));
     }
 
     #[test]
-    fn a_call_that_one_bucket_refuses_costs_the_other_nothing() {
+    fn a_call_throttled_by_one_bucket_takes_no_token_from_the_other() {
         let mut buckets = Buckets::default();
         let now = DateTime::UNIX_EPOCH;
         let narrow = ("narrow".to_owned(), rate(1.0, 1.0));

@@ -1,4 +1,4 @@
-//! What a simulated organisation is made of, and how long things take in it.
+//! Settings of the simulated organisation, and the durations of its background work.
 
 use chrono::TimeDelta;
 use freehold_tenancy::clock::seconds;
@@ -7,37 +7,36 @@ use sha2::{Digest, Sha256};
 
 use crate::policy::Document;
 
-/// How a world is set up. Saved with it.
+/// The settings of a world. They are saved together with its state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Makes every draw repeatable: two worlds with one seed take equally long for equal things.
+    /// Seed of all random values. Two worlds with the same seed use the same durations for the same work.
     pub seed: u64,
-    /// The organisation's management account.
+    /// Id of the management account.
     pub management_account: String,
-    /// The member account in which Freehold itself runs.
+    /// Id of the member account in which Freehold itself runs.
     pub freehold_account: String,
-    /// A long-lived access key of an administrator in the management account. Any secret goes with it.
+    /// Long-lived access key of an administrator in the management account. Any secret is accepted.
     pub management_access_key: String,
-    /// A long-lived access key in Freehold's own account: it may assume the control role and nothing else.
+    /// Long-lived access key in Freehold's own account. It may only assume the control role.
     pub freehold_access_key: String,
-    /// The role in the management account that Freehold assumes.
+    /// Name of the role in the management account that Freehold assumes.
     pub control_role: String,
-    /// What an assumption of the control role must bring along, if anything.
+    /// External id required to assume the control role; `None` if not required.
     pub control_external_id: Option<String>,
-    /// What the control role may do; AdministratorAccess if nothing is said.
+    /// Policy of the control role; `None` means AdministratorAccess.
     pub control_policy: Option<Document>,
-    /// Where Identity Center lives.
+    /// Home region of Identity Center.
     pub home_region: String,
-    /// Groups that Identity Center knows from the start.
+    /// Names of the initial groups in Identity Center.
     pub groups: Vec<String>,
-    /// How many accounts the organisation may have, closed ones included. AWS grants 10 by default, 50,000 at most.
+    /// Maximum number of accounts, closed ones included. The default of AWS is 10; AWS grants at most 50,000.
     pub account_quota: usize,
-    /// Whether the rates of API calls are limited as AWS limits them.
+    /// True if API calls are rate-limited as in AWS.
     pub throttling: bool,
-    /// Share of refused calls into a fresh account that are refused with a code other than the usual one.
+    /// Fraction of new accounts that return an unusual error code instead of AccessDenied at first.
     pub odd_refusals: f64,
-    /// How long things take.
     pub durations: Durations,
 }
 
@@ -63,23 +62,23 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// A world in which everything is done at once and no rate is limited.
+    /// Returns settings with which all work completes immediately and no calls are throttled.
     pub fn instant() -> Self {
         Self { throttling: false, durations: Durations::instant(), ..Self::default() }
     }
 
-    /// How long the thing called `key` takes: log-normal, always the same for one seed and key.
+    /// Draws the duration of the work named `key` from a log-normal distribution. The result depends only on seed and key.
     pub fn draw(&self, spread: Spread, key: &str) -> TimeDelta {
         let sigma = (1.0 + spread.cv * spread.cv).ln().sqrt();
         seconds(spread.median * (sigma * self.normal(key)).exp())
     }
 
-    /// A number from 0 (included) to 1 that belongs to `key`.
+    /// Returns a uniform random number in [0, 1) that depends only on seed and key.
     pub fn chance(&self, key: &str) -> f64 {
         self.uniform(key).0
     }
 
-    /// A standard normal number that belongs to `key` (Box and Muller).
+    /// Returns a standard normal random number that depends only on seed and key (Box–Muller transform).
     fn normal(&self, key: &str) -> f64 {
         let (first, second) = self.uniform(key);
         (-2.0 * (1.0 - first).ln()).sqrt() * (std::f64::consts::TAU * second).cos()
@@ -99,43 +98,43 @@ impl Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
-    /// Half of all draws are shorter, seconds.
+    /// Median in seconds.
     pub median: f64,
-    /// Standard deviation over mean.
+    /// Coefficient of variation: standard deviation divided by mean.
     pub cv: f64,
 }
 
 impl Spread {
-    /// Draws around `median` seconds with a coefficient of variation of 0.3.
+    /// Returns a distribution with a median in seconds and a coefficient of variation of 0.3.
     pub const fn around(median: f64) -> Self {
         Self { median, cv: 0.3 }
     }
 
-    /// Always exactly `median` seconds.
+    /// Returns a distribution whose value is always `median` seconds.
     pub const fn exactly(median: f64) -> Self {
         Self { median, cv: 0.0 }
     }
 }
 
-/// How long AWS takes for what it does in the background.
+/// The durations of AWS's background work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Durations {
-    /// CreateAccount, from the request to SUCCEEDED. "A few minutes" at the worst; usually within one.
+    /// CreateAccount, from the request to SUCCEEDED. AWS documents a few minutes; usually it takes less than one.
     pub create_account: Spread,
-    /// A fresh account refuses to have its role assumed for this long after SUCCEEDED.
+    /// Time after SUCCEEDED during which a new account rejects AssumeRole.
     pub settle: Spread,
-    /// And CloudFormation there needs this much longer.
+    /// Time after `settle` until CloudFormation can be used in a new account.
     pub subscribe: Spread,
     /// CloseAccount, from the request to CLOSED.
     pub close_account: Spread,
-    /// A new, changed, attached or detached policy, or a move, takes effect after this.
+    /// Delay until a new, changed, attached or detached policy, or a move of an account, takes effect.
     pub policy_propagation: Spread,
-    /// EnableRegion, from the request to ENABLED: minutes to hours.
+    /// EnableRegion, from the request to ENABLED. In AWS it takes minutes to hours.
     pub region_opt_in: Spread,
     pub assignment: Spread,
     pub provision_permission_set: Spread,
-    /// One resource of a CloudFormation stack, created, updated or deleted.
+    /// Creation, update or deletion of one resource of a CloudFormation stack.
     pub stack_resource: Spread,
 }
 
@@ -157,17 +156,17 @@ impl Default for Durations {
 
 impl Durations {
     pub const fn instant() -> Self {
-        let now = Spread::exactly(0.0);
+        let zero = Spread::exactly(0.0);
         Self {
-            create_account: now,
-            settle: now,
-            subscribe: now,
-            close_account: now,
-            policy_propagation: now,
-            region_opt_in: now,
-            assignment: now,
-            provision_permission_set: now,
-            stack_resource: now,
+            create_account: zero,
+            settle: zero,
+            subscribe: zero,
+            close_account: zero,
+            policy_propagation: zero,
+            region_opt_in: zero,
+            assignment: zero,
+            provision_permission_set: zero,
+            stack_resource: zero,
         }
     }
 }
@@ -177,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_depend_on_seed_and_key_alone_and_keep_their_median_and_spread() {
+    fn draws_depend_on_seed_and_key_and_match_median_and_variation() {
         let settings = Settings::default();
         let spread = Spread::around(60.0);
         assert_eq!(settings.draw(spread, "a"), Settings::default().draw(spread, "a"));

@@ -25,6 +25,8 @@ pub mod steps;
 pub mod tenants;
 pub mod webhooks;
 
+use std::collections::BTreeMap;
+
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Postgres, Transaction};
@@ -43,6 +45,15 @@ pub enum DbError {
     /// A migration could not be applied.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The migration in the database that is not one of this version, or has another checksum.
+    #[error(
+        "the schema of this database does not come from a release of Freehold (migration {0} differs) and cannot be \
+         upgraded; create a new database, or start the sandbox with a new --data directory"
+    )]
+    ForeignSchema(i64),
+    /// The migration that a newer version of Freehold has applied after all migrations of this version.
+    #[error("the database was migrated by a newer version of Freehold (migration {0}); migrate with that version")]
+    NewerSchema(i64),
     /// Another worker has claimed the operation since; nothing was written.
     #[error("another worker has claimed the operation since")]
     LeaseLost,
@@ -124,29 +135,67 @@ pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
     Ok(pool)
 }
 
-/// Applies the migrations that are not applied yet and answers how many those were.
+/// Applies the pending migrations and returns their number.
+///
+/// Fails with [`DbError::ForeignSchema`] or [`DbError::NewerSchema`] before anything is changed.
 pub async fn migrate(pool: &PgPool) -> Result<usize> {
-    let before = applied(pool).await?;
+    let schema = read_schema(pool).await?;
+    if let Some(version) = schema.newer {
+        return Err(DbError::NewerSchema(version));
+    }
     MIGRATIONS.run(pool).await?;
-    Ok(applied(pool).await?.saturating_sub(before))
+    Ok(schema.pending)
 }
 
-/// Whether every migration of this version is applied.
+/// Returns whether every migration of this version is applied. Migrations of a newer version may be applied too, because
+/// they let this version run until it is replaced.
+///
+/// Fails with [`DbError::ForeignSchema`].
 pub async fn is_migrated(pool: &PgPool) -> Result<bool> {
-    Ok(applied(pool).await? >= MIGRATIONS.iter().count())
+    Ok(read_schema(pool).await?.pending == 0)
 }
 
-async fn applied(pool: &PgPool) -> Result<usize> {
+/// Fails with [`DbError::ForeignSchema`] if this version can neither use nor migrate the database.
+pub async fn check_schema(pool: &PgPool) -> Result<()> {
+    read_schema(pool).await.map(drop)
+}
+
+/// Applied migrations, compared with [`MIGRATIONS`].
+struct Schema {
+    pending: usize,
+    /// The first migration of a newer version.
+    newer: Option<i64>,
+}
+
+async fn read_schema(pool: &PgPool) -> Result<Schema> {
+    let applied = applied(pool).await?;
+    let mut pending = 0;
+    for migration in MIGRATIONS.iter() {
+        match applied.get(&migration.version) {
+            Some(checksum) if **checksum == *migration.checksum => {}
+            Some(_) => return Err(DbError::ForeignSchema(migration.version)),
+            None => pending += 1,
+        }
+    }
+    let newer = applied.keys().copied().find(|version| !MIGRATIONS.version_exists(*version));
+    let latest = MIGRATIONS.iter().map(|migration| migration.version).max();
+    match newer {
+        // A newer version applies its own migrations after all migrations of this version.
+        Some(version) if pending > 0 || Some(version) < latest => Err(DbError::ForeignSchema(version)),
+        newer => Ok(Schema { pending, newer }),
+    }
+}
+
+/// Returns version and checksum of the applied migrations.
+async fn applied(pool: &PgPool) -> Result<BTreeMap<i64, Vec<u8>>> {
     let table =
         sqlx::query_scalar!(r#"/* db::applied */ select to_regclass('_sqlx_migrations') is not null as "exists!""#);
     if !table.fetch_one(pool).await? {
-        return Ok(0);
+        return Ok(BTreeMap::new());
     }
-    // The table is sqlx's own: it is not there when the statements are checked, so this one is not.
-    let count: i64 = sqlx::query_scalar("/* db::applied */ select count(*) from _sqlx_migrations where success")
-        .fetch_one(pool)
-        .await?;
-    Ok(usize::try_from(count).unwrap_or(0))
+    // The table is sqlx's own: it does not exist when the statements are checked, so this one is unchecked.
+    let rows = sqlx::query_as("/* db::applied */ select version, checksum from _sqlx_migrations where success");
+    Ok(rows.fetch_all(pool).await?.into_iter().collect())
 }
 
 /// Ends a transaction at once, and not when its connection is used next: what it has locked would stay locked until then.

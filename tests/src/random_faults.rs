@@ -143,8 +143,8 @@ fn mishap(dice: &mut StdRng) -> RandomFault {
     let on = |service, call, what| RandomFault { service, call, nth, times, what };
     match dice.random_range(0..100) {
         0..15 => on(service, call, What::Wire(WireEffect::Throttle)),
-        15..30 => on(service, call, What::Wire(WireEffect::BeforeEffect)),
-        30..50 => on(service, call, What::Wire(WireEffect::AfterEffect)),
+        15..30 => on(service, call, What::Wire(WireEffect::ResetBeforeCall)),
+        30..50 => on(service, call, What::Wire(WireEffect::ResetAfterCall)),
         50..60 => {
             let seconds = dice.random_range(1..=LONGEST_DELAY);
             on(service, call, What::Wire(WireEffect::Delay(Duration::from_secs(seconds))))

@@ -44,7 +44,7 @@ fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
 #[tokio::test]
 async fn an_account_whose_answer_was_lost_is_found_and_not_asked_for_again() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).nth(1));
+    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(freehold.wire.hits().len(), 1);
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
@@ -54,7 +54,7 @@ async fn an_account_whose_answer_was_lost_is_found_and_not_asked_for_again() {
 #[tokio::test]
 async fn an_account_that_was_never_asked_for_is_asked_for_again_only_after_five_minutes_of_certainty() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::BeforeEffect).nth(1));
+    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetBeforeCall).nth(1));
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
     while world_snapshot::accounts_asked_for(&freehold.world) == 0 {
@@ -246,7 +246,7 @@ async fn a_stack_that_fails_once_is_made_anew_and_one_that_keeps_failing_says_wh
 #[tokio::test]
 async fn a_stack_whose_answer_was_lost_and_which_then_failed_is_made_anew() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    freehold.wire.inject(WireRule::on("cloudformation", "CreateStack", WireEffect::AfterEffect).nth(1));
+    freehold.wire.inject(WireRule::on("cloudformation", "CreateStack", WireEffect::ResetAfterCall).nth(1));
     freehold.world.inject(Rule::on("cloudformation", "CreateStack", Fault::failed("Internal Failure")).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!((freehold.wire.hits().len(), freehold.world.fault_hits().len()), (1, 1));

@@ -141,7 +141,7 @@ async fn a_lost_answer_is_an_unknown_effect_and_is_not_asked_for_again() {
         Prepared::behind(|world, clock| wire.insert(FaultyClient::new(http::client(world), clock.clone())).shared());
     let prepared = prepared.await;
     let wire = wire.unwrap();
-    wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).times(1));
+    wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).times(1));
     let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
     let lost = prepared.aws.create_account(&account).await.unwrap_err();
     assert_eq!(lost.kind, CloudErrorKind::Unknown, "{lost}");

@@ -119,7 +119,7 @@ impl Unlucky {
                 ended = &mut both => break ended,
                 // A call that is held up holds up its worker: time has to pass meanwhile.
                 () = tokio::time::sleep(Duration::from_millis(4)) => {
-                    if let Some(until) = wire.held_up_until() {
+                    if let Some(until) = wire.next_delayed_call() {
                         clock.advance_to(until.min(clock.now() + TimeDelta::seconds(10)));
                     }
                 }

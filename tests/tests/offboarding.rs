@@ -302,7 +302,7 @@ async fn an_onboarding_that_is_canceled_whenever_leaves_nothing_that_nobody_know
 #[tokio::test]
 async fn an_account_whose_answer_was_lost_when_its_onboarding_was_canceled_is_found_and_let_go() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).nth(1));
+    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(1));
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
     worker.drain().await.expect("carried on");

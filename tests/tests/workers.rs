@@ -168,7 +168,7 @@ async fn a_count_whose_worker_has_died_is_not_due_for_ever() {
 #[tokio::test]
 async fn a_step_that_makes_several_calls_gets_past_a_rate_that_is_used_up() {
     let freehold = Freehold::instant().await;
-    let reset = WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::BeforeEffect);
+    let reset = WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::ResetBeforeCall);
     freehold.wire.inject(reset.nth(1));
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");

@@ -92,7 +92,7 @@ pub(super) fn describe_stack_resources(
     let input = wire::deserialize_describe_stack_resources_request(&request.params).map_err(validation)?;
     let name = input.stack_name.unwrap_or_default();
     let stack = state.caller_region(ctx).stacks.find(&name).ok_or_else(|| stack_not_found(&name))?;
-    let wanted = input.logical_resource_id;
+    let filter = input.logical_resource_id;
     let to_model = |resource: &Resource| model::StackResource {
         stack_id: Some(stack.id.clone()),
         stack_name: Some(stack.name.clone()),
@@ -107,11 +107,11 @@ pub(super) fn describe_stack_resources(
     let items: Vec<_> = stack
         .resources
         .values()
-        .filter(|resource| wanted.as_ref().is_none_or(|wanted| *wanted == resource.logical_id))
+        .filter(|resource| filter.as_ref().is_none_or(|filter| *filter == resource.logical_id))
         .map(to_model)
         .collect();
-    if let Some(wanted) = wanted.filter(|_| items.is_empty()) {
-        return Err(validation(format!("Resource {wanted} does not exist for stack {}", stack.name)));
+    if let Some(filter) = filter.filter(|_| items.is_empty()) {
+        return Err(validation(format!("Resource {filter} does not exist for stack {}", stack.name)));
     }
     Ok(wire::serialize_describe_stack_resources_response(&model::DescribeStackResourcesOutput {
         stack_resources: Some(model::StackResources { items }),
@@ -181,7 +181,7 @@ fn stack_model(ctx: &Ctx, stack: &Stack) -> model::Stack {
     });
     let outputs = stack.outputs.iter().map(|(key, output)| model::Output {
         output_key: Some(key.clone()),
-        output_value: Some(crate::lambda::reachable(ctx, &output.value)),
+        output_value: Some(crate::lambda::served_url(ctx, &output.value)),
         description: output.description.clone(),
         export_name: None,
     });

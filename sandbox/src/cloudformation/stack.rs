@@ -83,7 +83,7 @@ pub struct Stack {
     #[serde(alias = "former")]
     pub(super) previous_definition: Option<StackDefinition>,
     pub(super) on_failure: OnFailure,
-    /// Makes DeleteStack fail.
+    /// Termination protection: DeleteStack is rejected.
     #[serde(alias = "protected")]
     pub(super) termination_protected: bool,
     /// Resources by logical id.

@@ -1,30 +1,30 @@
-//! Faults of the simulated AWS itself.
+//! Faults injected into the simulated AWS.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::world::{Ctx, Request, World};
 
-/// What goes wrong with a call, or with the work that it begins.
+/// The fault of a call, or of the work that the call starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
-    /// The call ends in this error; nothing happens.
+    /// The call fails with this error and has no effect.
     Error { status: u16, code: String, message: String },
-    /// The call is accepted and the work never ends.
+    /// The call is accepted and the work never completes.
     Stuck,
-    /// The call is accepted and the work ends in a failed state for this reason.
+    /// The call is accepted and the work fails.
     FailedState {
-        /// Text of `FailureReason` or a stack's status reason.
+        /// Text of `FailureReason` or of a stack's status reason.
         reason: String,
     },
-    /// The call is refused because there were too many.
+    /// The call is rejected by a rate limit.
     Throttle,
-    /// A list answers with an empty page and a token for the next.
+    /// The list call returns an empty page and a token for the next page.
     EmptyPage,
 }
 
 impl Fault {
-    /// An error with HTTP status 400.
+    /// Creates an error with HTTP status 400.
     pub fn error(code: &str, message: &str) -> Self {
         Self::Error { status: 400, code: code.to_owned(), message: message.to_owned() }
     }
@@ -34,7 +34,7 @@ impl Fault {
     }
 }
 
-/// Which calls suffer which fault. Without more, every call of the operation does.
+/// A rule that injects a fault into matching calls. Without further conditions, all calls of the operation match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     service: String,
@@ -43,19 +43,19 @@ pub struct Rule {
     containing: Option<String>,
     skip: u64,
     times: u64,
-    #[serde(default = "always")]
+    #[serde(default = "always_per_mille")]
     per_mille: u16,
     seen: u64,
     fault: Fault,
 }
 
-fn always() -> u16 {
+fn always_per_mille() -> u16 {
     1000
 }
 
 impl Rule {
-    /// Calls of `operation` of `service` (named as in `world.calls()`: `organizations`, `ssoadmin`, …; `*` for any)
-    /// suffer `fault`.
+    /// Creates a rule for calls of `operation` of `service`. The names are those of `world.calls()`: `organizations`,
+    /// `ssoadmin`, …; `*` matches any name.
     pub fn on(service: &str, operation: &str, fault: Fault) -> Self {
         Self {
             service: service.to_owned(),
@@ -64,47 +64,47 @@ impl Rule {
             containing: None,
             skip: 0,
             times: u64::MAX,
-            per_mille: always(),
+            per_mille: always_per_mille(),
             seen: 0,
             fault,
         }
     }
 
-    /// So many of a thousand matching calls, drawn from the world's seed.
+    /// Applies the fault to a random `per_mille` of matching calls, derived from the seed.
     #[must_use]
     pub fn sometimes(mut self, per_mille: u16) -> Self {
         self.per_mille = per_mille;
         self
     }
 
-    /// Only calls from this account.
+    /// Restricts the rule to calls from this account.
     #[must_use]
     pub fn from_account(mut self, account: &str) -> Self {
         self.account = Some(account.to_owned());
         self
     }
 
-    /// Only calls in whose body this text occurs: a name, an e-mail, an id.
+    /// Restricts the rule to calls whose body contains this text, such as a name, an e-mail or an id.
     #[must_use]
     pub fn containing(mut self, text: &str) -> Self {
         self.containing = Some(text.to_owned());
         self
     }
 
-    /// Only the `n`th matching call, counted from 1.
+    /// Applies the fault to the `n`th matching call only, counted from 1.
     #[must_use]
     pub fn nth(self, n: u64) -> Self {
         self.skip(n.saturating_sub(1)).times(1)
     }
 
-    /// Not the first `n` matching calls.
+    /// Does not apply the fault to the first `n` matching calls.
     #[must_use]
     pub fn skip(mut self, n: u64) -> Self {
         self.skip = n;
         self
     }
 
-    /// At most `n` times.
+    /// Applies the fault at most `n` times.
     #[must_use]
     pub fn times(mut self, n: u64) -> Self {
         self.times = n;
@@ -112,80 +112,81 @@ impl Rule {
     }
 
     fn matches(&self, service: &str, operation: &str, account: &str, text: &str) -> bool {
-        let is = |pattern: &str, value: &str| pattern == "*" || pattern == value;
-        is(&self.service, service)
-            && is(&self.operation, operation)
+        let matches = |pattern: &str, value: &str| pattern == "*" || pattern == value;
+        matches(&self.service, service)
+            && matches(&self.operation, operation)
             && self.account.as_deref().is_none_or(|wanted| wanted == account)
             && self.containing.as_deref().is_none_or(|wanted| text.contains(wanted))
     }
 }
 
-/// A fault that has happened.
+/// A fault that was injected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hit {
+pub struct FaultHit {
     pub at: DateTime<Utc>,
-    /// `service:Operation`.
+    /// Name in the format `service:Operation`.
     pub operation: String,
-    /// The account that called.
     pub account: String,
     pub fault: Fault,
 }
 
-/// The rules in force, and what they have done.
+/// The active rules and the faults injected so far.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Faults {
     rules: Vec<Rule>,
-    hits: Vec<Hit>,
+    hits: Vec<FaultHit>,
 }
 
 impl Faults {
-    /// The fault that this call is to suffer, if any.
+    /// Returns the fault to inject into this call, if any.
     pub fn for_call(&mut self, ctx: &Ctx, request: &Request) -> Option<Fault> {
         if self.rules.is_empty() {
             return None;
         }
         let mut text = String::from_utf8_lossy(&request.body).into_owned();
-        // A form is encoded: what was meant stands in the parameters.
+        // A form body is percent-encoded, so match the decoded parameters as well.
         text.extend(request.params.values().flat_map(|value| ["\n", value]));
         self.for_work(ctx, ctx.service.name(), &ctx.operation, &text)
     }
 
-    /// The fault that some work is to suffer: `operation` may be a CloudFormation resource type, and `text` its name.
+    /// Returns the fault to inject into work, if any. `operation` can be a CloudFormation resource type and `text` its name.
     pub fn for_work(&mut self, ctx: &Ctx, service: &str, operation: &str, text: &str) -> Option<Fault> {
         let account = &ctx.caller.account;
-        let mut hit = None;
-        // Calls are throttled, and not the work on a resource that one has begun.
-        let fits = |rule: &&mut Rule| rule.fault != Fault::Throttle || !operation.contains("::");
-        for rule in self.rules.iter_mut().filter(|rule| rule.matches(service, operation, account, text)).filter(fits) {
+        let mut fault = None;
+        // Throttling applies to calls only, not to the work on a stack's resources.
+        let is_applicable = |rule: &&mut Rule| rule.fault != Fault::Throttle || !operation.contains("::");
+        for rule in
+            self.rules.iter_mut().filter(|rule| rule.matches(service, operation, account, text)).filter(is_applicable)
+        {
             rule.seen += 1;
-            let drawn = || ctx.settings.chance(&format!("fault/{service}:{operation}/{}", rule.seen));
-            if rule.per_mille < always() && drawn() >= f64::from(rule.per_mille) / 1000.0 {
+            let draw = || ctx.settings.chance(&format!("fault/{service}:{operation}/{}", rule.seen));
+            if rule.per_mille < always_per_mille() && draw() >= f64::from(rule.per_mille) / 1000.0 {
                 continue;
             }
-            if hit.is_none() && rule.seen > rule.skip && rule.seen - rule.skip <= rule.times {
-                hit = Some(rule.fault.clone());
+            if fault.is_none() && rule.seen > rule.skip && rule.seen - rule.skip <= rule.times {
+                fault = Some(rule.fault.clone());
             }
         }
-        let fault = hit?;
+        let fault = fault?;
         let operation = format!("{service}:{operation}");
-        self.hits.push(Hit { at: ctx.now, operation, account: account.clone(), fault: fault.clone() });
+        self.hits.push(FaultHit { at: ctx.now, operation, account: account.clone(), fault: fault.clone() });
         Some(fault)
     }
 }
 
 impl World {
-    /// From now on, calls that match suffer the rule's fault.
+    /// Adds a rule for later calls.
     pub fn inject(&self, rule: Rule) {
         self.state().faults.rules.push(rule);
     }
 
-    /// Takes all rules back; what they did to work that had begun remains.
+    /// Removes all rules. Work that already has a fault keeps it.
     pub fn clear_faults(&self) {
         self.state().faults.rules.clear();
     }
 
-    /// The faults that have happened.
-    pub fn fault_hits(&self) -> Vec<Hit> {
+    /// Returns the faults injected so far, oldest first.
+    pub fn fault_hits(&self) -> Vec<FaultHit> {
         self.state().faults.hits.clone()
     }
 }

@@ -1,4 +1,4 @@
-//! Faults of the wire between an SDK client and AWS, whichever AWS it is: they sit below the SDK's retry layer.
+//! Faults of the connection between an SDK client and AWS, injected below the SDK's retry layer.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,20 +16,20 @@ use freehold_tenancy::Clock;
 use crate::http::{from_sdk, to_sdk};
 use crate::world::{Request, error_response};
 
-/// What the wire does to a call.
+/// The fault of a call on the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireEffect {
-    /// The connection is reset before the call is made: nothing happens.
-    BeforeEffect,
-    /// The call is made, and its answer is lost.
-    AfterEffect,
-    /// The call is made after so long.
+    /// The connection is reset before the call is made; the call has no effect.
+    ResetBeforeCall,
+    /// The call is made, then the connection is reset and the response is lost.
+    ResetAfterCall,
+    /// The call is made after a delay.
     Delay(Duration),
-    /// The answer says that there were too many calls; the call is not made.
+    /// The response is a throttling error; the call is not made.
     Throttle,
 }
 
-/// Which calls suffer which effect. Without more, every call of the operation does.
+/// A rule that injects an effect into matching calls. Without further conditions, all calls of the operation match.
 #[derive(Clone, Debug)]
 pub struct WireRule {
     service: String,
@@ -42,8 +42,8 @@ pub struct WireRule {
 }
 
 impl WireRule {
-    /// Calls of `operation` of `service` (`organizations`, `ssoadmin`, `cloudformation`, …; `*` for any) suffer
-    /// `effect`.
+    /// Creates a rule for calls of `operation` of `service` (`organizations`, `ssoadmin`, `cloudformation`, …). `*`
+    /// matches any name.
     pub fn on(service: &str, operation: &str, effect: WireEffect) -> Self {
         Self {
             service: service.to_owned(),
@@ -56,14 +56,14 @@ impl WireRule {
         }
     }
 
-    /// Only calls in whose body this text occurs.
+    /// Restricts the rule to calls whose body contains this text.
     #[must_use]
     pub fn containing(mut self, text: &str) -> Self {
         self.containing = Some(text.to_owned());
         self
     }
 
-    /// Only the `n`th matching call, counted from 1.
+    /// Applies the effect to the `n`th matching call only, counted from 1.
     #[must_use]
     pub fn nth(mut self, n: u64) -> Self {
         self.skip = n.saturating_sub(1);
@@ -71,7 +71,7 @@ impl WireRule {
         self
     }
 
-    /// At most `n` times.
+    /// Applies the effect at most `n` times.
     #[must_use]
     pub fn times(mut self, n: u64) -> Self {
         self.times = n;
@@ -79,9 +79,9 @@ impl WireRule {
     }
 
     fn matches(&self, request: &Request) -> bool {
-        let is = |pattern: &str, value: &str| pattern == "*" || pattern == value;
-        is(&self.service, request.service.name())
-            && is(&self.operation, &request.operation)
+        let matches = |pattern: &str, value: &str| pattern == "*" || pattern == value;
+        matches(&self.service, request.service.name())
+            && matches(&self.operation, &request.operation)
             && self.containing.as_deref().is_none_or(|text| {
                 String::from_utf8_lossy(&request.body).contains(text)
                     || request.params.values().any(|value| value.contains(text))
@@ -89,84 +89,83 @@ impl WireRule {
     }
 }
 
-/// A call that the wire has spoilt.
+/// A call into which an effect was injected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireHit {
-    /// `service:Operation`.
+    /// Name in the format `service:Operation`.
     pub operation: String,
     pub effect: WireEffect,
 }
 
-/// An HTTP client that spoils some calls on the way to another. Cheap to clone; clones share rules and hits.
+/// An HTTP client that injects faults into calls to another client. Cheap to clone; clones share rules and hits.
 #[derive(Clone)]
 pub struct FaultyClient {
     inner: SharedHttpClient,
     clock: Clock,
     rules: Arc<Mutex<Vec<WireRule>>>,
     hits: Arc<Mutex<Vec<WireHit>>>,
-    /// Until when calls that are on their way are held up.
+    /// Times at which the delayed calls will be made.
     delayed: Arc<Mutex<Vec<DateTime<Utc>>>>,
 }
 
-/// A call that is held up; it stops counting when it goes on, or when nobody waits for it any more.
-struct HeldUp(Arc<Mutex<Vec<DateTime<Utc>>>>, DateTime<Utc>);
+/// A delayed call. Dropping it removes the call from the list of delayed calls, also if the call is cancelled.
+struct DelayedCall(Arc<Mutex<Vec<DateTime<Utc>>>>, DateTime<Utc>);
 
-impl Drop for HeldUp {
+impl Drop for DelayedCall {
     fn drop(&mut self) {
         let mut delayed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = delayed.iter().position(|until| *until == self.1) {
-            delayed.swap_remove(place);
+        if let Some(index) = delayed.iter().position(|until| *until == self.1) {
+            delayed.swap_remove(index);
         }
     }
 }
 
 impl FaultyClient {
-    /// A client that spoils nothing yet; delays are by `clock`.
+    /// Creates a client without rules. Delays are measured with `clock`.
     pub fn new(inner: SharedHttpClient, clock: Clock) -> Self {
         Self { inner, clock, rules: Arc::default(), hits: Arc::default(), delayed: Arc::default() }
     }
 
-    /// From now on, calls that match suffer the rule's effect.
+    /// Adds a rule for later calls.
     pub fn inject(&self, rule: WireRule) {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
-    /// Takes all rules back.
     pub fn clear(&self) {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The calls that have been spoilt.
+    /// Returns the calls with an injected effect, oldest first.
     pub fn hits(&self) -> Vec<WireHit> {
         self.hits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When the first of the calls that are held up now goes on, if any is: for whoever moves the clock.
-    pub fn held_up_until(&self) -> Option<DateTime<Utc>> {
+    /// Returns the time at which the next delayed call will be made, if there is one. Tests advance the clock to it.
+    pub fn next_delayed_call(&self) -> Option<DateTime<Utc>> {
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied()
     }
 
-    /// This client as the SDK wants it.
+    /// Returns this client in the type that the SDK expects.
     pub fn shared(&self) -> SharedHttpClient {
         SharedHttpClient::new(self.clone())
     }
 
-    fn hold_up(&self, duration: Duration) -> HeldUp {
+    fn register_delay(&self, duration: Duration) -> DelayedCall {
         let until = self.clock.now() + TimeDelta::from_std(duration).unwrap_or_default();
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).push(until);
-        HeldUp(Arc::clone(&self.delayed), until)
+        DelayedCall(Arc::clone(&self.delayed), until)
     }
 
     fn effect(&self, request: &Request) -> Option<WireEffect> {
-        let mut found = None;
+        let mut effect = None;
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         for rule in rules.iter_mut().filter(|rule| rule.matches(request)) {
             rule.seen += 1;
-            if found.is_none() && rule.seen > rule.skip && rule.seen - rule.skip <= rule.times {
-                found = Some(rule.effect.clone());
+            if effect.is_none() && rule.seen > rule.skip && rule.seen - rule.skip <= rule.times {
+                effect = Some(rule.effect.clone());
             }
         }
-        let effect = found?;
+        let effect = effect?;
         let operation = format!("{}:{}", request.service.name(), request.operation);
         let hit = WireHit { operation, effect: effect.clone() };
         self.hits.lock().unwrap_or_else(PoisonError::into_inner).push(hit);
@@ -199,33 +198,33 @@ impl HttpConnector for FaultyConnector {
         let effect = parsed.as_ref().and_then(|request| self.client.effect(request));
         match effect {
             None => self.inner.call(request),
-            Some(WireEffect::BeforeEffect) => HttpConnectorFuture::ready(Err(reset())),
-            Some(WireEffect::AfterEffect) => {
-                let answer = self.inner.call(request);
+            Some(WireEffect::ResetBeforeCall) => HttpConnectorFuture::ready(Err(connection_reset())),
+            Some(WireEffect::ResetAfterCall) => {
+                let response = self.inner.call(request);
                 HttpConnectorFuture::new(async move {
-                    answer.await?;
-                    Err(reset())
+                    response.await?;
+                    Err(connection_reset())
                 })
             }
             Some(WireEffect::Delay(duration)) => {
                 let (clock, inner) = (self.client.clock.clone(), self.inner.clone());
-                let held_up = self.client.hold_up(duration);
+                let delayed_call = self.client.register_delay(duration);
                 HttpConnectorFuture::new(async move {
-                    clock.sleep_until(held_up.1).await;
-                    drop(held_up);
+                    clock.sleep_until(delayed_call.1).await;
+                    drop(delayed_call);
                     inner.call(request).await
                 })
             }
             Some(WireEffect::Throttle) => {
-                let refusal =
+                let response =
                     parsed.map(|request| error_response(request.service, &crate::quotas::throttled(request.service)));
-                HttpConnectorFuture::ready(refusal.map(to_sdk).ok_or_else(reset))
+                HttpConnectorFuture::ready(response.map(to_sdk).ok_or_else(connection_reset))
             }
         }
     }
 }
 
-fn reset() -> ConnectorError {
+fn connection_reset() -> ConnectorError {
     let error = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset by the sandbox");
     ConnectorError::io(error.into())
 }
@@ -240,35 +239,35 @@ mod tests {
     use crate::world::World;
     use crate::world::testing::{Credentials, signed, world};
 
-    /// CreateAccount over the wire: the status, or none if there was no answer.
-    async fn create(world: &World, client: &FaultyClient, email: &str) -> Option<u16> {
+    /// Calls CreateAccount through the client. Returns the HTTP status, or `None` if there was no response.
+    async fn create_account(world: &World, client: &FaultyClient, email: &str) -> Option<u16> {
         let input = json!({ "Email": email, "AccountName": "Example" });
         let call = signed(&Credentials::management(world), Service::Organizations, "CreateAccount", &input);
         let mut request = http::Request::post(&call.uri).body(call.body.into()).unwrap();
         *request.headers_mut() = call.headers;
         let connector = FaultyConnector { client: client.clone(), inner: connector(world) };
-        let answer = connector.call(request.try_into().unwrap()).await;
-        answer.ok().map(|answer| answer.status().as_u16())
+        let response = connector.call(request.try_into().unwrap()).await;
+        response.ok().map(|response| response.status().as_u16())
     }
 
     #[tokio::test]
-    async fn the_wire_loses_the_call_or_the_answer_or_lets_it_through() {
+    async fn a_call_or_its_response_is_lost_according_to_the_rules() {
         let world = world();
         let client = FaultyClient::new(crate::http::client(&world), world.clock().clone());
-        client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::BeforeEffect).nth(1));
-        client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).nth(2));
+        client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetBeforeCall).nth(1));
+        client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(2));
         client.inject(WireRule::on("*", "*", WireEffect::Throttle).containing("greedy@"));
-        client.inject(WireRule::on("sts", "AssumeRole", WireEffect::BeforeEffect));
+        client.inject(WireRule::on("sts", "AssumeRole", WireEffect::ResetBeforeCall));
 
-        assert_eq!(create(&world, &client, "a1@example.com").await, None);
+        assert_eq!(create_account(&world, &client, "a1@example.com").await, None);
         assert_eq!(world.create_requests().len(), 0, "the call never arrived");
-        assert_eq!(create(&world, &client, "a2@example.com").await, None);
-        assert_eq!(world.create_requests().len(), 1, "the call arrived, and its answer was lost");
-        assert_eq!(create(&world, &client, "greedy@example.com").await, Some(400));
-        assert_eq!(create(&world, &client, "a3@example.com").await, Some(200));
+        assert_eq!(create_account(&world, &client, "a2@example.com").await, None);
+        assert_eq!(world.create_requests().len(), 1, "the call arrived and its response was lost");
+        assert_eq!(create_account(&world, &client, "greedy@example.com").await, Some(400));
+        assert_eq!(create_account(&world, &client, "a3@example.com").await, Some(200));
         assert_eq!(world.create_requests().len(), 2);
 
         let effects: Vec<WireEffect> = client.hits().into_iter().map(|hit| hit.effect).collect();
-        assert_eq!(effects, [WireEffect::BeforeEffect, WireEffect::AfterEffect, WireEffect::Throttle]);
+        assert_eq!(effects, [WireEffect::ResetBeforeCall, WireEffect::ResetAfterCall, WireEffect::Throttle]);
     }
 }

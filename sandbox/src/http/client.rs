@@ -1,4 +1,4 @@
-//! The world as the HTTP client of an SDK.
+//! An in-process HTTP client for the AWS SDK.
 
 use std::fmt;
 
@@ -15,12 +15,12 @@ use winterbaume_core::{MockRequest, MockResponse};
 
 use crate::world::World;
 
-/// An HTTP client that answers every request from the world.
+/// Creates an HTTP client whose requests are handled by the simulated AWS in process.
 pub fn client(world: &World) -> SharedHttpClient {
     SharedHttpClient::new(InProcess(world.clone()))
 }
 
-/// One connection of that client.
+/// Creates a connector of the in-process client.
 #[cfg(test)]
 pub(crate) fn connector(world: &World) -> SharedHttpConnector {
     SharedHttpConnector::new(InProcess(world.clone()))
@@ -47,7 +47,7 @@ impl HttpConnector for InProcess {
     }
 }
 
-/// The SDK's request as the world takes it.
+/// Converts a request of the SDK.
 pub(crate) fn from_sdk(request: &HttpRequest) -> MockRequest {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers() {
@@ -63,11 +63,11 @@ pub(crate) fn from_sdk(request: &HttpRequest) -> MockRequest {
     }
 }
 
-/// The world's answer as the SDK takes it.
-pub(crate) fn to_sdk(answer: MockResponse) -> HttpResponse {
-    let status = StatusCode::from(http::StatusCode::from_u16(answer.status).unwrap_or_default());
-    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
-    for (name, value) in &answer.headers {
+/// Converts a response for the SDK.
+pub(crate) fn to_sdk(mock: MockResponse) -> HttpResponse {
+    let status = StatusCode::from(http::StatusCode::from_u16(mock.status).unwrap_or_default());
+    let mut response = HttpResponse::new(status, SdkBody::from(mock.body));
+    for (name, value) in &mock.headers {
         if let Ok(value) = value.to_str() {
             response.headers_mut().append(name.as_str().to_owned(), value.to_owned());
         }

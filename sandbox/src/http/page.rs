@@ -1,4 +1,4 @@
-//! What the served world shows to a browser: what it is, and everything in it.
+//! Pages of the served world for a browser: an overview, the whole state, and the call counts.
 
 use axum::http::{HeaderMap, Method};
 use serde_json::json;
@@ -6,7 +6,7 @@ use winterbaume_core::MockResponse;
 
 use crate::world::World;
 
-/// The page at this path, if there is one and the request is not a call of AWS.
+/// Returns the page at this path, or `None` if there is none or the request is a signed AWS call.
 pub(super) fn page(world: &World, method: &Method, path: &str, headers: &HeaderMap) -> Option<MockResponse> {
     if method != Method::GET || headers.contains_key("authorization") {
         return None;
@@ -26,17 +26,17 @@ fn overview(world: &World) -> String {
     let state = world.state();
     let organization = &state.organization;
     format!(
-        "This is a simulated AWS organisation. Nothing here is real, and nothing here costs money.\n\n\
+        "This is a simulated AWS organisation. Nothing here is real, and nothing costs money.\n\n\
          organisation   {}\n\
          management     {}\n\
          accounts       {}\n\
          units          {}\n\
          policies       {}\n\
-         calls so far   {calls}\n\
-         its clock      {now}\n\n\
+         calls          {calls}\n\
+         clock          {now}\n\n\
          AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1 \\\n  \
          aws --endpoint-url {url} organizations list-accounts\n\n\
-         /-/world shows everything, /-/calls counts the calls.\n",
+         /-/world shows the whole state, /-/calls the number of calls per operation.\n",
         organization.id,
         organization.management_account,
         organization.members.len(),
@@ -47,7 +47,7 @@ fn overview(world: &World) -> String {
 }
 
 fn text(text: &str) -> MockResponse {
-    let mut answer = MockResponse::rest_json(200, text.to_owned());
-    answer.headers.insert("content-type", http::HeaderValue::from_static("text/plain; charset=utf-8"));
-    answer
+    let mut response = MockResponse::rest_json(200, text.to_owned());
+    response.headers.insert("content-type", http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }

@@ -1,4 +1,4 @@
-//! The world behind a loopback socket.
+//! The HTTP server of the simulated AWS.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use winterbaume_core::{MockRequest, MockResponse};
 use super::page;
 use crate::world::World;
 
-/// A world that is being served, until this is dropped.
+/// A running server. It stops when this value is dropped.
 #[derive(Debug)]
 pub struct Served {
     address: SocketAddr,
@@ -22,12 +22,12 @@ pub struct Served {
 }
 
 impl Served {
-    /// Where: for `aws --endpoint-url` and `AWS_ENDPOINT_URL`.
+    /// Returns the URL for `aws --endpoint-url` and `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The address that it listens on.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -43,36 +43,38 @@ impl Drop for Served {
     }
 }
 
-/// Serves the world, and tells it where, so that its Function URLs begin there.
+/// Starts a server for the world and sets the world's base URL, so that Function URLs point to this server.
 pub fn serve(world: &World, listener: TcpListener) -> std::io::Result<Served> {
     let address = listener.local_addr()?;
     world.set_base_url(format!("http://{address}"));
-    let router = Router::new().fallback(answer).with_state(world.clone());
+    let router = Router::new().fallback(handle).with_state(world.clone());
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the simulated AWS stopped");
+            tracing::error!(%error, "the server of the simulated AWS stopped");
         }
     });
     Ok(Served { address, task })
 }
 
-async fn answer(State(world): State<World>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let answer = match page::page(&world, &method, uri.path(), &headers) {
+async fn handle(State(world): State<World>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let response = match page::page(&world, &method, uri.path(), &headers) {
         Some(page) => page,
-        None => world.handle(&MockRequest { method: method.to_string(), uri: absolute(&uri, &headers), headers, body }),
+        None => {
+            world.handle(&MockRequest { method: method.to_string(), uri: absolute_uri(&uri, &headers), headers, body })
+        }
     };
-    response(answer)
+    into_axum(response)
 }
 
-/// The URI as a client outside saw it: services may be told apart by their host.
-fn absolute(uri: &Uri, headers: &HeaderMap) -> String {
+/// Returns the absolute URI with the host of the request, because the host can decide which service is called.
+fn absolute_uri(uri: &Uri, headers: &HeaderMap) -> String {
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     if uri.scheme().is_some() { uri.to_string() } else { format!("http://{host}{uri}") }
 }
 
-fn response(answer: MockResponse) -> Response {
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = axum::http::StatusCode::from_u16(answer.status).unwrap_or_default();
-    *response.headers_mut() = answer.headers;
+fn into_axum(mock: MockResponse) -> Response {
+    let mut response = Response::new(Body::from(mock.body));
+    *response.status_mut() = axum::http::StatusCode::from_u16(mock.status).unwrap_or_default();
+    *response.headers_mut() = mock.headers;
     response
 }

@@ -1,20 +1,20 @@
-//! Condition operators.
+//! Condition operators of policy statements.
 
 use super::{Keys, arn_matches, text_matches};
 
 /// A condition operator, such as `ForAnyValue:StringNotLikeIfExists`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Operator {
-    compare: Compare,
+    comparison: Comparison,
     negated: bool,
     if_exists: bool,
     quantifier: Option<Quantifier>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compare {
-    Exactly,
-    IgnoringCase,
+enum Comparison {
+    Exact,
+    IgnoreCase,
     Like,
     Arn,
     Bool,
@@ -28,7 +28,7 @@ enum Quantifier {
 }
 
 impl Operator {
-    /// Reads an operator's name.
+    /// Parses the name of an operator. Returns `None` if it is unknown.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let (quantifier, rest) = match name.split_once(':') {
             Some(("ForAnyValue", rest)) => (Some(Quantifier::Any), rest),
@@ -40,32 +40,32 @@ impl Operator {
             Some(base) => (base, true),
             None => (rest, false),
         };
-        let (compare, negated) = match base {
-            "StringEquals" => (Compare::Exactly, false),
-            "StringNotEquals" => (Compare::Exactly, true),
-            "StringEqualsIgnoreCase" => (Compare::IgnoringCase, false),
-            "StringNotEqualsIgnoreCase" => (Compare::IgnoringCase, true),
-            "StringLike" => (Compare::Like, false),
-            "StringNotLike" => (Compare::Like, true),
-            "ArnEquals" | "ArnLike" => (Compare::Arn, false),
-            "ArnNotEquals" | "ArnNotLike" => (Compare::Arn, true),
-            "Bool" => (Compare::Bool, false),
-            "Null" => (Compare::Null, false),
+        let (comparison, negated) = match base {
+            "StringEquals" => (Comparison::Exact, false),
+            "StringNotEquals" => (Comparison::Exact, true),
+            "StringEqualsIgnoreCase" => (Comparison::IgnoreCase, false),
+            "StringNotEqualsIgnoreCase" => (Comparison::IgnoreCase, true),
+            "StringLike" => (Comparison::Like, false),
+            "StringNotLike" => (Comparison::Like, true),
+            "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
+            "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
+            "Bool" => (Comparison::Bool, false),
+            "Null" => (Comparison::Null, false),
             _ => return None,
         };
-        Some(Self { compare, negated, if_exists, quantifier })
+        Some(Self { comparison, negated, if_exists, quantifier })
     }
 
-    /// Whether the condition on `key` holds.
-    pub(super) fn holds(self, key: &str, wanted: &[String], keys: &Keys) -> bool {
+    /// Returns whether the condition on `key` is satisfied.
+    pub(super) fn is_satisfied(self, key: &str, expected: &[String], keys: &Keys) -> bool {
         let values = keys.get(key).unwrap_or_default();
-        if self.compare == Compare::Null {
-            return wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case("true") == values.is_empty());
+        if self.comparison == Comparison::Null {
+            return expected.iter().any(|expected| expected.eq_ignore_ascii_case("true") == values.is_empty());
         }
         if values.is_empty() {
             return self.negated || self.if_exists || self.quantifier == Some(Quantifier::All);
         }
-        let matches = |value: &String| wanted.iter().any(|wanted| self.compare.matches(wanted, value));
+        let matches = |value: &String| expected.iter().any(|expected| self.comparison.matches(expected, value));
         match (self.quantifier, self.negated) {
             (Some(Quantifier::All), false) => values.iter().all(matches),
             (Some(Quantifier::Any), true) => values.iter().any(|value| !matches(value)),
@@ -75,13 +75,13 @@ impl Operator {
     }
 }
 
-impl Compare {
-    fn matches(self, wanted: &str, value: &str) -> bool {
+impl Comparison {
+    fn matches(self, expected: &str, value: &str) -> bool {
         match self {
-            Self::Exactly => wanted == value,
-            Self::IgnoringCase | Self::Bool => wanted.eq_ignore_ascii_case(value),
-            Self::Like => text_matches(wanted, value),
-            Self::Arn => arn_matches(wanted, value),
+            Self::Exact => expected == value,
+            Self::IgnoreCase | Self::Bool => expected.eq_ignore_ascii_case(value),
+            Self::Like => text_matches(expected, value),
+            Self::Arn => arn_matches(expected, value),
             Self::Null => false,
         }
     }

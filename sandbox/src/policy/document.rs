@@ -1,4 +1,4 @@
-//! A policy document, read strictly: what AWS would call malformed is refused.
+//! Policy documents. Parsing is strict: documents that AWS rejects as malformed are rejected.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::condition::Operator;
-use super::{Principal, Question, arn_matches, text_matches};
+use super::{AccessRequest, Principal, arn_matches, text_matches};
 
-/// A policy document.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawDocument", into = "RawDocument")]
 pub struct Document {
@@ -16,99 +15,93 @@ pub struct Document {
     statements: Vec<Statement>,
 }
 
-/// One statement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
-    /// Its name.
     pub sid: Option<String>,
-    /// What it does when it speaks of the question.
     pub effect: Effect,
-    /// Whom it speaks of; none where the policy hangs on its principal.
+    /// Principals the statement applies to; `None` in policies that are attached to a principal.
     pub principals: Option<Principals>,
-    /// Which actions it speaks of.
-    pub actions: Scope,
-    /// Which resources it speaks of; none in trust policies.
-    pub resources: Option<Scope>,
-    /// By operator, by key: values.
+    /// Actions the statement applies to.
+    pub actions: Patterns,
+    /// Resources the statement applies to; `None` in trust policies.
+    pub resources: Option<Patterns>,
+    /// Expected values by operator and condition key.
     pub conditions: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
-/// What a statement does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
-    /// Permits.
     Allow,
-    /// Forbids, whatever permits.
+    /// Denies, and overrides any allow.
     Deny,
 }
 
-/// Patterns that are listed, or all but those.
+/// Patterns for actions or resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// `Action`, `Resource`.
+pub enum Patterns {
+    /// Matches the listed patterns (`Action`, `Resource`).
     Only(Vec<String>),
-    /// `NotAction`, `NotResource`.
-    AllBut(Vec<String>),
+    /// Matches everything except the listed patterns (`NotAction`, `NotResource`).
+    Except(Vec<String>),
 }
 
-/// The principals that a statement names: by kind (`AWS`, `Service`, …), or everybody.
+/// Principals of a statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Principals {
-    /// `"*"`
-    Everybody(String),
-    /// `{"AWS": …, "Service": …}`
+    /// Any principal: `"*"`.
+    Any(String),
+    /// Principals by kind: `{"AWS": …, "Service": …}`.
     Named(BTreeMap<String, OneOrMany>),
 }
 
 impl Document {
-    /// Reads a document; the error says what is wrong with it.
+    /// Parses a document. Returns the problem as text if it is malformed.
     pub fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// Reads a document that has been read as JSON (or YAML) already.
+    /// Converts a JSON value to a document. Returns the problem as text if it is malformed.
     pub fn from_value(value: Value) -> Result<Self, String> {
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
 
-    /// Its statements.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
     }
 }
 
 impl Statement {
-    /// Whether it applies to the question.
-    pub(super) fn speaks_of(&self, question: &Question<'_>) -> bool {
-        let action = question.action.to_ascii_lowercase();
-        self.actions.covers(|pattern| text_matches(&pattern.to_ascii_lowercase(), &action))
+    /// Returns whether the statement applies to the request.
+    pub(super) fn applies_to(&self, request: &AccessRequest<'_>) -> bool {
+        let action = request.action.to_ascii_lowercase();
+        self.actions.includes(|pattern| text_matches(&pattern.to_ascii_lowercase(), &action))
             && self
                 .resources
                 .as_ref()
-                .is_none_or(|resources| resources.covers(|pattern| text_matches(pattern, question.resource)))
-            && self.principals.as_ref().is_none_or(|principals| principals.include(question.principal))
+                .is_none_or(|resources| resources.includes(|pattern| text_matches(pattern, request.resource)))
+            && self.principals.as_ref().is_none_or(|principals| principals.includes(request.principal))
             && self.conditions.iter().all(|(operator, tests)| {
                 Operator::parse(operator).is_some_and(|operator| {
-                    tests.iter().all(|(key, wanted)| operator.holds(key, wanted, question.keys))
+                    tests.iter().all(|(key, expected)| operator.is_satisfied(key, expected, request.keys))
                 })
             })
     }
 }
 
-impl Scope {
-    fn covers(&self, matches: impl Fn(&str) -> bool) -> bool {
+impl Patterns {
+    fn includes(&self, matches: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::Only(patterns) => patterns.iter().any(|pattern| matches(pattern)),
-            Self::AllBut(patterns) => !patterns.iter().any(|pattern| matches(pattern)),
+            Self::Except(patterns) => !patterns.iter().any(|pattern| matches(pattern)),
         }
     }
 }
 
 impl Principals {
-    fn include(&self, principal: Principal<'_>) -> bool {
+    fn includes(&self, principal: Principal<'_>) -> bool {
         let named = match self {
-            Self::Everybody(star) => return star == "*",
+            Self::Any(star) => return star == "*",
             Self::Named(named) => named,
         };
         let listed = |kind: &str| named.get(kind).map(OneOrMany::as_slice).unwrap_or_default();
@@ -125,10 +118,10 @@ impl Principals {
         }
     }
 
-    /// Whether it names this very role or session, and not merely its account.
-    pub(crate) fn name_exactly(&self, arn: &str, role_arn: &str) -> bool {
+    /// Returns whether this role or session is named itself, not only its account.
+    pub(crate) fn names_exactly(&self, arn: &str, role_arn: &str) -> bool {
         match self {
-            Self::Everybody(_) => false,
+            Self::Any(_) => false,
             Self::Named(named) => named
                 .get("AWS")
                 .map(OneOrMany::as_slice)
@@ -139,7 +132,7 @@ impl Principals {
     }
 }
 
-/// A text or a list of texts; numbers and truth values count as texts.
+/// A string or a list of strings. Numbers and booleans are converted to strings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Value", into = "Value")]
 pub struct OneOrMany(Vec<String>);
@@ -194,8 +187,8 @@ impl<'de> Deserialize<'de> for RawStatements {
             Value::Array(statements) => statements,
             one => vec![one],
         };
-        let read = statements.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
-        read.map(Self).map_err(serde::de::Error::custom)
+        let parsed = statements.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+        parsed.map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -232,9 +225,9 @@ impl TryFrom<RawStatement> for Statement {
     type Error = String;
 
     fn try_from(raw: RawStatement) -> Result<Self, String> {
-        let actions = scope(raw.action, raw.not_action, "Action", "NotAction")?
-            .ok_or("a statement needs Action or NotAction".to_owned())?;
-        let resources = scope(raw.resource, raw.not_resource, "Resource", "NotResource")?;
+        let actions = patterns(raw.action, raw.not_action, "Action", "NotAction")?
+            .ok_or("a statement must have Action or NotAction".to_owned())?;
+        let resources = patterns(raw.resource, raw.not_resource, "Resource", "NotResource")?;
         if let Some(unknown) = raw.condition.keys().find(|operator| Operator::parse(operator).is_none()) {
             return Err(format!("unknown condition operator {unknown}"));
         }
@@ -247,16 +240,16 @@ impl TryFrom<RawStatement> for Statement {
     }
 }
 
-fn scope(
+fn patterns(
     only: Option<OneOrMany>,
-    all_but: Option<OneOrMany>,
+    except: Option<OneOrMany>,
     name: &str,
     not_name: &str,
-) -> Result<Option<Scope>, String> {
-    match (only, all_but) {
+) -> Result<Option<Patterns>, String> {
+    match (only, except) {
         (Some(_), Some(_)) => Err(format!("a statement cannot have both {name} and {not_name}")),
-        (Some(only), None) => Ok(Some(Scope::Only(only.0))),
-        (None, Some(all_but)) => Ok(Some(Scope::AllBut(all_but.0))),
+        (Some(only), None) => Ok(Some(Patterns::Only(only.0))),
+        (None, Some(except)) => Ok(Some(Patterns::Except(except.0))),
         (None, None) => Ok(None),
     }
 }
@@ -270,9 +263,9 @@ impl From<Document> for RawDocument {
 
 impl From<Statement> for RawStatement {
     fn from(statement: Statement) -> Self {
-        let split = |scope: Option<Scope>| match scope {
-            Some(Scope::Only(patterns)) => (Some(OneOrMany(patterns)), None),
-            Some(Scope::AllBut(patterns)) => (None, Some(OneOrMany(patterns))),
+        let split = |patterns: Option<Patterns>| match patterns {
+            Some(Patterns::Only(patterns)) => (Some(OneOrMany(patterns)), None),
+            Some(Patterns::Except(patterns)) => (None, Some(OneOrMany(patterns))),
             None => (None, None),
         };
         let (action, not_action) = split(Some(statement.actions));

@@ -1,6 +1,6 @@
-//! Wildcards.
+//! Wildcard patterns of policy statements.
 
-/// Whether `text` matches `pattern`, in which `*` is any run of characters and `?` any one.
+/// Returns whether `text` matches `pattern`. `*` matches any number of characters and `?` exactly one.
 pub fn text_matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
@@ -28,7 +28,8 @@ pub fn text_matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&rest| rest == '*')
 }
 
-/// Like [`text_matches`], but each of the six parts of an ARN for itself: a `*` does not reach beyond its colon.
+/// Returns whether `arn` matches `pattern`. Each of the six parts of an ARN is matched separately, so `*` does not
+/// match beyond a colon.
 pub fn arn_matches(pattern: &str, arn: &str) -> bool {
     if pattern == "*" {
         return true;
@@ -45,18 +46,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_reach_as_far_as_they_must() {
+    fn wildcards_match_any_text() {
         assert!(text_matches("*", ""));
         assert!(text_matches("a*b*c", "a-b-b-c"));
         assert!(text_matches("a?c", "abc"));
         assert!(!text_matches("a?c", "ac"));
-        assert!(text_matches("a?c", "a\u{fc}c"), "one character, however many bytes");
+        assert!(text_matches("a?c", "a\u{fc}c"), "`?` matches a character of several bytes");
         assert!(!text_matches("a*b", "abc"));
         assert!(text_matches("*:role/x", "arn:aws:iam::1:role/x"));
     }
 
     #[test]
-    fn a_star_in_an_arn_stays_in_its_part() {
+    fn a_wildcard_in_an_arn_does_not_cross_parts() {
         assert!(arn_matches("arn:aws:iam::*:role/x", "arn:aws:iam::111122223333:role/x"));
         assert!(!arn_matches("arn:aws:*:role/x", "arn:aws:iam::111122223333:role/x"));
         assert!(arn_matches("*", "anything"));

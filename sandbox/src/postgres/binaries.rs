@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are: on this machine, or else downloaded once.
+//! Search for PostgreSQL's programs on this machine, with a download as the fallback.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::process::Command;
 use super::PostgresError;
 use super::server_user::ServerUser;
 
-/// The oldest major version that the tests have run on (Debian 12's).
-const MINIMUM: u32 = 15;
+/// Oldest supported major version, the one of Debian 12.
+const MINIMUM_VERSION: u32 = 15;
 
-/// A directory with `initdb` and `postgres` that the server's user can run.
+/// An installation: a directory with `initdb` and `postgres` that the server's user can run.
 #[derive(Clone, Debug)]
 pub(super) struct Binaries {
     directory: PathBuf,
@@ -18,19 +18,19 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// The installation to use: of the version that made the cluster if there is one, else the first of `PG_BINDIR`,
-    /// `pg_config --bindir`, the newest of Debian's and Red Hat's, Homebrew's; else a download.
+    /// Finds the installation to use. An existing cluster needs the version that created it. Otherwise the first of these
+    /// is used: `PG_BINDIR`, `pg_config --bindir`, the newest of Debian's and Red Hat's, Homebrew's, a download.
     pub(super) async fn find(user: &ServerUser, cluster: Option<(PathBuf, u32)>) -> Result<Self, PostgresError> {
-        let mut seen = Vec::new();
+        let mut searched = Vec::new();
         for directory in candidates() {
             let found = Self::probe(&directory, user);
             match (&found, &cluster) {
                 (Some(binaries), Some((_, version))) if binaries.version == *version => return Ok(binaries.clone()),
-                (Some(binaries), None) if binaries.version >= MINIMUM => return Ok(binaries.clone()),
-                _ => seen.push((directory, found)),
+                (Some(binaries), None) if binaries.version >= MINIMUM_VERSION => return Ok(binaries.clone()),
+                _ => searched.push((directory, found)),
             }
         }
-        let versions = seen.iter().filter_map(|(_, found)| found.as_ref()).map(|found| found.version.to_string());
+        let versions = searched.iter().filter_map(|(_, found)| found.as_ref()).map(|found| found.version.to_string());
         let versions = versions.collect::<Vec<_>>().join(", ");
         let downloaded = download(user).await;
         match (downloaded, cluster) {
@@ -41,24 +41,28 @@ impl Binaries {
                 Err(PostgresError::WrongVersion { directory, cluster, found })
             }
             (Err(download), None) => {
-                let looked = seen.iter().map(|(directory, found)| match found {
+                let descriptions = searched.iter().map(|(directory, found)| match found {
                     Some(found) => format!("{} has {}", directory.display(), found.version),
                     None => format!("{} has none", directory.display()),
                 });
-                let looked = looked.collect::<Vec<_>>().join(", ");
-                let looked = if looked.is_empty() { "nothing in the usual places".to_owned() } else { looked };
-                Err(PostgresError::NotInstalled { minimum: MINIMUM, looked, download })
+                let descriptions = descriptions.collect::<Vec<_>>().join(", ");
+                let searched = if descriptions.is_empty() {
+                    "none of the usual directories exists".to_owned()
+                } else {
+                    descriptions
+                };
+                Err(PostgresError::NotInstalled { minimum: MINIMUM_VERSION, searched, download })
             }
         }
     }
 
-    /// The path of one program.
+    /// Returns the path of a program.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// What is in `directory`, if the server's user can run it. (libpq's development package also names a directory in
-    /// which there is no server.)
+    /// Returns the installation in `directory`, or `None` if the server's user cannot run it. The `pg_config` of libpq's
+    /// development package can name a directory without a server.
     fn probe(directory: &Path, user: &ServerUser) -> Option<Self> {
         if !directory.join("initdb").is_file() {
             return None;
@@ -69,7 +73,7 @@ impl Binaries {
     }
 }
 
-/// Every directory in which PostgreSQL's programs usually are, best first.
+/// Returns the directories in which PostgreSQL's programs usually are, in order of preference.
 fn candidates() -> Vec<PathBuf> {
     let mut candidates = Vec::new();
     candidates.extend(std::env::var_os("PG_BINDIR").map(PathBuf::from));
@@ -87,7 +91,7 @@ fn candidates() -> Vec<PathBuf> {
     candidates
 }
 
-/// The `bin` directories of `parent/{prefix}{number}`, highest number first.
+/// Returns the `bin` directories of `parent/{prefix}{number}`, highest number first.
 fn versioned(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = fs::read_dir(parent)
         .into_iter()
@@ -103,36 +107,36 @@ fn versioned(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, directory)| directory).collect()
 }
 
-/// `15` of `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+/// Parses the major version, such as 15 from `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
 fn major_version(text: &str) -> Option<u32> {
     text.split_whitespace().find_map(|word| word.split(['.', 'd', 'b', 'r']).next()?.parse().ok())
 }
 
-/// Downloads the newest PostgreSQL, once; later starts find it where it was put.
+/// Downloads the newest PostgreSQL into a cache directory, or uses the earlier download there.
 async fn download(user: &ServerUser) -> Result<Binaries, String> {
-    let cache = if user.is_somebody_else() {
-        // Root's own cache is behind a door that the server's user cannot open.
+    let cache = if user.is_other_user() {
+        // The server's user cannot enter root's own cache directory.
         PathBuf::from("/var/cache")
     } else {
         std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .or_else(|| Some(std::env::home_dir()?.join(".cache")))
-            .ok_or("there is no home directory to put it in")?
+            .ok_or("there is no home directory for the download")?
     };
-    // `setup` would also run initdb, in its own way; it leaves a directory alone that has a configuration in it.
-    let initialised = tempfile::tempdir().map_err(|error| error.to_string())?;
-    fs::write(initialised.path().join("postgresql.conf"), "").map_err(|error| error.to_string())?;
+    // `setup` also runs initdb unless the data directory has a configuration file; a dummy file prevents that.
+    let dummy_data_dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+    fs::write(dummy_data_dir.path().join("postgresql.conf"), "").map_err(|error| error.to_string())?;
     let settings = postgresql_embedded::Settings {
         installation_dir: cache.join("freehold/postgresql"),
-        data_dir: initialised.path().to_owned(),
-        password_file: initialised.path().join("password"),
+        data_dir: dummy_data_dir.path().to_owned(),
+        password_file: dummy_data_dir.path().join("password"),
         ..postgresql_embedded::Settings::default()
     };
-    tracing::info!("no PostgreSQL on this machine; downloading one");
+    tracing::info!("no PostgreSQL found on this machine; downloading it");
     let mut postgresql = postgresql_embedded::PostgreSQL::new(settings);
     postgresql.setup().await.map_err(|error| error.to_string())?;
     let directory = postgresql.settings().binary_dir();
-    Binaries::probe(&directory, user).ok_or_else(|| format!("what is in {} does not run", directory.display()))
+    Binaries::probe(&directory, user).ok_or_else(|| format!("the programs in {} do not run", directory.display()))
 }
 
 #[cfg(test)]
@@ -140,7 +144,7 @@ mod tests {
     use super::major_version;
 
     #[test]
-    fn versions_are_read_from_what_postgres_says_of_itself() {
+    fn the_major_version_is_parsed_from_the_output_of_postgres() {
         assert_eq!(major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));
         assert_eq!(major_version("postgres (PostgreSQL) 18beta1"), Some(18));
         assert_eq!(major_version("bash: postgres: command not found"), None);

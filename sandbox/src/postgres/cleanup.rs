@@ -1,6 +1,6 @@
-//! Clearing what an earlier run left in a data directory: a server without its owner, and pid files of servers gone.
+//! Removal of the remains of an earlier run from a data directory: a server without an owner, and stale pid files.
 //!
-//! The directory is locked by now, so whoever started what is found here is no more.
+//! The directory is already locked, so the process that started these servers has exited.
 
 use std::fs;
 use std::path::Path;
@@ -11,35 +11,35 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::PostgresError;
-use super::error::at;
-use super::home::Home;
+use super::directory::ServerDirectory;
+use super::error::io_error_at;
 
-/// Stops a server that still runs on this directory, and removes its pid file.
-pub(super) async fn clear(home: &Home) -> Result<(), PostgresError> {
-    let cluster = home.cluster();
+/// Stops a server that still runs on this directory and removes its pid file.
+pub(super) async fn stop_leftover_server(directory: &ServerDirectory) -> Result<(), PostgresError> {
+    let cluster = directory.cluster();
     let pid_file = cluster.join("postmaster.pid");
     let Ok(text) = fs::read_to_string(&pid_file) else { return Ok(()) };
     if let Some(pid) = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok()) {
-        stop(pid, home).await?;
+        stop(pid, directory).await?;
     }
     if pid_file.exists() {
-        // PostgreSQL would believe the file if the number has gone to another process of the same user.
-        fs::remove_file(&pid_file).map_err(at("removing", &pid_file))?;
+        // PostgreSQL would trust the file if another process of the same user has the same process id now.
+        fs::remove_file(&pid_file).map_err(io_error_at("removing", &pid_file))?;
     }
     Ok(())
 }
 
-/// Its own guard may be stopping it at this moment, so it is given time before it is told, and told before it is forced.
-async fn stop(pid: i32, home: &Home) -> Result<(), PostgresError> {
-    let cluster = home.cluster();
+/// Stops the server: waits first, because its guard may be stopping it now, then sends SIGINT and finally SIGQUIT.
+async fn stop(pid: i32, directory: &ServerDirectory) -> Result<(), PostgresError> {
+    let cluster = directory.cluster();
     let steps = [(None, 1), (Some(Signal::SIGINT), 30), (Some(Signal::SIGQUIT), 10)];
     for (signal, seconds) in steps {
         if !is_server_on(pid, &cluster) {
             return Ok(());
         }
         if let Some(signal) = signal {
-            tracing::info!(pid, %signal, "stopping the PostgreSQL that an earlier run left behind");
-            // An error means that it has ended in between.
+            tracing::info!(pid, %signal, "stopping a PostgreSQL server that an earlier run left running");
+            // An error means that the server has exited in the meantime.
             _ = kill(Pid::from_raw(pid), signal);
         }
         for _ in 0..seconds * 20 {
@@ -49,13 +49,13 @@ async fn stop(pid: i32, home: &Home) -> Result<(), PostgresError> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    Err(PostgresError::Leftover { pid, directory: home.path().to_owned() })
+    Err(PostgresError::Leftover { pid, directory: directory.path().to_owned() })
 }
 
-/// Whether `pid` is a PostgreSQL on this cluster, and not a stranger who was given the same number later.
+/// Returns whether `pid` is a PostgreSQL server on this cluster. The process id can belong to another program by now.
 fn is_server_on(pid: i32, cluster: &Path) -> bool {
     let command_line = match fs::read(format!("/proc/{pid}/cmdline")) {
-        Ok(words) => String::from_utf8_lossy(&words).replace('\0', " "),
+        Ok(arguments) => String::from_utf8_lossy(&arguments).replace('\0', " "),
         Err(_) if Path::new("/proc/self").exists() => return false,
         Err(_) => match Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output() {
             Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),

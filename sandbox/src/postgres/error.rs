@@ -1,94 +1,86 @@
-//! Why there is no private PostgreSQL, and what to do about it.
+//! The errors of the private PostgreSQL server, with advice for the user.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the private PostgreSQL could not be found, started, used or stopped.
+/// The error of finding, starting, using or stopping the private PostgreSQL server.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
-    /// No usable PostgreSQL on this machine, and none could be downloaded.
+    /// No usable PostgreSQL is installed, and the download failed.
     #[error(
-        "no PostgreSQL server {minimum} or newer was found ({looked}), and downloading one failed: {download}. \
+        "no PostgreSQL server {minimum} or newer was found ({searched}), and downloading one failed: {download}. \
          Install it: `apt-get install postgresql` (Debian, Ubuntu), `dnf install postgresql-server` (Fedora), \
          `brew install postgresql` (macOS); or set PG_BINDIR to the directory that has `initdb` and `postgres`"
     )]
     NotInstalled {
-        /// The oldest major version that will do.
+        /// Oldest supported major version.
         minimum: u32,
-        /// Where it was looked for, and what was there.
-        looked: String,
-        /// Why there is none from the network either.
+        /// Searched directories and the versions found there.
+        searched: String,
+        /// Error of the download.
         download: String,
     },
-    /// The cluster was made by a version that is not here.
+    /// The cluster was created by a version that is not installed.
     #[error(
-        "the data in {} was made by PostgreSQL {cluster}, which is not installed here (found: {found}); install \
+        "the data in {} was created by PostgreSQL {cluster}, which is not installed here (found: {found}); install \
          PostgreSQL {cluster}, or choose another data directory", .directory.display()
     )]
     WrongVersion {
-        /// Where the cluster is.
+        /// Directory of the cluster.
         directory: PathBuf,
-        /// The major version that made it.
+        /// Major version that created the cluster.
         cluster: u32,
-        /// The major versions that are installed.
+        /// Installed major versions.
         found: String,
     },
-    /// PostgreSQL refuses to run as root, and nobody else is there.
+    /// PostgreSQL does not run as root, and there is no other user to run it.
     #[error("PostgreSQL does not run as root, and this machine has neither a user `postgres` nor a user `nobody`")]
     NoUnprivilegedUser,
-    /// The user that PostgreSQL runs as cannot get to the directory.
+    /// The server's user cannot enter the directory.
     #[error(
-        "PostgreSQL runs as `{user}` here, who cannot enter {}; choose a directory below one that everybody may enter",
+        "PostgreSQL runs as user `{user}` here, which cannot enter {}; choose a directory that this user may enter",
         .directory.display()
     )]
-    Unreachable {
-        /// The user that the server runs as.
-        user: String,
-        /// The directory that it cannot enter.
-        directory: PathBuf,
-    },
-    /// Another process runs a PostgreSQL on the same data.
+    Unreachable { user: String, directory: PathBuf },
+    /// Another process runs a PostgreSQL server on the same data.
     #[error("another process is using {}; stop it, or choose another data directory", .directory.display())]
-    InUse {
-        /// The directory that is in use.
-        directory: PathBuf,
-    },
-    /// A server that an earlier run left behind does not end.
-    #[error("the PostgreSQL that an earlier run left behind (process {pid}, in {}) does not stop", .directory.display())]
+    InUse { directory: PathBuf },
+    /// A server from an earlier run does not stop.
+    #[error("the PostgreSQL server of an earlier run (process {pid}, in {}) does not stop; stop it, then try again", .directory.display())]
     Leftover {
         pid: i32,
-        /// Where its data is.
+        /// Directory of the server's data.
         directory: PathBuf,
     },
-    /// `initdb` or `postgres` ended when it should not have.
-    #[error("{program} failed ({status}); it said: {output}")]
+    /// `initdb` or `postgres` exited unexpectedly.
+    #[error("{program} failed ({status}); its output was: {output}")]
     Failed {
         program: &'static str,
         status: String,
-        /// The end of what it printed.
+        /// Last lines of the program's output.
         output: String,
     },
-    /// The server runs but does not become ready, or does not stop.
-    #[error("PostgreSQL did not {what} within {seconds} s; its log is {}", .log.display())]
+    /// The server did not become ready or did not stop in time.
+    #[error("PostgreSQL did not {action} within {seconds} s; its log is {}", .log.display())]
     TooSlow {
-        /// `start` or `stop`.
-        what: &'static str,
-        /// How long was waited, in seconds.
+        /// Either `start` or `stop`.
+        action: &'static str,
+        /// Timeout in seconds.
         seconds: u64,
-        /// Where to read why.
+        /// Path of the server's log.
         log: PathBuf,
     },
-    /// A file, a directory or a process could not be had.
+    /// A file, directory or process operation failed.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done.
+        /// Description of the failed action.
         doing: String,
         source: io::Error,
     },
-    /// A database could not be made, migrated or removed.
+    /// A test database could not be created, migrated or deleted.
     #[error("{doing}: {source}")]
     Database {
-        /// What was being done.
+        /// Description of the failed action.
         doing: String,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -106,16 +98,16 @@ impl PostgresError {
         Self::Database { doing: doing.into(), source: source.into() }
     }
 
-    /// Whether the server did not start for a reason that passes: the port was taken in between, or processes of a
-    /// killed server are still on their way out.
-    pub(super) fn is_worth_another_try(&self) -> bool {
-        const PASSING: [&str; 3] = ["could not bind", "Address already in use", "pre-existing shared memory block"];
-        matches!(self, Self::Failed { output, .. } if PASSING.iter().any(|reason| output.contains(reason)))
+    /// Returns whether a start failed for a transient reason: another process took the port, or processes of a killed
+    /// server have not exited yet.
+    pub(super) fn is_transient(&self) -> bool {
+        const TRANSIENT: [&str; 3] = ["could not bind", "Address already in use", "pre-existing shared memory block"];
+        matches!(self, Self::Failed { output, .. } if TRANSIENT.iter().any(|reason| output.contains(reason)))
     }
 }
 
-/// Says which path an operation of the file system was about.
-pub(super) fn at(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError {
+/// Returns a function that adds the action and the path to an I/O error.
+pub(super) fn io_error_at(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError {
     let doing = format!("{doing} {}", path.display());
     move |source| PostgresError::Io { doing, source }
 }

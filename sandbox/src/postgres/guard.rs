@@ -1,8 +1,8 @@
-//! A child process that cannot outlive us, whatever ends us.
+//! A child process that is stopped when this process ends, even after `kill -9`.
 //!
-//! Between us and the child stands a shell, in a process group of its own so that a Ctrl-C on the terminal does not reach
-//! it, which reads a pipe that only we hold open. When the pipe closes, because we closed it or because the kernel did
-//! after `kill -9`, the shell stops the child and removes a directory that was to last no longer than we do.
+//! A shell runs between this process and the child, in its own process group so that Ctrl-C on the terminal does not
+//! reach it. The shell reads a pipe that only this process holds open. When the pipe closes (closed by this process, or by
+//! the kernel after `kill -9`), the shell stops the child and deletes its temporary directory.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -12,18 +12,19 @@ use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::PostgresError;
-use super::error::at;
-use super::home::Home;
+use super::directory::ServerDirectory;
+use super::error::io_error_at;
 use super::server_user::ServerUser;
 
-/// Arguments: the directory to remove when we are gone (or nothing), the signal that stops the child, the child's
-/// command. Ends as the child ends. `read` rather than `cat`, so that nothing is left when the watcher is killed.
+/// The guard script. Arguments: the temporary directory to delete (or an empty string), the signal that stops the child,
+/// and the child's command. Exits with the status of the child. Uses `read` and not `cat`, so that no process is left
+/// when the watcher is killed.
 const SCRIPT: &str = r#"
-doomed=$1 signal=$2 gone=
+temporary_dir=$1 signal=$2 owner_gone=
 shift 2
 exec 3<&0
 trap '' HUP INT TERM
-trap gone=yes USR1
+trap owner_gone=yes USR1
 "$@" </dev/null 3<&- &
 child=$!
 (
@@ -36,43 +37,44 @@ child=$!
 ) <&3 2>/dev/null >/dev/null &
 watcher=$!
 wait "$child"; status=$?
-if [ -n "$gone" ]; then wait "$child"; status=$?; fi
+if [ -n "$owner_gone" ]; then wait "$child"; status=$?; fi
 trap '' USR1
 kill -KILL "$watcher" 2>/dev/null
-if [ -n "$gone" ] && [ -n "$doomed" ]; then cd / && rm -rf -- "$doomed"; fi
+if [ -n "$owner_gone" ] && [ -n "$temporary_dir" ]; then cd / && rm -rf -- "$temporary_dir"; fi
 exit "$status"
 "#;
 
-/// How long a stop may take: the script's half a minute, then PostgreSQL's own five seconds for the stragglers.
+/// Maximum duration of a stop: 30 s in the script, then 5 s in which PostgreSQL kills remaining processes, and a margin.
 const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// A running child and the pipe that keeps it running.
+/// A running child process, and the pipe that keeps it running.
 #[derive(Debug)]
-pub(super) struct Guarded {
-    /// `None` only while it is being dropped.
+pub(super) struct GuardedProcess {
+    /// `None` only during drop.
     shell: Option<Child>,
-    lifeline: Option<ChildStdin>,
+    keepalive_pipe: Option<ChildStdin>,
     log: PathBuf,
 }
 
-impl Guarded {
-    /// Starts `program` as `user`, with its output in the log of `home`, which it starts afresh.
+impl GuardedProcess {
+    /// Starts `program` as `user`. Its output replaces the log in `directory`.
     pub(super) fn spawn(
-        home: &Home,
+        directory: &ServerDirectory,
         user: &ServerUser,
         program: &Path,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Result<Self, PostgresError> {
-        let log = home.log();
+        let log = directory.log();
         let output = OpenOptions::new().create(true).write(true).truncate(true).open(&log);
-        let output = output.map_err(at("opening", &log))?;
-        let errors = output.try_clone().map_err(at("opening", &log))?;
-        // What will be thrown away need not be written down first: QUIT is PostgreSQL's immediate stop, INT its fast one.
-        let (doomed, signal) = if home.is_temporary() { (home.path(), "QUIT") } else { (Path::new(""), "INT") };
+        let output = output.map_err(io_error_at("opening", &log))?;
+        let errors = output.try_clone().map_err(io_error_at("opening", &log))?;
+        // Temporary data need not be flushed: QUIT is PostgreSQL's immediate shutdown, INT its fast shutdown.
+        let (temporary_dir, signal) =
+            if directory.is_temporary() { (directory.path(), "QUIT") } else { (Path::new(""), "INT") };
         let mut shell = user
-            .command(Path::new("/bin/sh"), home.path())
+            .command(Path::new("/bin/sh"), directory.path())
             .args(["-c", SCRIPT, "freehold-postgres-guard"])
-            .arg(doomed)
+            .arg(temporary_dir)
             .arg(signal)
             .arg(program)
             .args(arguments)
@@ -82,36 +84,36 @@ impl Guarded {
             .stderr(errors)
             .spawn()
             .map_err(|source| PostgresError::io("starting /bin/sh", source))?;
-        let lifeline = shell.stdin.take();
-        Ok(Self { shell: Some(shell), lifeline, log })
+        let keepalive_pipe = shell.stdin.take();
+        Ok(Self { shell: Some(shell), keepalive_pipe, log })
     }
 
-    /// How the child ended, if it has.
-    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, PostgresError> {
+    /// Returns the exit status of the child, or `None` while it runs.
+    pub(super) fn try_wait(&mut self) -> Result<Option<ExitStatus>, PostgresError> {
         let Some(shell) = &mut self.shell else { return Ok(None) };
-        shell.try_wait().map_err(|source| PostgresError::io("asking whether PostgreSQL still runs", source))
+        shell.try_wait().map_err(|source| PostgresError::io("checking whether PostgreSQL still runs", source))
     }
 
-    /// Waits until the child ends by itself.
-    pub(super) async fn finish(&mut self) -> Result<ExitStatus, PostgresError> {
+    /// Waits until the child exits.
+    pub(super) async fn wait(&mut self) -> Result<ExitStatus, PostgresError> {
         loop {
-            if let Some(status) = self.ended()? {
+            if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Lets go of the child and waits until it and its directory are gone.
-    pub(super) async fn release(&mut self) -> Result<(), PostgresError> {
-        drop(self.lifeline.take());
+    /// Stops the child and waits until it has exited and its temporary directory is deleted.
+    pub(super) async fn stop(&mut self) -> Result<(), PostgresError> {
+        drop(self.keepalive_pipe.take());
         let (seconds, log) = (STOP_TIMEOUT.as_secs(), self.log.clone());
-        let ended = tokio::time::timeout(STOP_TIMEOUT, self.finish()).await;
-        ended.map_err(|_| PostgresError::TooSlow { what: "stop", seconds, log })?.map(|_| ())
+        let result = tokio::time::timeout(STOP_TIMEOUT, self.wait()).await;
+        result.map_err(|_| PostgresError::TooSlow { action: "stop", seconds, log })?.map(|_| ())
     }
 
-    /// The end of what the child printed.
-    pub(super) fn last_words(&self) -> String {
+    /// Returns the last lines of the child's output, or `nothing`.
+    pub(super) fn last_output(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -120,10 +122,10 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
-    /// Lets go of the child without waiting for it; a thread collects what the kernel keeps of the shell.
+impl Drop for GuardedProcess {
+    /// Stops the child without waiting. A thread reaps the shell, so that it does not become a zombie process.
     fn drop(&mut self) {
-        drop(self.lifeline.take());
+        drop(self.keepalive_pipe.take());
         if let Some(mut shell) = self.shell.take()
             && !matches!(shell.try_wait(), Ok(Some(_)))
         {

@@ -1,4 +1,4 @@
-//! Who PostgreSQL runs as: us, unless we are root.
+//! The operating-system user of the PostgreSQL server: the current user, or an unprivileged user under root.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -8,14 +8,14 @@ use std::process::{Command, Stdio};
 use nix::unistd::{Uid, User};
 
 use super::PostgresError;
-use super::error::at;
+use super::error::io_error_at;
 
-/// The user that the server runs as.
+/// The user that the server runs as; `None` means the current user.
 #[derive(Clone, Debug)]
 pub(super) struct ServerUser(Option<User>);
 
 impl ServerUser {
-    /// Ourselves; under root `postgres` (who comes with every packaged PostgreSQL) or else `nobody`.
+    /// Selects the current user. Under root, selects `postgres` (which packaged PostgreSQL installs) or else `nobody`.
     pub(super) fn choose() -> Result<Self, PostgresError> {
         if !Uid::effective().is_root() {
             return Ok(Self(None));
@@ -27,18 +27,18 @@ impl ServerUser {
             .ok_or(PostgresError::NoUnprivilegedUser)
     }
 
-    /// Whether we are root and the server is not.
-    pub(super) fn is_somebody_else(&self) -> bool {
+    /// Returns whether the server runs as another user than this process.
+    pub(super) fn is_other_user(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The name, for messages.
+    /// Returns the name for messages.
     pub(super) fn name(&self) -> &str {
         self.0.as_ref().map_or("the current user", |user| &user.name)
     }
 
-    /// A command that will run as this user, in `directory`, with nothing of ours but the path and the locale: what
-    /// PGDATA, PGOPTIONS and the like say is meant for another server.
+    /// Creates a command that runs as this user in `directory`. Variables such as PGDATA and PGOPTIONS are removed from
+    /// its environment, because they are meant for another server.
     pub(super) fn command(&self, program: &Path, directory: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(directory).stdin(Stdio::null());
@@ -48,34 +48,33 @@ impl ServerUser {
             }
         }
         if let Some(user) = &self.0 {
-            // Setting the user also drops root's supplementary groups.
+            // Setting the user also removes root's supplementary groups.
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
             command.env("HOME", directory).env("USER", &user.name).env("LOGNAME", &user.name).env_remove("TMPDIR");
         }
         command
     }
 
-    /// Gives a file or directory to this user.
-    pub(super) fn give(&self, path: &Path) -> Result<(), PostgresError> {
+    /// Makes this user the owner of a file or directory.
+    pub(super) fn set_owner(&self, path: &Path) -> Result<(), PostgresError> {
         match &self.0 {
-            Some(user) => {
-                chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(at("changing the owner of", path))
-            }
+            Some(user) => chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                .map_err(io_error_at("changing the owner of", path)),
             None => Ok(()),
         }
     }
 
-    /// Whether this user may enter `directory`; asked of the kernel, because access lists and mounts count too.
+    /// Returns whether this user may enter `directory`. A shell tries it, because access lists and mounts count too.
     pub(super) fn can_enter(&self, directory: &Path) -> bool {
-        self.can("cd \"$1\"", directory)
+        self.shell_test("cd \"$1\"", directory)
     }
 
-    /// Whether this user may also make and remove things in `directory`.
+    /// Returns whether this user may also create and delete files in `directory`.
     pub(super) fn can_write_in(&self, directory: &Path) -> bool {
-        self.can("cd \"$1\" && [ -w . ]", directory)
+        self.shell_test("cd \"$1\" && [ -w . ]", directory)
     }
 
-    fn can(&self, test: &str, directory: &Path) -> bool {
+    fn shell_test(&self, test: &str, directory: &Path) -> bool {
         let mut shell = self.command(Path::new("/bin/sh"), Path::new("/"));
         shell.args(["-c", test, "sh"]).arg(directory).stdout(Stdio::null()).stderr(Stdio::null());
         shell.status().is_ok_and(|status| status.success())

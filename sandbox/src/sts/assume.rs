@@ -10,7 +10,7 @@ use winterbaume_sts::wire;
 use super::errors::{assume_role_denied, new_account_error, packed_policy_too_large, validation_error};
 use crate::iam::Role;
 use crate::organizations::Lifecycle;
-use crate::policy::{Document, Keys, Question, Verdict, verdict};
+use crate::policy::{AccessRequest, Decision, Document, Keys, evaluate};
 use crate::world::ids::{ALPHANUMERIC, UPPERCASE};
 use crate::world::shape::{Member, Shape, check, matching, optional, required, text};
 use crate::world::{AwsError, Ctx, Session, State};
@@ -117,13 +117,13 @@ fn authorized_role<'a>(
     keys.extend(extra.clone());
     let caller_role = ctx.caller.principal_arn();
     let principal = ctx.caller.as_principal(&caller_role);
-    let question = Question { action: "sts:AssumeRole", resource: arn, principal, keys: &keys };
-    if verdict([&role.trust], &question) != Verdict::Allow {
+    let access_request = AccessRequest { action: "sts:AssumeRole", resource: arn, principal, keys: &keys };
+    if evaluate([&role.trust], &access_request) != Decision::Allow {
         return Err(assume_role_denied(ctx, arn));
     }
     // Within one account, a trust policy that names the caller itself is sufficient.
     let trusts_caller_directly = role.trust.statements().iter().any(|statement| {
-        statement.principals.as_ref().is_some_and(|names| names.name_exactly(&ctx.caller.arn, &caller_role))
+        statement.principals.as_ref().is_some_and(|principals| principals.names_exactly(&ctx.caller.arn, &caller_role))
     });
     if !(trusts_caller_directly && account == ctx.caller.account) {
         state.authorize_with(ctx, "sts:AssumeRole", arn, extra)?;

@@ -58,7 +58,7 @@ fn check_conditions(template: &Template) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// Returns the condition names used by `Fn::If`. The key `Condition` is ignored: in properties it belongs to IAM policies.
+/// Returns the condition names used by `Fn::If`. Keys named `Condition` are ignored: in properties they belong to IAM.
 fn if_condition_names(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) => items.iter().flat_map(if_condition_names).collect(),

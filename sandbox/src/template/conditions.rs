@@ -34,9 +34,9 @@ impl BoundTemplate {
         if !started {
             return Err(TemplateError::template(format_args!("Found circular condition dependency: {name}")));
         }
-        let holds = self.evaluate_expression(expression, evaluation)?;
-        evaluation.borrow_mut().finish(name, holds);
-        Ok(holds)
+        let is_true = self.evaluate_expression(expression, evaluation)?;
+        evaluation.borrow_mut().finish(name, is_true);
+        Ok(is_true)
     }
 
     fn evaluate_expression(&self, expression: &Value, evaluation: &RefCell<Evaluation>) -> Result<bool, TemplateError> {
@@ -62,8 +62,8 @@ impl BoundTemplate {
                 [one] => Ok(!one),
                 _ => Err(TemplateError::template("Fn::Not requires a list of exactly one condition")),
             },
-            ("Fn::And", parts) => Ok(all(parts)?.iter().all(|holds| *holds)),
-            ("Fn::Or", parts) => Ok(all(parts)?.iter().any(|holds| *holds)),
+            ("Fn::And", parts) => Ok(all(parts)?.iter().all(|is_true| *is_true)),
+            ("Fn::Or", parts) => Ok(all(parts)?.iter().any(|is_true| *is_true)),
             _ => Err(malformed()),
         }
     }
@@ -84,9 +84,9 @@ impl Evaluation {
         self.in_progress.len() < Self::MAX_DEPTH && self.in_progress.insert(name.to_owned())
     }
 
-    fn finish(&mut self, name: &str, holds: bool) {
+    fn finish(&mut self, name: &str, is_true: bool) {
         self.in_progress.remove(name);
-        self.results.insert(name.to_owned(), holds);
+        self.results.insert(name.to_owned(), is_true);
     }
 }
 

@@ -84,17 +84,17 @@ impl Template {
 impl BoundTemplate {
     /// Returns the resources whose conditions are true, in the order of the template.
     pub(crate) fn resources(&self) -> impl Iterator<Item = &Declaration> {
-        self.template.resources.iter().filter(|resource| self.holds(resource.condition.as_ref()))
+        self.template.resources.iter().filter(|resource| self.is_condition_true(resource.condition.as_ref()))
     }
 
     /// Returns the outputs whose conditions are true.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = &Output> {
-        self.template.outputs.iter().filter(|output| self.holds(output.condition.as_ref()))
+        self.template.outputs.iter().filter(|output| self.is_condition_true(output.condition.as_ref()))
     }
 
     /// Returns the resource with this logical id, if its condition is true.
     pub(crate) fn resource(&self, logical_id: &str) -> Option<&Declaration> {
-        self.template.resource(logical_id).filter(|resource| self.holds(resource.condition.as_ref()))
+        self.template.resource(logical_id).filter(|resource| self.is_condition_true(resource.condition.as_ref()))
     }
 
     /// Returns the resources that must exist before this one.
@@ -113,7 +113,7 @@ impl BoundTemplate {
         self.resource(logical_id).is_some()
     }
 
-    fn holds(&self, condition: Option<&String>) -> bool {
+    fn is_condition_true(&self, condition: Option<&String>) -> bool {
         condition.is_none_or(|name| self.conditions.get(name).copied().unwrap_or(false))
     }
 
@@ -182,8 +182,8 @@ impl BoundTemplate {
             },
             ("Fn::If", Value::Array(parts)) => match parts.as_slice() {
                 [Value::String(condition), yes, no] => {
-                    let holds = self.conditions.get(condition).copied().unwrap_or(false);
-                    self.resolve_optional(if holds { yes } else { no }, resources)
+                    let is_true = self.conditions.get(condition).copied().unwrap_or(false);
+                    self.resolve_optional(if is_true { yes } else { no }, resources)
                 }
                 _ => Err(invalid("takes the name of a condition and two values")),
             },

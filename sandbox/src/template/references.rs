@@ -69,7 +69,7 @@ fn collect_references(value: &Value, condition_value: &dyn Fn(&str) -> Option<bo
             Some(("Fn::If", Value::Array(parts))) => {
                 let chosen = parts.first().and_then(Value::as_str).and_then(condition_value);
                 for (position, branch) in parts.iter().enumerate().skip(1) {
-                    if chosen.is_none_or(|holds| holds == (position == 1)) {
+                    if chosen.is_none_or(|is_true| is_true == (position == 1)) {
                         collect_references(branch, condition_value, found);
                     }
                 }

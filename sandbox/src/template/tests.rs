@@ -99,10 +99,10 @@ Resources:
     Properties: {A: !If [HasOwn, !Ref Extra, none]}
 ";
     let template = Template::parse(text).unwrap();
-    for (own, needs) in [("true", vec!["Extra", "Log"]), ("false", vec!["Log"])] {
+    for (own, expected) in [("true", vec!["Extra", "Log"]), ("false", vec!["Log"])] {
         let bound = template.clone().bind(&parameter_values(&[("Own", own)]), pseudo_parameters()).unwrap();
         let found = bound.dependencies(bound.resource("R").unwrap());
-        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), needs);
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected);
     }
 }
 

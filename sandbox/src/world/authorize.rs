@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, permissions};
-use crate::policy::{Keys, Principal, Question, Verdict, verdict};
+use crate::policy::{AccessRequest, Decision, Keys, Principal, evaluate};
 
 /// Authorises the called operation for every resource that the request names.
 pub(super) fn authorize_operation(state: &State, ctx: &Ctx, request: &Request) -> Result<(), AwsError> {
@@ -34,7 +34,7 @@ impl State {
         let mut keys = self.condition_keys(ctx);
         keys.extend(extra);
         let role_arn = ctx.caller.principal_arn();
-        let question = Question { action, resource, principal: ctx.caller.as_principal(&role_arn), keys: &keys };
+        let request = AccessRequest { action, resource, principal: ctx.caller.as_principal(&role_arn), keys: &keys };
         let denied = |reason: String| {
             let message = format!(
                 "User: {} is not authorized to perform: {action} on resource: {resource} {reason}",
@@ -44,23 +44,23 @@ impl State {
         };
 
         let levels = self.organization.effective_policies(&ctx.caller.account, ctx.now);
-        let verdicts: Vec<_> = levels.iter().map(|policies| verdict(policies.iter().copied(), &question)).collect();
-        if verdicts.contains(&Verdict::ExplicitDeny) {
+        let decisions: Vec<_> = levels.iter().map(|policies| evaluate(policies.iter().copied(), &request)).collect();
+        if decisions.contains(&Decision::ExplicitDeny) {
             return Err(denied("with an explicit deny in a service control policy".into()));
         }
-        let own = self.identity_verdict(&ctx.caller, &question);
-        if own == Verdict::ExplicitDeny {
+        let own = self.evaluate_identity_policies(&ctx.caller, &request);
+        if own == Decision::ExplicitDeny {
             return Err(denied("with an explicit deny in an identity-based policy".into()));
         }
-        if verdicts.contains(&Verdict::ImplicitDeny) {
+        if decisions.contains(&Decision::ImplicitDeny) {
             return Err(denied(format!("because no service control policy allows the {action} action")));
         }
-        if own == Verdict::ImplicitDeny {
+        if own == Decision::ImplicitDeny {
             return Err(denied(format!("because no identity-based policy allows the {action} action")));
         }
         let session_policy = ctx.caller.session.as_ref().and_then(|session| session.policy.as_ref());
         if ctx.caller.role().is_some()
-            && session_policy.is_some_and(|policy| verdict([policy], &question) != Verdict::Allow)
+            && session_policy.is_some_and(|policy| evaluate([policy], &request) != Decision::Allow)
         {
             return Err(denied(format!("because no session policy allows the {action} action")));
         }
@@ -68,15 +68,15 @@ impl State {
     }
 
     /// Evaluates the identity-based policies of the caller.
-    pub(crate) fn identity_verdict(&self, caller: &Caller, question: &Question<'_>) -> Verdict {
+    pub(crate) fn evaluate_identity_policies(&self, caller: &Caller, request: &AccessRequest<'_>) -> Decision {
         let Some(session) = &caller.session else {
-            return Verdict::ImplicitDeny;
+            return Decision::ImplicitDeny;
         };
         let Some(role) = &session.role else {
-            return verdict(&session.policy, question);
+            return evaluate(&session.policy, request);
         };
         let role = self.accounts.get(&caller.account).and_then(|account| account.roles.get(role));
-        role.map_or(Verdict::ImplicitDeny, |role| verdict(&role.policies(), question))
+        role.map_or(Decision::ImplicitDeny, |role| evaluate(&role.policies(), request))
     }
 
     /// Returns the condition keys that every call has.

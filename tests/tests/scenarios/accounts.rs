@@ -183,7 +183,7 @@ async fn empty_pages_hide_nothing() {
     // A failure of ours that AWS made good all the same, and a lost answer, so that every list is read.
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     freehold.aws(None).create_account(&our_account(&freehold, &tenant)).await.expect("made");
-    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::AfterEffect).nth(1));
+    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(1));
     for list in lists {
         freehold.world.inject(Rule::on("*", list, Fault::EmptyPage).nth(1));
     }

@@ -36,7 +36,7 @@ async fn assignments_that_another_actor_has_outstanding_are_waited_for() {
 #[tokio::test]
 async fn an_assignment_whose_answer_was_lost_is_found_while_aws_is_at_it() {
     let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
-    freehold.wire.inject(WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::AfterEffect).nth(1));
+    freehold.wire.inject(WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::ResetAfterCall).nth(1));
     is_ready(&onboard(&freehold).await);
     assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "asked for again");
 }

@@ -104,7 +104,7 @@ async fn somebody_elses_stack_of_the_same_name_is_left_alone() {
 async fn a_token_that_was_used_for_what_is_gone_is_followed_by_another() {
     let freehold = Freehold::instant().await;
     freehold.wire.inject(
-        WireRule::on("cloudformation", "CreateStack", WireEffect::AfterEffect).containing("TIER: !Ref Tier").nth(1),
+        WireRule::on("cloudformation", "CreateStack", WireEffect::ResetAfterCall).containing("TIER: !Ref Tier").nth(1),
     );
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");

@@ -8,7 +8,7 @@ use super::iam::role_exists;
 use super::{PhysicalResource, ResourceContext, already_exists, handler_error, number, tags, text};
 use crate::cloudformation::Resource;
 use crate::lambda::{Function, FunctionUrl, Permission};
-use crate::policy::{Keys, Principal, Question, Verdict, verdict};
+use crate::policy::{AccessRequest, Decision, Keys, Principal, evaluate};
 use crate::world::State;
 use crate::world::ids::ALPHANUMERIC;
 
@@ -170,13 +170,13 @@ fn can_lambda_assume(state: &State, role: &str) -> bool {
     };
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(role) = state.accounts.get(account).and_then(|account| account.roles.get(name)) else { return false };
-    let question = Question {
+    let request = AccessRequest {
         action: "sts:AssumeRole",
         resource: &role.arn,
         principal: Principal::Service("lambda.amazonaws.com"),
         keys: &Keys::default(),
     };
-    verdict([&role.trust], &question) == Verdict::Allow
+    evaluate([&role.trust], &request) == Decision::Allow
 }
 
 pub(super) fn create_url(

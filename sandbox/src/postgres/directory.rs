@@ -1,0 +1,135 @@
+//! The directory of the private PostgreSQL server: cluster, password, log and lock file.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::PostgresError;
+use super::error::io_error_at;
+use super::server_user::ServerUser;
+
+/// Parent directory of clusters whose data directory the server's user cannot enter.
+const FALLBACK_PARENT: &str = "/var/lib/freehold";
+
+/// The directory of one private PostgreSQL server, locked by this process.
+#[derive(Debug)]
+pub(super) struct ServerDirectory {
+    path: PathBuf,
+    temporary: bool,
+    /// Open only to hold the lock, which the kernel releases when this process ends.
+    _lock: File,
+}
+
+impl ServerDirectory {
+    /// Creates or reopens the directory: `data_dir/postgres`, or a temporary one. Returns an error if it is locked.
+    pub(super) fn open(data_dir: Option<&Path>, user: &ServerUser) -> Result<Self, PostgresError> {
+        let path = match data_dir {
+            Some(data_dir) => open_permanent(data_dir, user)?,
+            None => create_temporary(user)?,
+        };
+        let lock_file = path.join("lock");
+        let lock = File::create(&lock_file).map_err(io_error_at("creating", &lock_file))?;
+        if lock.try_lock().is_err() {
+            return Err(PostgresError::InUse { directory: path });
+        }
+        Ok(Self { path, temporary: data_dir.is_none(), _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn cluster(&self) -> PathBuf {
+        self.path.join("cluster")
+    }
+
+    pub(super) fn password_file(&self) -> PathBuf {
+        self.path.join("password")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// Returns whether the directory is deleted when the server stops.
+    pub(super) fn is_temporary(&self) -> bool {
+        self.temporary
+    }
+
+    /// Returns the cluster's path and the major version that created it, or `None` if there is no cluster.
+    pub(super) fn cluster_version(&self) -> Result<Option<(PathBuf, u32)>, PostgresError> {
+        let file = self.cluster().join("PG_VERSION");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&file).map_err(io_error_at("reading", &file))?;
+        Ok(text.trim().parse().ok().map(|version| (self.cluster(), version)))
+    }
+}
+
+impl Drop for ServerDirectory {
+    /// Deletes a temporary directory. Usually the guard deletes it after the server has stopped. This handles failed
+    /// starts, and servers that exited by themselves.
+    fn drop(&mut self) {
+        if self.temporary {
+            _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Returns `data_dir/postgres`, creating it if needed. Under root, if the server's user cannot enter `data_dir` (for
+/// example below `/root`), that path becomes a symbolic link to an accessible directory.
+fn open_permanent(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, PostgresError> {
+    fs::create_dir_all(data_dir).map_err(io_error_at("creating", data_dir))?;
+    let data_dir = data_dir.canonicalize().map_err(io_error_at("opening", data_dir))?;
+    let directory = data_dir.join("postgres");
+    if !directory.exists() {
+        if user.can_enter(&data_dir) {
+            create_private(&directory, user)?;
+        } else {
+            let fallback = create_fallback(user)?;
+            _ = fs::remove_file(&directory);
+            symlink(&fallback, &directory).map_err(io_error_at("creating the symbolic link", &directory))?;
+            tracing::info!(data = %fallback.display(), "PostgreSQL cannot enter the data directory; using another directory for its files");
+        }
+    }
+    let directory = directory.canonicalize().map_err(io_error_at("opening", &directory))?;
+    if user.can_enter(&directory) {
+        Ok(directory)
+    } else {
+        Err(PostgresError::Unreachable { user: user.name().to_owned(), directory })
+    }
+}
+
+/// Creates a directory owned by the server's user, below one that all users may enter.
+fn create_fallback(user: &ServerUser) -> Result<PathBuf, PostgresError> {
+    let parent = Path::new(FALLBACK_PARENT);
+    if !parent.exists() {
+        fs::create_dir_all(parent).map_err(io_error_at("creating", parent))?;
+        fs::set_permissions(parent, Permissions::from_mode(0o755))
+            .map_err(io_error_at("setting the permissions of", parent))?;
+    }
+    let directory =
+        tempfile::Builder::new().prefix("postgres-").tempdir_in(parent).map_err(io_error_at("writing in", parent))?;
+    user.set_owner(directory.path())?;
+    Ok(directory.keep())
+}
+
+fn create_temporary(user: &ServerUser) -> Result<PathBuf, PostgresError> {
+    let candidates = [std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")];
+    let parent = candidates
+        .iter()
+        .find(|parent| user.can_write_in(parent))
+        .ok_or_else(|| PostgresError::Unreachable { user: user.name().to_owned(), directory: candidates[0].clone() })?;
+    let directory = tempfile::Builder::new()
+        .prefix("freehold-postgres-")
+        .tempdir_in(parent)
+        .map_err(io_error_at("creating a temporary directory in", parent))?;
+    user.set_owner(directory.path())?;
+    Ok(directory.keep())
+}
+
+fn create_private(directory: &Path, user: &ServerUser) -> Result<(), PostgresError> {
+    DirBuilder::new().mode(0o700).create(directory).map_err(io_error_at("creating", directory))?;
+    user.set_owner(directory)
+}

@@ -1,0 +1,83 @@
+//! A database is used and migrated only if its applied migrations are those of this version, or begin with them.
+
+use freehold_tenancy::db::{self, DbError};
+use freehold_tests::database::Database;
+use freehold_tests::fixture::CONFIG;
+
+use crate::cli::program::{freehold, text};
+
+/// Returns a database that no other test uses, after `changes` to its record of applied migrations.
+async fn database(changes: &str) -> Database {
+    let mut database = Database::new().await;
+    database.spoil();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(changes)).execute(&database.pool).await.unwrap();
+    database
+}
+
+/// Inserts the migrations of another version as applied.
+fn applied(versions: &str) -> String {
+    format!(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         select version, 'another version', true, 'checksum', 0 from {versions} version;"
+    )
+}
+
+const CHANGED: &str = "update _sqlx_migrations set checksum = 'another' where version = 1;";
+
+#[tokio::test]
+async fn a_database_with_a_foreign_schema_is_refused() {
+    let removed = "delete from _sqlx_migrations;".to_owned();
+    let cases = [
+        ("another checksum", CHANGED.to_owned(), 1),
+        ("another lineage of 25 migrations", removed.clone() + &applied("generate_series(1, 25)"), 1),
+        ("an unknown migration before this version's", applied("generate_series(0, 0)"), 0),
+        ("an unknown migration without this version's", removed + &applied("generate_series(7, 9)"), 7),
+    ];
+    for (case, changes, migration) in cases {
+        let database = database(&changes).await;
+        let results = [
+            db::is_migrated(&database.pool).await.map(drop),
+            db::check_schema(&database.pool).await,
+            db::migrate(&database.pool).await.map(drop),
+        ];
+        for result in results {
+            assert!(
+                matches!(result, Err(DbError::ForeignSchema(version)) if version == migration),
+                "{case}: {result:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_database_is_reported_with_what_to_do() {
+    // Another schema may lack a column that this version reads first.
+    let database = database(&format!("{CHANGED} alter table installation rename kind to type;")).await;
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("freehold.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let config = config.to_str().unwrap();
+    for command in ["migrate", "api", "sandbox"] {
+        let ended = freehold(&[command, "--config", config, "--database-url", &database.url]);
+        let message = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{command}: {message}");
+        assert!(
+            message.contains("migration 1 differs") && message.contains("--data directory"),
+            "{command}: {message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_used_but_not_migrated() {
+    let database = database(&applied("generate_series(1001, 1002)")).await;
+    assert!(db::is_migrated(&database.pool).await.unwrap());
+    let refused = db::migrate(&database.pool).await.unwrap_err();
+    assert!(matches!(refused, DbError::NewerSchema(1001)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_database_without_a_migration_is_not_migrated() {
+    let database = database("drop table _sqlx_migrations").await;
+    assert!(!db::is_migrated(&database.pool).await.unwrap());
+}
