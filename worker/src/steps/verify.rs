@@ -19,11 +19,15 @@ const PROOFS: [Proof; 4] = [Proof::HomeIsOpen, Proof::ElsewhereIsShut, Proof::It
 const STANDS: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 enum Proof {
+    // Keys of the fact `proofs`: in the journal of running operations.
+    #[serde(rename = "home_is_open")]
     HomeIsOpen,
+    #[serde(rename = "elsewhere_is_shut")]
     ElsewhereIsShut,
+    #[serde(rename = "it_answers")]
     ItAnswers,
+    #[serde(rename = "access_is_granted")]
     AccessIsGranted,
 }
 
