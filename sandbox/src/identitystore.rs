@@ -139,7 +139,7 @@ fn unique_attribute(identifier: &model::AlternateIdentifier, path: &str) -> Resu
     value.ok_or_else(|| AwsError::new("ValidationException", format!("The AlternateIdentifier must name {path}")))
 }
 
-/// Returns the value of the filter in lower case, if there is a filter. Returns an error if its attribute is not `path`.
+/// Returns the value of the filter in lower case, if there is a filter. Its attribute must be `path`.
 fn filter(filters: Option<&Vec<model::Filter>>, path: &str) -> Result<Option<String>, AwsError> {
     match filters.and_then(|filters| filters.first()) {
         None => Ok(None),

@@ -51,7 +51,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
         "ListAccountsForParent" => accounts::list_for_parent(state, ctx, body),
         "ListAccounts" => accounts::list(state, ctx, body),
         "DescribeAccount" => accounts::describe(state, body),
-        "MoveAccount" => accounts::move_to(state, ctx, body),
+        "MoveAccount" => accounts::move_account(state, ctx, body),
         "CreateAccount" => create_account::create(state, ctx, body),
         "DescribeCreateAccountStatus" => create_account::describe_status(state, body),
         "ListCreateAccountStatus" => create_account::list_status(state, ctx, body),

@@ -1,9 +1,9 @@
 //! A private PostgreSQL server for one process, reachable only from this machine and stopped together with the process.
 //!
 //! PostgreSQL does not run as root, so under root the server runs as another user ([`ServerUser`]). A guard process
-//! ([`guard`]) stops the server when this process ends, even after a crash; after a crash of the machine, the next start
-//! removes the remains ([`cleanup`]). Other users of the machine cannot connect: the server listens on a free loopback
-//! port with a random password, or on a socket in a private directory ([`Listen`]).
+//! ([`guard`]) stops the server when this process ends, even after a crash. After a crash of the machine, the next
+//! start removes the remains ([`cleanup`]). Other users of the machine cannot connect: the server listens on a free
+//! loopback port with a random password, or on a socket in a private directory ([`Listen`]).
 
 mod binaries;
 mod cleanup;
@@ -107,7 +107,7 @@ impl Postgres {
             let settings = Settings { durable, listen, port, max_connections };
             match cluster::start_server(&directory, &binaries, &user, &settings).await {
                 Ok((guard, pid)) => {
-                    tracing::info!(pid, directory = %directory.path().display(), "the private PostgreSQL server is ready");
+                    tracing::info!(pid, directory = %directory.path().display(), "the private PostgreSQL is ready");
                     return Ok(Self { guard, directory, listen, port, password, pid });
                 }
                 Err(error) if error.is_transient() && attempt < MAX_START_ATTEMPTS => {

@@ -79,7 +79,7 @@ struct Bucket {
 
 impl Buckets {
     /// Takes one token from each bucket, or none if one of the buckets is empty. Returns whether tokens were taken.
-    fn take(&mut self, limits: &[(String, Rate)], now: DateTime<Utc>) -> bool {
+    fn take_tokens(&mut self, limits: &[(String, Rate)], now: DateTime<Utc>) -> bool {
         for (name, rate) in limits {
             let bucket = self.0.entry(name.clone()).or_insert(Bucket { tokens: rate.burst, at: now });
             let refill = (now - bucket.at).as_seconds_f64().max(0.0) * rate.per_second;
@@ -101,7 +101,7 @@ impl Buckets {
 }
 
 /// Takes the tokens for a call. Returns the throttling error of the service if there are none.
-pub fn take(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
+pub fn take_tokens(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
     if !ctx.settings.throttling {
         return Ok(());
     }
@@ -118,7 +118,7 @@ pub fn take(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
             (key, rate)
         })
         .collect();
-    if state.buckets.take(&limits, ctx.now) { Ok(()) } else { Err(throttled(ctx.service)) }
+    if state.buckets.take_tokens(&limits, ctx.now) { Ok(()) } else { Err(throttled(ctx.service)) }
 }
 
 /// Returns the throttling error of a service.
@@ -152,7 +152,7 @@ mod tests {
     fn a_burst_passes_and_then_calls_are_limited_to_the_rate() {
         let mut buckets = Buckets::default();
         let limits = [("CreateAccount".to_owned(), rate(0.1, 3.0))];
-        let mut at = |seconds| buckets.take(&limits, DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds));
+        let mut at = |seconds| buckets.take_tokens(&limits, DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds));
         assert_eq!([at(0), at(0), at(0), at(0)], [true, true, true, false]);
         assert!(!at(9));
         assert!(at(10), "a throttled call takes no token");
@@ -165,8 +165,8 @@ mod tests {
         let now = DateTime::UNIX_EPOCH;
         let narrow = ("narrow".to_owned(), rate(1.0, 1.0));
         let wide = ("wide".to_owned(), rate(1.0, 2.0));
-        assert!(buckets.take(&[wide.clone(), narrow.clone()], now));
-        assert!(!buckets.take(&[wide.clone(), narrow], now));
-        assert!(buckets.take(&[wide], now));
+        assert!(buckets.take_tokens(&[wide.clone(), narrow.clone()], now));
+        assert!(!buckets.take_tokens(&[wide.clone(), narrow], now));
+        assert!(buckets.take_tokens(&[wide], now));
     }
 }

@@ -67,7 +67,8 @@ impl Settings {
         Self { throttling: false, durations: Durations::instant(), ..Self::default() }
     }
 
-    /// Draws the duration of the work named `key` from a log-normal distribution. The result depends only on seed and key.
+    /// Draws the duration of the work named `key` from a log-normal distribution. The result depends only on seed and
+    /// key.
     pub fn draw(&self, spread: Spread, key: &str) -> TimeDelta {
         let sigma = (1.0 + spread.cv * spread.cv).ln().sqrt();
         seconds(spread.median * (sigma * self.normal(key)).exp())

@@ -13,6 +13,7 @@ mod deploy;
 mod faults;
 mod feed;
 mod fleet;
+mod freeze;
 mod journal_writes;
 mod limits;
 mod moto;

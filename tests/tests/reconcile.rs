@@ -1,6 +1,6 @@
 //! Comparing AWS with the database: things that were broken by hand, and what becomes of them.
 
-mod administrator;
+pub(crate) mod administrator;
 mod command;
 mod healed;
 mod many;

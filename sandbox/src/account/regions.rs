@@ -36,8 +36,8 @@ impl OptIn {
 impl State {
     /// Returns `ENABLED_BY_DEFAULT`, `ENABLED`, `ENABLING` or `DISABLED`, or `None` for a region that does not exist.
     pub fn region_status(&self, account: &str, region: &str, now: DateTime<Utc>) -> Option<&'static str> {
-        let known: Region = region.parse().ok()?;
-        if !known.is_opt_in() {
+        let parsed: Region = region.parse().ok()?;
+        if !parsed.is_opt_in() {
             return Some("ENABLED_BY_DEFAULT");
         }
         let opt_in = self.accounts.get(account).and_then(|account| account.regions.get(region));

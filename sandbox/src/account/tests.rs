@@ -24,8 +24,8 @@ fn the_management_account_acts_on_members_after_trusted_access() {
     assert_eq!(call_api(&world, "GetRegionOptStatus", input.clone()).code().as_deref(), Some("AccessDeniedException"));
     enable_trusted_access(&world);
     assert_eq!(call_api(&world, "GetRegionOptStatus", input).ok().body["RegionOptStatus"], "DISABLED");
-    let everywhere = call_api(&world, "ListRegions", json!({ "RegionOptStatusContains": ["ENABLED_BY_DEFAULT"] })).ok();
-    assert_eq!(everywhere.body["Regions"].as_array().unwrap().len(), 17);
+    let enabled = call_api(&world, "ListRegions", json!({ "RegionOptStatusContains": ["ENABLED_BY_DEFAULT"] })).ok();
+    assert_eq!(enabled.body["Regions"].as_array().unwrap().len(), 17);
 }
 
 #[test]

@@ -149,7 +149,8 @@ impl Faults {
         self.for_work(ctx, ctx.service.name(), &ctx.operation, &text)
     }
 
-    /// Returns the fault to inject into work, if any. `operation` can be a CloudFormation resource type and `text` its name.
+    /// Returns the fault to inject into work, if any. `operation` can be a CloudFormation resource type, with its name
+    /// in `text`.
     pub fn for_work(&mut self, ctx: &Ctx, service: &str, operation: &str, text: &str) -> Option<Fault> {
         let account = &ctx.caller.account;
         let mut fault = None;

@@ -9,12 +9,18 @@ use crate::world::shape::{Member, Shape, check, matching, optional, required};
 const STORE_ID: Shape = matching(
     1,
     93,
-    r"(arn:aws[a-z-]*:identitystore::\d{12}:identitystore/)?(d-[0-9a-f]{10}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
+    concat!(
+        r"(arn:aws[a-z-]*:identitystore::\d{12}:identitystore/)?",
+        "(d-[0-9a-f]{10}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
+    ),
 );
 const ID: Shape = matching(
     1,
     100,
-    "(arn:aws[a-z-]*:identitystore:::(user|group|membership)/)?([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}",
+    concat!(
+        "(arn:aws[a-z-]*:identitystore:::(user|group|membership)/)?",
+        "([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}",
+    ),
 );
 /// Text without control characters, except tabs and line ends.
 const TEXT: Shape = matching(1, 1_024, r"[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]+");

@@ -25,8 +25,8 @@ fn unique_attribute(path: &str, value: &str) -> Value {
     json!({ "AlternateIdentifier": { "UniqueAttribute": { "AttributePath": path, "AttributeValue": value } } })
 }
 
-fn code(answer: &TestResponse) -> String {
-    answer.code().unwrap_or_default()
+fn code(response: &TestResponse) -> String {
+    response.code().unwrap_or_default()
 }
 
 #[test]
@@ -41,8 +41,11 @@ fn user_names_are_unique_ignoring_case_and_can_be_looked_up() {
         &call_api(&world, "GetUserId", unique_attribute("emails.value", "ada@example.com")).ok().body["UserId"],
         id
     );
-    let shown = call_api(&world, "DescribeUser", json!({ "UserId": id })).ok().body;
-    assert_eq!((&shown["UserName"], &shown["Name"]["FamilyName"]), (&json!("ada@example.com"), &json!("Example")));
+    let described = call_api(&world, "DescribeUser", json!({ "UserId": id })).ok().body;
+    assert_eq!(
+        (&described["UserName"], &described["Name"]["FamilyName"]),
+        (&json!("ada@example.com"), &json!("Example"))
+    );
     let filter = json!({ "Filters": [{ "AttributePath": "UserName", "AttributeValue": "ada@example.com" }] });
     assert_eq!(call_api(&world, "ListUsers", filter).ok().body["Users"].as_array().unwrap().len(), 1);
     assert_eq!(code(&call_api(&world, "CreateUser", json!({ "UserName": "bob" }))), "ValidationException");

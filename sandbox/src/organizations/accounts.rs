@@ -107,7 +107,7 @@ pub(super) fn describe(state: &State, body: &[u8]) -> Result<MockResponse, AwsEr
     Ok(wire::serialize_describe_account_response(&wire::DescribeAccountResponse { account }))
 }
 
-pub(super) fn move_to(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
+pub(super) fn move_account(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_move_account_request(body).map_err(AwsError::serialization)?;
     let organization = &mut state.organization;
     if !organization.members.contains_key(&input.account_id) {

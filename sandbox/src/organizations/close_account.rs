@@ -18,8 +18,8 @@ pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRes
     if id == organization.management_account {
         return Err(constraint_violation("CANNOT_CLOSE_MANAGEMENT_ACCOUNT", "You can't close the management account."));
     }
-    let closing = |lifecycle: Lifecycle| matches!(lifecycle, Lifecycle::Closing(_));
-    let in_progress = organization.members.values().filter(|member| closing(member.lifecycle)).count();
+    let is_closing = |lifecycle: Lifecycle| matches!(lifecycle, Lifecycle::Closing(_));
+    let in_progress = organization.members.values().filter(|member| is_closing(member.lifecycle)).count();
     match organization.members.get(&id).map(|member| member.lifecycle) {
         None => return Err(account_not_found()),
         Some(Lifecycle::Closed(_)) => {

@@ -124,7 +124,7 @@ pub(super) fn list_status(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockR
 
 /// Completes the requests that are due at `now`.
 pub(super) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
-    let (mut done, mut pending) = (Vec::new(), Vec::new());
+    let (mut completed, mut pending) = (Vec::new(), Vec::new());
     for request in &mut state.organization.requests {
         let RequestState::InProgress { ready_at: Some(at), outcome } = &request.state else { continue };
         let (at, outcome) = (*at, outcome.clone());
@@ -136,12 +136,12 @@ pub(super) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>
             Ok(account) => RequestState::Succeeded { account, at },
             Err(reason) => RequestState::Failed { reason, at },
         };
-        done.push(request.clone());
+        completed.push(request.clone());
     }
     for at in pending {
         state.organization.schedule(at);
     }
-    for request in done {
+    for request in completed {
         if let RequestState::Succeeded { account, at } = &request.state {
             add_account(state, settings, &request, account, *at);
         }
@@ -174,16 +174,16 @@ fn add_account(state: &mut State, settings: &Settings, request: &CreateRequest, 
 /// Returns the id of the future account, or the reason why the request will fail.
 fn decide_outcome(state: &State, settings: &Settings, email: &str, name: &str) -> Result<String, String> {
     let organization = &state.organization;
-    let same = |other: &str| other.eq_ignore_ascii_case(email);
+    let has_same_email = |other: &str| other.eq_ignore_ascii_case(email);
     let mut open = organization.requests.iter().filter(|request| request.is_open());
-    if open.any(|request| same(&request.email) && request.account_name == name) {
+    if open.any(|request| has_same_email(&request.email) && request.account_name == name) {
         return Err("CONCURRENT_ACCOUNT_MODIFICATION".into());
     }
     let mut open = organization.requests.iter().filter(|request| request.is_open());
-    let taken = organization.members.values().any(|member| same(&member.email))
-        || organization.foreign_emails.iter().any(|email| same(email))
-        || open.any(|request| same(&request.email));
-    if taken {
+    let is_taken = organization.members.values().any(|member| has_same_email(&member.email))
+        || organization.foreign_emails.iter().any(|email| has_same_email(email))
+        || open.any(|request| has_same_email(&request.email));
+    if is_taken {
         return Err("EMAIL_ALREADY_EXISTS".into());
     }
     Ok(account_id(state, settings.seed, email))
@@ -197,7 +197,10 @@ fn account_id(state: &State, seed: u64, email: &str) -> String {
             Sha256::new().chain_update(seed.to_be_bytes()).chain_update(email).chain_update(salt.to_be_bytes());
         let number = digest.finalize().iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
         let id = format!("{:012}", number % 1_000_000_000_000);
-        let is_reserved = |request: &CreateRequest| matches!(&request.state, RequestState::InProgress { outcome: Ok(account), .. } if *account == id);
+        let is_reserved = |request: &CreateRequest| match &request.state {
+            RequestState::InProgress { outcome: Ok(account), .. } => *account == id,
+            _ => false,
+        };
         if !state.accounts.contains_key(&id) && !state.organization.requests.iter().any(is_reserved) {
             return id;
         }

@@ -57,16 +57,16 @@ impl Organization {
             parent: History::new(now, root.clone()),
             lifecycle: Lifecycle::Active,
         };
-        let (management, own) = (&settings.management_account, &settings.freehold_account);
+        let (management, freehold) = (&settings.management_account, &settings.freehold_account);
         Self {
             id: ids.prefixed("o-", 10),
             management_account: management.clone(),
             units: BTreeMap::new(),
             members: BTreeMap::from([
                 (management.clone(), member("Management", "aws-management@example.com", "INVITED")),
-                (own.clone(), member("Freehold", "aws-freehold@example.com", "CREATED")),
+                (freehold.clone(), member("Freehold", "aws-freehold@example.com", "CREATED")),
             ]),
-            joined: vec![management.clone(), own.clone()],
+            joined: vec![management.clone(), freehold.clone()],
             requests: Vec::new(),
             policies: BTreeMap::from([(FULL_ACCESS.to_owned(), ServiceControlPolicy::full_access(now))]),
             attached: BTreeMap::new(),

@@ -101,8 +101,8 @@ fn only_the_management_account_may_call_organizations() {
     let id = account(&world, "a@example.com");
     let member = assume(&world, &Credentials::management(&world), &access_role(&id), &[]).unwrap();
     let call_api = |operation, input| call(&world, &member, Service::Organizations, operation, input);
-    let refused = call_api("CreateAccount", json!({ "Email": "b@example.com", "AccountName": "x" }));
-    assert_eq!(refused.code().as_deref(), Some("AccessDeniedException"));
+    let denied = call_api("CreateAccount", json!({ "Email": "b@example.com", "AccountName": "x" }));
+    assert_eq!(denied.code().as_deref(), Some("AccessDeniedException"));
     call_api("DescribeOrganization", json!({})).ok();
 }
 

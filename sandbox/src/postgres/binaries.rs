@@ -18,8 +18,8 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Finds the installation to use. An existing cluster needs the version that created it. Otherwise the first of these
-    /// is used: `PG_BINDIR`, `pg_config --bindir`, the newest of Debian's and Red Hat's, Homebrew's, a download.
+    /// Finds the installation to use. An existing cluster needs the version that created it. Otherwise the first of
+    /// these is used: `PG_BINDIR`, `pg_config --bindir`, the newest of Debian's and Red Hat's, Homebrew's, a download.
     pub(super) async fn find(user: &ServerUser, cluster: Option<(PathBuf, u32)>) -> Result<Self, PostgresError> {
         let mut searched = Vec::new();
         for directory in candidates() {
@@ -61,8 +61,8 @@ impl Binaries {
         self.directory.join(name)
     }
 
-    /// Returns the installation in `directory`, or `None` if the server's user cannot run it. The `pg_config` of libpq's
-    /// development package can name a directory without a server.
+    /// Returns the installation in `directory`, or `None` if the server's user cannot run it. (The `pg_config` of
+    /// libpq's development package can name a directory without a server.)
     fn probe(directory: &Path, user: &ServerUser) -> Option<Self> {
         if !directory.join("initdb").is_file() {
             return None;

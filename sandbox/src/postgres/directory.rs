@@ -90,7 +90,10 @@ fn open_permanent(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, Postgre
             let fallback = create_fallback(user)?;
             _ = fs::remove_file(&directory);
             symlink(&fallback, &directory).map_err(io_error_at("creating the symbolic link", &directory))?;
-            tracing::info!(data = %fallback.display(), "PostgreSQL cannot enter the data directory; using another directory for its files");
+            tracing::info!(
+                data = %fallback.display(),
+                "PostgreSQL cannot enter the data directory; using another directory for its files"
+            );
         }
     }
     let directory = directory.canonicalize().map_err(io_error_at("opening", &directory))?;

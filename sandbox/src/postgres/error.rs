@@ -46,7 +46,10 @@ pub enum PostgresError {
     #[error("another process is using {}; stop it, or choose another data directory", .directory.display())]
     InUse { directory: PathBuf },
     /// A server from an earlier run does not stop.
-    #[error("the PostgreSQL server of an earlier run (process {pid}, in {}) does not stop; stop it, then try again", .directory.display())]
+    #[error(
+        "the PostgreSQL server of an earlier run (process {pid}, in {}) does not stop; stop it, then try again",
+        .directory.display()
+    )]
     Leftover {
         pid: i32,
         /// Directory of the server's data.

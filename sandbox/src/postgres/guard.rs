@@ -1,8 +1,8 @@
 //! A child process that is stopped when this process ends, even after `kill -9`.
 //!
 //! A shell runs between this process and the child, in its own process group so that Ctrl-C on the terminal does not
-//! reach it. The shell reads a pipe that only this process holds open. When the pipe closes (closed by this process, or by
-//! the kernel after `kill -9`), the shell stops the child and deletes its temporary directory.
+//! reach it. The shell reads a pipe that only this process holds open. When the pipe is closed (by this process, or
+//! by the kernel after `kill -9`), the shell stops the child and deletes its temporary directory.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -16,9 +16,9 @@ use super::directory::ServerDirectory;
 use super::error::io_error_at;
 use super::server_user::ServerUser;
 
-/// The guard script. Arguments: the temporary directory to delete (or an empty string), the signal that stops the child,
-/// and the child's command. Exits with the status of the child. Uses `read` and not `cat`, so that no process is left
-/// when the watcher is killed.
+/// The guard script. Arguments: the temporary directory to delete (or an empty string), the signal that stops the
+/// child, and the child's command. Exits with the status of the child. Uses `read` and not `cat`, so that no process
+/// is left when the watcher is killed.
 const SCRIPT: &str = r#"
 temporary_dir=$1 signal=$2 owner_gone=
 shift 2
@@ -44,7 +44,7 @@ if [ -n "$owner_gone" ] && [ -n "$temporary_dir" ]; then cd / && rm -rf -- "$tem
 exit "$status"
 "#;
 
-/// Maximum duration of a stop: 30 s in the script, then 5 s in which PostgreSQL kills remaining processes, and a margin.
+/// Maximum duration of a stop: 30 s in the script, 5 s in which PostgreSQL kills remaining processes, and a margin.
 const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A running child process, and the pipe that keeps it running.

@@ -69,8 +69,8 @@ async fn a_loopback_connection_needs_the_password() {
     let postgres = Postgres::start(options).await.unwrap();
     assert_eq!(query(&postgres.url(), "select 'in'").await, "in");
     let wrong_password_url = postgres.url().replace(&postgres.password, "freehold");
-    let refused = PgConnection::connect(&wrong_password_url).await.unwrap_err().to_string();
-    assert!(refused.contains("password authentication failed"), "{refused}");
+    let error = PgConnection::connect(&wrong_password_url).await.unwrap_err().to_string();
+    assert!(error.contains("password authentication failed"), "{error}");
 }
 
 #[tokio::test]
@@ -186,8 +186,8 @@ async fn each_test_gets_its_own_migrated_database() {
     let dropped_url = one.url().to_owned();
     drop(one);
     let _three = databases.create().await.unwrap();
-    let refused = PgConnection::connect(&dropped_url).await.unwrap_err().to_string();
-    assert!(refused.contains("does not exist"), "{refused}");
+    let error = PgConnection::connect(&dropped_url).await.unwrap_err().to_string();
+    assert!(error.contains("does not exist"), "{error}");
 }
 
 #[tokio::test]

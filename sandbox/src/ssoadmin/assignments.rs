@@ -66,11 +66,11 @@ fn check_exists(state: &mut State, assignment: &Assignment) -> Result<(), AwsErr
         return Err(not_found("Account", &assignment.account));
     }
     let store = &state.identity_store;
-    let known = match assignment.principal_type.as_str() {
+    let exists = match assignment.principal_type.as_str() {
         "GROUP" => store.groups.contains_key(&assignment.principal_id),
         _ => store.users.contains_key(&assignment.principal_id),
     };
-    if known { Ok(()) } else { Err(not_found(&assignment.principal_type, &assignment.principal_id)) }
+    if exists { Ok(()) } else { Err(not_found(&assignment.principal_type, &assignment.principal_id)) }
 }
 
 /// Returns a conflict error while an earlier write to the same permission set and account is in progress.

@@ -20,7 +20,10 @@ const POLICY_ARN: Shape = matching(
 const TAGGABLE: Shape = matching(
     10,
     2_048,
-    r"arn:aws(-[a-z]{1,5}){0,3}:sso:::(instance/(sso)?ins-[a-zA-Z0-9-.]{16}|permissionSet/(sso)?ins-[a-zA-Z0-9-.]{16}/ps-[a-zA-Z0-9-./]{16})",
+    concat!(
+        "arn:aws(-[a-z]{1,5}){0,3}:sso:::(instance/(sso)?ins-[a-zA-Z0-9-.]{16}",
+        "|permissionSet/(sso)?ins-[a-zA-Z0-9-.]{16}/ps-[a-zA-Z0-9-./]{16})",
+    ),
 );
 const SET_NAME: Shape = matching(1, 32, r"[\w+=,.@-]+");
 const DESCRIPTION: Shape = matching(1, 700, r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*");

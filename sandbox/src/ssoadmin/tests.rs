@@ -85,14 +85,14 @@ fn text(value: &Value) -> String {
 fn the_instance_is_visible_in_its_home_region_only() {
     let world = instant_world();
     let administrator = TestClient::administrator(&world);
-    let elsewhere = administrator.in_region("eu-west-1");
-    assert_eq!(call_api(&elsewhere, "ListInstances", json!({})).ok().body["Instances"], json!([]));
-    let all_regions = call_api(&elsewhere, "ListInstances", json!({ "RegionScope": "ALL_REGIONS" })).ok();
+    let other_region = administrator.in_region("eu-west-1");
+    assert_eq!(call_api(&other_region, "ListInstances", json!({})).ok().body["Instances"], json!([]));
+    let all_regions = call_api(&other_region, "ListInstances", json!({ "RegionScope": "ALL_REGIONS" })).ok();
     assert_eq!(all_regions.body["Instances"].as_array().unwrap().len(), 1);
     let home = call_api(&administrator, "ListInstances", json!({})).ok();
     let instance = &home.body["Instances"][0];
     assert_eq!(instance["IdentityStoreId"], json!(world.state().identity_store.id));
-    let not_found = call_api(&elsewhere, "ListPermissionSets", json!({ "InstanceArn": instance["InstanceArn"] }));
+    let not_found = call_api(&other_region, "ListPermissionSets", json!({ "InstanceArn": instance["InstanceArn"] }));
     assert_eq!(not_found.code().as_deref(), Some("ResourceNotFoundException"));
 }
 

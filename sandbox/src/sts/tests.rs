@@ -118,9 +118,9 @@ fn a_session_policy_limits_the_permissions_of_the_role() {
         assume(&world, &Credentials::freehold(&world), &control_role(&world), &[("Policy", only_cloudformation)])
             .unwrap();
     call(&world, &restricted, Service::CloudFormation, "ListStacks", json!({})).ok();
-    let refused = call(&world, &restricted, Service::Organizations, "ListAccounts", json!({}));
-    assert_eq!(refused.code().as_deref(), Some("AccessDeniedException"));
-    let message = refused.body["Message"].as_str().unwrap();
+    let denied = call(&world, &restricted, Service::Organizations, "ListAccounts", json!({}));
+    assert_eq!(denied.code().as_deref(), Some("AccessDeniedException"));
+    let message = denied.body["Message"].as_str().unwrap();
     assert!(message.contains("because no session policy allows the organizations:ListAccounts action"), "{message}");
 }
 

@@ -8,7 +8,7 @@ use crate::policy::{AccessRequest, Decision, Keys, Principal, evaluate};
 
 /// Authorises the called operation for every resource that the request names.
 pub(super) fn authorize_operation(state: &State, ctx: &Ctx, request: &Request) -> Result<(), AwsError> {
-    // AssumeRole depends on a trust policy as well, which the STS module evaluates; GetCallerIdentity needs no permission.
+    // AssumeRole also depends on a trust policy, which the STS module evaluates. GetCallerIdentity needs no permission.
     if ctx.service == Service::Sts {
         return Ok(());
     }
@@ -44,18 +44,19 @@ impl State {
         };
 
         let levels = self.organization.effective_policies(&ctx.caller.account, ctx.now);
-        let decisions: Vec<_> = levels.iter().map(|policies| evaluate(policies.iter().copied(), &request)).collect();
-        if decisions.contains(&Decision::ExplicitDeny) {
+        let scp_decisions: Vec<_> =
+            levels.iter().map(|policies| evaluate(policies.iter().copied(), &request)).collect();
+        if scp_decisions.contains(&Decision::ExplicitDeny) {
             return Err(denied("with an explicit deny in a service control policy".into()));
         }
-        let own = self.evaluate_identity_policies(&ctx.caller, &request);
-        if own == Decision::ExplicitDeny {
+        let identity_decision = self.evaluate_identity_policies(&ctx.caller, &request);
+        if identity_decision == Decision::ExplicitDeny {
             return Err(denied("with an explicit deny in an identity-based policy".into()));
         }
-        if decisions.contains(&Decision::ImplicitDeny) {
+        if scp_decisions.contains(&Decision::ImplicitDeny) {
             return Err(denied(format!("because no service control policy allows the {action} action")));
         }
-        if own == Decision::ImplicitDeny {
+        if identity_decision == Decision::ImplicitDeny {
             return Err(denied(format!("because no identity-based policy allows the {action} action")));
         }
         let session_policy = ctx.caller.session.as_ref().and_then(|session| session.policy.as_ref());

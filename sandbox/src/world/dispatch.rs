@@ -66,7 +66,7 @@ fn call(state: &mut State, ctx: &mut Ctx, request: &Request, uri: &str) -> Resul
         Some(Fault::Throttle) => return Err(crate::quotas::throttled(ctx.service)),
         fault => ctx.fault = fault,
     }
-    crate::quotas::take(state, ctx)?;
+    crate::quotas::take_tokens(state, ctx)?;
     if ctx.service == Service::Lambda {
         let (_, id) = function_url(uri).unwrap_or_default();
         return crate::lambda::invoke_url(state, ctx, &id, request);

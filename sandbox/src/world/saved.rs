@@ -33,7 +33,7 @@ pub enum SaveError {
 }
 
 impl World {
-    /// Writes settings and state to a file atomically: first to a temporary file in the same directory, then renames it.
+    /// Writes settings and state to a file atomically: writes a temporary file in the same directory and renames it.
     pub fn save(&self, path: &Path) -> Result<(), SaveError> {
         let path_text = path.display().to_string();
         let text = {

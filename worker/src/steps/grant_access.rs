@@ -25,6 +25,7 @@ pub(super) struct Progress {
     #[serde(flatten)]
     grant: Grant,
     request_id: Option<String>,
+    #[serde(rename = "asked_at")]
     asked_at: Option<DateTime<Utc>>,
     done: bool,
     failures: u32,

@@ -24,6 +24,7 @@ struct Revocation {
     #[serde(flatten)]
     grant: Grant,
     request_id: Option<String>,
+    #[serde(rename = "asked_at")]
     asked_at: Option<DateTime<Utc>>,
     done: bool,
     failures: u32,

@@ -20,11 +20,15 @@ const PROOFS: [Check; 4] =
 const STANDS: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 enum Check {
+    // The keys of the fact `proofs` stay as they are: running operations have them in their journal.
+    #[serde(rename = "home_is_open")]
     HomeRegionAllowed,
+    #[serde(rename = "elsewhere_is_shut")]
     OtherRegionsDenied,
+    #[serde(rename = "it_answers")]
     StackResponds,
+    #[serde(rename = "access_is_granted")]
     AccessAssigned,
 }
 

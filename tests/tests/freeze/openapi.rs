@@ -1,0 +1,197 @@
+//! The OpenAPI description without its texts, compared with that of the frozen file after the renames.
+
+use serde_json::{Map, Value};
+
+use super::compare::{Lines, flatten, frozen, report};
+use super::renames::Renames;
+
+/// Keywords whose value is a text for people.
+const TEXTS: [&str; 3] = ["description", "summary", "title"];
+
+/// Keywords whose value is an object of names: each value stands for itself, whatever its name is.
+const NAMED: [&str; 9] =
+    ["properties", "headers", "content", "responses", "paths", "schemas", "mapping", "securitySchemes", "variables"];
+
+/// Fields of an example that are texts for people even where they consist of one word.
+const TEXT_FIELDS: [&str; 4] = ["title", "detail", "message", "sentence"];
+
+/// Applies renames while it takes the texts away.
+struct Normal<'a>(&'a Renames);
+
+impl Normal<'_> {
+    /// A part of the description; `place` is the schema or the operation that it belongs to, by its old name.
+    fn part(&self, value: &Value, place: &str) -> Value {
+        match value {
+            Value::Object(fields) => self.object(fields, place),
+            Value::Array(values) => values.iter().map(|one| self.part(one, place)).collect(),
+            other => other.clone(),
+        }
+    }
+
+    fn object(&self, fields: &Map<String, Value>, place: &str) -> Value {
+        let place = fields.get("operationId").and_then(Value::as_str).unwrap_or(place);
+        // An example beside a reference is one of the schema that is referred to.
+        let schema = fields.get("schema").and_then(|schema| schema["$ref"].as_str()?.rsplit('/').next());
+        let mut normal = Map::new();
+        for (keyword, value) in fields.iter().filter(|(keyword, _)| !TEXTS.contains(&keyword.as_str())) {
+            let value = match (keyword.as_str(), value) {
+                (keyword, Value::Object(named)) if NAMED.contains(&keyword) => self.named(keyword, named, place),
+                ("$ref", Value::String(reference)) => self.reference(reference).into(),
+                ("operationId", Value::String(id)) => Renames::of(&self.0.operation_ids, "", id).into(),
+                ("tags", Value::Array(tags)) => sorted(tags.iter().map(|tag| self.tag(tag))),
+                ("required", Value::Array(names)) => sorted(names.iter().map(|name| self.field(name, place))),
+                ("propertyName", name) => self.field(name, place),
+                ("enum", Value::Array(words)) => sorted(words.iter().map(|word| self.example(word, place))),
+                ("const" | "default", word) => self.example(word, place),
+                ("example" | "examples", value) => self.example(value, schema.unwrap_or(place)),
+                ("parameters", Value::Array(parameters)) => self.parameters(parameters, place),
+                (_, value) => self.part(value, place),
+            };
+            normal.insert(keyword.clone(), value);
+        }
+        Value::Object(normal)
+    }
+
+    fn named(&self, keyword: &str, named: &Map<String, Value>, place: &str) -> Value {
+        let of = |(name, value): (&String, &Value)| {
+            let new = match keyword {
+                "properties" => Renames::of(&self.0.api_fields, place, name),
+                "schemas" | "responses" => Renames::of(&self.0.schemas, "", name),
+                "paths" => self.0.route(name),
+                "mapping" => self.0.code(place, name),
+                _ => name.clone(),
+            };
+            let place = if keyword == "schemas" { name } else { place };
+            let value = match value {
+                Value::String(reference) if keyword == "mapping" => self.reference(reference).into(),
+                value => self.part(value, place),
+            };
+            (new, value)
+        };
+        Value::Object(named.iter().map(of).collect())
+    }
+
+    fn reference(&self, reference: &str) -> String {
+        let (path, name) = reference.rsplit_once('/').unwrap_or(("", reference));
+        format!("{path}/{}", Renames::of(&self.0.schemas, "", name))
+    }
+
+    fn field(&self, name: &Value, place: &str) -> Value {
+        name.as_str().map_or_else(|| name.clone(), |name| Renames::of(&self.0.api_fields, place, name).into())
+    }
+
+    /// Beside an operation a tag is a name, at the top an object with a description.
+    fn tag(&self, tag: &Value) -> Value {
+        let name = tag["name"].as_str().or(tag.as_str()).unwrap_or_default();
+        Renames::of(&self.0.tags, "", name).into()
+    }
+
+    /// By where they are and their names: their order means nothing.
+    fn parameters(&self, parameters: &[Value], place: &str) -> Value {
+        let named = parameters.iter().map(|parameter| {
+            let mut normal = self.part(parameter, place);
+            let name = Renames::of(&self.0.parameters, place, parameter["name"].as_str().unwrap_or_default());
+            normal["name"] = name.clone().into();
+            (format!("{} {name}", parameter["in"].as_str().unwrap_or_default()), normal)
+        });
+        Value::Object(named.collect())
+    }
+
+    /// An example: words and names stay, texts do not.
+    fn example(&self, value: &Value, place: &str) -> Value {
+        match value {
+            Value::String(text) if text.contains(char::is_whitespace) => "<text>".into(),
+            Value::String(word) => self.0.code(place, word).into(),
+            Value::Array(values) => values.iter().map(|one| self.example(one, place)).collect(),
+            Value::Object(fields) => {
+                let renamed = fields.iter().map(|(name, value)| {
+                    let is_text = TEXT_FIELDS.contains(&name.as_str());
+                    let value = if is_text { "<text>".into() } else { self.example(value, place) };
+                    (Renames::of(&self.0.api_fields, place, name), value)
+                });
+                Value::Object(renamed.collect())
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+fn sorted(values: impl Iterator<Item = Value>) -> Value {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by_key(ToString::to_string);
+    values.into()
+}
+
+/// The description line by line, without texts, and the problem codes, which stand in a table in one of its texts.
+fn lines(description: &str, renames: &Renames) -> Lines {
+    let description: Value = serde_json::from_str(description).expect("an OpenAPI description");
+    let mut lines = Lines::new();
+    flatten(&Normal(renames).part(&description, ""), "", &mut lines);
+    let table = description["info"]["description"].as_str().expect("a description of the API");
+    let mut codes = 0;
+    for row in table.lines().filter(|row| row.starts_with("| ") && row.contains('`')) {
+        let cells: Vec<_> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        lines.insert(format!("/codes/{} {}", cells[1], renames.code("Problem", cells[2])));
+        codes += 1;
+    }
+    assert!(codes > 50, "only {codes} problem codes were found in the description of the API");
+    let scopes = description["components"]["securitySchemes"]["bearer"]["description"].as_str().expect("scopes");
+    let scopes = scopes.split('`').skip(1).step_by(2).filter(|scope| scope.contains(':'));
+    lines.extend(scopes.map(|scope| format!("/scopes/ {scope}")));
+    lines
+}
+
+#[test]
+fn the_api_is_frozen() {
+    let renames = Renames::read();
+    let before = lines(&frozen("openapi.json"), &renames);
+    let now = lines(&freehold_api::openapi_json(), &Renames::default());
+    report("openapi.json", &renames, &before, &now);
+}
+
+#[test]
+fn a_renamed_field_schema_route_and_code_apply_where_they_belong() {
+    let renames: Renames = toml::from_str(
+        "[api_fields]\n\"Hold.log\" = \"attempts\"\n\"Hold.attempts\" = \"attempt_count\"\n[schemas]\nHold = \"FleetHold\"\n\
+         [api_codes]\nold_code = \"new_code\"\n[routes]\n\"/v1/holds\" = \"/v1/fleet-holds\"",
+    )
+    .expect("renames");
+    let description = serde_json::json!({
+        "paths": { "/v1/holds/{id}": { "get": {
+            "operationId": "getHold",
+            "parameters": [{ "name": "b", "in": "query" }, { "name": "a", "in": "path", "description": "A text." }],
+            "responses": { "200": { "description": "A text.", "content": { "json": {
+                "schema": { "$ref": "#/components/schemas/Hold" },
+                "example": { "log": ["old_code", "A text."], "attempts": 1, "title": "Word" },
+            } } } },
+        } } },
+        "components": { "schemas": {
+            "Hold": {
+                "title": "A text.",
+                "required": ["log", "attempts"],
+                "properties": { "log": { "enum": ["x", "old_code"] }, "attempts": { "example": "A text." }, "title": {} },
+            },
+            "Other": { "properties": { "log": {}, "description": { "description": "A text." } } },
+        } },
+    });
+    assert_eq!(
+        Normal(&renames).part(&description, ""),
+        serde_json::json!({
+            "paths": { "/v1/fleet-holds/{id}": { "get": {
+                "operationId": "getHold",
+                "parameters": { "query b": { "name": "b", "in": "query" }, "path a": { "name": "a", "in": "path" } },
+                "responses": { "200": { "content": { "json": {
+                    "schema": { "$ref": "#/components/schemas/FleetHold" },
+                    "example": { "attempts": ["new_code", "<text>"], "attempt_count": 1, "title": "<text>" },
+                } } } },
+            } } },
+            "components": { "schemas": {
+                "FleetHold": {
+                    "required": ["attempt_count", "attempts"],
+                    "properties": { "attempts": { "enum": ["new_code", "x"] }, "attempt_count": { "example": "<text>" }, "title": {} },
+                },
+                "Other": { "properties": { "log": {}, "description": {} } },
+            } },
+        })
+    );
+}

@@ -1,0 +1,114 @@
+//! Reads `renames.toml` and applies it to single names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+type Section = BTreeMap<String, String>;
+
+/// The renames since the frozen files were written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Renames {
+    pub(super) api_fields: Section,
+    pub(super) api_codes: Section,
+    pub(super) schemas: Section,
+    pub(super) routes: Section,
+    pub(super) parameters: Section,
+    pub(super) operation_ids: Section,
+    pub(super) tags: Section,
+    pub(super) config: Section,
+    pub(super) cli: Section,
+    pub(super) tables: Section,
+    pub(super) columns: Section,
+    pub(super) database_names: Section,
+    pub(super) stored_fields: Section,
+    pub(super) metrics: Section,
+    pub(super) alerts: Section,
+    pub(super) accepted: Vec<Accepted>,
+}
+
+/// A difference that is no rename.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accepted {
+    pub(super) file: String,
+    pub(super) at: String,
+    pub(super) reason: String,
+}
+
+/// The folder of this module.
+pub(super) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/freeze")
+}
+
+impl Renames {
+    pub(super) fn read() -> Self {
+        let text = std::fs::read_to_string(folder().join("renames.toml")).expect("renames.toml");
+        let renames: Self = toml::from_str(&text).expect("renames.toml has an unknown section or a syntax error");
+        assert!(renames.accepted.iter().all(|one| one.reason.len() > 15), "an accepted difference without a reason");
+        renames
+    }
+
+    /// The new name of `name`: that of `place.name` if there is one, otherwise that of the bare name.
+    pub(super) fn of(section: &Section, place: &str, name: &str) -> String {
+        let placed = section.get(&format!("{place}.{name}"));
+        placed.or_else(|| section.get(name)).map_or(name, String::as_str).to_owned()
+    }
+
+    /// The new word of a closed set, also at the end of the URN of a problem.
+    pub(super) fn code(&self, place: &str, word: &str) -> String {
+        match word.strip_prefix("urn:freehold:problem:") {
+            Some(code) => format!("urn:freehold:problem:{}", Self::of(&self.api_codes, place, code)),
+            None => Self::of(&self.operation_ids, place, &Self::of(&self.api_codes, place, word)),
+        }
+    }
+
+    /// The new path of a route.
+    pub(super) fn route(&self, path: &str) -> String {
+        let begins = |old: &str| path.strip_prefix(old).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let longest = self.routes.iter().filter(|(old, _)| begins(old).is_some()).max_by_key(|(old, _)| old.len());
+        longest.map_or_else(|| path.to_owned(), |(old, new)| format!("{new}{}", &path[old.len()..]))
+    }
+
+    pub(super) fn table(&self, table: &str) -> String {
+        Self::of(&self.tables, "", table)
+    }
+
+    pub(super) fn column(&self, table: &str, column: &str) -> String {
+        self.columns.get(&format!("{table}.{column}")).map_or(column, String::as_str).to_owned()
+    }
+}
+
+/// Replaces whole words of `text`; `_` belongs to a word.
+pub(super) fn replace_words(text: &str, mut new: impl FnMut(&str) -> Option<String>) -> String {
+    let mut replaced = String::new();
+    let mut word = String::new();
+    for c in text.chars().chain(['\0']) {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            word.push(c);
+        } else {
+            replaced.push_str(&new(&word).unwrap_or_else(|| word.clone()));
+            word.clear();
+            replaced.push(c);
+        }
+    }
+    replaced.pop();
+    replaced
+}
+
+#[test]
+fn a_rename_applies_to_whole_words_and_the_more_specific_one_counts() {
+    let renames: Renames = toml::from_str(
+        "[api_fields]\nlog = \"lines\"\n\"WebhookDelivery.log\" = \"attempts\"\n[routes]\n\"/v1/holds\" = \"/v1/fleet-holds\"",
+    )
+    .expect("renames");
+    assert_eq!(Renames::of(&renames.api_fields, "WebhookDelivery", "log"), "attempts");
+    assert_eq!(Renames::of(&renames.api_fields, "Other", "log"), "lines");
+    assert_eq!(Renames::of(&renames.api_fields, "Other", "logs"), "logs");
+    assert_eq!(renames.route("/v1/holds/{id}"), "/v1/fleet-holds/{id}");
+    assert_eq!(renames.route("/v1/holdsx"), "/v1/holdsx");
+    let new = |word: &str| (word == "at").then(|| "time".to_owned());
+    assert_eq!(replace_words("CHECK (at > created_at)", new), "CHECK (time > created_at)");
+}

@@ -1,0 +1,219 @@
+//! The JSON in the database after real operations: onboardings, an approval, an offboarding with its restore and a closed
+//! account, a repair, and one operation that needs attention.
+//!
+//! Every `json` and `jsonb` column of every table is read after each step of a worker. What is compared are the keys and the
+//! words of closed sets; ids, times, numbers and texts for people are redacted.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use freehold_sandbox::Settings;
+use freehold_sandbox::faults::{Fault, Rule};
+use freehold_tenancy::approval::ApprovalAction;
+use freehold_tenancy::db::{PgPool, approvals, audit, feed, offboarding, operations, tenants};
+use freehold_tenancy::operation::Requester;
+use freehold_tenancy::tenant::Tenant;
+use freehold_tests::api_fixture::{Served, send, signup_with};
+use freehold_tests::fixture::{CONFIG, Freehold};
+use freehold_tests::step_faults::StepFault;
+use freehold_worker::Worker;
+use freehold_worker::reconcile::RepairMode;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+use super::compare::{Lines, assert_same, line};
+use super::renames::Renames;
+use super::values::leaves;
+use crate::reconcile::administrator::Administrator;
+
+const MINUTES: TimeDelta = TimeDelta::minutes(30);
+const LONG: TimeDelta = TimeDelta::days(10);
+
+fn person(name: &str) -> Requester {
+    Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
+}
+
+/// Adds every JSON value of the database: table and column, the kind of row, the path inside, the redacted value.
+async fn read(pool: &PgPool, lines: &mut Lines) {
+    let columns = "select table_name::text, column_name::text from information_schema.columns
+        where table_schema = 'public' and data_type in ('json', 'jsonb') and table_name not like '\\_sqlx%'";
+    let columns: Vec<(String, String)> = sqlx::query_as(columns).fetch_all(pool).await.expect("the columns");
+    for (table, column) in columns {
+        let rows = AssertSqlSafe(format!("select to_jsonb(t) from {table} t where {column} is not null"));
+        let rows: Vec<Value> = sqlx::query_scalar(rows).fetch_all(pool).await.expect("the rows");
+        for row in rows {
+            let value = &row[&column];
+            // The kind of a row: the step, the type of event, the action, the kind of operation.
+            let of_row = ["name", "type", "action", "kind"].iter().find_map(|name| row.get(name)?.as_str());
+            let label = value.get("action").and_then(Value::as_str).or(of_row).unwrap_or_default();
+            for (path, leaf) in leaves(value) {
+                let mut parts = vec![table.as_str(), column.as_str(), label];
+                parts.extend(path.iter().map(String::as_str));
+                parts.push(&leaf);
+                lines.insert(line(&parts));
+            }
+        }
+    }
+}
+
+/// Lets `worker` work until nothing is due, and reads the database after each step.
+async fn settle(freehold: &Freehold, worker: &Arc<Worker>, at_most: TimeDelta, lines: &mut Lines) {
+    let until = freehold.clock.now() + at_most;
+    while freehold.step(worker).await.is_some_and(|at| at <= until) {
+        feed::advance(freehold.pool(), freehold.clock.now()).await.expect("a feed");
+        read(freehold.pool(), lines).await;
+    }
+    feed::advance(freehold.pool(), freehold.clock.now()).await.expect("a feed");
+    audit::advance(freehold.pool(), TimeDelta::days(365), freehold.clock.now()).await.expect("a chain");
+    read(freehold.pool(), lines).await;
+}
+
+async fn approve(freehold: &Freehold, tenant: &Tenant, action: ApprovalAction) {
+    let tenant = freehold.tenant_now(tenant).await;
+    let (pool, id, now) = (freehold.pool(), tenant.environments[0].operation_id, freehold.clock.now());
+    let asked = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
+    assert_eq!(asked.action, action);
+    approvals::decide(pool, id, &asked.request_hash, true, &person("bob"), now).await.expect("an answer");
+}
+
+/// An onboarding that needs an approval, an offboarding, a restore, and an offboarding that closes the account.
+async fn from_signup_to_closed_account(lines: &mut Lines) {
+    let freehold = Freehold::with(Settings::default(), CONFIG).await;
+    let freehold = freehold.declaring(&format!("{CONFIG}\napproval = \"required\""));
+    let worker = freehold.worker("worker-1");
+    // An opt-in region and the tier with the most access: every step has something to do.
+    let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
+    settle(&freehold, &worker, MINUTES, lines).await;
+    approve(&freehold, &tenant, ApprovalAction::Vend).await;
+    settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
+    let offboard = async |close| {
+        let (pool, now) = (freehold.pool(), freehold.clock.now());
+        offboarding::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an offboarding");
+    };
+    offboard(false).await;
+    settle(&freehold, &worker, MINUTES, lines).await;
+    let now = freehold.clock.now();
+    offboarding::restore(freehold.pool(), tenant.id, None, &person("ann"), now).await.expect("a restore");
+    settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
+    offboard(true).await;
+    settle(&freehold, &worker, LONG, lines).await;
+    approve(&freehold, &tenant, ApprovalAction::Close).await;
+    settle(&freehold, &worker, LONG, lines).await;
+    let operation = freehold.operation_of(&freehold.tenant_now(&tenant).await).await;
+    assert!(operation.finished_at.is_some(), "{operation:#?}");
+}
+
+/// Onboardings whose last step is interrupted at each of its first calls.
+async fn interrupted_verifications(lines: &mut Lines) {
+    let freehold = Freehold::instant().await;
+    let worker = freehold.worker("worker-1");
+    for calls in 0..8 {
+        freehold.mishaps.plan("verify", calls, StepFault::FailsBefore);
+        freehold.sign_up("Example", "eu-central-1", "enterprise").await;
+        settle(&freehold, &worker, MINUTES, lines).await;
+    }
+}
+
+/// A changed tenant, a repair of a deleted stack, an onboarding that needs attention and is canceled, and dropped audit
+/// entries.
+async fn repaired_and_canceled(lines: &mut Lines) {
+    let (freehold, tenants) = crate::reconcile::ready(1).await;
+    let worker = freehold.worker("worker-1");
+    let mut tenant = tenants.into_iter().next().expect("a tenant");
+    tenant.tier = "enterprise".parse().expect("a tier");
+    tenants::update(freehold.pool(), &tenant, &["tier"], freehold.clock.now()).await.expect("a change");
+    let account = tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string();
+    Administrator::of(&freehold).delete_stack(&account, "freehold-tenant").await;
+    let report = crate::reconcile::compared(&freehold, RepairMode::All).await;
+    assert!(report.findings.iter().any(|one| one.finding.operation_id.is_some()), "{:#?}", report.findings);
+    settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
+
+    let parked = Fault::error("LimitExceededException", "You have reached a limit.");
+    freehold.world.inject(Rule::on("cloudformation", "CreateStack", parked));
+    let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
+    settle(&freehold, &worker, MINUTES, lines).await;
+    let operation = freehold.operation_of(&other).await;
+    assert!(operation.attention.is_some(), "{operation:#?}");
+    let now = freehold.clock.now();
+    offboarding::cancel(freehold.pool(), operation.id, &person("ann"), now).await.expect("a cancellation");
+    settle(&freehold, &worker, LONG, lines).await;
+    let operation = operations::get(freehold.pool(), operation.id).await.expect("an answer").expect("the operation");
+    assert!(operation.finished_at.is_some(), "{operation:#?}");
+
+    freehold.clock.advance(std::time::Duration::from_hours(5 * 24));
+    let now = freehold.clock.now();
+    audit::begin(freehold.pool(), &freehold_tests::signup::entry(), Some(tenant.id), now).await.expect("an entry");
+    read(freehold.pool(), lines).await;
+    freehold.clock.advance(std::time::Duration::from_mins(5));
+    audit::advance(freehold.pool(), TimeDelta::hours(1), freehold.clock.now()).await.expect("a chain");
+    read(freehold.pool(), lines).await;
+}
+
+/// What the API itself stores: audit entries of calls, labels, answers by idempotency key.
+async fn through_the_api(lines: &mut Lines) {
+    let api = Served::new().await;
+    let body = signup_with(json!({ "labels": { "team": "north" }, "external_id": "customer-a" }));
+    let call = api.signup("key-1", &body).header("X-Request-Id", "ours-1").header("X-Forwarded-For", "203.0.113.7");
+    let tenant = send(call).await;
+    assert_eq!(tenant.status, 202, "{}", tenant.text);
+    assert_eq!(send(api.signup("key-1", &body)).await.status, 202);
+    assert_eq!(send(api.signup("key-2", &json!({}))).await.status, 422);
+    let operation = tenant.json()["environments"][0]["operation_id"].as_str().expect("an id").to_owned();
+    assert_eq!(api.post(&format!("/v1/operations/{operation}/retry")).await.status, 409);
+    let cancel = format!("/v1/operations/{operation}/cancel");
+    assert_eq!(api.as_person("bob", Method::POST, &cancel, &json!({})).await.status, 202);
+    let pool = &api.database.pool;
+    while audit::advance(pool, TimeDelta::days(1), api.clock.now()).await.expect("a chain").position < 5 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    read(pool, lines).await;
+}
+
+/// The line of a stored value with its new names.
+pub(super) fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
+    let [table, column, label, path @ .., leaf] = &parts[..] else { panic!("{parts:?} is not a line of stored JSON") };
+    let place = format!("{table}.{column}");
+    let mut new = vec![renames.table(table), renames.column(table, column), renames.code(table, label)];
+    new.extend(renamed_path(renames, &place, path));
+    new.push(renames.code(table, leaf));
+    new
+}
+
+/// The keys of a path with their new names: by the whole path from the place, by the place, or everywhere.
+pub(super) fn renamed_path(renames: &Renames, place: &str, path: &[String]) -> Vec<String> {
+    let mut above = place.to_owned();
+    path.iter()
+        .map(|key| {
+            let bare = Renames::of(&renames.stored_fields, place, key);
+            let whole = renames.stored_fields.get(&format!("{above}.{key}"));
+            above = format!("{above}.{key}");
+            whole.cloned().unwrap_or(bare)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_json_in_the_database_is_frozen() {
+    let mut lines = Lines::new();
+    from_signup_to_closed_account(&mut lines).await;
+    interrupted_verifications(&mut lines).await;
+    repaired_and_canceled(&mut lines).await;
+    through_the_api(&mut lines).await;
+    assert_same("stored.txt", &lines, renamed);
+}
+
+#[test]
+fn a_renamed_key_of_stored_json_applies_to_its_place() {
+    let renames: Renames = toml::from_str(
+        "[stored_fields]\n\"operation_steps.attention.sentence\" = \"message\"\n[columns]\n\"audit_pending.deed\" = \"entry\"",
+    )
+    .expect("renames");
+    let new = |parts: &[&str]| renamed(&renames, parts.iter().map(|part| (*part).to_owned()).collect()).join(" ");
+    assert_eq!(
+        new(&["operation_steps", "attention", "verify", "sentence", "<text>"]),
+        "operation_steps attention verify message <text>"
+    );
+    assert_eq!(new(&["events", "data", "x", "sentence", "<text>"]), "events data x sentence <text>");
+    assert_eq!(new(&["audit_pending", "deed", "", "kind", "api.call"]), "audit_pending entry  kind api.call");
+}

@@ -1,0 +1,218 @@
+//! Values of the types that are stored or sent, and every word of the closed sets.
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
+use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, Source};
+use freehold_tenancy::config::Config;
+use freehold_tenancy::db::installation::InstallationKind;
+use freehold_tenancy::environment::EnvironmentState;
+use freehold_tenancy::event::EventType;
+use freehold_tenancy::feed::{CloudEvent, Entry, FeedType, OperationEventRef};
+use freehold_tenancy::finding::{FindingKind, FindingRemedy, FindingState, Severity};
+use freehold_tenancy::fleet_hold::HoldKind;
+use freehold_tenancy::operation::{Attention, OperationKind, OperationState, Remedy, Requester};
+use freehold_tenancy::step::StepState;
+use freehold_tenancy::tenant::TenantState;
+use freehold_tenancy::webhook::{AttemptError, DeliveryState, DisabledReason};
+use freehold_tenancy::{EnvironmentId, OperationId, TenantId};
+use freehold_tests::fixture::CONFIG;
+use freehold_worker::cloud::{Grant, NewAccount, NewStack};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::compare::{Lines, assert_same, line};
+use super::renames::Renames;
+use super::stored::renamed_path;
+
+/// The path and the redacted text of every leaf of a value.
+pub(super) fn leaves(value: &Value) -> Vec<(Vec<String>, String)> {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => fields
+            .iter()
+            .flat_map(|(key, value)| {
+                leaves(value).into_iter().map(|(path, leaf)| (with_first(redact(key), path), leaf))
+            })
+            .collect(),
+        Value::Array(values) if !values.is_empty() => values
+            .iter()
+            .flat_map(|value| leaves(value).into_iter().map(|(path, leaf)| (with_first("[]".to_owned(), path), leaf)))
+            .collect(),
+        Value::Object(_) => vec![(vec![], "{}".to_owned())],
+        Value::Array(_) => vec![(vec![], "[]".to_owned())],
+        Value::Null => vec![(vec![], "null".to_owned())],
+        Value::Bool(_) => vec![(vec![], "<bool>".to_owned())],
+        Value::Number(_) => vec![(vec![], "<number>".to_owned())],
+        Value::String(text) => vec![(vec![], redact(text))],
+    }
+}
+
+fn with_first(first: String, rest: Vec<String>) -> Vec<String> {
+    std::iter::once(first).chain(rest).collect()
+}
+
+/// A text without what differs from run to run: words of closed sets and names stay.
+fn redact(text: &str) -> String {
+    let is_id = |text: &str| {
+        let parts = text.split_once('_');
+        parts.is_some_and(|(prefix, rest)| prefix.len() <= 4 && rest.len() == 26).then(|| format!("<{}>", &text[..3]))
+    };
+    if let Some(id) = is_id(text) {
+        return id;
+    }
+    if text.starts_with("/v1/") {
+        let segments = text.split('/').map(|one| is_id(one).unwrap_or_else(|| one.to_owned()));
+        return segments.collect::<Vec<_>>().join("/");
+    }
+    let starts = [("arn:", "<arn>"), ("http", "<url>"), ("ou-", "<ou>"), ("car-", "<request>"), ("p-", "<policy>")];
+    if let Some((_, redacted)) = starts.iter().find(|(start, _)| text.starts_with(start)) {
+        return (*redacted).to_owned();
+    }
+    if DateTime::parse_from_rfc3339(text).is_ok() {
+        return "<time>".to_owned();
+    }
+    if text.len() == 12 && text.chars().all(|c| c.is_ascii_digit()) {
+        return "<account>".to_owned();
+    }
+    let is_word = text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.:".contains(c));
+    if !is_word {
+        return if text.contains('@') { "<email>" } else { "<text>" }.to_owned();
+    }
+    let known = text.starts_with("worker-") || text.parse::<freehold_tenancy::Region>().is_ok();
+    if !known && text.chars().any(|c| c.is_ascii_digit()) {
+        return "<id>".to_owned();
+    }
+    text.to_owned()
+}
+
+fn time() -> DateTime<Utc> {
+    "2026-01-02T03:04:05.678901Z".parse().expect("a time")
+}
+
+fn add(lines: &mut Lines, name: &str, value: &impl Serialize) {
+    for (path, leaf) in leaves(&json!(value)) {
+        let mut parts = vec![name];
+        parts.extend(path.iter().map(String::as_str));
+        parts.push(&leaf);
+        lines.insert(line(&parts));
+    }
+}
+
+/// What the feed and webhooks send: an event of each type with all data that there is.
+fn cloud_events(lines: &mut Lines) {
+    let config = Config::parse(CONFIG).expect("a configuration");
+    let operation_id = OperationId::from(Uuid::from_u128(3));
+    for feed_type in FeedType::ALL {
+        let data = json!({
+            "aws_account_id": "111122223333", "code": "account_email_taken", "action": "close", "changed": ["tier"],
+            "by": "ann", "sentence": "A text.", "request_hash": "00",
+        });
+        let of = OperationEventRef { operation_id, seq: 4, environment_id: EnvironmentId::from(Uuid::from_u128(2)) };
+        let entry = Entry {
+            position: 5,
+            tenant_id: TenantId::from(Uuid::from_u128(1)),
+            operation: feed_type.is_of_an_operation().then_some(of),
+            feed_type: *feed_type,
+            data: feed_type.data(&data),
+            occurred_at: time(),
+        };
+        let event = CloudEvent::of(entry, &config);
+        add(lines, &format!("CloudEvent {feed_type}"), &event);
+        let sent = serde_json::to_string(&event).expect("JSON");
+        assert!(sent.starts_with(r#"{"specversion":"1.0","id":""#), "{sent}");
+    }
+}
+
+#[test]
+fn the_json_of_every_stored_or_sent_type_is_frozen() {
+    let mut lines = Lines::new();
+    let source = Source { address: "127.0.0.1".to_owned(), forwarded_for: Some("203.0.113.7".to_owned()) };
+    let caller = Actor::Caller { issuer: "https://i".to_owned(), subject: "ann".to_owned(), client: "cli".to_owned() };
+    let entry = AuditEntry {
+        source: Some(source),
+        request_id: Some("ours-1".to_owned()),
+        resource: Some("/v1/tenants".to_owned()),
+        operation_id: Some(OperationId::from(Uuid::from_u128(3))),
+        step: Some("verify".to_owned()),
+        aws_role: Some("arn:aws:iam::111122223333:role/x".to_owned()),
+        ..AuditEntry::new(AuditKind::ApiCall, "createTenant", caller)
+    };
+    add(&mut lines, "AuditEntry", &entry);
+    add(
+        &mut lines,
+        "AuditEntry",
+        &AuditEntry::new(AuditKind::Command, "x", Actor::Process { process: "w".to_owned() }),
+    );
+    let outcome = AuditOutcome {
+        result: AuditResult::Refused,
+        status: Some(409),
+        code: Some("legal_hold".to_owned()),
+        aws_request_id: Some("4f0c".to_owned()),
+    };
+    add(&mut lines, "AuditOutcome", &outcome);
+    add(&mut lines, "AuditOutcome", &AuditOutcome::of(AuditResult::Unknown));
+    let attention = Attention::new("account_email_taken", "What happened, and what to do.").with_remedy(Remedy::Correct);
+    add(&mut lines, "Attention", &attention);
+    add(&mut lines, "Requester", &Requester { issuer: "https://i".to_owned(), subject: "ann".to_owned() });
+    let tags = || [("freehold:tenant".to_owned(), "ten".to_owned())].into_iter().collect();
+    let account = NewAccount { name: "A name".to_owned(), email: "a@example.com".to_owned(), tags: tags() };
+    add(&mut lines, "NewAccount", &account);
+    let stack = NewStack {
+        name: "freehold-tenant".to_owned(),
+        template: "{}".to_owned(),
+        parameters: [("TenantId".to_owned(), "ten".to_owned())].into_iter().collect(),
+        tags: tags(),
+        token: "a token".to_owned(),
+    };
+    add(&mut lines, "NewStack", &stack);
+    add(&mut lines, "Grant", &Grant { permission_set_arn: "arn:a".to_owned(), group_id: "a group".to_owned() });
+    cloud_events(&mut lines);
+    assert_same("values.txt", &lines, |renames, parts| {
+        let [name, path @ .., leaf] = &parts[..] else { panic!("{parts:?} is not a line of a value") };
+        let (kind, feed_type) = name.split_once(' ').unwrap_or((name, ""));
+        let name =
+            if feed_type.is_empty() { kind.to_owned() } else { format!("{kind} {}", renames.code(kind, feed_type)) };
+        let mut new = vec![name];
+        new.extend(renamed_path(renames, kind, path));
+        new.push(renames.code(kind, leaf));
+        new
+    });
+}
+
+/// A list of words that JSON and SQL agree on.
+fn set<T: Copy + Serialize + std::fmt::Display>(lines: &mut Lines, name: &str, all: &[T]) {
+    for word in all {
+        assert_eq!(json!(word), json!(word.to_string()), "{name}");
+        lines.insert(line(&[name, &word.to_string()]));
+    }
+}
+
+#[test]
+fn the_words_of_every_closed_set_are_frozen() {
+    let mut lines = Lines::new();
+    set(&mut lines, "ApprovalAction", ApprovalAction::ALL);
+    set(&mut lines, "ApprovalState", ApprovalState::ALL);
+    set(&mut lines, "AttemptError", AttemptError::ALL);
+    set(&mut lines, "AuditKind", AuditKind::ALL);
+    set(&mut lines, "AuditResult", AuditResult::ALL);
+    set(&mut lines, "DeliveryState", DeliveryState::ALL);
+    set(&mut lines, "DisabledReason", DisabledReason::ALL);
+    set(&mut lines, "EnvironmentState", EnvironmentState::ALL);
+    set(&mut lines, "EventType", EventType::ALL);
+    set(&mut lines, "FeedType", FeedType::ALL);
+    set(&mut lines, "FindingKind", FindingKind::ALL);
+    set(&mut lines, "FindingRemedy", FindingRemedy::ALL);
+    set(&mut lines, "FindingState", FindingState::ALL);
+    set(&mut lines, "HoldKind", HoldKind::ALL);
+    set(&mut lines, "InstallationKind", InstallationKind::ALL);
+    set(&mut lines, "OperationKind", OperationKind::ALL);
+    set(&mut lines, "OperationState", OperationState::ALL);
+    set(&mut lines, "Remedy", Remedy::ALL);
+    set(&mut lines, "Severity", Severity::ALL);
+    set(&mut lines, "StepState", StepState::ALL);
+    set(&mut lines, "TenantState", TenantState::ALL);
+    assert_same("sets.txt", &lines, |renames: &Renames, parts| {
+        let [name, word] = &parts[..] else { panic!("{parts:?} is not a word of a set") };
+        vec![name.clone(), renames.code(name, word)]
+    });
+}
