@@ -1,8 +1,8 @@
-//! The JSON in the database after real operations: onboardings, an approval, an offboarding with its restore and a closed
-//! account, a repair, and one operation that needs attention.
+//! The JSON in the database after real operations: onboardings, an approval, an offboarding with its restore and a
+//! closed account, a repair, and one operation that needs attention.
 //!
-//! Every `json` and `jsonb` column of every table is read after each step of a worker. What is compared are the keys and the
-//! words of closed sets; ids, times, numbers and texts for people are redacted.
+//! Every `json` and `jsonb` column of every table is read after each step of a worker. What is compared are the keys and
+//! the words of closed sets; ids, times, numbers and texts for people are redacted.
 
 use std::sync::Arc;
 
