@@ -10,13 +10,13 @@ use futures::FutureExt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::etag::{ETag, IfMatch};
 use crate::extract::{Fields, JsonFields, QueryFields};
 use crate::idempotency::{self, Key};
 use crate::problem::ApiError;
 use crate::routes::account_mappings::format::Format;
 use crate::routes::account_mappings::{Instant, export};
 use crate::routes::events::FeedQuery;
-use crate::routes::tenants::etag::{ETag, IfMatch};
 use crate::routes::tenants::{signup as signups, update};
 use crate::schema::Tenant;
 use crate::{auth, middleware, pagination};

@@ -8,6 +8,7 @@ mod app;
 mod audit;
 mod auth;
 mod detached;
+mod etag;
 mod extract;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -16,15 +17,19 @@ mod metrics;
 mod middleware;
 mod openapi;
 mod pagination;
+mod pipeline;
 mod problem;
+mod route_policy;
 mod router;
 mod routes;
 mod scope;
+mod server;
 
-pub use app::{App, AppError, router, serve};
+pub use app::{App, AppError};
 pub use auth::{KeysError, UnknownScope};
-pub use openapi::{openapi, openapi_json};
+pub use router::{openapi, openapi_json, router};
 pub use scope::Scope;
+pub use server::serve;
 
 /// What the API speaks: the bodies of its requests and answers.
 pub mod schema {

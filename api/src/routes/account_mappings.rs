@@ -3,7 +3,7 @@
 pub(crate) mod export;
 pub(crate) mod format;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::Version;
 use axum::response::{IntoResponse, Response};
@@ -136,7 +136,7 @@ pub struct AccountHistory {
     ),
 )]
 pub(crate) async fn list_account_mappings(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     version: Version,
     format: Format,
@@ -156,7 +156,7 @@ pub(crate) async fn list_account_mappings(
     }
     let tenant = query.optional("tenant");
     query.finish(Some(()))?;
-    let tenant = caller.sight.filter(tenant)?;
+    let tenant = caller.tenant_scope.filter(tenant)?;
     let position = match page.position() {
         Some(position) => position,
         None => events::advance(&app).await?,
@@ -189,13 +189,13 @@ async fn first_or_next(app: &App, page: Page, snapshot: &Snapshot) -> Result<Jso
     responses((status = 200, description = "Its mappings, from the first to the last", body = AccountHistory)),
 )]
 pub(crate) async fn get_account_history(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(account): PathParam<AwsAccountId>,
 ) -> Result<Json<AccountHistory>, ApiError> {
     let unknown = || ApiError::new(Code::AccountNotFound, "No account of this id was ever mapped to a tenant.");
     let account = account.ok_or_else(unknown)?;
-    let mappings = mappings::history(&app.pool, &account, caller.sight.filter(None)?).await?;
+    let mappings = mappings::history(&app.pool, &account, caller.tenant_scope.filter(None)?).await?;
     if mappings.is_empty() {
         return Err(unknown());
     }

@@ -1,7 +1,7 @@
 //! The second person's word: adopting an account, trying again with another value, closing an account.
 
 use axum::Extension;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::approvals::DecisionResult;
@@ -90,7 +90,7 @@ pub struct ApprovalDecision {
     ),
 )]
 pub(crate) async fn approve_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     body: JsonFields,
@@ -112,7 +112,7 @@ pub(crate) async fn approve_operation(
     ),
 )]
 pub(crate) async fn reject_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     body: JsonFields,

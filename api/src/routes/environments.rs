@@ -149,9 +149,11 @@ pub(crate) async fn create_environment(
     match db::environments::add(&app.pool, &key, request_hash, &environment, &caller.requester(), &answer).await? {
         AddResult::Accepted => {
             app.work_notifier.notify();
-            Ok(super::tenants::accepted(answer))
+            Ok(idempotency::accepted(answer))
         }
-        AddResult::ExistingKey(known) => idempotency::replay(known).map(super::tenants::replayed),
+        AddResult::ExistingKey(known) => {
+            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(known)?)))
+        }
         AddResult::UnknownTenant => Err(ApiError::no_tenant()),
         AddResult::TenantGone => Err(ApiError::new(Code::TenantOffboarded, "The tenant is gone; sign it up anew.")),
         AddResult::TooMany => Err(ApiError::new(

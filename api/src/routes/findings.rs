@@ -1,7 +1,7 @@
 //! Findings: what in AWS is not as it should be, and what puts it right.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::findings::FindingFilter;
 use freehold_tenancy::{db, finding};
@@ -147,7 +147,7 @@ pub struct FindingPage {
     responses((status = 200, description = "A page of findings", body = FindingPage)),
 )]
 pub(crate) async fn list_findings(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<FindingPage>, ApiError> {
     let page = Page::read("findings", &mut query)?;

@@ -1,14 +1,14 @@
 //! Legal holds: nothing of the tenant is destroyed as long as one is on it.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::tenants::etag::IfMatch;
 use super::tenants::{self, Tenant};
 use crate::app::App;
+use crate::etag::IfMatch;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
 
@@ -40,7 +40,7 @@ pub struct LegalHold {
     ),
 )]
 pub(crate) async fn set_legal_hold(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
     JsonFields(mut fields): JsonFields,
@@ -68,7 +68,7 @@ pub(crate) async fn set_legal_hold(
     ),
 )]
 pub(crate) async fn lift_legal_hold(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
 ) -> Result<Json<Tenant>, ApiError> {

@@ -1,6 +1,6 @@
 //! Letting tenants and environments go, and bringing them back.
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -9,10 +9,10 @@ use freehold_tenancy::db::offboarding::LifecycleResult;
 use freehold_tenancy::{EnvironmentName, TenantId, db};
 
 use super::environments;
-use super::tenants::etag::IfMatch;
 use super::tenants::{self, Tenant};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::etag::IfMatch;
 use crate::extract::{PathParam, QueryFields};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
@@ -38,7 +38,7 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
     ),
 )]
 pub(crate) async fn offboard_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
@@ -68,7 +68,7 @@ pub(crate) async fn offboard_tenant(
     ),
 )]
 pub(crate) async fn offboard_environment(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
     PathParam(name): PathParam<EnvironmentName, 1>,
@@ -116,7 +116,7 @@ async fn offboard(
     ),
 )]
 pub(crate) async fn restore_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
 ) -> Result<Response, ApiError> {
@@ -139,7 +139,7 @@ pub(crate) async fn restore_tenant(
     ),
 )]
 pub(crate) async fn restore_environment(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
     PathParam(name): PathParam<EnvironmentName, 1>,

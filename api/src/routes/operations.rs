@@ -2,7 +2,7 @@
 
 pub(crate) mod actions;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::operations::OperationFilter;
@@ -280,7 +280,7 @@ pub struct OperationPage {
     responses((status = 200, description = "A page of operations", body = OperationPage)),
 )]
 pub(crate) async fn list_operations(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<OperationPage>, ApiError> {
@@ -291,7 +291,7 @@ pub(crate) async fn list_operations(
         tenant: query.optional("tenant"),
     };
     let mut filter = query.finish(Some(filter))?;
-    filter.tenant = caller.sight.filter(filter.tenant)?;
+    filter.tenant = caller.tenant_scope.filter(filter.tenant)?;
     let mut operations = db::operations::list(&app.pool, &filter, page.after(), page.limit()).await?;
     let next_page_token = page.truncate_and_next_token(&mut operations, |operation| operation.id.as_uuid());
     let operations = Operation::shown(&app, operations).await?.into_iter().map(Operation::without_steps).collect();
@@ -319,7 +319,7 @@ impl std::str::FromStr for AttentionCode {
     responses((status = 200, description = "The operation", body = Operation)),
 )]
 pub(crate) async fn get_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<OperationId>,
 ) -> Result<Json<Operation>, ApiError> {
     let id = id.ok_or_else(ApiError::no_operation)?;

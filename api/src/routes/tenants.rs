@@ -1,15 +1,14 @@
 //! Tenants: the customers, each with one environment or more.
 
 mod dry_run;
-pub(crate) mod etag;
 pub(crate) mod signup;
 pub(crate) mod update;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use axum::extract::State as Shared;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -27,19 +26,15 @@ pub use update::TenantPatch;
 
 use super::environments::Environment;
 use crate::app::App;
-use crate::audit::AuditWritten;
 use crate::auth::Caller;
+use crate::etag::{ETag, IfMatch};
 use crate::extract::{JsonFields, PathParam, QueryFields, SearchText};
-use crate::idempotency::{self, Key, REPLAYED};
+use crate::idempotency::{self, Key};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-use etag::{ETag, IfMatch};
 
 /// What an idempotency key is good for.
 const CREATE: &str = "POST /v1/tenants";
-
-/// When to look again after a signup, in seconds.
-const REFRESH_COOLDOWN: HeaderValue = HeaderValue::from_static("5");
 
 /// Where a tenant or one of its environments stands.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -152,7 +147,7 @@ pub struct TenantPage {
     ),
 )]
 pub(crate) async fn create_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Extension(entry): Extension<AuditEntry>,
     QueryFields(mut query): QueryFields,
@@ -163,10 +158,7 @@ pub(crate) async fn create_tenant(
     query.finish(Some(()))?;
     if dry_run {
         let tenant = signup::read(fields, &app.config, app.clock.now())?;
-        let mut preview = Json(dry_run::dry_run(&app, &caller, &tenant).await?).into_response();
-        // It changes nothing.
-        preview.extensions_mut().insert(AuditWritten);
-        return Ok(preview);
+        return Ok(Json(dry_run::dry_run(&app, &caller, &tenant).await?).into_response());
     }
     let key = key?;
     let request_hash = idempotency::hash(fields.values());
@@ -192,11 +184,11 @@ pub(crate) async fn create_tenant(
         SignupResult::Created => {
             app.work_notifier.notify();
             tracing::info!(%tenant_id, "signed up");
-            let mut accepted = accepted(answer);
-            accepted.extensions_mut().insert(AuditWritten);
-            Ok(accepted)
+            Ok(idempotency::accepted(answer))
         }
-        SignupResult::DuplicateKey(known) => idempotency::replay(known).map(replayed),
+        SignupResult::DuplicateKey(known) => {
+            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(known)?)))
+        }
         SignupResult::DailyLimitReached(until) => {
             Err(daily_limit_reached(until - app.clock.now(), app.config.api.signups_per_day))
         }
@@ -217,24 +209,6 @@ fn daily_limit_reached(wait: TimeDelta, most: u32) -> ApiError {
         .retry_after(u32::try_from(wait.num_seconds().max(1)).unwrap_or(u32::MAX))
 }
 
-/// The answer that was given before.
-pub(super) fn replayed(answer: StoredResponse) -> Response {
-    let mut response = accepted(answer);
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    response
-}
-
-pub(super) fn accepted(answer: StoredResponse) -> Response {
-    let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let headers =
-        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::RETRY_AFTER, REFRESH_COOLDOWN)];
-    let mut response = (status.unwrap_or(StatusCode::ACCEPTED), headers, answer.body).into_response();
-    if let Ok(location) = HeaderValue::from_str(&answer.location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
-}
-
 /// Tenants, newest first
 #[utoipa::path(
     get,
@@ -253,13 +227,13 @@ pub(super) fn accepted(answer: StoredResponse) -> Response {
     responses((status = 200, description = "A page of tenants", body = TenantPage)),
 )]
 pub(crate) async fn list_tenants(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<TenantPage>, ApiError> {
     let page = Page::read("tenants", &mut query)?;
     let filter = TenantFilter {
-        id: caller.sight.filter(None)?,
+        id: caller.tenant_scope.filter(None)?,
         state: query.optional("state"),
         home_region: query.optional("home_region"),
         tier: query.optional("tier"),
@@ -284,7 +258,7 @@ pub(crate) async fn list_tenants(
     ))),
 )]
 pub(crate) async fn get_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::no_tenant)?;

@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use freehold_tenancy::approval::ApprovalAction;
@@ -59,7 +59,7 @@ pub struct AdoptRequest {
     ),
 )]
 pub(crate) async fn retry_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     OptionalJsonFields(fields): OptionalJsonFields,
@@ -120,7 +120,7 @@ impl std::str::FromStr for AccountEmail {
     ),
 )]
 pub(crate) async fn cancel_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
 ) -> Result<Response, ApiError> {
@@ -161,7 +161,7 @@ pub(crate) async fn cancel_operation(
     ),
 )]
 pub(crate) async fn adopt_account(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     JsonFields(mut fields): JsonFields,

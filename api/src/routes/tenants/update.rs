@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::response::Response;
 use freehold_tenancy::tenant::{Labels, TenantChange, TenantState};
 use freehold_tenancy::{Config, TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::etag::{IfMatch, precondition_failed};
 use super::{Tenant, etag_of, signup, with_etag};
 use crate::app::App;
+use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
@@ -60,7 +60,7 @@ pub struct TenantPatch {
     ),
 )]
 pub(crate) async fn update_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
     if_match: IfMatch,
     JsonFields(fields): JsonFields,

@@ -1,7 +1,7 @@
 //! Deliveries: what was sent to an endpoint, what came of each attempt, and sending it again.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::webhooks::deliveries::{DeliveryFilter, KEPT_FOR};
@@ -155,7 +155,7 @@ pub struct ReplayResult {
     responses((status = 200, description = "A page of deliveries", body = WebhookDeliveryPage)),
 )]
 pub(crate) async fn list_webhook_deliveries(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<WebhookDeliveryPage>, ApiError> {
@@ -182,7 +182,7 @@ pub(crate) async fn list_webhook_deliveries(
     responses((status = 200, description = "The delivery", body = WebhookDelivery)),
 )]
 pub(crate) async fn get_webhook_delivery(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<Json<WebhookDelivery>, ApiError> {
@@ -224,7 +224,7 @@ async fn with_attempts(
     ),
 )]
 pub(crate) async fn replay_webhook_delivery(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<(StatusCode, Json<WebhookDelivery>), ApiError> {
@@ -252,7 +252,7 @@ pub(crate) async fn replay_webhook_delivery(
     ),
 )]
 pub(crate) async fn replay_webhook_events(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     JsonFields(mut fields): JsonFields,
 ) -> Result<(StatusCode, Json<ReplayResult>), ApiError> {

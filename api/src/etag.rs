@@ -39,7 +39,7 @@ impl IfMatch {
 }
 
 /// Somebody else has changed it.
-pub(in crate::routes) fn precondition_failed() -> ApiError {
+pub(crate) fn precondition_failed() -> ApiError {
     ApiError::new(
         Code::PreconditionFailed,
         "It has changed since this ETag was given; nothing was done. Get it again, and decide again.",
