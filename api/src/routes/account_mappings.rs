@@ -8,7 +8,7 @@ use axum::http::HeaderName;
 use axum::http::Version;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::db::mappings;
 use freehold_tenancy::db::mappings::Snapshot;
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use super::events;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::{PathParam, QueryFields};
+use crate::extract::{Instant, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use format::Format;
@@ -200,18 +200,4 @@ pub(crate) async fn get_account_history(
         return Err(unknown());
     }
     Ok(Json(AccountHistory { account_mappings: mappings.into_iter().map(AccountMapping::from).collect() }))
-}
-
-/// A point in time as RFC 3339 has it.
-pub(crate) struct Instant(pub(crate) DateTime<Utc>);
-
-impl std::str::FromStr for Instant {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
-        // PostgreSQL's years end before those of a text do.
-        let fits = |instant: &DateTime<Utc>| (1970..10_000).contains(&instant.year());
-        instant.ok().filter(fits).map(Self).ok_or("this is a time such as 2026-10-31T00:00:00Z")
-    }
 }

@@ -8,45 +8,11 @@ use freehold_tenancy::{db, finding};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::schema::enums::{FindingRemedy, FindingState, Severity};
 use crate::app::App;
 use crate::extract::QueryFields;
 use crate::pagination::Page;
 use crate::problem::ApiError;
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum Severity {
-    /// A tenant's data, its seclusion or its service is at stake.
-    Critical,
-    /// Something that was promised is not there.
-    Error,
-    /// Something is not as it was left.
-    Warning,
-}
-
-/// Whether a finding still holds.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum FindingState {
-    /// It does, as far as anybody knows.
-    Open,
-    /// A later look did not find it any more.
-    Resolved,
-}
-
-/// What puts a finding right.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum FindingRemedy {
-    /// An ordinary operation on the environment.
-    Repair,
-    /// A person, who has to look first.
-    Person,
-}
 
 /// Something in AWS that is not as the database, or the configuration, says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -6,7 +6,8 @@ use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::tenants::{self, Tenant};
+use super::schema::tenant::Tenant;
+use super::tenants::etag::check_if_match;
 use crate::app::App;
 use crate::etag::IfMatch;
 use crate::extract::{JsonFields, PathParam};
@@ -82,7 +83,7 @@ async fn set(
     reason: Option<String>,
 ) -> Result<Json<Tenant>, ApiError> {
     let id = id.ok_or_else(ApiError::no_tenant)?;
-    tenants::check_if_match(&app, id, if_match.as_ref()).await?;
+    check_if_match(&app, id, if_match.as_ref()).await?;
     db::offboarding::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;

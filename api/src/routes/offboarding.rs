@@ -9,7 +9,8 @@ use freehold_tenancy::db::offboarding::LifecycleResult;
 use freehold_tenancy::{EnvironmentName, TenantId, db};
 
 use super::environments;
-use super::tenants::{self, Tenant};
+use super::schema::tenant::Tenant;
+use super::tenants::etag::check_if_match;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::etag::IfMatch;
@@ -95,7 +96,7 @@ async fn offboard(
             "Accounts are never closed here: close_accounts of [offboarding] says so. Leave close_account out.",
         ));
     }
-    tenants::check_if_match(&app, tenant, if_match.as_ref()).await?;
+    check_if_match(&app, tenant, if_match.as_ref()).await?;
     let (by, now) = (caller.requester(), app.clock.now());
     let decided = db::offboarding::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
     answer(&app, tenant, name.is_some(), decided).await
@@ -159,17 +160,12 @@ async fn restore(
     answer(&app, tenant, name.is_some(), decided).await
 }
 
-/// Nothing of the tenant may be destroyed.
-pub(super) fn on_hold(why: &str) -> ApiError {
-    ApiError::new(Code::LegalHold, format!("A legal hold is on the tenant: {why} Lift it first."))
-}
-
 async fn answer(app: &App, tenant: TenantId, named: bool, decided: LifecycleResult) -> Result<Response, ApiError> {
     match decided {
         LifecycleResult::Yes(_) => app.work_notifier.notify(),
         LifecycleResult::Unknown if named => return Err(environments::not_found()),
         LifecycleResult::Unknown => return Err(ApiError::no_tenant()),
-        LifecycleResult::LegalHold(why) => return Err(on_hold(&why)),
+        LifecycleResult::LegalHold(why) => return Err(ApiError::legal_hold(&why)),
         LifecycleResult::Gone => {
             return Err(ApiError::new(
                 Code::TenantOffboarded,

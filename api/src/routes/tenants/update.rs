@@ -9,11 +9,13 @@ use freehold_tenancy::{Config, TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Tenant, etag_of, signup, with_etag};
+use super::etag::{etag_of, with_etag};
+use super::signup;
 use crate::app::App;
 use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::routes::schema::tenant::Tenant;
 
 /// What of a tenant is to be another, as a JSON merge patch (RFC 7396): what is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -14,19 +14,7 @@ use crate::app::App;
 use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum WebhookDeliveryState {
-    /// It will be tried, or tried again.
-    Pending,
-    /// The receiver has taken it.
-    Delivered,
-    /// It was tried ten times, over more than three days.
-    Failed,
-}
+use crate::routes::schema::enums::WebhookDeliveryState;
 
 /// One event for one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -19,17 +19,7 @@ use crate::etag::{ETag, IfMatch};
 use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-
-/// Whether events are sent to an endpoint.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that are written here")]
-pub(crate) enum WebhookEndpointState {
-    /// They are.
-    Enabled,
-    /// They are not; `disabled_reason` says why.
-    Disabled,
-}
+use crate::routes::schema::enums::WebhookEndpointState;
 
 /// Where events are to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
