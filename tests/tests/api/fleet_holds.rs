@@ -24,7 +24,7 @@ async fn a_hold_is_shown_with_its_reason_and_measured() {
 
     let shown = api.get("/v1/fleet-holds").await.json();
     let hold = &shown["holds"][0];
-    assert_eq!((&hold["work"], &hold["code"]), (&json!("account-creations"), &json!("account_quota_reached")));
+    assert_eq!((&hold["quota"], &hold["code"]), (&json!("account-creations"), &json!("account_quota_reached")));
     assert_eq!((&hold["waiting"], &hold["probing_operation_id"]), (&json!(1), &json!(null)));
     assert!(hold["message"].as_str().expect("a sentence").contains("Ask AWS to raise the quota"), "{hold}");
     let metrics = api.get("/metrics").await.text;
