@@ -203,7 +203,7 @@ async fn a_changed_permission_set_is_provisioned_to_its_accounts() {
 
     let longer = CONFIG.replace("Reads, to help", "Reads, and helps");
     let done = operator.bootstrap(&longer).await;
-    assert_eq!(done.last().unwrap(), "bring permission set support to the accounts that have it");
+    assert_eq!(done.last().unwrap(), "provision permission set support in the accounts that have it");
     assert_eq!(lines(&operator.plan(&longer).await.unwrap()), Vec::<String>::new());
 }
 
