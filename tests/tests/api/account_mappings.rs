@@ -69,8 +69,8 @@ async fn the_history_of_an_account_outlasts_its_mapping() {
     let mapping = &history["account_mappings"][0];
     assert_eq!((&mapping["tenant_id"], &mapping["valid_to"]), (&tenant["id"], &json!("2026-06-01T00:00:00Z")));
     for unknown in ["999999999999", "11122223333", "x"] {
-        let answered = api.get(&format!("/v1/account-mappings/{unknown}")).await;
-        assert_eq!(answered.status_and_code(), (404, "account_not_found".into()), "{unknown}");
+        let response = api.get(&format!("/v1/account-mappings/{unknown}")).await;
+        assert_eq!(response.status_and_code(), (404, "account_not_found".into()), "{unknown}");
     }
 }
 
@@ -82,14 +82,14 @@ async fn all_pages_show_one_feed_position_and_events_show_the_rest() {
     }
     let first = api.get("/v1/account-mappings?page_size=2").await.json();
     sign_up_with_account(&api, "Comes in between", "999911112222").await;
-    let (mut seen, mut page) = (Vec::new(), first.clone());
+    let (mut read_accounts, mut page) = (Vec::new(), first.clone());
     loop {
         assert_eq!(page["feed_position"], first["feed_position"]);
-        seen.extend(accounts(&page).into_iter().map(ToOwned::to_owned));
+        read_accounts.extend(accounts(&page).into_iter().map(ToOwned::to_owned));
         let Some(token) = page["next_page_token"].as_str() else { break };
         page = api.get(&format!("/v1/account-mappings?page_size=2&page_token={token}")).await.json();
     }
-    assert_eq!(seen, (0..5).map(|number| format!("11112222000{number}")).collect::<Vec<_>>());
+    assert_eq!(read_accounts, (0..5).map(|number| format!("11112222000{number}")).collect::<Vec<_>>());
     let after = &first["feed_position"];
     let later_events = api.get(&format!("/v1/events?after={after}&types=environment.account.assigned")).await.json();
     let later_accounts: Vec<_> =
@@ -143,8 +143,8 @@ async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
     assert_eq!(lines[1], row);
 
     let position = api.get("/v1/account-mappings").await.json()["feed_position"].to_string();
-    for answered in [&ndjson, &csv] {
-        assert_eq!(answered.header("freehold-feed-position"), position);
+    for response in [&ndjson, &csv] {
+        assert_eq!(response.header("freehold-feed-position"), position);
     }
     let one = export(&api, &format!("?tenant={}", tenant["id"].as_str().unwrap()), "text/csv").await;
     assert_eq!(one.text.lines().count(), 2);
@@ -183,8 +183,8 @@ async fn slow_readers_of_an_export_do_not_block_other_exports() {
     assert_eq!(read.lines().count(), 60_002, "the export is complete");
     drop((idle.1, idle.2));
     for _ in 0..50 {
-        let answered = send(api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv")).await;
-        if answered.status == 200 {
+        let response = send(api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv")).await;
+        if response.status == 200 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

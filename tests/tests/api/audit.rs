@@ -30,8 +30,8 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let patience = Duration::from_secs(30);
-    tokio::time::timeout(patience, poll).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    let timeout = Duration::from_secs(30);
+    tokio::time::timeout(timeout, poll).await.unwrap_or_else(|_| panic!("not in time: {what}"));
 }
 
 #[tokio::test]
@@ -156,8 +156,8 @@ async fn a_slow_request_body_opens_no_audit_entry_until_it_is_complete() {
     caller.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     eventually("the change is recorded", async || !trail(&api, "&action=setLegalHold").await.is_empty()).await;
-    let held = trail(&api, "&action=setLegalHold").await;
-    assert_eq!(held[0]["outcome"], json!({ "result": "succeeded", "status": 200 }));
+    let legal_holds = trail(&api, "&action=setLegalHold").await;
+    assert_eq!(legal_holds[0]["outcome"], json!({ "result": "succeeded", "status": 200 }));
 }
 
 #[tokio::test]

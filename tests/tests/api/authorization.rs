@@ -173,9 +173,9 @@ async fn lists_show_only_the_tenant_of_the_token() {
     for (list, rows) in [("tenants", "tenants"), ("operations", "operations"), ("account-mappings", "account_mappings")]
     {
         assert_eq!(api.get(&format!("/v1/{list}")).await.json()[rows].as_array().unwrap().len(), 2, "{list}");
-        let seen = get(&format!("/v1/{list}")).await.json();
-        assert_eq!(seen[rows].as_array().unwrap().len(), 1, "{list}: {seen}");
-        assert!(seen.to_string().contains(own["id"].as_str().unwrap()), "{list}: {seen}");
+        let page = get(&format!("/v1/{list}")).await.json();
+        assert_eq!(page[rows].as_array().unwrap().len(), 1, "{list}: {page}");
+        assert!(page.to_string().contains(own["id"].as_str().unwrap()), "{list}: {page}");
         if list != "tenants" {
             let others = get(&format!("/v1/{list}?tenant={}", other["id"].as_str().unwrap())).await;
             assert_eq!(others.status_and_code(), (404, "tenant_not_found".into()), "{list}");

@@ -43,11 +43,11 @@ async fn sixty_four_identical_requests_add_one_environment() {
     let api = ApiFixture::new().await;
     let tenant = tenant(&api).await;
     let body = json!({ "name": "staging", "home_region": "us-east-1" });
-    let wishes = (0..64).map(|_| add(&api, &tenant, "one", &body));
-    for answered in futures::future::join_all(wishes).await {
-        let outcome = answered.status_and_code();
-        let under_way = outcome == (409, "idempotency_key_in_flight".to_owned());
-        assert!(under_way || answered.status == 202, "{outcome:?}: {}", answered.text);
+    let requests = (0..64).map(|_| add(&api, &tenant, "one", &body));
+    for response in futures::future::join_all(requests).await {
+        let outcome = response.status_and_code();
+        let in_flight = outcome == (409, "idempotency_key_in_flight".to_owned());
+        assert!(in_flight || response.status == 202, "{outcome:?}: {}", response.text);
     }
     let environments = api.get(&tenant).await.json()["environments"].clone();
     assert_eq!(environments.as_array().unwrap().len(), 2);

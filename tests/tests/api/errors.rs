@@ -6,13 +6,13 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-fn assert_is_a_problem(answered: &ApiResponse, status: u16, code: &str) {
-    assert_eq!(answered.status_and_code(), (status, code.to_owned()), "{}", answered.text);
-    assert_eq!(answered.header("content-type"), "application/problem+json");
-    let problem = answered.json();
+fn assert_is_a_problem(response: &ApiResponse, status: u16, code: &str) {
+    assert_eq!(response.status_and_code(), (status, code.to_owned()), "{}", response.text);
+    assert_eq!(response.header("content-type"), "application/problem+json");
+    let problem = response.json();
     assert_eq!(problem["type"], format!("urn:freehold:problem:{code}"));
     assert_eq!(problem["status"], status);
-    assert_eq!(problem["request_id"], answered.header("x-request-id"));
+    assert_eq!(problem["request_id"], response.header("x-request-id"));
     for field in ["title", "detail", "request_id"] {
         assert_ne!(problem[field].as_str().unwrap_or_default(), "", "{field}");
     }
@@ -43,8 +43,8 @@ async fn a_body_that_is_not_a_json_object_is_rejected() {
         ("application/json", "[".repeat(10_000), 400, "invalid_json"),
         ("application/json; charset=utf-8", "[]".to_owned(), 422, "validation_failed"),
     ] {
-        let answered = send(post().header("Content-Type", content_type).body(body)).await;
-        assert_is_a_problem(&answered, status, code);
+        let response = send(post().header("Content-Type", content_type).body(body)).await;
+        assert_is_a_problem(&response, status, code);
     }
     assert_is_a_problem(&send(post().body(signup_body().to_string())).await, 415, "unsupported_media_type");
     assert_eq!(api.row_counts().await, [0; 5]);
@@ -106,9 +106,9 @@ async fn unknown_paths_and_ids_are_not_found() {
 #[tokio::test]
 async fn a_wrong_method_gets_the_allowed_methods() {
     let api = ApiFixture::new().await;
-    let answered = send(api.request(Method::DELETE, "/v1/tenants")).await;
-    assert_is_a_problem(&answered, 405, "method_not_allowed");
-    let mut allowed: Vec<_> = answered.header("allow").split(',').map(str::trim).collect();
+    let response = send(api.request(Method::DELETE, "/v1/tenants")).await;
+    assert_is_a_problem(&response, 405, "method_not_allowed");
+    let mut allowed: Vec<_> = response.header("allow").split(',').map(str::trim).collect();
     allowed.sort_unstable();
     assert_eq!(allowed, ["GET", "HEAD", "POST"]);
 }
@@ -127,9 +127,9 @@ async fn each_invalid_query_parameter_is_named() {
         ("/v1/operations?state=ready&tenant=4711&code=%00", vec!["state", "code", "tenant"]),
         ("/v1/account-mappings?tenant=op_01k2m8v3x9e7rt4s5q6w7y8z9b&valid=now", vec!["tenant", "valid"]),
     ] {
-        let answered = api.get(path).await;
-        assert_is_a_problem(&answered, 400, "invalid_query");
-        let errors = answered.json()["errors"].clone();
+        let response = api.get(path).await;
+        assert_is_a_problem(&response, 400, "invalid_query");
+        let errors = response.json()["errors"].clone();
         let named: Vec<_> = errors.as_array().unwrap().iter().map(|error| &error["field"]).collect();
         assert_eq!(named, fields, "{path}");
     }

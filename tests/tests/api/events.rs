@@ -104,9 +104,9 @@ async fn expired_and_future_positions_are_rejected() {
     assert_eq!(api.get("/v1/events").await.status, 200);
     sqlx::query("delete from feed where position <= 2").execute(&api.database.pool).await.unwrap();
     for query in ["after=0", "after=1"] {
-        let answered = api.get(&format!("/v1/events?{query}")).await;
-        assert_eq!(answered.status_and_code(), (410, "feed_position_expired".into()), "{query}");
-        assert!(answered.json()["detail"].as_str().unwrap().contains("/v1/account-mappings"), "{}", answered.text);
+        let response = api.get(&format!("/v1/events?{query}")).await;
+        assert_eq!(response.status_and_code(), (410, "feed_position_expired".into()), "{query}");
+        assert!(response.json()["detail"].as_str().unwrap().contains("/v1/account-mappings"), "{}", response.text);
     }
     assert_eq!(types(&api.get("/v1/events?after=2").await.json()).len(), 2);
     assert_eq!(

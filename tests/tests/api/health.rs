@@ -30,8 +30,8 @@ async fn requests_and_operations_are_counted() {
     api.sign_up(&signup_body()).await;
     api.get("/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b").await;
     api.get("/v1/nothing").await;
-    let answered = send(api.request_without_token(Method::GET, "/metrics")).await;
-    assert!(answered.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let response = send(api.request_without_token(Method::GET, "/metrics")).await;
+    assert!(response.header("content-type").starts_with("text/plain; version=0.0.4"));
     for line in [
         r#"http_server_request_duration_seconds_count{http_request_method="POST",http_route="/v1/tenants",http_response_status_code="202"} 1"#,
         r#"http_server_request_duration_seconds_count{http_request_method="GET",http_route="/v1/tenants/{id}",http_response_status_code="404"} 1"#,
@@ -40,7 +40,7 @@ async fn requests_and_operations_are_counted() {
         r#"freehold_operations{state="succeeded"} 0"#,
         r#"freehold_findings{severity="critical"} 0"#,
     ] {
-        assert!(answered.text.lines().any(|found| found == line), "{line} is not in\n{}", answered.text);
+        assert!(response.text.lines().any(|found| found == line), "{line} is not in\n{}", response.text);
     }
 }
 

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 /// Sends a request until the response is no longer "in progress".
 async fn send_until_finished(api: &ApiFixture, key: &str, body: &Value) -> ApiResponse {
     loop {
-        let answered = send(api.signup_request(key, body)).await;
-        if answered.status_and_code() != (409, "idempotency_key_in_flight".to_owned()) {
-            return answered;
+        let response = send(api.signup_request(key, body)).await;
+        if response.status_and_code() != (409, "idempotency_key_in_flight".to_owned()) {
+            return response;
         }
-        assert_eq!(answered.header("retry-after"), "1");
+        assert_eq!(response.header("retry-after"), "1");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -71,8 +71,8 @@ async fn a_key_belongs_to_the_client_that_uses_it() {
             .request_without_token(Method::POST, "/v1/tenants")
             .header("Idempotency-Key", "7f3a")
             .json(&signup_body());
-        let answered = send(request.bearer_auth(api.issuer.token_with(ALL_SCOPES, &claims))).await;
-        tenants.insert(answered.json()["id"].to_string());
+        let response = send(request.bearer_auth(api.issuer.token_with(ALL_SCOPES, &claims))).await;
+        tenants.insert(response.json()["id"].to_string());
     }
     assert_eq!(tenants.len(), 3);
 }
@@ -112,10 +112,10 @@ async fn a_repeated_signup_does_not_wait_for_the_first() {
     let body = signup_body_with(json!({ "external_id": "customer-4711" }));
     let first = tokio::spawn(send(api.signup_request("7f3a", &body)));
     loop {
-        let held = "select count(*) from pg_locks where locktype = 'advisory' and granted
+        let granted_locks = "select count(*) from pg_locks where locktype = 'advisory' and granted
             and database = (select oid from pg_database where datname = current_database())";
-        let held: i64 = sqlx::query_scalar(held).fetch_one(&api.database.pool).await.unwrap();
-        if held > 0 {
+        let granted_locks: i64 = sqlx::query_scalar(granted_locks).fetch_one(&api.database.pool).await.unwrap();
+        if granted_locks > 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -182,13 +182,13 @@ async fn users_of_different_tenants_share_no_keys_and_no_rate_limit() {
     for (path, token) in &retries {
         let retry =
             api.request_without_token(Method::POST, path).header("Idempotency-Key", "retry-1").bearer_auth(token);
-        let answered = send(retry).await;
-        assert_eq!((answered.status.as_u16(), answered.header("idempotency-replayed")), (202, ""), "{}", answered.text);
+        let response = send(retry).await;
+        assert_eq!((response.status.as_u16(), response.header("idempotency-replayed")), (202, ""), "{}", response.text);
     }
     // The rate limit of one user does not count for the other.
     let remaining_requests = async |token: &str| {
-        let answered = send(api.request_without_token(Method::GET, "/v1/operations").bearer_auth(token)).await;
-        (answered.status.as_u16(), answered.header("ratelimit").to_owned())
+        let response = send(api.request_without_token(Method::GET, "/v1/operations").bearer_auth(token)).await;
+        (response.status.as_u16(), response.header("ratelimit").to_owned())
     };
     let before = remaining_requests(&retries[1].1).await;
     for _ in 0..10 {

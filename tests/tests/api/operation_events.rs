@@ -134,8 +134,8 @@ async fn a_stream_resumes_after_the_last_event_id() {
         assert_eq!(rest, all[last_event..], "after event {last_event}");
     }
     for last_event in ["-1", "x", "1.5", "99999999999999999999"] {
-        let answered = send(follow(&api, &id).header("Last-Event-ID", last_event)).await;
-        assert_eq!(answered.status_and_code(), (400, "invalid_last_event_id".into()));
+        let response = send(follow(&api, &id).header("Last-Event-ID", last_event)).await;
+        assert_eq!(response.status_and_code(), (400, "invalid_last_event_id".into()));
     }
 }
 

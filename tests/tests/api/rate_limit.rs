@@ -11,7 +11,7 @@ async fn a_client_over_its_rate_limit_gets_retry_after_and_others_do_not() {
     assert_eq!(first.header("ratelimit-policy"), r#""requests";q=20;w=60"#);
     assert_eq!(first.header("ratelimit"), r#""requests";r=19;t=3"#);
     let more = futures::future::join_all((0..25).map(|_| api.get("/v1/tenants"))).await;
-    let refused: Vec<_> = more.iter().filter(|answered| answered.status == 429).collect();
+    let refused: Vec<_> = more.iter().filter(|response| response.status == 429).collect();
     assert!((3..=6).contains(&refused.len()), "{} of 25 were refused", refused.len());
     assert_eq!(refused[0].status_and_code(), (429, "too_many_requests".into()));
     assert!((1..=3).contains(&refused[0].header("retry-after").parse::<u32>().unwrap()), "{refused:?}");

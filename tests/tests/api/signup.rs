@@ -11,13 +11,13 @@ async fn a_signup_returns_the_tenant_and_the_path_of_its_operation() {
         "tier": "enterprise", "external_id": "customer-4711", "labels": { "team": "north" },
         "environments": ["production", "staging"],
     }));
-    let answered = send(api.signup_request("7f3a", &body)).await;
-    assert_eq!(answered.status, 202, "{}", answered.text);
-    assert_eq!(answered.header("retry-after"), "5");
-    assert_eq!(answered.header("content-type"), "application/json");
+    let response = send(api.signup_request("7f3a", &body)).await;
+    assert_eq!(response.status, 202, "{}", response.text);
+    assert_eq!(response.header("retry-after"), "5");
+    assert_eq!(response.header("content-type"), "application/json");
 
-    let tenant = answered.json();
-    assert_eq!(answered.header("location"), format!("/v1/tenants/{}", tenant["id"].as_str().unwrap()));
+    let tenant = response.json();
+    assert_eq!(response.header("location"), format!("/v1/tenants/{}", tenant["id"].as_str().unwrap()));
     for field in ["company_name", "admin_email", "tier", "external_id", "labels"] {
         assert_eq!(tenant[field], body[field], "{field}");
     }
@@ -106,9 +106,9 @@ async fn each_invalid_field_of_a_signup_is_named() {
         (json!({ "colour": "blue" }), "colour", "unknown_field"),
     ];
     for (change, field, code) in cases {
-        let answered = send(api.signup_request("7f3a", &signup_body_with(change.clone()))).await;
-        assert_eq!(answered.status_and_code(), (422, "validation_failed".into()), "{change}: {}", answered.text);
-        let errors = answered.json()["errors"].clone();
+        let response = send(api.signup_request("7f3a", &signup_body_with(change.clone()))).await;
+        assert_eq!(response.status_and_code(), (422, "validation_failed".into()), "{change}: {}", response.text);
+        let errors = response.json()["errors"].clone();
         assert_eq!(errors.as_array().unwrap().len(), 1, "{change}: {errors}");
         assert_eq!((&errors[0]["field"], &errors[0]["code"]), (&json!(field), &json!(code)), "{change}");
     }
@@ -157,9 +157,9 @@ async fn a_dry_run_shows_the_result_and_writes_nothing() {
         "company_name": "Other GmbH", "admin_email": "other@example.com", "home_region": "us-east-1",
         "environments": ["production", "staging"],
     });
-    let answered = dry_run(body.clone()).await;
-    assert_eq!(answered.status, 200, "{}", answered.text);
-    let preview = answered.json();
+    let response = dry_run(body.clone()).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    let preview = response.json();
     let named = |name: &str| preview[name].as_str().unwrap_or_default().to_owned();
     assert_eq!(
         ["tier", "residency", "home_region", "organizational_unit", "guardrail", "stack"].map(named),

@@ -63,14 +63,14 @@ async fn a_stale_etag_prevents_every_write() {
         let request = api.request(method.clone(), path).header("If-Match", tag);
         send(if *method == Method::PUT { request.json(&json!({ "reason": "Case 4711." })) } else { request }).await
     };
-    let ways = [
+    let requests = [
         (Method::PUT, format!("{path}/legal-hold")),
         (Method::DELETE, format!("{path}/legal-hold")),
         (Method::DELETE, format!("{path}/environments/production")),
         (Method::DELETE, path.clone()),
     ];
     let before = api.get(&path).await.json();
-    for (method, path) in &ways {
+    for (method, path) in &requests {
         assert_eq!(
             send(method, path, &etag).await.status_and_code(),
             (412, "precondition_failed".into()),
@@ -78,9 +78,9 @@ async fn a_stale_etag_prevents_every_write() {
         );
     }
     assert_eq!(api.get(&path).await.json(), before);
-    for (method, way) in &ways {
+    for (method, request_path) in &requests {
         let tag = api.get(&path).await.header("etag").to_owned();
-        assert!(send(method, way, &tag).await.status.is_success(), "{method} {way}");
+        assert!(send(method, request_path, &tag).await.status.is_success(), "{method} {request_path}");
     }
 }
 
@@ -106,9 +106,9 @@ async fn concurrent_updates_do_not_overwrite_each_other() {
     let names = (0..8).map(|n| json!({ "company_name": format!("Example {n}") })).collect::<Vec<_>>();
     let all = names.iter().map(|change| patch(&api, &path, Some(&etag), change));
     let answers = futures::future::join_all(all).await;
-    let done: Vec<_> = answers.iter().filter(|answered| answered.status == 200).collect();
+    let done: Vec<_> = answers.iter().filter(|response| response.status == 200).collect();
     assert_eq!(done.len(), 1, "{answers:?}");
-    assert!(answers.iter().all(|answered| [200, 412].contains(&answered.status.as_u16())), "{answers:?}");
+    assert!(answers.iter().all(|response| [200, 412].contains(&response.status.as_u16())), "{answers:?}");
     assert_eq!(api.get(&path).await.json(), done[0].json());
     assert_eq!(patch(&api, &path, Some("*"), &change).await.status, 200);
     let listed = format!("\"7f3a\", {}", api.get(&path).await.header("etag"));
@@ -124,8 +124,8 @@ async fn an_update_without_changes_writes_no_event() {
         json!({ "company_name": "Example GmbH", "labels": { "team": "north", "pilot": null } }),
         json!({ "external_id": null }),
     ] {
-        let answered = patch(&api, &path_of(&tenant), Some("*"), &change).await;
-        assert_eq!((answered.status.as_u16(), answered.json()), (200, tenant.clone()), "{change}");
+        let response = patch(&api, &path_of(&tenant), Some("*"), &change).await;
+        assert_eq!((response.status.as_u16(), response.json()), (200, tenant.clone()), "{change}");
     }
     let updates = api.get("/v1/events?types=tenant.updated").await.json();
     assert_eq!(updates["events"], json!([]));

@@ -153,9 +153,9 @@ async fn forged_tokens_are_rejected() {
     ]);
     assert!(forged.len() >= 50, "only {} forged tokens", forged.len());
     for (what, token) in forged {
-        let answered = list_tenants(&api, &token).await;
-        assert_eq!(answered.status_and_code(), (401, "token_invalid".into()), "a token {what}");
-        assert!(answered.header("www-authenticate").starts_with("Bearer error=\"invalid_token\""), "a token {what}");
+        let response = list_tenants(&api, &token).await;
+        assert_eq!(response.status_and_code(), (401, "token_invalid".into()), "a token {what}");
+        assert!(response.header("www-authenticate").starts_with("Bearer error=\"invalid_token\""), "a token {what}");
     }
     let expired = list_tenants(&api, &issuer.token_with("fleet tenants:read", &json!({ "exp": now() - 60 }))).await;
     assert_eq!(expired.status_and_code(), (401, "token_expired".into()));
@@ -231,7 +231,7 @@ async fn unknown_key_ids_do_not_flood_the_issuer() {
     let invented = Header { kid: Some("key-9".to_owned()), ..api.issuer.header() };
     let invented = api.issuer.sign(&invented, &api.issuer.claims("fleet tenants:read", &json!({})));
     let attempts = futures::future::join_all((0..20).map(|_| list_tenants(&api, &invented))).await;
-    assert!(attempts.iter().all(|answered| answered.status == 401));
+    assert!(attempts.iter().all(|response| response.status == 401));
     assert!(publisher.fetches() <= before + 1, "20 unknown keys caused repeated fetches");
 }
 
@@ -283,8 +283,8 @@ async fn without_signing_keys_tokens_are_not_called_invalid() {
     drop(listener);
     let api = ApiFixture::with(Issuer::new(), &unreachable).await;
     for _ in 0..2 {
-        let answered = list_tenants(&api, &api.issuer.token("fleet tenants:read")).await;
-        assert_eq!(answered.status_and_code(), (503, "signing_keys_unavailable".into()));
-        assert_ne!(answered.header("retry-after"), "");
+        let response = list_tenants(&api, &api.issuer.token("fleet tenants:read")).await;
+        assert_eq!(response.status_and_code(), (503, "signing_keys_unavailable".into()));
+        assert_ne!(response.header("retry-after"), "");
     }
 }

@@ -130,9 +130,9 @@ async fn one_trace_joins_a_request_its_steps_and_their_aws_calls() {
         assert!(start.elapsed() < TIMEOUT, "the onboarding did not finish in time");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    for place in [0, 1] {
-        processes.signal(place, Signal::SIGTERM);
-        while processes.ended(place).is_none() {
+    for index in [0, 1] {
+        processes.signal(index, Signal::SIGTERM);
+        while processes.ended(index).is_none() {
             assert!(start.elapsed() < TIMEOUT, "a process did not stop in time");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -45,7 +45,7 @@ async fn a_permission_set_name_has_no_blanks(cloud: Cloud) -> Observed {
 
 async fn an_unknown_permission_set_is_not_found(cloud: Cloud) -> Observed {
     let instance = instance(&cloud).await?.arn;
-    let created = permission_set(&cloud, &instance, "gone").await?;
+    let created = permission_set(&cloud, &instance, "deleted").await?;
     cloud.sso().delete_permission_set().instance_arn(&instance).permission_set_arn(&created).send().await?;
     let call = cloud.sso().describe_permission_set().instance_arn(&instance).permission_set_arn(&created);
     Ok(call.send().await.map(accepted)?)
@@ -74,8 +74,8 @@ async fn an_inline_policy_is_kept(cloud: Cloud) -> Observed {
     let call = cloud.sso().put_inline_policy_to_permission_set().instance_arn(&instance).permission_set_arn(&set);
     call.inline_policy(super::policies::HARMLESS).send().await?;
     let call = cloud.sso().get_inline_policy_for_permission_set().instance_arn(&instance).permission_set_arn(&set);
-    let kept = call.send().await?.inline_policy.unwrap_or_default();
-    Ok(if kept == super::policies::HARMLESS { "as it was given" } else { "otherwise" }.to_owned())
+    let stored = call.send().await?.inline_policy.unwrap_or_default();
+    Ok(if stored == super::policies::HARMLESS { "unchanged" } else { "otherwise" }.to_owned())
 }
 
 async fn an_assignment_takes_time(cloud: Cloud) -> Observed {

@@ -77,15 +77,15 @@ fn overheads(journeys: &[TenantTimeline]) -> Vec<f64> {
         .map(|position| {
             let me = &journeys[position];
             let free_at = slot_available_at(journeys, &tokens, position);
-            let in_line = me.asked - free_at.min(me.asked);
+            let queued_for = me.asked - free_at.min(me.asked);
             let mut worked = me.worked.clone();
             worked.sort_by(|one, other| one.0.total_cmp(&other.0));
-            let (mut idle, mut seen) = (0.0, me.asked);
+            let (mut idle, mut busy_until) = (0.0, me.asked);
             for (from, until) in worked {
-                idle += (from - seen).max(0.0);
-                seen = until.max(seen);
+                idle += (from - busy_until).max(0.0);
+                busy_until = until.max(busy_until);
             }
-            in_line + idle + (me.ready - seen).max(0.0)
+            queued_for + idle + (me.ready - busy_until).max(0.0)
         })
         .collect()
 }

@@ -130,7 +130,7 @@ impl FaultyInstallation {
         drop(both);
         for (index, result) in [one, other].into_iter().enumerate() {
             match result {
-                // A worker whose lease expired meanwhile gives up the operation.
+                // A worker whose lease expired meanwhile leaves the operation to the new holder.
                 Some(_) => {}
                 None => self.workers[index] = self.freehold.worker("another"),
             }

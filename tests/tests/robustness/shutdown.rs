@@ -96,7 +96,7 @@ async fn an_open_signup_is_answered_before_the_api_stops() {
     });
     eventually("the signup is being written", async || count_lock_waiters(&stage.pool).await > 0).await;
     processes.signal(0, Signal::SIGTERM);
-    eventually("no more requests are taken", async || !caller.is_ready().await).await;
+    eventually("the API accepts no more requests", async || !caller.is_ready().await).await;
     assert!(caller.sign_up_once(2).await.is_err(), "a request after the signal was not rejected");
     lock.rollback().await.unwrap();
 

@@ -178,7 +178,7 @@ async fn a_step_with_several_calls_gets_past_an_empty_bucket() {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
     while freehold.faulty_client.hits().is_empty() {
-        freehold.run_due_and_advance(&worker).await.expect("the operation goes on");
+        freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
     // The next run lists assignments and then creates one: two calls, and no token.
     let full_again = freehold.clock.now() + TimeDelta::seconds(1);

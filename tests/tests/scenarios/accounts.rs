@@ -62,10 +62,10 @@ async fn slots_of_another_actor_are_waited_for() {
     let call = ("organizations", "CreateAccount", "freehold:tenant");
     meanwhile(&freehold, &freehold.worker("worker-1"), call, takes_all).await;
     is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
-    let (made, refused) = calls(&freehold, "organizations:CreateAccount");
+    let (attempts, refused) = calls(&freehold, "organizations:CreateAccount");
     assert!(refused > 0, "no request was refused");
-    assert_eq!(made - refused, 5 + 1);
-    assert!(made <= 5 + 1 + 12, "{made} requests in ten minutes");
+    assert_eq!(attempts - refused, 5 + 1);
+    assert!(attempts <= 5 + 1 + 12, "{attempts} requests in ten minutes");
 }
 
 #[tokio::test]

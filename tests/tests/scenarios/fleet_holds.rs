@@ -93,8 +93,8 @@ async fn a_full_organisation_causes_one_hold_one_alert_and_one_probe() {
     assert_eq!(account_requests(&freehold) - before, 1, "only the first request is refused");
     assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
     all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
-    let held = fleet_holds::in_force(freehold.pool()).await.expect("an answer");
-    assert_eq!((held.len(), held[0].kind, held[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
+    let holds = fleet_holds::in_force(freehold.pool()).await.expect("an answer");
+    assert_eq!((holds.len(), holds[0].kind, holds[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
     // A tenant that has its account is not affected by the hold.
     let ready_at = freehold.reload_tenant(&early).await.environments[0].ready_at.expect("the early one is ready");
     assert!(ready_at - since < TimeDelta::minutes(5), "ready after {}", ready_at - since);

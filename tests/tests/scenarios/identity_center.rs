@@ -28,8 +28,8 @@ async fn assignments_of_another_actor_are_waited_for() {
     }
     freehold.run_until_idle(&freehold.worker("worker-1"), super::LONG).await;
     is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
-    let (made, refused) = calls(&freehold, "ssoadmin:CreateAccountAssignment");
-    assert_eq!(made - refused, 16, "one assignment per account");
+    let (attempts, refused) = calls(&freehold, "ssoadmin:CreateAccountAssignment");
+    assert_eq!(attempts - refused, 16, "one assignment per account");
     assert!((1..=25).contains(&refused), "{refused} refused requests in five minutes");
 }
 

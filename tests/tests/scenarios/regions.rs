@@ -43,8 +43,8 @@ async fn the_opt_in_quota_of_the_organisation_is_waited_for() {
     }
     freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
     is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
-    let (made, refused) = calls(&freehold, "account:EnableRegion");
-    assert_eq!(made - refused, 51);
+    let (attempts, refused) = calls(&freehold, "account:EnableRegion");
+    assert_eq!(attempts - refused, 51);
     assert!(refused > 0, "no request was refused");
 }
 

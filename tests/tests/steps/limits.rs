@@ -219,9 +219,9 @@ fn throttled(call: &'static str) -> CloudError {
 
 /// Returns the number of calls that are possible now.
 async fn calls_at_once(limits: &Limits, call: &'static str) -> usize {
-    for made in 0..100 {
+    for calls in 0..100 {
         if limits.take(call).await.is_err() {
-            return made;
+            return calls;
         }
     }
     100

@@ -38,11 +38,11 @@ pub(crate) fn account(tenant: &Tenant) -> String {
 }
 
 /// Runs one comparison while the clock advances.
-pub(crate) async fn compare(freehold: &Freehold, heal: RepairMode) -> Report {
+pub(crate) async fn compare(freehold: &Freehold, mode: RepairMode) -> Report {
     let (worker, never) = (freehold.worker("reconciler"), CancellationToken::new());
     let reconciler = worker.reconciler();
     let report = tokio::select! {
-        report = reconciler.run_once(heal, &never) => report.expect("a report"),
+        report = reconciler.run_once(mode, &never) => report.expect("a report"),
         () = freehold.run_clock() => unreachable!("time does not end"),
     };
     assert_eq!(report.unseen, [], "unreadable accounts");
@@ -134,8 +134,8 @@ async fn a_finding_that_a_person_fixes_is_resolved_and_kept() {
     assert_eq!(summary(&report), [("assignment_extra", "critical", extra)]);
     assert_eq!(report.resolved, 1);
     let resolved = FindingFilter { state: Some(FindingState::Resolved), ..FindingFilter::default() };
-    let kept = findings::list(freehold.pool(), &resolved, None, 10).await.expect("findings");
-    let kinds: Vec<_> = kept.iter().map(|finding| finding.kind).collect();
+    let resolved_findings = findings::list(freehold.pool(), &resolved, None, 10).await.expect("findings");
+    let kinds: Vec<_> = resolved_findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(kinds, [FindingKind::GuardrailDetached]);
     // After a new difference, the finding is new again.
     admin.detach("freehold-region-us", "freehold-us").await;
@@ -158,7 +158,7 @@ async fn an_account_without_roles_is_a_finding() {
 async fn an_unfinished_onboarding_has_no_findings() {
     let (freehold, _) = ready(1).await;
     let worker = freehold.worker("worker-1");
-    freehold.sign_up("On its way", "eu-central-1", "standard").await;
+    freehold.sign_up("Onboarding", "eu-central-1", "standard").await;
     // The account of an onboarding is in the root and empty at first.
     for _ in 0..2 {
         worker.drain().await.expect("finished work");

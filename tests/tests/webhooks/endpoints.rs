@@ -103,11 +103,11 @@ async fn a_replayed_creation_does_not_contain_the_secret() {
     let mut expected = created.json();
     let secret = expected.as_object_mut().unwrap().remove("secret").unwrap();
     assert_eq!(again.json(), expected);
-    let kept: String = sqlx::query_scalar("select string_agg(response::text, '') from idempotency_keys")
+    let stored_responses: String = sqlx::query_scalar("select string_agg(response::text, '') from idempotency_keys")
         .fetch_one(&hooks.api.database.pool)
         .await
         .unwrap();
-    assert!(!kept.contains(secret.as_str().unwrap()), "{kept}");
+    assert!(!stored_responses.contains(secret.as_str().unwrap()), "{stored_responses}");
     let listed = hooks.api.get("/v1/webhook-endpoints").await.json();
     assert_eq!(listed["webhook_endpoints"].as_array().unwrap().len(), 1);
 }
@@ -144,6 +144,6 @@ async fn a_token_of_one_tenant_sees_no_webhooks() {
     let tenant = api.sign_up(&signup_body()).await;
     let claims = json!({ "scope": "fleet webhooks:read webhooks:write", "tenant_id": tenant["id"] });
     let token = api.issuer.token_with("", &claims);
-    let answered = send(api.request_without_token(Method::GET, "/v1/webhook-endpoints").bearer_auth(token)).await;
-    assert_eq!(answered.status_and_code(), (403, "insufficient_scope".into()));
+    let response = send(api.request_without_token(Method::GET, "/v1/webhook-endpoints").bearer_auth(token)).await;
+    assert_eq!(response.status_and_code(), (403, "insufficient_scope".into()));
 }

@@ -64,7 +64,7 @@ async fn slow_and_dead_receivers_delay_neither_others_nor_operations() {
         hooks.sign_up_tenant().await;
     }
     let (worker, shutdown) = (Arc::new(hooks.worker()), CancellationToken::new());
-    let begun = Instant::now();
+    let start = Instant::now();
     let running = tokio::spawn({
         let shutdown = shutdown.clone();
         async move { worker.run(shutdown).await }
@@ -74,14 +74,14 @@ async fn slow_and_dead_receivers_delay_neither_others_nor_operations() {
         "{} of {EVENTS} arrived",
         healthy.received().len()
     );
-    let took = begun.elapsed();
+    let took = start.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
     // Operations continue.
-    let begun: i64 = sqlx::query_scalar("select count(*) from operations where started_at is not null")
+    let started: i64 = sqlx::query_scalar("select count(*) from operations where started_at is not null")
         .fetch_one(&hooks.database().pool)
         .await
         .unwrap();
-    assert!(begun > 0, "no operation was started");
+    assert!(started > 0, "no operation was started");
     assert!(
         silent.max_open_connections() <= 5 && slow.max_open_connections() <= 5 && healthy.max_open_connections() <= 5
     );

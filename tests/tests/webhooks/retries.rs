@@ -142,7 +142,7 @@ async fn failures_are_reported_without_the_body_of_the_response() {
         deleting.url()
     };
     hooks.resolver.set("moved.example.com", &["203.0.113.7"]);
-    for (url, answer, error, says) in [
+    for (url, answer, error, message) in [
         (
             receiver.url(),
             Reply::Status(302, "location: http://127.0.0.1:1/\r\n".into()),
@@ -163,7 +163,7 @@ async fn failures_are_reported_without_the_body_of_the_response() {
         let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("expected one delivery") };
         let attempt = hooks.last_attempt(&endpoint, delivery).await;
         assert_eq!(attempt["error"], error, "{attempt}");
-        assert!(attempt["message"].as_str().unwrap().contains(says), "{attempt}");
+        assert!(attempt["message"].as_str().unwrap().contains(message), "{attempt}");
         assert!(!attempt.to_string().contains("canary") && !attempt.to_string().contains("of=billing"), "{attempt}");
         assert!(attempt["duration_ms"].as_i64().unwrap() < 2000, "{attempt}");
         let path = format!("/v1/webhook-endpoints/{}", id(&endpoint));
