@@ -66,7 +66,7 @@ impl DisabledReason {
             Self::ByRequest => "A caller disabled the endpoint.",
             Self::Gone => "The receiver responded 410 Gone, so that it gets no more events.",
             Self::Failing => {
-                "Every attempt failed for five days. Fix the receiver, enable the endpoint, then replay the missed events."
+                "Every attempt failed for five days. Fix the receiver, enable the endpoint, then replay missed events."
             }
         }
     }
