@@ -150,8 +150,8 @@ async fn failures_are_reported_without_the_body_of_the_response() {
             "redirects are not followed",
         ),
         (receiver.url(), Reply::NoResponse, "timeout", "did not answer within"),
-        (receiver.url(), Reply::CloseConnection, "connection_closed", "before the receiver had answered"),
-        (closed, Reply::CloseConnection, "unreachable", "takes no connection"),
+        (receiver.url(), Reply::CloseConnection, "connection_closed", "before the receiver responded"),
+        (closed, Reply::CloseConnection, "unreachable", "Cannot connect to the receiver"),
         (receiver.url(), Reply::Status(404, "x-canary: body-canary\r\n".into()), "status", "404"),
     ] {
         receiver.set_reply(answer);
