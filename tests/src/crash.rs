@@ -4,10 +4,10 @@
 //! The clock runs fast so that minutes of AWS pass in seconds. A claim holds for [`LEASE`] seconds and not for the usual
 //! 25: those outlast AWS's slowest calls, which a simulated AWS does not have, and every kill would cost a run as long.
 
+mod api_client;
 mod fault_schedule;
 mod infrastructure;
 mod processes;
-mod api_client;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use freehold_tenancy::OperationId;
 use freehold_tenancy::db::PgPool;
 use uuid::Uuid;
 
+pub use api_client::{ApiClient, ISSUER};
 pub use fault_schedule::Kill;
 pub use infrastructure::{Infrastructure, Stop};
 pub use processes::{Process, Processes};
-pub use api_client::{ApiClient, ISSUER};
 
 use crate::invariants::InvariantReport;
 

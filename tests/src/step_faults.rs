@@ -26,7 +26,8 @@ pub enum StepFault {
 
 impl StepFault {
     /// Each of them.
-    pub const ALL: [Self; 4] = [Self::ResetBeforeCall, Self::ResetAfterCall, Self::CrashBeforeCall, Self::CrashAfterCall];
+    pub const ALL: [Self; 4] =
+        [Self::ResetBeforeCall, Self::ResetAfterCall, Self::CrashBeforeCall, Self::CrashAfterCall];
 
     fn has_effect(self) -> bool {
         matches!(self, Self::ResetAfterCall | Self::CrashAfterCall)
