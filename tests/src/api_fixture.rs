@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use freehold_api::App;
+use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::db::steps::{self, PlannedStep};
-use freehold_tenancy::operation::{Attention, Remedy};
 use freehold_tenancy::step::Facts;
 use freehold_tenancy::{AwsAccountId, Clock, Config};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};

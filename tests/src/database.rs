@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use freehold_sandbox::postgres::{Postgres, PostgresOptions, TestDatabase, TestDatabases};
 use freehold_tenancy::Clock;
-use freehold_tenancy::db::account_mappings::Mapping;
+use freehold_tenancy::account_mapping::AccountMapping;
 use freehold_tenancy::db::{self, PgPool, account_mappings};
 use secrecy::SecretString;
 use sqlx::Connection;
@@ -99,7 +99,7 @@ async fn start() -> (Postgres, TestDatabases) {
 }
 
 /// The account mappings that hold now, at most a hundred.
-pub async fn mapped_now(pool: &PgPool) -> Vec<Mapping> {
+pub async fn mapped_now(pool: &PgPool) -> Vec<AccountMapping> {
     let now = account_mappings::snapshot(pool, Clock::real().now()).await.expect("a position");
     account_mappings::list(pool, &now, None, 100).await.expect("the mappings")
 }

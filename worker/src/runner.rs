@@ -6,12 +6,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::lifecycle::{self, StepDisposition};
 use freehold_tenancy::db::steps::{self, PlannedStep};
 use freehold_tenancy::db::{DbError, operations, tenants};
-use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
+use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::{Facts, JournalEntry};
 use freehold_tenancy::{OperationId, TenantId, trace};
 use futures::FutureExt;

@@ -9,8 +9,8 @@ use axum::http::Version;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Datelike, Utc};
-use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::db::account_mappings::{self, Snapshot};
+use freehold_tenancy::{AwsAccountId, account_mapping};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,8 +62,8 @@ pub struct AccountMapping {
     pub valid_to: Option<DateTime<Utc>>,
 }
 
-impl From<account_mappings::Mapping> for AccountMapping {
-    fn from(mapping: account_mappings::Mapping) -> Self {
+impl From<account_mapping::AccountMapping> for AccountMapping {
+    fn from(mapping: account_mapping::AccountMapping) -> Self {
         Self {
             id: mapping.id.to_string(),
             aws_account_id: mapping.aws_account_id.into(),

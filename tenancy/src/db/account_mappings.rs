@@ -10,34 +10,8 @@ use uuid::Uuid;
 use super::{DbError, PgPool, Result, feed, map_constraint_violation, parsed};
 pub use export::{Exported, export};
 
-use crate::{AwsAccountId, EnvironmentId, EnvironmentName, ExternalId, MappingId, OperationId, Region, TenantId, Tier};
-
-/// One account mapping with what billing wants beside it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mapping {
-    /// `map_…`
-    pub id: MappingId,
-    /// Whose account it is.
-    pub tenant_id: TenantId,
-    /// What the tenant calls itself.
-    pub company_name: String,
-    /// The id that the SaaS gives the tenant.
-    pub external_id: Option<ExternalId>,
-    /// The tenant's plan.
-    pub tier: Tier,
-    /// What runs in the account.
-    pub environment_id: EnvironmentId,
-    /// What that is called.
-    pub environment: EnvironmentName,
-    /// Where it runs.
-    pub home_region: Region,
-    /// The account.
-    pub aws_account_id: AwsAccountId,
-    /// Since when.
-    pub valid_from: DateTime<Utc>,
-    /// Until when; `None` while it holds.
-    pub valid_to: Option<DateTime<Utc>>,
-}
+use crate::account_mapping::AccountMapping;
+use crate::{AwsAccountId, EnvironmentId, MappingId, OperationId, TenantId};
 
 /// Maps `account` to the environment of an operation and answers whether that is new.
 ///
@@ -136,7 +110,12 @@ pub async fn snapshot(pool: &PgPool, now: DateTime<Utc>) -> Result<Snapshot> {
 }
 
 /// At most `limit` mappings, oldest first, from after `after` on.
-pub async fn list(pool: &PgPool, snapshot: &Snapshot, after: Option<MappingId>, limit: i64) -> Result<Vec<Mapping>> {
+pub async fn list(
+    pool: &PgPool,
+    snapshot: &Snapshot,
+    after: Option<MappingId>,
+    limit: i64,
+) -> Result<Vec<AccountMapping>> {
     let rows = sqlx::query_as!(
         Row,
         r#"/* db::account_mappings::list */
@@ -158,11 +137,11 @@ pub async fn list(pool: &PgPool, snapshot: &Snapshot, after: Option<MappingId>, 
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(Mapping::try_from).collect()
+    rows.into_iter().map(AccountMapping::try_from).collect()
 }
 
 /// Whose an account has been, from the first to the last; as far as `tenant` may know, if there is one.
-pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<TenantId>) -> Result<Vec<Mapping>> {
+pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<TenantId>) -> Result<Vec<AccountMapping>> {
     let rows = sqlx::query_as!(
         Row,
         r#"/* db::account_mappings::history */
@@ -176,7 +155,7 @@ pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<Tenan
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(Mapping::try_from).collect()
+    rows.into_iter().map(AccountMapping::try_from).collect()
 }
 
 struct Row {
@@ -193,7 +172,7 @@ struct Row {
     valid_to: Option<DateTime<Utc>>,
 }
 
-impl TryFrom<Row> for Mapping {
+impl TryFrom<Row> for AccountMapping {
     type Error = DbError;
 
     fn try_from(row: Row) -> Result<Self> {

@@ -133,8 +133,8 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     Ok(())
 }
 
-/// Wakes waiting steps called `step` whose request (the fact called `fact`) is no longer in progress, and sets their fact
-/// `ended`. Returns the number of operations that are due earlier.
+/// Wakes waiting steps called `step` whose request (the fact called `fact`) is no longer in progress, and sets their
+/// fact `ended`. Returns the number of operations that are due earlier.
 pub async fn wake_finished(
     pool: &PgPool,
     step: &str,

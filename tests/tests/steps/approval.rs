@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
+use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::db::approvals;
 use freehold_tenancy::db::lifecycle::{self, DecisionResult, StepDisposition};
 use freehold_tenancy::db::tenants;
-use freehold_tenancy::operation::{Attention, OperationState, Remedy, Requester};
+use freehold_tenancy::operation::{OperationState, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::api_fixture::{Served, signup};
 use freehold_tests::fixture::{CONFIG, Freehold};

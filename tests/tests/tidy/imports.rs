@@ -2,10 +2,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Modules that may import each other, by crate, each group with its reason.
+const ACCEPTED_CYCLES: [(&str, &[&str]); 1] = [
+    // The configuration parses the keys with the type that encrypts with them.
+    ("tenancy", &["config::webhooks", "secrets"]),
+];
+
+/// The crates whose modules must not import each other.
+const CRATES: [&str; 1] = ["tenancy"];
+
+/// Modules of `tenancy::db` that use several stores.
+const NOT_STORES: [&str; 3] = ["lifecycle", "signup", "queue"];
+
+/// Stores that use another one, with the reason.
+const ACCEPTED_IMPORTS: [(&str, &str); 6] = [
+    // A snapshot of the mappings belongs to a position in the feed.
+    ("account_mappings", "feed"),
+    // A fleet hold is on the work of a slot.
+    ("fleet_holds", "quotas"),
+    // An operation is read together with its journal.
+    ("operations", "steps"),
+    // A slot is granted together with a token of the call's rate.
+    ("quotas", "rates"),
+    // Deliveries are created from the feed.
+    ("webhooks", "feed"),
+    // An endpoint or a secret is created together with the stored response.
+    ("webhooks", "idempotency"),
+];
 
 /// The modules of a crate by path (`db::lifecycle::cancel`; the root is empty), each with the modules that it uses.
-pub type Imports = BTreeMap<String, BTreeSet<String>>;
+type Imports = BTreeMap<String, BTreeSet<String>>;
 
 /// The text of a crate's modules, without comments and tests.
 struct Sources {
@@ -17,9 +45,10 @@ struct Sources {
 /// Returns the groups of modules that import each other directly or indirectly, each group in alphabetical order.
 ///
 /// A module that re-exports items of its own submodules does not import them.
-pub fn import_cycles(source_dir: &Path) -> Vec<Vec<String>> {
+fn import_cycles(source_dir: &Path) -> Vec<Vec<String>> {
     let imports = imports(source_dir);
-    let reached: BTreeMap<&String, BTreeSet<&String>> = imports.keys().map(|one| (one, reachable(&imports, one))).collect();
+    let reached: BTreeMap<&String, BTreeSet<&String>> =
+        imports.keys().map(|one| (one, reachable(&imports, one))).collect();
     let mut cycles: Vec<Vec<String>> = imports
         .keys()
         .map(|one| imports.keys().filter(|other| reached[one].contains(other) && reached[other].contains(one)))
@@ -42,9 +71,9 @@ fn reachable<'a>(imports: &'a Imports, from: &String) -> BTreeSet<&'a String> {
     found
 }
 
-/// Returns the import graph of the crate whose `lib.rs` or `main.rs` is in `source_dir`. It is read from `use` declarations and from
-/// paths that start with `crate`, `self` or `super`.
-pub fn imports(source_dir: &Path) -> Imports {
+/// Returns the import graph of the crate whose `lib.rs` or `main.rs` is in `source_dir`. It is read from `use` declarations
+/// and from paths that start with `crate`, `self` or `super`.
+fn imports(source_dir: &Path) -> Imports {
     let mut sources = Sources { text: BTreeMap::new(), exports: BTreeMap::new() };
     read(source_dir, &[], &mut sources.text);
     let used: Vec<_> = sources.text.iter().map(|(module, text)| (module.clone(), paths(text))).collect();
@@ -195,4 +224,39 @@ fn leaves(tree: &str) -> Vec<(Vec<String>, String)> {
             _ => (prefix.iter().cloned().chain(path).collect(), name),
         })
         .collect()
+}
+
+fn crate_dir(name: &str) -> PathBuf {
+    super::root().join(name).join("src")
+}
+
+#[test]
+fn modules_do_not_import_each_other() {
+    for name in CRATES {
+        let is_accepted = |cycle: &Vec<String>| {
+            let mut accepted = ACCEPTED_CYCLES.iter().filter(|(crate_name, _)| *crate_name == name);
+            accepted.any(|(_, group)| cycle.iter().all(|module| group.contains(&module.as_str())))
+        };
+        let cycles: Vec<_> = import_cycles(&crate_dir(name)).into_iter().filter(|one| !is_accepted(one)).collect();
+        assert!(cycles.is_empty(), "modules of {name} that import each other: {cycles:?}");
+    }
+}
+
+#[test]
+fn a_store_uses_no_other_store_except_events_and_fence() {
+    let store = |module: &str| module.strip_prefix("db::").and_then(|path| path.split("::").next()).map(str::to_owned);
+    let mut found = BTreeSet::new();
+    for (module, used) in imports(&crate_dir("tenancy")) {
+        let Some(from) = store(&module).filter(|one| !NOT_STORES.contains(&one.as_str())) else { continue };
+        found
+            .extend(used.iter().filter_map(|other| store(other)).filter(|to| *to != from).map(|to| (from.clone(), to)));
+    }
+    let is_expected = |(from, to): &(String, String)| {
+        to == "events" || to == "fence" || ACCEPTED_IMPORTS.contains(&(from.as_str(), to.as_str()))
+    };
+    let unexpected: Vec<_> = found.iter().filter(|pair| !is_expected(pair)).collect();
+    assert!(unexpected.is_empty(), "stores that use other stores: {unexpected:?}");
+    let is_found = |(from, to): &&(&str, &str)| found.contains(&((*from).to_owned(), (*to).to_owned()));
+    let unused: Vec<_> = ACCEPTED_IMPORTS.iter().filter(|pair| !is_found(pair)).collect();
+    assert!(unused.is_empty(), "accepted imports that do not exist: {unused:?}");
 }

@@ -1,10 +1,10 @@
 //! Asking for an account so that it is never asked for twice, and taking one back that was asked for before.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::attention::Remedy;
 use freehold_tenancy::db::account_mappings;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
-use freehold_tenancy::operation::Remedy;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};

@@ -5,12 +5,13 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::OperationId;
+use crate::attention::Attention;
 use crate::db::{Result, events, parse_json};
 use crate::event::{EventType, NewEvent};
-use crate::operation::{Attention, OperationKind, OperationState};
+use crate::operation::{OperationKind, OperationState};
 
-/// Sets or clears the attention of an operation and its environment. A parked step takes precedence over a late one. The
-/// caller must have locked the operation.
+/// Sets or clears the attention of an operation and its environment. A parked step takes precedence over a late one.
+/// The caller must have locked the operation.
 pub(super) async fn recompute_attention(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     let row = sqlx::query!(
         r#"/* db::lifecycle::recompute_attention */

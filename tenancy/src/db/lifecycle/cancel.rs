@@ -44,8 +44,8 @@ async fn cancel_in_tx(
     Ok(LifecycleResult::Yes(followed_by.into_iter().collect()))
 }
 
-/// Cancels an operation that is still open. A legal hold is ignored, because the operation has created nothing. The caller
-/// must hold the tenant's lock.
+/// Cancels an operation that is still open. A legal hold is ignored, because the operation has created nothing. The
+/// caller must hold the tenant's lock.
 pub(super) async fn cancel_if_open(
     tx: &mut PgConnection,
     id: OperationId,
@@ -59,7 +59,8 @@ pub(super) async fn cancel_if_open(
     Ok(())
 }
 
-/// Cancels an open operation and opens the offboarding of what it has created. Returns `None` if no account was requested.
+/// Cancels an open operation and opens the offboarding of what it has created. Returns `None` if no account
+/// was requested.
 pub(super) async fn cancel_operation(
     tx: &mut PgConnection,
     environment: EnvironmentId,

@@ -60,7 +60,8 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
 
 /// Marks the tenant of an operation as offboarded if all its environments are, and erases its personal data.
 pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
-    // `add_environment` locks the same row: it has either committed before the check below, or finds the tenant offboarded.
+    // `add_environment` locks the same row: it has either committed before the check below, or finds the tenant
+    // offboarded.
     let tenant = sqlx::query_scalar!(
         r#"/* db::lifecycle::close_tenant */
         select t.id from tenants t where t.id = (select tenant_id from operations where id = $1) for no key update"#,

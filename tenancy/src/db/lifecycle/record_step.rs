@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::attention::recompute_attention;
+use crate::attention::{Attention, Remedy};
 use crate::db::fence::{Claim, begin_fenced};
 use crate::db::steps::object;
 use crate::db::{PgPool, Result, account_mappings, approvals, events, parse_json, quotas};
 use crate::event::{EventType, NewEvent};
-use crate::operation::{Attention, Remedy};
 use crate::step::{Facts, StepState};
 use crate::{AwsAccountId, OperationId};
 

@@ -6,9 +6,10 @@ use sqlx::PgConnection;
 
 use super::attention::clear_attention;
 use crate::OperationId;
+use crate::attention::Remedy;
 use crate::db::{PgPool, Result, events, steps};
 use crate::event::{EventType, NewEvent};
-use crate::operation::{OperationKind, OperationState, Remedy};
+use crate::operation::{OperationKind, OperationState};
 
 /// Result of [`retry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

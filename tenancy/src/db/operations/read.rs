@@ -1,7 +1,8 @@
 //! Reading operations.
 
+use crate::attention::{Attention, Remedy};
 use crate::db::{PgPool, Result, parse_json, parsed, steps};
-use crate::operation::{Attention, Operation, OperationKind, OperationState, Remedy};
+use crate::operation::{Operation, OperationKind, OperationState};
 use crate::{EnvironmentId, OperationId, TenantId};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
