@@ -1,4 +1,4 @@
-//! Onboarding with moto instead of AWS, up to the permission_sets gaps of moto.
+//! Onboarding with moto instead of AWS, up to the known gaps of moto.
 //!
 //! moto starts without an organisation and without groups; on AWS both exist before Freehold. The rest is done by
 //! `freehold

@@ -135,7 +135,7 @@ async fn a_slow_request_body_opens_no_audit_entry_until_it_is_complete() {
     let tenant = api.sign_up(&signup_body()).await;
     let host = api.url.trim_start_matches("http://");
     let token = api.issuer.token(freehold_tests::api_fixture::ALL_SCOPES);
-    let body = json!({ "reason": "Records are to be anchor_file." }).to_string();
+    let body = json!({ "reason": "Records are to be kept." }).to_string();
     let head = format!(
         "PUT /v1/tenants/{}/legal-hold HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

@@ -45,7 +45,7 @@ struct RunResult {
 enum CutAt {
     /// After so many writes.
     Count(usize),
-    /// CutAt the first write with this name.
+    /// At the first write with this name.
     Name(&'static str),
 }
 
@@ -85,7 +85,7 @@ async fn assert_same_result_for_every_cut(cut: ConnectionFault) {
     let mut died: BTreeMap<String, usize> = BTreeMap::new();
     let mut is_the_same = |at: CutAt, result: RunResult| {
         let Some(name) = result.crashed_at else { return false };
-        let case = format!("the case {cut:?} write {name}, {at:?},");
+        let case = format!("the cut {cut:?} write {name}, {at:?},");
         assert_eq!(result.world, expected.world, "{case} changed the result");
         assert_eq!(result.account_requests, 1, "{case} requested {} accounts", result.account_requests);
         assert_eq!(result.slots, 0, "{case} left a slot occupied");

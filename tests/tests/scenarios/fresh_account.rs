@@ -103,7 +103,7 @@ async fn an_account_that_is_closed_during_the_work_is_reported() {
         let attention =
             events.iter().find(|event| event.event_type == EventType::OperationNeedsAttention).expect("one");
         let after = attention.occurred_at - closed_at;
-        assert!(after < chrono::TimeDelta::minutes(10), "closed after {step}, attention {after} later");
+        assert!(after < chrono::TimeDelta::minutes(10), "closed after {step}, reported {after} later");
         is_ready(&(freehold.reload_tenant(&another).await, freehold.operation_of(&another).await));
         assert!(calls(&freehold, "organizations:DescribeAccount").0 < 5, "the account state is read too often");
     }

@@ -72,8 +72,8 @@ async fn an_account_that_was_moved_elsewhere_is_moved_from_there() {
 async fn two_concurrent_bootstraps_prepare_the_organisation_once() {
     let freehold = with_another_residency().await;
     let (one, other) = (make_plan(&freehold).await, make_plan(&freehold).await);
-    apply_plan(&freehold, one).await.expect("an apply_plan plan");
-    apply_plan(&freehold, other).await.expect("an apply_plan plan");
+    apply_plan(&freehold, one).await.expect("an applied plan");
+    apply_plan(&freehold, other).await.expect("an applied plan");
     let names = |name: &str| freehold.world.units().iter().filter(|unit| unit.name == name).count();
     assert_eq!(names("freehold-jp"), 1);
     assert_eq!(make_plan(&freehold).await.actions.len(), 0, "remaining actions");
@@ -93,7 +93,7 @@ async fn a_policy_change_in_progress_is_waited_for() {
         freehold.world.inject(Rule::on("organizations", call, error(code, "not yet")).nth(1));
     }
     let plan = make_plan(&freehold).await;
-    apply_plan(&freehold, plan).await.expect("an apply_plan plan");
+    apply_plan(&freehold, plan).await.expect("an applied plan");
     assert_eq!(make_plan(&freehold).await.actions.len(), 0, "remaining actions");
     assert!(freehold.world.fault_hits().len() >= 2);
 }

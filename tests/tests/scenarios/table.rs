@@ -47,7 +47,7 @@ fn every_scenario_is_listed_with_existing_tests() {
     assert_eq!(numbers.iter().copied().collect::<BTreeSet<_>>(), expected);
     assert!(numbers.is_sorted());
     let tests = tests();
-    assert!(tests.len() > 150, "only {} tests were names", tests.len());
+    assert!(tests.len() > 150, "only {} tests were found", tests.len());
     let missing: Vec<_> = SCENARIOS
         .iter()
         .flat_map(|scenario| scenario.tests.iter().map(|test| (scenario.number, *test)))

@@ -67,7 +67,7 @@ fn broken_rules(statement: &str, new_tables: &BTreeSet<String>) -> Vec<&'static 
     }
     if (statement.starts_with("create index") || statement.starts_with("create unique index")) && !names_new() {
         rule(!has("concurrently"), "builds an index over existing rows and blocks writes meanwhile");
-        rule(statement.starts_with("create unique"), "refuses rule the version before may write");
+        rule(statement.starts_with("create unique"), "refuses rows that the previous version may write");
     }
     broken
 }

@@ -31,7 +31,7 @@ fn attention(operation: &Operation) -> (&str, &str) {
 /// Returns the account request of the tenant's environment.
 fn account_request(freehold: &Freehold, tenant: &Tenant, tags: Tags) -> NewAccount {
     let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
-    NewAccount { name: "Made before".to_owned(), email, tags }
+    NewAccount { name: "External".to_owned(), email, tags }
 }
 
 fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
@@ -61,11 +61,11 @@ async fn an_account_is_requested_again_only_after_five_minutes_without_it() {
     while world_snapshot::account_requests(&freehold.world) == 0 {
         freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
-    let asked_at = freehold.world.create_requests()[0].requested_at;
+    let requested_at = freehold.world.create_requests()[0].requested_at;
     assert!(
-        asked_at - tenant.created_at >= TimeDelta::minutes(5),
+        requested_at - tenant.created_at >= TimeDelta::minutes(5),
         "requested again after {}",
-        asked_at - tenant.created_at
+        requested_at - tenant.created_at
     );
     freehold.run_until_idle(&worker, LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);

@@ -20,7 +20,7 @@ fn person(name: &str) -> Requester {
 }
 
 /// Creates a tenant whose tier requires approval and runs it until it waits for the decision.
-async fn waiting(freehold: &Freehold) -> Tenant {
+async fn sign_up_until_approval(freehold: &Freehold) -> Tenant {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     freehold.run_until_idle(&freehold.worker("worker-1"), MINUTES).await;
     let operation = freehold.operation_of(&tenant).await;
@@ -46,7 +46,7 @@ async fn decide(freehold: &Freehold, tenant: &Tenant, approve: bool, by: &str) -
 #[tokio::test]
 async fn an_account_is_created_only_after_a_second_person_approves() {
     let freehold = Freehold::instant().await.with_config(&format!("{CONFIG}{REQUIRED}"));
-    let tenant = waiting(&freehold).await;
+    let tenant = sign_up_until_approval(&freehold).await;
     // The requester is `tests`. A repeated run changes nothing.
     assert_eq!(decide(&freehold, &tenant, true, "tests").await, DecisionResult::SamePerson);
     let id = tenant.environments[0].operation_id;
@@ -74,7 +74,7 @@ async fn an_account_is_created_only_after_a_second_person_approves() {
 #[tokio::test]
 async fn changing_the_tier_does_not_avoid_the_approval() {
     let freehold = Freehold::instant().await.with_config(&format!("{CONFIG}{REQUIRED}"));
-    let tenant = waiting(&freehold).await;
+    let tenant = sign_up_until_approval(&freehold).await;
     let (pool, id) = (freehold.pool(), tenant.environments[0].operation_id);
     let change = async |tier: &str| {
         let mut tenant = freehold.reload_tenant(&tenant).await;
@@ -100,7 +100,7 @@ async fn changing_the_tier_does_not_avoid_the_approval() {
 #[tokio::test]
 async fn a_rejected_operation_is_canceled_without_aws_calls() {
     let freehold = Freehold::instant().await.with_config(&format!("{CONFIG}{REQUIRED}"));
-    let tenant = waiting(&freehold).await;
+    let tenant = sign_up_until_approval(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     // Nothing exists that a legal hold could keep.
     assert!(lifecycle::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
@@ -112,8 +112,8 @@ async fn a_rejected_operation_is_canceled_without_aws_calls() {
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::Canceled);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
-    let approval = approvals::list_for_operation(pool, operation.id).await.expect("an answer");
-    assert_eq!((approval.len(), approval[0].state), (1, ApprovalState::Rejected));
+    let approvals = approvals::list_for_operation(pool, operation.id).await.expect("an answer");
+    assert_eq!((approvals.len(), approvals[0].state), (1, ApprovalState::Rejected));
     assert_eq!(accounts(&freehold), 0);
 }
 
@@ -137,10 +137,10 @@ async fn a_decision_before_the_step_is_parked_is_not_missed() {
 #[tokio::test]
 async fn a_dry_run_shows_that_an_approval_is_needed() {
     let api = ApiFixture::with_config("[[tiers]]\nname = \"careful\"\napproval = \"required\"").await;
-    let approval = |tier: &str| json!({ "company_name": "Example", "admin_email": "a@example.com", "home_region": "eu-west-1", "tier": tier });
+    let signup = |tier: &str| json!({ "company_name": "Example", "admin_email": "a@example.com", "home_region": "eu-west-1", "tier": tier });
     for (tier, required) in [("careful", true), ("standard", false)] {
-        let answer = api.request(reqwest::Method::POST, "/v1/tenants?dry_run=true").json(&approval(tier));
-        let answer: serde_json::Value = answer.send().await.expect("an answer").json().await.expect("JSON");
-        assert_eq!(answer["approval_required"], required, "{answer}");
+        let request = api.request(reqwest::Method::POST, "/v1/tenants?dry_run=true").json(&signup(tier));
+        let response: serde_json::Value = request.send().await.expect("an answer").json().await.expect("JSON");
+        assert_eq!(response["approval_required"], required, "{response}");
     }
 }

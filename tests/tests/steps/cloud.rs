@@ -56,7 +56,7 @@ impl Prepared {
     }
 
     /// Creates an account and moves it to the OU of its residency, as `place-account` does.
-    async fn placed(&self) -> Target {
+    async fn account_in_ou(&self) -> Target {
         let environment = EnvironmentId::new(self.clock.now());
         let creation = self.aws.create_account(&self.account(environment)).await.unwrap();
         let CreationState::Succeeded(id) = self.aws.creation_status(&creation.request_id).await.unwrap().state else {
@@ -72,7 +72,7 @@ impl Prepared {
 
     /// Creates an account with the two narrow roles, as `install-baseline` does.
     async fn with_roles(&self) -> Target {
-        let target = self.placed().await;
+        let target = self.account_in_ou().await;
         let stack = NewStack {
             name: "freehold-baseline".to_owned(),
             template: include_str!("../../../stacks/baseline.yaml").to_owned(),
@@ -114,12 +114,12 @@ async fn an_account_is_created_found_and_moved() {
     let Prepared { aws, clock, config, .. } = &prepared;
     let environment = EnvironmentId::new(clock.now());
     let account = prepared.account(environment);
-    let asked_at = clock.now();
+    let before = clock.now();
     assert_eq!(aws.find_account(&account.email).await.unwrap(), None);
-    assert_eq!(aws.find_creation(&account.name, asked_at).await.unwrap(), None);
+    assert_eq!(aws.find_creation(&account.name, before).await.unwrap(), None);
 
     let creation = aws.create_account(&account).await.unwrap();
-    assert_eq!(aws.find_creation(&account.name, asked_at).await.unwrap().unwrap().request_id, creation.request_id);
+    assert_eq!(aws.find_creation(&account.name, before).await.unwrap().unwrap().request_id, creation.request_id);
     let found = aws.find_account(&account.email.to_uppercase()).await.unwrap().unwrap();
     assert_eq!(found.state, "ACTIVE");
     assert_eq!(aws.account_tags(&found.id).await.unwrap(), account.tags);
@@ -166,7 +166,7 @@ async fn a_throttled_call_is_reported_as_throttled() {
 #[tokio::test]
 async fn an_empty_page_does_not_end_a_search() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let email = prepared.config.organization.account_email.address(target.environment());
     prepared.world.inject(Rule::on("organizations", "*", Fault::EmptyPage).times(1));
     assert_eq!(prepared.aws.find_account(&email).await.unwrap().unwrap().id, *target.id());
@@ -189,8 +189,8 @@ async fn a_rate_limited_search_resumes_at_its_page() {
     let (sought, calls) = (sought.unwrap(), || prepared.world.calls().of("organizations:ListAccounts").calls);
     let before = calls();
     prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).nth(2));
-    let broken_off = prepared.aws.find_account(&sought.email).await.unwrap_err();
-    assert_eq!(broken_off.kind, CloudErrorKind::Throttled { until: None });
+    let throttled = prepared.aws.find_account(&sought.email).await.unwrap_err();
+    assert_eq!(throttled.kind, CloudErrorKind::Throttled { until: None });
     assert!(prepared.aws.find_account(&sought.email).await.unwrap().is_some());
     assert_eq!(calls() - before, 4, "the first page was read twice");
 }
@@ -208,7 +208,7 @@ async fn a_creation_with_a_used_email_fails_with_its_reason() {
 #[tokio::test]
 async fn an_account_is_closed_and_closing_it_again_is_no_error() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let state = async || prepared.aws.account(target.id()).await.unwrap().map(|account| account.state);
     assert_eq!(state().await.as_deref(), Some("ACTIVE"));
     prepared.aws.close_account(&target).await.unwrap();
@@ -220,7 +220,7 @@ async fn an_account_is_closed_and_closing_it_again_is_no_error() {
 #[tokio::test]
 async fn an_opt_in_region_is_enabled() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let zurich = "eu-central-2".parse().unwrap();
     assert_eq!(prepared.aws.region_status(&target, home()).await.unwrap(), RegionStatus::Enabled);
     assert_eq!(prepared.aws.region_status(&target, zurich).await.unwrap(), RegionStatus::Disabled);
@@ -231,7 +231,7 @@ async fn an_opt_in_region_is_enabled() {
 #[tokio::test]
 async fn a_role_is_reachable_only_in_its_account() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     let refused = prepared.aws.check_role(&target, Role::Access).await.unwrap_err();
     assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false });
@@ -240,8 +240,8 @@ async fn a_role_is_reachable_only_in_its_account() {
     prepared.aws.check_role(&target, Role::Access).await.unwrap();
     prepared.aws.check_role(&target, Role::Verify).await.unwrap();
     let other = EnvironmentId::new(prepared.clock.now());
-    let mistaken = Target::new(target.id().clone(), other, &prepared.config.organization).unwrap();
-    let refused = prepared.aws.check_role(&mistaken, Role::Access).await.unwrap_err();
+    let wrong_environment = Target::new(target.id().clone(), other, &prepared.config.organization).unwrap();
+    let refused = prepared.aws.check_role(&wrong_environment, Role::Access).await.unwrap_err();
     assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false }, "the external id names another environment");
 }
 
@@ -271,13 +271,17 @@ async fn a_stack_is_deployed_and_its_url_responds() {
 async fn a_failed_stack_names_the_resource_and_the_reason() {
     let prepared = Prepared::new().await;
     let target = prepared.with_roles().await;
-    prepared.world.inject(Rule::on("cloudformation", "CreateStack", Fault::failed("the function could not be made")));
+    prepared.world.inject(Rule::on(
+        "cloudformation",
+        "CreateStack",
+        Fault::failed("the function could not be created"),
+    ));
     let stack = prepared.tenant_stack(&target);
     let id = prepared.aws.create_stack(&target, Role::Access, home(), &stack).await.unwrap();
     let state = prepared.aws.stack(&target, Role::Access, home(), &id).await.unwrap().unwrap();
     assert_eq!(state.status, StackStatus::RolledBack, "{state:?}");
     let failure = prepared.aws.stack_failure(&target, Role::Access, home(), &id).await.unwrap().unwrap();
-    assert!(failure.reason.contains("could not be made"), "{failure:?}");
+    assert!(failure.reason.contains("could not be created"), "{failure:?}");
 }
 
 #[tokio::test]
@@ -293,7 +297,7 @@ async fn the_verifier_role_may_read_at_home_and_is_denied_elsewhere() {
 #[tokio::test]
 async fn a_permission_set_is_assigned_and_unassigned() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let aws = &prepared.aws;
     let group = aws.ensure_group("tenant-example", "Administrators of Example").await.unwrap();
     assert_eq!(aws.ensure_group("tenant-example", "").await.unwrap(), group);
@@ -306,7 +310,7 @@ async fn a_permission_set_is_assigned_and_unassigned() {
     aws.ensure_member(&group, &user).await.unwrap();
 
     let arn = aws.permission_set("support").await.unwrap().unwrap();
-    assert_eq!(aws.permission_set("nothing").await.unwrap(), None);
+    assert_eq!(aws.permission_set("unknown").await.unwrap(), None);
     let grant = Grant { permission_set_arn: arn.clone(), group_id: group.clone() };
     let assigned = aws.assign(&target, &grant).await.unwrap();
     assert_eq!(aws.assignment_status(&assigned.request_id).await.unwrap(), AssignmentState::Succeeded);
@@ -332,7 +336,7 @@ async fn a_user_who_leaves_a_group_still_exists() {
 #[tokio::test]
 async fn an_ou_lists_its_accounts() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let [home, other] = [0, 1].map(|number| &prepared.config.residencies[number]);
     for (residency, expected) in [(home, vec![target.id().clone()]), (other, vec![])] {
         let ou = prepared.aws.residency_ou(residency).await.unwrap().unwrap();
@@ -354,17 +358,17 @@ async fn a_thousand_reads_of_one_residency_need_few_calls() {
 #[tokio::test]
 async fn sessions_are_opened_hourly_and_after_aws_expires_one() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let opened = || prepared.world.calls().of("sts:AssumeRole").calls;
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
-    let once = opened();
+    let opened_first = opened();
     prepared.clock.advance(Duration::from_mins(50));
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     prepared.aws.parent_of(&target).await.unwrap();
-    assert!(opened() <= once + 1, "only the control role's session may be renewed");
+    assert!(opened() <= opened_first + 1, "only the control role's session may be renewed");
     prepared.clock.advance(Duration::from_mins(10));
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
-    assert!(opened() > once);
+    assert!(opened() > opened_first);
 
     let expired = Fault::error("ExpiredToken", "The security token included in the request is expired");
     prepared.world.inject(Rule::on("sts", "GetCallerIdentity", expired).nth(1));

@@ -63,7 +63,7 @@ fn assert_requested_in_order(freehold: &Freehold, tenants: &[Tenant]) {
 }
 
 /// Claims all due operations, oldest first.
-async fn claims(freehold: &Freehold) -> Vec<Claim> {
+async fn claim_all(freehold: &Freehold) -> Vec<Claim> {
     let mut claims =
         operations::claim(freehold.pool(), "tests", freehold.clock.now(), LEASE, 100).await.expect("claims");
     claims.sort_by_key(|claim| claim.operation_id.as_uuid());
@@ -165,7 +165,7 @@ async fn a_faster_external_actor_costs_one_refusal_per_request() {
 async fn the_slot_of_finished_work_is_released() {
     let freehold = Freehold::instant().await;
     sign_up_many(&freehold, 2).await;
-    let claims = claims(&freehold).await;
+    let claims = claim_all(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     assert_eq!(acquire_slot(&freehold, &claims[0]).await, SlotResult::Granted);
     quotas::note_request(pool, &claims[0], &CREATION_SLOT, "car-1", "await-account", now)
@@ -188,7 +188,7 @@ async fn the_slot_of_finished_work_is_released() {
 async fn onboarding_overtakes_maintenance_for_a_limited_time() {
     let freehold = Freehold::instant().await;
     sign_up_many(&freehold, 2).await;
-    let first = claims(&freehold).await;
+    let first = claim_all(&freehold).await;
     let (holder, repair) = (&first[0], &first[1]);
     sqlx::query("update operations set kind = 'repair' where id = $1")
         .bind(repair.operation_id.as_uuid())
@@ -199,11 +199,11 @@ async fn onboarding_overtakes_maintenance_for_a_limited_time() {
     assert_eq!(acquire_slot(&freehold, repair).await, SlotResult::Queued { ahead: 0 });
     freehold.clock.advance(Duration::from_mins(10));
     sign_up_many(&freehold, 1).await;
-    let later = claims(&freehold).await.pop().expect("a claim");
+    let later = claim_all(&freehold).await.pop().expect("a claim");
     assert_eq!(acquire_slot(&freehold, &later).await, SlotResult::Queued { ahead: 0 }, "onboarding goes first");
     freehold.clock.advance(Duration::from_mins(21));
     sign_up_many(&freehold, 1).await;
-    let latest = claims(&freehold).await;
+    let latest = claim_all(&freehold).await;
     assert_eq!(
         acquire_slot(&freehold, &latest[3]).await,
         SlotResult::Queued { ahead: 2 },
@@ -218,7 +218,7 @@ fn throttled(call: &'static str) -> CloudError {
 }
 
 /// Returns the number of calls that are possible now.
-async fn calls_at_once(limits: &Limits, call: &'static str) -> usize {
+async fn burst(limits: &Limits, call: &'static str) -> usize {
     for calls in 0..100 {
         if limits.take(call).await.is_err() {
             return calls;
@@ -227,7 +227,7 @@ async fn calls_at_once(limits: &Limits, call: &'static str) -> usize {
     100
 }
 
-async fn until(limits: &Limits, call: &'static str) -> DateTime<Utc> {
+async fn next_token_at(limits: &Limits, call: &'static str) -> DateTime<Utc> {
     let error = limits.take(call).await.expect_err("no token");
     let CloudErrorKind::Throttled { until: Some(until) } = error.kind else { panic!("{error} has no end") };
     until
@@ -239,29 +239,29 @@ async fn a_throttle_slows_all_workers_and_the_rate_recovers() {
     let freehold = Freehold::instant().await;
     let limits = || Limits::new(freehold.pool().clone(), freehold.clock.clone(), freehold.config.quotas.clone());
     let (one, other) = (limits(), limits());
-    assert_eq!(calls_at_once(&one, CALL).await, 3, "a rate of two per second, a burst of three");
+    assert_eq!(burst(&one, CALL).await, 3, "a rate of two per second, a burst of three");
     freehold.clock.advance(Duration::from_mins(1));
 
-    let noted = one.throttled(CALL, throttled(CALL)).await;
+    let recorded = one.throttled(CALL, throttled(CALL)).await;
     let start = freehold.clock.now();
-    assert_eq!(noted.kind, CloudErrorKind::Throttled { until: Some(start + TimeDelta::seconds(1)) });
-    assert_eq!(until(&other, CALL).await, start + TimeDelta::seconds(1), "the other worker is throttled too");
+    assert_eq!(recorded.kind, CloudErrorKind::Throttled { until: Some(start + TimeDelta::seconds(1)) });
+    assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1), "the other worker is throttled too");
     // Of several throttled calls at the same moment, one counts.
     one.throttled(CALL, throttled(CALL)).await;
-    assert_eq!(until(&other, CALL).await, start + TimeDelta::seconds(1));
+    assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1));
 
     freehold.clock.advance(Duration::from_secs(1));
-    assert_eq!(calls_at_once(&other, CALL).await, 1, "no burst");
+    assert_eq!(burst(&other, CALL).await, 1, "no burst");
     other.throttled(CALL, throttled(CALL)).await;
-    let waits = until(&one, CALL).await - freehold.clock.now();
+    let waits = next_token_at(&one, CALL).await - freehold.clock.now();
     assert!((1990..=2000).contains(&waits.num_milliseconds()), "wait after the second throttle: {waits}");
 
     freehold.clock.advance(Duration::from_mins(5));
-    assert_eq!(calls_at_once(&one, CALL).await, 1);
-    let waits = until(&one, CALL).await - freehold.clock.now();
+    assert_eq!(burst(&one, CALL).await, 1);
+    let waits = next_token_at(&one, CALL).await - freehold.clock.now();
     assert!((900..=1100).contains(&waits.num_milliseconds()), "wait after five minutes: {waits}");
     freehold.clock.advance(Duration::from_mins(6));
-    assert_eq!(calls_at_once(&other, CALL).await, 3, "the full burst is back");
+    assert_eq!(burst(&other, CALL).await, 3, "the full burst is back");
 }
 
 #[tokio::test]
@@ -269,9 +269,9 @@ async fn throttled_creations_are_retried_and_all_tenants_become_ready() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.world.inject(Rule::on("organizations", "*", Fault::Throttle).sometimes(300));
     let tenants = sign_up_many(&freehold, 3).await;
-    let over = freehold.clock.now() + TimeDelta::minutes(30);
+    let faults_end = freehold.clock.now() + TimeDelta::minutes(30);
     let worker = freehold.worker("worker-1");
-    while freehold.run_due_and_advance(&worker).await.is_some_and(|at| at <= over) {}
+    while freehold.run_due_and_advance(&worker).await.is_some_and(|at| at <= faults_end) {}
     freehold.world.clear_faults();
     freehold.run_until_idle(&worker, LONG).await;
     assert_all_ready(&freehold, &tenants).await;
@@ -298,18 +298,18 @@ async fn slots_are_granted_in_queue_order() {
 async fn a_new_signup_has_a_queue_position_and_an_estimate() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenants = sign_up_many(&freehold, 30).await;
-    let mut estimate = Vec::new();
+    let mut estimates = Vec::new();
     for (position, tenant) in (1..).zip(&tenants) {
         let operation = freehold.operation_of(tenant).await;
         let queues = queue::of(freehold.pool(), &freehold.config, &[&operation], freehold.clock.now()).await;
         let queue = queues.expect("an answer")[&operation.id];
         assert_eq!(queue.position, position);
-        estimate.push(queue.estimated_ready_at);
+        estimates.push(queue.estimated_ready_at);
     }
     let start = freehold.clock.now();
     freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
     let mut accurate = 0;
-    for (tenant, estimate) in tenants.iter().zip(estimate) {
+    for (tenant, estimate) in tenants.iter().zip(estimates) {
         let ready = freehold.reload_tenant(tenant).await.environments[0].ready_at.expect("ready");
         let error = (estimate - ready).as_seconds_f64() / (ready - start).as_seconds_f64();
         accurate += usize::from(error.abs() <= 0.2);

@@ -86,11 +86,11 @@ async fn a_tenant_is_suspended_and_deleted_after_the_cooling_off_period() {
     assert_eq!(tenant.admin_email, None, "the e-mail address of the administrator was not erased");
     assert_eq!(tenant.environments[0].aws_account_id, None, "the mapping is still valid");
     assert_eq!(stacks(&freehold), 0);
-    let offboard_completely = tenant.environments[0].offboarded_at.expect("a time");
+    let offboarded_at = tenant.environments[0].offboarded_at.expect("a time");
     assert!(
-        offboard_completely - tenant.created_at >= TimeDelta::days(7),
-        "offboard_completely after {}",
-        offboard_completely - tenant.created_at
+        offboarded_at - tenant.created_at >= TimeDelta::days(7),
+        "offboarded after {}",
+        offboarded_at - tenant.created_at
     );
     // The account is closed only on request.
     assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
@@ -98,7 +98,7 @@ async fn a_tenant_is_suspended_and_deleted_after_the_cooling_off_period() {
         .fetch_one(freehold.pool())
         .await
         .expect("an answer");
-    assert_eq!(ended_mappings, 1, "ended_mappings mappings");
+    assert_eq!(ended_mappings, 1, "ended mappings");
 }
 
 #[tokio::test]
@@ -135,8 +135,8 @@ async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, S
     let operation = latest(freehold, &tenant).await;
     assert_eq!(operation.attention.expect("attention").code, "approval_required");
     assert_eq!(account(freehold, &tenant).state, "ACTIVE");
-    let approval = approvals::list_for_operation(freehold.pool(), operation.id).await.expect("an answer");
-    (tenant, worker, approval[0].request_hash.clone())
+    let approvals = approvals::list_for_operation(freehold.pool(), operation.id).await.expect("an answer");
+    (tenant, worker, approvals[0].request_hash.clone())
 }
 
 async fn decide(freehold: &Freehold, tenant: &Tenant, hash: &str, approve: bool, by: &str) -> DecisionResult {
@@ -219,7 +219,7 @@ async fn a_legal_hold_prevents_deletion_until_it_is_lifted() {
     offboard(&freehold, &tenant, false).await;
     set_hold(Some("Records are to be kept.")).await;
     freehold.run_until_idle(&worker, LONG).await;
-    assert_eq!(stacks(&freehold), 2, "a stack was deleted under a legal set_hold");
+    assert_eq!(stacks(&freehold), 2, "a stack was deleted under a legal hold");
     set_hold(None).await;
     freehold.run_until_idle(&worker, MINUTES).await;
     assert_eq!(stacks(&freehold), 0);
@@ -292,12 +292,12 @@ async fn an_onboarding_canceled_at_any_time_leaves_no_resources() {
         assert!(matches!(canceled, LifecycleResult::Yes(_)), "{canceled:?} at wake-up {wake_up}");
         freehold.run_until_idle(&worker, LONG).await;
         let operation = latest(&freehold, &tenant).await;
-        assert!(operation.finished_at.is_some(), "wake-up {wake_up}:  {operation:#?}");
+        assert!(operation.finished_at.is_some(), "wake-up {wake_up}: {operation:#?}");
         assert!(world_snapshot::account_requests(&freehold.world) <= 1);
         for account in freehold.world.accounts().iter().filter(|account| !account.tags.is_empty()) {
             assert_eq!(account.parent_name, "freehold-quarantine", "wake-up {wake_up}");
         }
-        assert!(freehold.world.assignments().is_empty(), "wake-up {wake_up}:  {:?}", freehold.world.assignments());
+        assert!(freehold.world.assignments().is_empty(), "wake-up {wake_up}: {:?}", freehold.world.assignments());
         assert_eq!((stacks(&freehold), used_slots(&freehold).await), (0, 0), "wake-up {wake_up}");
     }
 }
@@ -308,7 +308,7 @@ async fn an_account_of_a_canceled_onboarding_is_found_and_quarantined() {
     freehold.faulty_client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(1));
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
-    worker.drain().await.expect("carried on");
+    worker.drain().await.expect("finished work");
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
     lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
     freehold.run_until_idle(&worker, MINUTES).await;

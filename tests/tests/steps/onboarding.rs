@@ -11,7 +11,7 @@ use freehold_worker::onboarding::ONBOARDING;
 use serde_json::Value;
 
 /// Onboards a standard tenant in eu-central-1, in an organisation with AWS's durations.
-async fn onboarded() -> (Freehold, Tenant) {
+async fn onboard() -> (Freehold, Tenant) {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
@@ -22,26 +22,26 @@ async fn onboarded() -> (Freehold, Tenant) {
 
 /// Formats events without times and ids. Concurrent steps write events of the same instant in any order, so these are
 /// sorted in the order of the workflow.
-fn lines(events: &[Event]) -> String {
+fn format_events(events: &[Event]) -> String {
     let mut index = 0;
-    let placed = events.iter().map(|event| {
+    let lines = events.iter().map(|event| {
         let field = |field: &str| event.data.get(field).and_then(Value::as_str);
-        // Other events belong to the step event before them.
+        // Other events are sorted with the step event before them.
         index = ONBOARDING.iter().position(|step| Some(step.name) == field("step")).unwrap_or(index);
         let more = ["step", "waits_for", "error"].into_iter().filter_map(field);
         let line = std::iter::once(event.event_type.as_str()).chain(more).collect::<Vec<_>>().join(" | ");
         (event.occurred_at, index, line)
     });
-    let mut placed: Vec<_> = placed.collect();
-    placed.sort_by_key(|(at, index, _)| (*at, *index));
-    placed.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_by_key(|(at, index, _)| (*at, *index));
+    lines.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]
 async fn a_signup_becomes_a_ready_tenant_step_by_step() {
-    let (freehold, tenant) = onboarded().await;
+    let (freehold, tenant) = onboard().await;
     let events = events::after(freehold.pool(), tenant.environments[0].operation_id, 0, 1000).await.expect("events");
-    insta::assert_snapshot!(lines(&events));
+    insta::assert_snapshot!(format_events(&events));
 
     let positions: Vec<i64> = events.iter().map(|event| event.seq).collect();
     let without_gaps: Vec<i64> = (1..).take(events.len()).collect();
@@ -51,7 +51,7 @@ async fn a_signup_becomes_a_ready_tenant_step_by_step() {
 
 #[tokio::test]
 async fn a_ready_tenant_has_an_account_of_its_own_behind_its_guardrail() {
-    let (freehold, tenant) = onboarded().await;
+    let (freehold, tenant) = onboard().await;
     let environment = &tenant.environments[0];
     let id = environment.aws_account_id.as_ref().expect("an account");
     let account = freehold.world.account_by_email(&format!("aws+{}@example.com", environment.id)).expect("an account");
@@ -70,7 +70,7 @@ async fn a_ready_tenant_has_an_account_of_its_own_behind_its_guardrail() {
 
 #[tokio::test]
 async fn a_ready_tenant_has_access_stacks_and_a_responding_url() {
-    let (freehold, tenant) = onboarded().await;
+    let (freehold, tenant) = onboard().await;
     let account = tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string();
     let assignments = freehold.world.assignments().into_iter();
     let assigned: Vec<_> = assignments.map(|one| (one.account, one.permission_set, one.principal_type)).collect();

@@ -1,6 +1,5 @@
-//! Each step of the workflow runs once more after it is writes, as after a worker that died before it journaled the
-//! result:
-//! the step finds its result and does not repeat its calls.
+//! Each step of the workflow runs once more after it is done, as after a worker that died before it journaled the
+//! result: the step finds its result and does not repeat its calls.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +17,9 @@ const READS: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", 
 async fn forget_result(freehold: &Freehold, operation: &Operation, step: &str) {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     let reset = "update operation_steps set state = 'running', facts = '{}', finished_at = null
-        where operation_id = $1 and name = $2 and state = 'writes'";
+        where operation_id = $1 and name = $2 and state = 'done'";
     let reset = sqlx::query(reset).bind(operation.id.as_uuid()).bind(step).execute(pool).await;
-    assert_eq!(reset.expect("a reset").rows_affected(), 1, "{step} was not writes");
+    assert_eq!(reset.expect("a reset").rows_affected(), 1, "{step} was not done");
     let reopen = "update operations set state = 'running', wake_at = $2, finished_at = null where id = $1";
     sqlx::query(reopen).bind(operation.id.as_uuid()).bind(now).execute(pool).await.expect("an open operation");
 }

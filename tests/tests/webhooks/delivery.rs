@@ -252,11 +252,11 @@ async fn events_that_were_read_once_are_not_read_again() {
         tokio::time::timeout(Duration::from_secs(30), fanned).await.expect("a finished task").unwrap()
     };
     assert_eq!(fan_out().await, 1);
-    let much = "with feed_ids as (
+    let much = "with inserted as (
             insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
             select head.position + n, (select id from tenants), 'tenant.updated', '{}', $1, $1
             from feed_head head, generate_series(1, 2500) n returning position)
-        update feed_head set position = (select max(position) from feed_ids)";
+        update feed_head set position = (select max(position) from inserted)";
     sqlx::query(much).bind(now).execute(pool).await.unwrap();
     assert_eq!(fan_out().await, 2500);
     assert_eq!(fan_out().await, 0, "events were read again");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_tests::receiver::{Receiver, Reply};
-use freehold_tests::webhook_fixture::{WebhookFixture, at, id};
+use freehold_tests::webhook_fixture::{WebhookFixture, id, parse_time};
 use serde_json::json;
 
 /// Delay of each attempt after the previous one, in seconds (Standard Webhooks 1.0).
@@ -27,7 +27,7 @@ async fn a_delivery_has_ten_attempts_and_failing_endpoints_are_disabled() {
         assert_eq!((&attempt["response_status"], &attempt["error"]), (&json!(500), &json!("status")));
         assert_eq!(attempt["message"], "The receiver answered 500, not 2xx.");
         assert_eq!(attempt["next_attempt_at"], delivery["next_attempt_at"]);
-        let wait = at(&delivery["next_attempt_at"]) - hooks.clock().now();
+        let wait = parse_time(&delivery["next_attempt_at"]) - hooks.clock().now();
         let interval = TimeDelta::seconds(interval);
         assert!(wait >= interval * 9 / 10 && wait <= interval * 11 / 10, "attempt {number} waits {wait}");
         hooks.advance_to(&delivery["next_attempt_at"]);
@@ -37,7 +37,7 @@ async fn a_delivery_has_ten_attempts_and_failing_endpoints_are_disabled() {
     assert_eq!((&delivery["state"], &delivery["attempt_count"]), (&json!("failed"), &json!(10)));
     assert_eq!(delivery["next_attempt_at"], json!(null));
     let shown = hooks.get(&endpoint, "").await;
-    assert_eq!((&shown["state"], at(&shown["failing_since"])), (&json!("enabled"), start));
+    assert_eq!((&shown["state"], parse_time(&shown["failing_since"])), (&json!("enabled"), start));
 
     // More deliveries fail until the endpoint has had only failures for five days.
     hooks.sign_up_tenant().await;
@@ -53,7 +53,7 @@ async fn a_delivery_has_ten_attempts_and_failing_endpoints_are_disabled() {
     let shown = hooks.get(&endpoint, "").await;
     assert_eq!(shown["disabled_reason"], "failing");
     assert!(shown["disabled_message"].as_str().unwrap().contains("five days"), "{shown}");
-    assert!(at(&shown["disabled_at"]) - start >= TimeDelta::days(5), "{shown}");
+    assert!(parse_time(&shown["disabled_at"]) - start >= TimeDelta::days(5), "{shown}");
     let metrics = hooks.api.get("/metrics").await.text;
     for line in [r#"freehold_webhook_endpoints{state="failing"} 1"#, r#"freehold_webhook_endpoints{state="enabled"} 0"#]
     {
@@ -118,9 +118,9 @@ async fn retry_after_pauses_an_endpoint_for_at_most_a_day() {
         assert!(worker.drain_webhooks().await.unwrap() >= 1);
         let before = receiver.received().len();
         let until = start + TimeDelta::seconds(wait);
-        assert_eq!(at(&hooks.get(&endpoint, "").await["paused_until"]), until, "{status}");
+        assert_eq!(parse_time(&hooks.get(&endpoint, "").await["paused_until"]), until, "{status}");
         // No delivery is sent during the pause.
-        assert_eq!(at(&hooks.deliveries(&endpoint).await[0]["next_attempt_at"]), until, "{status}");
+        assert_eq!(parse_time(&hooks.deliveries(&endpoint).await[0]["next_attempt_at"]), until, "{status}");
         hooks.sign_up_tenant().await;
         hooks.clock().advance_to(until - TimeDelta::seconds(1));
         assert_eq!(worker.drain_webhooks().await.unwrap(), 0, "{status}");

@@ -147,7 +147,7 @@ const URLS: &[&str] = &[
     "https://0x100000000:{}/",
 ];
 
-/// Creates a real_installation installation. Its valid addresses are public but unassigned (IANA, "IPv6 Global Unicast Address
+/// Creates a real installation. Its valid addresses are public but unassigned (IANA, "IPv6 Global Unicast Address
 /// Assignments"), so that even a faulty worker reaches no host.
 async fn real_installation(receiver: &Receiver) -> WebhookFixture {
     let config = format!("[secrets]\nkey = \"{SECRETS_KEY}\"\n[webhooks]\nallowed_ports = [{}]", receiver.port);
