@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::attention::Attention;
 use crate::environment::EnvironmentState;
 use crate::step::JournalEntry;
 use crate::string_enum::string_enum;
@@ -41,22 +42,6 @@ string_enum! {
     }
 }
 
-string_enum! {
-    /// Action of the API that a person can take on an operation that needs attention.
-    Remedy {
-        /// `POST /v1/operations/{id}/retry`, after the cause is fixed.
-        Retry = "retry",
-        /// `POST /v1/operations/{id}/retry` with a corrected value. Requires approval.
-        Correct = "correct",
-        /// `POST /v1/operations/{id}/adopt` with an existing account. Requires approval.
-        Adopt = "adopt",
-        /// `POST /v1/operations/{id}/approve`, by another person than the requester.
-        Approve = "approve",
-        /// `POST /v1/operations/{id}/cancel`, which undoes the completed steps.
-        Cancel = "cancel",
-    }
-}
-
 impl OperationKind {
     /// Returns the state of the environment while an operation of this kind is open.
     pub fn state_while_open(self) -> EnvironmentState {
@@ -73,31 +58,6 @@ impl OperationKind {
             Self::Offboard => EnvironmentState::Offboarded,
             Self::Onboard | Self::Restore | Self::Repair => EnvironmentState::Ready,
         }
-    }
-}
-
-/// Reason for which an operation needs attention.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attention {
-    /// Stable code for programs, such as `account_email_taken`.
-    pub code: String,
-    /// Message for people.
-    pub message: String,
-    /// Remedies that are offered.
-    pub remedies: Vec<Remedy>,
-}
-
-impl Attention {
-    /// Creates an attention with the remedy `retry`.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), remedies: vec![Remedy::Retry] }
-    }
-
-    /// Adds a remedy.
-    #[must_use]
-    pub fn with_remedy(mut self, remedy: Remedy) -> Self {
-        self.remedies.push(remedy);
-        self
     }
 }
 

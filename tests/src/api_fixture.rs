@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use freehold_api::App;
-use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::steps::{self, PlannedStep, StepDisposition, StepRecord};
-use freehold_tenancy::operation::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::db::fence::Claim;
+use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
+use freehold_tenancy::db::operations;
+use freehold_tenancy::db::steps::{self, PlannedStep};
 use freehold_tenancy::step::Facts;
 use freehold_tenancy::{AwsAccountId, Clock, Config};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -181,7 +183,7 @@ impl ApiFixture {
             quota: None,
             mapped: account,
         };
-        steps::record(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
+        lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 
     /// Parks the only due operation with the remedy `retry`.
@@ -201,7 +203,7 @@ impl ApiFixture {
     pub async fn succeed_operation(&self, account: &str) {
         let claim = self.claim_operation().await;
         self.record_step(&claim, StepDisposition::Done, Some(account)).await;
-        operations::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a succeeded operation");
+        lifecycle::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a succeeded operation");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The invariants of ARCHITECTURE.md: dependencies between crates, and code that is allowed in one place only.
 
+mod imports;
 mod language;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use freehold_tenancy::db::idempotency::{self, ReserveResult};
-use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
+use freehold_tenancy::db::idempotency::{self, IdempotencyKey, ReserveResult, StoredResponse};
 use freehold_tests::api_fixture::{ALL_SCOPES, ApiFixture, ApiResponse, send, signup_body, signup_body_with};
 use futures::future::join_all;
 use reqwest::Method;

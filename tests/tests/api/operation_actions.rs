@@ -1,6 +1,6 @@
 //! Actions on an operation: cancel, correct, adopt, approve, reject.
 
-use freehold_tenancy::operation::Remedy;
+use freehold_tenancy::attention::Remedy;
 use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use reqwest::Method;
 use serde_json::{Value, json};

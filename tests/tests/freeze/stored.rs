@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_tenancy::approval::ApprovalAction;
-use freehold_tenancy::db::{PgPool, approvals, audit, feed, offboarding, operations, tenants};
+use freehold_tenancy::db::{PgPool, approvals, audit, feed, lifecycle, operations, tenants};
 use freehold_tenancy::operation::Requester;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::api_fixture::{ApiFixture, send, signup_body_with};
@@ -75,7 +75,7 @@ async fn approve(freehold: &Freehold, tenant: &Tenant, action: ApprovalAction) {
     let (pool, id, now) = (freehold.pool(), tenant.environments[0].operation_id, freehold.clock.now());
     let approval = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
     assert_eq!(approval.action, action);
-    approvals::decide(pool, id, &approval.request_hash, true, &person("bob"), now).await.expect("an answer");
+    lifecycle::decide(pool, id, &approval.request_hash, true, &person("bob"), now).await.expect("an answer");
 }
 
 /// Onboards with an approval, offboards, restores, and offboards again with the closure of the account.
@@ -90,12 +90,12 @@ async fn from_signup_to_closed_account(lines: &mut Lines) {
     run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     let offboard = async |close| {
         let (pool, now) = (freehold.pool(), freehold.clock.now());
-        offboarding::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an offboarding");
+        lifecycle::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an offboarding");
     };
     offboard(false).await;
     run_until_idle(&freehold, &worker, MINUTES, lines).await;
     let now = freehold.clock.now();
-    offboarding::restore(freehold.pool(), tenant.id, None, &person("ann"), now).await.expect("a restore");
+    lifecycle::restore(freehold.pool(), tenant.id, None, &person("ann"), now).await.expect("a restore");
     run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     offboard(true).await;
     run_until_idle(&freehold, &worker, LONG, lines).await;
@@ -136,7 +136,7 @@ async fn repaired_and_canceled(lines: &mut Lines) {
     let operation = freehold.operation_of(&other).await;
     assert!(operation.attention.is_some(), "{operation:#?}");
     let now = freehold.clock.now();
-    offboarding::cancel(freehold.pool(), operation.id, &person("ann"), now).await.expect("a cancellation");
+    lifecycle::cancel(freehold.pool(), operation.id, &person("ann"), now).await.expect("a cancellation");
     run_until_idle(&freehold, &worker, LONG, lines).await;
     let operation = operations::get(freehold.pool(), operation.id).await.expect("an answer").expect("the operation");
     assert!(operation.finished_at.is_some(), "{operation:#?}");

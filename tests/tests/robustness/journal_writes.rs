@@ -103,9 +103,9 @@ async fn assert_same_result_for_every_cut(cut: ConnectionFault) {
         "db::operations::claim",
         "db::operations::prolong",
         "db::operations::release",
-        "db::operations::succeed",
-        "db::quotas::ask",
-        "db::quotas::wake_line",
+        "db::lifecycle::succeed",
+        "db::quotas::acquire",
+        "db::quotas::wake_queue",
         "db::steps::set_intent",
     ] {
         let at = CutAt::Name(write);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_sandbox::{Durations, Settings};
-use freehold_tenancy::db::attention::{self, RetryResult};
+use freehold_tenancy::db::lifecycle::{self, RetryResult};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::Tenant;
@@ -178,7 +178,7 @@ async fn failure_of(seed: u64) -> Option<String> {
         }
         for operation in unfinished {
             let now = installation.freehold.clock.now();
-            let retried = attention::retry(installation.freehold.pool(), operation.id, "support", now).await;
+            let retried = lifecycle::retry(installation.freehold.pool(), operation.id, "support", now).await;
             assert!(!matches!(retried.expect("an answer"), RetryResult::Unknown));
         }
         installation.run_until_idle().await;

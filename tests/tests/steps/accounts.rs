@@ -4,8 +4,9 @@ use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
-use freehold_tenancy::db::attention;
-use freehold_tenancy::operation::{Operation, OperationState, Remedy};
+use freehold_tenancy::attention::Remedy;
+use freehold_tenancy::db::lifecycle;
+use freehold_tenancy::operation::{Operation, OperationState};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::database::current_mappings;
 use freehold_tests::fixture::{CONFIG, Freehold};
@@ -190,7 +191,7 @@ async fn a_retry_after_a_deadline_gets_a_new_deadline() {
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     let now = freehold.clock.now();
-    attention::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer");
+    lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer");
     let worker = freehold.worker("worker-2");
     while freehold.operation_of(&tenant).await.state != OperationState::NeedsAttention {
         freehold.run_due_and_advance(&worker).await.expect("a wake-up");
@@ -201,8 +202,8 @@ async fn a_retry_after_a_deadline_gets_a_new_deadline() {
 
 /// Retries a parked operation and runs it until nothing is due.
 async fn retry(freehold: &Freehold, operation: &Operation) {
-    let retried = attention::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), attention::RetryResult::Yes);
+    let retried = lifecycle::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
+    assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Yes);
     freehold.run_until_idle(&freehold.worker("another"), LONG).await;
 }
 
@@ -222,8 +223,8 @@ async fn a_parked_operation_continues_after_a_retry() {
     freehold.world.clear_faults();
     let now = freehold.clock.now();
     assert_eq!(
-        attention::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
-        attention::RetryResult::Yes
+        lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
+        lifecycle::RetryResult::Yes
     );
     freehold.run_until_idle(&freehold.worker("worker-2"), LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);

@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
-use freehold_tenancy::db::approvals::{self, DecisionResult};
-use freehold_tenancy::db::steps::StepDisposition;
-use freehold_tenancy::db::{offboarding, tenants};
-use freehold_tenancy::operation::{Attention, OperationState, Remedy, Requester};
+use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::db::approvals;
+use freehold_tenancy::db::lifecycle::{self, DecisionResult, StepDisposition};
+use freehold_tenancy::db::tenants;
+use freehold_tenancy::operation::{OperationState, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use freehold_tests::fixture::{CONFIG, Freehold};
@@ -39,7 +40,7 @@ async fn decide(freehold: &Freehold, tenant: &Tenant, approve: bool, by: &str) -
     let approval = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
     assert_eq!(approval.action, ApprovalAction::Vend);
     assert_eq!(approval.request["company_name"], "Example");
-    approvals::decide(pool, id, &approval.request_hash, approve, &person(by), now).await.expect("an answer")
+    lifecycle::decide(pool, id, &approval.request_hash, approve, &person(by), now).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -50,7 +51,7 @@ async fn an_account_is_created_only_after_a_second_person_approves() {
     assert_eq!(decide(&freehold, &tenant, true, "tests").await, DecisionResult::SamePerson);
     let id = tenant.environments[0].operation_id;
     let now = freehold.clock.now();
-    freehold_tenancy::db::attention::retry(freehold.pool(), id, "tests", now).await.expect("an answer");
+    freehold_tenancy::db::lifecycle::retry(freehold.pool(), id, "tests", now).await.expect("an answer");
     freehold.run_until_idle(&freehold.worker("worker-2"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0);
     assert_eq!(
@@ -82,7 +83,7 @@ async fn changing_the_tier_does_not_avoid_the_approval() {
     };
     // The present tier needs no approval.
     change("standard").await;
-    freehold_tenancy::db::attention::retry(pool, id, "tests", freehold.clock.now()).await.expect("an answer");
+    freehold_tenancy::db::lifecycle::retry(pool, id, "tests", freehold.clock.now()).await.expect("an answer");
     freehold.run_until_idle(&freehold.worker("worker-2"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0, "a change of the tier avoided the approval");
 
@@ -102,7 +103,7 @@ async fn a_rejected_operation_is_canceled_without_aws_calls() {
     let tenant = sign_up_until_approval(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     // Nothing exists that a legal hold could keep.
-    assert!(offboarding::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
+    assert!(lifecycle::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
     assert!(
         matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Yes(_)),
         "the requester may reject the request"

@@ -9,9 +9,9 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::EnvironmentName;
 use freehold_tenancy::approval::ApprovalState;
-use freehold_tenancy::db::approvals::{self, DecisionResult};
-use freehold_tenancy::db::offboarding::{self, LifecycleResult};
-use freehold_tenancy::db::{attention, operations};
+use freehold_tenancy::db::approvals;
+use freehold_tenancy::db::lifecycle::{self, DecisionResult, LifecycleResult};
+use freehold_tenancy::db::operations;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::operation::{Operation, OperationKind, OperationState, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
@@ -40,12 +40,12 @@ async fn ready(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
 
 async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    offboarding::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an answer")
+    lifecycle::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an answer")
 }
 
 async fn restore(freehold: &Freehold, tenant: &Tenant) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    offboarding::restore(pool, tenant.id, None, &person("ann"), now).await.expect("an answer")
+    lifecycle::restore(pool, tenant.id, None, &person("ann"), now).await.expect("an answer")
 }
 
 async fn latest(freehold: &Freehold, tenant: &Tenant) -> Operation {
@@ -141,7 +141,7 @@ async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, S
 
 async fn decide(freehold: &Freehold, tenant: &Tenant, hash: &str, approve: bool, by: &str) -> DecisionResult {
     let (pool, id, now) = (freehold.pool(), latest(freehold, tenant).await.id, freehold.clock.now());
-    approvals::decide(pool, id, hash, approve, &person(by), now).await.expect("an answer")
+    lifecycle::decide(pool, id, hash, approve, &person(by), now).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_legal_hold_and_a_finishing_offboarding_do_not_deadlock() {
     sqlx::query(operation).execute(&mut *transaction).await.expect("a lock");
     let (pool, now) = (freehold.pool().clone(), freehold.clock.now());
     let setting_hold =
-        tokio::spawn(async move { offboarding::set_legal_hold(&pool, tenant.id, Some("Case 1."), now).await });
+        tokio::spawn(async move { lifecycle::set_legal_hold(&pool, tenant.id, Some("Case 1."), now).await });
     let waits = "select exists (select from pg_locks where not granted)";
     while !sqlx::query_scalar::<_, bool>(waits).fetch_one(freehold.pool()).await.expect("an answer") {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -210,7 +210,7 @@ async fn a_legal_hold_prevents_deletion_until_it_is_lifted() {
     let (tenant, worker) = ready(&freehold).await;
     let set_hold = |reason: Option<&'static str>| {
         let (pool, now) = (freehold.pool().clone(), freehold.clock.now());
-        async move { offboarding::set_legal_hold(&pool, tenant.id, reason, now).await.expect("an answer") }
+        async move { lifecycle::set_legal_hold(&pool, tenant.id, reason, now).await.expect("an answer") }
     };
     assert!(set_hold(Some("Records are to be kept.")).await);
     assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::LegalHold(_)));
@@ -246,14 +246,12 @@ async fn one_environment_is_offboarded_and_another_tenant_stays() {
     freehold.run_until_idle(&worker, MINUTES).await;
     let name: EnvironmentName = "production".parse().expect("a name");
     let now = freehold.clock.now();
-    offboarding::offboard(freehold.pool(), tenant.id, Some(&name), false, &person("ann"), now)
-        .await
-        .expect("an answer");
+    lifecycle::offboard(freehold.pool(), tenant.id, Some(&name), false, &person("ann"), now).await.expect("an answer");
     freehold.run_until_idle(&worker, LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.environments[0].state, EnvironmentState::Offboarded);
     assert_eq!(freehold.reload_tenant(&other).await.state(), TenantState::Ready);
     let unknown: EnvironmentName = "staging".parse().expect("a name");
-    let unknown = offboarding::offboard(freehold.pool(), tenant.id, Some(&unknown), false, &person("ann"), now).await;
+    let unknown = lifecycle::offboard(freehold.pool(), tenant.id, Some(&unknown), false, &person("ann"), now).await;
     assert_eq!(unknown.expect("an answer"), LifecycleResult::Unknown);
 }
 
@@ -262,13 +260,13 @@ async fn an_onboarding_is_canceled_before_an_account_is_requested() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
-    let canceled = offboarding::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
+    let canceled = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
     assert_eq!(canceled, LifecycleResult::Yes(vec![]));
     freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
     assert_eq!(world_snapshot::account_requests(&freehold.world), 0);
     assert_eq!(latest(&freehold, &tenant).await.state, OperationState::Canceled);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
-    let again = offboarding::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
+    let again = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
     assert!(matches!(again, LifecycleResult::Not(_)));
 }
 
@@ -290,7 +288,7 @@ async fn an_onboarding_canceled_at_any_time_leaves_no_resources() {
         if operation.state == OperationState::Succeeded {
             return;
         }
-        let canceled = offboarding::cancel(pool, operation.id, &person("ann"), now).await.expect("an answer");
+        let canceled = lifecycle::cancel(pool, operation.id, &person("ann"), now).await.expect("an answer");
         assert!(matches!(canceled, LifecycleResult::Yes(_)), "{canceled:?} at wake-up {wake_up}");
         freehold.run_until_idle(&worker, LONG).await;
         let operation = latest(&freehold, &tenant).await;
@@ -312,7 +310,7 @@ async fn an_account_of_a_canceled_onboarding_is_found_and_quarantined() {
     let worker = freehold.worker("worker-1");
     worker.drain().await.expect("finished work");
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
-    offboarding::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
+    lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
     freehold.run_until_idle(&worker, MINUTES).await;
     assert_eq!(account(&freehold, &tenant).parent_name, "freehold-quarantine");
     let mapped = freehold.reload_tenant(&tenant).await.environments[0].aws_account_id.clone();
@@ -328,7 +326,7 @@ async fn a_retry_of_a_failed_deletion_keeps_the_failing_resources() {
     freehold.run_until_idle(&worker, LONG).await;
     let operation = latest(&freehold, &tenant).await;
     assert_eq!(operation.attention.expect("attention").code, "stack_not_deleted");
-    attention::retry(freehold.pool(), operation.id, "ann", freehold.clock.now()).await.expect("an answer");
+    lifecycle::retry(freehold.pool(), operation.id, "ann", freehold.clock.now()).await.expect("an answer");
     freehold.run_until_idle(&worker, LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
 }
@@ -342,7 +340,7 @@ async fn offboard_completely(freehold: &Freehold) -> Vec<String> {
     let hash =
         approvals::list_for_operation(freehold.pool(), operation).await.expect("an answer")[0].request_hash.clone();
     let now = freehold.clock.now();
-    approvals::decide(freehold.pool(), operation, &hash, true, &person("bob"), now).await.expect("an answer");
+    lifecycle::decide(freehold.pool(), operation, &hash, true, &person("bob"), now).await.expect("an answer");
     for worker in 1.. {
         let worker = freehold.worker(&format!("worker-{worker}"));
         tokio::select! {

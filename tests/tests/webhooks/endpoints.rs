@@ -2,9 +2,8 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::DbError;
-use freehold_tenancy::db::idempotency::{self, ReserveResult};
+use freehold_tenancy::db::idempotency::{self, IdempotencyKey, ReserveResult, StoredResponse};
 use freehold_tenancy::db::installation::InstallationKind;
-use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
 use freehold_tenancy::db::webhooks::{endpoints, secrets};
 use freehold_tenancy::{WebhookEndpointId, webhook};
 use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body};
