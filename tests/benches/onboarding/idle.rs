@@ -7,8 +7,8 @@ use freehold_sandbox::settings::Settings;
 use freehold_sandbox::world::CallCount;
 use freehold_tests::fleet::MinimumCalls;
 
-use crate::run::Run;
 use crate::results::Results;
+use crate::run::Run;
 
 /// How many come one after another, the next when the last has long been ready.
 const TENANTS: usize = 10;

@@ -3,8 +3,8 @@
 use freehold_sandbox::settings::{Durations, Settings, Spread};
 use freehold_tests::fleet::{MinimumCalls, TenantTimeline, ideal_timelines};
 
-use crate::run::Run;
 use crate::results::Results;
+use crate::run::Run;
 
 /// What decides how long all of them take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
