@@ -1,8 +1,8 @@
 //! Compares the observed state of AWS with the database and the configuration. Pure: no call, no clock.
 //!
-//! An environment is compared in full if it is ready and has no open operation. For an environment with an operation only
-//! the existence of its account is checked. Accounts whose mapping has ended are in the quarantine OU or closed, and
-//! cause no finding.
+//! An environment is compared in full if it is ready and has no open operation. For an environment with an operation,
+//! only the existence of its account is checked. Accounts whose mapping has ended are in the quarantine OU or closed,
+//! and cause no finding.
 //!
 //! Not detected: changes of a stack's resources made outside CloudFormation (a function's code, a role's policy). Only
 //! CloudFormation's drift detection finds these, at a call and some minutes per stack.

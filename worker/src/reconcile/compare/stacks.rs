@@ -62,8 +62,8 @@ fn check_stack(
             let differences = differences(sides, environment, deployed, stack);
             if !differences.is_empty() {
                 let message = format!(
-                    "Stack {name} in {location} was changed outside Freehold: {}. Find out who changed it, then undo the \
-                     change.",
+                    "Stack {name} in {location} was changed outside Freehold: {}. Find out who changed it, then undo \
+                     the change.",
                     differences.join("; ")
                 );
                 comparison.environment(FindingKind::StackDrifted, environment, name, Person, message);
