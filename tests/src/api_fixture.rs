@@ -1,12 +1,14 @@
-//! The REST API on a free port, with a database and an issuer of its own, and no worker.
+//! Fixture for API tests: the REST API on a free port, with its own database and token issuer, without a worker.
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use freehold_api::App;
-use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::steps::{self, PlannedStep, StepDisposition, StepRecord};
-use freehold_tenancy::operation::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::db::fence::Claim;
+use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
+use freehold_tenancy::db::operations;
+use freehold_tenancy::db::steps::{self, PlannedStep};
 use freehold_tenancy::step::Facts;
 use freehold_tenancy::{AwsAccountId, Clock, Config};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -19,84 +21,79 @@ use crate::database::Database;
 use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
-/// Every scope there is.
-pub const EVERY_SCOPE: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
+pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
 
-/// A served API.
-pub struct Served {
-    /// Where it is, without a slash at the end.
+pub struct ApiFixture {
+    /// Base URL without a trailing slash.
     pub url: String,
-    /// Whose tokens it believes.
     pub issuer: Issuer,
-    /// What it writes to.
     pub database: Database,
-    /// What its operator has declared.
     pub config: Arc<Config>,
-    /// The clock that dates what it writes.
     pub clock: Clock,
-    /// Ends it.
     pub shutdown: CancellationToken,
-    /// What serves it; ends after `shutdown`.
+    /// Server task; it ends after `shutdown` is cancelled.
     pub server: JoinHandle<()>,
     http: reqwest::Client,
 }
 
-/// An answer, read to its end.
+/// Response with its whole body.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answered {
-    /// Its status.
+pub struct ApiResponse {
     pub status: StatusCode,
-    /// Its headers.
     pub headers: reqwest::header::HeaderMap,
-    /// Its body.
     pub text: String,
 }
 
-impl Answered {
-    /// The body as JSON.
+impl ApiResponse {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("this is not JSON: {}", self.text))
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// The status and, where it is a problem, its code.
-    pub fn outcome(&self) -> (u16, String) {
+    /// Returns the status and the problem code; the code is empty if the response is not a problem.
+    pub fn status_and_code(&self) -> (u16, String) {
         let code = serde_json::from_str::<Value>(&self.text).ok();
         let code = code.and_then(|body| body.get("code")?.as_str().map(ToOwned::to_owned));
         (self.status.as_u16(), code.unwrap_or_default())
     }
 
-    /// A header's value.
+    /// Returns the value of a header, or an empty string if it is missing.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("a header of text"))
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a text header"))
     }
 }
 
-impl Served {
-    /// An API that believes an issuer with its keys in a file.
+impl ApiFixture {
+    /// Starts an API whose issuer publishes its keys in a file.
     pub async fn new() -> Self {
         let issuer = Issuer::new();
         let jwks = issuer.jwks().display().to_string();
         Self::with(issuer, &jwks).await
     }
 
-    /// An API whose `[api]` goes on with these lines.
+    /// Starts an API with additional configuration, appended to the section `[api]`.
     pub async fn with_config(more: &str) -> Self {
         let issuer = Issuer::new();
         let jwks = issuer.jwks().display().to_string();
         Self::start(issuer, &jwks, more).await
     }
 
-    /// An API that looks for the issuer's keys at `jwks`.
+    /// Starts an API that reads the issuer's keys from `jwks`, a path or URL.
     pub async fn with(issuer: Issuer, jwks: &str) -> Self {
         Self::start(issuer, jwks, "").await
     }
 
     async fn start(issuer: Issuer, jwks: &str, more: &str) -> Self {
-        Self::adapted(issuer, jwks, more, Clock::real(), |app| app).await
+        Self::with_app(issuer, jwks, more, Clock::real(), |app| app).await
     }
 
-    /// An API whose `[api]` goes on with these lines, with this clock, and adapted.
-    pub async fn adapted(issuer: Issuer, jwks: &str, more: &str, clock: Clock, adapt: impl FnOnce(App) -> App) -> Self {
+    /// Starts an API with additional configuration and a clock; `adapt` changes the app before it is served.
+    pub async fn with_app(
+        issuer: Issuer,
+        jwks: &str,
+        more: &str,
+        clock: Clock,
+        adapt: impl FnOnce(App) -> App,
+    ) -> Self {
         let config = format!(
             "{CONFIG}\n[api]\nissuer = {}\naudience = {}\njwks = {}\n{more}",
             json!(ISSUER),
@@ -109,76 +106,73 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let shutdown = CancellationToken::new();
-        let serving = freehold_api::serve(app, listener, shutdown.clone());
-        let server = tokio::spawn(async move { serving.await.expect("an API that ends well") });
+        let server = freehold_api::serve(app, listener, shutdown.clone());
+        let server = tokio::spawn(async move { server.await.expect("a clean shutdown") });
         Self { url, issuer, database, config, clock, shutdown, server, http: reqwest::Client::new() }
     }
 
-    /// A request with a token for everything.
+    /// Returns a request with a token that has all scopes.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.bare(method, path).bearer_auth(self.issuer.token(EVERY_SCOPE))
+        self.request_without_token(method, path).bearer_auth(self.issuer.token(ALL_SCOPES))
     }
 
-    /// What a request in the name of somebody answers, with a token for everything.
-    pub async fn as_person(&self, sub: &str, method: Method, path: &str, body: &Value) -> Answered {
-        let token = self.issuer.token_with(EVERY_SCOPE, &json!({ "sub": sub }));
-        send(self.bare(method, path).bearer_auth(token).json(body)).await
+    /// Sends a request as the subject `sub`, with all scopes.
+    pub async fn send_as(&self, sub: &str, method: Method, path: &str, body: &Value) -> ApiResponse {
+        let token = self.issuer.token_with(ALL_SCOPES, &json!({ "sub": sub }));
+        send(self.request_without_token(method, path).bearer_auth(token).json(body)).await
     }
 
-    /// A request without a token.
-    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn request_without_token(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// What a GET with a token for everything answers.
-    pub async fn get(&self, path: &str) -> Answered {
+    pub async fn get(&self, path: &str) -> ApiResponse {
         send(self.request(Method::GET, path)).await
     }
 
-    /// What a DELETE with a token for everything answers.
-    pub async fn delete(&self, path: &str) -> Answered {
+    pub async fn delete(&self, path: &str) -> ApiResponse {
         send(self.request(Method::DELETE, path)).await
     }
 
-    /// What a POST with a token for everything, and no body, answers.
-    pub async fn post(&self, path: &str) -> Answered {
+    /// Sends a POST without a body.
+    pub async fn post(&self, path: &str) -> ApiResponse {
         send(self.request(Method::POST, path)).await
     }
 
-    /// A signup under this key.
-    pub fn signup(&self, key: &str, body: &Value) -> RequestBuilder {
+    /// Returns a signup request with this idempotency key.
+    pub fn signup_request(&self, key: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", key).json(body)
     }
 
-    /// A tenant that has been signed up, as the API shows it.
-    pub async fn signed_up(&self, body: &Value) -> Value {
-        let answered = send(self.signup(&uuid::Uuid::now_v7().to_string(), body)).await;
-        assert_eq!(answered.status, 202, "{}", answered.text);
-        answered.json()
+    /// Signs up a tenant and returns the response body.
+    pub async fn sign_up(&self, body: &Value) -> Value {
+        let response = send(self.signup_request(&uuid::Uuid::now_v7().to_string(), body)).await;
+        assert_eq!(response.status, 202, "{}", response.text);
+        response.json()
     }
 
-    /// How many rows there are in each table that a signup writes to.
-    pub async fn rows(&self) -> [i64; 5] {
+    /// Returns the number of rows in each table that a signup writes to.
+    pub async fn row_counts(&self) -> [i64; 5] {
         let count = "select array[(select count(*) from tenants), (select count(*) from environments),
             (select count(*) from operations), (select count(*) from events), (select count(*) from idempotency_keys)]";
         let rows: Vec<i64> = sqlx::query_scalar(count).fetch_one(&self.database.pool).await.expect("the counts");
-        rows.try_into().expect("five of them")
+        rows.try_into().expect("five counts")
     }
 
-    /// Claims the one operation that is due, as a worker would, and begins its first step.
-    pub async fn claim(&self) -> Claim {
+    /// Claims the only due operation, as a worker does, and starts its first step.
+    pub async fn claim_operation(&self) -> Claim {
         let (pool, now) = (&self.database.pool, self.clock.now());
         let mut claims = operations::claim(pool, "tests", now, TimeDelta::minutes(1), 10).await.expect("claims");
-        assert_eq!(claims.len(), 1, "operations that are due");
+        assert_eq!(claims.len(), 1, "due operations");
         let claim = claims.remove(0);
         let plan = [PlannedStep { name: "request-account", after: vec![] }];
         steps::plan(pool, &claim, &plan, now).await.expect("a plan");
-        steps::begin(pool, &claim, &["request-account"], now).await.expect("a beginning");
+        steps::begin(pool, &claim, &["request-account"], now).await.expect("a started step");
         claim
     }
 
-    /// Ends the step that was begun; `account` is what it has learnt.
-    pub async fn record(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
+    /// Records the result of the started step; `account` is mapped to the environment.
+    pub async fn record_step(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome = StepRecord {
             step: "request-account",
@@ -189,56 +183,53 @@ impl Served {
             quota: None,
             mapped: account,
         };
-        steps::record(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
+        lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 
-    /// Parks the one operation that is due.
+    /// Parks the only due operation with the remedy `retry`.
     pub async fn park(&self, code: &str) {
-        self.park_with(code, &[Remedy::Retry]).await;
+        self.park_with_remedies(code, &[Remedy::Retry]).await;
     }
 
-    /// Parks the one operation that is due, with these remedies.
-    pub async fn park_with(&self, code: &str, remedies: &[Remedy]) {
-        let claim = self.claim().await;
-        let message = "Somebody has to look at this.".to_owned();
+    pub async fn park_with_remedies(&self, code: &str, remedies: &[Remedy]) {
+        let claim = self.claim_operation().await;
+        let message = "A person must check this.".to_owned();
         let attention = Attention { code: code.to_owned(), message, remedies: remedies.to_vec() };
-        self.record(&claim, StepDisposition::Parked(attention), None).await;
+        self.record_step(&claim, StepDisposition::Parked(attention), None).await;
         operations::release(&self.database.pool, &claim, None, self.clock.now()).await.expect("a release");
     }
 
-    /// Carries the one operation that is due to its end.
-    pub async fn succeed(&self, account: &str) {
-        let claim = self.claim().await;
-        self.record(&claim, StepDisposition::Done, Some(account)).await;
-        operations::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a good end");
+    /// Completes the only due operation.
+    pub async fn succeed_operation(&self, account: &str) {
+        let claim = self.claim_operation().await;
+        self.record_step(&claim, StepDisposition::Done, Some(account)).await;
+        lifecycle::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a succeeded operation");
     }
 }
 
-impl Drop for Served {
+impl Drop for ApiFixture {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
 
-/// Sends a request and reads the answer.
-pub async fn send(request: RequestBuilder) -> Answered {
-    read(request.send().await.expect("an answer")).await
+pub async fn send(request: RequestBuilder) -> ApiResponse {
+    read(request.send().await.expect("a response")).await
 }
 
-/// Reads an answer to its end.
-pub async fn read(response: Response) -> Answered {
+pub async fn read(response: Response) -> ApiResponse {
     let (status, headers) = (response.status(), response.headers().clone());
-    Answered { status, headers, text: response.text().await.expect("a body") }
+    ApiResponse { status, headers, text: response.text().await.expect("a body") }
 }
 
-/// The smallest signup.
-pub fn signup() -> Value {
+/// Returns a signup with the required fields only.
+pub fn signup_body() -> Value {
     json!({ "company_name": "Example GmbH", "admin_email": "admin@example.com", "home_region": "eu-central-1" })
 }
 
-/// The smallest signup with other fields as well; `null` leaves one out.
-pub fn signup_with(changes: Value) -> Value {
-    let mut body = signup();
+/// Returns the minimal signup with some fields replaced or added.
+pub fn signup_body_with(changes: Value) -> Value {
+    let mut body = signup_body();
     for (name, value) in changes.as_object().expect("an object") {
         body[name] = value.clone();
     }

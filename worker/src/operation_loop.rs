@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use freehold_tenancy::clock::seconds;
-use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::{DbError, Result};
-use freehold_tenancy::db::{idempotency, notify};
+use freehold_tenancy::db::fence::Claim;
+use freehold_tenancy::db::{DbError, Result, idempotency, notify, operations};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

@@ -6,11 +6,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::clock::seconds;
-use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::steps::{self, PlannedStep, StepDisposition};
-use freehold_tenancy::db::{DbError, tenants};
-use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
+use freehold_tenancy::db::fence::Claim;
+use freehold_tenancy::db::lifecycle::{self, StepDisposition};
+use freehold_tenancy::db::steps::{self, PlannedStep};
+use freehold_tenancy::db::{DbError, operations, tenants};
+use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::{Facts, JournalEntry};
 use freehold_tenancy::{OperationId, TenantId, trace};
 use futures::FutureExt;
@@ -130,7 +132,7 @@ async fn run_steps(worker: &Arc<Worker>, claim: Claim, stop: &CancellationToken)
             Decision::Wait(until) => return operations::release(pool, &claim, Some(until), now).await,
             Decision::Park => return operations::release(pool, &claim, None, now).await,
             Decision::Finish => {
-                operations::succeed(pool, &claim, now).await?;
+                lifecycle::succeed(pool, &claim, now).await?;
                 worker.notify_webhooks();
                 let took = (now - subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => subject.kind.as_str())
@@ -170,9 +172,9 @@ async fn run(context: &StepContext, step: &'static Step) -> Result<(), DbError> 
     }
 }
 
-async fn record(context: &StepContext, outcome: &steps::StepRecord) -> Result<(), DbError> {
+async fn record(context: &StepContext, outcome: &lifecycle::StepRecord) -> Result<(), DbError> {
     let (worker, now) = (&context.worker, context.now());
-    steps::record(&worker.pool, &context.claim, outcome, now).await?;
+    lifecycle::record_step(&worker.pool, &context.claim, outcome, now).await?;
     worker.notify_webhooks();
     let freed = outcome.released.iter().map(|place| place.quota);
     let parked = outcome.quota.filter(|_| matches!(outcome.ending, StepDisposition::Parked(_)));
@@ -189,8 +191,8 @@ fn outcome(
     context: &StepContext,
     step: &'static Step,
     ran: Result<StepOutcome, StepError>,
-) -> Result<steps::StepRecord, DbError> {
-    let nothing = |ending| steps::StepRecord {
+) -> Result<lifecycle::StepRecord, DbError> {
+    let nothing = |ending| lifecycle::StepRecord {
         step: step.name,
         ending,
         late: None,
@@ -202,24 +204,24 @@ fn outcome(
     let failures = context.attempts_without_progress();
     Ok(match ran {
         Ok(StepOutcome { failed: Some(error), facts, released, .. }) => {
-            steps::StepRecord { facts, released, ..self::outcome(context, step, Err(error))? }
+            lifecycle::StepRecord { facts, released, ..self::outcome(context, step, Err(error))? }
         }
         Ok(StepOutcome { wait, late, facts, released, mapped, failed: None }) => {
             let ending = match wait {
                 None => StepDisposition::Done,
                 Some(Wait { why, check_at }) => StepDisposition::Waiting { why, check_at },
             };
-            steps::StepRecord { step: step.name, ending, late, facts, released, quota: step.quota, mapped }
+            lifecycle::StepRecord { step: step.name, ending, late, facts, released, quota: step.quota, mapped }
         }
         Err(StepError::Blocked { why, until, at_most }) => {
             let late = context.blocked_too_long(&why, at_most);
             let check_at = until.unwrap_or_else(|| context.now() + context.pause_while_blocked());
-            steps::StepRecord { late, ..nothing(StepDisposition::Blocked { why, check_at }) }
+            lifecycle::StepRecord { late, ..nothing(StepDisposition::Blocked { why, check_at }) }
         }
         Err(StepError::Retry(error)) => {
             let late = (failures + 1 >= TRIES).then(|| repeated_failure(failures + 1, &error));
             let check_at = context.now() + pause(failures);
-            steps::StepRecord { late, ..nothing(StepDisposition::Retrying { error, check_at }) }
+            lifecycle::StepRecord { late, ..nothing(StepDisposition::Retrying { error, check_at }) }
         }
         Err(StepError::NeedsAttention(attention)) => nothing(StepDisposition::Parked(attention)),
         Err(StepError::Journal(error)) => return Err(error),
@@ -227,7 +229,7 @@ fn outcome(
 }
 
 /// Shortens what others have said to what a person reads, and leaves out what PostgreSQL does not keep.
-fn sanitize_texts(mut outcome: steps::StepRecord) -> steps::StepRecord {
+fn sanitize_texts(mut outcome: lifecycle::StepRecord) -> lifecycle::StepRecord {
     let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();
     match &mut outcome.ending {
         StepDisposition::Done => {}
@@ -242,7 +244,7 @@ fn sanitize_texts(mut outcome: steps::StepRecord) -> steps::StepRecord {
 }
 
 /// Whatever an onboarding needs a person for, that person may also give it up.
-fn with_cancel(context: &StepContext, mut outcome: steps::StepRecord) -> steps::StepRecord {
+fn with_cancel(context: &StepContext, mut outcome: lifecycle::StepRecord) -> lifecycle::StepRecord {
     if context.subject.kind == OperationKind::Onboard {
         if let StepDisposition::Parked(attention) = &mut outcome.ending {
             attention.remedies.push(Remedy::Cancel);
@@ -260,7 +262,7 @@ fn pause(failures: u32) -> TimeDelta {
     seconds(longest * (1.0 - 0.25 * rand::random::<f64>()))
 }
 
-fn log(context: &StepContext, outcome: &steps::StepRecord) {
+fn log(context: &StepContext, outcome: &lifecycle::StepRecord) {
     let (tenant, operation, step) = (context.tenant.id, context.claim.operation_id, outcome.step);
     match &outcome.ending {
         StepDisposition::Done => tracing::info!(%tenant, %operation, step, "step done"),

@@ -4,9 +4,9 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::AwsAccountId;
+use freehold_tenancy::attention::Attention;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::quotas::QuotaSlot;
-use freehold_tenancy::operation::Attention;
 use freehold_tenancy::step::Facts;
 use futures::future::BoxFuture;
 use serde_json::Value;

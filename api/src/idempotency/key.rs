@@ -2,8 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, request::Parts};
-use freehold_tenancy::db::idempotency::ExistingKey;
-use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
+use freehold_tenancy::db::idempotency::{ExistingKey, IdempotencyKey, StoredResponse};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 

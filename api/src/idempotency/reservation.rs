@@ -9,8 +9,7 @@ use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::PgPool;
-use freehold_tenancy::db::idempotency::{self, Reservation, ReserveResult};
-use freehold_tenancy::db::signup::StoredResponse;
+use freehold_tenancy::db::idempotency::{self, Reservation, ReserveResult, StoredResponse};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

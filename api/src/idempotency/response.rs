@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use freehold_tenancy::db::signup::StoredResponse;
+use freehold_tenancy::db::idempotency::StoredResponse;
 
 /// Marks a response that is a repetition of the stored one.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

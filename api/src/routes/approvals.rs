@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use freehold_tenancy::db::approvals::DecisionResult;
+use freehold_tenancy::db::lifecycle::DecisionResult;
 use freehold_tenancy::{OperationId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -81,7 +81,7 @@ async fn decide(
     let id = id.ok_or_else(ApiError::no_operation)?;
     let hash: Option<Hash> = fields.required("request_hash");
     let Hash(hash) = fields.finish(hash)?;
-    match db::approvals::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
+    match db::lifecycle::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
         DecisionResult::Yes(_) => {
             app.work_notifier.notify();
             accepted(&app, id).await

@@ -1,7 +1,7 @@
 //! Waiting for what AWS has accepted: when to look again, and when it is late.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::operation::Attention;
+use freehold_tenancy::attention::Attention;
 
 use super::{StepContext, seconds_of};
 use crate::poll_schedule;

@@ -1,10 +1,10 @@
 //! Asking for an account so that it is never asked for twice, and taking one back that was asked for before.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::db::mappings;
+use freehold_tenancy::attention::Remedy;
+use freehold_tenancy::db::account_mappings;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
-use freehold_tenancy::operation::Remedy;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
@@ -119,7 +119,7 @@ pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> Step
 pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.cloud().account_tags(&found.id).await?;
     let environment = context.environment().id;
-    let another = mappings::is_mapped_to_other(&context.worker.pool, &found.id, environment).await?;
+    let another = account_mappings::is_mapped_to_other(&context.worker.pool, &found.id, environment).await?;
     let reason = if !context.is_ours(&tags) {
         "it does not carry this environment's tags"
     } else if found.state != "ACTIVE" {
@@ -140,7 +140,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let reason = match found {
         None => "it is not in this organisation",
         Some(found) if found.state != "ACTIVE" => "it is not active",
-        Some(_) if mappings::is_mapped_to_other(&context.worker.pool, &id, environment).await? => {
+        Some(_) if account_mappings::is_mapped_to_other(&context.worker.pool, &id, environment).await? => {
             "it belongs, or has belonged, to another environment"
         }
         Some(_) => {

@@ -1,9 +1,10 @@
 //! What waits for a second person's word: before an account is spent, and before one is closed.
 
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
+use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::config::{TierConfig, VendingApproval};
-use freehold_tenancy::db::approvals;
-use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
+use freehold_tenancy::db::{approvals, lifecycle};
+use freehold_tenancy::operation::OperationKind;
 use serde_json::json;
 
 use crate::context::StepContext;
@@ -42,7 +43,7 @@ pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
     match last {
         Some(last) if last.state == ApprovalState::Approved && last.request == request => return Ok(()),
         Some(last) if last.state == ApprovalState::Pending => {}
-        _ => approvals::request_vending(pool, &context.claim, context.step, &request, context.now()).await?,
+        _ => lifecycle::request_vending(pool, &context.claim, context.step, &request, context.now()).await?,
     }
     Err(needed(
         "An account of the organisation is about to be spent on this tenant, whose tier wants that approved. Another person \

@@ -1,7 +1,7 @@
 //! What is checked right before something is taken away: the account is this environment's, and nothing holds it back.
 
 use chrono::TimeDelta;
-use freehold_tenancy::db::{mappings, tenants};
+use freehold_tenancy::db::{account_mappings, tenants};
 
 use crate::cloud::Target;
 use crate::context::StepContext;
@@ -13,7 +13,7 @@ const LOOK_AGAIN: TimeDelta = TimeDelta::hours(1);
 /// Both the mapping and the account's own tags say that it is this environment's.
 pub(super) async fn check_ownership(context: &StepContext, account: &Target) -> Result<(), StepError> {
     let environment = context.environment().id;
-    let mapped = mappings::is_mapped(&context.worker.pool, account.id(), environment).await?;
+    let mapped = account_mappings::is_mapped(&context.worker.pool, account.id(), environment).await?;
     if mapped && context.is_ours(&context.cloud().account_tags(account.id()).await?) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! Operations with their steps and approvals, as several routes answer them.
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::{approval, operation, step, wait_estimate};
+use freehold_tenancy::{approval, attention, operation, step, wait_estimate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -153,8 +153,8 @@ impl From<operation::Operation> for Operation {
     }
 }
 
-impl From<operation::Attention> for Attention {
-    fn from(attention: operation::Attention) -> Self {
+impl From<attention::Attention> for Attention {
+    fn from(attention: attention::Attention) -> Self {
         let remedies = attention.remedies.iter().map(ToString::to_string).collect();
         Self { code: attention.code, message: attention.message, remedies }
     }

@@ -1,4 +1,4 @@
-//! Whom AWS writes to beside the root user.
+//! Alternate contacts, to which AWS writes besides the root user.
 
 use aws_sdk_account::types::AlternateContactType;
 
@@ -7,7 +7,6 @@ use super::super::account::client;
 use super::super::call::none_if;
 use crate::cloud::Result;
 
-/// What a contact is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contact {
     Billing,
@@ -28,7 +27,7 @@ impl Contact {
 }
 
 impl Aws {
-    /// Whether the caller's own account has named somebody.
+    /// Returns whether the management account has an alternate contact of this kind.
     pub(crate) async fn has_contact(&self, contact: Contact) -> Result<bool> {
         let kind = match contact {
             Contact::Billing => AlternateContactType::Billing,
@@ -37,7 +36,7 @@ impl Aws {
         };
         let control = self.control().await?;
         let request = client(&control).get_alternate_contact().alternate_contact_type(kind);
-        let answer = self.send(&control, "account:GetAlternateContact", request.send()).await;
-        Ok(none_if(answer, "ResourceNotFoundException")?.is_some_and(|answer| answer.alternate_contact.is_some()))
+        let response = self.send(&control, "account:GetAlternateContact", request.send()).await;
+        Ok(none_if(response, "ResourceNotFoundException")?.is_some_and(|response| response.alternate_contact.is_some()))
     }
 }

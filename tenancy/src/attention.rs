@@ -1,0 +1,46 @@
+//! Attention: the reason for which an operation needs a person, and the remedies.
+
+use serde::{Deserialize, Serialize};
+
+use crate::string_enum::string_enum;
+
+/// Reason for which an operation needs attention.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attention {
+    /// Stable code for programs, such as `account_email_taken`.
+    pub code: String,
+    /// Message for people: the cause and what to do.
+    pub message: String,
+    /// Remedies that are offered.
+    pub remedies: Vec<Remedy>,
+}
+
+impl Attention {
+    /// Creates an attention with the remedy `retry`.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), remedies: vec![Remedy::Retry] }
+    }
+
+    /// Adds a remedy to those that are offered.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: Remedy) -> Self {
+        self.remedies.push(remedy);
+        self
+    }
+}
+
+string_enum! {
+    /// Action of the API that a person can take on an operation that needs attention.
+    Remedy {
+        /// `POST /v1/operations/{id}/retry`, after the cause is fixed.
+        Retry = "retry",
+        /// `POST /v1/operations/{id}/retry` with a corrected value. Requires approval.
+        Correct = "correct",
+        /// `POST /v1/operations/{id}/adopt` with an existing account. Requires approval.
+        Adopt = "adopt",
+        /// `POST /v1/operations/{id}/approve`, by another person than the requester.
+        Approve = "approve",
+        /// `POST /v1/operations/{id}/cancel`, which undoes the completed steps.
+        Cancel = "cancel",
+    }
+}
