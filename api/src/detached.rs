@@ -1,5 +1,5 @@
-//! Writes of safe routes that a disconnected caller must not interrupt. Routes that change something run in a task of their
-//! own as a whole (`pipeline.rs`).
+//! Writes of safe routes that a disconnected caller must not interrupt. Routes that change something run in a task of
+//! their own as a whole (`pipeline.rs`).
 
 use freehold_tenancy::db::{DbError, Result};
 use tracing::Instrument;

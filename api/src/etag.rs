@@ -53,7 +53,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         if given.0.iter().all(String::is_empty) {
             return Err(ApiError::new(
                 Code::PreconditionRequired,
-                "Send If-Match with the ETag of the resource as you have read it, so that you do not overwrite a concurrent change.",
+                "Send If-Match with the ETag of the resource as you have read it, to avoid overwriting other changes.",
             ));
         }
         Ok(given)

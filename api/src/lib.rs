@@ -1,4 +1,5 @@
-//! REST API of Freehold. It uses the database and verifies the callers' tokens; it has no AWS SDK and no AWS credentials.
+//! REST API of Freehold. It uses the database and verifies the callers' tokens; it has no AWS SDK and no AWS
+//! credentials.
 //!
 //! [`router`](mod@router) lists every route with its policy. A request passes the [`middleware`] (request id, log, time
 //! limit, problems), then the stages of the [`pipeline`], then its route, which parses the request into the types of

@@ -34,7 +34,7 @@ impl Metrics {
             metrics::describe_gauge!(OPERATIONS, "Operations by state.");
             metrics::describe_gauge!(HOLDS, "Fleet holds in force (1) or not (0), by code.");
             metrics::describe_gauge!(FINDINGS, "Open findings by severity.");
-            metrics::describe_gauge!(WEBHOOKS, "Webhook endpoints by state: enabled, or the reason why they are disabled.");
+            metrics::describe_gauge!(WEBHOOKS, "Webhook endpoints by state: enabled, or the reason of disabling.");
         });
         Self(Arc::new(recorder))
     }

@@ -1,5 +1,5 @@
-//! Outermost middleware: request id, time limit, log line, metrics, and problem bodies for all errors. Tokens and bodies are
-//! never logged.
+//! Outermost middleware: request id, time limit, log line, metrics, and problem bodies for all errors. Tokens and
+//! bodies are never logged.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};

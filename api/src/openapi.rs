@@ -18,13 +18,13 @@ use crate::scope::Scope;
 const BEARER: &str = "bearer";
 
 const DESCRIPTION: &str = "\
-Freehold gives every customer of a SaaS an AWS account of its own. A signup returns `202` at once and starts an *operation* \
-for each environment, which creates the account and reports its progress step by step.
+Freehold gives every customer of a SaaS an AWS account of its own. A signup returns `202` at once and starts an \
+*operation* for each environment, which creates the account and reports its progress step by step.
 
-Ids are strings with a prefix (`ten_…`, `env_…`, `op_…`); AWS account ids are strings of 12 digits. Times are RFC 3339 in \
-UTC. Lists are paginated: send `next_page_token` as `page_token`, with the same filters, until it is `null`. Every error is a \
-problem (RFC 9457) with a `request_id`, under which the log has details, and one of these codes. A code keeps its meaning; \
-more codes may be added.
+Ids are strings with a prefix (`ten_…`, `env_…`, `op_…`); AWS account ids are strings of 12 digits. Times are RFC 3339 \
+in UTC. Lists are paginated: send `next_page_token` as `page_token`, with the same filters, until it is `null`. Every \
+error is a problem (RFC 9457) with a `request_id`, under which the log has details, and one of these codes. A code \
+keeps its meaning; more codes may be added.
 
 | status | code | meaning |
 |---|---|---|
@@ -64,9 +64,9 @@ pub(crate) fn base_document() -> OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .description(Some(format!(
-            "An access token of the configured issuer. Scopes: {}. A token with the scope `fleet` can access every tenant. A \
-             token with the claim `tenant_id` can access only that tenant; other tenants appear not to exist. A token with \
-             neither is refused.",
+            "An access token of the configured issuer. Scopes: {}. A token with the scope `fleet` can access every \
+             tenant. A token with the claim `tenant_id` can access only that tenant; other tenants appear not to \
+             exist. A token with neither is refused.",
             scopes.join(", ")
         )))
         .build();
@@ -151,7 +151,9 @@ const COMMON_RESPONSES: [CommonResponse; 12] = [
         description: "The body is larger than 65536 bytes.",
         example: Code::BodyTooLarge,
         headers: &[],
-        applies: |operation, _| operation.request_body.is_some() || takes_idempotency_key(operation) || is_conditional(operation),
+        applies: |operation, _| {
+            operation.request_body.is_some() || takes_idempotency_key(operation) || is_conditional(operation)
+        },
     },
     CommonResponse {
         name: "UnsupportedMediaType",
@@ -222,7 +224,8 @@ impl CommonResponse {
         self.headers
             .iter()
             .fold(ResponseBuilder::new(), |response, (name, description)| {
-                response.header(*name, HeaderBuilder::new().schema(Some(text())).description(Some(*description)).build())
+                response
+                    .header(*name, HeaderBuilder::new().schema(Some(text())).description(Some(*description)).build())
             })
             .description(self.description)
             .content(MEDIA_TYPE, content)
@@ -283,8 +286,8 @@ fn add_idempotency_key(post: &mut Operation) {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "Makes retries safe: a repeated request with the same key and body gets the first response again, for seven \
-                 days and without a secret that it contained. Refusals and failures are not stored.",
+                "Makes retries safe: a repeated request with the same key and body gets the first response again, for \
+                 seven days and without a secret that it contained. Refusals and failures are not stored.",
             ))
             .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"))))
             .example(Some(json!("7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57")))
@@ -293,8 +296,8 @@ fn add_idempotency_key(post: &mut Operation) {
     }
 }
 
-/// Returns the scopes of a route. A route for the whole fleet also needs `fleet`; for other routes, a token of the tenant is
-/// enough.
+/// Returns the scopes of a route. A route for the whole fleet also needs `fleet`; for other routes, a token of the
+/// tenant is enough.
 fn scopes(RoutePolicy { scope, resource, .. }: RoutePolicy) -> Vec<&'static str> {
     match resource {
         ResourceScope::Fleet => vec![scope.as_str(), Scope::Fleet.as_str()],

@@ -1,6 +1,7 @@
 //! Pages of a list: `page_size` and `page_token`.
 //!
-//! A token contains the last row of the page before, and a digest of the filters, so that it is refused with other filters.
+//! A token contains the last row of the page before, and a digest of the filters, so that it is refused with other
+//! filters.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};

@@ -123,12 +123,15 @@ impl ApiError {
 
     /// Internal failure; the log has the cause, under the request id.
     pub(crate) fn internal() -> Self {
-        Self::new(Code::InternalError, "The server failed to process the request. The log has details under the request id.")
+        Self::new(
+            Code::InternalError,
+            "The server failed to process the request; the log has details under the request id.",
+        )
     }
 
     /// A request with the same idempotency key is still running.
     pub(crate) fn in_flight() -> Self {
-        Self::new(Code::IdempotencyKeyInFlight, "A request with this Idempotency-Key is still running; retry in a moment.")
+        Self::new(Code::IdempotencyKeyInFlight, "A request with this Idempotency-Key is still running; retry later.")
             .retry_after(1)
     }
 
@@ -179,8 +182,7 @@ impl From<DbError> for ApiError {
             DbError::ReservationLost => Self::in_flight(),
             error if error.is_outage() => {
                 tracing::error!(%error, "the database is unavailable");
-                Self::new(Code::DatabaseUnavailable, "The database is unavailable; nothing was changed.")
-                    .retry_after(5)
+                Self::new(Code::DatabaseUnavailable, "The database is unavailable; nothing was changed.").retry_after(5)
             }
             error => {
                 tracing::error!(%error, "unexpected database error");

@@ -40,8 +40,11 @@ impl From<TokenError> for ApiError {
             TokenError::TenantScope(error) => return Self::from(*error),
             TokenError::NoKeys(cause) => {
                 tracing::error!(error = %cause, "cannot verify tokens: the signing keys are unavailable");
-                return Self::new(Code::SigningKeysUnavailable, "Tokens cannot be verified at the moment; retry later.")
-                    .retry_after(30);
+                return Self::new(
+                    Code::SigningKeysUnavailable,
+                    "Tokens cannot be verified at the moment; retry later.",
+                )
+                .retry_after(30);
             }
         };
         Self::new(code, error.to_string()).with_header(header::WWW_AUTHENTICATE, &challenge)

@@ -1,5 +1,5 @@
-//! Keys of the issuer, read from a file or fetched. They are cached, and refreshed when they are old or a token names an
-//! unknown key.
+//! Keys of the issuer, read from a file or fetched. They are cached, and refreshed when they are old or a token names
+//! an unknown key.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,8 +94,8 @@ struct PublicKey {
 }
 
 impl Keys {
-    /// Creates the cache of the keys at `source`: a path, an `https://` URL, or an `http://` URL of this machine. The keys are
-    /// read on first use.
+    /// Creates the cache of the keys at `source`: a path, an `https://` URL, or an `http://` URL of this machine. The
+    /// keys are read on first use.
     pub(super) fn new(source: &str) -> Result<Self, KeysError> {
         let source = match reqwest::Url::parse(source) {
             _ if source.is_empty() => return Err(KeysError::NoSource),

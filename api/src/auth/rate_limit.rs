@@ -69,7 +69,8 @@ impl RateLimiter {
         }
     }
 
-    /// Takes one request by the generic cell rate algorithm: used requests become available again one by one over the window.
+    /// Takes one request by the generic cell rate algorithm: used requests become available again one by one over the
+    /// window.
     fn take(&self, caller: (String, String), now: Instant) -> Result<RateLimitStatus, RateLimitStatus> {
         let interval = WINDOW / self.per_minute;
         let mut callers = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,11 +81,7 @@ impl RateLimiter {
         let used = full_at.saturating_duration_since(now) + interval;
         let status = |used: Duration, more_in| {
             let remaining = (WINDOW.saturating_sub(used).as_secs_f64() / interval.as_secs_f64() + 1e-6).floor();
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "at most the limit per minute"
-            )]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the limit per minute")]
             let remaining = remaining as u32;
             RateLimitStatus { per_minute: self.per_minute, remaining, more_in }
         };

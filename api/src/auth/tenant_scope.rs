@@ -85,11 +85,10 @@ impl TenantScope {
 impl From<TenantScopeError> for ApiError {
     fn from(error: TenantScopeError) -> Self {
         match error {
-            TenantScopeError::Missing => Self::new(
-                Code::InsufficientScope,
-                "The token has neither the scope `fleet` nor a tenant claim.",
-            )
-            .with_header(header::WWW_AUTHENTICATE, &challenge(Scope::Fleet)),
+            TenantScopeError::Missing => {
+                Self::new(Code::InsufficientScope, "The token has neither the scope `fleet` nor a tenant claim.")
+                    .with_header(header::WWW_AUTHENTICATE, &challenge(Scope::Fleet))
+            }
             TenantScopeError::Malformed => Self::new(
                 Code::TenantClaimInvalid,
                 "The tenant claim of the token must be a tenant id such as ten_01k2m8v3x9e7rt4s5q6w7y8z9b.",

@@ -64,7 +64,7 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Key, ApiError> {
     }
     Err(ApiError::new(
         Code::IdempotencyKeyInvalid,
-        format!("Idempotency-Key must be given once, with 1 to {MAX_KEY_CHARS} visible ASCII characters and no spaces."),
+        format!("Idempotency-Key must be given once, with 1 to {MAX_KEY_CHARS} visible ASCII characters."),
     ))
 }
 

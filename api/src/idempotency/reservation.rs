@@ -1,6 +1,6 @@
-//! Keys that are reserved before the handler of a POST runs and completed afterwards. A reservation expires, so that a key is
-//! free again if the process dies in between. The handler may then run a second time: most POSTs are idempotent by the state
-//! of the database, the others complete the [`Reservation`] in their own transaction.
+//! Keys that are reserved before the handler of a POST runs and completed afterwards. A reservation expires, so that a
+//! key is free again if the process dies in between. The handler may then run a second time: most POSTs are idempotent
+//! by the state of the database, the others complete the [`Reservation`] in their own transaction.
 
 use axum::body::Body;
 use axum::extract::MatchedPath;

@@ -86,8 +86,8 @@ impl From<mappings::Mapping> for AccountMapping {
 pub struct AccountMappingPage {
     /// Mappings of this page.
     pub account_mappings: Vec<AccountMapping>,
-    /// Feed position at which all pages of this list are read. Without `at`, later changes are the events after this position
-    /// in `GET /v1/events`.
+    /// Feed position at which all pages of this list are read. Without `at`, later changes are the events after this
+    /// position in `GET /v1/events`.
     #[schema(example = 4711)]
     pub feed_position: i64,
     /// Token of the next page; `null` on the last page.
@@ -108,19 +108,31 @@ pub struct AccountHistory {
 /// `GET /v1/events`. With `at`, changes after the instant can also be before that position. Company name, external id,
 /// tier and `valid_to` are always the current ones, even with `at`.
 ///
-/// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the header
-/// `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, a field that starts with `=`, `+`, `-` or `@` gets a
-/// leading `'`, so that no spreadsheet reads the name of a customer as a formula.
+/// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
+/// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, a field that starts with `=`, `+`, `-` or
+/// `@` gets a leading `'`, so that no spreadsheet reads the name of a customer as a formula.
 #[utoipa::path(
     get,
     path = "/v1/account-mappings",
     operation_id = "listAccountMappings",
     tag = "account-mappings",
     params(
-        ("page_size" = Option<i64>, Query, description = "Page size [default: 50]; only for JSON", minimum = 1, maximum = 200, example = 50),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]; only for JSON",
+            minimum = 1, maximum = 200, example = 50
+        ),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page; only for JSON"),
-        ("at" = Option<DateTime<Utc>>, Query, description = "Instant at which the mappings are in force, not in the future [default: now]", example = "2026-10-31T00:00:00Z"),
-        ("tenant" = Option<String>, Query, description = "Only mappings of this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "at" = Option<DateTime<Utc>>, Query,
+            description = "Instant at which the mappings are in force, not in the future [default: now]",
+            example = "2026-10-31T00:00:00Z"
+        ),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only mappings of this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
     ),
     responses(
         (status = 200, description = "Page of account mappings, or all of them", headers(
@@ -130,8 +142,16 @@ pub struct AccountHistory {
             (export::Row = "application/x-ndjson"),
             (String = "text/csv"),
         )),
-        (status = 406, description = "`Accept` allows neither JSON, NDJSON nor CSV", body = Problem, content_type = MEDIA_TYPE),
-        (status = 505, description = "NDJSON and CSV require HTTP/1.1 or later (`http_version_not_supported`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 406,
+            description = "`Accept` allows neither JSON, NDJSON nor CSV",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 505,
+            description = "NDJSON and CSV require HTTP/1.1 or later (`http_version_not_supported`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn list_account_mappings(

@@ -36,8 +36,16 @@ pub struct ApprovalDecision {
     request_body = ApprovalDecision,
     responses(
         (status = 202, description = "Approved; the operation continues", body = Operation),
-        (status = 403, description = "The requester cannot approve (`approver_is_requester`), or the token lacks the scope", body = Problem, content_type = MEDIA_TYPE),
-        (status = 409, description = "No request with this hash is pending (`approval_not_pending`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 403,
+            description = "The requester cannot approve (`approver_is_requester`), or the token lacks the scope",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 409,
+            description = "No request with this hash is pending (`approval_not_pending`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn approve_operation(
@@ -59,7 +67,11 @@ pub(crate) async fn approve_operation(
     request_body = ApprovalDecision,
     responses(
         (status = 202, description = "Rejected; the request is not carried out", body = Operation),
-        (status = 409, description = "No request with this hash is pending (`approval_not_pending`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "No request with this hash is pending (`approval_not_pending`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn reject_operation(
@@ -97,10 +109,9 @@ async fn decide(
                 pending.action, pending.request_hash
             ),
         )),
-        DecisionResult::SamePerson => Err(ApiError::new(
-            Code::ApproverIsRequester,
-            "You are the requester; another person must approve.",
-        )),
+        DecisionResult::SamePerson => {
+            Err(ApiError::new(Code::ApproverIsRequester, "You are the requester; another person must approve."))
+        }
     }
 }
 
@@ -111,7 +122,8 @@ impl std::str::FromStr for Hash {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_valid = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_valid.then(|| Self(text.to_ascii_lowercase()))
+        is_valid
+            .then(|| Self(text.to_ascii_lowercase()))
             .ok_or("must be the request_hash of an approval: 64 hexadecimal digits")
     }
 }

@@ -28,8 +28,9 @@ pub struct AuditEvent {
     pub position: i64,
     /// Time at which the entry was chained, about a second after the action finished.
     pub recorded_at: chrono::DateTime<chrono::Utc>,
-    /// Recorded action: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`), `action`, `actor` and `outcome`; and,
-    /// if known, `source`, `request_id`, `resource`, `tenant_id`, `operation_id`, `step` and `aws_role`.
+    /// Recorded action: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`), `action`, `actor` and
+    /// `outcome`; and, if known, `source`, `request_id`, `resource`, `tenant_id`, `operation_id`, `step` and
+    /// `aws_role`.
     #[schema(value_type = Object, example = json!({
         "at": "2026-11-01T09:30:00.000000Z",
         "kind": "api.call",
@@ -85,20 +86,37 @@ pub struct AuditHead {
 
 /// List the entries of the audit trail
 ///
-/// The trail contains all API requests that may change something, all actions of operators and all AWS calls that change
-/// something. Its entries are chained by hashes, so that `freehold audit verify` detects changed or removed ones.
+/// The trail contains all API requests that may change something, all actions of operators and all AWS calls that
+/// change something. Its entries are chained by hashes, so that `freehold audit verify` detects changed or removed
+/// ones.
 #[utoipa::path(
     get,
     path = "/v1/audit-events",
     operation_id = "listAuditEvents",
     tag = "audit",
     params(
-        ("after" = Option<i64>, Query, description = "Position after which to read [default: the start of the trail]", minimum = 0, example = 4711),
-        ("page_size" = Option<i64>, Query, description = "Page size [default: 100]", minimum = 1, maximum = 1000, example = 100),
-        ("tenant" = Option<String>, Query, description = "Only entries about this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "after" = Option<i64>, Query,
+            description = "Position after which to read [default: the start of the trail]",
+            minimum = 0, example = 4711
+        ),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 100]",
+            minimum = 1, maximum = 1000, example = 100
+        ),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only entries about this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
         ("action" = Option<String>, Query, description = "Only this action", example = "organizations:CreateAccount"),
         ("subject" = Option<String>, Query, description = "Only actions of this token subject", example = "ann"),
-        ("request_id" = Option<String>, Query, description = "Only the request with this id, of the API or of AWS", example = "0198c1f0"),
+        (
+            "request_id" = Option<String>, Query,
+            description = "Only the request with this id, of the API or of AWS",
+            example = "0198c1f0"
+        ),
     ),
     responses((status = 200, description = "Page of the audit trail", body = AuditEventPage)),
 )]

@@ -37,8 +37,8 @@ pub(super) fn not_found() -> ApiError {
 
 /// Create another environment for a tenant
 ///
-/// The environment gets an AWS account of its own. A repeated request with the same `Idempotency-Key` and body returns the
-/// first response.
+/// The environment gets an AWS account of its own. A repeated request with the same `Idempotency-Key` and body returns
+/// the first response.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/environments",
@@ -46,7 +46,11 @@ pub(super) fn not_found() -> ApiError {
     tag = "tenants",
     params(
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("Idempotency-Key" = String, Header, description = "Makes retries safe, as for a signup; stored for seven days", example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
+        (
+            "Idempotency-Key" = String, Header,
+            description = "Makes retries safe, as for a signup; stored for seven days",
+            example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"
+        ),
     ),
     request_body = NewEnvironment,
     responses(
@@ -55,7 +59,13 @@ pub(super) fn not_found() -> ApiError {
             ("Retry-After" = u32, description = "Seconds after which to poll"),
             ("Idempotency-Replayed" = bool, description = "`true` if this is a stored response"),
         )),
-        (status = 409, description = "The tenant has an environment with this name (`environment_exists`), too many environments (`too_many_environments`) or is offboarded (`tenant_offboarded`), or the same request is still running (`idempotency_key_in_flight`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The tenant has an environment with this name (`environment_exists`), too many environments \
+                (`too_many_environments`) or is offboarded (`tenant_offboarded`), or the same request is still running \
+                (`idempotency_key_in_flight`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn create_environment(
@@ -70,7 +80,8 @@ pub(crate) async fn create_environment(
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     let name: Option<EnvironmentName> = fields.required("name");
     let default_region = tenant.environments.first().map(|first| first.home_region);
-    let home_region: Option<Region> = if fields.names("home_region") { fields.optional("home_region") } else { default_region };
+    let home_region: Option<Region> =
+        if fields.names("home_region") { fields.optional("home_region") } else { default_region };
     let residency = home_region.and_then(|region| residency_of(&mut fields, &app.config, region));
     let (name, (home_region, residency)) = fields.finish(name.zip(home_region.zip(residency)))?;
 
@@ -101,7 +112,9 @@ pub(crate) async fn create_environment(
             Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(key)?)))
         }
         AddResult::UnknownTenant => Err(ApiError::no_tenant()),
-        AddResult::TenantGone => Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new tenant.")),
+        AddResult::TenantGone => {
+            Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new one."))
+        }
         AddResult::TooMany => Err(ApiError::new(
             Code::TooManyEnvironments,
             format!("A tenant has at most {} environments at a time.", db::environments::MOST_PER_TENANT),

@@ -50,23 +50,48 @@ pub struct FeedEventPage {
 ///
 /// Each event after the position `after` is returned exactly once, in a stable order. Store `next_after` after you have
 /// processed a page, and send it as `after` of the next request; with `wait`, the response is sent as soon as an event
-/// exists. Start with the `feed_position` of `GET /v1/account-mappings`, or without `after` for all stored events. Events
-/// are kept for a year.
+/// exists. Start with the `feed_position` of `GET /v1/account-mappings`, or without `after` for all stored events.
+/// Events are kept for a year.
 #[utoipa::path(
     get,
     path = "/v1/events",
     operation_id = "listEvents",
     tag = "events",
     params(
-        ("after" = Option<i64>, Query, description = "Position after which to read [default: the oldest stored event]", minimum = 0, example = 4711),
-        ("types" = Option<String>, Query, description = "Only events of these types, separated by commas", example = "environment.account.assigned,environment.account.released"),
-        ("tenant" = Option<String>, Query, description = "Only events of this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("page_size" = Option<i64>, Query, description = "Page size [default: 100]", minimum = 1, maximum = 1000, example = 100),
-        ("wait" = Option<u64>, Query, description = "Seconds to wait for an event if none exists yet [default: 0]", minimum = 0, maximum = 25, example = 20),
+        (
+            "after" = Option<i64>, Query,
+            description = "Position after which to read [default: the oldest stored event]",
+            minimum = 0, example = 4711
+        ),
+        (
+            "types" = Option<String>, Query,
+            description = "Only events of these types, separated by commas",
+            example = "environment.account.assigned,environment.account.released"
+        ),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only events of this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 100]",
+            minimum = 1, maximum = 1000, example = 100
+        ),
+        (
+            "wait" = Option<u64>, Query,
+            description = "Seconds to wait for an event if none exists yet [default: 0]",
+            minimum = 0, maximum = 25, example = 20
+        ),
     ),
     responses(
         (status = 200, description = "Page of the feed", body = FeedEventPage),
-        (status = 410, description = "The events after this position are deleted (`feed_position_expired`); read `GET /v1/account-mappings` again and continue from its `feed_position`", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 410,
+            description = "The events after this position are deleted (`feed_position_expired`); read `GET \
+                /v1/account-mappings` again and continue from its `feed_position`",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn list_events(
@@ -81,7 +106,8 @@ pub(crate) async fn list_events(
     let deadline = tokio::time::Instant::now() + Duration::from_secs(wait.map_or(0, i64::unsigned_abs));
     loop {
         let page = read(&app, &filter, after, size).await?;
-        let must_wait = page.entries.is_empty() && tokio::time::Instant::now() < deadline && !app.shutdown.is_cancelled();
+        let must_wait =
+            page.entries.is_empty() && tokio::time::Instant::now() < deadline && !app.shutdown.is_cancelled();
         if !must_wait {
             let events = page.entries.into_iter().map(|entry| FeedEvent::of(entry, &app.config)).collect();
             return Ok(Json(FeedEventPage { events, next_after: page.next_after, has_more: page.has_more }));
@@ -127,13 +153,15 @@ async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> 
         ReadResult::Expired { first } => Err(ApiError::new(
             Code::FeedPositionExpired,
             format!(
-                "Events are kept for a year; the feed now starts at position {first}. Read GET /v1/account-mappings again and \
-                 continue from its feed_position."
+                "Events are kept for a year; the feed now starts at position {first}. Read GET /v1/account-mappings \
+                 again and continue from its feed_position."
             ),
         )),
         ReadResult::AheadOfFeed { latest } => Err(ApiError::new(
             Code::InvalidQuery,
-            format!("`after` is beyond the end of the feed at position {latest}; it may come from another installation."),
+            format!(
+                "`after` is beyond the end of the feed at position {latest}; it may come from another installation."
+            ),
         )),
     }
 }

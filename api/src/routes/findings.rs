@@ -96,19 +96,31 @@ pub struct FindingPage {
 
 /// List findings (differences between AWS and the database), newest first
 ///
-/// AWS is compared with the database at regular intervals. An operation repairs what is safe to repair; all other findings
-/// wait for a person.
+/// AWS is compared with the database at regular intervals. An operation repairs what is safe to repair; all other
+/// findings wait for a person.
 #[utoipa::path(
     get,
     path = "/v1/findings",
     operation_id = "listFindings",
     tag = "findings",
     params(
-        ("page_size" = Option<i64>, Query, description = "Page size [default: 50]", minimum = 1, maximum = 200, example = 50),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
-        ("state" = Option<FindingState>, Query, description = "Only findings in this state [default: all]", example = "open"),
+        (
+            "state" = Option<FindingState>, Query,
+            description = "Only findings in this state [default: all]",
+            example = "open"
+        ),
         ("severity" = Option<Severity>, Query, description = "Only findings of this severity", example = "critical"),
-        ("tenant" = Option<String>, Query, description = "Only findings of this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only findings of this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
     ),
     responses((status = 200, description = "Page of findings", body = FindingPage)),
 )]

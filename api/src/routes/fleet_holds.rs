@@ -21,7 +21,7 @@ pub struct FleetHold {
     pub code: String,
     /// Description of the cause and of the necessary action, for people.
     #[schema(
-        example = "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota; Freehold tries again by itself."
+        example = "The organisation has reached its account quota. Ask AWS to raise it; Freehold retries by itself."
     )]
     pub message: String,
     /// Start of the hold.

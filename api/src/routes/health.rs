@@ -37,7 +37,12 @@ pub(crate) async fn livez() -> Json<Health> {
     get, path = "/readyz", operation_id = "readyz", tag = "service",
     responses(
         (status = 200, description = "The database is available and its schema is up to date", body = Health),
-        (status = 503, description = "The database is unavailable (`database_unavailable`) or its schema is not up to date (`database_not_migrated`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 503,
+            description = "The database is unavailable (`database_unavailable`) or its schema is not up to date \
+                (`database_not_migrated`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiError> {
@@ -51,7 +56,13 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiEr
 /// Get the Prometheus metrics
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "service",
-    responses((status = 200, description = "Metrics in the Prometheus text format", body = String, content_type = "text/plain")),
+    responses(
+        (
+            status = 200,
+            description = "Metrics in the text format of Prometheus",
+            body = String, content_type = "text/plain"
+        ),
+    ),
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     match db::operations::counts(&app.pool).await {

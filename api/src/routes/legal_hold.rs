@@ -24,7 +24,8 @@ pub struct LegalHold {
 
 /// Set a legal hold on a tenant
 ///
-/// From now on the tenant cannot be offboarded. Offboarding operations that have started wait before anything is destroyed.
+/// From now on the tenant cannot be offboarded. Offboarding operations that have started wait before anything is
+/// destroyed.
 #[utoipa::path(
     put,
     path = "/v1/tenants/{id}/legal-hold",
@@ -32,12 +33,20 @@ pub struct LegalHold {
     tag = "tenants",
     params(
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed since"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
+                since"
+        ),
     ),
     request_body = LegalHold,
     responses(
         (status = 200, description = "The legal hold is set", body = Tenant),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was changed", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn set_legal_hold(
@@ -61,11 +70,19 @@ pub(crate) async fn set_legal_hold(
     tag = "tenants",
     params(
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed since"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
+                since"
+        ),
     ),
     responses(
         (status = 200, description = "The tenant has no legal hold", body = Tenant),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was changed", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn lift_legal_hold(

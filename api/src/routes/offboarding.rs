@@ -19,9 +19,9 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
 /// Offboard a tenant
 ///
-/// The environments are suspended at once: all access is blocked. They can be restored until their cooling-off period ends;
-/// then their stacks are deleted. Their AWS accounts are closed if `close_account` was set and a second person has approved.
-/// Repeating the request is safe.
+/// The environments are suspended at once: all access is blocked. They can be restored until their cooling-off period
+/// ends; then their stacks are deleted. Their AWS accounts are closed if `close_account` was set and a second person
+/// has approved. Repeating the request is safe.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{id}",
@@ -29,13 +29,30 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
     tag = "tenants",
     params(
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed since"),
-        ("close_account" = Option<bool>, Query, description = "Close the AWS accounts permanently at the end; a second person must approve"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
+                since"
+        ),
+        (
+            "close_account" = Option<bool>, Query,
+            description = "Close the AWS accounts permanently at the end; a second person must approve"
+        ),
     ),
     responses(
         (status = 202, description = "One offboarding operation per environment is started", body = Tenant),
-        (status = 409, description = "The tenant is under a legal hold (`legal_hold`), closing accounts is disabled (`account_closing_disabled`), or the environment is already offboarded without closing its account (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was changed", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The tenant is under a legal hold (`legal_hold`), closing accounts is disabled \
+                (`account_closing_disabled`), or the environment is already offboarded without closing its account \
+                (`tenant_offboarded`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn offboard_tenant(
@@ -59,13 +76,30 @@ pub(crate) async fn offboard_tenant(
     params(
         ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
         ("name" = String, Path, description = "Name of the environment", example = "staging"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed since"),
-        ("close_account" = Option<bool>, Query, description = "Close the AWS account permanently at the end; a second person must approve"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
+                since"
+        ),
+        (
+            "close_account" = Option<bool>, Query,
+            description = "Close the AWS account permanently at the end; a second person must approve"
+        ),
     ),
     responses(
         (status = 202, description = "The offboarding operation is started", body = Tenant),
-        (status = 409, description = "The tenant is under a legal hold (`legal_hold`), closing accounts is disabled (`account_closing_disabled`), or the environment is already offboarded without closing its account (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was changed", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The tenant is under a legal hold (`legal_hold`), closing accounts is disabled \
+                (`account_closing_disabled`), or the environment is already offboarded without closing its account \
+                (`tenant_offboarded`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn offboard_environment(
@@ -113,7 +147,11 @@ async fn offboard(
     params(("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
     responses(
         (status = 202, description = "One restore operation per environment is started", body = Tenant),
-        (status = 409, description = "No environment is in its cooling-off period (`not_restorable`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "No environment is in its cooling-off period (`not_restorable`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn restore_tenant(
@@ -136,7 +174,11 @@ pub(crate) async fn restore_tenant(
     ),
     responses(
         (status = 202, description = "The restore operation is started", body = Tenant),
-        (status = 409, description = "The environment is not in its cooling-off period (`not_restorable`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The environment is not in its cooling-off period (`not_restorable`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn restore_environment(

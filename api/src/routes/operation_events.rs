@@ -83,8 +83,16 @@ impl From<event::Event> for OperationEvent {
         ("Last-Event-ID" = Option<i64>, Header, description = "`seq` of the last received event", example = 4),
     ),
     responses(
-        (status = 200, description = "Stream of events, each with `id`, `event` and this object as `data`", body = OperationEvent, content_type = "text/event-stream"),
-        (status = 400, description = "`Last-Event-ID` is not the id of an event", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 200,
+            description = "Stream of events, each with `id`, `event` and this object as `data`",
+            body = OperationEvent, content_type = "text/event-stream"
+        ),
+        (
+            status = 400,
+            description = "`Last-Event-ID` is not the id of an event",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn follow_operation(

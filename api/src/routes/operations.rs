@@ -35,11 +35,27 @@ pub struct OperationPage {
     operation_id = "listOperations",
     tag = "operations",
     params(
-        ("page_size" = Option<i64>, Query, description = "Page size [default: 50]", minimum = 1, maximum = 200, example = 50),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
-        ("state" = Option<OperationState>, Query, description = "Only operations in this state", example = "needs_attention"),
-        ("code" = Option<String>, Query, description = "Only operations with this attention code", example = "account_email_taken"),
-        ("tenant" = Option<String>, Query, description = "Only operations of this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "state" = Option<OperationState>, Query,
+            description = "Only operations in this state",
+            example = "needs_attention"
+        ),
+        (
+            "code" = Option<String>, Query,
+            description = "Only operations with this attention code",
+            example = "account_email_taken"
+        ),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only operations of this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
     ),
     responses((status = 200, description = "Page of operations", body = OperationPage)),
 )]

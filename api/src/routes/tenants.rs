@@ -49,9 +49,15 @@ pub struct TenantPage {
     operation_id = "createTenant",
     tag = "tenants",
     params(
-        ("dry_run" = Option<bool>, Query, description = "Validate the signup and return a preview, without creating anything", example = false),
+        (
+            "dry_run" = Option<bool>, Query,
+            description = "Validate the signup and return a preview, without creating anything",
+            example = false
+        ),
         ("Idempotency-Key" = Option<String>, Header,
-        description = "Makes retries safe: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. A key belongs to the issuer and client of the token and to this route, and is stored for seven days. Required unless `dry_run` is `true`.",
+        description = "Makes retries safe: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. \
+            A key belongs to the issuer and client of the token and to this route, and is stored for seven days. \
+            Required unless `dry_run` is `true`.",
         example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
     ),
     request_body = Signup,
@@ -62,7 +68,11 @@ pub struct TenantPage {
             ("Retry-After" = u32, description = "Seconds after which to poll"),
             ("Idempotency-Replayed" = bool, description = "`true` if this is a stored response"),
         )),
-        (status = 409, description = "The same request is still running (`idempotency_key_in_flight`; retry), or an active tenant has the `external_id` (`external_id_taken`)", body = Problem, content_type = MEDIA_TYPE, headers(
+        (
+            status = 409,
+            description = "The same request is still running (`idempotency_key_in_flight`; retry), or an active tenant \
+                has the `external_id` (`external_id_taken`)",
+            body = Problem, content_type = MEDIA_TYPE, headers(
             ("Retry-After" = u32, description = "Seconds after which to retry, with `idempotency_key_in_flight`"),
         )),
     ),
@@ -118,8 +128,8 @@ pub(crate) async fn create_tenant(
 
 fn daily_limit_reached(wait: TimeDelta, limit: u32) -> ApiError {
     let detail = format!(
-        "The client has reached its limit of {limit} signups in 24 hours (api.signups_per_day). Retry later with the same \
-         Idempotency-Key."
+        "The client has reached its limit of {limit} signups in 24 hours (api.signups_per_day). Retry later with the \
+         same Idempotency-Key."
     );
     ApiError::new(Code::DailyAccountLimitReached, detail)
         .retry_after(u32::try_from(wait.num_seconds().max(1)).unwrap_or(u32::MAX))
@@ -132,13 +142,30 @@ fn daily_limit_reached(wait: TimeDelta, limit: u32) -> ApiError {
     operation_id = "listTenants",
     tag = "tenants",
     params(
-        ("page_size" = Option<i64>, Query, description = "Page size [default: 50]", minimum = 1, maximum = 200, example = 50),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
         ("state" = Option<TenantState>, Query, description = "Only tenants in this state"),
-        ("home_region" = Option<String>, Query, description = "Only tenants with an environment in this home region", example = "eu-central-1"),
+        (
+            "home_region" = Option<String>, Query,
+            description = "Only tenants with an environment in this home region",
+            example = "eu-central-1"
+        ),
         ("tier" = Option<String>, Query, description = "Only tenants with this commercial plan", example = "standard"),
-        ("external_id" = Option<String>, Query, description = "Only the tenant with this id in the systems of the SaaS", example = "customer-4711"),
-        ("q" = Option<String>, Query, description = "Only tenants whose company name or external id contains this text, case-insensitive within the locale of the database", example = "exam"),
+        (
+            "external_id" = Option<String>, Query,
+            description = "Only the tenant with this id in the systems of the SaaS",
+            example = "customer-4711"
+        ),
+        (
+            "q" = Option<String>, Query,
+            description = "Only tenants whose company name or external id contains this text, case-insensitive within \
+                the locale of the database",
+            example = "exam"
+        ),
     ),
     responses((status = 200, description = "Page of tenants", body = TenantPage)),
 )]

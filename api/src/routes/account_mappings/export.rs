@@ -100,8 +100,8 @@ pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Sna
     if version < Version::HTTP_11 {
         return Err(ApiError::new(
             Code::HttpVersionNotSupported,
-            "Use HTTP/1.1 or later, also between your proxy and this server (nginx: proxy_http_version 1.1): earlier versions \
-             cannot signal an incomplete export.",
+            "Use HTTP/1.1 or later, also between your proxy and this server (nginx: proxy_http_version 1.1): earlier \
+             versions cannot signal an incomplete export.",
         ));
     }
     let busy = |_| {
@@ -173,8 +173,8 @@ fn write_row(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_
     }
 }
 
-/// Writes a CSV field (RFC 4180). A value that a spreadsheet could read as a formula gets a leading `'`, because names come
-/// from customers.
+/// Writes a CSV field (RFC 4180). A value that a spreadsheet could read as a formula gets a leading `'`, because names
+/// come from customers.
 pub(crate) fn write_field(out: &mut Vec<u8>, field: &str) {
     let mark = if field.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
     if !field.contains([',', '"', '\r', '\n']) {

@@ -39,9 +39,10 @@ pub struct AdoptRequest {
 
 /// Retry an operation that needs attention
 ///
-/// Fix the cause first. Parked steps run again at once, late steps poll at once. An operation that no longer needs attention
-/// is left unchanged (`409`), except for a repeated request with the same `Idempotency-Key`. With a body, if the remedy
-/// `correct` is offered, the operation is retried with the corrected value after a second person has approved it.
+/// Fix the cause first. Parked steps run again at once, late steps poll at once. An operation that no longer needs
+/// attention is left unchanged (`409`), except for a repeated request with the same `Idempotency-Key`. With a body, if
+/// the remedy `correct` is offered, the operation is retried with the corrected value after a second person has
+/// approved it.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/retry",
@@ -50,11 +51,19 @@ pub struct AdoptRequest {
     params(("id" = String, Path, description = "Operation id", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
     request_body(content = Option<RetryRequest>, description = "Empty, or a corrected value"),
     responses(
-        (status = 202, description = "The retry is started, or starts after a second person has approved the corrected value", body = Operation, headers(
+        (
+            status = 202,
+            description = "The retry is started, or starts after a second person has approved the corrected value",
+            body = Operation, headers(
             ("Location" = String, description = "Path of the operation"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
         )),
-        (status = 409, description = "The operation does not need attention (`operation_not_parked`), does not offer this remedy (`remedy_not_offered`), or another request is waiting for approval (`approval_pending`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The operation does not need attention (`operation_not_parked`), does not offer this remedy \
+                (`remedy_not_offered`), or another request is waiting for approval (`approval_pending`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn retry_operation(
@@ -102,8 +111,8 @@ impl std::str::FromStr for AccountEmail {
 
 /// Cancel an onboarding
 ///
-/// Until the AWS account is requested, the operation just ends. After that the account cannot be undone: the operation ends,
-/// and an `offboard` operation removes what was created.
+/// Until the AWS account is requested, the operation just ends. After that the account cannot be undone: the operation
+/// ends, and an `offboard` operation removes what was created.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/cancel",
@@ -111,11 +120,19 @@ impl std::str::FromStr for AccountEmail {
     tag = "operations",
     params(("id" = String, Path, description = "Operation id", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
     responses(
-        (status = 202, description = "Canceled. Returns the operation that removes what was created, if there is one, else the canceled operation", body = Operation, headers(
+        (
+            status = 202,
+            description = "Canceled. Returns the operation that removes what was created, if there is one, else the \
+                canceled operation",
+            body = Operation, headers(
             ("Location" = String, description = "Path of that operation"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
         )),
-        (status = 409, description = "The operation cannot be canceled (`operation_not_cancelable`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The operation cannot be canceled (`operation_not_cancelable`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn cancel_operation(
@@ -142,8 +159,8 @@ pub(crate) async fn cancel_operation(
 
 /// Adopt an existing AWS account
 ///
-/// Possible if the remedy `adopt` is offered. After a second person has approved, the account belongs to the environment and
-/// onboarding continues in it.
+/// Possible if the remedy `adopt` is offered. After a second person has approved, the account belongs to the
+/// environment and onboarding continues in it.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/adopt",
@@ -152,11 +169,19 @@ pub(crate) async fn cancel_operation(
     params(("id" = String, Path, description = "Operation id", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
     request_body = AdoptRequest,
     responses(
-        (status = 202, description = "The request is waiting for approval by a second person", body = Operation, headers(
+        (
+            status = 202,
+            description = "The request is waiting for approval by a second person",
+            body = Operation, headers(
             ("Location" = String, description = "Path of the operation"),
             ("Retry-After" = u32, description = "Seconds after which to poll"),
         )),
-        (status = 409, description = "The account is protected (`account_protected`), the remedy is not offered (`remedy_not_offered`), or another request is waiting for approval (`approval_pending`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The account is protected (`account_protected`), the remedy is not offered \
+                (`remedy_not_offered`), or another request is waiting for approval (`approval_pending`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn adopt_account(
@@ -192,7 +217,7 @@ async fn request_approval(
         RequestResult::Unknown => Err(ApiError::no_operation()),
         RequestResult::Another(pending) => Err(ApiError::new(
             Code::ApprovalPending,
-            format!("The request `{}` of this operation is waiting for approval; approve or reject it first.", pending.action),
+            format!("The request `{}` is waiting for approval; approve or reject it first.", pending.action),
         )),
         RequestResult::Not => Err(ApiError::new(
             Code::RemedyNotOffered,

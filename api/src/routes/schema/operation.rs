@@ -32,8 +32,8 @@ pub struct Operation {
     /// Requester: the `sub` of the token.
     #[schema(example = "ann")]
     pub requested_by: String,
-    /// Reason why the operation needs attention, with the available remedies; `null` otherwise. A late operation can still
-    /// finish by itself.
+    /// Reason why the operation needs attention, with the available remedies; `null` otherwise. A late operation can
+    /// still finish by itself.
     #[schema(required = true)]
     pub attention: Option<Attention>,
     /// Position in the queue for an AWS quota; `null` while the operation is not queued.
@@ -68,8 +68,8 @@ pub struct Queue {
     /// Position in the queue; 1 is next.
     #[schema(example = 17, minimum = 1)]
     pub position: u32,
-    /// Estimated time at which the environment is ready or, for other work than onboarding, the operation is finished. It is
-    /// calculated for each response, from the AWS quotas and recent durations.
+    /// Estimated time at which the environment is ready or, for other work than onboarding, the operation is finished.
+    /// It is calculated for each response, from the AWS quotas and recent durations.
     pub estimated_ready_at: DateTime<Utc>,
 }
 

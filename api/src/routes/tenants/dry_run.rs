@@ -120,12 +120,12 @@ fn template(config: &Config) -> Option<String> {
 fn into_conflicts(collisions: SignupConflicts) -> Vec<Collision> {
     [
         (collisions.external_id, "external_id", true, "an active tenant has this external_id"),
-        (collisions.company_name, "company_name", false, "an active tenant has this name; check that this is another customer"),
+        (collisions.company_name, "company_name", false, "an active tenant has this name; check for a duplicate"),
         (
             collisions.admin_email,
             "admin_email",
             false,
-            "an active tenant has this administrator; check that this is another customer",
+            "an active tenant has this administrator; check for a duplicate",
         ),
     ]
     .into_iter()

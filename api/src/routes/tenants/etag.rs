@@ -15,7 +15,11 @@ pub(super) fn etag_of(tenant: tenant::Tenant) -> Result<ETag, ApiError> {
 }
 
 /// Fails if `If-Match` is present and the tenant has changed since.
-pub(in crate::routes) async fn check_if_match(app: &App, id: TenantId, if_match: Option<&IfMatch>) -> Result<(), ApiError> {
+pub(in crate::routes) async fn check_if_match(
+    app: &App,
+    id: TenantId,
+    if_match: Option<&IfMatch>,
+) -> Result<(), ApiError> {
     let Some(if_match) = if_match else { return Ok(()) };
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     if_match.check(&etag_of(tenant)?)

@@ -44,8 +44,8 @@ pub struct Signup {
     /// Home region, in which the stacks run: a region of one of the configured residencies.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
-    /// Residency: the named set of regions that the tenant may use. It must contain `home_region` [default: the residency of
-    /// `home_region`].
+    /// Residency: the named set of regions that the tenant may use. It must contain `home_region` [default: the
+    /// residency of `home_region`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "eu")]
     pub residency: Option<String>,
@@ -81,8 +81,8 @@ pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
     let parsed = company_name.zip(admin_email).zip(home_region).zip(residency).zip(tier).zip(names);
     let (((((company_name, admin_email), home_region), residency), tier), names) = fields.finish(parsed)?;
     let tenant_id = TenantId::new(now);
-    // Environments are listed by id and operations are queued by id. Ids of the same millisecond are in random order, so they
-    // are sorted here to keep the order of the request.
+    // Environments are listed by id and operations are queued by id. Ids of the same millisecond are in random order,
+    // so they are sorted here to keep the order of the request.
     let mut ids: Vec<_> = names.iter().map(|_| EnvironmentId::new(now)).collect();
     ids.sort_unstable();
     let mut operations: Vec<_> = names.iter().map(|_| OperationId::new(now)).collect();

@@ -56,9 +56,22 @@ pub struct TenantPatch {
         (status = 200, description = "Updated tenant", body = Tenant, headers(
             ("ETag" = String, description = "Value for `If-Match` of the next change"),
         )),
-        (status = 409, description = "An active tenant has the `external_id` (`external_id_taken`), or the tenant is offboarded (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was changed", body = Problem, content_type = MEDIA_TYPE),
-        (status = 428, description = "`If-Match` is missing (`precondition_required`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "An active tenant has the `external_id` (`external_id_taken`), or the tenant is offboarded \
+                (`tenant_offboarded`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 428,
+            description = "`If-Match` is missing (`precondition_required`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn update_tenant(

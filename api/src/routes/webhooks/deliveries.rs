@@ -34,7 +34,8 @@ pub struct WebhookDelivery {
     /// Number of attempts.
     #[schema(example = 1)]
     pub attempt_count: i32,
-    /// Time of the next attempt, not before the receiver's `Retry-After`; `null` if none is planned or the endpoint is disabled.
+    /// Time of the next attempt, not before the receiver's `Retry-After`; `null` if none is planned or the endpoint is
+    /// disabled.
     #[schema(required = true)]
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Time at which the delivery was created.
@@ -136,9 +137,17 @@ pub struct ReplayResult {
     tag = "webhooks",
     params(
         ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
-        ("page_size" = Option<i64>, Query, description = "Page size [default: 50]", minimum = 1, maximum = 200, example = 50),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
-        ("state" = Option<WebhookDeliveryState>, Query, description = "Only deliveries in this state", example = "failed"),
+        (
+            "state" = Option<WebhookDeliveryState>, Query,
+            description = "Only deliveries in this state",
+            example = "failed"
+        ),
     ),
     responses((status = 200, description = "Page of deliveries", body = WebhookDeliveryPage)),
 )]
@@ -208,7 +217,11 @@ async fn with_attempts(
     ),
     responses(
         (status = 202, description = "The replay is queued", body = WebhookDelivery),
-        (status = 409, description = "The endpoint is disabled (`webhook_disabled`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The endpoint is disabled (`webhook_disabled`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn replay_webhook_delivery(
@@ -225,8 +238,8 @@ pub(crate) async fn replay_webhook_delivery(
 
 /// Replay all events since a time
 ///
-/// Replays, in order, all events of the types that the endpoint receives, including those from before its creation and from
-/// while it was disabled. Events that were sent before keep their `webhook-id`.
+/// Replays, in order, all events of the types that the endpoint receives, including those from before its creation and
+/// from while it was disabled. Events that were sent before keep their `webhook-id`.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/replay",
@@ -236,7 +249,11 @@ pub(crate) async fn replay_webhook_delivery(
     request_body = ReplayRequest,
     responses(
         (status = 202, description = "The replays are queued", body = ReplayResult),
-        (status = 409, description = "The endpoint is disabled (`webhook_disabled`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The endpoint is disabled (`webhook_disabled`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn replay_webhook_events(

@@ -56,15 +56,15 @@ pub struct WebhookEndpoint {
     /// State of the endpoint.
     #[schema(value_type = WebhookEndpointState, example = "enabled")]
     pub state: String,
-    /// Reason why the endpoint is disabled: `by_request`, `gone` (the receiver returned 410) or `failing` (all attempts failed
-    /// for five days); `null` while it is enabled.
+    /// Reason why the endpoint is disabled: `by_request`, `gone` (the receiver returned 410) or `failing` (all attempts
+    /// failed for five days); `null` while it is enabled.
     #[schema(required = true, example = json!(null))]
     pub disabled_reason: Option<String>,
     /// Description of the reason, for people; `null` while the endpoint is enabled.
     #[schema(required = true, example = json!(null))]
     pub disabled_message: Option<String>,
-    /// Time at which the endpoint was disabled; `null` while it is enabled. Events from then on are not queued for it; replay
-    /// them.
+    /// Time at which the endpoint was disabled; `null` while it is enabled. Events from then on are not queued for it;
+    /// replay them.
     #[schema(required = true)]
     pub disabled_at: Option<DateTime<Utc>>,
     /// Time of the first failure after the last success; `null` if the last attempt succeeded or there was none.
@@ -142,9 +142,10 @@ pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
 
 /// Create a webhook endpoint
 ///
-/// From now on each event of the feed is sent to the URL, in the format of `GET /v1/events`, signed as in Standard Webhooks
-/// 1.0. The secret is shown only in this response; if the response was lost, rotate the secret. An event can arrive more than
-/// once, always with the same `webhook-id`, and out of the order of `sequence`.
+/// From now on each event of the feed is sent to the URL, in the format of `GET /v1/events`, signed as in Standard
+/// Webhooks
+/// 1.0. The secret is shown only in this response; if the response was lost, rotate the secret. An event can arrive
+/// more than once, always with the same `webhook-id`, and out of the order of `sequence`.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints",
@@ -152,11 +153,19 @@ pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
     tag = "webhooks",
     request_body = NewWebhookEndpoint,
     responses(
-        (status = 201, description = "The endpoint is created; it receives events from now on", body = WebhookEndpoint, headers(
+        (
+            status = 201,
+            description = "The endpoint is created; it receives events from now on",
+            body = WebhookEndpoint, headers(
             ("Location" = String, description = "Path of the endpoint"),
             ("ETag" = String, description = "Value for `If-Match` of a change"),
         )),
-        (status = 409, description = "The encryption key for secrets is missing (`secrets_key_missing`), or the limit of 100 endpoints is reached (`too_many_webhooks`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The encryption key for secrets is missing (`secrets_key_missing`), or the limit of 100 \
+                endpoints is reached (`too_many_webhooks`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn create_webhook_endpoint(
@@ -205,7 +214,11 @@ pub(crate) async fn create_webhook_endpoint(
     operation_id = "listWebhookEndpoints",
     tag = "webhooks",
     params(
-        ("page_size" = Option<i64>, Query, description = "Page size [default: 50]", minimum = 1, maximum = 200, example = 50),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
         ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
     ),
     responses((status = 200, description = "Page of endpoints", body = WebhookEndpointPage)),
@@ -250,11 +263,19 @@ pub(crate) async fn get_webhook_endpoint(
     tag = "webhooks",
     params(
         ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the endpoint as you have read it; the request is refused if the endpoint has changed since"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the endpoint as you have read it; the request is refused if the endpoint has \
+                changed since"
+        ),
     ),
     responses(
         (status = 204, description = "The endpoint is deleted"),
-        (status = 412, description = "The endpoint has changed since (`precondition_failed`); nothing was changed", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 412,
+            description = "The endpoint has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn delete_webhook_endpoint(

@@ -40,8 +40,8 @@ pub struct WebhookEndpointPatch {
 
 /// Update a webhook endpoint
 ///
-/// The body is a JSON merge patch. It is applied only if the endpoint still has the ETag in `If-Match`. Results of deliveries
-/// do not change the ETag.
+/// The body is a JSON merge patch. It is applied only if the endpoint still has the ETag in `If-Match`. Results of
+/// deliveries do not change the ETag.
 #[utoipa::path(
     patch,
     path = "/v1/webhook-endpoints/{id}",
@@ -56,8 +56,16 @@ pub struct WebhookEndpointPatch {
         (status = 200, description = "Updated endpoint", body = WebhookEndpoint, headers(
             ("ETag" = String, description = "Value for `If-Match` of the next change"),
         )),
-        (status = 412, description = "The endpoint has changed since (`precondition_failed`); nothing was changed", body = Problem, content_type = MEDIA_TYPE),
-        (status = 428, description = "`If-Match` is missing (`precondition_required`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 412,
+            description = "The endpoint has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 428,
+            description = "`If-Match` is missing (`precondition_required`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn update_webhook_endpoint(
@@ -157,7 +165,11 @@ pub(crate) async fn enable_webhook_endpoint(
     params(("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
     responses(
         (status = 200, description = "Endpoint with its new secret, which is shown only once", body = WebhookEndpoint),
-        (status = 409, description = "The encryption key for secrets is missing (`secrets_key_missing`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The encryption key for secrets is missing (`secrets_key_missing`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn rotate_webhook_secret(
@@ -168,7 +180,8 @@ pub(crate) async fn rotate_webhook_secret(
     let id = load(&app, id).await?.id;
     let (secret, encrypted) = generate_secret(&app, id)?;
     let now = app.clock.now();
-    let response = |endpoint: &_| StoredResponse { status: 200, location: String::new(), body: without_secret(endpoint) };
+    let response =
+        |endpoint: &_| StoredResponse { status: 200, location: String::new(), body: without_secret(endpoint) };
     let (reservation, until) =
         (reservation.as_ref().map(|Extension(reservation)| reservation), now + PREVIOUS_SECRET_VALIDITY);
     let rotated = db::webhooks::secrets::rotate(&app.pool, id, &encrypted, until, now, reservation, response).await?;
