@@ -1,6 +1,6 @@
-//! Any POST, once under its key. The key is reserved before and answered after, so that whoever dies in between leaves it to be
-//! begun again: what most POSTs do is idempotent by the state of things, and the others write their answer in the transaction
-//! of what they do ([`Reservation`]).
+//! Any POST, once under its key. The key is reserved before and answered after, so that whoever dies in between leaves
+//! it to be begun again: what most POSTs do is idempotent by the state of things, and the others write their answer in
+//! the transaction of what they do ([`Reservation`]).
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
