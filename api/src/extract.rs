@@ -56,7 +56,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         use axum::body::HttpBody;
 
-        // A body of another media type is ignored, because callers send an empty one with such a header.
+        // Only a body that is declared as JSON is read: clients that know no body may send others.
         if request.body().is_end_stream() || !is_json(request.headers()) {
             return Ok(Self(None));
         }
