@@ -132,7 +132,7 @@ async fn who_is_busy_is_left_alone_for_as_long_as_it_asks_and_at_most_a_day() {
 async fn whatever_goes_wrong_is_told_in_plain_words_and_nothing_of_the_answer_is_kept() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    let worker = Arc::new(hooks.worker().with_lease(Duration::from_secs(1)));
+    let worker = Arc::new(hooks.worker_with_lease(Duration::from_secs(1)));
     let closed = {
         let taken = Receiver::start().await;
         taken.url()

@@ -6,8 +6,8 @@ use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditR
 use super::Aws;
 use super::sts::{Identity, Session};
 use crate::cloud::{CloudError, CloudErrorKind, Result, Role};
+use crate::current_step::RunningStep;
 use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
-use crate::runner::current_work;
 
 /// Where calls are put on record, and in whose name.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Audited {
     }
 
     async fn begin(&self, aws_role: String, call: &'static str) -> Result<OpenEntry> {
-        let work = current_work();
+        let work = RunningStep::current();
         let actor = Actor::Process { process: self.process.clone() };
         let entry = AuditEntry {
             operation_id: work.map(|work| work.operation),

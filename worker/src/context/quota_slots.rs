@@ -19,7 +19,7 @@ impl StepContext {
     pub async fn acquire_slot(&self, place: &QuotaSlot, limit: u16) -> Result<(), StepError> {
         let line = match self.ask(place, limit).await? {
             // Somebody else in the organisation may have taken the place: what is in progress is counted first.
-            SlotResult::UsageUnknown if shared_poller::refresh_usage(&self.worker, place.quota).await?? => {
+            SlotResult::UsageUnknown if shared_poller::refresh_usage(&self.services, place.quota).await?? => {
                 self.ask(place, limit).await?
             }
             line => line,
@@ -41,18 +41,18 @@ impl StepContext {
     }
 
     async fn ask(&self, place: &QuotaSlot, limit: u16) -> Result<SlotResult, StepError> {
-        let (worker, quotas) = (&self.worker, &self.config().quotas);
+        let (services, quotas) = (&self.services, &self.config().quotas);
         let terms = QuotaLimits {
             limit,
             limit_each: quota::places_each(quotas, place.quota),
             yields: seconds_of(quotas.maintenance_delay_seconds),
-            call_rate: worker.rate_limit_of_quota(place.quota),
+            call_rate: services.rate_limit_of_quota(place.quota),
             counted_since: match place.quota {
-                ACCOUNT_CREATIONS => Some(shared_poller::usage_valid_since(worker, place.quota).await?),
+                ACCOUNT_CREATIONS => Some(shared_poller::usage_valid_since(services, place.quota).await?),
                 _ => None,
             },
         };
-        Ok(quotas::acquire(&worker.pool, &self.claim, place, &terms, self.now()).await?)
+        Ok(quotas::acquire(&services.pool, &self.claim, place, &terms, self.now()).await?)
     }
 
     /// Notes that AWS calls the work that has this place `request_id`, and that the step `timeouts` waits for its end.
@@ -62,18 +62,18 @@ impl StepContext {
         request_id: &str,
         waits: &'static str,
     ) -> Result<(), StepError> {
-        quotas::note_request(&self.worker.pool, &self.claim, place, request_id, waits, self.now()).await?;
+        quotas::note_request(&self.services.pool, &self.claim, place, request_id, waits, self.now()).await?;
         Ok(())
     }
 
     /// Those of `requests` that may be what was asked for with this place, and whose id was lost with the answer.
     pub async fn unclaimed(&self, place: &QuotaSlot, requests: &[String]) -> Result<Vec<String>, StepError> {
-        Ok(quotas::unclaimed(&self.worker.pool, &self.claim, place, requests).await?)
+        Ok(quotas::unclaimed(&self.services.pool, &self.claim, place, requests).await?)
     }
 
     /// Goes back into the line for a place that somebody else in the organisation has turned out to have taken.
     pub async fn step_back(&self, place: &QuotaSlot) -> Result<(), StepError> {
-        quotas::requeue(&self.worker.pool, &self.claim, place).await?;
+        quotas::requeue(&self.services.pool, &self.claim, place).await?;
         Ok(())
     }
 }

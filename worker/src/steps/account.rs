@@ -1,15 +1,13 @@
 //! Asking for an account so that it is never asked for twice, and taking one back that was asked for before.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::db::mappings;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::operation::Remedy;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
-use crate::context::StepContext;
-use crate::fleet_holds::{self, CreationPermit};
+use crate::context::{CreationPermit, StepContext, hold_kind};
 use crate::quota::ACCOUNT_CREATIONS;
 use crate::step::{StepError, StepOutcome, attention};
 
@@ -52,24 +50,24 @@ async fn request(context: &StepContext) -> StepResult {
         tags: context.tags(),
     };
     let place = place(context);
-    if fleet_holds::admit(context, &place).await? == CreationPermit::Free {
+    if context.admit_account_request(&place).await? == CreationPermit::Free {
         context.acquire_slot(&place, context.config().quotas.account_creations).await?;
     }
-    let _turn = context.worker.create_account_lock.lock().await;
+    let _turn = context.lock_account_requests().await;
     // Who asked before may have been refused what everybody would be refused.
-    fleet_holds::admit(context, &place).await?;
+    context.admit_account_request(&place).await?;
     context.intend(&account).await?;
     match context.cloud().create_account(&account).await {
         Ok(creation) => {
-            fleet_holds::lift(context, &place, Some(HoldKind::OrganizationFinalizing)).await?;
+            context.lift_fleet_hold(&place, Some(HoldKind::OrganizationFinalizing)).await?;
             Ok(requested(context, &creation).await?.with("account_email", account.email))
         }
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw().await?;
             }
-            match fleet_holds::cause(&error) {
-                Some(kind) => Err(fleet_holds::begin(context, &place, kind).await?),
+            match hold_kind(&error) {
+                Some(kind) => Err(context.start_fleet_hold(&place, kind).await?),
                 None if error.has_reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") => {
                     // Somebody else was faster. Nobody asks again before it is known how many places there are.
                     context.step_back(&place).await?;
@@ -109,7 +107,7 @@ async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
 pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
     // Refuses the management account and Freehold's own before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
-    fleet_holds::lift(context, &place(context), None).await?;
+    context.lift_fleet_hold(&place(context), None).await?;
     Ok(StepOutcome { mapped: Some(account.clone()), ..StepOutcome::done() }
         .with("account_id", account.as_str())
         .releasing(place(context)))
@@ -118,8 +116,7 @@ pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> Step
 /// Takes an account that already has this environment's e-mail address, if it is provably this environment's.
 pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.cloud().account_tags(&found.id).await?;
-    let environment = context.environment().id;
-    let another = mappings::is_mapped_to_other(&context.worker.pool, &found.id, environment).await?;
+    let another = context.is_mapped_to_other(&found.id).await?;
     let reason = if !context.is_ours(&tags) {
         "it does not carry this environment's tags"
     } else if found.state != "ACTIVE" {
@@ -140,9 +137,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let reason = match found {
         None => "it is not in this organisation",
         Some(found) if found.state != "ACTIVE" => "it is not active",
-        Some(_) if mappings::is_mapped_to_other(&context.worker.pool, &id, environment).await? => {
-            "it belongs, or has belonged, to another environment"
-        }
+        Some(_) if context.is_mapped_to_other(&id).await? => "it belongs, or has belonged, to another environment",
         Some(_) => {
             context.cloud().tag_account(&target, &context.tags()).await?;
             return mapped(context, id).await;

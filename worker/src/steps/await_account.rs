@@ -7,7 +7,6 @@ use super::creation_failures::{self, CreationFailureAction};
 use super::{StepResult, account};
 use crate::cloud::{CreationState, NewAccount};
 use crate::context::StepContext;
-use crate::fleet_holds;
 use crate::step::{StepError, StepOutcome, attention};
 
 /// For what it waits.
@@ -85,7 +84,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
     let then = creation_failures::then(reason);
     if let CreationFailureAction::Hold(kind) = then {
         // It keeps its turn, not its place.
-        return Ok(forget(StepOutcome::failed(fleet_holds::begin(context, &place, kind).await?)));
+        return Ok(forget(StepOutcome::failed(context.start_fleet_hold(&place, kind).await?)));
     }
     if let CreationFailureAction::AdoptOrNeedsAttention | CreationFailureAction::AdoptOrRequestAgain = then
         && let Some(found) = context.cloud().find_account(&email).await?
@@ -95,7 +94,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
             adopted => adopted,
         };
     }
-    fleet_holds::hand_over(context, &place).await?;
+    context.hand_over_probe(&place).await?;
     let error = match then {
         CreationFailureAction::AdoptOrRequestAgain if failures < TRIES => {
             let why = "another request for the account, since AWS failed the last one";

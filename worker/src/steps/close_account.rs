@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::config::CloseAccounts;
-use freehold_tenancy::db::{approvals, closures};
 
 use super::cool_off::minute;
 use super::{StepResult, approval, guard};
@@ -55,7 +54,7 @@ fn wanted(context: &StepContext) -> bool {
 
 /// Whether another person has said yes; somebody who said no is obeyed as well.
 async fn approved(context: &StepContext) -> Result<bool, StepError> {
-    let asked = approvals::list_for_operation(&context.worker.pool, context.claim.operation_id).await?;
+    let asked = context.approvals().await?;
     match asked.iter().rfind(|approval| approval.action == ApprovalAction::Close).map(|approval| approval.state) {
         Some(ApprovalState::Approved) => Ok(true),
         Some(ApprovalState::Pending) => Err(approval::needed(
@@ -83,15 +82,14 @@ pub(super) async fn expected_at(
     if !wanted(context) {
         return Ok(None);
     }
-    let ahead = closures::ahead(&context.worker.pool, context.claim.operation_id).await?;
+    let ahead = context.closures_ahead().await?;
     Ok(Some(no_room_until(context, ahead).await?.map_or(earliest, |free_at| free_at.max(earliest))))
 }
 
 /// When there is room under the quota of 30 days with so many `ahead` in line, where there is none now.
 async fn no_room_until(context: &StepContext, ahead: i64) -> Result<Option<DateTime<Utc>>, StepError> {
-    let pool = &context.worker.pool;
-    let closures = closures::since(pool, context.now() - WINDOW).await?;
-    let allowed = monthly_quota(closures::accounts_known(pool).await?);
+    let closures = context.closures_since(context.now() - WINDOW).await?;
+    let allowed = monthly_quota(context.known_accounts().await?);
     let used = i64::try_from(closures.len()).unwrap_or(i64::MAX);
     let too_many = used + ahead - allowed;
     // Closures leave the window in the order in which they entered it.

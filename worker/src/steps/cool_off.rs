@@ -13,7 +13,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     if context.account_id().is_none() {
         return Ok(StepOutcome::done());
     }
-    let suspended_at = context.done_at("suspend").unwrap_or(context.subject.created_at);
+    let suspended_at = context.done_at("suspend").unwrap_or(context.operation_created_at());
     let ends_at = suspended_at + context.cooling_off();
     if context.now() >= ends_at {
         return Ok(StepOutcome::done());

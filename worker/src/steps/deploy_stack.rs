@@ -28,7 +28,7 @@ fn deployment(context: &StepContext) -> Deployment {
         role: Role::Access,
         region: environment.home_region,
         name: context.config().stack.name.clone(),
-        template: context.worker.template.clone(),
+        template: context.stack_template().to_owned(),
         parameters,
         usually_seconds: context.config().expected_durations.tenant_stack_seconds,
     }

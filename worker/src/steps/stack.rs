@@ -63,9 +63,10 @@ impl Deployment {
 
     /// The stack that this environment has asked for, as it is now.
     async fn mine(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
-        let earlier = || context.earlier_entries(context.step).find_map(|entry| entry.facts.get("stack_id")?.as_str());
+        let earlier =
+            || context.earlier_entries(context.step_name()).find_map(|entry| entry.facts.get("stack_id")?.as_str());
         let id: Option<String> = context.step_fact("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
-        let first = context.subject.kind == OperationKind::Onboard;
+        let first = context.operation_kind() == OperationKind::Onboard;
         if id.is_none() && first && context.pending_intent::<Value>().is_none() {
             // Nothing was asked: there is nothing to look for.
             return Ok(None);
@@ -89,7 +90,7 @@ impl Deployment {
             parameters: self.parameters.clone(),
             tags: context.tags(),
             // A new token for a new try, and the same one however often this try is repeated.
-            token: format!("{}-{}-{attempt}", context.claim.operation_id, self.name).replace('_', "-"),
+            token: format!("{}-{}-{attempt}", context.operation_id(), self.name).replace('_', "-"),
         }
     }
 
