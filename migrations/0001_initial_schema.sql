@@ -19,15 +19,15 @@ create table installation (
     )
 );
 
-comment on table installation is 'What this database belongs to; exactly one row.';
-comment on column installation.id is 'Names this installation in the tags of every account that it asks for.';
-comment on column installation.singleton is 'Always true: keeps the table to one row.';
+comment on table installation is 'The installation that this database belongs to; exactly one row.';
+comment on column installation.id is 'Id of the installation. It is a tag of every account that the installation requests.';
+comment on column installation.singleton is 'Always true; limits the table to one row.';
 comment on column installation.kind is 'sandbox: a simulated organisation; real: AWS. A process of the other kind refuses to start.';
-comment on column installation.management_account_id is 'The organisation, by its management account. A process configured for another refuses to start.';
-comment on column installation.clock_anchored_at is 'Sandbox: the real time at which its clock showed clock_origin.';
-comment on column installation.clock_origin is 'Sandbox: what its clock showed then.';
-comment on column installation.clock_speed is 'Sandbox: simulated seconds a real second.';
-comment on column installation.created_at is 'When the installation was made, by its own clock.';
+comment on column installation.management_account_id is 'Management account of the organisation. A process that is configured for another refuses to start.';
+comment on column installation.clock_anchored_at is 'Sandbox only: real time at which the simulated clock showed clock_origin.';
+comment on column installation.clock_origin is 'Sandbox only: simulated time at clock_anchored_at.';
+comment on column installation.clock_speed is 'Sandbox only: simulated seconds per real second.';
+comment on column installation.created_at is 'Creation time, by the clock of the installation.';
 
 -- A tenant is one B2B customer. It has no state of its own: state belongs to its environments.
 create table tenants (
@@ -52,18 +52,18 @@ create unique index tenants_external_id_is_unique_among_live_tenants on tenants 
     where offboarded_at is null;
 create index tenants_by_tier on tenants (tier, id);
 
-comment on table tenants is 'The customers: one row each, live or gone.';
+comment on table tenants is 'The customers, one row each, active or offboarded.';
 comment on column tenants.id is 'ten_… in the API; sorts by creation.';
-comment on column tenants.created_at is 'When the signup was accepted.';
-comment on column tenants.company_name is 'What the customer calls itself.';
-comment on column tenants.admin_email is 'The person who administers the tenant; not the e-mail address of an AWS account. Null once the tenant is gone.';
-comment on column tenants.tier is 'The commercial plan, from configuration.';
-comment on column tenants.external_id is 'The id that the SaaS itself gives this customer; unique among live tenants.';
+comment on column tenants.created_at is 'Time at which the signup was accepted.';
+comment on column tenants.company_name is 'Name of the customer.';
+comment on column tenants.admin_email is 'E-mail address of the tenant''s administrator; not that of an AWS account. Null once the tenant is offboarded.';
+comment on column tenants.tier is 'Commercial plan, from the configuration.';
+comment on column tenants.external_id is 'Id of the customer in the SaaS; unique among active tenants.';
 comment on column tenants.labels is 'Free key and value pairs of the SaaS.';
-comment on column tenants.legal_hold_at is 'Since when nothing of it may be destroyed; null where it may.';
-comment on column tenants.legal_hold_reason is 'Why nothing of it may be destroyed.';
-comment on column tenants.updated_at is 'When a mutable column last changed.';
-comment on column tenants.offboarded_at is 'When the last environment was gone; null while the tenant lives.';
+comment on column tenants.legal_hold_at is 'Start of the legal hold; null if there is none.';
+comment on column tenants.legal_hold_reason is 'Reason of the legal hold.';
+comment on column tenants.updated_at is 'Last change of a mutable column.';
+comment on column tenants.offboarded_at is 'Time at which the last environment was offboarded; null while the tenant is active.';
 
 -- An environment is one isolated installation of a tenant: one environment, one AWS account. The row outlives the
 -- account, and the name of an offboarded environment is free again.
@@ -92,15 +92,15 @@ create index environments_by_home_region on environments (home_region, tenant_id
 
 comment on table environments is 'The isolated installations of the tenants.';
 comment on column environments.id is 'env_… in the API and in the e-mail address of the account.';
-comment on column environments.tenant_id is 'Whose it is.';
+comment on column environments.tenant_id is 'Tenant that owns the environment.';
 comment on column environments.name is 'production, staging, …; unique within the tenant.';
-comment on column environments.residency is 'The named set of regions that it may use.';
-comment on column environments.home_region is 'Where its stack runs first.';
-comment on column environments.created_at is 'When it was asked for.';
-comment on column environments.state is 'Written only together with the operation that it follows from.';
-comment on column environments.ready_at is 'When it was first verified; null until then.';
-comment on column environments.updated_at is 'When a mutable column last changed.';
-comment on column environments.offboarded_at is 'When nothing of it was left for anybody to use; null until then.';
+comment on column environments.residency is 'Named set of regions that the environment may use.';
+comment on column environments.home_region is 'Region in which the stack runs first.';
+comment on column environments.created_at is 'Time of the request.';
+comment on column environments.state is 'Written only together with the operation that causes the change.';
+comment on column environments.ready_at is 'Time of the first successful verification; null before.';
+comment on column environments.updated_at is 'Last change of a mutable column.';
+comment on column environments.offboarded_at is 'End of the offboarding; null before.';
 
 -- An operation is a long-running piece of work on one environment. The table is also the work queue: a worker claims
 -- an operation whose wake_at has passed, and holds it until lease_until.
@@ -145,27 +145,27 @@ create index operations_due on operations (wake_at) where wake_at is not null;
 create index operations_by_state on operations (state, id);
 create index operations_by_tenant on operations (tenant_id, id);
 
-comment on table operations is 'Work on environments, open and ended.';
+comment on table operations is 'Work on environments, open and finished.';
 comment on column operations.id is 'op_… in the API.';
-comment on column operations.tenant_id is 'Whose environment it works on.';
-comment on column operations.environment_id is 'What it works on; at most one open operation each.';
-comment on column operations.kind is 'Which list of steps it walks.';
-comment on column operations.input is 'What was asked for beside the kind: whether to close the account, what found it broken, …';
-comment on column operations.requested_by is 'Issuer and subject of the token that asked for it.';
-comment on column operations.traceparent is 'the span of the request that was accepted (W3C Trace Context); empty where traces are not sent anywhere';
-comment on column operations.created_at is 'When it was accepted.';
-comment on column operations.state is 'Where it stands.';
-comment on column operations.attention_code is 'needs_attention: the stable code of the reason.';
+comment on column operations.tenant_id is 'Tenant of the environment.';
+comment on column operations.environment_id is 'Environment that the operation works on; at most one open operation each.';
+comment on column operations.kind is 'Selects the workflow: the list of steps.';
+comment on column operations.input is 'Parameters of the request beside the kind, such as whether to close the account.';
+comment on column operations.requested_by is 'Issuer and subject of the token that requested the operation.';
+comment on column operations.traceparent is 'Span of the request (W3C Trace Context); null where traces are not exported.';
+comment on column operations.created_at is 'Time at which the operation was accepted.';
+comment on column operations.state is 'State of the operation.';
+comment on column operations.attention_code is 'needs_attention: stable code of the reason.';
 comment on column operations.attention_message is 'needs_attention: the reason in plain words.';
-comment on column operations.attention_remedies is 'needs_attention: what a person can do about it through the API.';
-comment on column operations.wake_at is 'When a worker shall look at it again; null when it waits for a person or has ended.';
-comment on column operations.lease_until is 'Until when the worker that claimed it may be working on it.';
-comment on column operations.leased_by is 'Which worker claimed it last; for people.';
-comment on column operations.fence is 'Raised by every claim; a write under an older fence is refused.';
-comment on column operations.last_seq is 'The seq of its latest event.';
-comment on column operations.started_at is 'When it was first claimed.';
-comment on column operations.finished_at is 'When it ended.';
-comment on column operations.updated_at is 'When a mutable column last changed.';
+comment on column operations.attention_remedies is 'needs_attention: the remedies that the API offers.';
+comment on column operations.wake_at is 'Time at which a worker runs the operation next; null while it waits for a person and once it has finished.';
+comment on column operations.lease_until is 'End of the lease of the worker that claimed the operation.';
+comment on column operations.leased_by is 'Name of the worker that claimed the operation last; for people.';
+comment on column operations.fence is 'Raised by every claim; a write with an older fence is refused.';
+comment on column operations.last_seq is 'Sequence number of the latest event.';
+comment on column operations.started_at is 'Time of the first claim.';
+comment on column operations.finished_at is 'Time at which the operation finished.';
+comment on column operations.updated_at is 'Last change of a mutable column.';
 
 -- The journal: one row per step of an operation. The intent is written before an AWS call that is not safe to repeat,
 -- so that the next worker can find the result after a crash.
@@ -200,25 +200,25 @@ create index operation_steps_waiting on operation_steps (name) where state = 'wa
 create index operation_steps_closures on operation_steps (intent_at)
     where name = 'close-account' and intent_at is not null;
 
-comment on table operation_steps is 'The journal of the operations: one row a step.';
-comment on column operation_steps.operation_id is 'Whose step it is.';
-comment on column operation_steps.name is 'The step, as in the list.';
-comment on column operation_steps.position is 'Its place in the list.';
-comment on column operation_steps.after is 'The steps that must be done before it may start.';
-comment on column operation_steps.state is 'pending: not begun; running: begun, outcome not journaled; waiting; parked: for a person; done.';
-comment on column operation_steps.intent is 'What it was about to ask, written before the call; what finds the effect again after a crash.';
-comment on column operation_steps.intent_at is 'When the intent was written.';
-comment on column operation_steps.facts is 'What it has learnt: request ids, account id, stack id, …';
-comment on column operation_steps.attempts is 'How often it was run.';
-comment on column operation_steps.attempts_without_progress is 'How often in a row it was run and failed.';
-comment on column operation_steps.waits_for is 'waiting: for what, in plain words.';
-comment on column operation_steps.check_at is 'waiting: when it looks again.';
-comment on column operation_steps.last_error is 'The latest error, in plain words; null once it has got over it.';
-comment on column operation_steps.attention is 'Why it needs a person: code, message, remedies. Parked steps have it, and late ones, which look on.';
-comment on column operation_steps.blocked_since is 'Since when AWS has not let it begin or go on; null where it does.';
-comment on column operation_steps.started_at is 'When it was first run.';
-comment on column operation_steps.retried_at is 'When a person last had it tried again; deadlines count anew from there.';
-comment on column operation_steps.finished_at is 'When it was done.';
+comment on table operation_steps is 'The journal of the operations: one row per step.';
+comment on column operation_steps.operation_id is 'Operation of the step.';
+comment on column operation_steps.name is 'Name of the step, as in the workflow.';
+comment on column operation_steps.position is 'Position in the workflow.';
+comment on column operation_steps.after is 'Steps that must be done before this one may start.';
+comment on column operation_steps.state is 'pending: not started; running: started, result not yet journaled; waiting; parked: needs a person; done.';
+comment on column operation_steps.intent is 'Values of the AWS call that is about to be made; they find its effect again after a crash.';
+comment on column operation_steps.intent_at is 'Time at which the intent was written.';
+comment on column operation_steps.facts is 'Results of the step: request ids, account id, stack id, …';
+comment on column operation_steps.attempts is 'Number of runs.';
+comment on column operation_steps.attempts_without_progress is 'Number of consecutive runs that failed.';
+comment on column operation_steps.waits_for is 'waiting: the reason, in plain words.';
+comment on column operation_steps.check_at is 'waiting: time of the next poll.';
+comment on column operation_steps.last_error is 'Latest error, in plain words; null after a run without error.';
+comment on column operation_steps.attention is 'Code, message and remedies of a step that needs a person: parked steps, and late ones, which continue to poll.';
+comment on column operation_steps.blocked_since is 'Time since which AWS has refused to start or continue the work; null if it has not.';
+comment on column operation_steps.started_at is 'Time of the first run.';
+comment on column operation_steps.retried_at is 'Time of the last manual retry; deadlines restart there.';
+comment on column operation_steps.finished_at is 'Time at which the step was done.';
 
 -- The limits of AWS for the whole organisation, shared by all workers. slots: so many pieces of work at a time.
 -- shared_polls: one List call reports progress to all operations under the same quota. aws_call_rates: so many
@@ -241,18 +241,18 @@ create table slots (
 create index slots_in_line on slots (quota, queued_at, operation_id) where granted_at is null;
 create index slots_granted on slots (quota) where granted_at is not null;
 
-comment on table slots is 'Places under a quota: those that are taken, and the line for them. A row goes when the work has ended.';
-comment on column slots.quota is 'Which quota, such as account-creations.';
-comment on column slots.operation_id is 'Which operation has the place or waits for it.';
-comment on column slots.step is 'Which of its steps looks again when the place is free.';
-comment on column slots.item is 'Which of several places of one operation; empty where it only ever needs one.';
-comment on column slots.requested_at is 'Since when it is in line.';
-comment on column slots.queued_at is 'Its turn: when the tenant signed up; for maintenance requested_at, later by what that yields to onboarding. A version that does not know it stands first.';
-comment on column slots.granted_at is 'When it got the place; null while it is in line.';
-comment on column slots.request_id is 'What AWS calls the work: car-… of a creation, the UUID of an assignment. Null until AWS has accepted it.';
-comment on column slots.polled_at is 'When the work was last looked at and found in progress.';
-comment on column slots.individual_polls is 'How often the operation was told to look by itself.';
-comment on column slots.ended_at is 'When the work was found over; the place is free, though its operation has not journaled the end yet.';
+comment on table slots is 'Slots of the AWS quotas, granted and queued. A row is deleted when the work has ended.';
+comment on column slots.quota is 'Name of the quota, such as account-creations.';
+comment on column slots.operation_id is 'Operation that holds the slot or waits for it.';
+comment on column slots.step is 'Step that continues when the slot is granted.';
+comment on column slots.item is 'Distinguishes several slots of one operation; empty where it needs only one.';
+comment on column slots.requested_at is 'Time at which the slot was requested.';
+comment on column slots.queued_at is 'Time that orders the queue: the signup of the tenant; for maintenance, requested_at plus the maintenance delay.';
+comment on column slots.granted_at is 'Time at which the slot was granted; null while queued.';
+comment on column slots.request_id is 'Id that AWS gave the work: car-… of an account creation, the UUID of an assignment. Null until AWS has accepted the work.';
+comment on column slots.polled_at is 'Time of the last poll that found the work in progress.';
+comment on column slots.individual_polls is 'Number of times that the operation was told to poll by itself.';
+comment on column slots.ended_at is 'Time at which the work was found to have ended. The slot is free from then on, before its operation journals the end.';
 
 create table shared_polls (
     quota text primary key,
@@ -262,12 +262,12 @@ create table shared_polls (
     external_in_progress integer not null default 0 check (external_in_progress >= 0)
 );
 
-comment on table shared_polls is 'Looks at what AWS has in progress under a quota, which serve every operation that waits for it.';
-comment on column shared_polls.quota is 'Which quota, such as account-creations.';
-comment on column shared_polls.next_at is 'When the next look is due; null while nothing is in progress.';
-comment on column shared_polls.lease_until is 'Until when the worker that is looking may be looking.';
-comment on column shared_polls.counted_at is 'When everything in progress was last counted; null when the count is known to be wrong.';
-comment on column shared_polls.external_in_progress is 'How many of them were not ours; they take places too.';
+comment on table shared_polls is 'Polls of the work in progress under a quota; each serves every operation that waits for it.';
+comment on column shared_polls.quota is 'Name of the quota, such as account-creations.';
+comment on column shared_polls.next_at is 'Time of the next poll; null while nothing is in progress.';
+comment on column shared_polls.lease_until is 'End of the lease of the worker that polls.';
+comment on column shared_polls.counted_at is 'Time of the last count of the work in progress; null when the count is known to be wrong.';
+comment on column shared_polls.external_in_progress is 'Slots used by other actors in the organisation.';
 
 create table aws_call_rates (
     api text primary key,
@@ -277,11 +277,11 @@ create table aws_call_rates (
     constraint throttle_has_its_time check ((throttled_spacing_seconds is null) = (throttled_at is null))
 );
 
-comment on table aws_call_rates is 'Token buckets, one for each AWS API, as the generic cell rate algorithm keeps them.';
-comment on column aws_call_rates.api is 'The call, such as organizations:MoveAccount.';
-comment on column aws_call_rates.next_at is 'When the bucket will be full again: the theoretical arrival time.';
-comment on column aws_call_rates.throttled_spacing_seconds is 'Seconds between two calls when AWS last throttled one; null if it never did.';
-comment on column aws_call_rates.throttled_at is 'When that was: from then on the spacing shrinks back to that of the rate.';
+comment on table aws_call_rates is 'Token buckets, one per AWS API, kept by the generic cell rate algorithm.';
+comment on column aws_call_rates.api is 'Name of the call, such as organizations:MoveAccount.';
+comment on column aws_call_rates.next_at is 'Time at which the bucket is full again (the theoretical arrival time).';
+comment on column aws_call_rates.throttled_spacing_seconds is 'Seconds between two calls after the last throttle; null if AWS never throttled.';
+comment on column aws_call_rates.throttled_at is 'Time of the last throttle; from then on the spacing shrinks back to that of the rate.';
 
 -- A fleet hold pauses calls that AWS would refuse for every tenant: one alert and one probe instead of the same
 -- refusal for each tenant. The row exists while the hold is in force.
@@ -296,14 +296,14 @@ create table fleet_holds (
     constraint a_probe_has_its_end check ((probing_operation is null) = (probing_until is null))
 );
 
-comment on table fleet_holds is 'Work that waits for the whole fleet, because AWS would refuse it whoever asked.';
-comment on column fleet_holds.quota is 'What is not asked for meanwhile; the quota under which it stands in line.';
-comment on column fleet_holds.kind is 'Why: the stable code of the alert.';
-comment on column fleet_holds.started_at is 'Since when.';
-comment on column fleet_holds.probe_at is 'When the first in line asks AWS again, for its own account.';
-comment on column fleet_holds.probes is 'How often that was in vain; the pause grows with it.';
-comment on column fleet_holds.probing_operation is 'Which operation is asking; null while none is.';
-comment on column fleet_holds.probing_until is 'Until when nobody else asks, should that one never come back.';
+comment on table fleet_holds is 'Quotas whose calls are paused for the whole fleet, because AWS would refuse them for every tenant.';
+comment on column fleet_holds.quota is 'Quota whose calls are paused; operations keep their place in its queue.';
+comment on column fleet_holds.kind is 'Reason: the stable code of the alert.';
+comment on column fleet_holds.started_at is 'Start of the hold.';
+comment on column fleet_holds.probe_at is 'Time of the next probe, made by the first operation in the queue for its own account.';
+comment on column fleet_holds.probes is 'Number of probes that AWS refused; the pause grows with it.';
+comment on column fleet_holds.probing_operation is 'Operation that probes now; null if none does.';
+comment on column fleet_holds.probing_until is 'Time from which another operation may probe, in case the first never returns.';
 
 create function refuse_change() returns trigger language plpgsql as $$
 begin
@@ -335,16 +335,16 @@ create index account_mappings_by_account on account_mappings (aws_account_id, va
 create trigger account_mappings_are_never_deleted before delete on account_mappings
     for each row execute function refuse_change();
 
-comment on table account_mappings is 'Which AWS account belonged to which environment, and when.';
+comment on table account_mappings is 'The environment that an AWS account belonged to, and when.';
 comment on column account_mappings.id is 'map_…; sorts by creation.';
-comment on column account_mappings.tenant_id is 'Whose account it is.';
-comment on column account_mappings.environment_id is 'What runs in it.';
+comment on column account_mappings.tenant_id is 'Tenant that the account belongs to.';
+comment on column account_mappings.environment_id is 'Environment that runs in the account.';
 comment on column account_mappings.aws_account_id is '12 digits; leading zeros count.';
-comment on column account_mappings.account_name is 'What Freehold called the account when it asked for it; null where it did not.';
-comment on column account_mappings.valid_from is 'When the account was verified to be this environment''s.';
-comment on column account_mappings.valid_to is 'When it ceased to be; null while it is.';
-comment on column account_mappings.opened_at_position is 'The position in the feed of the event that it began with; null until that has one.';
-comment on column account_mappings.closed_at_position is 'The position of the event that it ended with.';
+comment on column account_mappings.account_name is 'Name that Freehold gave the account; null for an adopted account.';
+comment on column account_mappings.valid_from is 'Time at which the account was verified to belong to the environment.';
+comment on column account_mappings.valid_to is 'End of the mapping; null while it is valid.';
+comment on column account_mappings.opened_at_position is 'Feed position of the event that opened the mapping; null until the event has a position.';
+comment on column account_mappings.closed_at_position is 'Feed position of the event that closed the mapping; null while it is valid.';
 
 -- The events of each operation, in order and append-only.
 create table events (
@@ -361,14 +361,14 @@ create table events (
 create trigger events_are_append_only before update or delete on events
     for each row execute function refuse_change();
 
-comment on table events is 'What happened to each operation, append-only.';
-comment on column events.operation_id is 'The operation that it happened to.';
-comment on column events.seq is '1, 2, 3, … within the operation, given under the lock on its row.';
-comment on column events.tenant_id is 'Whose operation it is.';
-comment on column events.environment_id is 'Which environment it works on.';
-comment on column events.type is 'What happened, such as step.succeeded.';
-comment on column events.data is 'More of it; no personal data.';
-comment on column events.occurred_at is 'When, by the installation''s clock.';
+comment on table events is 'Events of the operations, append-only.';
+comment on column events.operation_id is 'Operation of the event.';
+comment on column events.seq is '1, 2, 3, … within the operation, assigned under the lock on its row.';
+comment on column events.tenant_id is 'Tenant of the operation.';
+comment on column events.environment_id is 'Environment of the operation.';
+comment on column events.type is 'Type of the event, such as step.succeeded.';
+comment on column events.data is 'Details; no personal data.';
+comment on column events.occurred_at is 'Time of the event, by the clock of the installation.';
 
 -- The feed: the events of all operations and tenants in one order, read by API, billing and webhooks. Transactions
 -- commit in another order than they draw numbers from a sequence, so a reader that continues after a number would miss
@@ -387,16 +387,16 @@ create table feed (
     constraint an_operation_has_all_three check (num_nulls(operation_id, seq, environment_id) in (0, 3))
 );
 
-comment on table feed is 'What happened, in one order; rows are dropped when they are a year old.';
-comment on column feed.position is 'One more than the position before; given by whoever holds feed_head.';
-comment on column feed.operation_id is 'The operation that it happened to; null where it happened to the tenant itself.';
-comment on column feed.seq is 'Which of the operation''s events it is.';
-comment on column feed.tenant_id is 'The tenant that it is about.';
-comment on column feed.environment_id is 'Which environment the operation works on.';
-comment on column feed.type is 'What happened, as callers know it, such as tenant.onboarding.succeeded.';
-comment on column feed.data is 'More of it; no personal data.';
-comment on column feed.occurred_at is 'When it happened, by the installation''s clock.';
-comment on column feed.recorded_at is 'When it got its position.';
+comment on table feed is 'All events in one order. Rows are deleted after a year.';
+comment on column feed.position is 'One more than the previous position; assigned by the process that locks feed_head.';
+comment on column feed.operation_id is 'Operation of the event; null for an event of the tenant itself.';
+comment on column feed.seq is 'Sequence number of the event within the operation.';
+comment on column feed.tenant_id is 'Tenant of the event.';
+comment on column feed.environment_id is 'Environment of the operation.';
+comment on column feed.type is 'Public type of the event, such as tenant.onboarding.succeeded.';
+comment on column feed.data is 'Details; no personal data.';
+comment on column feed.occurred_at is 'Time of the event, by the clock of the installation.';
+comment on column feed.recorded_at is 'Time at which the position was assigned.';
 
 create table feed_head (
     singleton boolean primary key default true check (singleton),
@@ -405,8 +405,8 @@ create table feed_head (
 
 insert into feed_head (position) values (0);
 
-comment on table feed_head is 'Where the feed ends; whoever locks the row gives the next positions.';
-comment on column feed_head.singleton is 'Always true: keeps the table to one row.';
+comment on table feed_head is 'The end of the feed. The process that locks the row assigns the next positions.';
+comment on column feed_head.singleton is 'Always true; limits the table to one row.';
 comment on column feed_head.position is 'The latest position.';
 
 create table feed_pending (
@@ -424,13 +424,13 @@ create table feed_pending (
 );
 
 comment on table feed_pending is 'Events that have no position in the feed yet.';
-comment on column feed_pending.id is 'Orders the events of one operation, which are written one after the other.';
-comment on column feed_pending.operation_id is 'The operation, if it happened to one; the rest is in events.';
-comment on column feed_pending.seq is 'Which of its events.';
-comment on column feed_pending.tenant_id is 'The tenant, if it happened to the tenant itself.';
-comment on column feed_pending.type is 'What happened to the tenant, as callers know it.';
-comment on column feed_pending.data is 'More of it; no personal data.';
-comment on column feed_pending.occurred_at is 'When it happened to the tenant.';
+comment on column feed_pending.id is 'Orders the events of one operation.';
+comment on column feed_pending.operation_id is 'Operation of the event, whose other columns are in events; null for an event of a tenant.';
+comment on column feed_pending.seq is 'Sequence number of the event within the operation.';
+comment on column feed_pending.tenant_id is 'Tenant of the event; null for an event of an operation.';
+comment on column feed_pending.type is 'Public type of the event of a tenant.';
+comment on column feed_pending.data is 'Details of the event of a tenant; no personal data.';
+comment on column feed_pending.occurred_at is 'Time of the event of a tenant.';
 
 -- A trigger queues the events, so that no statement that writes one can forget the feed. It runs per row: most
 -- statements write one event, and a transition table costs more than the row. Events of steps are not part of the
@@ -466,16 +466,16 @@ create index idempotency_keys_by_location on idempotency_keys (location);
 -- The daily signup limit counts keys per client over 24 hours.
 create index idempotency_keys_of_a_day on idempotency_keys (issuer, client, route, created_at desc);
 
-comment on table idempotency_keys is 'The answers given under an Idempotency-Key; kept for seven days.';
-comment on column idempotency_keys.issuer is 'Who issued the token of the caller.';
-comment on column idempotency_keys.client is 'Which client of that issuer asked.';
+comment on table idempotency_keys is 'Responses stored under an Idempotency-Key, for seven days.';
+comment on column idempotency_keys.issuer is 'Issuer of the caller''s token.';
+comment on column idempotency_keys.client is 'Client of that issuer.';
 comment on column idempotency_keys.route is 'Method and path of the route.';
 comment on column idempotency_keys.key is 'The key, without quotes.';
 comment on column idempotency_keys.request_hash is 'SHA-256 of the request body in canonical form.';
-comment on column idempotency_keys.status is 'The HTTP status of the answer; null while the request is being worked on.';
-comment on column idempotency_keys.location is 'The Location header of the answer.';
-comment on column idempotency_keys.response is 'The body of the answer, to the letter.';
-comment on column idempotency_keys.created_at is 'When the request was accepted, or was last begun.';
+comment on column idempotency_keys.status is 'HTTP status of the response; null while the request is in progress.';
+comment on column idempotency_keys.location is 'Location header of the response.';
+comment on column idempotency_keys.response is 'Body of the response, byte for byte.';
+comment on column idempotency_keys.created_at is 'Time at which the request was accepted, or was last started.';
 
 -- Actions that need the consent of a second person. The approval covers the hash of the request, so that nothing else
 -- can be done with it.
@@ -501,18 +501,18 @@ create table approvals (
 create unique index approvals_one_pending_per_operation on approvals (operation_id) where state = 'pending';
 create index approvals_by_operation on approvals (operation_id, id);
 
-comment on table approvals is 'What needs a second person, and what that person said.';
+comment on table approvals is 'Requests that need a second person, with that person''s decision.';
 comment on column approvals.id is 'apr_… in the API; sorts by creation.';
-comment on column approvals.operation_id is 'The operation that it is about.';
-comment on column approvals.action is 'What is to be done: vend an account, adopt one, correct a value, close the account.';
-comment on column approvals.step is 'The step that does it.';
-comment on column approvals.request is 'The values that were asked for, to the letter.';
-comment on column approvals.request_hash is 'SHA-256 of operation, action and values: what is approved.';
-comment on column approvals.requested_by is 'Issuer and subject of the token that asked.';
-comment on column approvals.requested_at is 'When it was asked for.';
+comment on column approvals.operation_id is 'Operation of the request.';
+comment on column approvals.action is 'Action to approve: vend an account, adopt one, correct a value, close the account.';
+comment on column approvals.step is 'Step that performs the action.';
+comment on column approvals.request is 'Requested values, unchanged.';
+comment on column approvals.request_hash is 'SHA-256 of operation, action and values; identifies what is approved.';
+comment on column approvals.requested_by is 'Issuer and subject of the token that made the request.';
+comment on column approvals.requested_at is 'Time of the request.';
 comment on column approvals.state is 'pending, approved or rejected.';
-comment on column approvals.decided_by is 'Issuer and subject of the token that decided; another than the one that asked.';
-comment on column approvals.decided_at is 'When it was decided.';
+comment on column approvals.decided_by is 'Issuer and subject of the token that decided; never that of the requester.';
+comment on column approvals.decided_at is 'Time of the decision.';
 
 -- A finding is a difference between AWS and the database or the configuration. Rows are resolved, never deleted: the
 -- record shows what was wrong, and from when until when.
@@ -541,20 +541,20 @@ create index findings_open on findings (id) where resolved_at is null;
 create trigger findings_are_never_deleted before delete on findings
     for each row execute function refuse_change();
 
-comment on table findings is 'What was found in AWS that is not as it should be, open and resolved.';
-comment on column findings.id is 'find_…; sorts by when it was first seen.';
-comment on column findings.kind is 'What was found, such as wrong_ou.';
-comment on column findings.subject is 'What exactly; with the kind it tells one open finding from another.';
-comment on column findings.aws_account_id is 'The account that it is about, if it is about one.';
-comment on column findings.tenant_id is 'Whose environment it is about, if it is about one.';
-comment on column findings.environment_id is 'The environment that it is about, if it is about one.';
-comment on column findings.first_seen_at is 'When it was first seen.';
-comment on column findings.severity is 'critical: a tenant''s data, seclusion or service is at stake; error: something promised is not there; warning: something is not as it was left.';
-comment on column findings.message is 'What is wrong and what to do about it, in plain words.';
-comment on column findings.remedy is 'repair: an ordinary operation puts it right; person: somebody has to look.';
-comment on column findings.operation_id is 'The operation that was begun to put it right; what is still there when that has ended waits for a person.';
-comment on column findings.last_seen_at is 'When it was last seen.';
-comment on column findings.resolved_at is 'When it was first not seen any more; null while it is open.';
+comment on table findings is 'Differences between AWS and the database, open and resolved.';
+comment on column findings.id is 'find_…; sorts by the first observation.';
+comment on column findings.kind is 'Kind of the difference, such as wrong_ou.';
+comment on column findings.subject is 'Object of the finding; unique with the kind among open findings.';
+comment on column findings.aws_account_id is 'Account of the finding; null if it concerns none.';
+comment on column findings.tenant_id is 'Tenant of the environment; null if the finding concerns none.';
+comment on column findings.environment_id is 'Environment of the finding; null if it concerns none.';
+comment on column findings.first_seen_at is 'First observation.';
+comment on column findings.severity is 'critical: a tenant''s data, isolation or availability is at risk; error: something promised is missing; warning: something was changed.';
+comment on column findings.message is 'Description and advice, in plain words.';
+comment on column findings.remedy is 'repair: an operation fixes it; person: a person must act.';
+comment on column findings.operation_id is 'Operation that was started to repair it; a finding that outlives the operation needs a person.';
+comment on column findings.last_seen_at is 'Latest observation.';
+comment on column findings.resolved_at is 'First comparison that no longer showed it; null while it is open.';
 
 -- The schedule of reconciliation. One worker at a time holds the lease: that is enough, and it spares the API rates of
 -- AWS.
@@ -568,12 +568,12 @@ create table reconciler (
 );
 
 comment on table reconciler is 'The next comparison of AWS with the database; at most one row.';
-comment on column reconciler.singleton is 'Always true: keeps the table to one row.';
-comment on column reconciler.due_at is 'When the next comparison begins.';
-comment on column reconciler.lease_until is 'Until when the worker that claimed it may be at it; null when nobody is.';
-comment on column reconciler.leased_by is 'Which worker claimed it last; for people.';
-comment on column reconciler.fence is 'Raised by every claim; a write under an older fence is refused.';
-comment on column reconciler.finished_at is 'When the last comparison came to its end.';
+comment on column reconciler.singleton is 'Always true; limits the table to one row.';
+comment on column reconciler.due_at is 'Start of the next comparison.';
+comment on column reconciler.lease_until is 'End of the lease of the worker that compares; null if none does.';
+comment on column reconciler.leased_by is 'Name of the worker that claimed it last; for people.';
+comment on column reconciler.fence is 'Raised by every claim; a write with an older fence is refused.';
+comment on column reconciler.finished_at is 'End of the last comparison.';
 
 -- The audit trail: who did what, from where, with which result. An entry is written to audit_pending before the
 -- action, and is chained within a second after its end by a process that locks the one row of audit_head, so that
@@ -587,12 +587,12 @@ create table audit_pending (
     outcome jsonb check (jsonb_typeof(outcome) = 'object')
 );
 
-comment on table audit_pending is 'What has been done, or is being done, and has no place in the audit trail yet.';
-comment on column audit_pending.id is 'Orders what one process has done.';
-comment on column audit_pending.started_at is 'When it was begun, by the installation''s clock.';
-comment on column audit_pending.tenant_id is 'Whom it is about, where it is about one tenant.';
-comment on column audit_pending.entry is 'Who does what, and from where.';
-comment on column audit_pending.outcome is 'What came of it; null while it is under way, and where whoever did it has died.';
+comment on table audit_pending is 'Audit entries that are not chained yet: actions in progress or just finished.';
+comment on column audit_pending.id is 'Orders the entries of one process.';
+comment on column audit_pending.started_at is 'Start of the action, by the clock of the installation.';
+comment on column audit_pending.tenant_id is 'Tenant of the action; null if it concerns no single tenant.';
+comment on column audit_pending.entry is 'Actor, action and origin.';
+comment on column audit_pending.outcome is 'Result of the action; null while it is in progress, and if the process died before the end.';
 
 create table audit_records (
     position bigint primary key check (position > 0),
@@ -604,11 +604,11 @@ create table audit_records (
 
 create index audit_records_by_tenant on audit_records ((record ->> 'tenant_id'), position);
 
-comment on table audit_records is 'The audit trail, append-only; the oldest records are dropped when their time is over.';
-comment on column audit_records.position is 'One more than the record before.';
-comment on column audit_records.recorded_at is 'When it got its place.';
-comment on column audit_records.record is 'Who did what, from where, when, with which result: text that is never written anew.';
-comment on column audit_records.hash is 'SHA-256 of the hash before, position, recorded_at and record.';
+comment on table audit_records is 'The audit trail, append-only. Rows are deleted when their retention ends.';
+comment on column audit_records.position is 'One more than that of the previous record.';
+comment on column audit_records.recorded_at is 'Time at which the record was chained.';
+comment on column audit_records.record is 'Actor, action, origin, time and result, as text that never changes.';
+comment on column audit_records.hash is 'SHA-256 of the previous hash, position, recorded_at and record.';
 
 create table audit_head (
     singleton boolean primary key default true check (singleton),
@@ -621,12 +621,12 @@ create table audit_head (
 insert into audit_head (position, hash, dropped_position, dropped_hash)
 values (0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'));
 
-comment on table audit_head is 'Where the trail ends and begins; whoever locks the row appends.';
-comment on column audit_head.singleton is 'Always true: keeps the table to one row.';
+comment on table audit_head is 'The two ends of the audit trail. The process that locks the row appends.';
+comment on column audit_head.singleton is 'Always true; limits the table to one row.';
 comment on column audit_head.position is 'The latest position.';
-comment on column audit_head.hash is 'The hash of the record there.';
-comment on column audit_head.dropped_position is 'The latest position that was dropped because its time was over.';
-comment on column audit_head.dropped_hash is 'The hash of the record that was there.';
+comment on column audit_head.hash is 'Hash of the record at that position.';
+comment on column audit_head.dropped_position is 'The latest position that was deleted because its retention ended.';
+comment on column audit_head.dropped_hash is 'Hash of the record that was at that position.';
 
 -- Webhooks: the feed, sent to the URLs of the SaaS. The feed is the outbox, since each event is written in the
 -- transaction of the change that it reports. A worker reads the feed from webhook_cursor and writes one delivery per
@@ -653,21 +653,21 @@ create table webhook_endpoints (
     constraint disabled_says_why check ((disabled_at is null) = (disabled_reason is null))
 );
 
-comment on table webhook_endpoints is 'Who is sent the feed, and where.';
-comment on column webhook_endpoints.id is 'whe_…; sorts by when it was made.';
-comment on column webhook_endpoints.created_at is 'When it was made.';
-comment on column webhook_endpoints.url is 'Where events are sent.';
-comment on column webhook_endpoints.description is 'What it is for, in somebody''s words.';
-comment on column webhook_endpoints.types is 'Which types of the feed it wants; null for all.';
-comment on column webhook_endpoints.secret is 'What deliveries are signed with: encrypted with AES-256-GCM under the key of [secrets], bound to this endpoint.';
-comment on column webhook_endpoints.previous_secret is 'What they are signed with as well, after a rotation; likewise encrypted.';
-comment on column webhook_endpoints.previous_secret_until is 'Until when.';
-comment on column webhook_endpoints.after_position is 'What comes after this position of the feed is sent: where the feed was when it was made, or enabled again.';
-comment on column webhook_endpoints.disabled_at is 'Since when nothing is sent; null while it is enabled.';
-comment on column webhook_endpoints.disabled_reason is 'by_request: somebody asked; gone: it answered 410; failing: nothing but failures for days.';
-comment on column webhook_endpoints.failing_since is 'The first failure after the last success; null while the last attempt succeeded, or there was none.';
-comment on column webhook_endpoints.paused_until is 'Nothing is sent until then, because it answered 429 or 503 with Retry-After.';
-comment on column webhook_endpoints.updated_at is 'When somebody last changed it, or it was disabled.';
+comment on table webhook_endpoints is 'The URLs that receive events.';
+comment on column webhook_endpoints.id is 'whe_…; sorts by creation.';
+comment on column webhook_endpoints.created_at is 'Creation time.';
+comment on column webhook_endpoints.url is 'URL that receives the events.';
+comment on column webhook_endpoints.description is 'Free text of the owner.';
+comment on column webhook_endpoints.types is 'Event types to send; null for all.';
+comment on column webhook_endpoints.secret is 'Signing secret, encrypted with AES-256-GCM under the key of [secrets] and bound to this endpoint.';
+comment on column webhook_endpoints.previous_secret is 'Previous signing secret after a rotation, encrypted in the same way; signs in addition.';
+comment on column webhook_endpoints.previous_secret_until is 'End of the validity of the previous secret.';
+comment on column webhook_endpoints.after_position is 'Feed position after which events are sent: the end of the feed when the endpoint was created or enabled.';
+comment on column webhook_endpoints.disabled_at is 'Time since which nothing is sent; null while enabled.';
+comment on column webhook_endpoints.disabled_reason is 'by_request: disabled by a caller; gone: the receiver answered 410; failing: only failures for days.';
+comment on column webhook_endpoints.failing_since is 'First failure after the last success; null if the last attempt succeeded or none was made.';
+comment on column webhook_endpoints.paused_until is 'Nothing is sent until then, because the receiver answered 429 or 503 with Retry-After.';
+comment on column webhook_endpoints.updated_at is 'Last change by a caller, or the time at which the endpoint was disabled.';
 
 create table webhook_cursor (
     singleton boolean primary key default true check (singleton),
@@ -676,9 +676,9 @@ create table webhook_cursor (
 
 insert into webhook_cursor (position) values (0);
 
-comment on table webhook_cursor is 'Up to where the feed has been made deliveries of; whoever locks the row goes on.';
-comment on column webhook_cursor.singleton is 'Always true: keeps the table to one row.';
-comment on column webhook_cursor.position is 'The last position of the feed that was.';
+comment on table webhook_cursor is 'The position up to which the feed has been turned into deliveries. The process that locks the row continues.';
+comment on column webhook_cursor.singleton is 'Always true; limits the table to one row.';
+comment on column webhook_cursor.position is 'Last feed position that was turned into deliveries.';
 
 create table webhook_deliveries (
     -- Immutable.
@@ -702,18 +702,18 @@ create index webhook_deliveries_due on webhook_deliveries (endpoint_id, next_att
     where next_attempt_at is not null;
 create index webhook_deliveries_by_age on webhook_deliveries (started_at);
 
-comment on table webhook_deliveries is 'One event for one endpoint; dropped 30 days after it was last begun.';
-comment on column webhook_deliveries.id is 'whd_…; sent as webhook-id, the same at each attempt.';
-comment on column webhook_deliveries.endpoint_id is 'Whom it is for.';
-comment on column webhook_deliveries.position is 'Which event of the feed it is.';
-comment on column webhook_deliveries.created_at is 'When it was made of the event.';
-comment on column webhook_deliveries.state is 'pending: it will be tried, or tried again; delivered: the receiver has taken it; failed: it was tried as often as it is.';
-comment on column webhook_deliveries.started_at is 'When it was made, or last replayed.';
-comment on column webhook_deliveries.tries is 'Attempts since then; decides how long the next one waits.';
-comment on column webhook_deliveries.attempts is 'Attempts ever; numbers them.';
-comment on column webhook_deliveries.fence is 'One more with each claim; whoever has an older one writes nothing.';
-comment on column webhook_deliveries.lease_until is 'A worker is sending it, and nobody else does until then; null while none is.';
-comment on column webhook_deliveries.next_attempt_at is 'When it is sent next, while it is being sent the end of the lease; null where it is not sent any more.';
+comment on table webhook_deliveries is 'One event for one endpoint. Rows are deleted 30 days after the last start.';
+comment on column webhook_deliveries.id is 'whd_…; sent as webhook-id, the same in each attempt.';
+comment on column webhook_deliveries.endpoint_id is 'Receiving endpoint.';
+comment on column webhook_deliveries.position is 'Feed position of the event.';
+comment on column webhook_deliveries.created_at is 'Creation time.';
+comment on column webhook_deliveries.state is 'pending: an attempt is due; delivered: the receiver accepted it; failed: all attempts failed.';
+comment on column webhook_deliveries.started_at is 'Creation time, or the time of the last replay.';
+comment on column webhook_deliveries.tries is 'Number of attempts since started_at; determines the delay of the next one.';
+comment on column webhook_deliveries.attempts is 'Number of attempts in total.';
+comment on column webhook_deliveries.fence is 'Raised by every claim; a write with an older fence is refused.';
+comment on column webhook_deliveries.lease_until is 'End of the lease of the worker that sends it; null if none does.';
+comment on column webhook_deliveries.next_attempt_at is 'Time of the next attempt (the end of the lease while it is being sent); null if none follows.';
 
 create table webhook_attempts (
     delivery_id uuid not null references webhook_deliveries (id) on delete cascade,
@@ -727,12 +727,12 @@ create table webhook_attempts (
     primary key (delivery_id, number)
 );
 
-comment on table webhook_attempts is 'What came of each attempt to send a delivery.';
-comment on column webhook_attempts.delivery_id is 'Of which delivery.';
+comment on table webhook_attempts is 'The attempts of each delivery.';
+comment on column webhook_attempts.delivery_id is 'Delivery of the attempt.';
 comment on column webhook_attempts.number is '1, 2, 3, … within the delivery.';
-comment on column webhook_attempts.started_at is 'When, by the installation''s clock.';
-comment on column webhook_attempts.duration_ms is 'How long it took, in real milliseconds.';
-comment on column webhook_attempts.response_status is 'What the receiver answered; null where it did not.';
-comment on column webhook_attempts.error is 'Why it failed, for programs; null where it succeeded.';
-comment on column webhook_attempts.message is 'What came of it, in plain words; nothing of what the receiver wrote.';
-comment on column webhook_attempts.next_attempt_at is 'When it was to be tried again; null where it was not.';
+comment on column webhook_attempts.started_at is 'Start, by the clock of the installation.';
+comment on column webhook_attempts.duration_ms is 'Duration in real milliseconds.';
+comment on column webhook_attempts.response_status is 'HTTP status of the receiver; null without a response.';
+comment on column webhook_attempts.error is 'Error code; null after a success.';
+comment on column webhook_attempts.message is 'Result in plain words; never text of the receiver.';
+comment on column webhook_attempts.next_attempt_at is 'Time of the attempt that was to follow; null if none was.';

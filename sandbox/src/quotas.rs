@@ -1,4 +1,4 @@
-//! Rate limits of API calls: the rates of AWS.md §10 as token buckets that refill with the simulated clock.
+//! Rate limits of API calls: the rates that AWS publishes, as token buckets that refill with the simulated clock.
 
 use std::collections::BTreeMap;
 

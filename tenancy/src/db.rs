@@ -147,8 +147,9 @@ pub async fn migrate(pool: &PgPool) -> Result<usize> {
     Ok(schema.pending)
 }
 
-/// Returns whether every migration of this version is applied. Migrations of a newer version may be applied too, because
-/// they let this version run until it is replaced.
+/// Returns whether every migration of this version is applied.
+///
+/// Migrations of a newer version may be applied too, because they let this version run until it is replaced.
 ///
 /// Fails with [`DbError::ForeignSchema`].
 pub async fn is_migrated(pool: &PgPool) -> Result<bool> {

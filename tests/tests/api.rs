@@ -2,23 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-mod access;
-mod changes;
+mod account_mappings;
+mod audit;
+mod authorization;
 mod description;
 mod environments;
+mod errors;
 mod events;
-mod feed;
 mod findings;
 mod fleet_holds;
 mod health;
 mod idempotency;
-mod mappings;
 mod offboarding;
+mod operation_actions;
+mod operation_events;
 mod operations;
 mod pages;
 mod rate_limit;
-mod refusals;
-mod remedies;
 mod schemathesis;
 mod signup;
+mod tenant_updates;
 mod tokens;
+mod traces;

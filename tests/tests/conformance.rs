@@ -9,9 +9,9 @@ pub(crate) mod case;
 pub(crate) mod cloud;
 mod emulator;
 mod expected;
-pub(crate) mod installed;
 mod simulator;
 pub(crate) mod target;
+pub(crate) mod venv;
 
 mod cloudformation;
 mod guardrails;

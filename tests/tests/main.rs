@@ -1,31 +1,14 @@
-//! Everything that is tested from outside the crates, in one program.
+//! All tests of the crates from outside, in one program. README.md describes the folders.
 
-mod accounts;
 mod api;
-mod approval;
-mod audit;
-mod bootstrap;
 mod cli;
-mod cloud;
 mod conformance;
-mod crash;
 mod deploy;
-mod faults;
-mod feed;
-mod fleet;
 mod freeze;
-mod journal_writes;
-mod limits;
 mod moto;
-mod offboarding;
-mod onboarding;
-mod reconcile;
+mod robustness;
 mod scenarios;
 mod schema;
-mod shutdown;
-mod step_faults;
-mod step_replay;
+mod steps;
 mod tidy;
-mod traces;
 mod webhooks;
-mod workers;

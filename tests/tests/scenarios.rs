@@ -1,11 +1,11 @@
 //! The failure scenarios of docs/scenarios.md, provoked one by one in the simulated organisation and on the way to it.
 
+mod account_closure;
 mod accounts;
-mod closing;
 mod fleet_holds;
 mod fresh_account;
 mod identity_center;
-mod places;
+mod organization;
 mod regions;
 mod stacks;
 mod table;

@@ -134,7 +134,7 @@ pub(super) fn describe_creation(state: &mut State, body: &[u8]) -> Result<MockRe
     let request = find_request(state, &input.account_assignment_creation_request_id, true)?;
     Ok(wire::serialize_describe_account_assignment_creation_status_response(
         &model::DescribeAccountAssignmentCreationStatusResponse {
-            account_assignment_creation_status: Some(to_wire(&request)),
+            account_assignment_creation_status: Some(to_wire(request)),
         },
     ))
 }
@@ -145,7 +145,7 @@ pub(super) fn describe_deletion(state: &mut State, body: &[u8]) -> Result<MockRe
     let request = find_request(state, &input.account_assignment_deletion_request_id, false)?;
     Ok(wire::serialize_describe_account_assignment_deletion_status_response(
         &model::DescribeAccountAssignmentDeletionStatusResponse {
-            account_assignment_deletion_status: Some(to_wire(&request)),
+            account_assignment_deletion_status: Some(to_wire(request)),
         },
     ))
 }

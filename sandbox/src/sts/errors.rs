@@ -14,7 +14,7 @@ pub(super) fn assume_role_denied(ctx: &Ctx, role_arn: &str) -> AwsError {
 }
 
 /// Returns the error of a new account that is not ready, or `None` if the account is ready. The error is usually
-/// AccessDenied; at first, some accounts return other codes (AWS.md §3).
+/// AccessDenied; at first, some accounts return other codes.
 pub(super) fn new_account_error(state: &State, ctx: &Ctx, account: &str, role_arn: &str) -> Option<AwsError> {
     let account_state = state.accounts.get(account).filter(|account| account.settled_at > ctx.now)?;
     let joined_at = state.organization.members.get(account)?.joined_at;

@@ -1,161 +1,187 @@
-//! Following an operation.
+//! The feed over HTTP: what billing and partners keep up with.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use freehold_tenancy::db::steps::StepDisposition;
-use freehold_tests::api_fixture::{Served, send, signup};
-use freehold_tests::tokens::now;
-use reqwest::{Method, RequestBuilder, Response};
+use freehold_tenancy::feed::FeedType;
+use freehold_tests::api_fixture::{Served, signup};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The server-sent events of an answer, as they come.
-struct Stream {
-    response: Response,
-    rest: String,
+fn types(page: &Value) -> Vec<&str> {
+    page["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect()
 }
 
-#[derive(Debug, Clone, PartialEq)]
-struct Event {
-    id: String,
-    name: String,
-    data: Value,
-}
-
-impl Stream {
-    async fn open(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, rest: String::new() }
-    }
-
-    /// The next event, or `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            while let Some((block, rest)) = self.rest.clone().split_once("\n\n") {
-                rest.clone_into(&mut self.rest);
-                let field = |name: &str| {
-                    let prefix = format!("{name}: ");
-                    block.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().to_owned()
-                };
-                if !field("event").is_empty() {
-                    let data = serde_json::from_str(&field("data")).unwrap();
-                    return Some(Event { id: field("id"), name: field("event"), data });
-                }
-            }
-            let chunk =
-                tokio::time::timeout(Duration::from_mins(1), self.response.chunk()).await.expect("a silent stream");
-            self.rest.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
-        }
-    }
-
-    async fn names(&mut self) -> Vec<String> {
-        let mut names = Vec::new();
-        while let Some(event) = self.next().await {
-            names.push(format!("{} {}", event.id, event.name).trim().to_owned());
-        }
-        names
-    }
-}
-
-async fn operation(api: &Served) -> String {
+#[tokio::test]
+async fn what_happens_to_a_tenant_is_told_in_order_as_cloud_events() {
+    let api = Served::new().await;
     let tenant = api.signed_up(&signup()).await;
-    tenant["environments"][0]["operation_id"].as_str().unwrap().to_owned()
-}
-
-fn follow(api: &Served, id: &str) -> RequestBuilder {
-    api.request(Method::GET, &format!("/v1/operations/{id}/events"))
-}
-
-/// What happens to an operation that goes well, in [`Served`]'s telling.
-const ALL: [&str; 9] = [
-    "1 operation.accepted",
-    "2 operation.started",
-    "3 step.started",
-    "4 step.waiting",
-    "5 environment.account.assigned",
-    "6 step.succeeded",
-    "7 environment.ready",
-    "8 operation.succeeded",
-    "end",
-];
-
-/// Carries the operation to its end.
-async fn carry_on(api: &Served) {
-    let claim = api.claim().await;
-    let check_at = api.clock.now();
-    api.record(&claim, StepDisposition::Waiting { why: "a while".to_owned(), check_at }, None).await;
-    api.record(&claim, StepDisposition::Done, Some("111122223333")).await;
-    freehold_tenancy::db::operations::succeed(&api.database.pool, &claim, check_at).await.unwrap();
+    let environment = &tenant["environments"][0];
+    api.succeed("111122223333").await;
+    let page = api.get("/v1/events").await.json();
+    assert_eq!(
+        types(&page),
+        [
+            "tenant.onboarding.accepted",
+            "environment.account.assigned",
+            "environment.ready",
+            "tenant.onboarding.succeeded"
+        ]
+    );
+    assert_eq!((&page["next_after"], &page["has_more"]), (&json!(4), &json!(false)));
+    let assigned = &page["events"][1];
+    let operation = environment["operation_id"].as_str().unwrap();
+    assert_eq!(assigned["specversion"], "1.0");
+    assert_eq!(assigned["source"], "urn:freehold:111122223333");
+    assert_eq!(assigned["subject"], environment["id"]);
+    assert_eq!(assigned["sequence"], "0000000000000000002");
+    assert!(assigned["id"].as_str().unwrap().starts_with(&format!("{operation}/")), "{assigned}");
+    assert_eq!(
+        assigned["data"],
+        json!({
+            "tenant_id": tenant["id"], "environment_id": environment["id"], "operation_id": operation,
+            "aws_account_id": "111122223333",
+        })
+    );
+    for personal in ["admin@example.com", "Example GmbH", "ann"] {
+        assert!(!page.to_string().contains(&format!("\"{personal}")), "{personal} is told to everybody");
+    }
 }
 
 #[tokio::test]
-async fn events_arrive_as_they_happen_until_the_operation_has_ended() {
+async fn a_reader_goes_on_where_it_was_and_sees_only_what_it_wants() {
     let api = Served::new().await;
-    let id = operation(&api).await;
-    let mut stream = Stream::open(follow(&api, &id)).await;
-    let first = stream.next().await.unwrap();
-    assert_eq!((first.id.as_str(), first.name.as_str()), ("1", "operation.accepted"));
-    assert_eq!(first.data["operation_id"], id);
-    assert_eq!((&first.data["seq"], &first.data["type"]), (&json!(1), &json!("operation.accepted")));
-    assert_eq!((&first.data["environment"], &first.data["step"]), (&json!("production"), &Value::Null));
+    let tenant = api.signed_up(&signup()).await;
+    api.succeed("111122223333").await;
+    let other = api.signed_up(&signup()).await;
+    let first = api.get("/v1/events?page_size=2").await.json();
+    assert_eq!((types(&first).len(), &first["next_after"], &first["has_more"]), (2, &json!(2), &json!(true)));
+    let rest = api.get("/v1/events?after=2").await.json();
+    assert_eq!((types(&rest).len(), &rest["next_after"]), (3, &json!(5)));
+    let none = api.get("/v1/events?after=5").await.json();
+    assert_eq!((types(&none).len(), &none["next_after"], &none["has_more"]), (0, &json!(5), &json!(false)));
+    let accounts = api.get("/v1/events?types=environment.account.assigned,environment.account.released").await.json();
+    assert_eq!(types(&accounts), ["environment.account.assigned"]);
+    assert_eq!(accounts["next_after"], 5, "what is of no interest need not be looked through again");
+    let of_other = api.get(&format!("/v1/events?tenant={}", other["id"].as_str().unwrap())).await.json();
+    assert_eq!(types(&of_other), ["tenant.onboarding.accepted"]);
 
-    carry_on(&api).await;
-    let mut arrived = Vec::new();
-    let waiting = loop {
-        let event = stream.next().await.unwrap();
-        if event.name == "step.waiting" {
-            break event;
+    let claims = json!({ "scope": "events:read", "tenant_id": tenant["id"] });
+    let token = api.issuer.token_with("", &claims);
+    let own = freehold_tests::api_fixture::send(api.bare(Method::GET, "/v1/events").bearer_auth(token)).await.json();
+    assert_eq!(types(&own).len(), 4);
+    assert!(!own.to_string().contains(other["id"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_as_soon_as_something_happens() {
+    let api = Served::new().await;
+    let (waited, ()) = tokio::join!(
+        async {
+            let began = Instant::now();
+            (api.get("/v1/events?after=0&wait=20").await.json(), began.elapsed())
+        },
+        async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            api.signed_up(&signup()).await;
         }
-        arrived.push(format!("{} {}", event.id, event.name));
-    };
-    assert_eq!((&waiting.data["step"], &waiting.data["waits_for"]), (&json!("request-account"), &json!("a while")));
-    assert_eq!(arrived, ALL[1..3]);
-    let rest = stream.names().await;
-    assert_eq!(sorted(&rest), sorted(&ALL.map(String::from)[4..]));
-}
-
-fn sorted(names: &[String]) -> Vec<&str> {
-    let mut names: Vec<_> = names.iter().map(|name| name.split(' ').next_back().unwrap()).collect();
-    names.sort_unstable();
-    names
+    );
+    assert_eq!(types(&waited.0), ["tenant.onboarding.accepted"]);
+    assert!(waited.1 >= Duration::from_millis(300), "it was there before it happened");
+    let began = Instant::now();
+    let nothing = api.get("/v1/events?after=1&wait=1").await.json();
+    assert_eq!((types(&nothing).len(), &nothing["next_after"]), (0, &json!(1)));
+    assert!(began.elapsed() >= Duration::from_secs(1), "it did not wait");
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_where_it_broke_off() {
+async fn a_position_that_is_not_kept_and_one_that_is_not_there_yet_are_refused() {
     let api = Served::new().await;
-    let id = operation(&api).await;
-    carry_on(&api).await;
-    let all = Stream::open(follow(&api, &id)).await.names().await;
-    assert_eq!(all.len(), ALL.len());
-    assert_eq!(all.last().unwrap(), "end");
-    for seen in 0..=8 {
-        let rest = Stream::open(follow(&api, &id).header("Last-Event-ID", seen.to_string())).await.names().await;
-        assert_eq!(rest, all[seen..], "after event {seen}");
+    api.signed_up(&signup()).await;
+    api.succeed("111122223333").await;
+    assert_eq!(api.get("/v1/events").await.status, 200);
+    sqlx::query("delete from feed where position <= 2").execute(&api.database.pool).await.unwrap();
+    for gone in ["after=0", "after=1"] {
+        let answered = api.get(&format!("/v1/events?{gone}")).await;
+        assert_eq!(answered.outcome(), (410, "feed_position_expired".into()), "{gone}");
+        assert!(answered.json()["detail"].as_str().unwrap().contains("/v1/account-mappings"), "{}", answered.text);
     }
-    for seen in ["-1", "x", "1.5", "99999999999999999999"] {
-        let answered = send(follow(&api, &id).header("Last-Event-ID", seen)).await;
-        assert_eq!(answered.outcome(), (400, "invalid_last_event_id".into()));
+    assert_eq!(types(&api.get("/v1/events?after=2").await.json()).len(), 2);
+    assert_eq!(types(&api.get("/v1/events").await.json()).len(), 2, "whoever begins begins with what is kept");
+    assert_eq!(api.get("/v1/events?after=5").await.outcome(), (400, "invalid_query".into()));
+    for (query, field) in [
+        ("after=-1", "after"),
+        ("after=x", "after"),
+        ("wait=26", "wait"),
+        ("page_size=1001", "page_size"),
+        ("types=tenant.flew.away", "types"),
+        ("tenant=7", "tenant"),
+        ("before=7", "before"),
+    ] {
+        let refused = api.get(&format!("/v1/events?{query}")).await.json();
+        assert_eq!(refused["errors"][0]["field"], field, "{query}: {refused}");
     }
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_the_token_does() {
+async fn an_entry_is_dropped_when_it_is_more_than_a_year_old() {
     let api = Served::new().await;
-    let id = operation(&api).await;
-    let token = api.issuer.token_with("fleet operations:read", &json!({ "exp": now() + 1 }));
-    let request = api.bare(Method::GET, &format!("/v1/operations/{id}/events")).bearer_auth(token);
-    // The operation goes on, so there is no `end`.
-    assert_eq!(Stream::open(request).await.names().await, ALL[..1]);
+    api.signed_up(&signup()).await;
+    assert_eq!(api.get("/v1/events").await.status, 200);
+    sqlx::query("update feed set recorded_at = recorded_at - interval '365 days'")
+        .execute(&api.database.pool)
+        .await
+        .unwrap();
+    api.signed_up(&signup()).await;
+    assert_eq!(types(&api.get("/v1/events?after=0").await.json()).len(), 2, "a year is not over");
+    sqlx::query("update feed set recorded_at = recorded_at - interval '2 days' where position = 1")
+        .execute(&api.database.pool)
+        .await
+        .unwrap();
+    api.signed_up(&signup()).await;
+    assert_eq!(api.get("/v1/events").await.json()["events"][0]["sequence"], "0000000000000000002");
+    assert_eq!(api.get("/v1/events?after=0").await.outcome(), (410, "feed_position_expired".into()));
+}
+
+#[test]
+fn each_type_of_event_is_described_with_what_it_tells() {
+    let description: Value = serde_json::from_str(&freehold_api::openapi_json()).unwrap();
+    let schemas = &description["components"]["schemas"];
+    let listed = &schemas["FeedEventPage"]["properties"]["events"]["items"]["oneOf"];
+    assert_eq!(listed.as_array().unwrap().len(), FeedType::ALL.len());
+    for feed_type in FeedType::ALL {
+        let narrowed = &schemas[feed_type.as_str()]["allOf"][1];
+        assert_eq!(narrowed["properties"]["type"]["enum"], json!([feed_type.as_str()]));
+        let required: Vec<_> = narrowed["properties"]["data"]["required"].as_array().into_iter().flatten().collect();
+        let of: &[_] = if feed_type.is_of_an_operation() { &["environment_id", "operation_id"] } else { &[] };
+        assert_eq!(required, of.iter().chain(feed_type.data_fields()).collect::<Vec<_>>(), "{feed_type}");
+    }
 }
 
 #[tokio::test]
-async fn a_stream_does_not_hold_up_the_end_of_the_api() {
-    let mut api = Served::new().await;
-    let id = operation(&api).await;
-    let mut stream = Stream::open(follow(&api, &id)).await;
-    assert_eq!(stream.next().await.unwrap().name, "operation.accepted");
-    api.shutdown.cancel();
-    assert_eq!(stream.next().await, None);
-    tokio::time::timeout(Duration::from_secs(9), &mut api.server).await.expect("an end").unwrap();
+async fn what_a_later_version_has_written_waits_for_one_that_knows_it() {
+    let api = Served::new().await;
+    let tenant = api.signed_up(&signup()).await;
+    let id = freehold_tenancy::TenantId::as_uuid(tenant["id"].as_str().unwrap().parse().unwrap());
+    let write = "insert into feed_pending (tenant_id, type, data, occurred_at) values ($1, $2, '{}', now())";
+    for told in ["tenant.teleported", "tenant.updated"] {
+        sqlx::query(write).bind(id).bind(told).execute(&api.database.pool).await.unwrap();
+    }
+    let page = api.get("/v1/events").await.json();
+    assert_eq!(
+        (types(&page), &page["next_after"], &page["has_more"]),
+        (vec!["tenant.onboarding.accepted"], &json!(1), &json!(false))
+    );
+    let waiting: i64 =
+        sqlx::query_scalar("select count(*) from feed_pending").fetch_one(&api.database.pool).await.unwrap();
+    assert_eq!(waiting, 2, "what is not known is lost");
+    assert_eq!(api.get("/v1/account-mappings").await.status, 200);
+
+    // A process that knows it has given it a position meanwhile.
+    let give = "insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
+        values (2, $1, 'tenant.teleported', '{}', now(), now())";
+    sqlx::query(give).bind(id).execute(&api.database.pool).await.unwrap();
+    sqlx::query("update feed_head set position = 2").execute(&api.database.pool).await.unwrap();
+    let page = api.get("/v1/events").await.json();
+    assert_eq!((types(&page).len(), &page["next_after"]), (1, &json!(1)));
+    assert_eq!(api.get("/v1/events?after=1&wait=0").await.json()["next_after"], 1);
 }

@@ -8,7 +8,7 @@ use freehold_tests::api_fixture::EVERY_SCOPE;
 use freehold_tests::webhook_fixture::{KEY, WebhookFixture};
 use tokio::process::Command;
 
-use crate::conformance::installed;
+use crate::conformance::venv;
 
 /// How many examples each route is asked, beside those of its description, its coverage and the ways from one to another.
 /// `FREEHOLD_EXAMPLES` asks more.
@@ -21,7 +21,7 @@ async fn whatever_is_sent_the_answer_is_one_that_is_described() {
     // No name has an address, and no address is on this machine: no URL that it makes up is sent anything.
     let hooks = WebhookFixture::of(InstallationKind::Real, &config).await;
     hooks.sign_up_tenant().await;
-    let [python, program] = installed::program("schemathesis");
+    let [python, program] = venv::program("schemathesis");
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis");
     let directory = tempfile::tempdir().expect("a directory");
     let output = Command::new(python)

@@ -1,190 +1,177 @@
-//! `freehold` as a process, in an environment that would lead it to something real if it listened.
+//! The program as a process: exit codes, output, and the sandbox.
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use freehold_tests::database::Database;
+use freehold_tests::fixture::CONFIG;
 
-use tempfile::TempDir;
+use super::process::{self, Sandbox, freehold, text};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_freehold-under-test");
-
-/// How long a process may take for what it does in a few seconds.
-const PATIENCE: Duration = Duration::from_mins(3);
-
-/// A command in an environment of its own: 192.0.2.1 is nobody's (RFC 5737).
-fn command(program: &str, runtime: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear();
-    for name in ["PATH", "HOME", "TMPDIR", "PG_BINDIR"] {
-        command.envs(std::env::var_os(name).map(|value| (name, value)));
+#[test]
+fn the_demo_ends_with_three_ready_tenants() {
+    let sandbox = Sandbox::prepare();
+    let demo = sandbox.run(&["sandbox", "--demo", "--exit-after-demo", "--speed", "40"]);
+    let told = text(&demo.stdout);
+    assert_eq!(demo.status.code(), Some(0), "{told}{}", text(&demo.stderr));
+    assert_eq!(told.matches("is ready\n").count(), 3, "{told}");
+    for region in ["eu-central-1", "us-east-1", "eu-central-2"] {
+        assert!(told.contains(&format!("/lambda-url/{region}/")), "no stack answered in {region}: {told}");
     }
-    command
-        .env("FREEHOLD", PROGRAM)
-        .env("XDG_RUNTIME_DIR", runtime)
-        .env("DATABASE_URL", "postgres://somebody@192.0.2.1/real")
-        .env("AWS_ENDPOINT_URL", "http://192.0.2.1")
-        .env("AWS_REGION", "eu-central-1")
-        .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-        .env("AWS_SECRET_ACCESS_KEY", "real")
-        .stdin(Stdio::null());
-    command
+    for unit in ["freehold-eu", "freehold-us", "freehold-ch"] {
+        assert!(told.contains(unit), "no account is in {unit}: {told}");
+    }
+    let directory = Sandbox::database_directory(&told);
+    assert!(!directory.exists(), "{} was left behind", directory.display());
+    assert_eq!(process::processes_with(&directory), [""; 0], "processes were left behind");
 }
 
-/// Runs the program to its end, where no sandbox can be found.
-pub(crate) fn freehold(arguments: &[&str]) -> Output {
-    Sandbox::prepare().run(arguments)
+#[test]
+fn nothing_is_left_behind_by_a_sandbox_that_was_killed() {
+    let mut sandbox = Sandbox::start(&[]);
+    let directory = Sandbox::database_directory(&sandbox.told());
+    assert!(directory.exists());
+    assert_ne!(process::processes_with(&directory), [""; 0]);
+    sandbox.kill();
+    process::eventually("PostgreSQL ends and its data are removed", || {
+        !directory.exists() && process::processes_with(&directory).is_empty()
+    });
+    let tokens = sandbox.run(&["token"]);
+    assert_eq!(tokens.status.code(), Some(1));
+    assert!(text(&tokens.stderr).contains("no sandbox is running"));
 }
 
-/// Runs a line of bash, in which `$FREEHOLD` is the program.
-pub(crate) fn shell(line: &str) -> Output {
-    let runtime = tempfile::tempdir().expect("a directory");
-    command("bash", runtime.path()).args(["-c", line]).output().expect("bash")
+#[test]
+fn a_sandbox_that_keeps_its_data_goes_on_where_it_was() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let mut sandbox = Sandbox::start(&["--data", data, "--speed", "40"]);
+    let created = sandbox.run(&[
+        "tenants",
+        "create",
+        "--company-name",
+        "Example GmbH",
+        "--admin-email",
+        "admin@example.com",
+        "--home-region",
+        "eu-central-1",
+        "--wait",
+        "--output",
+        "json",
+    ]);
+    assert_eq!(created.status.code(), Some(0), "{}", text(&created.stderr));
+    let created: serde_json::Value = serde_json::from_slice(&created.stdout).unwrap();
+    let account = created["environments"][0]["aws_account_id"].as_str().unwrap().to_owned();
+    let token = text(&sandbox.run(&["token"]).stdout);
+    let api = sandbox.address_of("API");
+    assert_eq!(sandbox.interrupt().code(), Some(0));
+
+    let again = Sandbox::start(&["--data", data, "--speed", "40"]);
+    assert!(again.told().contains("prepared already"), "{}", again.told());
+    // The port is the same, and so is the key: a token from before is still good.
+    let listed = again.run(&["tenants", "list", "--output", "json", "--api-url", &api, "--token", token.trim()]);
+    assert_eq!(listed.status.code(), Some(0), "{}", text(&listed.stderr));
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed[0], created);
+    assert!(again.world().contains(&account), "the simulated AWS has forgotten the account");
+
+    let another = again.run(&["sandbox", "--data", data]);
+    assert_eq!(another.status.code(), Some(1));
+    assert!(text(&another.stderr).contains("another process is using"), "{}", text(&another.stderr));
 }
 
-pub(crate) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+#[test]
+fn exit_codes_say_what_went_wrong() {
+    let sandbox = Sandbox::start(&[]);
+    let code = |arguments: &[&str]| sandbox.run(arguments).status.code();
+    assert_eq!(code(&["tenants", "list"]), Some(0));
+    assert_eq!(code(&["tenants", "lisst"]), Some(2));
+    assert_eq!(code(&["tenants", "show", "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"]), Some(4));
+    assert_eq!(code(&["operations", "show", "op_01k2m8v3x9e7rt4s5q6w7y8z9b"]), Some(4));
+    assert_eq!(code(&["tenants", "list", "--api-url", "http://127.0.0.1:1", "--token", "x"]), Some(5));
+    assert_eq!(code(&["tenants", "list", "--token", "x"]), Some(6));
+    // The sandbox's token is for the sandbox alone.
+    assert_eq!(code(&["tenants", "list", "--api-url", "http://127.0.0.1:1"]), Some(6));
+    let reader = text(&sandbox.run(&["token", "--scope", "fleet", "--scope", "tenants:read"]).stdout);
+    let signup = [
+        "tenants",
+        "create",
+        "--company-name",
+        "Example GmbH",
+        "--admin-email",
+        "admin.example.com",
+        "--home-region",
+        "mars-north-1",
+    ];
+    assert_eq!(code(&[&signup[..], &["--token", reader.trim()]].concat()), Some(6));
+    let refused = sandbox.run(&signup);
+    assert_eq!(refused.status.code(), Some(1));
+    for field in ["admin_email: ", "home_region: "] {
+        assert!(text(&refused.stderr).contains(field), "{}", text(&refused.stderr));
+    }
+    assert_eq!(text(&refused.stdout), "", "stdout is for data");
 }
 
-/// Waits until `fleet_holds`.
-pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "it does not come about that {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
+#[test]
+fn what_needs_attention_is_an_exit_code_and_can_be_tried_again() {
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("freehold.toml");
+    let unknown_group = "[[access]]\npermission_set = \"support\"\ngroup = \"nobody-made-it\"\n";
+    std::fs::write(&config, format!("{CONFIG}\n{unknown_group}")).unwrap();
+    let sandbox = Sandbox::start(&["--speed", "40", "--config", config.to_str().unwrap()]);
+    let created = sandbox.run(&[
+        "tenants",
+        "create",
+        "--company-name",
+        "Example GmbH",
+        "--admin-email",
+        "admin@example.com",
+        "--home-region",
+        "us-east-1",
+        "--wait",
+    ]);
+    assert_eq!(created.status.code(), Some(3), "{}", text(&created.stderr));
+    assert!(text(&created.stderr).contains("nobody-made-it"), "{}", text(&created.stderr));
+    let parked = sandbox.run(&["operations", "list", "--code", "group_missing", "--output", "json"]);
+    let parked: serde_json::Value = serde_json::from_slice(&parked.stdout).unwrap();
+    let operation = parked[0]["id"].as_str().unwrap();
+    let shown = sandbox.run(&["operations", "show", operation]);
+    assert_eq!(shown.status.code(), Some(3));
+    assert!(text(&shown.stdout).contains("nobody-made-it"), "{}", text(&shown.stdout));
+    let retried = sandbox.run(&["operations", "retry", operation]);
+    assert_eq!(retried.status.code(), Some(0), "{}", text(&retried.stderr));
+    // The cause is still there.
+    let watched = sandbox.run(&["tenants", "watch", parked[0]["tenant_id"].as_str().unwrap()]);
+    assert_eq!(watched.status.code(), Some(3), "{}", text(&watched.stdout));
 }
 
-/// The command lines of processes that have to do with a directory.
-pub(crate) fn processes_with(directory: &Path) -> Vec<String> {
-    let directory = directory.to_str().expect("a path of text");
-    let all = Command::new("ps").args(["-e", "-ww", "-o", "args="]).output().expect("ps");
-    text(&all.stdout).lines().filter(|line| line.contains(directory)).map(ToOwned::to_owned).collect()
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let piped = process::shell("set -o pipefail; \"$FREEHOLD\" openapi | head -n 1");
+    assert_eq!(piped.status.code(), Some(0), "{}", text(&piped.stderr));
+    assert_eq!(text(&piped.stderr), "");
 }
 
-/// A sandbox, and the commands that find it.
-pub(crate) struct Sandbox {
-    runtime: TempDir,
-    process: Option<Child>,
-    told: Arc<Mutex<String>>,
-    /// So much of it as went to stderr.
-    logged: Arc<Mutex<String>>,
-    listeners: Vec<JoinHandle<()>>,
-}
+#[tokio::test]
+async fn real_and_simulated_installations_do_not_mix() {
+    let database = Database::new().await;
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("freehold.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let here = ["--config", config.to_str().unwrap(), "--database-url", &database.url];
+    let ended = |command: &[&str]| {
+        let ended = freehold(&[command, &here[..]].concat());
+        (ended.status.code(), text(&ended.stderr) + &text(&ended.stdout))
+    };
 
-impl Sandbox {
-    /// Where a sandbox may be started.
-    pub(crate) fn prepare() -> Self {
-        let runtime = tempfile::tempdir().expect("a directory");
-        Self { runtime, process: None, told: Arc::default(), logged: Arc::default(), listeners: Vec::new() }
-    }
-
-    /// A sandbox that is ready.
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_with(&[], arguments)
-    }
-
-    /// A sandbox that is ready, with these variables in its environment.
-    pub(crate) fn start_with(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut sandbox = Self::prepare();
-        let mut command = command(PROGRAM, sandbox.runtime.path());
-        command.envs(variables.iter().copied());
-        command.arg("sandbox").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().expect("the sandbox");
-        let (stdout, stderr) = (process.stdout.take().expect("stdout"), process.stderr.take().expect("stderr"));
-        sandbox.listeners = vec![listen(stdout, &[&sandbox.told]), listen(stderr, &[&sandbox.told, &sandbox.logged])];
-        sandbox.process = Some(process);
-        let begun = Instant::now();
-        while !sandbox.told().contains("Ctrl-C ends") {
-            let ended = sandbox.process.as_mut().expect("a process").try_wait().expect("its state");
-            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "the sandbox does not start: {}", sandbox.told());
-            thread::sleep(Duration::from_millis(20));
-        }
-        sandbox
-    }
-
-    /// Everything that it has told so far.
-    pub(crate) fn told(&self) -> String {
-        self.told.lock().expect("the text").clone()
-    }
-
-    /// Everything that it has logged so far.
-    pub(crate) fn logged(&self) -> String {
-        self.logged.lock().expect("the text").clone()
-    }
-
-    /// Runs another command to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        command(PROGRAM, self.runtime.path()).args(arguments).output().expect("the program")
-    }
-
-    /// Ends it as `kill -9` does.
-    pub(crate) fn kill(&mut self) {
-        let mut process = self.process.take().expect("a process");
-        process.kill().expect("a killed process");
-        process.wait().expect("its end");
-    }
-
-    /// Ends it as Ctrl-C does.
-    pub(crate) fn interrupt(&mut self) -> ExitStatus {
-        let mut process = self.process.take().expect("a process");
-        interrupt(&process);
-        process.wait().expect("its end")
-    }
-
-    /// The address that it told of something.
-    pub(crate) fn address_of(&self, what: &str) -> String {
-        let told = self.told();
-        let line = told.lines().find_map(|line| line.trim_start().strip_prefix(what)).expect("a line about it");
-        line.trim().to_owned()
-    }
-
-    /// Everything in the simulated AWS.
-    pub(crate) fn world(&self) -> String {
-        let url = format!("{}/-/world", self.address_of("simulated AWS"));
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(async {
-            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-            client.get(url).send().await.expect("an answer").text().await.expect("its text")
-        })
-    }
-
-    /// The directory of the private PostgreSQL of a sandbox that told this.
-    pub(crate) fn database_directory(told: &str) -> PathBuf {
-        let (_, after) = told.split_once("?host=").expect("the database's URL");
-        PathBuf::from(after.lines().next().unwrap_or_default().trim().replace("%2F", "/"))
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            interrupt(&process);
-            _ = process.wait();
-        }
-        for listener in self.listeners.drain(..) {
-            _ = listener.join();
-        }
-    }
-}
-
-fn interrupt(process: &Child) {
-    let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().expect("kill");
-    assert!(sent.success());
-}
-
-/// Adds what it reads to all of these.
-fn listen(from: impl Read + Send + 'static, to: &[&Arc<Mutex<String>>]) -> JoinHandle<()> {
-    let to: Vec<_> = to.iter().copied().map(Arc::clone).collect();
-    thread::spawn(move || {
-        for line in BufReader::new(from).lines().map_while(Result::ok) {
-            for told in &to {
-                let mut told = told.lock().expect("the text");
-                told.push_str(&line);
-                told.push('\n');
-            }
-        }
-    })
+    let (code, told) = ended(&["api"]);
+    assert!(code == Some(1) && told.contains("freehold migrate"), "{told}");
+    let (code, told) = ended(&["migrate"]);
+    assert!(code == Some(0) && told.contains("111122223333"), "{told}");
+    let (code, told) = ended(&["sandbox"]);
+    assert!(code == Some(1) && told.contains("belongs to a real installation"), "{told}");
+    let (code, told) = ended(&["worker", "--sandbox", "http://127.0.0.1:1"]);
+    assert!(code == Some(1) && told.contains("belongs to a real installation"), "{told}");
+    let (code, told) = ended(&["worker", "--sandbox", "https://aws.example.com"]);
+    assert!(code == Some(1) && told.contains("loopback"), "{told}");
+    // What the environment says of AWS redirects calls, so a worker does not make any.
+    let (code, told) = ended(&["worker"]);
+    assert!(code == Some(1) && told.contains("AWS_ENDPOINT_URL"), "{told}");
 }

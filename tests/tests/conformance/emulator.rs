@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use super::installed;
+use super::venv;
 
 /// Runs its arguments until they end or the pipe on its input closes, also because this process was killed.
 const GUARD: &str = r#"
@@ -34,7 +34,7 @@ pub(super) struct Emulator {
 impl Emulator {
     /// Starts `program` on a port that `configure` tells it, and waits until `GET health` is answered.
     pub(super) async fn start(program: &str, health: &str, configure: impl Fn(&mut Command, u16)) -> Self {
-        let command = installed::program(program);
+        let command = venv::program(program);
         let mut last_words = String::new();
         for _ in 0..3 {
             match Self::try_start(&command, health, &configure).await {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::conformance::installed::program;
+use crate::conformance::venv::program;
 
 #[test]
 fn every_template_is_one_that_cloudformation_would_take() {

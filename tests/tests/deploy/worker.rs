@@ -8,7 +8,7 @@ use freehold_sandbox::Settings;
 use freehold_tests::crash::{Caller, Processes, Stage};
 use nix::sys::signal::Signal;
 
-use crate::cli::program::{freehold, text};
+use crate::cli::process::{freehold, text};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 

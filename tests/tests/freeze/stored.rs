@@ -25,7 +25,7 @@ use sqlx::AssertSqlSafe;
 use super::compare::{Lines, assert_same, line};
 use super::renames::Renames;
 use super::values::leaves;
-use crate::reconcile::administrator::Administrator;
+use crate::steps::reconcile::administrator::Administrator;
 
 const MINUTES: TimeDelta = TimeDelta::minutes(30);
 const LONG: TimeDelta = TimeDelta::days(10);
@@ -118,14 +118,14 @@ async fn interrupted_verifications(lines: &mut Lines) {
 /// A changed tenant, a repair of a deleted stack, an onboarding that needs attention and is canceled, and dropped audit
 /// entries.
 async fn repaired_and_canceled(lines: &mut Lines) {
-    let (freehold, tenants) = crate::reconcile::ready(1).await;
+    let (freehold, tenants) = crate::steps::reconcile::ready(1).await;
     let worker = freehold.worker("worker-1");
     let mut tenant = tenants.into_iter().next().expect("a tenant");
     tenant.tier = "enterprise".parse().expect("a tier");
     tenants::update(freehold.pool(), &tenant, &["tier"], freehold.clock.now()).await.expect("a change");
     let account = tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string();
     Administrator::of(&freehold).delete_stack(&account, "freehold-tenant").await;
-    let report = crate::reconcile::compared(&freehold, RepairMode::All).await;
+    let report = crate::steps::reconcile::compared(&freehold, RepairMode::All).await;
     assert!(report.findings.iter().any(|one| one.finding.operation_id.is_some()), "{:#?}", report.findings);
     settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
 

@@ -151,7 +151,8 @@ fn the_json_of_every_stored_or_sent_type_is_frozen() {
     };
     add(&mut lines, "AuditOutcome", &outcome);
     add(&mut lines, "AuditOutcome", &AuditOutcome::of(AuditResult::Unknown));
-    let attention = Attention::new("account_email_taken", "What happened, and what to do.").with_remedy(Remedy::Correct);
+    let attention =
+        Attention::new("account_email_taken", "What happened, and what to do.").with_remedy(Remedy::Correct);
     add(&mut lines, "Attention", &attention);
     add(&mut lines, "Requester", &Requester { issuer: "https://i".to_owned(), subject: "ann".to_owned() });
     let tags = || [("freehold:tenant".to_owned(), "ten".to_owned())].into_iter().collect();

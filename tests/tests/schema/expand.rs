@@ -1,5 +1,5 @@
-//! Migrations expand: while one is applied, and until the last process of the version before has stopped, that version reads
-//! and writes the same tables. A change that would break it goes into a later release.
+//! Migrations expand: while one is applied, and until the last process of the version before has stopped, that version
+//! reads and writes the same tables. A change that would break the version before goes into a later release.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,8 +7,10 @@ use std::path::Path;
 
 use freehold_tenancy::db::MIGRATIONS;
 
-/// Migrations of released versions with their checksums, as `sha384sum migrations/*.sql` prints them. None is released yet,
-/// so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations here; they never change again.
+/// Migrations of released versions with their checksums, as `sha384sum migrations/*.sql` prints them.
+///
+/// None is released yet, so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations here; a
+/// listed migration never changes again.
 const RELEASED: &[(i64, &str)] = &[];
 
 /// Statements that are accepted although they break a rule: migration, beginning of the statement, reason.

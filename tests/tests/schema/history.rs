@@ -4,7 +4,7 @@ use freehold_tenancy::db::{self, DbError};
 use freehold_tests::database::Database;
 use freehold_tests::fixture::CONFIG;
 
-use crate::cli::program::{freehold, text};
+use crate::cli::process::{freehold, text};
 
 /// Returns a database that no other test uses, after `changes` to its record of applied migrations.
 async fn database(changes: &str) -> Database {

@@ -13,7 +13,7 @@ use freehold_tests::webhook_fixture::{KEY, WebhookFixture};
 use serde_json::Value;
 use sqlx::Row;
 
-use crate::cli::program::{Sandbox, text};
+use crate::cli::process::{Sandbox, text};
 
 fn config(secrets: &str) -> Arc<Config> {
     Arc::new(Config::parse(&format!("{CONFIG}\n[secrets]\n{secrets}")).unwrap())

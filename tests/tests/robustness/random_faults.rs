@@ -1,6 +1,6 @@
 //! Bad luck in many onboardings at once: every seed comes to the same end.
 //!
-//! `FREEHOLD_SEEDS=1000 cargo test --workspace --test main -- faults` tries as many seeds; `FREEHOLD_SEED=17` tries that
+//! `FREEHOLD_SEEDS=1000 cargo test --workspace --test main -- random_faults` tries as many seeds; `FREEHOLD_SEED=17` tries that
 //! one alone, and tells what it brings.
 
 use std::pin::Pin;
@@ -208,7 +208,7 @@ async fn whatever_goes_wrong_every_signup_becomes_ready_in_the_end() {
             Err(panic) => Some(panic.to_string()),
         }?;
         Some(format!(
-            "seed {seed} {why}\nIt brought:\n{}Try it again:\n  FREEHOLD_SEED={seed} cargo test --workspace --test main -- faults",
+            "seed {seed} {why}\nIt brought:\n{}Try it again:\n  FREEHOLD_SEED={seed} cargo test --workspace --test main -- random_faults",
             RandomFaults::of(seed)
         ))
     });

@@ -4,7 +4,7 @@ use freehold_tenancy::db::audit::{self, AuditFilter};
 use freehold_tests::fixture::{CONFIG, Freehold};
 
 use super::{break_ten_things, ready};
-use crate::cli::program::{freehold as program, text};
+use crate::cli::process::{freehold as program, text};
 
 /// Runs the command against this installation and answers exit code and report.
 async fn reconcile(freehold: &Freehold, more: &[&str]) -> (Option<i32>, String) {

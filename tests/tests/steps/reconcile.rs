@@ -2,8 +2,8 @@
 
 pub(crate) mod administrator;
 mod command;
-mod healed;
 mod many;
+mod repair;
 
 use administrator::Administrator;
 use chrono::TimeDelta;

@@ -75,7 +75,7 @@ impl Prepared {
         let target = self.placed().await;
         let stack = NewStack {
             name: "freehold-baseline".to_owned(),
-            template: include_str!("../../stacks/baseline.yaml").to_owned(),
+            template: include_str!("../../../stacks/baseline.yaml").to_owned(),
             parameters: BTreeMap::from([
                 ("ControlRoleArn".to_owned(), self.config.organization.control_role_arn.clone()),
                 ("ExternalId".to_owned(), target.environment().to_string()),
@@ -96,7 +96,7 @@ impl Prepared {
         ];
         NewStack {
             name: "freehold-tenant".to_owned(),
-            template: include_str!("../../stacks/tenant.yaml").to_owned(),
+            template: include_str!("../../../stacks/tenant.yaml").to_owned(),
             parameters: parameters.map(|(name, value)| (name.to_owned(), value)).into(),
             tags: Tags::from([("freehold:environment".to_owned(), target.environment().to_string())]),
             token: "tenant-1".to_owned(),

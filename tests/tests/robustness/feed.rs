@@ -1,6 +1,6 @@
 //! The feed under many writers: nothing is missed, nothing comes twice or out of order.
 //!
-//! `FREEHOLD_WRITERS=32 FREEHOLD_EVENTS=3125 cargo test --workspace --test main -- feed:: --nocapture` has 32 of them write
+//! `FREEHOLD_WRITERS=32 FREEHOLD_EVENTS=3125 cargo test --workspace --test main -- robustness::feed --nocapture` has 32 of them write
 //! 100,000 events.
 
 use std::collections::BTreeMap;

@@ -1,0 +1,9 @@
+//! Crashes, lost connections, concurrency and load.
+
+mod crash;
+mod feed;
+mod fleet;
+mod journal_writes;
+mod random_faults;
+mod shutdown;
+mod workers;

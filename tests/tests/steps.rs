@@ -1,0 +1,11 @@
+//! Steps and operations, against a real PostgreSQL and the simulated AWS.
+
+mod accounts;
+mod approval;
+mod cloud;
+mod limits;
+mod offboarding;
+mod onboarding;
+pub(crate) mod reconcile;
+mod step_faults;
+mod step_replay;
