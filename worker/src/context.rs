@@ -24,7 +24,7 @@ pub(crate) use fleet_holds::{CreationPermit, hold_kind};
 
 use crate::cloud::{Cloud, Tags, Target};
 use crate::services::Services;
-use crate::step::StepError;
+use crate::step_outcome::StepError;
 
 /// Access of one run of a step to its operation, the journal, the services and AWS.
 pub struct StepContext {

@@ -6,6 +6,7 @@ pub mod bootstrap;
 pub mod cloud;
 pub mod context;
 mod current_step;
+mod first_match;
 pub mod guardrail;
 mod key_cleanup;
 pub mod limits;
@@ -21,6 +22,7 @@ pub mod saga;
 mod services;
 mod shared_poller;
 pub mod step;
+pub mod step_outcome;
 pub mod steps;
 mod wakeups;
 mod webhooks;
@@ -30,10 +32,3 @@ pub mod workflows;
 pub use crate::current_step::current_step;
 pub use crate::services::SetupError;
 pub use crate::worker::{Worker, WorkerOptions};
-
-/// What Freehold knows of AWS's refusals and failures, row by row: the scenario of docs/scenarios.md that a row serves (0: any)
-/// and the row in words.
-pub fn rows() -> Vec<(u8, String)> {
-    let failures = steps::creation_failures::rows().chain(steps::work_failures::rows());
-    aws::rows().chain(attention_codes::rows()).chain(failures).collect()
-}

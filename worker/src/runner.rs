@@ -21,7 +21,8 @@ use crate::context::{OperationData, StepContext};
 use crate::current_step::RunningStep;
 use crate::saga::{self, Decision};
 use crate::services::Services;
-use crate::step::{Step, StepError};
+use crate::step::Step;
+use crate::step_outcome::StepError;
 use crate::workflows;
 
 /// Runs a claimed operation until it waits, is parked or has finished. Once `stop` is cancelled, it journals the steps in

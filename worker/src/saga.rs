@@ -44,7 +44,8 @@ pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::{StepOutcome, Undo};
+    use crate::step::Undo;
+    use crate::step_outcome::StepOutcome;
 
     const fn step(name: &'static str, after: &'static [&'static str]) -> Step {
         Step {

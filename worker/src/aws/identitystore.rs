@@ -193,7 +193,7 @@ pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
     Ok(Some(User {
         made_here: answer.user_type.as_deref() == Some(MADE_HERE),
         groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
-        has_assignments: ssoadmin::is_assigned_directly(aws, user_id).await?,
+        has_assignments: ssoadmin::assignments::is_assigned_directly(aws, user_id).await?,
     }))
 }
 

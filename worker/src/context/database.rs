@@ -7,7 +7,7 @@ use freehold_tenancy::db::{approvals, closures, mappings, tenants};
 use serde_json::Value;
 
 use super::StepContext;
-use crate::step::StepError;
+use crate::step_outcome::StepError;
 
 impl StepContext {
     /// Returns whether `account` is mapped to this environment.

@@ -9,7 +9,7 @@ use freehold_tenancy::fleet_hold::HoldKind;
 use super::StepContext;
 use crate::cloud::CloudError;
 use crate::quota;
-use crate::step::StepError;
+use crate::step_outcome::StepError;
 
 /// Delay after which the next operation in the queue probes, if the first does not.
 const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::StepContext;
 use crate::shared_poller;
-use crate::step::StepError;
+use crate::step_outcome::StepError;
 
 impl StepContext {
     pub(crate) fn entry(&self) -> Option<&JournalEntry> {

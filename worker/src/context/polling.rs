@@ -7,7 +7,7 @@ use freehold_tenancy::operation::Attention;
 use super::attention::{deadline_passed, format_duration};
 use super::{StepContext, seconds_of};
 use crate::poll_schedule;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// The longest pause between two looks at what is late.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);

@@ -6,7 +6,7 @@ use freehold_tenancy::db::quotas::{self, QuotaLimits, QuotaSlot, SlotResult};
 use super::{StepContext, seconds_of};
 use crate::quota::{self, ACCOUNT_CREATIONS};
 use crate::shared_poller;
-use crate::step::StepError;
+use crate::step_outcome::StepError;
 
 impl StepContext {
     /// A place of this step's under `quota`.

@@ -8,7 +8,8 @@ use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
 use freehold_tenancy::step::Facts;
 
 use crate::context::StepContext;
-use crate::step::{Step, StepError, StepOutcome, Wait, attention};
+use crate::step::Step;
+use crate::step_outcome::{StepError, StepOutcome, Wait, attention};
 
 /// Failures in a row without progress after which the operation needs attention. It is retried all the same.
 const MAX_SILENT_FAILURES: u32 = 12;

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{StepResult, close_account};
 use crate::context::StepContext;
 use crate::quota::ACCOUNT_CLOSURES;
-use crate::step::StepOutcome;
+use crate::step_outcome::StepOutcome;
 
 /// Minutes, as a rule ("Closing a member account in your organization").
 const USUALLY_SECONDS: u64 = 60;

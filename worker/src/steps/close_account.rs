@@ -4,11 +4,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::config::CloseAccounts;
 
+use super::StepResult;
 use super::cool_off::minute;
-use super::{StepResult, approval, guard};
+use super::shared::{approval, preconditions};
 use crate::context::StepContext;
 use crate::quota::ACCOUNT_CLOSURES;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// Closures count for so long ("Quotas for AWS Organizations").
 const WINDOW: TimeDelta = TimeDelta::days(30);
@@ -35,7 +36,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         });
     }
     context.acquire_slot(&context.slot(ACCOUNT_CLOSURES, ""), context.config().quotas.account_closures).await?;
-    guard::check_deletion_allowed(context, &account).await?;
+    preconditions::check_deletion_allowed(context, &account).await?;
     context.intend(&account.id().as_str()).await?;
     match context.cloud().close_account(&account).await {
         Ok(()) => Ok(StepOutcome::done().with(ASKED, context.now().to_rfc3339())),

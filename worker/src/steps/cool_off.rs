@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{StepResult, close_account};
 use crate::context::StepContext;
-use crate::step::StepOutcome;
+use crate::step_outcome::StepOutcome;
 
 /// Between the end of the cooling-off period and the closure lies the deletion of two stacks.
 const STACKS_TAKE: TimeDelta = TimeDelta::minutes(15);

@@ -1,12 +1,12 @@
 //! Deletes the SaaS's stack from the account.
 
 use super::StepResult;
-use super::removal::Removal;
+use super::shared::stack_deletion::StackDeletion;
 use crate::cloud::Role;
 use crate::context::StepContext;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let removal = Removal {
+    let removal = StackDeletion {
         made_by: "deploy-stack",
         role: Role::Access,
         region: context.environment().home_region,

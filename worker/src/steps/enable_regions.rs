@@ -7,7 +7,7 @@ use super::StepResult;
 use crate::cloud::RegionStatus;
 use crate::context::StepContext;
 use crate::quota::REGION_OPT_INS;
-use crate::step::StepOutcome;
+use crate::step_outcome::StepOutcome;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let region = context.environment().home_region;

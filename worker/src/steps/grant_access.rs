@@ -9,12 +9,13 @@ use freehold_tenancy::db::quotas::QuotaSlot;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::work_failures::{self, FailureAction};
-use super::{StepResult, account};
+use super::StepResult;
+use super::shared::account_request;
+use super::shared::failure_tables::{FailureAction, assignment_failure};
 use crate::cloud::{Assignment, AssignmentState, Grant, Person, Target};
 use crate::context::StepContext;
 use crate::quota::ASSIGNMENTS;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// How often an assignment may fail before a person is asked.
 const TRIES: u32 = 4;
@@ -169,7 +170,7 @@ async fn advance(
             Ok(Request::Ended)
         }
         AssignmentState::Failed(reason)
-            if work_failures::of_assignment(&reason) == FailureAction::RetryWhileNew && is_fresh(context) =>
+            if assignment_failure(&reason) == FailureAction::RetryWhileNew && is_fresh(context) =>
         {
             progress.request_id = None;
             progress.early_failures += 1;
@@ -181,7 +182,7 @@ async fn advance(
             Ok(Request::Ended)
         }
         AssignmentState::Failed(reason) => {
-            account::check_active(context).await?;
+            account_request::check_active(context).await?;
             // Who has it tried again starts with a clean slate.
             *progress = new(progress.grant.clone());
             Err(StepError::needs_attention(

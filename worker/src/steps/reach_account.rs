@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 
-use super::{StepResult, account, install_baseline};
+use super::shared::account_request;
+use super::{StepResult, install_baseline};
 use crate::cloud::{self, CloudErrorKind};
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// Who refuses for longer than this may not be fresh but closed.
 const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
@@ -25,7 +26,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         Ok(()) => Ok(StepOutcome::done().with("took_seconds", context.took_seconds(since))),
         Err(error) if matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false }) => {
             if context.now() - since > UNUSUAL {
-                account::check_active(context).await?;
+                account_request::check_active(context).await?;
             }
             context.poll_later(why, since, usually, at_most).await
         }

@@ -7,13 +7,14 @@ use freehold_tenancy::environment::EnvironmentState;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::account::RECREATE_AFTER;
+use super::StepResult;
 use super::grant_access::{self, holds};
-use super::{StepResult, guard};
+use super::shared::account_request::RECREATE_AFTER;
+use super::shared::preconditions;
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::quota::ASSIGNMENTS;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// How often a revocation may fail before a person is asked.
 const TRIES: u32 = 4;
@@ -134,7 +135,7 @@ async fn advance(
     let state = if let Some(request) = &revocation.request_id {
         context.cloud().unassignment_status(request).await?
     } else {
-        guard::check_ownership(context, account).await?;
+        preconditions::check_ownership(context, account).await?;
         if holds(context, account, &revocation.grant).await? {
             let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
             revocation.request_id = Some(request_id);

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::step::JournalEntry;
 use serde_json::Value;
 
-use super::{StepResult, account};
+use super::StepResult;
+use super::shared::account_request;
 use crate::cloud::{Creation, CreationState, NewAccount};
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// What the onboarding has left behind.
 enum LeftoverAccount {
@@ -21,7 +22,7 @@ enum LeftoverAccount {
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.account_id() {
-        return account::mapped(context, id).await;
+        return account_request::mapped(context, id).await;
     }
     match left(context) {
         LeftoverAccount::Nothing => Ok(nothing(context)),
@@ -34,7 +35,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
                 return ended(context, creation).await;
             }
             if let Some(found) = context.cloud().find_account(&asked.email).await? {
-                return ours_or_nothing(context, account::adopt(context, found).await);
+                return ours_or_nothing(context, account_request::adopt(context, found).await);
             }
             if context.now() < at + account::RECREATE_AFTER {
                 let why = "certainty that the request made before left nothing behind";
@@ -47,7 +48,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 async fn ended(context: &StepContext, creation: Creation) -> StepResult {
     match creation.state {
-        CreationState::Succeeded(id) => account::mapped(context, id).await,
+        CreationState::Succeeded(id) => account_request::mapped(context, id).await,
         CreationState::Failed(_) => Ok(nothing(context)),
         CreationState::InProgress => {
             let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
@@ -68,7 +69,7 @@ fn ours_or_nothing(context: &StepContext, adopted: StepResult) -> StepResult {
 }
 
 fn nothing(context: &StepContext) -> StepOutcome {
-    StepOutcome::done().with("account_id", Value::Null).releasing(account::place(context))
+    StepOutcome::done().with("account_id", Value::Null).releasing(account_request::place(context))
 }
 
 /// What the journal of the onboarding says; the later step knows better.

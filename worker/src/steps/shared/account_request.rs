@@ -9,17 +9,18 @@ use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::{CreationPermit, StepContext, hold_kind};
 use crate::quota::ACCOUNT_CREATIONS;
-use crate::step::{StepError, StepOutcome, attention};
+use crate::step_outcome::{StepError, StepOutcome, attention};
 
-use super::{StepResult, approval};
+use super::approval;
+use crate::steps::StepResult;
 
 /// How long both look-ups must have stayed empty before an account is asked for again.
-pub(super) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
+pub(in crate::steps) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Asks for the environment's account, unless that was done before: then finds what came of it.
 ///
 /// Done means that the journal knows the creation's id, or the account's.
-pub(super) async fn find_or_request(context: &StepContext) -> StepResult {
+pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResult {
     if let Some(id) = context.step_fact::<AwsAccountId>("adopt_account_id") {
         return adopt_approved(context, id).await;
     }
@@ -81,7 +82,7 @@ async fn request(context: &StepContext) -> StepResult {
 
 /// The e-mail address of the environment's account: what it was when it was first asked for, whatever the configuration
 /// says by now.
-pub(super) fn email(context: &StepContext) -> String {
+pub(in crate::steps) fn email(context: &StepContext) -> String {
     let pending_intent = || context.pending_intent::<NewAccount>().map(|(account, _)| account.email);
     let first = || context.pending_intent_of::<NewAccount>("request-account").map(|account| account.email);
     let configured = || context.config().organization.account_email.address(context.environment().id);
@@ -89,7 +90,7 @@ pub(super) fn email(context: &StepContext) -> String {
 }
 
 /// The environment's place among the creations in progress; the same for every step that asks.
-pub(super) fn place(context: &StepContext) -> QuotaSlot {
+pub(in crate::steps) fn place(context: &StepContext) -> QuotaSlot {
     context.slot(ACCOUNT_CREATIONS, "")
 }
 
@@ -104,7 +105,7 @@ async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
 }
 
 /// The account is the environment's: keeps its id, maps it, and frees the place.
-pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
+pub(in crate::steps) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
     // Refuses the management account and Freehold's own before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
     context.lift_fleet_hold(&place(context), None).await?;
@@ -114,7 +115,7 @@ pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> Step
 }
 
 /// Takes an account that already has this environment's e-mail address, if it is provably this environment's.
-pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
+pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.cloud().account_tags(&found.id).await?;
     let another = context.is_mapped_to_other(&found.id).await?;
     let reason = if !context.is_ours(&tags) {
@@ -154,7 +155,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
 }
 
 /// Parks the operation where somebody has closed or suspended its account, or taken it out of the organisation.
-pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError> {
+pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), StepError> {
     let account = context.account()?;
     let found = context.cloud().account(account.id()).await?;
     let message = match found.as_ref().map(|found| found.state.as_str()) {
@@ -170,7 +171,7 @@ pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError>
 }
 
 /// The e-mail address belongs to an account that is not this environment's.
-pub(super) fn email_taken(email: &str, detail: &str) -> StepError {
+pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
     let message = format!(
         "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that account, or \
          correct the address."
@@ -181,7 +182,7 @@ pub(super) fn email_taken(email: &str, detail: &str) -> StepError {
 }
 
 /// When AWS accepted the request for the account.
-pub(super) fn requested_at(context: &StepContext) -> DateTime<Utc> {
+pub(in crate::steps) fn requested_at(context: &StepContext) -> DateTime<Utc> {
     context.fact("creation_requested_at").unwrap_or_else(|| context.now())
 }
 

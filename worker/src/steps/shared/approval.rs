@@ -6,10 +6,10 @@ use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
 use serde_json::json;
 
 use crate::context::StepContext;
-use crate::step::StepError;
+use crate::step_outcome::StepError;
 
 /// Waits until another person has approved or rejected it.
-pub(super) fn needed(message: &str) -> StepError {
+pub(in crate::steps) fn needed(message: &str) -> StepError {
     let (code, message) = ("approval_required".to_owned(), message.to_owned());
     StepError::NeedsAttention(Attention { code, message, remedies: vec![Remedy::Approve] })
 }
@@ -19,7 +19,7 @@ pub(super) fn needed(message: &str) -> StepError {
 ///
 /// What was asked for once is waited for, whatever the tier has become meanwhile: else whoever may change the tier could do
 /// without the other person. Only where no tier wants anything approved any more is nobody waited for.
-pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
+pub(in crate::steps) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
     let required = |tier: &TierConfig| tier.approval == VendingApproval::Required;
     if context.operation_kind() != OperationKind::Onboard || !context.config().tiers.iter().any(required) {
         return Ok(());

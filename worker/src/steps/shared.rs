@@ -1,0 +1,8 @@
+//! Parts that several steps share.
+
+pub(super) mod account_request;
+pub(super) mod approval;
+pub(super) mod failure_tables;
+pub(super) mod preconditions;
+pub(super) mod stack_deletion;
+pub(super) mod stack_deployment;
