@@ -7,7 +7,7 @@ mod middleware;
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, HeaderName, request::Parts};
 use freehold_tenancy::db::idempotency::ExistingKey;
-use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
+use freehold_tenancy::db::idempotency::{IdempotencyKey, StoredResponse};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 

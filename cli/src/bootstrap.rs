@@ -1,4 +1,4 @@
-//! `freehold bootstrap`: prepares the organisation, once and repeatably.
+//! `freehold bootstrap`: prepare the AWS organisation.
 
 use std::sync::Arc;
 
@@ -9,28 +9,27 @@ use freehold_tenancy::{Clock, Config};
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::bootstrap::{apply, plan};
 
-use crate::database::{DatabaseArgs, open};
+use crate::database::{DatabaseArgs, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::output;
 use crate::serve::ConfigArgs;
 
-/// Connections to the database.
 const CONNECTIONS: u32 = 2;
 
 /// Prepare the AWS organisation: OUs, region guardrails, permission sets, trusted access
 ///
-/// Everything is declared in the configuration; what is there already as declared is left alone, so it can be run again.
-/// It needs credentials of an administrator of the management account, or such as may assume the control role.
+/// Creates and updates everything that the configuration declares and that is missing or different. Can be repeated.
+/// Needs credentials of an administrator of the management account, or credentials that may assume the control role.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     AWS_PROFILE=management freehold bootstrap --plan\n  \
     AWS_PROFILE=management freehold bootstrap\n\n\
-    --plan prints what would be done, a line each, and changes nothing. Warnings stop nothing.")]
+    --plan prints one line per change, without changing anything. Warnings do not stop the command.")]
 pub(crate) struct BootstrapArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Print what would be done, and change nothing
+    /// Print the changes without making them
     #[arg(long)]
     plan: bool,
     #[command(flatten)]
@@ -38,51 +37,51 @@ pub(crate) struct BootstrapArgs {
 }
 
 pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
-    args.log.begin("warn");
+    args.log.start("warn");
     let config = Arc::new(Config::load(&args.config.config)?);
     let aws = Aws::connect(Arc::clone(&config), Clock::real(), None, Connection::ambient().await?);
-    let trail = trail(&config).await;
-    let aws = match &trail {
+    let audit_writer = open_audit_writer(&config).await;
+    let aws = match &audit_writer {
         Some(audit_writer) => aws.audited(audit_writer.clone(), "freehold bootstrap"),
         None => aws,
     };
     let plan = plan(&aws, &config).await?;
-    output::note(format!("acting as {}", plan.acting_as));
+    output::print_note(format!("acting as {}", plan.acting_as));
     for warning in &plan.warnings {
-        output::note(format!("warning: {warning}"));
+        output::print_note(format!("warning: {warning}"));
     }
     if plan.actions.is_empty() {
-        output::line("the organisation is as configured; there is nothing to do")?;
-        return Ok(Exit::Done);
+        output::print_line("the organisation matches the configuration; nothing to do")?;
+        return Ok(Exit::Success);
     }
     if args.plan {
         for action in &plan.actions {
-            output::line(format!("would {action}"))?;
+            output::print_line(format!("would {action}"))?;
         }
-        return Ok(Exit::Done);
+        return Ok(Exit::Success);
     }
     let mut written = Ok(());
     apply(&aws, plan, |action| {
         if written.is_ok() {
-            written = output::line(format!("done: {action}"));
+            written = output::print_line(format!("done: {action}"));
         }
     })
     .await?;
-    if let Some(audit_writer) = trail {
+    if let Some(audit_writer) = audit_writer {
         audit_writer.chain_now(&config.audit).await?;
     }
     written?;
-    output::line("the organisation is as configured")?;
-    Ok(Exit::Done)
+    output::print_line("the organisation matches the configuration")?;
+    Ok(Exit::Success)
 }
 
-/// Who puts on record what is done, where there is a database already.
-async fn trail(config: &Config) -> Option<AuditWriter> {
+/// Returns `None` if the database is not available, because bootstrap may run before `freehold migrate`.
+async fn open_audit_writer(config: &Config) -> Option<AuditWriter> {
     let database = DatabaseArgs { database_url: None };
-    match open(&database, config, InstallationKind::Real, CONNECTIONS).await {
+    match connect_and_check(&database, config, InstallationKind::Real, CONNECTIONS).await {
         Ok((pool, _)) => Some(AuditWriter::new(pool, Clock::real())),
         Err(error) => {
-            output::note(format!("what is done here is not put into the audit trail: {error:#}"));
+            output::print_note(format!("warning: changes are not recorded in the audit trail: {error:#}"));
             None
         }
     }

@@ -1,4 +1,4 @@
-//! Speaking to the REST API: where it is, with which token, and what its refusals mean for the exit code.
+//! Client of the REST API. It finds URL and token, and maps error responses to exit codes.
 
 use std::time::Duration;
 
@@ -11,65 +11,60 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::exit::{Exit, ExitError};
+use crate::exit::Exit;
 use crate::output::Format;
 
-/// Where the API is when nobody says so and no sandbox runs.
-const USUAL_URL: &str = "http://127.0.0.1:8080";
+/// URL of the API if none is given and no sandbox runs.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
-/// How long the API may take to begin an answer.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "API connection")]
 pub(crate) struct ClientArgs {
-    /// The API; the running sandbox's if left out, else http://127.0.0.1:8080
+    /// URL of the API [default: the running sandbox, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "FREEHOLD_API_URL", hide_env_values = true)]
     api_url: Option<Url>,
-    /// The token to send; the running sandbox's if left out
+    /// Access token [default: token of the running sandbox]
     #[arg(long, value_name = "TOKEN", env = "FREEHOLD_TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
-    /// How the answer is shown
+    /// Output format
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
 }
 
-/// The API, for one caller.
 #[derive(Debug, Clone)]
-pub(crate) struct Api {
+pub(crate) struct ApiClient {
     url: Url,
     token: SecretString,
     http: Client,
 }
 
 impl ClientArgs {
-    /// The API that the arguments, or else the running sandbox, name.
-    pub(crate) fn api(&self) -> anyhow::Result<Api> {
+    /// Builds a client from the arguments. A missing URL or token is taken from the running sandbox.
+    pub(crate) fn api_client(&self) -> anyhow::Result<ApiClient> {
         let sandbox = running_sandbox();
         let url = match (&self.api_url, &sandbox) {
             (Some(url), _) | (None, Some((url, _))) => url.clone(),
-            (None, None) => Url::parse(USUAL_URL)?,
+            (None, None) => Url::parse(DEFAULT_URL)?,
         };
         let token = match (&self.token, sandbox) {
             (Some(token), _) => token.clone(),
-            // A sandbox's token is nobody else's business.
+            // The token of a sandbox is sent to that sandbox only.
             (None, Some((sandbox, token))) if sandbox == url => token,
             (None, _) => {
-                return Err(ExitError::because(
-                    Exit::TokenRefused,
-                    format!(
-                        "there is no token for the API at {url} (no sandbox is running there); give one with --token or FREEHOLD_TOKEN"
-                    ),
-                ));
+                return Err(Exit::TokenRejected.error(format!(
+                    "no token for the API at {url}, and no sandbox is running there; set --token or FREEHOLD_TOKEN"
+                )));
             }
         };
-        Api::new(url, token)
+        ApiClient::new(url, token)
     }
 }
 
 #[cfg(feature = "sandbox")]
 fn running_sandbox() -> Option<(Url, SecretString)> {
-    let sandbox = crate::sandbox::Running::find()?;
+    let sandbox = crate::sandbox::RunningSandbox::find()?;
     let token = std::fs::read_to_string(&sandbox.token).ok()?;
     Some((Url::parse(&sandbox.api_url).ok()?, token.trim().into()))
 }
@@ -79,31 +74,30 @@ fn running_sandbox() -> Option<(Url, SecretString)> {
     None
 }
 
-impl Api {
+impl ApiClient {
     pub(crate) fn new(url: Url, token: SecretString) -> anyhow::Result<Self> {
         let mut http = Client::builder().connect_timeout(Duration::from_secs(10));
         if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
-            // A proxy elsewhere does not know this machine's own addresses.
+            // A proxy on another machine cannot reach loopback addresses of this one.
             http = http.no_proxy();
         }
         Ok(Self { url, token, http: http.build()? })
     }
 
-    /// Where it is, without a slash at the end.
+    /// Returns the base URL without a trailing slash.
     pub(crate) fn url(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// `GET path?query`; a value that is `None` is left out.
+    /// Sends `GET path?query`. Parameters with the value `None` are omitted.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> anyhow::Result<T> {
-        self.answer(self.request(Method::GET, path, query)?.timeout(TIMEOUT)).await
+        self.send_and_parse(self.request(Method::GET, path, query)?.timeout(TIMEOUT)).await
     }
 
-    /// `POST path` with a body and further headers.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -114,19 +108,17 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.answer(match body {
+        self.send_and_parse(match body {
             Some(body) => request.json(body),
             None => request,
         })
         .await
     }
 
-    /// `PUT path` with a body.
     pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        self.answer(self.request(Method::PUT, path, &[])?.timeout(TIMEOUT).json(body)).await
+        self.send_and_parse(self.request(Method::PUT, path, &[])?.timeout(TIMEOUT).json(body)).await
     }
 
-    /// `PATCH path` with a body, if it is as `if_match` says.
     pub(crate) async fn patch<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -134,37 +126,38 @@ impl Api {
         body: &impl Serialize,
     ) -> anyhow::Result<T> {
         let request = self.request(Method::PATCH, path, &[])?.timeout(TIMEOUT);
-        self.answer(request.header("if-match", if_match).json(body)).await
+        self.send_and_parse(request.header("if-match", if_match).json(body)).await
     }
 
-    /// `DELETE path?query`; a value that is `None` is left out.
+    /// Sends `DELETE path?query`. Parameters with the value `None` are omitted.
     pub(crate) async fn delete<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> anyhow::Result<T> {
-        self.answer(self.request(Method::DELETE, path, query)?.timeout(TIMEOUT)).await
+        self.send_and_parse(self.request(Method::DELETE, path, query)?.timeout(TIMEOUT)).await
     }
 
-    /// Opens the stream of an operation's events, from after `seen` on.
-    pub(crate) async fn events(&self, operation: &str, seen: i64) -> anyhow::Result<Response> {
-        let request = self.request(Method::GET, &format!("/v1/operations/{}/events", in_path(operation)), &[])?;
-        self.send(request.header("accept", "text/event-stream").header("last-event-id", seen)).await
+    /// Opens the event stream of an operation. The first event is the one after `last_seen`.
+    pub(crate) async fn open_event_stream(&self, operation: &str, last_seen: i64) -> anyhow::Result<Response> {
+        let request =
+            self.request(Method::GET, &format!("/v1/operations/{}/events", encode_path_segment(operation)), &[])?;
+        self.send(request.header("accept", "text/event-stream").header("last-event-id", last_seen)).await
     }
 
-    /// Every row of a list: `rows` takes those of one page and answers the token of the next.
-    pub(crate) async fn pages(
+    /// Requests all pages of a list. `read_page` returns the token of the next page.
+    pub(crate) async fn for_each_page(
         &self,
         path: &str,
         query: &[(&str, Option<String>)],
-        mut rows: impl FnMut(Value) -> anyhow::Result<Option<String>>,
+        mut read_page: impl FnMut(Value) -> anyhow::Result<Option<String>>,
     ) -> anyhow::Result<()> {
-        let mut next = None;
+        let mut page_token = None;
         loop {
             let mut query = query.to_vec();
-            query.push(("page_token", next));
-            next = rows(self.get(path, &query).await?)?;
-            if next.is_none() {
+            query.push(("page_token", page_token));
+            page_token = read_page(self.get(path, &query).await?)?;
+            if page_token.is_none() {
                 return Ok(());
             }
         }
@@ -172,7 +165,7 @@ impl Api {
 
     fn request(&self, method: Method, path: &str, query: &[(&str, Option<String>)]) -> anyhow::Result<RequestBuilder> {
         let base = self.url();
-        let mut url = Url::parse(&format!("{base}{path}")).with_context(|| format!("{base} cannot be asked"))?;
+        let mut url = Url::parse(&format!("{base}{path}")).with_context(|| format!("{base} is not a valid URL"))?;
         for (name, value) in query {
             if let Some(value) = value {
                 url.query_pairs_mut().append_pair(name, value);
@@ -181,51 +174,51 @@ impl Api {
         Ok(self.http.request(method, url).bearer_auth(self.token.expose_secret()))
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
-        let text = self.send(request).await?.text().await.map_err(|error| self.unreachable(&error))?;
-        // What is gone has nothing more to say.
+    async fn send_and_parse<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+        let text = self.send(request).await?.text().await.map_err(|error| self.unreachable_error(&error))?;
+        // A response without a body (204) is parsed as null.
         serde_json::from_str(if text.is_empty() { "null" } else { &text })
-            .with_context(|| format!("{} does not answer as the API of this version does", self.url()))
+            .with_context(|| format!("the response of {} does not match the API of this version", self.url()))
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable_error(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let exit = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::TokenRefused,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::TokenRejected,
             StatusCode::NOT_FOUND => Exit::NotFound,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 Exit::Unreachable
             }
-            _ => Exit::Failed,
+            _ => Exit::Failure,
         };
         let text = response.text().await.unwrap_or_default();
         let message = match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => told(&problem),
-            Err(_) => format!("{} answered {status}, and not as the API does", self.url()),
+            Ok(problem) => problem_message(&problem),
+            Err(_) => format!("{} returned {status} without a problem document; check --api-url", self.url()),
         };
-        Err(ExitError::because(exit, message))
+        Err(exit.error(message))
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
-        let mut why = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(deeper) = cause {
-            why = deeper.to_string();
-            cause = deeper.source();
+    fn unreachable_error(&self, error: &reqwest::Error) -> anyhow::Error {
+        let mut reason = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            reason = cause.to_string();
+            source = cause.source();
         }
-        ExitError::because(
-            Exit::Unreachable,
-            format!("the API at {} cannot be reached ({why}); is it running, and is --api-url right?", self.url()),
-        )
+        Exit::Unreachable.error(format!(
+            "cannot reach the API at {} ({reason}); check that it is running and that --api-url is correct",
+            self.url()
+        ))
     }
 }
 
-/// A part of a path, of which only what an id is made of stays as it is.
-pub(crate) fn in_path(id: &str) -> String {
+/// Percent-encodes all characters that do not occur in ids, so that an id cannot change the path.
+pub(crate) fn encode_path_segment(id: &str) -> String {
     use std::fmt::Write;
     id.bytes().fold(String::new(), |mut path, byte| {
         match byte {
@@ -236,13 +229,13 @@ pub(crate) fn in_path(id: &str) -> String {
     })
 }
 
-/// A problem in words: what happened, then each field that does not fit.
-fn told(problem: &Problem) -> String {
-    let mut told = problem.detail.clone();
+/// Formats a problem document: detail, errors by field, code and request id.
+fn problem_message(problem: &Problem) -> String {
+    let mut message = problem.detail.clone();
     for error in &problem.errors {
-        told = format!("{told}\n  {}: {}", error.field, error.message);
+        message = format!("{message}\n  {}: {}", error.field, error.message);
     }
-    format!("{told}\n  ({}, request {})", problem.code, problem.request_id)
+    format!("{message}\n  ({}, request {})", problem.code, problem.request_id)
 }
 
 #[cfg(test)]
@@ -250,8 +243,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_stays_within_its_part_of_the_path() {
-        assert_eq!(in_path("ten_01k2"), "ten_01k2");
-        assert_eq!(in_path("../operations?x"), "%2E%2E%2Foperations%3Fx");
+    fn an_id_cannot_change_the_path() {
+        assert_eq!(encode_path_segment("ten_01k2"), "ten_01k2");
+        assert_eq!(encode_path_segment("../operations?x"), "%2E%2E%2Foperations%3Fx");
     }
 }

@@ -1,4 +1,4 @@
-//! Opening the database, and only the right one.
+//! Database connections, with checks that the database belongs to the configured installation.
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -7,19 +7,19 @@ use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
 use freehold_tenancy::db::{self, DbError, PgPool};
 use secrecy::SecretString;
 
-/// PostgreSQL's code for a table that is not there ("PostgreSQL Error Codes": undefined_table).
+/// SQLSTATE `undefined_table` of PostgreSQL.
 const UNDEFINED_TABLE: &str = "42P01";
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// PostgreSQL: postgres://user:password@host/name; url of [database] if left out
+    /// PostgreSQL URL: postgres://user:password@host/name [default: url of [database]]
     #[arg(long, value_name = "URL", hide_env_values = true)]
     pub(crate) database_url: Option<SecretString>,
 }
 
-/// Opens the database and makes sure that it is up to date and belongs to this kind of installation, in this
-/// organisation.
-pub(crate) async fn open(
+/// Connects to the database. Fails if the schema is not up to date, or if the database belongs to another kind of
+/// installation or to another organisation.
+pub(crate) async fn connect_and_check(
     database: &DatabaseArgs,
     config: &Config,
     kind: InstallationKind,
@@ -27,40 +27,40 @@ pub(crate) async fn open(
 ) -> anyhow::Result<(PgPool, Installation)> {
     let pool = connect(database, config, connections).await?;
     if !db::is_migrated(&pool).await? {
-        bail!("the database is not up to date; run `freehold migrate`, then start this again");
+        bail!("the database schema is not up to date; run `freehold migrate`, then repeat this command");
     }
     let installation = installation::check(&pool, kind, &config.organization.management_account_id).await?;
     Ok((pool, installation))
 }
 
-/// Opens the database that the arguments, or else the configuration, name.
+/// Connects to the database of the arguments or, by default, of the configuration.
 pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connections: u32) -> anyhow::Result<PgPool> {
     let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
-        "no database is named; set url of [database] in the configuration, FREEHOLD_DATABASE__URL or --database-url",
+        "no database is configured; set --database-url, FREEHOLD_DATABASE__URL or url of [database] in freehold.toml",
     )?;
-    db::connect(url, connections).await.context("PostgreSQL cannot be reached; check the database's URL")
+    db::connect(url, connections).await.context("cannot connect to PostgreSQL; check the URL of the database")
 }
 
-/// Brings the database up to date, unless it belongs to an installation of another kind or to another organisation, and
-/// answers how many migrations that took and what it belonged to before.
+/// Migrates the database, unless it belongs to another kind of installation or to another organisation. Returns the
+/// number of applied migrations, and the installation that the database had before.
 pub(crate) async fn migrate(
     pool: &PgPool,
     kind: InstallationKind,
     config: &Config,
 ) -> anyhow::Result<(usize, Option<Installation>)> {
-    // A foreign schema may have no column that the next statement reads.
+    // The schema of another version may lack a column that the next statement reads.
     db::check_schema(pool).await?;
-    let known = match installation::read(pool).await {
-        Err(error) if has_no_tables(&error) => None,
-        known => known?,
+    let existing = match installation::read(pool).await {
+        Err(error) if is_undefined_table(&error) => None,
+        existing => existing?,
     };
-    if known.is_some() {
+    if existing.is_some() {
         installation::check(pool, kind, &config.organization.management_account_id).await?;
     }
-    Ok((db::migrate(pool).await?, known))
+    Ok((db::migrate(pool).await?, existing))
 }
 
-fn has_no_tables(error: &DbError) -> bool {
+fn is_undefined_table(error: &DbError) -> bool {
     let DbError::Sql(error) = error else { return false };
     let Some(error) = error.as_database_error() else { return false };
     error.code().is_some_and(|code| code == UNDEFINED_TABLE)

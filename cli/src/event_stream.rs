@@ -1,36 +1,36 @@
-//! Following an operation: its events as they happen, over server-sent events, however often the connection breaks.
+//! Client of the event stream of an operation (server-sent events). It reconnects after connection failures.
 
 use std::time::Duration;
 
 use freehold_api::schema::{Operation, OperationEvent};
 use reqwest::Response;
 
-use crate::client::{Api, in_path};
+use crate::client::{ApiClient, encode_path_segment};
 use crate::exit::{Exit, ExitError};
 
-/// How often in a row the API may be unreachable before that is told.
-const TRIES: u32 = 10;
+/// Consecutive connection failures after which the command fails.
+const MAX_FAILURES: u32 = 10;
 
-/// Follows an operation until it has ended or waits for a person, and answers how it stands then.
-pub(crate) async fn follow(
-    api: &Api,
+/// Passes the events of an operation to `on_event` until the operation has finished or needs attention. Returns the
+/// operation in its latest state.
+pub(crate) async fn follow_operation(
+    api: &ApiClient,
     operation: &str,
-    mut seen: impl FnMut(&OperationEvent) -> anyhow::Result<()>,
+    mut on_event: impl FnMut(&OperationEvent) -> anyhow::Result<()>,
 ) -> anyhow::Result<Operation> {
-    let path = format!("/v1/operations/{}", in_path(operation));
-    let mut latest = 0;
+    let path = format!("/v1/operations/{}", encode_path_segment(operation));
+    let mut last_seen = 0;
     let mut failures = 0;
     loop {
-        match api.events(operation, latest).await {
+        match api.open_event_stream(operation, last_seen).await {
             Ok(stream) => {
                 failures = 0;
-                let mut events = Events { stream, text: Vec::new() };
+                let mut events = EventReader { stream, buffer: Vec::new() };
                 while let Some(event) = events.next().await {
-                    latest = event.seq;
-                    let may_be_parked = event.r#type == "operation.needs_attention";
-                    seen(&event)?;
-                    if may_be_parked {
-                        // Somebody may have had it tried again since.
+                    last_seen = event.seq;
+                    on_event(&event)?;
+                    if event.r#type == "operation.needs_attention" {
+                        // The event may be old: the operation may have been retried since.
                         let operation: Operation = api.get(&path, &[]).await?;
                         if operation.state == "needs_attention" {
                             return Ok(operation);
@@ -38,47 +38,46 @@ pub(crate) async fn follow(
                     }
                 }
             }
-            Err(error) if failures < TRIES && is_passing(&error) => failures += 1,
+            Err(error) if failures < MAX_FAILURES && is_retryable(&error) => failures += 1,
             Err(error) => return Err(error),
         }
         match api.get::<Operation>(&path, &[]).await {
             Ok(operation) if operation.finished_at.is_some() => return Ok(operation),
             Ok(_) => {}
-            Err(error) if failures < TRIES && is_passing(&error) => failures += 1,
+            Err(error) if failures < MAX_FAILURES && is_retryable(&error) => failures += 1,
             Err(error) => return Err(error),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// Whether the API may be reachable a moment later.
-fn is_passing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<ExitError>().is_some_and(|ended| ended.exit == Exit::Unreachable)
+fn is_retryable(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ExitError>().is_some_and(|error| error.exit == Exit::Unreachable)
 }
 
-/// The events of one connection.
-struct Events {
+/// Reader of the events of one connection.
+struct EventReader {
     stream: Response,
-    text: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
-impl Events {
-    /// The next event; none when the stream has ended or broken off.
+impl EventReader {
+    /// Returns the next event, or `None` after the end of the stream or a connection failure.
     async fn next(&mut self) -> Option<OperationEvent> {
         loop {
-            while let Some(end) = self.text.windows(2).position(|two| two == b"\n\n") {
-                let block: Vec<u8> = self.text.drain(..end + 2).collect();
-                if let Some(event) = read(&String::from_utf8_lossy(&block)) {
+            while let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
+                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                if let Some(event) = parse_event(&String::from_utf8_lossy(&block)) {
                     return Some(event);
                 }
             }
-            self.text.extend_from_slice(&self.stream.chunk().await.ok()??);
+            self.buffer.extend_from_slice(&self.stream.chunk().await.ok()??);
         }
     }
 }
 
-/// The event in one block of the stream; comments and `event: end` are none.
-fn read(block: &str) -> Option<OperationEvent> {
+/// Parses one block of the stream. Returns `None` for a comment and for `event: end`.
+fn parse_event(block: &str) -> Option<OperationEvent> {
     let data: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
     serde_json::from_str(&data.join("\n")).ok()
 }
@@ -88,17 +87,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_read_from_its_block() {
+    fn an_event_is_parsed_from_its_block() {
         let block = "id: 4\nevent: step.waiting\ndata: {\"operation_id\":\"op_1\",\"seq\":4,\"type\":\"step.waiting\",\
-                     \"step\":\"deploy-stack\",\"waits_for\":\"the stack\",\"occurred_at\":\"2026-01-01T00:00:00Z\"}\n\n";
-        let event = read(block).unwrap();
+                     \"step\":\"deploy-stack\",\"waits_for\":\"the stack\",\
+                     \"occurred_at\":\"2026-01-01T00:00:00Z\"}\n\n";
+        let event = parse_event(block).unwrap();
         assert_eq!((event.seq, event.step.as_deref()), (4, Some("deploy-stack")));
         assert_eq!(event.more["waits_for"], "the stack");
     }
 
     #[test]
-    fn a_comment_and_the_end_are_no_events() {
-        assert!(read(":\n\n").is_none());
-        assert!(read("event: end\ndata: {}\n\n").is_none());
+    fn a_comment_and_the_end_are_not_events() {
+        assert!(parse_event(":\n\n").is_none());
+        assert!(parse_event("event: end\ndata: {}\n\n").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! How the program ends: its exit codes, and errors that carry one.
+//! Exit codes, and errors that carry an exit code.
 
 use std::fmt;
 use std::io;
@@ -6,58 +6,59 @@ use std::process::ExitCode;
 
 use crate::output;
 
-/// The exit codes, as every help that needs them shows them.
+/// The section on exit codes in help texts.
 macro_rules! exit_codes {
     () => {
         "Exit codes:\n  \
-         0  done\n  \
-         1  failed\n  \
-         2  the command line is wrong\n  \
+         0  success\n  \
+         1  failure\n  \
+         2  invalid command line\n  \
          3  a tenant or an operation needs attention\n  \
          4  not found\n  \
-         5  the API cannot be reached, or cannot serve now\n  \
-         6  the API does not accept the token"
+         5  the API is unreachable or unavailable\n  \
+         6  the token is missing, invalid or lacks a scope"
     };
 }
 pub(crate) use exit_codes;
 
-/// How the program ends.
+/// Result of a command. Each variant has its own exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    Done,
-    Failed,
+    Success,
+    Failure,
     Usage,
     NeedsAttention,
     NotFound,
     Unreachable,
-    TokenRefused,
+    TokenRejected,
+}
+
+impl Exit {
+    /// Creates an error that exits with this code.
+    pub(crate) fn error(self, message: impl Into<String>) -> anyhow::Error {
+        ExitError { exit: self, message: message.into() }.into()
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
+            Exit::Success => 0,
+            Exit::Failure => 1,
             Exit::Usage => 2,
             Exit::NeedsAttention => 3,
             Exit::NotFound => 4,
             Exit::Unreachable => 5,
-            Exit::TokenRefused => 6,
+            Exit::TokenRejected => 6,
         })
     }
 }
 
-/// An error that ends the program with a code of its own.
+/// Error with its own exit code. Other errors exit with [`Exit::Failure`].
 #[derive(Debug)]
 pub(crate) struct ExitError {
     pub(crate) exit: Exit,
-    pub(crate) message: String,
-}
-
-impl ExitError {
-    pub(crate) fn because(exit: Exit, message: impl Into<String>) -> anyhow::Error {
-        Self { exit, message: message.into() }.into()
-    }
+    message: String,
 }
 
 impl fmt::Display for ExitError {
@@ -68,29 +69,29 @@ impl fmt::Display for ExitError {
 
 impl std::error::Error for ExitError {}
 
-/// Tells of an error and answers how to end.
-pub(crate) fn end(ended: anyhow::Result<Exit>) -> Exit {
-    let error = match ended {
+/// Prints the error of a failed command and returns the exit code.
+pub(crate) fn report(result: anyhow::Result<Exit>) -> Exit {
+    let error = match result {
         Ok(exit) => return exit,
         Err(error) => error,
     };
     // `freehold tenants list | head` is not a failure.
-    let reader_left = |cause: &(dyn std::error::Error + 'static)| {
+    let is_broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
-    if error.chain().any(reader_left) {
-        return Exit::Done;
+    if error.chain().any(is_broken_pipe) {
+        return Exit::Success;
     }
-    output::note(format!("error: {}", told(&error)));
-    error.chain().find_map(|cause| cause.downcast_ref::<ExitError>()).map_or(Exit::Failed, |ended| ended.exit)
+    output::print_note(format!("error: {}", error_message(&error)));
+    error.chain().find_map(|cause| cause.downcast_ref::<ExitError>()).map_or(Exit::Failure, |error| error.exit)
 }
 
-/// The error and its causes; many errors tell their cause themselves, and none is told twice.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
-        told if told.is_empty() => cause,
-        told if told.contains(&cause) => told,
-        told => format!("{told}: {cause}"),
+/// Joins an error and its causes. A cause that is already part of the message is not repeated.
+fn error_message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| match message {
+        message if message.is_empty() => cause,
+        message if message.contains(&cause) => message,
+        message => format!("{message}: {cause}"),
     })
 }
 
@@ -101,22 +102,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_keeps_its_code_whatever_is_said_around_it() {
-        let error = Err(ExitError::because(Exit::NotFound, "no such tenant")).context("showing the tenant");
-        assert_eq!(end(error), Exit::NotFound);
-        assert_eq!(end(Err(anyhow::anyhow!("plain"))), Exit::Failed);
+    fn an_error_with_context_keeps_its_exit_code() {
+        let error = Err(Exit::NotFound.error("no such tenant")).context("showing the tenant");
+        assert_eq!(report(error), Exit::NotFound);
+        assert_eq!(report(Err(anyhow::anyhow!("plain"))), Exit::Failure);
     }
 
     #[test]
-    fn a_reader_that_leaves_early_is_no_failure() {
+    fn a_broken_pipe_is_not_a_failure() {
         let error = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("writing");
-        assert_eq!(end(Err(error)), Exit::Done);
+        assert_eq!(report(Err(error)), Exit::Success);
     }
 
     #[test]
-    fn no_cause_is_told_twice() {
+    fn an_error_message_does_not_repeat_a_cause() {
         let cause = anyhow::anyhow!("connection refused").context("no database: connection refused");
-        assert_eq!(told(&cause), "no database: connection refused");
-        assert_eq!(told(&anyhow::anyhow!("b").context("a")), "a: b");
+        assert_eq!(error_message(&cause), "no database: connection refused");
+        assert_eq!(error_message(&anyhow::anyhow!("b").context("a")), "a: b");
     }
 }

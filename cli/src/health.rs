@@ -1,4 +1,4 @@
-//! `freehold health`: asks a process on this machine how it is, for images that have no shell and no `curl`.
+//! `freehold health`: health check of a process, for container images without a shell and `curl`.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use clap::Args;
 use crate::exit::Exit;
 use crate::output;
 
-/// How long the answer may take; the container's own limit comes after.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Timeout of the request. It is shorter than the usual timeout of container health checks (5 seconds).
+const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Ask a running process how it is, for a container's health check
+/// Check the health of a running process (for container health checks)
 ///
-/// It ends with 0 if the answer is a good one.
+/// Exits with 0 if the response has a status of 2xx, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  freehold health\n  freehold health http://127.0.0.1:9464/readyz\n\n\
-    /livez says whether the process runs, /readyz whether it can work. The API has them beside its routes, a worker at\n\
-    the address of --metrics-listen.")]
+    /livez checks that the process runs, /readyz that it can serve or work. The API serves both at its own address, \
+    a worker at the address of --metrics-listen.")]
 pub(crate) struct HealthArgs {
-    /// What to ask
+    /// URL to check
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/livez")]
     url: String,
 }
 
 pub(crate) async fn run(args: HealthArgs) -> anyhow::Result<Exit> {
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-    let answer = client.get(&args.url).send().await;
-    let status = answer.with_context(|| format!("{} does not answer", args.url))?.status();
+    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    let response = client.get(&args.url).send().await;
+    let status = response.with_context(|| format!("{} does not respond", args.url))?.status();
     if !status.is_success() {
-        bail!("{} answers {status}", args.url);
+        bail!("{} returned {status}", args.url);
     }
-    output::line("ok")?;
-    Ok(Exit::Done)
+    output::print_line("ok")?;
+    Ok(Exit::Success)
 }

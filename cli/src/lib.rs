@@ -1,6 +1,6 @@
 //! The `freehold` program as a library, so that tests can build and start it.
 //!
-//! [`Command`] lists everything that it does; each command has a file of its own.
+//! [`Command`] lists the commands; each command has its own file.
 
 mod audit;
 mod bootstrap;
@@ -41,13 +41,13 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{Exit, exit_codes};
 
-/// Gives every customer of a SaaS an AWS account of its own.
+/// Create and manage one AWS account for each customer of a SaaS
 #[derive(Debug, Parser)]
 #[command(name = "freehold", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
 #[command(after_help = concat!(
-    "Start here, with a simulated AWS and nothing to set up:\n",
+    "To try it, with a simulated AWS and no configuration:\n",
     "  freehold sandbox --demo\n\n",
-    "For real, with a freehold.toml:\n",
+    "To run it with a real AWS organisation and a freehold.toml:\n",
     "  freehold migrate && freehold bootstrap\n",
     "  freehold api &\n",
     "  freehold worker\n\n",
@@ -77,29 +77,30 @@ enum Command {
     Webhooks(webhooks::WebhooksArgs),
 }
 
-/// Runs the program with these arguments, the first of which is its name.
+/// Runs the program. The first argument is the name of the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(asked_for_help_or_wrong) => {
-            // Whoever reads may have gone away; there is nobody left to tell.
-            _ = asked_for_help_or_wrong.print();
-            return if asked_for_help_or_wrong.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        // Clap returns an error for `--help` and `--version` too.
+        Err(error) => {
+            // Printing fails if the reader has closed the pipe, which is not an error.
+            _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Success }.into();
         }
     };
-    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let ended = runtime.block_on(run(cli.command));
-            telemetry::end();
+            let result = runtime.block_on(run(cli.command));
+            telemetry::shut_down();
             runtime.shutdown_background();
-            ended
+            result
         }
         Err(error) => Err(error.into()),
     };
-    exit::end(ended).into()
+    exit::report(result).into()
 }
 
-/// The command line, for tests that look at its help.
+/// Returns the command line, for tests of its help.
 pub fn command() -> clap::Command {
     Cli::command()
 }

@@ -1,4 +1,4 @@
-//! Logs: to stderr, as text or JSON, as much as `FREEHOLD_LOG` asks for.
+//! Logs to stderr, as text or JSON. `FREEHOLD_LOG` sets the level.
 
 mod json;
 
@@ -10,39 +10,38 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
-use crate::output::{LogWriter, note};
+use crate::output::{LogWriter, print_note};
 
-/// How logs are written.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// Lines, for people.
+    /// Text for reading
     Text,
-    /// One JSON object a line, for a log collector.
+    /// One JSON object per line, for a log collector
     Json,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    /// How logs are written; FREEHOLD_LOG says how much (info, debug, freehold_worker=debug, …)
+    /// Log format; FREEHOLD_LOG sets the level (info, debug, freehold_worker=debug, …)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 }
 
 impl LogArgs {
-    /// Begins to log, `usual` much where `FREEHOLD_LOG` does not say.
-    pub(crate) fn begin(&self, usual: &str) {
-        self.begin_traced(usual, None);
+    /// Starts logging. `default_level` applies if `FREEHOLD_LOG` is not set.
+    pub(crate) fn start(&self, default_level: &str) {
+        self.start_with_traces(default_level, None);
     }
 
-    /// Likewise, and has `tracer` make spans of Freehold's own, however much is logged.
-    pub(crate) fn begin_traced(&self, usual: &str, tracer: Option<SdkTracer>) {
-        let asked = std::env::var("FREEHOLD_LOG").ok().filter(|text| !text.is_empty());
-        // That a connection goes with its server, at the end of a sandbox, is no news.
-        let usual = &format!("{usual},sqlx_core::pool=error");
-        let filter = asked.map_or_else(|| Ok(EnvFilter::new(usual)), |text| text.parse::<EnvFilter>());
+    /// Starts logging, and exports Freehold's spans to `tracer` at every log level.
+    pub(crate) fn start_with_traces(&self, default_level: &str, tracer: Option<SdkTracer>) {
+        let requested = std::env::var("FREEHOLD_LOG").ok().filter(|text| !text.is_empty());
+        // The pool warns about closed connections when a sandbox stops its PostgreSQL.
+        let default_filter = &format!("{default_level},sqlx_core::pool=error");
+        let filter = requested.map_or_else(|| Ok(EnvFilter::new(default_filter)), |text| text.parse::<EnvFilter>());
         let filter = filter.unwrap_or_else(|error| {
-            note(format!("FREEHOLD_LOG is not understood ({error}); logging {usual}"));
-            EnvFilter::new(usual)
+            print_note(format!("FREEHOLD_LOG is invalid ({error}); using {default_filter}"));
+            EnvFilter::new(default_filter)
         });
         let log = match self.log_format {
             LogFormat::Text => {
@@ -50,20 +49,22 @@ impl LogArgs {
                 fmt::layer().with_ansi(colours).with_writer(|| LogWriter).boxed()
             }
             LogFormat::Json => {
-                let log = fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Flat);
+                let log = fmt::layer().fmt_fields(JsonFields::new()).event_format(json::FlatJson);
                 log.with_writer(|| LogWriter).boxed()
             }
         };
-        // It fails where a log is there already, which is as good.
+        // An error means that logging has been started already, as in tests.
         let Some(tracer) = tracer else {
             _ = registry().with(log).with(filter).try_init();
             return;
         };
-        // A filter that is asked each time, and not once for a place in the code: whoever asks what is enabled without
-        // saying anything then (SQLx does) would leave the answer behind, and the next span would be taken for disabled.
-        let ours = dynamic_filter_fn(|of, _| of.is_span() && of.target().starts_with("freehold"));
+        // A dynamic filter is evaluated each time. A static filter's result would be wrong here: SQLx checks whether
+        // events are enabled without emitting one, and the result would then be applied to the next span.
+        let own_spans =
+            dynamic_filter_fn(|metadata, _| metadata.is_span() && metadata.target().starts_with("freehold"));
         let traces = tracing_opentelemetry::layer().with_tracer(tracer);
-        let traces = traces.with_location(false).with_threads(false).with_tracked_inactivity(false).with_filter(ours);
+        let traces =
+            traces.with_location(false).with_threads(false).with_tracked_inactivity(false).with_filter(own_spans);
         _ = registry().with(log.with_filter(filter)).with(traces).try_init();
     }
 }

@@ -1,4 +1,4 @@
-//! The `freehold` program; everything it does is in the library beside it.
+//! The `freehold` program. All code is in the library, so that tests can use it.
 
 use std::process::ExitCode;
 

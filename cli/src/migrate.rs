@@ -1,4 +1,4 @@
-//! `freehold migrate`: brings the database up to date and writes down what it belongs to.
+//! `freehold migrate`: apply database migrations and record the installation.
 
 use clap::Args;
 use freehold_tenancy::db::installation::{self, InstallationKind};
@@ -9,15 +9,14 @@ use crate::exit::Exit;
 use crate::output;
 use crate::serve::ConfigArgs;
 
-/// Bring the database up to date
+/// Migrate the database to the schema of this version
 ///
-/// It also writes down, once, which organisation the database belongs to; every process checks that and refuses another.
-/// Migrations only go forward, and are safe to run while older processes still work.
+/// The first run also records the AWS organisation of the database; processes that are configured for another
+/// organisation refuse to start. There are no down migrations. Processes of the previous version can keep running.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  freehold migrate --config freehold.toml --database-url postgres://freehold@localhost/freehold\n\n\
-    It can be run again: what is done already is left alone."
-)]
+#[command(after_help = "Example:\n  \
+    freehold migrate --config freehold.toml --database-url postgres://freehold@localhost/freehold\n\n\
+    Can be repeated: migrations that have been applied are skipped.")]
 pub(crate) struct MigrateArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -32,11 +31,11 @@ pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<Exit> {
     let management = &config.organization.management_account_id;
     let now = Clock::real().now();
     let installation = installation::ensure(&pool, InstallationKind::Real, management, None, now).await?;
-    output::line(match applied {
-        0 => "the database was up to date".to_owned(),
-        1 => "1 migration applied".to_owned(),
-        several => format!("{several} migrations applied"),
+    output::print_line(match applied {
+        0 => "the database is up to date".to_owned(),
+        1 => "applied 1 migration".to_owned(),
+        count => format!("applied {count} migrations"),
     })?;
-    output::line(format!("{}, in the organisation of management account {management}", installation.id))?;
-    Ok(Exit::Done)
+    output::print_line(format!("installation {}, management account {management}", installation.id))?;
+    Ok(Exit::Success)
 }

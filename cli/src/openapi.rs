@@ -1,4 +1,4 @@
-//! `freehold openapi`: the description of the REST API.
+//! `freehold openapi`: print the description of the REST API.
 
 use clap::Args;
 
@@ -11,6 +11,6 @@ use crate::output;
 pub(crate) struct OpenapiArgs {}
 
 pub(crate) fn run() -> anyhow::Result<Exit> {
-    output::line(freehold_api::openapi_json().trim_end())?;
-    Ok(Exit::Done)
+    output::print_line(freehold_api::openapi_json().trim_end())?;
+    Ok(Exit::Success)
 }

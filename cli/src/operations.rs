@@ -1,4 +1,4 @@
-//! `freehold operations`: work on environments, step by step, and what a person can do about it.
+//! `freehold operations`: list and show operations, and act on those that need attention.
 
 mod remedies;
 
@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use freehold_api::schema::{FleetHoldList, Operation, OperationPage, Step};
 
-use crate::client::{ClientArgs, in_path};
+use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
-use crate::format_queue;
+use crate::format_queue::format_queue;
 use crate::output::{self, Format};
 
-/// Look at operations, and do something about those that need attention
+/// List and show operations, and act on those that need attention
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  freehold operations list --state needs_attention\n\n",
@@ -30,7 +30,7 @@ enum OperationsCommand {
     Cancel(remedies::CancelArgs),
     Adopt(remedies::AdoptArgs),
     Approve(remedies::DecideArgs),
-    /// Reject what another person has asked for
+    /// Reject a request of another person
     Reject(remedies::DecideArgs),
 }
 
@@ -40,24 +40,27 @@ enum OperationsCommand {
     freehold operations list --state needs_attention\n  \
     freehold operations list --code account_email_taken --output json | jq -r '.[].id'")]
 struct ListArgs {
-    /// Only those that are pending, running, needs_attention, succeeded, failed or canceled
+    /// Only operations in this state: pending, running, needs_attention, succeeded, failed, canceled
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
-    /// Only those that need attention for this reason
+    /// Only operations with this attention code
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
-    /// Only those of this tenant
+    /// Only operations of this tenant: ten_…
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Show one operation with its steps
+/// Show an operation with its steps
 #[derive(Debug, Args)]
-#[command(after_help = concat!("Example:\n  freehold operations show op_01k2m8v3x9e7rt4s5q6w7y8z9c\n\n", exit_codes!()))]
+#[command(after_help = concat!(
+    "Example:\n  freehold operations show op_01k2m8v3x9e7rt4s5q6w7y8z9c\n\n",
+    exit_codes!(),
+))]
 struct ShowArgs {
-    /// The operation: op_…
+    /// Operation id: op_…
     #[arg(value_name = "OPERATION")]
     id: String,
     #[command(flatten)]
@@ -68,8 +71,8 @@ pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
     match args.command {
         OperationsCommand::List(args) => list(args).await,
         OperationsCommand::Show(args) => {
-            let operation = args.client.api()?.get(&path(&args.id), &[]).await?;
-            show(&operation, args.client.output)
+            let operation = args.client.api_client()?.get(&path(&args.id), &[]).await?;
+            print_operation(&operation, args.client.output)
         }
         OperationsCommand::Retry(args) => remedies::retry(args).await,
         OperationsCommand::Cancel(args) => remedies::cancel(args).await,
@@ -80,33 +83,33 @@ pub(crate) async fn run(args: OperationsArgs) -> anyhow::Result<Exit> {
 }
 
 fn path(id: &str) -> String {
-    format!("/v1/operations/{}", in_path(id))
+    format!("/v1/operations/{}", encode_path_segment(id))
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     let query =
         [("page_size", Some("200".to_owned())), ("state", args.state), ("code", args.code), ("tenant", args.tenant)];
     let mut operations = Vec::new();
-    let api = args.client.api()?;
-    api.pages("/v1/operations", &query, |page| {
+    let api = args.client.api_client()?;
+    api.for_each_page("/v1/operations", &query, |page| {
         let page: OperationPage = serde_json::from_value(page)?;
         operations.extend(page.operations);
         Ok(page.next_page_token)
     })
     .await?;
-    let held: FleetHoldList = api.get("/v1/fleet-holds", &[]).await?;
-    for hold in held.holds {
-        let until = hold.probe_at.format("%Y-%m-%d %H:%M:%S");
-        output::note(format!(
-            "{} {} operations wait; the next try is at {until} UTC ({}).",
-            hold.message, hold.waiting, hold.code
+    let fleet_holds: FleetHoldList = api.get("/v1/fleet-holds", &[]).await?;
+    for hold in fleet_holds.holds {
+        let probe_at = hold.probe_at.format("%Y-%m-%d %H:%M:%S");
+        output::print_note(format!(
+            "fleet hold {}: {} {} operations wait; next retry at {probe_at} UTC",
+            hold.code, hold.message, hold.waiting
         ));
     }
     if args.client.output == Format::Json {
-        output::json(&operations)?;
-        return Ok(Exit::Done);
+        output::print_json(&operations)?;
+        return Ok(Exit::Success);
     }
-    let mut table = output::table(["operation", "kind", "state", "tenant", "environment", "accepted", "attention"]);
+    let mut table = output::new_table(["operation", "kind", "state", "tenant", "environment", "accepted", "attention"]);
     for operation in &operations {
         let accepted = operation.created_at.format("%Y-%m-%d %H:%M:%S").to_string();
         table.add_row([
@@ -119,40 +122,40 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
             operation.attention.as_ref().map_or("-", |attention| &attention.code),
         ]);
     }
-    output::show(&table)?;
-    Ok(Exit::Done)
+    output::print_table(&table)?;
+    Ok(Exit::Success)
 }
 
-/// Shows an operation; that it needs attention is also the exit code.
-fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
-    let exit = if operation.state == "needs_attention" { Exit::NeedsAttention } else { Exit::Done };
+/// Prints an operation. The exit code tells whether it needs attention.
+fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
+    let exit = if operation.state == "needs_attention" { Exit::NeedsAttention } else { Exit::Success };
     if format == Format::Json {
-        output::json(operation)?;
+        output::print_json(operation)?;
         return Ok(exit);
     }
     let subject = format!("{} of {}", operation.environment, operation.tenant_id);
-    let facts = [
+    let fields = [
         ("operation", operation.id.as_str()),
         ("kind", &operation.kind),
         ("environment", &subject),
         ("state", &operation.state),
-        ("asked for by", &operation.requested_by),
+        ("requested by", &operation.requested_by),
     ];
-    for (name, value) in facts {
-        output::line(format!("{name:12} {value}"))?;
+    for (name, value) in fields {
+        output::print_field(name, value)?;
     }
     if let Some(queue) = &operation.queue {
-        output::line(format!("{:12} {}", "in line", format_queue::told(queue)))?;
+        output::print_field("queue position", format_queue(queue))?;
     }
     if let Some(attention) = &operation.attention {
-        output::line(format!("{:12} {} ({})", "attention", attention.message, attention.code))?;
-        output::line(format!("{:12} {}", "remedies", attention.remedies.join(", ")))?;
+        output::print_field("attention", format!("{} ({})", attention.message, attention.code))?;
+        output::print_field("remedies", attention.remedies.join(", "))?;
     }
     for approval in operation.approvals.iter().flatten().filter(|approval| approval.state == "pending") {
-        let asked = format!("{} {}, asked for by {}", approval.action, approval.request, approval.requested_by);
-        output::line(format!("{:12} {asked}; hash {}", "to approve", approval.request_hash))?;
+        let request = format!("{} {}, requested by {}", approval.action, approval.request, approval.requested_by);
+        output::print_field("needs approval", format!("{request}; request hash {}", approval.request_hash))?;
     }
-    let mut table = output::table(["step", "state", "attempts", "what it waits for, or what it has learnt"]);
+    let mut table = output::new_table(["step", "state", "attempts", "details"]);
     for step in operation.steps.iter().flatten() {
         table.add_row([
             step.name.as_str(),
@@ -161,21 +164,23 @@ fn show(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
             &step_note(step, operation.updated_at),
         ]);
     }
-    output::show(&table)?;
+    output::print_table(&table)?;
     Ok(exit)
 }
 
-/// What there is to say of a step; `at` is when it was true.
-fn step_note(step: &Step, at: DateTime<Utc>) -> String {
+/// Returns the last error, the wait or the facts of a step. The date of the next check is omitted if it is the date of
+/// `updated_at`.
+fn step_note(step: &Step, updated_at: DateTime<Utc>) -> String {
     if let Some(error) = &step.last_error {
         return error.clone();
     }
     match (&step.waits_for, step.check_at) {
-        (Some(what), Some(until)) => {
-            let format = if until.date_naive() == at.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
-            format!("{what}; looks again at {}", until.format(format))
+        (Some(waits_for), Some(check_at)) => {
+            let is_same_day = check_at.date_naive() == updated_at.date_naive();
+            let format = if is_same_day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+            format!("waiting for {waits_for}; next check at {} UTC", check_at.format(format))
         }
-        (Some(what), None) => what.clone(),
+        (Some(waits_for), None) => format!("waiting for {waits_for}"),
         (None, _) => {
             let facts = step.facts.iter().filter(|(_, value)| value.is_string() || value.is_number());
             facts

@@ -1,5 +1,6 @@
-//! What goes to the terminal or the pipe: data to stdout, everything else to stderr.
+//! Output: data goes to stdout, messages and logs go to stderr.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 
@@ -8,20 +9,19 @@ use comfy_table::{ContentArrangement, LineStyle, Row, Table, TableStyle};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
-/// The progress bars at the bottom of the terminal; whatever else is written steps around them.
+/// The progress bars at the bottom of the terminal. They are hidden while other output is written.
 pub(crate) static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// How data is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A table, for people.
+    /// Table for reading
     Table,
-    /// JSON as the API has it, for programs.
+    /// JSON in the format of the API
     Json,
 }
 
-/// Writes a line of data.
-pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
+/// Writes a line to stdout.
+pub(crate) fn print_line(text: impl AsRef<str>) -> io::Result<()> {
     SCREEN.suspend(|| {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_ref().as_bytes())?;
@@ -30,44 +30,48 @@ pub(crate) fn line(text: impl AsRef<str>) -> io::Result<()> {
     })
 }
 
-/// Writes data as JSON, on several lines for people and on one for programs that read line by line.
-pub(crate) fn json(data: &impl Serialize) -> anyhow::Result<()> {
-    Ok(line(serde_json::to_string_pretty(data)?)?)
+/// Writes a named value to stdout, aligned with other fields.
+pub(crate) fn print_field(name: &str, value: impl Display) -> io::Result<()> {
+    print_line(format!("{name:14} {value}").trim_end())
 }
 
-/// Writes data as one line of JSON.
-pub(crate) fn json_line(data: &impl Serialize) -> anyhow::Result<()> {
-    Ok(line(serde_json::to_string(data)?)?)
+/// Writes indented JSON to stdout.
+pub(crate) fn print_json(data: &impl Serialize) -> anyhow::Result<()> {
+    Ok(print_line(serde_json::to_string_pretty(data)?)?)
 }
 
-/// Writes a message that is not data.
-pub(crate) fn note(text: impl AsRef<str>) {
+/// Writes one line of JSON to stdout, for programs that read line by line.
+pub(crate) fn print_json_line(data: &impl Serialize) -> anyhow::Result<()> {
+    Ok(print_line(serde_json::to_string(data)?)?)
+}
+
+/// Writes a message to stderr.
+pub(crate) fn print_note(text: impl AsRef<str>) {
     SCREEN.suspend(|| {
-        // Whoever reads messages may have gone away; the work goes on.
+        // The command continues if the reader of stderr has closed the pipe.
         _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
     });
 }
 
-/// Blanks between the columns, a line below the headings.
+/// Table style with a line below the headings and no other borders.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// A table with these headings, as wide as the terminal.
-pub(crate) fn table(headings: impl Into<Row>) -> Table {
+/// Creates a table. On a terminal its width is limited to that of the terminal.
+pub(crate) fn new_table(headings: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_header(headings);
-    // In a pipe nothing is cut or wrapped, so that `grep` finds it.
+    // In a pipe, nothing is truncated or wrapped, so that `grep` works.
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     table
 }
 
-/// Writes a table.
-pub(crate) fn show(table: &Table) -> io::Result<()> {
-    line(table.trim_fmt())
+pub(crate) fn print_table(table: &Table) -> io::Result<()> {
+    print_line(table.trim_fmt())
 }
 
-/// Writes logs around the progress bars.
+/// Writer for logs. It hides the progress bars while it writes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogWriter;
 

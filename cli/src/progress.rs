@@ -1,4 +1,4 @@
-//! Showing operations as they go: a line for each event, and on a terminal a bar for each operation below.
+//! Progress of operations: one line per event and, on a terminal, one progress bar per operation.
 
 use std::collections::BTreeMap;
 
@@ -9,143 +9,145 @@ use futures::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::client::{Api, in_path};
-use crate::event_stream::follow;
-use crate::format_queue;
+use crate::client::{ApiClient, encode_path_segment};
+use crate::event_stream::follow_operation;
+use crate::format_queue::format_queue;
 use crate::output::{self, Format, SCREEN};
 
-/// Where the lines go.
+/// Destination of the progress lines.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Lines {
-    /// They are what was asked for.
-    Data(Format),
-    /// They pass the time until the data comes.
-    Messages,
+pub(crate) enum ProgressOutput {
+    /// The lines are the data of the command.
+    Stdout(Format),
+    /// The lines are messages; the data follows at the end.
+    Stderr,
 }
 
-/// Shows the onboarding of a tenant's environments until each is ready or waits for a person, and answers whether all
-/// are ready.
-pub(crate) async fn watch(api: &Api, tenants: &[&Tenant], lines: Lines) -> Result<bool> {
-    let width = tenants.iter().flat_map(|tenant| tenant.environments.iter().map(|one| label(tenant, one)));
-    let width = width.map(|label| label.chars().count()).max().unwrap_or(0);
-    let every = tenants.iter().flat_map(|tenant| tenant.environments.iter().map(move |one| (tenant, one)));
-    let followed = every.map(async |(tenant, environment)| {
-        let label = label(tenant, environment);
-        let mut track = Track::new(format!("{label:width$}"), environment.created_at, lines);
-        track.show_place(&api.get(&format!("/v1/operations/{}", in_path(&environment.operation_id)), &[]).await?)?;
-        let operation = follow(api, &environment.operation_id, |event| track.show(event)).await?;
-        track.end(&operation.state);
+/// Prints the onboarding of all environments until each is ready or needs attention. Returns whether all are ready.
+pub(crate) async fn watch_tenants(api: &ApiClient, tenants: &[&Tenant], output: ProgressOutput) -> Result<bool> {
+    let environments: Vec<_> =
+        tenants.iter().flat_map(|tenant| tenant.environments.iter().map(move |one| (tenant, one))).collect();
+    let labels = environments.iter().map(|(tenant, environment)| environment_label(tenant, environment));
+    let width = labels.map(|label| label.chars().count()).max().unwrap_or(0);
+    let followed = environments.into_iter().map(async |(tenant, environment)| {
+        let label = environment_label(tenant, environment);
+        let mut progress = OperationProgress::new(format!("{label:width$}"), environment.created_at, output);
+        let path = format!("/v1/operations/{}", encode_path_segment(&environment.operation_id));
+        progress.print_queue_position(&api.get(&path, &[]).await?)?;
+        let operation = follow_operation(api, &environment.operation_id, |event| progress.print_event(event)).await?;
+        progress.finish(&operation.state);
         anyhow::Ok(operation.state == "succeeded")
     });
     Ok(try_join_all(followed).await?.into_iter().all(|ready| ready))
 }
 
-/// What an environment is called among several tenants.
-fn label(tenant: &Tenant, environment: &Environment) -> String {
+fn environment_label(tenant: &Tenant, environment: &Environment) -> String {
     format!("{} ({})", tenant.company_name, environment.name)
 }
 
-/// One operation on its way.
-struct Track {
+struct OperationProgress {
     label: String,
-    began: DateTime<Utc>,
-    lines: Lines,
+    created_at: DateTime<Utc>,
+    output: ProgressOutput,
     bar: ProgressBar,
-    /// What each step that is under way waits for.
-    under_way: BTreeMap<String, String>,
+    /// The latest message of each running step.
+    running_steps: BTreeMap<String, String>,
 }
 
-impl Track {
-    fn new(label: String, began: DateTime<Utc>, lines: Lines) -> Self {
+impl OperationProgress {
+    fn new(label: String, created_at: DateTime<Utc>, output: ProgressOutput) -> Self {
         let bar = SCREEN.add(ProgressBar::new(freehold_worker::onboarding::ONBOARDING.len() as u64));
-        // A template that is wrong would leave the plain bar.
+        // With an invalid template, the bar keeps its default style.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {bar:10} {pos:>2}/{len} {wide_msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(label.clone());
         bar.enable_steady_tick(std::time::Duration::from_millis(120));
-        Self { label, began, lines, bar, under_way: BTreeMap::new() }
+        Self { label, created_at, output, bar, running_steps: BTreeMap::new() }
     }
 
-    /// Where the operation stands in line, if it does.
-    fn show_place(&self, operation: &Operation) -> Result<()> {
+    /// Prints the queue position of an operation, or nothing if the operation is not queued.
+    fn print_queue_position(&self, operation: &Operation) -> Result<()> {
         let Some(queue) = &operation.queue else { return Ok(()) };
-        let line = format!("{:5}  {}  {}", "", self.label, format_queue::told(queue));
-        match self.lines {
-            // Each line of JSON is an event, and this is none.
-            Lines::Data(Format::Json) => Ok(()),
-            Lines::Data(Format::Table) => Ok(output::line(line)?),
-            Lines::Messages => {
-                output::note(line);
+        let line = format!("{:5}  {}  queue position {}", "", self.label, format_queue(queue));
+        match self.output {
+            // The JSON output consists of events only.
+            ProgressOutput::Stdout(Format::Json) => Ok(()),
+            ProgressOutput::Stdout(Format::Table) => Ok(output::print_line(line)?),
+            ProgressOutput::Stderr => {
+                output::print_note(line);
                 Ok(())
             }
         }
     }
 
-    fn show(&mut self, event: &OperationEvent) -> Result<()> {
-        let text = told(event);
+    fn print_event(&mut self, event: &OperationEvent) -> Result<()> {
+        let text = event_message(event);
         if let Some(step) = &event.step {
             match event.r#type.as_str() {
                 "step.succeeded" => {
-                    self.under_way.remove(step);
+                    self.running_steps.remove(step);
                     self.bar.inc(1);
                 }
-                "step.started" => _ = self.under_way.insert(step.clone(), String::new()),
-                _ => _ = self.under_way.insert(step.clone(), text.clone()),
+                "step.started" => _ = self.running_steps.insert(step.clone(), String::new()),
+                _ => _ = self.running_steps.insert(step.clone(), text.clone()),
             }
         }
-        let under_way = self.under_way.iter().map(|(step, text)| format!("{step} {text}"));
-        self.bar.set_message(under_way.map(|text| text.trim_end().to_owned()).collect::<Vec<_>>().join(", "));
+        let steps = self.running_steps.iter().map(|(step, text)| format!("{step} {text}"));
+        self.bar.set_message(steps.map(|text| text.trim_end().to_owned()).collect::<Vec<_>>().join(", "));
 
         let step = event.step.as_deref().unwrap_or_default();
-        let line = format!("{}  {}  {step:17}  {text}", clock(event.occurred_at - self.began), self.label);
-        match self.lines {
-            Lines::Data(Format::Json) => output::json_line(event),
-            Lines::Data(Format::Table) => Ok(output::line(line)?),
-            Lines::Messages => {
-                output::note(line);
+        let elapsed = format_elapsed(event.occurred_at - self.created_at);
+        let line = format!("{elapsed}  {}  {step:17}  {text}", self.label);
+        match self.output {
+            ProgressOutput::Stdout(Format::Json) => output::print_json_line(event),
+            ProgressOutput::Stdout(Format::Table) => Ok(output::print_line(line)?),
+            ProgressOutput::Stderr => {
+                output::print_note(line);
                 Ok(())
             }
         }
     }
 
-    fn end(&self, state: &str) {
+    fn finish(&self, state: &str) {
         self.bar.finish_and_clear();
         SCREEN.remove(&self.bar);
-        tracing::debug!(label = self.label, state, "the operation is not followed any longer");
+        tracing::debug!(label = self.label, state, "stopped following the operation");
     }
 }
 
-/// An event in a few words.
-fn told(event: &OperationEvent) -> String {
-    let more = |name: &str| event.more.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+/// Returns a short message for an event. An unknown event is shown by its type.
+fn event_message(event: &OperationEvent) -> String {
+    let field = |name: &str| event.more.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match event.r#type.as_str() {
-        "operation.accepted" if more("kind").is_empty() => format!("signed up for {}", more("home_region")),
-        "operation.accepted" => format!("{} was asked for", more("kind")),
-        "operation.recovered" => "needs nobody any more".to_owned(),
-        "operation.canceled" => format!("is canceled, as {} asked", more("by")),
-        "operation.approval.requested" => format!("{} is to be approved, as {} asked", more("action"), more("by")),
-        "operation.approval.granted" => format!("{} is approved by {}", more("action"), more("by")),
-        "operation.approval.rejected" => format!("{} is rejected by {}", more("action"), more("by")),
-        "environment.account.released" => format!("has parted with the AWS account {}", more("aws_account_id")),
-        "environment.offboarded" => "is gone".to_owned(),
-        "operation.started" => "a worker begins".to_owned(),
-        "operation.needs_attention" => format!("needs attention: {} ({})", more("message"), more("code")),
-        "operation.retried" => format!("is tried again, as {} asked", more("by")),
-        "operation.succeeded" => "succeeded".to_owned(),
-        "step.started" => "begins".to_owned(),
-        "step.waiting" => format!("waits for {}", more("waits_for")),
-        "step.retrying" => format!("will try again: {}", more("error")),
-        "step.succeeded" => "done".to_owned(),
-        "environment.account.assigned" => format!("has the AWS account {}", more("aws_account_id")),
-        "environment.ready" => "is ready".to_owned(),
+        "operation.accepted" if field("kind").is_empty() => {
+            format!("signup accepted, home region {}", field("home_region"))
+        }
+        "operation.accepted" => format!("{} requested", field("kind")),
+        "operation.recovered" => "no longer needs attention".to_owned(),
+        "operation.canceled" => format!("canceled by {}", field("by")),
+        "operation.approval.requested" => format!("{} requested by {}, needs approval", field("action"), field("by")),
+        "operation.approval.granted" => format!("{} approved by {}", field("action"), field("by")),
+        "operation.approval.rejected" => format!("{} rejected by {}", field("action"), field("by")),
+        "environment.account.released" => format!("AWS account {} released", field("aws_account_id")),
+        "environment.offboarded" => "environment offboarded".to_owned(),
+        "operation.started" => "claimed by a worker".to_owned(),
+        "operation.needs_attention" => format!("needs attention: {} ({})", field("message"), field("code")),
+        "operation.retried" => format!("retried by {}", field("by")),
+        "operation.succeeded" => "operation succeeded".to_owned(),
+        "step.started" => "started".to_owned(),
+        "step.waiting" => format!("waiting for {}", field("waits_for")),
+        "step.retrying" => format!("will retry: {}", field("error")),
+        "step.succeeded" => "succeeded".to_owned(),
+        "environment.account.assigned" => format!("AWS account {} assigned", field("aws_account_id")),
+        "environment.ready" => "environment ready".to_owned(),
         unknown => unknown.to_owned(),
     }
 }
 
-/// Minutes and seconds, with hours where there are any.
-pub(crate) fn clock(span: TimeDelta) -> String {
-    let seconds = span.num_seconds().max(0);
+/// Returns minutes and seconds, preceded by hours if there are any.
+pub(crate) fn format_elapsed(elapsed: TimeDelta) -> String {
+    let seconds = elapsed.num_seconds().max(0);
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:2}:{seconds:02}") }
 }
@@ -155,10 +157,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_read_like_a_stop_watch() {
-        assert_eq!(clock(TimeDelta::seconds(7)), " 0:07");
-        assert_eq!(clock(TimeDelta::seconds(754)), "12:34");
-        assert_eq!(clock(TimeDelta::seconds(3_661)), "1:01:01");
-        assert_eq!(clock(TimeDelta::seconds(-3)), " 0:00");
+    fn elapsed_time_is_shown_in_minutes_and_seconds() {
+        assert_eq!(format_elapsed(TimeDelta::seconds(7)), " 0:07");
+        assert_eq!(format_elapsed(TimeDelta::seconds(754)), "12:34");
+        assert_eq!(format_elapsed(TimeDelta::seconds(3_661)), "1:01:01");
+        assert_eq!(format_elapsed(TimeDelta::seconds(-3)), " 0:00");
     }
 }

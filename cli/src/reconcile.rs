@@ -1,4 +1,4 @@
-//! `freehold reconcile`: compares AWS with the database once and says what is not as it should be.
+//! `freehold reconcile`: compare AWS with the database once and report the differences.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use freehold_worker::reconcile::{RepairMode, Report};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{DatabaseArgs, open};
+use crate::database::{DatabaseArgs, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::output::{self, Format};
@@ -24,32 +24,32 @@ use crate::sandbox::SimulatedAwsArgs;
 use crate::serve::ConfigArgs;
 use crate::shutdown;
 
-/// Connections to the database: one for what is read and written, the others for AWS's rates.
+/// Database connections: one for reading and writing, the others for the rate limits of AWS calls.
 const CONNECTIONS: u32 = 5;
 
-/// Compare AWS with the database once, and say what is not as it should be
+/// Compare AWS with the database once and report the differences
 ///
-/// Reads the organisation, Identity Center and each tenant's stacks, at no more than half of the rates that AWS allows, and
-/// changes nothing in AWS. What it finds is kept, as what the workers find by themselves (interval_seconds of [reconcile]) is,
-/// and is also at GET /v1/findings. It needs what a worker needs: PostgreSQL, and AWS credentials that may assume the
-/// control role.
+/// Reads the organisation, Identity Center and the stacks of all tenants, with at most half of the AWS rate limits, and
+/// changes nothing in AWS. The findings are stored, like those of the periodic comparison by the workers
+/// (interval_seconds of [reconcile]), and listed by GET /v1/findings. Needs PostgreSQL, and AWS credentials that may
+/// assume the control role.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     freehold reconcile\n  \
     freehold reconcile --output json | jq '.findings[] | select(.severity == \"critical\")'\n  \
     freehold reconcile --repair\n\n\
-    --repair begins a repair of each environment where that is safe: an account in the wrong OU, a\n\
-    declared assignment or a stack that is missing. The workers carry it out. All else waits for a\n\
-    person; each finding says what to do.\n\n\
+    --repair starts a repair operation for each finding that is safe to repair: an account in the wrong OU, \
+    a missing assignment or a missing stack. The workers run it. All other findings need a person; each finding \
+    says what to do.\n\n\
     Exit codes:\n  \
-    0  nothing is wrong\n  \
-    1  something is wrong, or could not be looked at\n  \
-    2  the command line is wrong")]
+    0  no findings\n  \
+    1  there are findings, or an account could not be read\n  \
+    2  invalid command line")]
 pub(crate) struct ReconcileArgs {
-    /// Begin a repair wherever that is safe
+    /// Start a repair operation for each finding that is safe to repair
     #[arg(long)]
     repair: bool,
-    /// How the report is shown
+    /// Output format
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Format,
     #[command(flatten)]
@@ -60,47 +60,48 @@ pub(crate) struct ReconcileArgs {
     log: LogArgs,
     #[cfg(feature = "sandbox")]
     #[command(flatten)]
-    stand_in: SimulatedAwsArgs,
+    simulated_aws: SimulatedAwsArgs,
 }
 
-/// The report as programs read it.
+/// The report in the format of `--output json`.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct ReportJson {
     clean: bool,
     accounts: usize,
     environments: usize,
     seconds: f64,
-    findings: Vec<ShownFinding>,
+    findings: Vec<FindingJson>,
     resolved: u64,
-    unseen: Vec<Unseen>,
+    unseen: Vec<UnreadAccount>,
 }
 
 #[derive(Debug, Serialize)]
-struct ShownFinding {
+struct FindingJson {
     new: bool,
     #[serde(flatten)]
     finding: Finding,
 }
 
 #[derive(Debug, Serialize)]
-struct Unseen {
+struct UnreadAccount {
     aws_account_id: String,
     why: String,
 }
 
 pub(crate) async fn run(args: ReconcileArgs) -> anyhow::Result<Exit> {
-    // What is found is told on stdout; the log would tell it once more.
-    args.log.begin("off");
-    let shutdown = shutdown::asked()?;
+    // Findings are printed to stdout; logging would repeat them.
+    args.log.start("off");
+    let shutdown = shutdown::listen_for_signals()?;
     #[cfg(feature = "sandbox")]
-    if let Some(config) = args.stand_in.config(&args.config)? {
-        let connection = args.stand_in.connection()?;
-        let (pool, installation) = open(&args.database, &config, InstallationKind::Sandbox, CONNECTIONS).await?;
+    if let Some(config) = args.simulated_aws.config(&args.config)? {
+        let connection = args.simulated_aws.connection()?;
+        let (pool, installation) =
+            connect_and_check(&args.database, &config, InstallationKind::Sandbox, CONNECTIONS).await?;
         return compare(&args, pool, config, &installation, connection, &shutdown).await;
     }
     let config = Config::load(&args.config.config)?;
     let connection = Connection::ambient().await?;
-    let (pool, installation) = open(&args.database, &config, InstallationKind::Real, CONNECTIONS).await?;
+    let (pool, installation) = connect_and_check(&args.database, &config, InstallationKind::Real, CONNECTIONS).await?;
     compare(&args, pool, config, &installation, connection, &shutdown).await
 }
 
@@ -119,48 +120,47 @@ async fn compare(
     let worker = Worker::new("reconcile", pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;
     let reconciler = worker.reconciler();
     let report = if args.repair {
-        let begun = audit_writer.begin(&repair_entry(), None).await?;
-        let came = reconciler.run_once(RepairMode::All, shutdown).await;
-        let result = if came.is_ok() { AuditResult::Succeeded } else { AuditResult::Failed };
-        audit_writer.end(begun, &AuditOutcome::of(result)).await;
+        let open_entry = audit_writer.begin(&repair_entry(), None).await?;
+        let report = reconciler.run_once(RepairMode::All, shutdown).await;
+        let result = if report.is_ok() { AuditResult::Succeeded } else { AuditResult::Failed };
+        audit_writer.end(open_entry, &AuditOutcome::of(result)).await;
         audit_writer.chain_now(&config.audit).await?;
-        came?
+        report?
     } else {
         reconciler.run_once(RepairMode::Off, shutdown).await?
     };
-    let exit = if report.is_clean() { Exit::Done } else { Exit::Failed };
+    let exit = if report.is_clean() { Exit::Success } else { Exit::Failure };
     match args.output {
-        Format::Json => output::json(&shown(report))?,
-        Format::Table => show(&report)?,
+        Format::Json => output::print_json(&report_json(report))?,
+        Format::Table => print_report(&report)?,
     }
     Ok(exit)
 }
 
-/// What the audit trail says of it.
 fn repair_entry() -> AuditEntry {
     let user = std::env::var("USER").ok().filter(|user| !user.is_empty() && !user.contains(char::is_control));
     let process = user.map_or_else(|| "freehold reconcile".to_owned(), |user| format!("freehold reconcile, as {user}"));
     AuditEntry::new(AuditKind::Command, "reconcile --repair", Actor::Process { process })
 }
 
-fn show(report: &Report) -> std::io::Result<()> {
+fn print_report(report: &Report) -> std::io::Result<()> {
     if !report.findings.is_empty() {
-        let mut table = output::table(["severity", "finding", "account", "what is wrong", "remedy"]);
+        let mut table = output::new_table(["severity", "finding", "AWS account", "message", "remedy"]);
         for one in &report.findings {
             let finding = &one.finding;
             let account = finding.aws_account_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             let remedy = finding.operation_id.map_or_else(|| finding.remedy.to_string(), |id| id.to_string());
             table.add_row([finding.severity.as_str(), finding.kind.as_str(), &account, &finding.message, &remedy]);
         }
-        output::show(&table)?;
-        output::line("")?;
+        output::print_table(&table)?;
+        output::print_line("")?;
     }
-    for (account, why) in &report.unseen {
-        output::line(format!("could not be looked at: account {account}: {why}"))?;
+    for (account, reason) in &report.unseen {
+        output::print_line(format!("cannot read account {account}: {reason}"))?;
     }
     let new = report.findings.iter().filter(|one| one.is_new).count();
-    output::line(format!(
-        "{} accounts and {} environments compared in {:.0} s: {} findings, {new} of them new; {} earlier ones are gone",
+    output::print_line(format!(
+        "compared {} accounts and {} environments in {:.0} s: {} findings, {new} of them new; {} resolved",
         report.accounts,
         report.environments,
         (report.finished_at - report.started_at).as_seconds_f64(),
@@ -169,17 +169,17 @@ fn show(report: &Report) -> std::io::Result<()> {
     ))
 }
 
-fn shown(report: Report) -> Shown {
+fn report_json(report: Report) -> ReportJson {
     let clean = report.is_clean();
     let unseen = report.unseen.into_iter();
     let findings = report.findings.into_iter();
-    Shown {
+    ReportJson {
         clean,
         accounts: report.accounts,
         environments: report.environments,
         seconds: (report.finished_at - report.started_at).as_seconds_f64(),
-        findings: findings.map(|one| ShownFinding { new: one.is_new, finding: one.finding.into() }).collect(),
+        findings: findings.map(|one| FindingJson { new: one.is_new, finding: one.finding.into() }).collect(),
         resolved: report.resolved,
-        unseen: unseen.map(|(account, why)| Unseen { aws_account_id: account.to_string(), why }).collect(),
+        unseen: unseen.map(|(account, why)| UnreadAccount { aws_account_id: account.to_string(), why }).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! The sandbox that runs now, so that other commands find it without being told where it is.
+//! Registration of the running sandbox, so that other commands find it without arguments.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -9,50 +9,47 @@ use nix::sys::signal::kill;
 use nix::unistd::{Pid, Uid};
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::data_dir::replace;
+use crate::sandbox::data_dir::write_private_file;
 
-/// Where a running sandbox is. It holds no secret, only the paths of files that do.
+/// Addresses and files of a running sandbox. It contains paths of secret files, but no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Running {
-    /// The sandbox's process.
+pub(crate) struct RunningSandbox {
     pub(crate) pid: u32,
-    /// The REST API.
     pub(crate) api_url: String,
-    /// The simulated AWS.
     pub(crate) aws_url: String,
-    /// The file with the keys that its tokens are checked with.
+    /// File with the public keys that verify tokens.
     pub(crate) jwks: PathBuf,
-    /// The file with the key that its tokens are signed with.
+    /// File with the private key that signs tokens.
     pub(crate) key: PathBuf,
-    /// The file with a token.
+    /// File with a token of all scopes.
     pub(crate) token: PathBuf,
 }
 
-/// A sandbox that others can find, until this is dropped.
-pub(super) struct RunningGuard(Running);
+/// Guard that removes the registration when dropped.
+pub(super) struct RunningGuard(RunningSandbox);
 
-impl Running {
-    /// The sandbox of this user that was started last, if it still runs.
+impl RunningSandbox {
+    /// Returns the latest sandbox of this user, if it still runs.
     pub(crate) fn find() -> Option<Self> {
-        let file = directory()?.join("current.json");
+        let file = own_directory()?.join("current.json");
         let running: Self = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
         if running.is_alive() {
             return Some(running);
         }
-        // It was killed, and could not take its notice down.
+        // The sandbox was killed and could not remove its registration.
         _ = fs::remove_file(&file);
         _ = fs::remove_dir(file.parent()?);
         None
     }
 
-    /// Lets others find this sandbox. Where several run, they find the latest.
-    pub(super) fn announce(self) -> anyhow::Result<RunningGuard> {
-        // It fails where the directory is there already, which is as good.
-        _ = DirBuilder::new().mode(0o700).create(place());
-        let Some(directory) = directory() else {
-            bail!("{} belongs to somebody else; set TMPDIR to a directory of your own", place().display());
+    /// Registers this sandbox. It replaces the registration of an earlier sandbox that still runs.
+    pub(super) fn register(self) -> anyhow::Result<RunningGuard> {
+        // An error means that the directory exists already; its owner is checked below.
+        _ = DirBuilder::new().mode(0o700).create(directory_path());
+        let Some(directory) = own_directory() else {
+            bail!("{} belongs to another user; set TMPDIR to a directory of your own", directory_path().display());
         };
-        replace(&directory.join("current.json"), &serde_json::to_vec_pretty(&self)?)?;
+        write_private_file(&directory.join("current.json"), &serde_json::to_vec_pretty(&self)?)?;
         Ok(RunningGuard(self))
     }
 
@@ -64,25 +61,26 @@ impl Running {
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        if let Some(directory) = directory()
-            && Running::find().is_some_and(|running| running == self.0)
+        if let Some(directory) = own_directory()
+            && RunningSandbox::find().is_some_and(|running| running == self.0)
         {
             _ = fs::remove_file(directory.join("current.json"));
-            // It stays where another sandbox's notice is in it.
+            // An error means that another sandbox has registered in the meantime.
             _ = fs::remove_dir(directory);
         }
     }
 }
 
-fn place() -> PathBuf {
+fn directory_path() -> PathBuf {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
     let parent = runtime.unwrap_or_else(std::env::temp_dir);
     parent.join(format!("freehold-sandbox-{}", Uid::current()))
 }
 
-/// The directory of this user's notices, if it is there, and nobody else's.
-fn directory() -> Option<PathBuf> {
-    let place = place();
-    let found = fs::symlink_metadata(&place).ok()?;
-    (found.is_dir() && found.uid() == Uid::current().as_raw() && found.mode().trailing_zeros() >= 6).then_some(place)
+/// Returns the registration directory if it exists and only this user can access it.
+fn own_directory() -> Option<PathBuf> {
+    let path = directory_path();
+    let metadata = fs::symlink_metadata(&path).ok()?;
+    let is_private = metadata.uid() == Uid::current().as_raw() && metadata.mode().trailing_zeros() >= 6;
+    (metadata.is_dir() && is_private).then_some(path)
 }

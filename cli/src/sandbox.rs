@@ -1,4 +1,4 @@
-//! `freehold sandbox`: all of Freehold on one machine, with a simulated AWS and nothing to set up.
+//! `freehold sandbox`: all of Freehold in one process, with a private PostgreSQL and a simulated AWS.
 
 pub(crate) mod aws;
 pub(crate) mod config;
@@ -17,183 +17,183 @@ use secrecy::SecretString;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use crate::running_sandbox::Running;
+pub(crate) use crate::running_sandbox::RunningSandbox;
 pub(crate) use crate::simulated_aws::SimulatedAwsArgs;
 pub(crate) use issuer::{Claims, Issuer};
 
-use crate::client::Api;
+use crate::client::ApiClient;
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 use crate::serve::{run_worker, serve_api};
 use crate::{output, shutdown};
 use aws::SimulatedAws;
-use data_dir::Home;
+use data_dir::DataDir;
 use database::Database;
 
 /// Try Freehold with a simulated AWS organisation and a private PostgreSQL
 ///
-/// Starts PostgreSQL, a simulated AWS, the REST API and a worker in one process, none of which is reachable from outside
-/// this machine, and prepares the simulated organisation. It can touch nothing real: it reads neither DATABASE_URL nor
-/// any AWS configuration. The worker speaks to the simulated AWS through the real SDK, over HTTP.
+/// Starts PostgreSQL, a simulated AWS, the REST API and a worker, and prepares the simulated organisation. All of them
+/// listen on loopback only. A sandbox cannot access real systems: it ignores DATABASE_URL and all AWS configuration.
+/// The worker calls the simulated AWS over HTTP with the real AWS SDK.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    freehold sandbox --demo               sign up three customers, and look around afterwards\n  \
-    freehold sandbox --demo --exit-after-demo        the same, and end: 0 if all three are ready\n  \
-    freehold sandbox --data ./sandbox     keep database and simulated AWS, and go on from there next time\n\n\
-    While it runs, in another terminal:\n  \
+    freehold sandbox --demo                      create three tenants, then keep running\n  \
+    freehold sandbox --demo --exit-after-demo    create three tenants, then exit\n  \
+    freehold sandbox --data ./sandbox            keep the data for the next start\n\n\
+    In another terminal, while the sandbox runs:\n  \
     freehold tenants create --company-name 'Example GmbH' --admin-email admin@example.com \\\n    \
     --home-region eu-central-1 --wait\n\n\
-    Ctrl-C ends everything that it started.")]
+    Ctrl-C stops the sandbox.")]
 pub(crate) struct SandboxArgs {
-    /// Sign up three customers in three home regions and show every step
+    /// Create three tenants in three home regions and print each step
     #[arg(long)]
     demo: bool,
-    /// End after the demo, with 0 if all three tenants are ready, else with 1
+    /// Exit after the demo, with 0 if all three tenants are ready, else with 1
     #[arg(long, requires = "demo")]
     exit_after_demo: bool,
-    /// Simulated seconds a second
-    #[arg(long, value_name = "N", default_value = "20", value_parser = speed)]
+    /// Speed of the simulated clock relative to real time
+    #[arg(long, value_name = "N", default_value = "20", value_parser = parse_speed)]
     speed: f64,
-    /// The port of the API [default: 8080, or a free one]
+    /// Port of the API [default: 8080, or a free port if 8080 is in use]
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// The port of the simulated AWS [default: a free one]
+    /// Port of the simulated AWS [default: a free port]
     #[arg(long, value_name = "PORT")]
     aws_port: Option<u16>,
-    /// Where to keep database and simulated AWS; without it, they are gone at the end
+    /// Directory that keeps database and simulated AWS for the next start [default: deleted on exit]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A PostgreSQL to use in place of a private one; its database must be empty, or a sandbox's
+    /// PostgreSQL URL; the database must be empty or belong to a sandbox [default: a private PostgreSQL]
     #[arg(long, value_name = "URL")]
     database_url: Option<SecretString>,
-    /// A configuration in place of the built-in one; its organisation must be the simulated one
+    /// Configuration file; its organisation must be the simulated one [default: built-in]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     log: LogArgs,
 }
 
-fn speed(text: &str) -> Result<f64, String> {
-    let speed: f64 = text.parse().map_err(|_| "this is a number such as 20")?;
-    if (0.1..=1_000.0).contains(&speed) { Ok(speed) } else { Err("this is from 0.1 to 1000".to_owned()) }
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "must be a number, e.g. 20")?;
+    if (0.1..=1_000.0).contains(&speed) { Ok(speed) } else { Err("must be from 0.1 to 1000".to_owned()) }
 }
 
 pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<Exit> {
-    args.log.begin("warn");
-    let shutdown = shutdown::asked()?;
-    let interrupted = if args.exit_after_demo { Exit::Failed } else { Exit::Done };
+    args.log.start("warn");
+    let shutdown = shutdown::listen_for_signals()?;
+    let interrupted = if args.exit_after_demo { Exit::Failure } else { Exit::Success };
     let sandbox = tokio::select! {
         started = Sandbox::start(&args, &shutdown) => started?,
         () = shutdown.cancelled() => return Ok(interrupted),
     };
-    let shown = tokio::select! {
-        shown = sandbox.show(&args) => shown,
+    let result = tokio::select! {
+        result = sandbox.print_welcome_and_run_demo(&args) => result,
         () = shutdown.cancelled() => Ok(interrupted),
     };
-    if shown.is_ok() && !args.exit_after_demo {
+    if result.is_ok() && !args.exit_after_demo {
         shutdown.cancelled().await;
-        output::note("ending everything that was started");
+        output::print_note("stopping the sandbox …");
     }
-    sandbox.end().await?;
-    shown
+    sandbox.stop().await?;
+    result
 }
 
-/// Everything that was started.
+/// A started sandbox with all its parts.
 struct Sandbox {
-    home: Home,
+    data_dir: DataDir,
     database: Database,
     aws: SimulatedAws,
-    api: Api,
+    api: ApiClient,
     token: SecretString,
     running: crate::running_sandbox::RunningGuard,
-    /// Ends the API and the worker.
-    ending: CancellationToken,
+    /// Stops API and worker when cancelled.
+    stop_processes: CancellationToken,
     processes: JoinSet<anyhow::Result<()>>,
 }
 
 impl Sandbox {
     async fn start(args: &SandboxArgs, shutdown: &CancellationToken) -> anyhow::Result<Self> {
-        output::note("starting PostgreSQL …");
-        let mut config = config::config(args.config.as_deref())?;
+        output::print_note("starting PostgreSQL …");
+        let mut config = config::load(args.config.as_deref())?;
         let database = Database::start(args).await?;
-        let home = Home::open(args.data.as_deref(), database.directory())?;
-        let installation = database.prepare(&config, &home, args.speed).await?;
+        let data_dir = DataDir::open(args.data.as_deref(), database.directory())?;
+        let installation = database.prepare(&config, &data_dir, args.speed).await?;
 
-        let issuer = Issuer::open(home.directory())?;
-        let last_time = home.last_time();
-        let api_listener = port::bind(args.port, last_time.api_port, Some(8080), "API", "--port").await?;
-        config::adapt(&mut config, &issuer, api_listener.local_addr()?);
+        let issuer = Issuer::open(data_dir.directory())?;
+        let session = data_dir.saved_session();
+        let api_listener = port::bind(args.port, session.api_port, Some(8080), "API", "--port").await?;
+        config::configure_api(&mut config, &issuer, api_listener.local_addr()?);
         let config = Arc::new(config);
 
-        output::note("starting the simulated AWS and preparing its organisation …");
-        let aws_listener = port::bind(args.aws_port, last_time.aws_port, None, "simulated AWS", "--aws-port").await?;
-        let aws = SimulatedAws::start(&home, &installation, aws_listener)?;
-        aws.prepare(&config, &installation).await?;
+        output::print_note("starting the simulated AWS and preparing its organisation …");
+        let aws_listener = port::bind(args.aws_port, session.aws_port, None, "simulated AWS", "--aws-port").await?;
+        let aws = SimulatedAws::start(&data_dir, &installation, aws_listener)?;
+        aws.bootstrap(&config, &installation).await?;
 
         let token = issuer.default_token()?;
-        let (ending, mut processes) = (CancellationToken::new(), JoinSet::new());
+        let (stop_processes, mut processes) = (CancellationToken::new(), JoinSet::new());
         let api_url = format!("http://{}", config.api.listen);
-        home.for_next_time(|next| {
-            next.api_port = Some(config.api.listen.port());
-            next.aws_port = Some(aws.port());
+        data_dir.update_session(|session| {
+            session.api_port = Some(config.api.listen.port());
+            session.aws_port = Some(aws.port());
         })?;
-        processes.spawn(process(shutdown, {
+        processes.spawn(shut_down_after(shutdown, {
             let (pool, config, installation) = (database.pool().await?, Arc::clone(&config), installation.clone());
-            let ending = ending.clone();
-            async move { serve_api(pool, config, &installation, api_listener, ending).await }
+            let stop = stop_processes.clone();
+            async move { serve_api(pool, config, &installation, api_listener, stop).await }
         }));
-        processes.spawn(process(shutdown, {
-            let (pool, connection, ending) = (database.pool().await?, aws.worker_connection()?, ending.clone());
-            async move { run_worker(pool, config, &installation, connection, None, ending).await }
+        processes.spawn(shut_down_after(shutdown, {
+            let (pool, connection, stop) = (database.pool().await?, aws.worker_connection()?, stop_processes.clone());
+            async move { run_worker(pool, config, &installation, connection, None, stop).await }
         }));
-        let running = Running {
+        let running = RunningSandbox {
             pid: std::process::id(),
             api_url: api_url.clone(),
             aws_url: aws.url(),
-            jwks: issuer.jwks(),
-            key: issuer.key(),
-            token: issuer.keep(&token)?,
+            jwks: issuer.jwks_path(),
+            key: issuer.key_path(),
+            token: issuer.write_token(&token)?,
         };
-        let api = Api::new(api_url.parse()?, token.clone())?;
-        Ok(Self { home, database, aws, api, token, running: running.announce()?, ending, processes })
+        let api = ApiClient::new(api_url.parse()?, token.clone())?;
+        Ok(Self { data_dir, database, aws, api, token, running: running.register()?, stop_processes, processes })
     }
 
-    /// What there is to see: where everything is, and the demo if it was asked for.
-    async fn show(&self, args: &SandboxArgs) -> anyhow::Result<Exit> {
-        welcome::welcome(self, args)?;
+    /// Prints the addresses of the sandbox, then runs the demo if requested.
+    async fn print_welcome_and_run_demo(&self, args: &SandboxArgs) -> anyhow::Result<Exit> {
+        welcome::print_welcome(self, args)?;
         if !args.demo {
-            return Ok(Exit::Done);
+            return Ok(Exit::Success);
         }
         let all_ready = demo::run(&self.api, &self.aws).await?;
         if !args.exit_after_demo {
-            output::line("\nThe sandbox goes on. Look around; Ctrl-C ends it.")?;
+            output::print_line("\nThe sandbox keeps running. Ctrl-C stops it.")?;
         }
-        Ok(if all_ready { Exit::Done } else { Exit::Failed })
+        Ok(if all_ready { Exit::Success } else { Exit::Failure })
     }
 
-    /// Ends everything in the order in which it leans on each other.
-    async fn end(mut self) -> anyhow::Result<()> {
+    /// Stops all parts; each part is stopped before the parts that it depends on.
+    async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.running);
-        self.ending.cancel();
-        let mut ended = Ok(());
+        self.stop_processes.cancel();
+        let mut stopped = Ok(());
         while let Some(process) = self.processes.join_next().await {
-            ended = ended.and(process.map_err(anyhow::Error::from).and_then(|process| process));
+            stopped = stopped.and(process.map_err(anyhow::Error::from).and_then(|result| result));
         }
-        let saved = self.aws.end(&self.home).await;
-        self.database.end().await?;
-        ended.and(saved)
+        let saved = self.aws.stop(&self.data_dir).await;
+        self.database.stop().await?;
+        stopped.and(saved)
     }
 }
 
-/// One of the sandbox's processes: where it ends by itself, everything ends.
-fn process<P>(shutdown: &CancellationToken, process: P) -> impl Future<Output = anyhow::Result<()>> + use<P>
+/// Runs the API or the worker, and shuts down the whole sandbox when it stops.
+fn shut_down_after<P>(shutdown: &CancellationToken, process: P) -> impl Future<Output = anyhow::Result<()>> + use<P>
 where
     P: Future<Output = anyhow::Result<()>>,
 {
     let shutdown = shutdown.clone();
     async move {
-        let ended = process.await;
+        let result = process.await;
         shutdown.cancel();
-        ended
+        result
     }
 }

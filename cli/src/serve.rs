@@ -1,4 +1,4 @@
-//! `freehold api` and `freehold worker`: the two processes of an installation, any number of each.
+//! `freehold api` and `freehold worker`: the two kinds of processes of an installation.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,60 +18,59 @@ use freehold_worker::{Worker, WorkerOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{DatabaseArgs, open};
+use crate::database::{DatabaseArgs, connect_and_check};
 use crate::exit::Exit;
 use crate::logging::LogArgs;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::SimulatedAwsArgs;
 use crate::{shutdown, steps, telemetry, worker_metrics};
 
-/// Connections that the API keeps to the database.
+/// Database connections of one API process.
 const API_CONNECTIONS: u32 = 20;
 
-/// Connections that a worker keeps: one for each operation under way, the ear and a few besides.
+/// Database connections of one worker: one per running operation, one that listens for notifications, and spares.
 const WORKER_CONNECTIONS: u32 = 20;
 
-/// Where the configuration and the database are.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
-    /// The configuration; FREEHOLD_… variables override it (FREEHOLD_DATABASE__URL is url of [database])
+    /// Configuration file; FREEHOLD_… variables override it (FREEHOLD_DATABASE__URL is url of [database])
     #[arg(long, value_name = "FILE", default_value = "freehold.toml")]
     pub(crate) config: PathBuf,
 }
 
 /// Serve the REST API
 ///
-/// It needs PostgreSQL and the keys of whoever issues your tokens, and no AWS credentials. Any number of such processes
-/// may share a database.
+/// Needs PostgreSQL and the public keys (JWKS) of your identity provider, but no AWS credentials. Any number of API
+/// processes can share a database.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  freehold api --config freehold.toml --listen 0.0.0.0:8080\n\n\
-    Run `freehold migrate` once before. The documentation of the API is at /docs, its state at /livez and /readyz,\n\
-    measurements for Prometheus at /metrics. It ends on Ctrl-C or SIGTERM, after the answers that have begun.")]
+    Run `freehold migrate` first. The API documentation is at /docs, health checks are at /livez and /readyz, \
+    metrics for Prometheus are at /metrics. On Ctrl-C or SIGTERM, the API finishes open requests and stops.")]
 pub(crate) struct ApiArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Where to listen; listen of [api] if left out
+    /// Address to listen on [default: listen of [api]]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     #[command(flatten)]
     log: LogArgs,
     #[cfg(feature = "sandbox")]
     #[command(flatten)]
-    stand_in: SimulatedAwsArgs,
+    simulated_aws: SimulatedAwsArgs,
 }
 
-/// Run the background worker, which vends and prepares AWS accounts
+/// Run a background worker, which creates and prepares AWS accounts
 ///
-/// It needs PostgreSQL, and AWS credentials that may assume the control role: the usual environment variables, a profile
-/// or the role of the machine. Any number of such processes may share a database; they share the work.
+/// Needs PostgreSQL, and AWS credentials that may assume the control role: AWS_… environment variables, a profile or an
+/// instance role. Any number of workers can share a database; they divide the operations among themselves.
 #[derive(Debug, Args)]
 #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:\n  AWS_REGION=eu-central-1 freehold worker --config freehold.toml\n  \
     freehold worker steps\n\n\
-    Run `freehold migrate` and `freehold bootstrap` once before. It ends on Ctrl-C or SIGTERM, after the calls that are\n\
-    under way; what it was doing is taken up by another worker at once, or by the next. A second one ends it at once.")]
+    Run `freehold migrate` and `freehold bootstrap` first. On Ctrl-C or SIGTERM, the worker finishes running AWS \
+    calls and stops; other workers continue its operations. A second signal stops it immediately.")]
 pub(crate) struct WorkerArgs {
     #[command(subcommand)]
     command: Option<WorkerCommand>,
@@ -79,14 +78,14 @@ pub(crate) struct WorkerArgs {
     config: ConfigArgs,
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Where to tell how the worker is doing, at /metrics, /livez and /readyz; worker_metrics_listen of [telemetry] if left out
+    /// Address for /metrics, /livez and /readyz [default: worker_metrics_listen of [telemetry]]
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     log: LogArgs,
     #[cfg(feature = "sandbox")]
     #[command(flatten)]
-    stand_in: SimulatedAwsArgs,
+    simulated_aws: SimulatedAwsArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,27 +94,27 @@ enum WorkerCommand {
 }
 
 pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
-    let shutdown = shutdown::asked()?;
+    let shutdown = shutdown::listen_for_signals()?;
     #[cfg(feature = "sandbox")]
-    let (mut config, kind) = match args.stand_in.config(&args.config)? {
+    let (mut config, kind) = match args.simulated_aws.config(&args.config)? {
         Some(config) => (config, InstallationKind::Sandbox),
         None => (Config::load(&args.config.config)?, InstallationKind::Real),
     };
     #[cfg(not(feature = "sandbox"))]
     let (mut config, kind) = (Config::load(&args.config.config)?, InstallationKind::Real);
 
-    args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-api")?);
+    args.log.start_with_traces("info", telemetry::build_tracer(&config.telemetry, "freehold-api")?);
     if let Some(listen) = args.listen {
         config.api.listen = listen;
     }
-    let (pool, installation) = open(&args.database, &config, kind, API_CONNECTIONS).await?;
+    let (pool, installation) = connect_and_check(&args.database, &config, kind, API_CONNECTIONS).await?;
     let listener = TcpListener::bind(config.api.listen).await;
     let listener = listener.with_context(|| format!("the API cannot listen on {}", config.api.listen))?;
     serve_api(pool, Arc::new(config), &installation, listener, shutdown).await?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-/// Serves the API of an installation until `shutdown`.
+/// Serves the API and writes its audit trail until `shutdown`.
 pub(crate) async fn serve_api(
     pool: PgPool,
     config: Arc<Config>,
@@ -123,44 +122,49 @@ pub(crate) async fn serve_api(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    tracing::info!(address = %listener.local_addr()?, installation = %installation.id, "serving the API");
+    let address = listener.local_addr()?;
+    tracing::info!(%address, installation = %installation.id, "API started, listening on {address}");
     let app = App::new(pool, Arc::clone(&config), installation.clock())?.with_installation_kind(installation.kind);
-    let (audit_writer, ended) = (app.audit_writer(), CancellationToken::new());
-    let serving = async {
-        let served = freehold_api::serve(app, listener, shutdown).await;
-        ended.cancel();
-        served
+    let (audit_writer, api_stopped) = (app.audit_writer(), CancellationToken::new());
+    let serve = async {
+        let result = freehold_api::serve(app, listener, shutdown).await;
+        api_stopped.cancel();
+        result
     };
-    let (served, ()) = tokio::join!(serving, audit_writer.run(&config.audit, installation, ended.clone()));
-    Ok(served?)
+    let (result, ()) = tokio::join!(serve, audit_writer.run(&config.audit, installation, api_stopped.clone()));
+    Ok(result?)
 }
 
 pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     if let Some(WorkerCommand::Steps(args)) = &args.command {
         return steps::run(args);
     }
-    let shutdown = shutdown::asked()?;
+    let shutdown = shutdown::listen_for_signals()?;
     #[cfg(feature = "sandbox")]
-    if let Some(config) = args.stand_in.config(&args.config)? {
-        args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-worker")?);
-        let told = worker_metrics::begin(args.metrics_listen.or(config.telemetry.worker_metrics_listen)).await?;
-        let connection = args.stand_in.connection()?;
-        let (pool, installation) = open(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
-        worker_metrics::serve(told, &pool, &shutdown);
-        run_worker(pool, Arc::new(config), &installation, connection, args.stand_in.lease(), shutdown).await?;
-        return Ok(Exit::Done);
+    if let Some(config) = args.simulated_aws.config(&args.config)? {
+        args.log.start_with_traces("info", telemetry::build_tracer(&config.telemetry, "freehold-worker")?);
+        let address = args.metrics_listen.or(config.telemetry.worker_metrics_listen);
+        let metrics_server = worker_metrics::start_recording(address).await?;
+        let connection = args.simulated_aws.connection()?;
+        let (pool, installation) =
+            connect_and_check(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
+        worker_metrics::serve(metrics_server, &pool, &shutdown);
+        run_worker(pool, Arc::new(config), &installation, connection, args.simulated_aws.lease(), shutdown).await?;
+        return Ok(Exit::Success);
     }
     let config = Config::load(&args.config.config)?;
-    args.log.begin_traced("info", telemetry::tracer(&config.telemetry, "freehold-worker")?);
-    let told = worker_metrics::begin(args.metrics_listen.or(config.telemetry.worker_metrics_listen)).await?;
+    args.log.start_with_traces("info", telemetry::build_tracer(&config.telemetry, "freehold-worker")?);
+    let address = args.metrics_listen.or(config.telemetry.worker_metrics_listen);
+    let metrics_server = worker_metrics::start_recording(address).await?;
     let connection = Connection::ambient().await?;
-    let (pool, installation) = open(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
-    worker_metrics::serve(told, &pool, &shutdown);
+    let (pool, installation) =
+        connect_and_check(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
+    worker_metrics::serve(metrics_server, &pool, &shutdown);
     run_worker(pool, Arc::new(config), &installation, connection, None, shutdown).await?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-/// Runs a worker of an installation until `shutdown`; `lease` in place of how long a claim usually holds.
+/// Runs a worker and writes its audit trail until `shutdown`. `lease` replaces the default duration of a claim.
 pub(crate) async fn run_worker(
     pool: PgPool,
     config: Arc<Config>,
@@ -174,17 +178,17 @@ pub(crate) async fn run_worker(
     let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
     let name = format!("{host}-{}", std::process::id());
-    tracing::info!(name, installation = %installation.id, "working");
+    tracing::info!(name, installation = %installation.id, "worker {name} started");
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
     let aws = aws.audited(audit_writer.clone(), &name);
     let options = WorkerOptions { lease, ..WorkerOptions::default() };
     let (worker_config, aws) = (Arc::clone(&config), Arc::new(aws));
     let worker = Worker::with_options(name, pool, worker_config, clock, installation, aws, options)?;
-    let ended = CancellationToken::new();
-    let working = async {
+    let worker_stopped = CancellationToken::new();
+    let work = async {
         Box::pin(worker.run(shutdown)).await;
-        ended.cancel();
+        worker_stopped.cancel();
     };
-    tokio::join!(working, audit_writer.run(&config.audit, installation, ended.clone()));
+    tokio::join!(work, audit_writer.run(&config.audit, installation, worker_stopped.clone()));
     Ok(())
 }

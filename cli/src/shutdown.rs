@@ -1,27 +1,27 @@
-//! Ctrl-C and SIGTERM: the first asks to end, the second insists.
+//! Ctrl-C and SIGTERM: the first signal starts a graceful shutdown, the second one exits immediately.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::output;
 
-/// A token that is cancelled when somebody asks the process to end.
-pub(crate) fn asked() -> anyhow::Result<CancellationToken> {
+/// Returns a token that is cancelled at the first signal.
+pub(crate) fn listen_for_signals() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn({
         let token = token.clone();
         async move {
-            let mut next = async || {
+            let mut next_signal = async || {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
             };
-            next().await;
+            next_signal().await;
             token.cancel();
-            next().await;
-            output::note("ending at once");
+            next_signal().await;
+            output::print_note("second signal received; exiting immediately");
             std::process::exit(130);
         }
     });

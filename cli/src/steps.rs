@@ -1,4 +1,4 @@
-//! `freehold worker steps`: the lists that operations walk.
+//! `freehold worker steps`: list the steps of operations.
 
 use clap::Args;
 use freehold_tenancy::operation::OperationKind;
@@ -8,35 +8,35 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 
-/// Print the steps that an operation walks, with what undoes each
+/// List the steps of an operation and how each step is undone
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  freehold worker steps\n  freehold worker steps --kind offboard\n\n\
-    A step starts as soon as those it comes after are done; several may be under way at once.")]
+    A step starts as soon as the steps in column \"after\" are done. Several steps can run at the same time.")]
 pub(crate) struct StepsArgs {
-    /// The kind of operation: onboard, offboard, restore or repair
+    /// Kind of operation: onboard, offboard, restore, repair
     #[arg(long, value_name = "KIND", default_value = "onboard")]
     kind: OperationKind,
-    /// How the list is shown
+    /// Output format
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }
 
 pub(crate) fn run(args: &StepsArgs) -> anyhow::Result<Exit> {
-    let list = workflows::steps_of(args.kind);
+    let workflow = workflows::steps_of(args.kind);
     match args.output {
         Format::Json => {
-            let steps = list
+            let steps = workflow
                 .iter()
                 .map(|step| json!({ "name": step.name, "after": step.after, "undo": step.undo.to_string() }));
-            output::json(&steps.collect::<Vec<_>>())?;
+            output::print_json(&steps.collect::<Vec<_>>())?;
         }
         Format::Table => {
-            let mut table = output::table(["step", "after", "undone by"]);
-            for step in list {
+            let mut table = output::new_table(["step", "after", "undone by"]);
+            for step in workflow {
                 table.add_row([step.name, &step.after.join(", "), &step.undo.to_string()]);
             }
-            output::show(&table)?;
+            output::print_table(&table)?;
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

@@ -1,8 +1,7 @@
-//! Traces to whoever wants them, as OTLP over HTTP; only where `otlp_endpoint` of `[telemetry]` names somebody.
+//! Traces as OTLP over HTTP, exported only if `otlp_endpoint` of `[telemetry]` is set.
 //!
-//! Sent are Freehold's own spans with their fields, ids and names of operations, and no events: what a log line says stays
-//! in the log. The standard variables `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES` hold; that anything is
-//! sent at all is said by the configuration alone.
+//! Only Freehold's own spans and their fields are exported, not the log events inside them. The environment variables
+//! `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES` apply; others cannot switch the export on.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -22,81 +21,80 @@ use tokio::runtime::Handle;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// How long one delivery may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the end of a process waits for the last delivery.
-const LAST_DELIVERY: Duration = Duration::from_secs(3);
+/// Timeout of the last export, when the process exits.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
-/// Who makes the spans of `service`, if they are sent anywhere.
-pub(crate) fn tracer(telemetry: &Telemetry, service: &'static str) -> anyhow::Result<Option<SdkTracer>> {
+/// Builds the tracer of `service`. Returns `None` if no endpoint is configured.
+pub(crate) fn build_tracer(telemetry: &Telemetry, service: &'static str) -> anyhow::Result<Option<SdkTracer>> {
     let Some(endpoint) = &telemetry.otlp_endpoint else { return Ok(None) };
-    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+    let client = reqwest::Client::builder().timeout(EXPORT_TIMEOUT).build()?;
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-        .with_timeout(PATIENCE)
-        .with_http_client(Client { client, runtime: Handle::current() })
+        .with_timeout(EXPORT_TIMEOUT)
+        .with_http_client(ExportClient { client, runtime: Handle::current() })
         .build()
-        .with_context(|| format!("telemetry.otlp_endpoint: traces cannot be sent to {endpoint}"))?;
+        .with_context(|| format!("telemetry.otlp_endpoint: cannot export traces to {endpoint}"))?;
     let resource = Resource::builder().with_service_name(service).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let tracer = provider.tracer("freehold");
     _ = PROVIDER.set(provider);
-    trace::install(W3c);
+    trace::install(W3cTraceContext);
     Ok(Some(tracer))
 }
 
-/// Sends what is left, from a thread that is none of the runtime's.
-pub(crate) fn end() {
+/// Exports the remaining spans. It blocks, so it must not run on a thread of the runtime.
+pub(crate) fn shut_down() {
     if let Some(provider) = PROVIDER.get() {
-        // Whoever wanted them may have gone away.
-        _ = provider.shutdown_with_timeout(LAST_DELIVERY);
+        // An unreachable endpoint must not change the exit code.
+        _ = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
     }
 }
 
-/// Names and parents of spans, in the form of W3C Trace Context.
-struct W3c;
+/// Span contexts in the W3C Trace Context format.
+struct W3cTraceContext;
 
-impl Traces for W3c {
+impl Traces for W3cTraceContext {
     fn traceparent(&self, span: &Span) -> Option<String> {
         let context = span.context();
-        let named = context.span().span_context().clone();
-        named.is_valid().then(|| format!("00-{}-{}-{:02x}", named.trace_id(), named.span_id(), named.trace_flags()))
+        let span = context.span().span_context().clone();
+        span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags()))
     }
 
     fn set_parent(&self, span: &Span, traceparent: &str) {
         let carrier = std::collections::HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
         let context = TraceContextPropagator::new().extract(&carrier);
         if context.span().span_context().is_valid() {
-            // It fails for a span that nobody records, which has no children either.
+            // An error means that the span is not recorded; such a span has no children.
             _ = span.set_parent(context);
         }
     }
 }
 
-/// The program's own HTTP client, for the thread that sends: it is none of the runtime's.
+/// HTTP client that sends on the runtime, because the exporter runs on a thread outside the runtime.
 #[derive(Debug)]
-struct Client {
+struct ExportClient {
     client: reqwest::Client,
     runtime: Handle,
 }
 
 #[async_trait]
-impl HttpClient for Client {
+impl HttpClient for ExportClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let (parts, body) = request.into_parts();
-        let sending = self.runtime.spawn(async move {
+        let task = self.runtime.spawn(async move {
             let request = client.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
-            let answer = request.send().await?;
-            let status = answer.status();
-            Ok::<_, reqwest::Error>((status, answer.bytes().await?))
+            let response = request.send().await?;
+            let status = response.status();
+            Ok::<_, reqwest::Error>((status, response.bytes().await?))
         });
-        let (status, body) = sending.await??;
+        let (status, body) = task.await??;
         Ok(Response::builder().status(status).body(body)?)
     }
 }

@@ -1,4 +1,4 @@
-//! `freehold tenants`: signing customers up, looking at them, watching them become ready, changing them, letting them go.
+//! `freehold tenants`: create, list, show, watch, update, offboard and restore tenants.
 
 mod add_environment;
 mod create;
@@ -7,17 +7,17 @@ mod show;
 mod update;
 
 #[cfg(feature = "sandbox")]
-pub(crate) use create::sign_up;
+pub(crate) use create::create_tenant;
 
 use clap::{Args, Subcommand};
 use freehold_api::schema::{Tenant, TenantPage};
 
-use crate::client::{Api, ClientArgs, in_path};
+use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
-use crate::progress::{Lines, watch};
+use crate::progress::{ProgressOutput, watch_tenants};
 
-/// Sign customers up, look at them, watch them become ready, let them go
+/// Manage tenants: create, show, watch, update, offboard, restore
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  ",
@@ -49,50 +49,50 @@ enum TenantsCommand {
     freehold tenants list --state needs_attention\n  \
     freehold tenants list --output json | jq -r '.[].environments[].aws_account_id'")]
 struct ListArgs {
-    /// Only those that are onboarding, ready, needs_attention, restoring, offboarding or offboarded
+    /// Only tenants in this state: onboarding, ready, needs_attention, restoring, offboarding, offboarded
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
-    /// Only those with an environment at home there
+    /// Only tenants with an environment in this home region
     #[arg(long, value_name = "REGION")]
     home_region: Option<String>,
-    /// Only those of this plan
+    /// Only tenants of this tier
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
-    /// Only the one that the SaaS gives this id
+    /// Only the tenant with this external id
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
-    /// Only those with this in their company name or external id
+    /// Only tenants with this text in their company name or external id
     #[arg(long, short, value_name = "TEXT")]
     query: Option<String>,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Show one tenant with its environments
+/// Show a tenant with its environments
 #[derive(Debug, Args)]
 #[command(after_help = concat!("Example:\n  freehold tenants show ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n\n", exit_codes!()))]
 struct ShowArgs {
-    /// The tenant: ten_…
+    /// Tenant id: ten_…
     #[arg(value_name = "TENANT")]
     id: String,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Watch a tenant, step by step, until it is ready or needs attention
+/// Watch a tenant until it is ready or needs attention
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
         "Examples:\n  \
          freehold tenants watch ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n  \
          freehold tenants watch ten_01k2m8v3x9e7rt4s5q6w7y8z9b --output json | jq -r .type\n\n\
-         Each line: minutes and seconds since the signup, environment, step, what happened. With --output json it is\n\
-         the event as the API has it, one a line.\n\n",
+         Prints one line per event: time since the signup (minutes:seconds), environment, step, message. \
+         With --output json, each line is an event in the format of the API.\n\n",
         exit_codes!(),
     )
 )]
 struct WatchArgs {
-    /// The tenant: ten_…
+    /// Tenant id: ten_…
     #[arg(value_name = "TENANT")]
     id: String,
     #[command(flatten)]
@@ -104,14 +104,14 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::Create(args) => create::run(args).await,
         TenantsCommand::List(args) => list(args).await,
         TenantsCommand::Show(args) => {
-            let api = args.client.api()?;
+            let api = args.client.api_client()?;
             let tenant = get(&api, &args.id).await?;
             let queues = match args.client.output {
                 Format::Json => Vec::new(),
-                Format::Table => show::queues(&api, &tenant).await?,
+                Format::Table => show::queue_positions(&api, &tenant).await?,
             };
-            show::show(&tenant, &queues, args.client.output)?;
-            Ok(Exit::Done)
+            show::print_tenant(&tenant, &queues, args.client.output)?;
+            Ok(Exit::Success)
         }
         TenantsCommand::Update(args) => update::run(args).await,
         TenantsCommand::AddEnvironment(args) => add_environment::run(args).await,
@@ -119,17 +119,16 @@ pub(crate) async fn run(args: TenantsArgs) -> anyhow::Result<Exit> {
         TenantsCommand::Restore(args) => offboard::restore(args).await,
         TenantsCommand::LegalHold(args) => offboard::legal_hold(args).await,
         TenantsCommand::Watch(args) => {
-            let api = args.client.api()?;
+            let api = args.client.api_client()?;
             let tenant = get(&api, &args.id).await?;
-            let ready = watch(&api, &[&tenant], Lines::Data(args.client.output)).await?;
-            Ok(if ready { Exit::Done } else { Exit::NeedsAttention })
+            let ready = watch_tenants(&api, &[&tenant], ProgressOutput::Stdout(args.client.output)).await?;
+            Ok(if ready { Exit::Success } else { Exit::NeedsAttention })
         }
     }
 }
 
-/// One tenant, as it stands now.
-pub(crate) async fn get(api: &Api, id: &str) -> anyhow::Result<Tenant> {
-    api.get(&format!("/v1/tenants/{}", in_path(id)), &[]).await
+pub(crate) async fn get(api: &ApiClient, id: &str) -> anyhow::Result<Tenant> {
+    api.get(&format!("/v1/tenants/{}", encode_path_segment(id)), &[]).await
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
@@ -142,16 +141,16 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
         ("q", args.query),
     ];
     let mut tenants = Vec::new();
-    let api = args.client.api()?;
-    api.pages("/v1/tenants", &query, |page| {
+    let api = args.client.api_client()?;
+    api.for_each_page("/v1/tenants", &query, |page| {
         let page: TenantPage = serde_json::from_value(page)?;
         tenants.extend(page.tenants);
         Ok(page.next_page_token)
     })
     .await?;
     match args.client.output {
-        Format::Json => output::json(&tenants)?,
-        Format::Table => show::list(&tenants)?,
+        Format::Json => output::print_json(&tenants)?,
+        Format::Table => show::print_tenants(&tenants)?,
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

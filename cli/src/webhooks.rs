@@ -1,15 +1,15 @@
-//! `freehold webhooks`: where the feed is sent, what came of it, and sending it again.
+//! `freehold webhooks`: manage webhook endpoints, show and replay their deliveries.
 
 mod deliveries;
 
 use clap::{Args, Subcommand};
 use freehold_api::schema::{NewWebhookEndpoint, WebhookEndpoint, WebhookEndpointPage};
 
-use crate::client::{ClientArgs, in_path};
+use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 
-/// Have events sent to a URL, and look at what came of it
+/// Manage webhook endpoints; show and replay their deliveries
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  freehold webhooks create --url https://example.com/freehold --type environment.ready\n\n",
@@ -26,13 +26,13 @@ enum WebhooksCommand {
     Create(CreateArgs),
     Show(deliveries::ShowArgs),
     Replay(deliveries::ReplayArgs),
-    /// Put a new secret in place of the one there is; for 24 hours both are good
+    /// Create a new signing secret and print it once; the old one stays valid for 24 hours
     RotateSecret(EndpointArgs),
-    /// Have nothing sent to an endpoint for now
+    /// Disable an endpoint: send no deliveries until it is enabled
     Disable(EndpointArgs),
-    /// Have events sent to an endpoint again
+    /// Enable a disabled endpoint
     Enable(EndpointArgs),
-    /// Have nothing sent to an endpoint any more, and forget it
+    /// Delete an endpoint with its deliveries
     Delete(EndpointArgs),
 }
 
@@ -46,7 +46,7 @@ struct ListArgs {
     client: ClientArgs,
 }
 
-/// Have events sent to a URL; prints the secret that they are signed with, once
+/// Create a webhook endpoint; prints its signing secret once
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
@@ -55,13 +55,13 @@ struct ListArgs {
     exit_codes!(),
 ))]
 struct CreateArgs {
-    /// Where: https, on the public internet
+    /// URL that receives the events; must be https and publicly reachable
     #[arg(long, value_name = "URL")]
     url: String,
-    /// Only events of this type; may be given more than once
+    /// Send only events of this type; repeatable [default: all types]
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
-    /// What it is for
+    /// Description of the endpoint
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     #[command(flatten)]
@@ -71,7 +71,7 @@ struct CreateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!("Example:\n  freehold webhooks list\n\n", exit_codes!()))]
 struct EndpointArgs {
-    /// The endpoint: whe_…
+    /// Endpoint id: whe_…
     #[arg(value_name = "ENDPOINT")]
     id: String,
     #[command(flatten)]
@@ -88,81 +88,81 @@ pub(crate) async fn run(args: WebhooksArgs) -> anyhow::Result<Exit> {
         WebhooksCommand::Disable(args) => post(args, "disable").await,
         WebhooksCommand::Enable(args) => post(args, "enable").await,
         WebhooksCommand::Delete(args) => {
-            let () = args.client.api()?.delete(&path(&args.id), &[]).await?;
-            output::note(format!("{} is gone", args.id));
-            Ok(Exit::Done)
+            let () = args.client.api_client()?.delete(&path(&args.id), &[]).await?;
+            output::print_note(format!("deleted webhook endpoint {}", args.id));
+            Ok(Exit::Success)
         }
     }
 }
 
 fn path(id: &str) -> String {
-    format!("/v1/webhook-endpoints/{}", in_path(id))
+    format!("/v1/webhook-endpoints/{}", encode_path_segment(id))
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     let mut endpoints = Vec::new();
     let query = [("page_size", Some("200".to_owned()))];
     args.client
-        .api()?
-        .pages("/v1/webhook-endpoints", &query, |page| {
+        .api_client()?
+        .for_each_page("/v1/webhook-endpoints", &query, |page| {
             let page: WebhookEndpointPage = serde_json::from_value(page)?;
             endpoints.extend(page.webhook_endpoints);
             Ok(page.next_page_token)
         })
         .await?;
     if args.client.output == Format::Json {
-        output::json(&endpoints)?;
-        return Ok(Exit::Done);
+        output::print_json(&endpoints)?;
+        return Ok(Exit::Success);
     }
-    let mut table = output::table(["endpoint", "state", "url", "types", "description", "failing since"]);
+    let mut table = output::new_table(["endpoint", "state", "url", "types", "description", "failing since"]);
     for endpoint in &endpoints {
-        let failing = endpoint.failing_since.map(|since| since.format("%Y-%m-%d %H:%M:%S").to_string());
+        let failing_since = endpoint.failing_since.map(|since| since.format("%Y-%m-%d %H:%M:%S").to_string());
         table.add_row([
             endpoint.id.as_str(),
             endpoint.disabled_reason.as_deref().unwrap_or(&endpoint.state),
             &endpoint.url,
-            &types(endpoint),
+            &format_types(endpoint),
             &endpoint.description,
-            failing.as_deref().unwrap_or("-"),
+            failing_since.as_deref().unwrap_or("-"),
         ]);
     }
-    output::show(&table)?;
-    Ok(Exit::Done)
+    output::print_table(&table)?;
+    Ok(Exit::Success)
 }
 
 async fn create(args: CreateArgs) -> anyhow::Result<Exit> {
     let types = (!args.types.is_empty()).then_some(args.types);
     let body = NewWebhookEndpoint { url: args.url, types, description: args.description };
-    let made: WebhookEndpoint = args.client.api()?.post("/v1/webhook-endpoints", &[], Some(&body)).await?;
-    told(&made, args.client.output)
+    let endpoint: WebhookEndpoint = args.client.api_client()?.post("/v1/webhook-endpoints", &[], Some(&body)).await?;
+    print_endpoint(&endpoint, args.client.output)
 }
 
-async fn post(args: EndpointArgs, what: &str) -> anyhow::Result<Exit> {
-    let path = format!("{}/{what}", path(&args.id));
-    let endpoint: WebhookEndpoint = args.client.api()?.post(&path, &[], None::<&()>).await?;
-    told(&endpoint, args.client.output)
+async fn post(args: EndpointArgs, action: &str) -> anyhow::Result<Exit> {
+    let path = format!("{}/{action}", path(&args.id));
+    let endpoint: WebhookEndpoint = args.client.api_client()?.post(&path, &[], None::<&()>).await?;
+    print_endpoint(&endpoint, args.client.output)
 }
 
-/// An endpoint, and its secret where it was made or rotated just now.
-fn told(endpoint: &WebhookEndpoint, format: Format) -> anyhow::Result<Exit> {
+/// Prints an endpoint. The response has the secret only after creation and rotation.
+fn print_endpoint(endpoint: &WebhookEndpoint, format: Format) -> anyhow::Result<Exit> {
     if format == Format::Json {
-        output::json(endpoint)?;
-        return Ok(Exit::Done);
+        output::print_json(endpoint)?;
+        return Ok(Exit::Success);
     }
-    facts(endpoint)?;
+    print_fields(endpoint)?;
     if let Some(secret) = &endpoint.secret {
-        output::line(format!("{:12} {secret}", "secret"))?;
-        output::note("Keep the secret; it is not shown again.");
+        output::print_field("secret", secret)?;
+        output::print_note("store the secret now; it is not shown again");
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-fn facts(endpoint: &WebhookEndpoint) -> anyhow::Result<()> {
+fn print_fields(endpoint: &WebhookEndpoint) -> anyhow::Result<()> {
     let state = match &endpoint.disabled_message {
-        Some(why) => format!("{}: {why}", endpoint.state),
+        Some(reason) => format!("{}: {reason}", endpoint.state),
         None => endpoint.state.clone(),
     };
-    let types = types(endpoint);
+    let types = format_types(endpoint);
     for (name, value) in [
         ("endpoint", endpoint.id.as_str()),
         ("url", &endpoint.url),
@@ -170,11 +170,11 @@ fn facts(endpoint: &WebhookEndpoint) -> anyhow::Result<()> {
         ("description", &endpoint.description),
         ("state", &state),
     ] {
-        output::line(format!("{name:12} {value}").trim_end())?;
+        output::print_field(name, value)?;
     }
     Ok(())
 }
 
-fn types(endpoint: &WebhookEndpoint) -> String {
+fn format_types(endpoint: &WebhookEndpoint) -> String {
     endpoint.types.as_ref().map_or("all".to_owned(), |types| types.join(", "))
 }

@@ -1,6 +1,6 @@
-//! How a worker is doing, for Prometheus and for whoever supervises it; only where that is asked for.
+//! Metrics and health checks of a worker, served only if an address is configured.
 //!
-//! The worker knows no routes, and the API's are not here: three of them, without tokens, at an address of their own.
+//! The routes `/metrics`, `/livez` and `/readyz` need no token. They have their own address, separate from the API.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,52 +16,56 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How often measurements are summed up; without it, a worker that nobody scrapes would keep every single one.
-const SUM_UP_EVERY: Duration = Duration::from_secs(5);
+/// Interval at which histogram samples are aggregated. Without it, a worker that is never scraped would keep all of
+/// them.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Bounds in seconds of how long calls to AWS take; one is given up after 20.
-const CALLS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
+/// Histogram buckets for AWS calls, in seconds. A call times out after 20 seconds.
+const CALL_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
-/// Bounds in seconds of how long operations take: from a minute to the seven days of cooling off.
-const OPERATIONS: [f64; 10] = [60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0, 604_800.0];
+/// Histogram buckets for operations, in seconds: from one minute to the cooling-off period of seven days.
+const OPERATION_BUCKETS: [f64; 10] =
+    [60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0, 604_800.0];
 
-/// Where a worker will tell how it is doing, and of what.
 pub(crate) struct MetricsServer {
     listener: TcpListener,
-    measurements: PrometheusHandle,
+    recorder: PrometheusHandle,
 }
 
-/// Begins to measure, if somebody is to be told at `listen`.
-pub(crate) async fn begin(listen: Option<SocketAddr>) -> anyhow::Result<Option<MetricsServer>> {
+/// Starts recording metrics. Returns `None` without an address.
+pub(crate) async fn start_recording(listen: Option<SocketAddr>) -> anyhow::Result<Option<MetricsServer>> {
     let Some(listen) = listen else { return Ok(None) };
     let listener = TcpListener::bind(listen).await;
-    let listener = listener.with_context(|| format!("the worker cannot tell how it is doing on {listen}"))?;
-    let measurements = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full("freehold_aws_call_duration_seconds".to_owned()), &CALLS)?
-        .set_buckets_for_metric(Matcher::Full("freehold_operation_duration_seconds".to_owned()), &OPERATIONS)?
+    let listener = listener.with_context(|| format!("the worker cannot serve metrics on {listen}"))?;
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("freehold_aws_call_duration_seconds".to_owned()), &CALL_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("freehold_operation_duration_seconds".to_owned()), &OPERATION_BUCKETS)?
         .install_recorder()?;
-    metrics::describe_counter!("freehold_aws_calls_total", "Calls to AWS by their outcome.");
-    metrics::describe_histogram!("freehold_aws_call_duration_seconds", "How long calls to AWS took.");
-    metrics::describe_counter!("freehold_aws_throttled_total", "Calls that AWS throttled although there was leave.");
-    metrics::describe_histogram!("freehold_operation_duration_seconds", "How long operations took that ended well.");
-    metrics::describe_counter!("freehold_fleet_holds_total", "Holds that were placed, by the reason.");
-    metrics::describe_counter!("freehold_findings_total", "Findings that were new, by severity.");
+    metrics::describe_counter!("freehold_aws_calls_total", "AWS calls by outcome.");
+    metrics::describe_histogram!("freehold_aws_call_duration_seconds", "Duration of AWS calls.");
     metrics::describe_counter!(
-        "freehold_webhook_deliveries_total",
-        "Attempts to send a webhook, by what came of them."
+        "freehold_aws_throttled_total",
+        "AWS calls that were throttled although they were within the configured rate limits."
     );
-    metrics::describe_counter!("freehold_webhook_endpoints_disabled_total", "Webhook endpoints that were given up.");
-    tracing::info!(address = %listener.local_addr()?, "telling how this worker is doing");
-    Ok(Some(MetricsServer { listener, measurements }))
+    metrics::describe_histogram!("freehold_operation_duration_seconds", "Duration of operations that succeeded.");
+    metrics::describe_counter!("freehold_fleet_holds_total", "New fleet holds by kind.");
+    metrics::describe_counter!("freehold_findings_total", "New findings by severity.");
+    metrics::describe_counter!("freehold_webhook_deliveries_total", "Attempts to deliver a webhook by result.");
+    metrics::describe_counter!(
+        "freehold_webhook_endpoints_disabled_total",
+        "Webhook endpoints that were disabled after repeated failures."
+    );
+    tracing::info!(address = %listener.local_addr()?, "serving the metrics of this worker");
+    Ok(Some(MetricsServer { listener, recorder }))
 }
 
-/// Answers until the process ends; from `shutdown` on that it is not ready.
-pub(crate) fn serve(told: Option<MetricsServer>, pool: &PgPool, shutdown: &CancellationToken) {
-    let Some(MetricsServer { listener, measurements }) = told else { return };
-    let upkeep = measurements.clone();
+/// Serves metrics and health checks until the process exits. After `shutdown`, `/readyz` returns 503.
+pub(crate) fn serve(server: Option<MetricsServer>, pool: &PgPool, shutdown: &CancellationToken) {
+    let Some(MetricsServer { listener, recorder }) = server else { return };
+    let upkeep = recorder.clone();
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(SUM_UP_EVERY).await;
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
             upkeep.run_upkeep();
         }
     });
@@ -72,18 +76,18 @@ pub(crate) fn serve(told: Option<MetricsServer>, pool: &PgPool, shutdown: &Cance
         .route(
             "/metrics",
             get(async move || {
-                ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], measurements.render())
+                ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
             }),
         );
     tokio::spawn(async move { axum::serve(listener, router).await });
 }
 
-/// Whether the worker can work: the database is there and up to date, and nobody has asked it to end.
+/// Reports the worker as ready if the database is available and up to date, and no shutdown has started.
 async fn readyz(State((pool, shutdown)): State<(PgPool, CancellationToken)>) -> impl IntoResponse {
     match db::is_migrated(&pool).await {
-        _ if shutdown.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "ending\n"),
+        _ if shutdown.is_cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
         Ok(true) => (StatusCode::OK, "ok\n"),
         Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not up to date\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be reached\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database is unreachable\n"),
     }
 }

@@ -1,19 +1,18 @@
 //! Every SQL statement of Freehold. Each opens with its function's name, so that a slow one is found in the server's log.
 
+pub mod account_mappings;
 pub mod approvals;
-pub mod attention;
 pub mod audit;
 pub mod closures;
-pub mod environments;
 pub mod events;
 pub mod feed;
+pub mod fence;
 pub mod findings;
 pub mod fleet_holds;
 pub mod idempotency;
 pub mod installation;
-pub mod mappings;
+pub mod lifecycle;
 pub mod notify;
-pub mod offboarding;
 pub mod operations;
 pub mod queue;
 pub mod quotas;
@@ -228,4 +227,9 @@ where
     T::Err: std::fmt::Display,
 {
     text.parse().map_err(|error| DbError::UnexpectedValue(format!("`{text}`: {error}")))
+}
+
+/// Reads a JSON column as a type of this version; `what` names the type in the error.
+pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(value: serde_json::Value, what: &str) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| DbError::UnexpectedValue(format!("{what}: {error}")))
 }

@@ -1,6 +1,8 @@
 //! The vocabulary of Freehold, its state machines and every SQL statement. No HTTP, no AWS.
 
+pub mod account_mapping;
 pub mod approval;
+pub mod attention;
 pub mod audit;
 pub mod clock;
 pub mod config;

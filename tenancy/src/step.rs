@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::operation::Attention;
+use crate::attention::Attention;
 use crate::string_enum::string_enum;
 
 string_enum! {

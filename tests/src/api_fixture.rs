@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use freehold_api::App;
-use freehold_tenancy::db::operations::{self, Claim};
-use freehold_tenancy::db::steps::{self, PlannedStep, StepDisposition, StepRecord};
-use freehold_tenancy::operation::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::db::fence::Claim;
+use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
+use freehold_tenancy::db::operations;
+use freehold_tenancy::db::steps::{self, PlannedStep};
 use freehold_tenancy::step::Facts;
 use freehold_tenancy::{AwsAccountId, Clock, Config};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -189,7 +191,7 @@ impl Served {
             quota: None,
             mapped: account,
         };
-        steps::record(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
+        lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 
     /// Parks the one operation that is due.
@@ -210,7 +212,7 @@ impl Served {
     pub async fn succeed(&self, account: &str) {
         let claim = self.claim().await;
         self.record(&claim, StepDisposition::Done, Some(account)).await;
-        operations::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a good end");
+        lifecycle::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a good end");
     }
 }
 

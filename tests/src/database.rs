@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use freehold_sandbox::postgres::{Postgres, PostgresOptions, TestDatabase, TestDatabases};
 use freehold_tenancy::Clock;
-use freehold_tenancy::db::mappings::{self, Mapping};
-use freehold_tenancy::db::{self, PgPool};
+use freehold_tenancy::account_mapping::AccountMapping;
+use freehold_tenancy::db::{self, PgPool, account_mappings};
 use secrecy::SecretString;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -99,7 +99,7 @@ async fn start() -> (Postgres, TestDatabases) {
 }
 
 /// The account mappings that hold now, at most a hundred.
-pub async fn mapped_now(pool: &PgPool) -> Vec<Mapping> {
-    let now = mappings::snapshot(pool, Clock::real().now()).await.expect("a position");
-    mappings::list(pool, &now, None, 100).await.expect("the mappings")
+pub async fn mapped_now(pool: &PgPool) -> Vec<AccountMapping> {
+    let now = account_mappings::snapshot(pool, Clock::real().now()).await.expect("a position");
+    account_mappings::list(pool, &now, None, 100).await.expect("the mappings")
 }

@@ -273,7 +273,7 @@ async fn answer(
 /// The name of a statement that writes. Taking leave to make a call is none of them, nor is taking on a look, of which
 /// there is one for every claim: dying there is dying before the call, or before the write that ends the look.
 fn write(text: &str) -> Option<String> {
-    if text.contains("insert into aws_call_rates ") || text.contains("db::looks::claim_due") {
+    if text.contains("insert into aws_call_rates ") || text.contains("db::shared_polls::claim_due") {
         return None;
     }
     let words = text.replace("for no key update", "").replace("for update", "");
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_lock_is_no_write() {
-        assert_eq!(write("/* db::fenced */ select 1 from operations where id = $1 for no key update"), None);
+        assert_eq!(write("/* db::fence::begin_fenced */ select 1 from operations where id = $1 for no key update"), None);
         assert_eq!(write("/* db::begin */ update operation_steps set x = 1").as_deref(), Some("db::begin"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::feed::{self, FeedFilter, ReadResult};
-use freehold_tenancy::db::{PgPool, mappings};
+use freehold_tenancy::db::{PgPool, account_mappings};
 use freehold_tenancy::feed::{Entry, FeedType};
 use freehold_tenancy::{AwsAccountId, EnvironmentId, MappingId, OperationId};
 use rand::rngs::SmallRng;
@@ -95,10 +95,10 @@ pub async fn tail(pool: &PgPool, mut after: i64, last: impl Fn() -> bool) -> Vec
 
 /// What the mappings say, read page by page at one position of the feed.
 pub async fn snapshot(pool: &PgPool) -> (i64, Book) {
-    let snapshot = mappings::snapshot(pool, BEGINNING).await.expect("a position");
+    let snapshot = account_mappings::snapshot(pool, BEGINNING).await.expect("a position");
     let (mut book, mut after) = (Book::new(), None);
     loop {
-        let page = mappings::list(pool, &snapshot, after, 7).await.expect("a page");
+        let page = account_mappings::list(pool, &snapshot, after, 7).await.expect("a page");
         let Some(last) = page.last() else { return (snapshot.position, book) };
         after = Some(last.id);
         for mapping in page {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_sandbox::faults::{Fault, WireEffect, WireRule};
-use freehold_tenancy::db::attention::{self, RetryResult};
+use freehold_tenancy::db::lifecycle::{self, RetryResult};
 use freehold_tenancy::operation::Operation;
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tenancy::{AwsAccountId, Region};
@@ -60,7 +60,7 @@ fn attention(operation: &Operation) -> (&str, &str) {
 /// Has an operation tried again and takes it as far as it goes.
 async fn retry(freehold: &Freehold, tenant: &Tenant) -> (Tenant, Operation) {
     let id = freehold.operation_of(tenant).await.id;
-    let retried = attention::retry(freehold.pool(), id, "support", freehold.clock.now()).await;
+    let retried = lifecycle::retry(freehold.pool(), id, "support", freehold.clock.now()).await;
     assert_eq!(retried.expect("an answer"), RetryResult::Yes);
     freehold.settle(&freehold.worker("another"), LONG).await;
     (freehold.tenant_now(tenant).await, freehold.operation_of(tenant).await)

@@ -1,5 +1,6 @@
 //! The invariants of ARCHITECTURE.md, kept true: which crate may know which, and what stands nowhere but in its place.
 
+mod imports;
 mod language;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
+use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::notify;
-use freehold_tenancy::db::operations::{self, Claim};
+use freehold_tenancy::db::operations;
 use freehold_tenancy::db::{DbError, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -6,9 +6,10 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use freehold_tenancy::db::operations::{self, Claim};
+use freehold_tenancy::db::fence::Claim;
+use freehold_tenancy::db::operations;
 use freehold_tenancy::db::steps::{self, PlannedStep};
-use freehold_tenancy::db::{DbError, tenants};
+use freehold_tenancy::db::{DbError, lifecycle, tenants};
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::trace;
 use futures::FutureExt;
@@ -89,7 +90,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
             Decision::Wait(until) => return operations::release(pool, &claim, Some(until), now).await,
             Decision::Park => return operations::release(pool, &claim, None, now).await,
             Decision::Finish => {
-                operations::succeed(pool, &claim, now).await?;
+                lifecycle::succeed(pool, &claim, now).await?;
                 services.wake_signals.notify_webhooks();
                 let seconds = (now - data.subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => kind.as_str()).record(seconds);

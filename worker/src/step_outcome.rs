@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::AwsAccountId;
+use freehold_tenancy::attention::Attention;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::quotas::QuotaSlot;
-use freehold_tenancy::operation::Attention;
 use freehold_tenancy::step::Facts;
 use serde_json::Value;
 

@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use freehold_tenancy::db::idempotency::StoredResponse;
 use freehold_tenancy::db::idempotency::{self, Reservation, ReserveResult};
-use freehold_tenancy::db::signup::StoredResponse;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -9,9 +9,8 @@ use axum::http::Version;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Datelike, Utc};
-use freehold_tenancy::AwsAccountId;
-use freehold_tenancy::db::mappings;
-use freehold_tenancy::db::mappings::Snapshot;
+use freehold_tenancy::db::account_mappings::{self, Snapshot};
+use freehold_tenancy::{AwsAccountId, account_mapping};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,8 +62,8 @@ pub struct AccountMapping {
     pub valid_to: Option<DateTime<Utc>>,
 }
 
-impl From<mappings::Mapping> for AccountMapping {
-    fn from(mapping: mappings::Mapping) -> Self {
+impl From<account_mapping::AccountMapping> for AccountMapping {
+    fn from(mapping: account_mapping::AccountMapping) -> Self {
         Self {
             id: mapping.id.to_string(),
             aws_account_id: mapping.aws_account_id.into(),
@@ -171,7 +170,7 @@ pub(crate) async fn list_account_mappings(
 }
 
 async fn first_or_next(app: &App, page: Page, snapshot: &Snapshot) -> Result<Json<AccountMappingPage>, ApiError> {
-    let mut mappings = mappings::list(&app.pool, snapshot, page.after(), page.limit()).await?;
+    let mut mappings = account_mappings::list(&app.pool, snapshot, page.after(), page.limit()).await?;
     let next_page_token = page.truncate_and_next_token(&mut mappings, |mapping| mapping.id.as_uuid());
     let account_mappings = mappings.into_iter().map(AccountMapping::from).collect();
     Ok(Json(AccountMappingPage { account_mappings, feed_position: snapshot.position, next_page_token }))
@@ -195,7 +194,7 @@ pub(crate) async fn get_account_history(
 ) -> Result<Json<AccountHistory>, ApiError> {
     let unknown = || ApiError::new(Code::AccountNotFound, "No account of this id was ever mapped to a tenant.");
     let account = account.ok_or_else(unknown)?;
-    let mappings = mappings::history(&app.pool, &account, caller.sight.filter(None)?).await?;
+    let mappings = account_mappings::history(&app.pool, &account, caller.sight.filter(None)?).await?;
     if mappings.is_empty() {
         return Err(unknown());
     }

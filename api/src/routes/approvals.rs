@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::State as Shared;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::approvals::DecisionResult;
+use freehold_tenancy::db::lifecycle::DecisionResult;
 use freehold_tenancy::{OperationId, approval, db};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -130,7 +130,7 @@ async fn decide(
     let id = id.ok_or_else(ApiError::no_operation)?;
     let hash: Option<Hash> = fields.required("request_hash");
     let Hash(hash) = fields.finish(hash)?;
-    match db::approvals::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
+    match db::lifecycle::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
         DecisionResult::Yes(_) => {
             app.work_notifier.notify();
             accepted(&app, id).await

@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::environments::AddResult;
-use freehold_tenancy::db::signup::StoredResponse;
+use freehold_tenancy::db::idempotency::StoredResponse;
+use freehold_tenancy::db::lifecycle::AddResult;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::{EnvironmentId, EnvironmentName, OperationId, Region, TenantId, db, environment};
 use serde::{Deserialize, Serialize};
@@ -146,7 +146,9 @@ pub(crate) async fn create_environment(
     let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| ApiError::internal())?;
     let answer = StoredResponse { status: 202, location, body };
     let key = key.of(&caller, &format!("POST /v1/tenants/{id}/environments"));
-    match db::environments::add(&app.pool, &key, request_hash, &environment, &caller.requester(), &answer).await? {
+    match db::lifecycle::add_environment(&app.pool, &key, request_hash, &environment, &caller.requester(), &answer)
+        .await?
+    {
         AddResult::Accepted => {
             app.work_notifier.notify();
             Ok(super::tenants::accepted(answer))
@@ -156,7 +158,7 @@ pub(crate) async fn create_environment(
         AddResult::TenantGone => Err(ApiError::new(Code::TenantOffboarded, "The tenant is gone; sign it up anew.")),
         AddResult::TooMany => Err(ApiError::new(
             Code::TooManyEnvironments,
-            format!("A tenant has at most {} environments at a time.", db::environments::MOST_PER_TENANT),
+            format!("A tenant has at most {} environments at a time.", db::lifecycle::MAX_ENVIRONMENTS),
         )),
     }
 }

@@ -83,7 +83,7 @@ async fn set(
 ) -> Result<Json<Tenant>, ApiError> {
     let id = id.ok_or_else(ApiError::no_tenant)?;
     tenants::check_if_match(&app, id, if_match.as_ref()).await?;
-    db::offboarding::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
+    db::lifecycle::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     Ok(Json(tenant.into()))

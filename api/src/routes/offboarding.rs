@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use freehold_tenancy::config::CloseAccounts;
-use freehold_tenancy::db::offboarding::LifecycleResult;
+use freehold_tenancy::db::lifecycle::LifecycleResult;
 use freehold_tenancy::{EnvironmentName, TenantId, db};
 
 use super::environments;
@@ -97,7 +97,7 @@ async fn offboard(
     }
     tenants::check_if_match(&app, tenant, if_match.as_ref()).await?;
     let (by, now) = (caller.requester(), app.clock.now());
-    let decided = db::offboarding::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
+    let decided = db::lifecycle::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
     answer(&app, tenant, name.is_some(), decided).await
 }
 
@@ -155,7 +155,7 @@ async fn restore(
     name: Option<EnvironmentName>,
 ) -> Result<Response, ApiError> {
     let (by, now) = (caller.requester(), app.clock.now());
-    let decided = db::offboarding::restore(&app.pool, tenant, name.as_ref(), &by, now).await?;
+    let decided = db::lifecycle::restore(&app.pool, tenant, name.as_ref(), &by, now).await?;
     answer(&app, tenant, name.is_some(), decided).await
 }
 

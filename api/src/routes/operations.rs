@@ -6,7 +6,7 @@ use axum::extract::State as Shared;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::operations::OperationFilter;
-use freehold_tenancy::{OperationId, db, operation, step, wait_estimate};
+use freehold_tenancy::{OperationId, attention, db, operation, step, wait_estimate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -229,8 +229,8 @@ impl From<operation::Operation> for Operation {
     }
 }
 
-impl From<operation::Attention> for Attention {
-    fn from(attention: operation::Attention) -> Self {
+impl From<attention::Attention> for Attention {
+    fn from(attention: attention::Attention) -> Self {
         let remedies = attention.remedies.iter().map(ToString::to_string).collect();
         Self { code: attention.code, message: attention.message, remedies }
     }

@@ -1,5 +1,5 @@
-//! One JSON object a line: what an event says, and beside it what the spans around it say, so that whoever looks for a
-//! tenant, an operation or a request finds every line about it.
+//! Logs as one JSON object per line. A line has the fields of the event and of the spans around it, so that a search
+//! for a tenant, operation or request finds all its lines.
 
 use std::fmt;
 
@@ -11,17 +11,17 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The form.
-pub(super) struct Flat;
+/// Event format that merges the fields of the event and its spans into one object.
+pub(super) struct FlatJson;
 
-impl<S> FormatEvent<S, JsonFields> for Flat
+impl<S> FormatEvent<S, JsonFields> for FlatJson
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn format_event(
         &self,
         context: &FmtContext<'_, S, JsonFields>,
-        mut to: Writer<'_>,
+        mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut time = String::new();
@@ -31,53 +31,52 @@ where
         line.insert("timestamp".to_owned(), time.into());
         line.insert("level".to_owned(), metadata.level().as_str().into());
         line.insert("target".to_owned(), metadata.target().into());
-        event.record(&mut Fields(&mut line));
-        // From the inside out: what is said closest to the event stands.
+        event.record(&mut FieldVisitor(&mut line));
+        // From the innermost span outwards, so that the field closest to the event wins.
         for span in context.event_scope().into_iter().flatten() {
             line.entry("span").or_insert_with(|| span.name().into());
             let extensions = span.extensions();
-            let Some(said) = extensions.get::<FormattedFields<JsonFields>>() else { continue };
-            let Ok(Value::Object(said)) = serde_json::from_str(&said.fields) else { continue };
-            for (name, value) in said.into_iter().filter(|(name, _)| !name.starts_with("otel.")) {
+            let Some(formatted) = extensions.get::<FormattedFields<JsonFields>>() else { continue };
+            let Ok(Value::Object(fields)) = serde_json::from_str(&formatted.fields) else { continue };
+            for (name, value) in fields.into_iter().filter(|(name, _)| !name.starts_with("otel.")) {
                 line.entry(name).or_insert(value);
             }
         }
-        writeln!(to, "{}", Value::Object(line))
+        writeln!(writer, "{}", Value::Object(line))
     }
 }
 
-/// Fields as JSON.
-struct Fields<'a>(&'a mut Map<String, Value>);
+struct FieldVisitor<'a>(&'a mut Map<String, Value>);
 
-impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+impl FieldVisitor<'_> {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for FieldVisitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.insert(field, format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 }
 
@@ -105,12 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_what_the_spans_around_it_say() {
+    fn a_line_has_the_fields_of_its_spans() {
         let lines = Lines::default();
         let writer = lines.clone();
         let layer = tracing_subscriber::fmt::layer()
             .fmt_fields(JsonFields::new())
-            .event_format(Flat)
+            .event_format(FlatJson)
             .with_writer(move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             let request = tracing::info_span!(

@@ -1,75 +1,78 @@
-//! What a person does about an operation: `retry`, `cancel`, `adopt`, `approve`, `reject`.
+//! `freehold operations retry`, `cancel`, `adopt`, `approve` and `reject`
 
 use clap::Args;
 use freehold_api::schema::{AdoptRequest, Approval, ApprovalDecision, Operation, RetryRequest};
 use serde::Serialize;
 
-use super::{path, show};
-use crate::client::{Api, ClientArgs};
-use crate::exit::{Exit, ExitError, exit_codes};
+use super::{path, print_operation};
+use crate::client::{ApiClient, ClientArgs};
+use crate::exit::{Exit, exit_codes};
 
-/// Have an operation that needs attention tried again, once the cause is gone
+/// Retry an operation that needs attention, after the cause has been removed
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
     "freehold operations retry op_01k2m8v3x9e7rt4s5q6w7y8z9c\n  ",
     "freehold operations retry op_01k2m8v3x9e7rt4s5q6w7y8z9c --account-email aws+example@example.com\n\n",
-    "For everything that failed for one reason which is now gone:\n  ",
+    "To retry all operations with the same attention code:\n  ",
     "freehold operations list --state needs_attention --code residency_not_prepared --output json \\\n    ",
     "| jq -r '.[].id' | xargs -n1 freehold operations retry\n\n",
     exit_codes!(),
 ))]
 pub(super) struct RetryArgs {
-    /// The operation: op_…
+    /// Operation id: op_…
     #[arg(value_name = "OPERATION")]
     id: String,
-    /// Try again with this e-mail address for the AWS account; another person has to approve it
+    /// Use this e-mail address for the AWS account; a second person must approve
     #[arg(long, value_name = "EMAIL")]
     account_email: Option<String>,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Give an onboarding up: what it has made is taken away again
+/// Cancel an onboarding; what it has created is deleted again
 #[derive(Debug, Args)]
-#[command(after_help = concat!("Example:\n  freehold operations cancel op_01k2m8v3x9e7rt4s5q6w7y8z9c\n\n", exit_codes!()))]
+#[command(after_help = concat!(
+    "Example:\n  freehold operations cancel op_01k2m8v3x9e7rt4s5q6w7y8z9c\n\n",
+    exit_codes!(),
+))]
 pub(super) struct CancelArgs {
-    /// The operation: op_…
+    /// Operation id: op_…
     #[arg(value_name = "OPERATION")]
     id: String,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Name an AWS account that is there already; another person has to approve it
+/// Adopt an existing AWS account; a second person must approve
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  freehold operations adopt op_01k2m8v3x9e7rt4s5q6w7y8z9c --account 111122223333\n\n",
     exit_codes!(),
 ))]
 pub(super) struct AdoptArgs {
-    /// The operation: op_…
+    /// Operation id: op_…
     #[arg(value_name = "OPERATION")]
     id: String,
-    /// The account: active, in this organisation, and never another environment's
+    /// AWS account id; the account must be active, in this organisation, and never mapped to another environment
     #[arg(long, value_name = "ACCOUNT")]
     account: String,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Approve what another person has asked for
+/// Approve a request of another person
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  freehold operations approve op_01k2m8v3x9e7rt4s5q6w7y8z9c --request-hash 9f86d081…\n\n",
-    "`freehold operations show` says what was asked for, and its hash.\n\n",
+    "`freehold operations show` prints pending requests with their hashes.\n\n",
     exit_codes!(),
 ))]
 pub(super) struct DecideArgs {
-    /// The operation: op_…
+    /// Operation id: op_…
     #[arg(value_name = "OPERATION")]
     id: String,
-    /// What is approved or rejected: its hash, or the first 8 characters or more of it
+    /// Hash of the request, or at least its first 8 characters
     #[arg(long, value_name = "HASH")]
     request_hash: String,
     #[command(flatten)]
@@ -89,26 +92,30 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<Exit> {
     post(&args.client, &args.id, "adopt", Some(&AdoptRequest { aws_account_id: args.account })).await
 }
 
-pub(super) async fn decide(args: DecideArgs, what: &str) -> anyhow::Result<Exit> {
-    let request_hash = whole_hash(&args.client.api()?, &args.id, &args.request_hash).await?;
-    post(&args.client, &args.id, what, Some(&ApprovalDecision { request_hash })).await
+pub(super) async fn decide(args: DecideArgs, action: &str) -> anyhow::Result<Exit> {
+    let request_hash = complete_hash(&args.client.api_client()?, &args.id, &args.request_hash).await?;
+    post(&args.client, &args.id, action, Some(&ApprovalDecision { request_hash })).await
 }
 
-async fn post(client: &ClientArgs, id: &str, what: &str, body: Option<&impl Serialize>) -> anyhow::Result<Exit> {
-    let operation: Operation = client.api()?.post(&format!("{}/{what}", path(id)), &[], body).await?;
-    show(&operation, client.output)
+async fn post(client: &ClientArgs, id: &str, action: &str, body: Option<&impl Serialize>) -> anyhow::Result<Exit> {
+    let operation: Operation = client.api_client()?.post(&format!("{}/{action}", path(id)), &[], body).await?;
+    print_operation(&operation, client.output)
 }
 
-/// The hash of what is pending that begins like this; a whole one stays as it is.
-async fn whole_hash(api: &Api, id: &str, hash: &str) -> anyhow::Result<String> {
-    const SHORTEST: usize = 8;
-    if hash.len() >= 64 {
+/// Completes the beginning of a hash to the hash of a pending request. A complete hash is returned unchanged.
+async fn complete_hash(api: &ApiClient, id: &str, hash: &str) -> anyhow::Result<String> {
+    const COMPLETE_LENGTH: usize = 64;
+    const MIN_LENGTH: usize = 8;
+    if hash.len() >= COMPLETE_LENGTH {
         return Ok(hash.to_owned());
     }
     let operation: Operation = api.get(&path(id), &[]).await?;
-    let begins =
-        |one: &&Approval| one.state == "pending" && hash.len() >= SHORTEST && one.request_hash.starts_with(hash);
-    operation.approvals.iter().flatten().find(begins).map(|one| one.request_hash.clone()).ok_or_else(|| {
-        ExitError::because(Exit::NotFound, format!("nothing whose hash begins with {hash} waits for approval on {id}"))
+    let is_match =
+        |one: &&Approval| one.state == "pending" && hash.len() >= MIN_LENGTH && one.request_hash.starts_with(hash);
+    operation.approvals.iter().flatten().find(is_match).map(|one| one.request_hash.clone()).ok_or_else(|| {
+        Exit::NotFound.error(format!(
+            "operation {id} has no pending request with a hash that starts with {hash} (give at least {MIN_LENGTH} \
+             characters)"
+        ))
     })
 }

@@ -1,4 +1,4 @@
-//! The sandbox's AWS: the simulated world behind a loopback port, prepared as a real organisation would be.
+//! The simulated AWS of a sandbox: a simulated organisation that is served on a loopback port.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,18 @@ use freehold_worker::bootstrap::{apply, plan};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::data_dir::Home;
+use super::data_dir::DataDir;
 use crate::output;
 
-/// How often a world that is kept is looked at for changes.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The simulated AWS, being served.
 pub(super) struct SimulatedAws {
     world: World,
-    served: Served,
+    server: Served,
     saver: Option<JoinHandle<()>>,
 }
 
-/// How the sandbox's world differs from the usual one: an opt-in region takes five minutes instead of a quarter of an
-/// hour, because somebody is watching.
+/// Returns the settings of the sandbox. A region opt-in takes 5 instead of 15 minutes, so that the demo is shorter.
 pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.durations.region_opt_in = Spread::around(300.0);
@@ -35,38 +32,42 @@ pub(crate) fn settings() -> Settings {
 }
 
 impl SimulatedAws {
-    pub(super) fn start(home: &Home, installation: &Installation, listener: TcpListener) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        data_dir: &DataDir,
+        installation: &Installation,
+        listener: TcpListener,
+    ) -> anyhow::Result<Self> {
         let clock = installation.clock();
-        let (world, saver) = match home.world() {
+        let (world, saver) = match data_dir.world_file() {
             Some(file) => {
                 let world = World::open(&file, settings(), clock)?;
-                let saver = tokio::spawn(save_changes(world.clone(), home.clone()));
+                let saver = tokio::spawn(save_changes(world.clone(), data_dir.clone()));
                 (world, Some(saver))
             }
             None => (World::new(settings(), clock), None),
         };
-        let served = serve(&world, listener).context("the simulated AWS cannot be served")?;
-        Ok(Self { world, served, saver })
+        let server = serve(&world, listener).context("cannot serve the simulated AWS")?;
+        Ok(Self { world, server, saver })
     }
 
-    /// Prepares the organisation as its administrator.
-    pub(super) async fn prepare(&self, config: &Arc<Config>, installation: &Installation) -> anyhow::Result<()> {
+    /// Prepares the simulated organisation like `freehold bootstrap`, with administrator credentials.
+    pub(super) async fn bootstrap(&self, config: &Arc<Config>, installation: &Installation) -> anyhow::Result<()> {
         let key = &self.world.settings().management_access_key;
         let aws = Aws::connect(Arc::clone(config), installation.clock(), None, self.connection(key)?);
         let plan = plan(&aws, config).await?;
         for warning in &plan.warnings {
-            tracing::info!(warning, "bootstrap");
+            tracing::info!(warning, "bootstrap of the simulated organisation");
         }
         let count = plan.actions.len();
-        apply(&aws, plan, |action| tracing::info!(%action, "bootstrap")).await?;
-        output::note(match count {
-            0 => "  it was prepared already".to_owned(),
-            count => format!("  {count} things done, as `freehold bootstrap` does them"),
+        apply(&aws, plan, |action| tracing::info!(%action, "bootstrap of the simulated organisation")).await?;
+        output::print_note(match count {
+            0 => "  the organisation was already prepared".to_owned(),
+            count => format!("  made the {count} changes of `freehold bootstrap`"),
         });
         Ok(())
     }
 
-    /// How the worker reaches it: with the credentials of Freehold's own account.
+    /// Returns a connection with the credentials of Freehold's own account.
     pub(super) fn worker_connection(&self) -> anyhow::Result<Connection> {
         self.connection(&self.world.settings().freehold_access_key)
     }
@@ -81,47 +82,48 @@ impl SimulatedAws {
     }
 
     pub(super) fn url(&self) -> String {
-        self.served.url()
+        self.server.url()
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.served.address().port()
+        self.server.address().port()
     }
 
-    /// Stops serving and saves the world where it is kept.
-    pub(super) async fn end(self, home: &Home) -> anyhow::Result<()> {
-        self.served.stop();
+    /// Stops the server and saves the world.
+    pub(super) async fn stop(self, data_dir: &DataDir) -> anyhow::Result<()> {
+        self.server.stop();
         if let Some(saver) = self.saver {
             saver.abort();
-            // A save that has begun comes to its end first.
+            // A running save is finished first.
             _ = saver.await;
         }
-        save(&self.world, home)
+        save(&self.world, data_dir)
     }
 }
 
-/// Saves a world whenever something was asked of it.
-async fn save_changes(world: World, home: Home) {
+/// Saves a world after each interval in which it received calls.
+async fn save_changes(world: World, data_dir: DataDir) {
     let mut saved = None;
     loop {
         let calls: u64 = world.state().calls.by_operation().values().map(|count| count.calls).sum();
         if saved != Some(calls) {
-            let (world, home) = (world.clone(), home.clone());
-            match tokio::task::spawn_blocking(move || save(&world, &home)).await {
+            let (world, data_dir) = (world.clone(), data_dir.clone());
+            match tokio::task::spawn_blocking(move || save(&world, &data_dir)).await {
                 Ok(Ok(())) => saved = Some(calls),
-                Ok(Err(error)) => tracing::warn!(%error, "the simulated world could not be saved"),
-                Err(error) => tracing::warn!(%error, "the simulated world could not be saved"),
+                Ok(Err(error)) => tracing::warn!(%error, "cannot save the simulated AWS; will retry"),
+                Err(error) => tracing::warn!(%error, "cannot save the simulated AWS; will retry"),
             }
         }
-        tokio::time::sleep(SAVE_EVERY).await;
+        tokio::time::sleep(SAVE_INTERVAL).await;
     }
 }
 
-/// Saves a world, where it is kept, and until when it came: a clock that went back would have it wait for its own past.
-fn save(world: &World, home: &Home) -> anyhow::Result<()> {
-    if let Some(file) = home.world() {
+/// Saves a world with the time of its clock, if the sandbox has a data directory. At the next start the clock continues
+/// from that time; an earlier time would delay everything that is already scheduled.
+fn save(world: &World, data_dir: &DataDir) -> anyhow::Result<()> {
+    if let Some(file) = data_dir.world_file() {
         world.save(&file)?;
-        home.for_next_time(|next| next.clock = Some(world.clock().now()))?;
+        data_dir.update_session(|session| session.clock = Some(world.clock().now()))?;
     }
     Ok(())
 }

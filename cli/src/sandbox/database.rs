@@ -1,4 +1,4 @@
-//! The sandbox's PostgreSQL: a private one, unless another was named.
+//! Database of a sandbox: a private PostgreSQL, or the one of `--database-url`.
 
 use std::path::Path;
 
@@ -11,12 +11,11 @@ use freehold_tenancy::{Clock, Config};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::SandboxArgs;
-use super::data_dir::Home;
+use super::data_dir::DataDir;
 
-/// Connections that the API, and the worker, keep.
+/// Connections of the API, and of the worker.
 const CONNECTIONS: u32 = 20;
 
-/// A PostgreSQL that the sandbox may use.
 pub(super) struct Database {
     private: Option<Postgres>,
     url: SecretString,
@@ -29,9 +28,9 @@ impl Database {
         }
         let options = PostgresOptions {
             data_dir: args.data.clone(),
-            // What is thrown away at the end need not survive a power cut.
+            // Without fsync if the data are deleted on exit.
             durable: args.data.is_some(),
-            // Only this user can reach it, so nobody has to print or type a password.
+            // A socket needs no password: only this user can open it.
             listen: Listen::Socket,
             ..PostgresOptions::default()
         };
@@ -40,33 +39,37 @@ impl Database {
         Ok(Self { private: Some(private), url })
     }
 
-    /// A directory that lasts exactly as long as the private PostgreSQL's data, whatever ends us.
+    /// Returns the directory of the private PostgreSQL. It is deleted with the data, even if this process is killed.
     pub(super) fn directory(&self) -> Option<&Path> {
         self.private.as_ref().map(Postgres::directory)
     }
 
-    /// How to connect, for people; the URL of somebody else's server may hold a password, and is not told.
-    pub(super) fn told(&self) -> Option<&str> {
+    /// Returns the URL of the private PostgreSQL. The URL of another server may contain a password and is not printed.
+    pub(super) fn printable_url(&self) -> Option<&str> {
         self.private.is_some().then(|| self.url.expose_secret())
     }
 
-    /// Connections for one of the sandbox's processes.
     pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
-        db::connect(&self.url, CONNECTIONS).await.context("the sandbox's PostgreSQL cannot be reached")
+        db::connect(&self.url, CONNECTIONS).await.context("cannot connect to the PostgreSQL of the sandbox")
     }
 
-    /// Brings it up to date and sets its clock, which goes on from where it stood.
-    pub(super) async fn prepare(&self, config: &Config, home: &Home, speed: f64) -> anyhow::Result<Installation> {
+    /// Migrates the database and starts the simulated clock. The clock continues from the time of the previous run.
+    pub(super) async fn prepare(
+        &self,
+        config: &Config,
+        data_dir: &DataDir,
+        speed: f64,
+    ) -> anyhow::Result<Installation> {
         let pool = self.pool().await?;
-        let (_, known) = crate::database::migrate(&pool, InstallationKind::Sandbox, config).await?;
-        if known.is_some() && !home.has_world() {
+        let (_, existing) = crate::database::migrate(&pool, InstallationKind::Sandbox, config).await?;
+        if existing.is_some() && !data_dir.has_saved_world() {
             bail!(
-                "this database belongs to a sandbox whose simulated AWS is not here; name its directory with --data, or \
-                 an empty database"
+                "the database belongs to a sandbox, but the simulated AWS of that sandbox was not found; set --data to \
+                 its directory, or --database-url to an empty database"
             );
         }
         let wall = Clock::real().now();
-        let latest = installation::latest_time(&pool).await?.max(home.last_time().clock);
+        let latest = installation::latest_time(&pool).await?.max(data_dir.saved_session().clock);
         let scale = Scale { anchored_at: wall, origin: latest.unwrap_or(wall), speed };
         let (kind, management) = (InstallationKind::Sandbox, &config.organization.management_account_id);
         let installation = installation::ensure(&pool, kind, management, Some(scale), scale.origin).await?;
@@ -74,7 +77,7 @@ impl Database {
         Ok(installation)
     }
 
-    pub(super) async fn end(self) -> anyhow::Result<()> {
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
         if let Some(private) = self.private {
             private.stop().await?;
         }

@@ -1,4 +1,4 @@
-//! `--demo`: three customers in three home regions, from signup to ready, by way of the REST API alone.
+//! `--demo`: three tenants in three home regions, from signup to ready, over the REST API.
 
 mod summary;
 
@@ -7,13 +7,13 @@ use freehold_tenancy::Clock;
 use futures::future::try_join_all;
 
 use super::SimulatedAws;
-use crate::client::Api;
+use crate::client::ApiClient;
 use crate::output::{self, Format};
-use crate::progress::{Lines, watch};
+use crate::progress::{ProgressOutput, watch_tenants};
 use crate::tenants;
 
-/// Three customers: the usual one, one of the enterprise tier, one whose home region an account has to opt in to.
-fn customers() -> [Signup; 3] {
+/// Returns three signups: a standard one, one of the enterprise tier, and one in a region that needs an opt-in.
+fn signups() -> [Signup; 3] {
     let signup = |company_name: &str, home_region: &str, tier: &str| Signup {
         company_name: company_name.to_owned(),
         admin_email: "admin@example.com".to_owned(),
@@ -31,18 +31,19 @@ fn customers() -> [Signup; 3] {
     ]
 }
 
-/// Signs the customers up, shows every step, and answers whether all of them are ready.
-pub(super) async fn run(api: &Api, aws: &SimulatedAws) -> anyhow::Result<bool> {
-    // A demo that is run again in a kept sandbox signs up three more.
+/// Creates the tenants and prints each step. Returns whether all tenants are ready.
+pub(super) async fn run(api: &ApiClient, aws: &SimulatedAws) -> anyhow::Result<bool> {
+    // The time makes the keys of each run different, so that each run creates three tenants.
     let run = Clock::real().now().timestamp_millis();
-    let customers = customers();
-    let signed_up = customers
+    let signups = signups();
+    let created = signups
         .iter()
         .enumerate()
-        .map(async |(number, customer)| tenants::sign_up(api, customer, &format!("demo-{run}-{number}")).await);
-    let tenants: Vec<Tenant> = try_join_all(signed_up).await?;
-    output::line("Three customers have signed up. Minutes and seconds since then, on the sandbox's clock:\n")?;
-    let followed = tenants.iter().collect::<Vec<_>>();
-    watch(api, &followed, Lines::Data(Format::Table)).await?;
-    summary::show(api, aws, &tenants).await
+        .map(async |(number, signup)| tenants::create_tenant(api, signup, &format!("demo-{run}-{number}")).await);
+    let tenants: Vec<Tenant> = try_join_all(created).await?;
+    output::print_line(
+        "Created three tenants. Times are minutes:seconds since the signup, on the clock of the sandbox.\n",
+    )?;
+    watch_tenants(api, &tenants.iter().collect::<Vec<_>>(), ProgressOutput::Stdout(Format::Table)).await?;
+    summary::print_summary(api, aws, &tenants).await
 }

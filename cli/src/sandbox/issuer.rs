@@ -1,4 +1,4 @@
-//! The sandbox's issuer of tokens: a key made at the first start, its public half as a JWKS, and signing.
+//! Token issuer of a sandbox. The first start generates the signing key; the public key is published as a JWKS file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::data_dir::replace;
+use super::data_dir::write_private_file;
 
 /// The `iss` of the sandbox's tokens.
 pub(super) const ISSUER: &str = "urn:freehold:sandbox";
@@ -23,36 +23,30 @@ pub(super) const ISSUER: &str = "urn:freehold:sandbox";
 /// The `aud` of the sandbox's tokens.
 pub(super) const AUDIENCE: &str = "freehold";
 
-/// How long the token lasts that the sandbox prints.
-pub(super) const USUAL_TTL: Duration = Duration::from_hours(12);
+/// Lifetime of the token that the sandbox prints at its start.
+pub(super) const DEFAULT_TTL: Duration = Duration::from_hours(12);
 
 const KEY: &str = "signing-key.der";
 const JWKS: &str = "jwks.json";
 const TOKEN: &str = "token";
 
-/// Whoever can sign the sandbox's tokens.
 pub(crate) struct Issuer {
     directory: PathBuf,
     key: EncodingKey,
     key_id: String,
 }
 
-/// What a token says.
 #[derive(Debug)]
 pub(crate) struct Claims<'a> {
-    /// Who it is for.
     pub(crate) subject: &'a str,
-    /// The program that sends it.
     pub(crate) client: &'a str,
-    /// What it allows.
     pub(crate) scopes: &'a [Scope],
-    /// The one tenant that it is for.
+    /// The only tenant that the token can access, or `None` if the scopes decide.
     pub(crate) tenant: Option<TenantId>,
-    /// How long it lasts, on the wall clock.
     pub(crate) ttl: Duration,
 }
 
-/// RFC 9068, section 2.2.
+/// Claims of an access token as defined in RFC 9068, section 2.2.
 #[derive(Serialize)]
 struct AccessToken<'a> {
     iss: &'a str,
@@ -69,46 +63,43 @@ struct AccessToken<'a> {
 }
 
 impl Issuer {
-    /// The issuer whose key is in `directory`; a new one where there is none.
+    /// Opens the issuer in `directory`. Generates its key if there is none.
     pub(crate) fn open(directory: &Path) -> anyhow::Result<Self> {
         let file = directory.join(KEY);
         if !file.exists() {
             let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-            replace(&file, pkcs8.map_err(|_| anyhow!("a signing key cannot be made"))?.as_ref())?;
+            write_private_file(&file, pkcs8.map_err(|_| anyhow!("cannot generate a signing key"))?.as_ref())?;
         }
         Self::with_key(&file)
     }
 
-    /// The issuer that has this key.
+    /// Opens the issuer with the key in `file`.
     pub(crate) fn with_key(file: &Path) -> anyhow::Result<Self> {
-        let der = std::fs::read(file).with_context(|| format!("the signing key {} cannot be read", file.display()))?;
+        let der = std::fs::read(file).with_context(|| format!("cannot read the signing key {}", file.display()))?;
         let key = EncodingKey::from_ec_der(&der);
         let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256)
-            .with_context(|| format!("{} is no signing key", file.display()))?;
+            .with_context(|| format!("{} is not an ECDSA P-256 signing key", file.display()))?;
         let key_id = jwk.thumbprint(ThumbprintHash::SHA256)?;
         jwk.common.key_id = Some(key_id.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let directory = file.parent().unwrap_or(Path::new(".")).to_owned();
         let issuer = Self { directory, key, key_id };
-        replace(&issuer.jwks(), &serde_json::to_vec_pretty(&json!({ "keys": [jwk] }))?)?;
+        write_private_file(&issuer.jwks_path(), &serde_json::to_vec_pretty(&json!({ "keys": [jwk] }))?)?;
         Ok(issuer)
     }
 
-    /// Where the public half is.
-    pub(super) fn jwks(&self) -> PathBuf {
+    pub(super) fn jwks_path(&self) -> PathBuf {
         self.directory.join(JWKS)
     }
 
-    /// Where the key is.
-    pub(super) fn key(&self) -> PathBuf {
+    pub(super) fn key_path(&self) -> PathBuf {
         self.directory.join(KEY)
     }
 
-    /// A token.
     pub(crate) fn sign(&self, claims: &Claims<'_>) -> anyhow::Result<SecretString> {
-        // Tokens are judged by the wall clock, whatever the sandbox's clock shows.
+        // The API checks expiry against real time, not against the simulated clock.
         let now = Clock::real().now().timestamp();
-        let lasts = i64::try_from(claims.ttl.as_secs()).unwrap_or(i64::MAX);
+        let ttl = i64::try_from(claims.ttl.as_secs()).unwrap_or(i64::MAX);
         let token = AccessToken {
             iss: ISSUER,
             sub: claims.subject,
@@ -119,7 +110,7 @@ impl Issuer {
             jti: Uuid::now_v7().to_string(),
             iat: now,
             nbf: now,
-            exp: now.saturating_add(lasts),
+            exp: now.saturating_add(ttl),
         };
         let mut header = Header::new(Algorithm::ES256);
         header.typ = Some("at+jwt".to_owned());
@@ -127,15 +118,21 @@ impl Issuer {
         Ok(jsonwebtoken::encode(&header, &token, &self.key)?.into())
     }
 
-    /// The token that the sandbox prints: it allows everything.
+    /// Signs the token that the sandbox prints. It has all scopes.
     pub(super) fn default_token(&self) -> anyhow::Result<SecretString> {
-        self.sign(&Claims { subject: "you", client: "freehold-cli", scopes: &Scope::ALL, tenant: None, ttl: USUAL_TTL })
+        self.sign(&Claims {
+            subject: "you",
+            client: "freehold-cli",
+            scopes: &Scope::ALL,
+            tenant: None,
+            ttl: DEFAULT_TTL,
+        })
     }
 
-    /// Writes a token where commands find it.
-    pub(super) fn keep(&self, token: &SecretString) -> anyhow::Result<PathBuf> {
+    /// Writes a token to the file that other commands read. Returns the path.
+    pub(super) fn write_token(&self, token: &SecretString) -> anyhow::Result<PathBuf> {
         let file = self.directory.join(TOKEN);
-        replace(&file, token.expose_secret().as_bytes())?;
+        write_private_file(&file, token.expose_secret().as_bytes())?;
         Ok(file)
     }
 }

@@ -1,4 +1,4 @@
-//! Loopback ports: the one that was asked for, or else one that is free.
+//! Selection of loopback ports.
 
 use std::net::Ipv4Addr;
 
@@ -7,26 +7,26 @@ use tokio::net::TcpListener;
 
 use crate::output;
 
-/// Listens on `asked`, which must be free; else on the first that is free of the one used last time, the `usual` one and
-/// any.
+/// Listens on `requested`, and fails if it is in use. Without it, listens on the previous port, the default port or a
+/// free port, in this order. `option` is the command-line option that sets the port.
 pub(super) async fn bind(
-    asked: Option<u16>,
-    last_time: Option<u16>,
-    usual: Option<u16>,
-    what: &str,
+    requested: Option<u16>,
+    previous: Option<u16>,
+    default: Option<u16>,
+    service: &str,
     option: &str,
 ) -> anyhow::Result<TcpListener> {
     let listen = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    if let Some(port) = asked {
+    if let Some(port) = requested {
         return match listen(port).await {
             Ok(listener) => Ok(listener),
-            Err(error) => bail!("port {port} cannot be used for the {what} ({error}); choose another with {option}"),
+            Err(error) => bail!("the {service} cannot listen on port {port} ({error}); set another port with {option}"),
         };
     }
-    for port in [last_time, usual].into_iter().flatten() {
+    for port in [previous, default].into_iter().flatten() {
         match listen(port).await {
             Ok(listener) => return Ok(listener),
-            Err(_) => output::note(format!("port {port} is taken; the {what} gets a free one")),
+            Err(_) => output::print_note(format!("port {port} is in use; choosing another port for the {service}")),
         }
     }
     listen(0).await.context("this machine has no free loopback port")

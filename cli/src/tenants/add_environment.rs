@@ -1,30 +1,30 @@
-//! `freehold tenants add-environment`: another AWS account for a tenant.
+//! `freehold tenants add-environment`
 
 use clap::Args;
 use freehold_api::schema::{Environment, NewEnvironment};
-use uuid::Uuid;
 
-use crate::client::{ClientArgs, in_path};
+use super::create::generate_idempotency_key;
+use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 
-/// Give a tenant another environment, which gets an AWS account
+/// Add an environment, with its own AWS account, to a tenant
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Example:\n  freehold tenants add-environment ten_01k2m8v3x9e7rt4s5q6w7y8z9b --name staging\n\n",
     exit_codes!(),
 ))]
 pub(super) struct AddEnvironmentArgs {
-    /// The tenant: ten_…
+    /// Tenant id: ten_…
     #[arg(value_name = "TENANT")]
     id: String,
-    /// What it is called
+    /// Name of the environment, unique within the tenant
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Where its stack runs first; where the tenant's first environment does, if left out
+    /// Home region, e.g. eu-central-1 [default: home region of the tenant's first environment]
     #[arg(long, value_name = "REGION")]
     home_region: Option<String>,
-    /// Makes sending this again harmless; made up, and told, if left out
+    /// Idempotency key [default: generated and printed]
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
@@ -32,20 +32,17 @@ pub(super) struct AddEnvironmentArgs {
 }
 
 pub(super) async fn run(args: AddEnvironmentArgs) -> anyhow::Result<Exit> {
-    let key = args.idempotency_key.unwrap_or_else(|| {
-        let key = Uuid::now_v7().to_string();
-        output::note(format!("idempotency key {key}"));
-        key
-    });
-    let path = format!("/v1/tenants/{}/environments", in_path(&args.id));
-    let wanted = NewEnvironment { name: args.name, home_region: args.home_region };
-    let environment: Environment = args.client.api()?.post(&path, &[("idempotency-key", &key)], Some(&wanted)).await?;
+    let key = args.idempotency_key.unwrap_or_else(generate_idempotency_key);
+    let path = format!("/v1/tenants/{}/environments", encode_path_segment(&args.id));
+    let body = NewEnvironment { name: args.name, home_region: args.home_region };
+    let environment: Environment =
+        args.client.api_client()?.post(&path, &[("idempotency-key", &key)], Some(&body)).await?;
     if args.client.output == Format::Json {
-        output::json(&environment)?;
+        output::print_json(&environment)?;
     } else {
-        output::line(format!("{:12} {}", "environment", environment.name))?;
-        output::line(format!("{:12} {}", "state", environment.state))?;
-        output::line(format!("{:12} {}", "operation", environment.operation_id))?;
+        output::print_field("environment", environment.name)?;
+        output::print_field("state", environment.state)?;
+        output::print_field("operation", environment.operation_id)?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

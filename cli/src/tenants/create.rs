@@ -1,4 +1,4 @@
-//! `freehold tenants create`: signs a customer up, once however often it is sent.
+//! `freehold tenants create`
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use freehold_api::schema::{Signup, SignupPreview, Tenant};
 use uuid::Uuid;
 
 use super::{get, show};
-use crate::client::{Api, ClientArgs};
+use crate::client::{ApiClient, ClientArgs};
 use crate::exit::{Exit, exit_codes};
 use crate::output;
-use crate::progress::{Lines, watch};
+use crate::progress::{ProgressOutput, watch_tenants};
 
-/// Sign a customer up
+/// Create a tenant with its environments
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
@@ -21,54 +21,54 @@ use crate::progress::{Lines, watch};
     "freehold tenants create --company-name 'Example Inc.' --admin-email admin@example.com \\\n    ",
     "--home-region us-east-1 --tier enterprise --environment production --environment staging \\\n    ",
     "--external-id customer-4711 --label team=north --output json\n\n",
-    "A signup that may not have arrived is sent again with the same --idempotency-key; it is then accepted once.\n\n",
+    "If a request fails, repeat it with the same --idempotency-key: the tenant is created at most once.\n\n",
     exit_codes!(),
 ))]
 pub(super) struct CreateArgs {
-    /// What the customer calls itself
+    /// Company name of the customer
     #[arg(long, value_name = "NAME")]
     company_name: String,
-    /// The person who administers it
+    /// E-mail address of the tenant's administrator
     #[arg(long, value_name = "EMAIL")]
     admin_email: String,
-    /// Where its stacks run first, such as eu-central-1
+    /// Home region, e.g. eu-central-1
     #[arg(long, value_name = "REGION")]
     home_region: String,
-    /// The residency; follows from the home region if left out
+    /// Residency [default: derived from the home region]
     #[arg(long, value_name = "NAME")]
     residency: Option<String>,
-    /// The commercial plan; the first configured one if left out
+    /// Tier (commercial plan) [default: the first one of the configuration]
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
-    /// The id that the SaaS gives the customer
+    /// Id of the customer in your SaaS
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
-    /// An environment, which gets an AWS account; may be given up to five times [default: production]
+    /// Environment to create, with its own AWS account; repeatable, at most 5 [default: production]
     #[arg(long = "environment", value_name = "NAME")]
     environments: Vec<String>,
-    /// A label; may be given more than once
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    /// Label; repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
     labels: Vec<(String, String)>,
-    /// Makes sending this again harmless; made up, and told, if left out
+    /// Idempotency key [default: generated and printed]
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Only tell what the signup would come to
+    /// Validate the signup and show what would be created, without creating it
     #[arg(long, conflicts_with_all = ["wait", "idempotency_key"])]
     dry_run: bool,
-    /// Watch until the tenant is ready or needs attention
+    /// Wait until the tenant is ready or needs attention, and print each step
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-pub(super) fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("a label is KEY=VALUE")?;
+pub(super) fn parse_label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
 pub(super) async fn run(args: CreateArgs) -> anyhow::Result<Exit> {
-    let api = args.client.api()?;
+    let api = args.client.api_client()?;
     let signup = Signup {
         company_name: args.company_name,
         admin_email: args.admin_email,
@@ -81,29 +81,31 @@ pub(super) async fn run(args: CreateArgs) -> anyhow::Result<Exit> {
     };
     if args.dry_run {
         let preview: SignupPreview = api.post("/v1/tenants?dry_run=true", &[], Some(&signup)).await?;
-        show::preview(&preview, args.client.output)?;
-        return Ok(if preview.accepted { Exit::Done } else { Exit::Failed });
+        show::print_preview(&preview, args.client.output)?;
+        return Ok(if preview.accepted { Exit::Success } else { Exit::Failure });
     }
-    let key = args.idempotency_key.unwrap_or_else(|| {
-        let key = Uuid::now_v7().to_string();
-        output::note(format!("idempotency key {key}"));
-        key
-    });
-    let mut tenant = sign_up(&api, &signup, &key).await?;
+    let key = args.idempotency_key.unwrap_or_else(generate_idempotency_key);
+    let mut tenant = create_tenant(&api, &signup, &key).await?;
     let mut ready = true;
     if args.wait {
-        output::note(format!("{} is {}", tenant.company_name, tenant.id));
-        ready = watch(&api, &[&tenant], Lines::Messages).await?;
+        output::print_note(format!("created tenant {} ({})", tenant.id, tenant.company_name));
+        ready = watch_tenants(&api, &[&tenant], ProgressOutput::Stderr).await?;
         tenant = get(&api, &tenant.id).await?;
     }
-    show::show(&tenant, &[], args.client.output)?;
+    show::print_tenant(&tenant, &[], args.client.output)?;
     if !args.wait && args.client.output == output::Format::Table {
-        output::note(format!("watch it with: freehold tenants watch {}", tenant.id));
+        output::print_note(format!("to watch the onboarding: freehold tenants watch {}", tenant.id));
     }
-    Ok(if ready { Exit::Done } else { Exit::NeedsAttention })
+    Ok(if ready { Exit::Success } else { Exit::NeedsAttention })
 }
 
-/// Signs a customer up under an idempotency key.
-pub(crate) async fn sign_up(api: &Api, signup: &Signup, key: &str) -> anyhow::Result<Tenant> {
+/// Generates an idempotency key and prints it, so that the user can repeat the request.
+pub(super) fn generate_idempotency_key() -> String {
+    let key = Uuid::now_v7().to_string();
+    output::print_note(format!("idempotency key: {key}"));
+    key
+}
+
+pub(crate) async fn create_tenant(api: &ApiClient, signup: &Signup, key: &str) -> anyhow::Result<Tenant> {
     api.post("/v1/tenants", &[("idempotency-key", key)], Some(signup)).await
 }

@@ -1,44 +1,48 @@
-//! `freehold tenants offboard`, `restore`, `legal_hold`: letting customers go, and bringing them back.
+//! `freehold tenants offboard`, `restore` and `legal-hold`
 
 use clap::Args;
 use freehold_api::schema::{LegalHold, Tenant};
 
 use super::show;
-use crate::client::{ClientArgs, in_path};
+use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output;
 
-/// Let a tenant go, or one of its environments
+/// Offboard a tenant or one of its environments
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
     "freehold tenants offboard ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n  ",
     "freehold tenants offboard ten_01k2m8v3x9e7rt4s5q6w7y8z9b --environment staging --close-account\n\n",
-    "It is suspended at once: nobody gets in. It can be restored until its cooling-off period ends; after that its stack\n\
-     is deleted. An account is closed only with --close-account, and once another person has approved that.\n\n",
+    "Access is suspended immediately. `freehold tenants restore` works until the cooling-off period ends; then the \
+     stacks are deleted. The AWS accounts stay open, except with --close-account, which a second person must \
+     approve.\n\n",
     exit_codes!(),
 ))]
 pub(super) struct OffboardArgs {
     #[command(flatten)]
-    subject: Subject,
-    /// Close the AWS account for good in the end
+    target: Target,
+    /// Also close the AWS accounts at the end; a second person must approve
     #[arg(long)]
     close_account: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Bring a tenant back, or one of its environments, before its cooling-off period ends
+/// Restore a tenant or one of its environments before its cooling-off period ends
 #[derive(Debug, Args)]
-#[command(after_help = concat!("Example:\n  freehold tenants restore ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n\n", exit_codes!()))]
+#[command(after_help = concat!(
+    "Example:\n  freehold tenants restore ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n\n",
+    exit_codes!(),
+))]
 pub(super) struct RestoreArgs {
     #[command(flatten)]
-    subject: Subject,
+    target: Target,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Put a legal hold on a tenant, or lift it
+/// Place a legal hold on a tenant, or lift it
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
@@ -47,13 +51,13 @@ pub(super) struct RestoreArgs {
     exit_codes!(),
 ))]
 pub(super) struct LegalHoldArgs {
-    /// The tenant: ten_…
+    /// Tenant id: ten_…
     #[arg(value_name = "TENANT")]
     id: String,
-    /// Why nothing of the tenant may be destroyed
+    /// Reason for the legal hold
     #[arg(long, value_name = "TEXT", required_unless_present = "lift", conflicts_with = "lift")]
     reason: Option<String>,
-    /// Lift the hold
+    /// Lift the legal hold
     #[arg(long)]
     lift: bool,
     #[command(flatten)]
@@ -61,52 +65,53 @@ pub(super) struct LegalHoldArgs {
 }
 
 #[derive(Debug, Args)]
-struct Subject {
-    /// The tenant: ten_…
+struct Target {
+    /// Tenant id: ten_…
     #[arg(value_name = "TENANT")]
     id: String,
-    /// Only this environment [default: all of them]
+    /// Only this environment [default: all environments]
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
 }
 
-impl Subject {
+impl Target {
     fn path(&self) -> String {
-        let tenant = format!("/v1/tenants/{}", in_path(&self.id));
-        self.environment.as_ref().map_or(tenant.clone(), |name| format!("{tenant}/environments/{}", in_path(name)))
+        let tenant = format!("/v1/tenants/{}", encode_path_segment(&self.id));
+        self.environment
+            .as_ref()
+            .map_or(tenant.clone(), |name| format!("{tenant}/environments/{}", encode_path_segment(name)))
     }
 }
 
 pub(super) async fn offboard(args: OffboardArgs) -> anyhow::Result<Exit> {
     let query = [("close_account", args.close_account.then(|| "true".to_owned()))];
-    let tenant: Tenant = args.client.api()?.delete(&args.subject.path(), &query).await?;
-    let leaving = tenant.environments.iter().filter(|environment| environment.state == "offboarding");
-    for environment in leaving.filter(|_| args.close_account) {
+    let tenant: Tenant = args.client.api_client()?.delete(&args.target.path(), &query).await?;
+    let offboarding = tenant.environments.iter().filter(|environment| environment.state == "offboarding");
+    for environment in offboarding.filter(|_| args.close_account) {
         let (name, operation) = (&environment.name, &environment.operation_id);
-        output::note(format!(
-            "another person has to approve that the account of {name} is closed; what to send is told by: freehold \
-             operations show {operation}"
+        output::print_note(format!(
+            "a second person must approve that the AWS account of environment {name} is closed; for the request hash: \
+             freehold operations show {operation}"
         ));
     }
-    show::show(&tenant, &[], args.client.output)?;
-    Ok(Exit::Done)
+    show::print_tenant(&tenant, &[], args.client.output)?;
+    Ok(Exit::Success)
 }
 
 pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<Exit> {
-    let nothing: Option<&()> = None;
-    let path = format!("{}/restore", args.subject.path());
-    let tenant: Tenant = args.client.api()?.post(&path, &[], nothing).await?;
-    show::show(&tenant, &[], args.client.output)?;
-    Ok(Exit::Done)
+    let path = format!("{}/restore", args.target.path());
+    let tenant: Tenant = args.client.api_client()?.post(&path, &[], None::<&()>).await?;
+    show::print_tenant(&tenant, &[], args.client.output)?;
+    Ok(Exit::Success)
 }
 
 pub(super) async fn legal_hold(args: LegalHoldArgs) -> anyhow::Result<Exit> {
-    let api = args.client.api()?;
-    let path = format!("/v1/tenants/{}/legal-hold", in_path(&args.id));
+    let api = args.client.api_client()?;
+    let path = format!("/v1/tenants/{}/legal-hold", encode_path_segment(&args.id));
     let tenant: Tenant = match args.reason {
         Some(reason) => api.put(&path, &LegalHold { reason }).await?,
         None => api.delete(&path, &[]).await?,
     };
-    show::show(&tenant, &[], args.client.output)?;
-    Ok(Exit::Done)
+    show::print_tenant(&tenant, &[], args.client.output)?;
+    Ok(Exit::Success)
 }

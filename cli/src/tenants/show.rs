@@ -1,18 +1,18 @@
-//! Tenants as tables.
+//! Output of tenants and signup previews.
 
 use freehold_api::schema::{Operation, Queue, SignupPreview, Tenant};
 
-use crate::client::{Api, in_path};
-use crate::format_queue;
+use crate::client::{ApiClient, encode_path_segment};
+use crate::format_queue::format_queue;
 use crate::output::{self, Format};
 
-/// One tenant with its environments, and where those stand that wait in line.
-pub(super) fn show(tenant: &Tenant, queues: &[(String, Queue)], format: Format) -> anyhow::Result<()> {
+/// Prints a tenant. `queues` holds the names and queue positions of queued environments.
+pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
-        return output::json(tenant);
+        return output::print_json(tenant);
     }
     let labels = tenant.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ");
-    let facts = [
+    let fields = [
         ("tenant", tenant.id.as_str()),
         ("company", &tenant.company_name),
         ("state", &tenant.state),
@@ -22,10 +22,10 @@ pub(super) fn show(tenant: &Tenant, queues: &[(String, Queue)], format: Format) 
         ("legal hold", tenant.legal_hold.as_deref().unwrap_or("-")),
         ("labels", if labels.is_empty() { "-" } else { &labels }),
     ];
-    for (name, value) in facts {
-        output::line(format!("{name:12} {value}"))?;
+    for (name, value) in fields {
+        output::print_field(name, value)?;
     }
-    let mut table = output::table(["environment", "state", "residency", "home region", "AWS account", "operation"]);
+    let mut table = output::new_table(["environment", "state", "residency", "home region", "AWS account", "operation"]);
     for environment in &tenant.environments {
         table.add_row([
             environment.name.as_str(),
@@ -36,27 +36,28 @@ pub(super) fn show(tenant: &Tenant, queues: &[(String, Queue)], format: Format) 
             &environment.operation_id,
         ]);
     }
-    output::show(&table)?;
+    output::print_table(&table)?;
     for (environment, queue) in queues {
-        output::line(format!("{:12} {environment} is {}", "in line", format_queue::told(queue)))?;
+        output::print_field("queue position", format!("{environment}: {}", format_queue(queue)))?;
     }
     Ok(())
 }
 
-/// Where each environment stands that waits in line.
-pub(super) async fn queues(api: &Api, tenant: &Tenant) -> anyhow::Result<Vec<(String, Queue)>> {
+/// Returns name and queue position of each queued environment.
+pub(super) async fn queue_positions(api: &ApiClient, tenant: &Tenant) -> anyhow::Result<Vec<(String, Queue)>> {
     let mut queues = Vec::new();
     for environment in tenant.environments.iter().filter(|environment| environment.state == "onboarding") {
         let operation: Operation =
-            api.get(&format!("/v1/operations/{}", in_path(&environment.operation_id)), &[]).await?;
+            api.get(&format!("/v1/operations/{}", encode_path_segment(&environment.operation_id)), &[]).await?;
         queues.extend(operation.queue.map(|queue| (environment.name.clone(), queue)));
     }
     Ok(queues)
 }
 
-/// Several tenants, a line for each environment.
-pub(super) fn list(tenants: &[Tenant]) -> anyhow::Result<()> {
-    let mut table = output::table(["tenant", "company", "tier", "environment", "state", "home region", "AWS account"]);
+/// Prints a table with one row per environment.
+pub(super) fn print_tenants(tenants: &[Tenant]) -> anyhow::Result<()> {
+    let mut table =
+        output::new_table(["tenant", "company", "tier", "environment", "state", "home region", "AWS account"]);
     for tenant in tenants {
         for environment in &tenant.environments {
             table.add_row([
@@ -70,13 +71,12 @@ pub(super) fn list(tenants: &[Tenant]) -> anyhow::Result<()> {
             ]);
         }
     }
-    Ok(output::show(&table)?)
+    Ok(output::print_table(&table)?)
 }
 
-/// What a signup would come to.
-pub(super) fn preview(preview: &SignupPreview, format: Format) -> anyhow::Result<()> {
+pub(super) fn print_preview(preview: &SignupPreview, format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
-        return output::json(preview);
+        return output::print_json(preview);
     }
     for (name, value) in [
         ("accepted", if preview.accepted { "yes" } else { "no" }),
@@ -86,18 +86,17 @@ pub(super) fn preview(preview: &SignupPreview, format: Format) -> anyhow::Result
         ("OU", &preview.organizational_unit),
         ("guardrail", &preview.guardrail),
         ("stack", &preview.stack),
-        ("template", preview.template.as_deref().unwrap_or("Freehold's own")),
+        ("template", preview.template.as_deref().unwrap_or("built-in")),
+        ("approval", if preview.approval_required { "required for each AWS account" } else { "not required" }),
     ] {
-        output::line(format!("{name:12} {value}"))?;
-    }
-    if preview.approval_required {
-        output::line("each account has to be approved by another person first")?;
+        output::print_field(name, value)?;
     }
     for environment in &preview.environments {
-        output::line(format!("{:12} {}", environment.name, format_queue::told(&environment.queue)))?;
+        let value = format!("{}: queue position {}", environment.name, format_queue(&environment.queue));
+        output::print_field("environment", value)?;
     }
     for collision in &preview.collisions {
-        output::note(format!("{}: {}", collision.field, collision.message));
+        output::print_note(format!("{}: {}", collision.field, collision.message));
     }
     Ok(())
 }

@@ -5,37 +5,38 @@ use clap::Args;
 use freehold_api::schema::Tenant;
 use serde_json::{Map, Value, json};
 
-use super::create::label;
+use super::create::parse_label;
 use super::show;
-use crate::client::{ClientArgs, in_path};
+use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 
-/// Change what is known of a tenant; what is not named stays
+/// Update the details of a tenant; fields without an option stay unchanged
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
     "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b --tier enterprise --label team=north\n  ",
     "freehold tenants update ten_01k2m8v3x9e7rt4s5q6w7y8z9b --external-id '' --remove-label pilot\n\n",
-    "AWS accounts keep their names. What access another plan brings with it is granted by the next comparison with AWS.\n\n",
+    "The names of AWS accounts do not change. Access that comes with a new tier is granted by the next reconcile \
+     run.\n\n",
     exit_codes!(),
 ))]
 pub(super) struct UpdateArgs {
-    /// The tenant: ten_…
+    /// Tenant id: ten_…
     #[arg(value_name = "TENANT")]
     id: String,
-    /// What the customer calls itself
+    /// Company name of the customer
     #[arg(long, value_name = "NAME")]
     company_name: Option<String>,
-    /// The commercial plan
+    /// Tier (commercial plan)
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
-    /// The id that the SaaS gives the customer; '' takes it away
+    /// Id of the customer in your SaaS; '' removes it
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
-    /// A label to set; may be given more than once
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    /// Label to add or replace; repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
     labels: Vec<(String, String)>,
-    /// A label to take away; may be given more than once
+    /// Label to remove; repeatable
     #[arg(long = "remove-label", value_name = "KEY")]
     removed: Vec<String>,
     #[command(flatten)]
@@ -55,11 +56,11 @@ pub(super) async fn run(args: UpdateArgs) -> anyhow::Result<Exit> {
         patch.insert("labels".to_owned(), json!(labels));
     }
     if patch.is_empty() {
-        bail!("say what is to be another: --company-name, --tier, --external-id, --label or --remove-label");
+        bail!("nothing to update; set --company-name, --tier, --external-id, --label or --remove-label");
     }
-    let api = args.client.api()?;
-    // Whoever names a value wants that value, whatever was there.
-    let tenant: Tenant = api.patch(&format!("/v1/tenants/{}", in_path(&args.id)), "*", &patch).await?;
-    show::show(&tenant, &[], args.client.output)?;
-    Ok(Exit::Done)
+    let api = args.client.api_client()?;
+    // `If-Match: *` overwrites the present values, because the command does not show them first.
+    let tenant: Tenant = api.patch(&format!("/v1/tenants/{}", encode_path_segment(&args.id)), "*", &patch).await?;
+    show::print_tenant(&tenant, &[], args.client.output)?;
+    Ok(Exit::Success)
 }

@@ -8,15 +8,15 @@ use freehold_api::schema::{
 };
 use serde_json::json;
 
-use super::{facts, path};
-use crate::client::{Api, ClientArgs, in_path};
+use super::{path, print_fields};
+use crate::client::{ApiClient, ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 
-/// How many deliveries are shown.
-const SHOWN: &str = "20";
+/// Maximum number of deliveries that `show` prints.
+const MAX_DELIVERIES: &str = "20";
 
-/// Show an endpoint with its latest deliveries, or one delivery with each attempt
+/// Show an endpoint with its latest deliveries, or one delivery with its attempts
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
@@ -25,20 +25,20 @@ const SHOWN: &str = "20";
     exit_codes!(),
 ))]
 pub(super) struct ShowArgs {
-    /// The endpoint: whe_…
+    /// Endpoint id: whe_…
     #[arg(value_name = "ENDPOINT")]
     id: String,
-    /// One of its deliveries: whd_…
+    /// Delivery id: whd_… [default: the latest 20 deliveries]
     #[arg(value_name = "DELIVERY")]
     delivery: Option<String>,
-    /// Only deliveries that are pending, delivered or failed
+    /// Only deliveries in this state: pending, delivered, failed
     #[arg(long, value_name = "STATE", conflicts_with = "delivery")]
     state: Option<String>,
     #[command(flatten)]
     client: ClientArgs,
 }
 
-/// Send one delivery again, or everything that has happened since a time
+/// Replay one delivery, or all events since a time
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
@@ -47,13 +47,13 @@ pub(super) struct ShowArgs {
     exit_codes!(),
 ))]
 pub(super) struct ReplayArgs {
-    /// The endpoint: whe_…
+    /// Endpoint id: whe_…
     #[arg(value_name = "ENDPOINT")]
     id: String,
-    /// One of its deliveries: whd_…
+    /// Delivery id: whd_…; required without --since
     #[arg(value_name = "DELIVERY")]
     delivery: Option<String>,
-    /// Everything that happened at this time or later, at most 30 days ago
+    /// Replay all events since this time (RFC 3339), at most 30 days ago
     #[arg(long, value_name = "TIME", conflicts_with = "delivery")]
     since: Option<DateTime<Utc>>,
     #[command(flatten)]
@@ -61,77 +61,82 @@ pub(super) struct ReplayArgs {
 }
 
 pub(super) async fn show(args: ShowArgs) -> anyhow::Result<Exit> {
-    let (api, endpoint) = (args.client.api()?, path(&args.id));
+    let (api, endpoint) = (args.client.api_client()?, path(&args.id));
     if let Some(delivery) = &args.delivery {
-        return one(&api, &format!("{endpoint}/deliveries/{}", in_path(delivery)), args.client.output).await;
+        return show_delivery(
+            &api,
+            &format!("{endpoint}/deliveries/{}", encode_path_segment(delivery)),
+            args.client.output,
+        )
+        .await;
     }
     let shown: WebhookEndpoint = api.get(&endpoint, &[]).await?;
-    let query = [("page_size", Some(SHOWN.to_owned())), ("state", args.state)];
+    let query = [("page_size", Some(MAX_DELIVERIES.to_owned())), ("state", args.state)];
     let page: WebhookDeliveryPage = api.get(&format!("{endpoint}/deliveries"), &query).await?;
     if args.client.output == Format::Json {
-        output::json(&json!({ "endpoint": shown, "deliveries": page.webhook_deliveries }))?;
-        return Ok(Exit::Done);
+        output::print_json(&json!({ "endpoint": shown, "deliveries": page.webhook_deliveries }))?;
+        return Ok(Exit::Success);
     }
-    facts(&shown)?;
-    let mut table = output::table(["delivery", "event", "state", "attempts", "next attempt"]);
+    print_fields(&shown)?;
+    let mut table = output::new_table(["delivery", "event", "state", "attempts", "next attempt"]);
     for delivery in &page.webhook_deliveries {
         table.add_row([
             delivery.id.as_str(),
             delivery.r#type.as_deref().unwrap_or("-"),
             &delivery.state,
             &delivery.attempt_count.to_string(),
-            &time(delivery.next_attempt_at),
+            &format_time(delivery.next_attempt_at),
         ]);
     }
-    output::show(&table)?;
-    Ok(Exit::Done)
+    output::print_table(&table)?;
+    Ok(Exit::Success)
 }
 
-async fn one(api: &Api, path: &str, format: Format) -> anyhow::Result<Exit> {
+async fn show_delivery(api: &ApiClient, path: &str, format: Format) -> anyhow::Result<Exit> {
     let delivery: WebhookDelivery = api.get(path, &[]).await?;
     if format == Format::Json {
-        output::json(&delivery)?;
-        return Ok(Exit::Done);
+        output::print_json(&delivery)?;
+        return Ok(Exit::Success);
     }
     let event = format!("{} at position {}", delivery.r#type.as_deref().unwrap_or("-"), delivery.position);
     for (name, value) in [("delivery", &delivery.id), ("event", &event), ("state", &delivery.state)] {
-        output::line(format!("{name:12} {value}"))?;
+        output::print_field(name, value)?;
     }
-    let mut table = output::table(["attempt", "began", "took", "status", "what came of it", "next attempt"]);
+    let mut table = output::new_table(["attempt", "started", "duration", "status", "result", "next attempt"]);
     for WebhookAttempt { number, started_at, duration_ms, response_status, message, next_attempt_at, .. } in
         delivery.attempts.iter().flatten()
     {
         table.add_row([
             &number.to_string(),
-            &time(Some(*started_at)),
+            &format_time(Some(*started_at)),
             &format!("{duration_ms} ms"),
             &response_status.map_or("-".to_owned(), |status| status.to_string()),
             message,
-            &time(*next_attempt_at),
+            &format_time(*next_attempt_at),
         ]);
     }
-    output::show(&table)?;
-    Ok(Exit::Done)
+    output::print_table(&table)?;
+    Ok(Exit::Success)
 }
 
 pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<Exit> {
-    let (api, endpoint) = (args.client.api()?, path(&args.id));
+    let (api, endpoint) = (args.client.api_client()?, path(&args.id));
     match (args.delivery, args.since) {
         (Some(delivery), _) => {
-            let path = format!("{endpoint}/deliveries/{}/replay", in_path(&delivery));
+            let path = format!("{endpoint}/deliveries/{}/replay", encode_path_segment(&delivery));
             let delivery: WebhookDelivery = api.post(&path, &[], None::<&()>).await?;
-            output::note(format!("{} is sent again", delivery.id));
+            output::print_note(format!("delivery {} is queued for replay", delivery.id));
         }
         (None, Some(since)) => {
             let path = format!("{endpoint}/replay");
             let replayed: ReplayResult = api.post(&path, &[], Some(&ReplayRequest { since })).await?;
-            output::note(format!("{} events are sent", replayed.events));
+            output::print_note(format!("{} events are queued for replay", replayed.events));
         }
-        (None, None) => bail!("say which: a delivery, or --since a time"),
+        (None, None) => bail!("nothing to replay; give a delivery id or --since"),
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-fn time(time: Option<DateTime<Utc>>) -> String {
+fn format_time(time: Option<DateTime<Utc>>) -> String {
     time.map_or("-".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
 }

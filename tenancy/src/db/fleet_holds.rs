@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
-use super::operations::{Claim, begin_fenced};
+use super::fence::{Claim, begin_fenced};
 use super::quotas::QuotaSlot;
 use super::{PgPool, Result};
 use crate::fleet_hold::{FleetHold, HoldKind};

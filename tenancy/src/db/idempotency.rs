@@ -1,17 +1,53 @@
 //! Answers under an Idempotency-Key: what is known of a request, and reserving the key of one whose change is written elsewhere
 //! than its answer.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgExecutor};
-
-use super::signup::{IdempotencyKey, StoredResponse};
 use super::{DbError, PgPool, Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+use sqlx::{PgConnection, PgExecutor};
 
 /// How long answers are kept.
 const RETENTION: TimeDelta = TimeDelta::days(7);
 
 /// Whoever has worked on a request for so long has died.
 const RESERVATION_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
+
+/// The key under which a request is made once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Who issued the caller's token.
+    pub issuer: String,
+    /// Which client of that issuer asks, or which tenant's users of it.
+    pub client: String,
+    /// Method and path: `POST /v1/tenants`.
+    pub route: String,
+    /// The key itself, without quotes.
+    pub key: String,
+}
+
+impl IdempotencyKey {
+    /// What the advisory lock is taken on.
+    pub(super) fn lock(&self) -> i64 {
+        let mut hash = Sha256::new();
+        for part in [&self.issuer, &self.client, &self.route, &self.key] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        i64::from_be_bytes(std::array::from_fn(|index| digest[index]))
+    }
+}
+
+/// An answer as it is given, and given again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredResponse {
+    /// The HTTP status.
+    pub status: i16,
+    /// The `Location` header.
+    pub location: String,
+    /// The body, to the letter.
+    pub body: String,
+}
 
 /// What is known of a request whose key has been used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +128,33 @@ pub(super) async fn find_existing(
         (Some(status), Some(location), Some(body)) => ExistingKey::Replayed(StoredResponse { status, location, body }),
         _ => ExistingKey::InFlight,
     }))
+}
+
+/// Stores a response under a key that has not been used; within the transaction of the change that is answered.
+pub(super) async fn insert(
+    tx: &mut PgConnection,
+    key: &IdempotencyKey,
+    request_hash: [u8; 32],
+    answer: &StoredResponse,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::idempotency::insert */
+        insert into idempotency_keys (issuer, client, route, key, request_hash, status, location, response, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9)"#,
+        key.issuer,
+        key.client,
+        key.route,
+        key.key,
+        request_hash.as_slice(),
+        answer.status,
+        answer.location,
+        answer.body,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Keeps the answer under a reserved key; answers whether that is still reserved, and not answered yet.

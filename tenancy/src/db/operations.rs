@@ -1,30 +1,13 @@
-//! Claiming operations, and carrying them on.
+//! Claims operations, extends and releases claims, reads operations.
 
 mod read;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
-use sqlx::{Postgres, Transaction};
 
-use super::{DbError, PgPool, Result, events, offboarding};
-use crate::OperationId;
-use crate::environment::EnvironmentState;
-use crate::event::{EventType, NewEvent};
-use crate::operation::OperationKind;
+use super::fence::Claim;
+use super::{DbError, PgPool, Result};
 
-pub(super) use read::requester;
 pub use read::{OperationFilter, Subject, counts, get, list, subject, tenant_of};
-
-/// A claimed operation: every write on its behalf is refused once somebody else has claimed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
-    /// The operation.
-    pub operation_id: OperationId,
-    /// Its fence at the time of the claim.
-    pub fence: i64,
-    /// Whether no worker had looked at it before.
-    pub first: bool,
-}
 
 /// Claims at most `limit` operations that are due, those first that have been due longest, for `lease`.
 pub async fn claim(
@@ -37,8 +20,8 @@ pub async fn claim(
     claim_with_affinity(pool, worker, now, now, lease, limit).await
 }
 
-/// Claims likewise, but leaves to other workers what they had before, unless that was due by `left_since`: whoever had an
-/// operation has sessions in its account.
+/// Like [`claim`], but leaves operations to the worker that had them before, because that worker has sessions in their
+/// accounts. Operations that are due since `left_since` are claimed by any worker.
 pub async fn claim_with_affinity(
     pool: &PgPool,
     worker: &str,
@@ -74,7 +57,7 @@ pub async fn claim_with_affinity(
     Ok(rows.into_iter().map(|row| Claim { operation_id: row.id.into(), fence: row.fence, first: row.first }).collect())
 }
 
-/// Prolongs the lease of a claim; one that has been released in this very moment stays released.
+/// Extends the lease of a claim. A claim that was released at the same time stays released.
 pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::operations::prolong */
@@ -91,18 +74,17 @@ pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Resu
     if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// What is due next, of what nobody works on.
+/// Times of the next work that no worker has claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextWork {
-    /// An operation.
     pub operation: Option<DateTime<Utc>>,
-    /// A look that serves several of them.
+    /// The next shared poll.
     pub look: Option<DateTime<Utc>>,
-    /// Whether there are webhook endpoints, which have a look of their own.
+    /// Whether webhook endpoints exist; their loop polls by itself.
     pub webhooks: bool,
 }
 
-/// When the next operation, and the next look for several of them, is due.
+/// Returns when the next operation and the next shared poll are due.
 pub async fn next_due(pool: &PgPool) -> Result<NextWork> {
     let due = sqlx::query_as!(
         NextWork,
@@ -116,26 +98,13 @@ pub async fn next_due(pool: &PgPool) -> Result<NextWork> {
     Ok(due.fetch_one(pool).await?)
 }
 
-/// When the next of either is due.
+/// Returns when the next operation or shared poll is due.
 pub async fn next_wake(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     let due = next_due(pool).await?;
     Ok([due.operation, due.look].into_iter().flatten().min())
 }
 
-/// Begins a transaction in which the claim is known to hold, and keeps holding until it ends.
-pub(super) async fn begin_fenced(pool: &PgPool, claim: &Claim) -> Result<Transaction<'static, Postgres>> {
-    let mut tx = pool.begin().await?;
-    let held = sqlx::query_scalar!(
-        "/* db::operations::begin_fenced */ select 1 from operations where id = $1 and fence = $2 for no key update",
-        claim.operation_id.as_uuid(),
-        claim.fence,
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    if held.is_some() { Ok(tx) } else { Err(DbError::LeaseLost) }
-}
-
-/// Lets go of a claim until `wake_at`; `None` lets the operation sleep until a person wakes it.
+/// Releases a claim; the operation is due again at `wake_at`, or only after a person acts if that is `None`.
 pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::operations::release */
@@ -151,47 +120,4 @@ pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>
     .execute(pool)
     .await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
-}
-
-/// Ends an operation well, with everything that follows for its environment, in one transaction.
-pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()> {
-    let mut tx = begin_fenced(pool, claim).await?;
-    let kind = sqlx::query_scalar!(
-        r#"/* db::operations::succeed */ select kind as "kind: OperationKind" from operations where id = $1"#,
-        claim.operation_id.as_uuid(),
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let achieved = kind.state_when_done();
-    let mut news = Vec::new();
-    if achieved == EnvironmentState::Offboarded {
-        news.extend(offboarding::release_accounts(&mut tx, claim.operation_id, now).await?);
-    } else {
-        news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
-    }
-    news.push(NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) });
-    events::append(&mut tx, claim.operation_id, &news, now).await?;
-    sqlx::query!(
-        r#"/* db::operations::succeed */
-        with operation as (
-            update operations set state = 'succeeded', finished_at = $2, updated_at = $2, wake_at = null,
-                lease_until = null, leased_by = null,
-                attention_code = null, attention_message = null, attention_remedies = null
-            where id = $1 returning environment_id
-        )
-        update environments e set state = $3, updated_at = $2,
-            ready_at = case when $3 = 'ready' then coalesce(ready_at, $2) else ready_at end,
-            offboarded_at = case when $3 = 'offboarded' then $2::timestamptz end
-        from operation where e.id = operation.environment_id"#,
-        claim.operation_id.as_uuid(),
-        now,
-        achieved.as_str(),
-    )
-    .execute(&mut *tx)
-    .await?;
-    if achieved == EnvironmentState::Offboarded {
-        offboarding::close_tenant(&mut tx, claim.operation_id, now).await?;
-    }
-    tx.commit().await?;
-    Ok(())
 }

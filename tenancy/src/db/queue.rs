@@ -83,7 +83,7 @@ pub async fn estimate_for_new(
     now: DateTime<Utc>,
 ) -> Result<Vec<Queue>> {
     let before = sqlx::query_scalar!(
-        r#"/* db::wait_estimate::estimate_for_new */
+        r#"/* db::queue::estimate_for_new */
         select (select count(distinct operation_id) from slots where quota = $1 and granted_at is null)
             + (select count(*) from operations o where o.state = 'pending' and o.kind = 'onboard'
                 and not exists (select from slots s where s.operation_id = o.id and s.quota = $1)) as "count!""#,
@@ -103,7 +103,7 @@ pub async fn estimate_for_new(
 /// Where these operations stand. Who has not been looked at yet stands behind those who asked before it came.
 async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOperation>> {
     let rows = sqlx::query!(
-        r#"/* db::wait_estimate::list_queued */
+        r#"/* db::queue::list_queued */
         with line as (
             select quota, operation_id, min(queued_at) as queued_at from slots where granted_at is null
             group by quota, operation_id
@@ -137,7 +137,7 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
 /// The line for accounts, with everybody who is on the way before those in it.
 async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTime<Utc>) -> Result<OnboardingModel> {
     let created = sqlx::query_scalar!(
-        r#"/* db::wait_estimate::line */
+        r#"/* db::queue::line */
         select created.finished_at as "finished_at!" from operation_steps granting
         join operation_steps created on created.operation_id = granting.operation_id and created.name = 'await-account'
         join operations o on o.id = granting.operation_id
@@ -147,7 +147,7 @@ async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTim
     let created = created.fetch_all(pool).await?;
     let creating = since(pool, ACCOUNT_CREATIONS).await?;
     let in_line = sqlx::query_scalar!(
-        r#"/* db::wait_estimate::line */ select count(*) as "count!" from slots where quota = $1 and granted_at is null"#,
+        r#"/* db::queue::line */ select count(*) as "count!" from slots where quota = $1 and granted_at is null"#,
         ASSIGNMENTS,
     );
     let in_line = usize::try_from(in_line.fetch_one(pool).await?).unwrap_or(0);
@@ -193,7 +193,7 @@ async fn counter(
 /// Since when the work is in progress that has a place.
 async fn since(pool: &PgPool, quota: &str) -> Result<Vec<DateTime<Utc>>> {
     let since = sqlx::query_scalar!(
-        r#"/* db::wait_estimate::since */
+        r#"/* db::queue::since */
         select granted_at as "granted_at!" from slots where quota = $1 and granted_at is not null and ended_at is null"#,
         quota,
     );
@@ -213,7 +213,7 @@ async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
     ];
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let rows = sqlx::query!(
-        r#"/* db::wait_estimate::spans */
+        r#"/* db::queue::spans */
         select n.name as "name!", count(r.seconds) as "count!", avg(r.seconds) as "seconds?"
         from unnest($1::text[]) as n (name)
         cross join lateral (

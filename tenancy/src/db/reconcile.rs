@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{DbError, PgPool, Result, parsed};
 use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
 
-/// A claimed comparison; see [`crate::db::operations::Claim`].
+/// A claimed comparison; see [`crate::db::fence::Claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReconcileClaim {
     fence: i64,

@@ -1,56 +1,16 @@
 //! Accepting a signup: one statement, one commit.
 
-use std::num::NonZeroU32;
-
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
-
-use super::idempotency::{self, ExistingKey};
+use super::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
 use super::{PgPool, Result, map_constraint_violation};
 use crate::audit::{AuditEntry, AuditOutcome, AuditResult};
 use crate::environment::EnvironmentState;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
 use crate::tenant::Tenant;
-
-/// The key under which a request is made once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey {
-    /// Who issued the caller's token.
-    pub issuer: String,
-    /// Which client of that issuer asks, or which tenant's users of it.
-    pub client: String,
-    /// Method and path: `POST /v1/tenants`.
-    pub route: String,
-    /// The key itself, without quotes.
-    pub key: String,
-}
-
-impl IdempotencyKey {
-    /// What the advisory lock is taken on.
-    pub(super) fn lock(&self) -> i64 {
-        let mut hash = Sha256::new();
-        for part in [&self.issuer, &self.client, &self.route, &self.key] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-        let digest = hash.finalize();
-        i64::from_be_bytes(std::array::from_fn(|index| digest[index]))
-    }
-}
-
-/// An answer as it is given, and given again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredResponse {
-    /// The HTTP status.
-    pub status: i16,
-    /// The `Location` header.
-    pub location: String,
-    /// The body, to the letter.
-    pub body: String,
-}
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use std::num::NonZeroU32;
+use uuid::Uuid;
 
 /// What became of a signup.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,81 +1,28 @@
-//! The journal: reading it, and writing it under the operation's fence.
+//! The journal: reading it, and writing it under the fence of the operation.
 
 mod read;
-
-use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::operations::{Claim, begin_fenced};
-use super::{DbError, PgPool, Result, approvals, attention, events, mappings, quotas};
+use super::fence::{Claim, begin_fenced};
+use super::{DbError, PgPool, Result, events};
+use crate::OperationId;
 use crate::event::{EventType, NewEvent};
-use crate::operation::{Attention, Remedy};
-use crate::step::{Facts, StepState};
-use crate::{AwsAccountId, OperationId};
-use read::object;
+use crate::step::StepState;
+pub(super) use read::object;
 pub use read::{history, journal, recent_durations};
 
-/// An entry of the list that an operation walks, as it is first journaled.
+/// A step of a workflow, as it is first journaled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedStep {
-    /// The step, as in the list.
     pub name: &'static str,
-    /// The steps that must be done before it may start.
+    /// Steps that must be done before this one can start.
     pub after: Vec<String>,
 }
 
-/// What came of running a step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepRecord {
-    /// The step.
-    pub step: &'static str,
-    /// What came of it.
-    pub ending: StepDisposition,
-    /// It takes longer than it may: a person is asked, and it goes on looking all the same.
-    pub late: Option<Attention>,
-    /// What was learnt, kept beside what is known.
-    pub facts: Facts,
-    /// Places that are no longer needed.
-    pub released: Vec<quotas::QuotaSlot>,
-    /// The quota that the step's work counts against: who is parked holds no place under it.
-    pub quota: Option<&'static str>,
-    /// The account that is now known to be the environment's.
-    pub mapped: Option<AwsAccountId>,
-}
-
-/// How a run of a step ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StepDisposition {
-    /// It is done.
-    Done,
-    /// It looks again.
-    Waiting {
-        /// For what it waits.
-        why: String,
-        /// When it looks again.
-        check_at: DateTime<Utc>,
-    },
-    /// AWS does not let it begin or go on yet.
-    Blocked {
-        /// For what it waits.
-        why: String,
-        /// When it tries again.
-        check_at: DateTime<Utc>,
-    },
-    /// It failed and will try again.
-    Retrying {
-        /// What went wrong.
-        error: String,
-        /// When it tries again.
-        check_at: DateTime<Utc>,
-    },
-    /// It waits for a person.
-    Parked(Attention),
-}
-
-/// Journals the list that the operation walks; steps that are there already keep their state.
+/// Journals the steps of the operation's workflow. Steps that are journaled already keep their state.
 pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: DateTime<Utc>) -> Result<()> {
     let mut tx = begin_fenced(pool, claim).await?;
     for (position, step) in (0_i16..).zip(steps) {
@@ -100,10 +47,10 @@ pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: Date
     Ok(())
 }
 
-/// Journals that these steps are about to run.
+/// Records that these steps start to run.
 pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[&'static str], now: DateTime<Utc>) -> Result<()> {
     let names: Vec<String> = steps.iter().map(ToString::to_string).collect();
-    // One statement, which every look at anything pays for.
+    // One statement, because each poll runs it.
     let held = sqlx::query_scalar!(
         r#"/* db::steps::begin */
         with held as (select id from operations where id = $1 and fence = $4 for no key update),
@@ -138,12 +85,12 @@ pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[&'static str], now: Da
     if held { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// Writes down what a step is about to ask, in a transaction of its own.
+/// Writes the intent of a step in a transaction of its own.
 pub async fn intend(pool: &PgPool, claim: &Claim, step: &str, intent: &Value, now: DateTime<Utc>) -> Result<()> {
     set_intent(pool, claim, step, Some(intent), Some(now)).await
 }
 
-/// Takes an intent back: it is known that nothing was asked.
+/// Deletes the intent of a step: the request was certainly not sent.
 pub async fn withdraw(pool: &PgPool, claim: &Claim, step: &str) -> Result<()> {
     set_intent(pool, claim, step, None, None).await
 }
@@ -171,124 +118,7 @@ async fn set_intent(
     if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// Journals what came of a step, with everything that follows from it, in one transaction.
-///
-/// Fails with [`DbError::AccountTaken`] where the account to be mapped belongs to another environment.
-pub async fn record(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now: DateTime<Utc>) -> Result<()> {
-    let mut tx = begin_fenced(pool, claim).await?;
-    let id = claim.operation_id;
-    let outcome = &recheck_approval(&mut tx, id, outcome, now).await?;
-    let before = sqlx::query!(
-        r#"/* db::steps::record */
-        select waits_for, last_error, facts, attention from operation_steps where operation_id = $1 and name = $2"#,
-        id.as_uuid(),
-        outcome.step,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let mut facts = object(before.facts);
-    let learnt = outcome.facts.iter().any(|(name, value)| facts.get(name) != Some(value));
-    facts.extend(outcome.facts.clone());
-
-    let mut journal = vec![];
-    let (state, waits_for, check_at, last_error) = match &outcome.ending {
-        StepDisposition::Done => {
-            journal.push(step_event(EventType::StepSucceeded, outcome.step, json!({})));
-            (StepState::Done, None, None, None)
-        }
-        StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {
-            if before.waits_for.as_ref() != Some(why) {
-                journal.push(step_event(EventType::StepWaiting, outcome.step, json!({ "waits_for": why })));
-            }
-            (StepState::Waiting, Some(why.clone()), Some(*check_at), None)
-        }
-        StepDisposition::Retrying { error, check_at } => {
-            if before.last_error.as_ref() != Some(error) {
-                journal.push(step_event(EventType::StepRetrying, outcome.step, json!({ "error": error })));
-            }
-            (StepState::Waiting, Some("another try".to_owned()), Some(*check_at), Some(error.clone()))
-        }
-        StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.message.clone())),
-    };
-    let (asks, asked) = (outcome.attention(), before.attention.map(attention::read).transpose()?);
-    if let Some(asks) = asks
-        && asked.as_ref().is_none_or(|asked| asked.code != asks.code || state == StepState::Parked)
-    {
-        let data = json!({ "code": asks.code, "message": asks.message, "goes_on": state != StepState::Parked });
-        journal.push(step_event(EventType::OperationNeedsAttention, outcome.step, data));
-    }
-    let failed = matches!(outcome.ending, StepDisposition::Retrying { .. }) && !learnt;
-    sqlx::query!(
-        r#"/* db::steps::record */
-        update operation_steps set state = $3, facts = $4, waits_for = $5, check_at = $6, last_error = $7,
-            attempts_without_progress = case when $8 then attempts_without_progress + 1 else 0 end,
-            finished_at = case when $3 = 'done' then $9::timestamptz end,
-            attention = $10, blocked_since = case when $11 then coalesce(blocked_since, $9) end
-        where operation_id = $1 and name = $2"#,
-        id.as_uuid(),
-        outcome.step,
-        state.as_str(),
-        Value::Object(facts),
-        waits_for,
-        check_at,
-        last_error,
-        failed,
-        now,
-        asks.map(|asks| json!(asks)),
-        matches!(outcome.ending, StepDisposition::Blocked { .. }),
-    )
-    .execute(&mut *tx)
-    .await?;
-    for place in &outcome.released {
-        quotas::release(&mut tx, id, place).await?;
-    }
-    if let Some(account) = &outcome.mapped
-        && mappings::assign(&mut tx, id, account, now).await?
-    {
-        let data = json!({ "aws_account_id": account });
-        journal.push(NewEvent { event_type: EventType::AccountAssigned, data });
-    }
-    if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.ending, outcome.quota) {
-        quotas::release_all(&mut tx, id, quota).await?;
-    }
-    events::append(&mut tx, id, &journal, now).await?;
-    if asks.is_some() || asked.is_some() {
-        attention::recompute(&mut tx, id, now).await?;
-    }
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Who would wait for an approval looks again where that was decided while its step ran.
-async fn recheck_approval<'a>(
-    tx: &mut PgConnection,
-    id: OperationId,
-    outcome: &'a StepRecord,
-    now: DateTime<Utc>,
-) -> Result<Cow<'a, StepRecord>> {
-    let waits =
-        matches!(&outcome.ending, StepDisposition::Parked(attention) if attention.remedies.contains(&Remedy::Approve));
-    if !waits || approvals::pending(tx, id).await?.is_some() {
-        return Ok(Cow::Borrowed(outcome));
-    }
-    let ending = StepDisposition::Waiting { why: "what was decided just now".to_owned(), check_at: now };
-    Ok(Cow::Owned(StepRecord { ending, ..outcome.clone() }))
-}
-
-impl StepRecord {
-    /// Why it needs a person, where it does.
-    fn attention(&self) -> Option<&Attention> {
-        match &self.ending {
-            StepDisposition::Parked(attention) => Some(attention),
-            StepDisposition::Done => None,
-            StepDisposition::Waiting { .. } | StepDisposition::Blocked { .. } | StepDisposition::Retrying { .. } => {
-                self.late.as_ref()
-            }
-        }
-    }
-}
-
-/// Lets steps that are parked or late try again; within a transaction that holds the operation's row.
+/// Resets steps that are parked or late. The caller must have locked the operation.
 pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::steps::reset_for_retry */
@@ -303,8 +133,8 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     Ok(())
 }
 
-/// Lets waiting steps called `step` look at once whose request, kept as the fact `fact`, is not in progress any more, tells
-/// them so by the fact `finish_transaction`, and answers how many operations that woke.
+/// Wakes waiting steps called `step` whose request (the fact called `fact`) is no longer in progress, and sets their
+/// fact `ended`. Returns the number of operations that are due earlier.
 pub async fn wake_finished(
     pool: &PgPool,
     step: &str,
@@ -334,11 +164,4 @@ pub async fn wake_finished(
     .execute(pool)
     .await?;
     Ok(woken.rows_affected())
-}
-
-fn step_event(event_type: EventType, step: &str, mut data: Value) -> NewEvent {
-    if let Value::Object(data) = &mut data {
-        data.insert("step".to_owned(), step.into());
-    }
-    NewEvent { event_type, data }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use freehold_tenancy::db::idempotency::{self, ReserveResult};
-use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
+use freehold_tenancy::db::idempotency::{IdempotencyKey, StoredResponse};
 use freehold_tests::api_fixture::{Answered, EVERY_SCOPE, Served, send, signup, signup_with};
 use futures::future::join_all;
 use reqwest::Method;

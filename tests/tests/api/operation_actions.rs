@@ -1,7 +1,7 @@
 //! What people do about an operation that needs them: give it up, correct it, name an account, and approve what another
 //! person has asked for.
 
-use freehold_tenancy::operation::Remedy;
+use freehold_tenancy::attention::Remedy;
 use freehold_tests::api_fixture::{Served, signup};
 use reqwest::Method;
 use serde_json::{Value, json};

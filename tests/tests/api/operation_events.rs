@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use freehold_tenancy::db::steps::StepDisposition;
+use freehold_tenancy::db::lifecycle::StepDisposition;
 use freehold_tests::api_fixture::{Served, send, signup};
 use freehold_tests::tokens::now;
 use reqwest::{Method, RequestBuilder, Response};
@@ -86,7 +86,7 @@ async fn carry_on(api: &Served) {
     let check_at = api.clock.now();
     api.record(&claim, StepDisposition::Waiting { why: "a while".to_owned(), check_at }, None).await;
     api.record(&claim, StepDisposition::Done, Some("111122223333")).await;
-    freehold_tenancy::db::operations::succeed(&api.database.pool, &claim, check_at).await.unwrap();
+    freehold_tenancy::db::lifecycle::succeed(&api.database.pool, &claim, check_at).await.unwrap();
 }
 
 #[tokio::test]

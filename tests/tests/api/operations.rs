@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use freehold_tenancy::db::lifecycle::StepDisposition;
 use freehold_tenancy::db::notify::WorkListener;
-use freehold_tenancy::db::steps::StepDisposition;
 use freehold_tests::api_fixture::{Served, send, signup, signup_with};
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! `freehold` as a process, in an environment that would lead it to something real if it listened.
+//! `freehold` as a process, in an environment in which unintended connections fail: DATABASE_URL and AWS lead to
+//! 192.0.2.1.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,10 +12,10 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_freehold-under-test");
 
-/// How long a process may take for what it does in a few seconds.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// Limit for work that usually takes a few seconds.
+const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// A command in an environment of its own: 192.0.2.1 is nobody's (RFC 5737).
+/// Returns a command with an environment of its own. 192.0.2.1 is reserved for documentation (RFC 5737).
 fn command(program: &str, runtime: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
@@ -24,7 +25,7 @@ fn command(program: &str, runtime: &Path) -> Command {
     command
         .env("FREEHOLD", PROGRAM)
         .env("XDG_RUNTIME_DIR", runtime)
-        .env("DATABASE_URL", "postgres://somebody@192.0.2.1/real")
+        .env("DATABASE_URL", "postgres://freehold@192.0.2.1/real")
         .env("AWS_ENDPOINT_URL", "http://192.0.2.1")
         .env("AWS_REGION", "eu-central-1")
         .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
@@ -33,12 +34,12 @@ fn command(program: &str, runtime: &Path) -> Command {
     command
 }
 
-/// Runs the program to its end, where no sandbox can be found.
+/// Runs the program to its end, without a running sandbox.
 pub(crate) fn freehold(arguments: &[&str]) -> Output {
     Sandbox::prepare().run(arguments)
 }
 
-/// Runs a line of bash, in which `$FREEHOLD` is the program.
+/// Runs a line of bash in which `$FREEHOLD` is the program.
 pub(crate) fn shell(line: &str) -> Output {
     let runtime = tempfile::tempdir().expect("a directory");
     command("bash", runtime.path()).args(["-c", line]).output().expect("bash")
@@ -48,45 +49,45 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Waits until `fleet_holds`.
-pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "it does not come about that {what}");
+/// Waits until `condition` condition.
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < TIMEOUT, "not in time: {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// The command lines of processes that have to do with a directory.
+/// Returns the command lines of all processes that mention a directory.
 pub(crate) fn processes_with(directory: &Path) -> Vec<String> {
-    let directory = directory.to_str().expect("a path of text");
+    let directory = directory.to_str().expect("a UTF-8 path");
     let all = Command::new("ps").args(["-e", "-ww", "-o", "args="]).output().expect("ps");
     text(&all.stdout).lines().filter(|line| line.contains(directory)).map(ToOwned::to_owned).collect()
 }
 
-/// A sandbox, and the commands that find it.
+/// A sandbox process, and the environment in which other commands find it.
 pub(crate) struct Sandbox {
     runtime: TempDir,
     process: Option<Child>,
-    told: Arc<Mutex<String>>,
-    /// So much of it as went to stderr.
+    output: Arc<Mutex<String>>,
+    /// The part of the output that went to stderr.
     logged: Arc<Mutex<String>>,
     listeners: Vec<JoinHandle<()>>,
 }
 
 impl Sandbox {
-    /// Where a sandbox may be started.
+    /// Prepares the environment without starting a sandbox.
     pub(crate) fn prepare() -> Self {
         let runtime = tempfile::tempdir().expect("a directory");
-        Self { runtime, process: None, told: Arc::default(), logged: Arc::default(), listeners: Vec::new() }
+        Self { runtime, process: None, output: Arc::default(), logged: Arc::default(), listeners: Vec::new() }
     }
 
-    /// A sandbox that is ready.
+    /// Starts a sandbox and waits until it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_with(&[], arguments)
     }
 
-    /// A sandbox that is ready, with these variables in its environment.
+    /// Starts a sandbox with additional environment variables and waits until it is ready.
     pub(crate) fn start_with(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut sandbox = Self::prepare();
         let mut command = command(PROGRAM, sandbox.runtime.path());
@@ -94,23 +95,28 @@ impl Sandbox {
         command.arg("sandbox").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the sandbox");
         let (stdout, stderr) = (process.stdout.take().expect("stdout"), process.stderr.take().expect("stderr"));
-        sandbox.listeners = vec![listen(stdout, &[&sandbox.told]), listen(stderr, &[&sandbox.told, &sandbox.logged])];
+        sandbox.listeners =
+            vec![copy_lines(stdout, &[&sandbox.output]), copy_lines(stderr, &[&sandbox.output, &sandbox.logged])];
         sandbox.process = Some(process);
-        let begun = Instant::now();
-        while !sandbox.told().contains("Ctrl-C ends") {
-            let ended = sandbox.process.as_mut().expect("a process").try_wait().expect("its state");
-            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "the sandbox does not start: {}", sandbox.told());
+        let start = Instant::now();
+        while !sandbox.output().contains("Ctrl-C stops") {
+            let exit_status = sandbox.process.as_mut().expect("a process").try_wait().expect("a state");
+            assert!(
+                exit_status.is_none() && start.elapsed() < TIMEOUT,
+                "the sandbox does not start: {}",
+                sandbox.output()
+            );
             thread::sleep(Duration::from_millis(20));
         }
         sandbox
     }
 
-    /// Everything that it has told so far.
-    pub(crate) fn told(&self) -> String {
-        self.told.lock().expect("the text").clone()
+    /// Returns all output so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().expect("the text").clone()
     }
 
-    /// Everything that it has logged so far.
+    /// Returns the output on stderr so far.
     pub(crate) fn logged(&self) -> String {
         self.logged.lock().expect("the text").clone()
     }
@@ -120,40 +126,40 @@ impl Sandbox {
         command(PROGRAM, self.runtime.path()).args(arguments).output().expect("the program")
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills the sandbox as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("a process");
         process.kill().expect("a killed process");
-        process.wait().expect("its end");
+        process.wait().expect("an exit status");
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Stops the sandbox as Ctrl-C does.
     pub(crate) fn interrupt(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("a process");
         interrupt(&process);
-        process.wait().expect("its end")
+        process.wait().expect("an exit status")
     }
 
-    /// The address that it told of something.
+    /// Returns the address that the sandbox printed for a service.
     pub(crate) fn address_of(&self, what: &str) -> String {
-        let told = self.told();
-        let line = told.lines().find_map(|line| line.trim_start().strip_prefix(what)).expect("a line about it");
+        let output = self.output();
+        let line = output.lines().find_map(|line| line.trim_start().strip_prefix(what)).expect("a line about it");
         line.trim().to_owned()
     }
 
-    /// Everything in the simulated AWS.
+    /// Returns the simulated AWS as JSON.
     pub(crate) fn world(&self) -> String {
         let url = format!("{}/-/world", self.address_of("simulated AWS"));
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-            client.get(url).send().await.expect("an answer").text().await.expect("its text")
+            client.get(url).send().await.expect("an answer").text().await.expect("a body")
         })
     }
 
-    /// The directory of the private PostgreSQL of a sandbox that told this.
-    pub(crate) fn database_directory(told: &str) -> PathBuf {
-        let (_, after) = told.split_once("?host=").expect("the database's URL");
+    /// Returns the directory of the private PostgreSQL, which `output` contains.
+    pub(crate) fn database_directory(output: &str) -> PathBuf {
+        let (_, after) = output.split_once("?host=").expect("the database's URL");
         PathBuf::from(after.lines().next().unwrap_or_default().trim().replace("%2F", "/"))
     }
 }
@@ -175,15 +181,15 @@ fn interrupt(process: &Child) {
     assert!(sent.success());
 }
 
-/// Adds what it reads to all of these.
-fn listen(from: impl Read + Send + 'static, to: &[&Arc<Mutex<String>>]) -> JoinHandle<()> {
+/// Appends every line that it reads to all buffers.
+fn copy_lines(from: impl Read + Send + 'static, to: &[&Arc<Mutex<String>>]) -> JoinHandle<()> {
     let to: Vec<_> = to.iter().copied().map(Arc::clone).collect();
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
-            for told in &to {
-                let mut told = told.lock().expect("the text");
-                told.push_str(&line);
-                told.push('\n');
+            for output in &to {
+                let mut output = output.lock().expect("the text");
+                output.push_str(&line);
+                output.push('\n');
             }
         }
     })

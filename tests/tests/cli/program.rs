@@ -9,24 +9,24 @@ use super::process::{self, Sandbox, freehold, text};
 fn the_demo_ends_with_three_ready_tenants() {
     let sandbox = Sandbox::prepare();
     let demo = sandbox.run(&["sandbox", "--demo", "--exit-after-demo", "--speed", "40"]);
-    let told = text(&demo.stdout);
-    assert_eq!(demo.status.code(), Some(0), "{told}{}", text(&demo.stderr));
-    assert_eq!(told.matches("is ready\n").count(), 3, "{told}");
+    let output = text(&demo.stdout);
+    assert_eq!(demo.status.code(), Some(0), "{output}{}", text(&demo.stderr));
+    assert_eq!(output.matches("environment ready\n").count(), 3, "{output}");
     for region in ["eu-central-1", "us-east-1", "eu-central-2"] {
-        assert!(told.contains(&format!("/lambda-url/{region}/")), "no stack answered in {region}: {told}");
+        assert!(output.contains(&format!("/lambda-url/{region}/")), "no stack answered in {region}: {output}");
     }
     for unit in ["freehold-eu", "freehold-us", "freehold-ch"] {
-        assert!(told.contains(unit), "no account is in {unit}: {told}");
+        assert!(output.contains(unit), "no account is in {unit}: {output}");
     }
-    let directory = Sandbox::database_directory(&told);
+    let directory = Sandbox::database_directory(&output);
     assert!(!directory.exists(), "{} was left behind", directory.display());
     assert_eq!(process::processes_with(&directory), [""; 0], "processes were left behind");
 }
 
 #[test]
-fn nothing_is_left_behind_by_a_sandbox_that_was_killed() {
+fn a_killed_sandbox_leaves_nothing_behind() {
     let mut sandbox = Sandbox::start(&[]);
-    let directory = Sandbox::database_directory(&sandbox.told());
+    let directory = Sandbox::database_directory(&sandbox.output());
     assert!(directory.exists());
     assert_ne!(process::processes_with(&directory), [""; 0]);
     sandbox.kill();
@@ -39,7 +39,7 @@ fn nothing_is_left_behind_by_a_sandbox_that_was_killed() {
 }
 
 #[test]
-fn a_sandbox_that_keeps_its_data_goes_on_where_it_was() {
+fn a_sandbox_with_a_data_directory_resumes() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
     let mut sandbox = Sandbox::start(&["--data", data, "--speed", "40"]);
@@ -64,13 +64,13 @@ fn a_sandbox_that_keeps_its_data_goes_on_where_it_was() {
     assert_eq!(sandbox.interrupt().code(), Some(0));
 
     let again = Sandbox::start(&["--data", data, "--speed", "40"]);
-    assert!(again.told().contains("prepared already"), "{}", again.told());
-    // The port is the same, and so is the key: a token from before is still good.
+    assert!(again.output().contains("already prepared"), "{}", again.output());
+    // Port and signing key are kept, so old tokens stay valid.
     let listed = again.run(&["tenants", "list", "--output", "json", "--api-url", &api, "--token", token.trim()]);
     assert_eq!(listed.status.code(), Some(0), "{}", text(&listed.stderr));
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed[0], created);
-    assert!(again.world().contains(&account), "the simulated AWS has forgotten the account");
+    assert!(again.world().contains(&account), "the simulated AWS lost the account");
 
     let another = again.run(&["sandbox", "--data", data]);
     assert_eq!(another.status.code(), Some(1));
@@ -78,7 +78,7 @@ fn a_sandbox_that_keeps_its_data_goes_on_where_it_was() {
 }
 
 #[test]
-fn exit_codes_say_what_went_wrong() {
+fn exit_codes_tell_the_kinds_of_failure() {
     let sandbox = Sandbox::start(&[]);
     let code = |arguments: &[&str]| sandbox.run(arguments).status.code();
     assert_eq!(code(&["tenants", "list"]), Some(0));
@@ -87,7 +87,7 @@ fn exit_codes_say_what_went_wrong() {
     assert_eq!(code(&["operations", "show", "op_01k2m8v3x9e7rt4s5q6w7y8z9b"]), Some(4));
     assert_eq!(code(&["tenants", "list", "--api-url", "http://127.0.0.1:1", "--token", "x"]), Some(5));
     assert_eq!(code(&["tenants", "list", "--token", "x"]), Some(6));
-    // The sandbox's token is for the sandbox alone.
+    // The token of the sandbox is used for the sandbox only.
     assert_eq!(code(&["tenants", "list", "--api-url", "http://127.0.0.1:1"]), Some(6));
     let reader = text(&sandbox.run(&["token", "--scope", "fleet", "--scope", "tenants:read"]).stdout);
     let signup = [
@@ -106,14 +106,14 @@ fn exit_codes_say_what_went_wrong() {
     for field in ["admin_email: ", "home_region: "] {
         assert!(text(&refused.stderr).contains(field), "{}", text(&refused.stderr));
     }
-    assert_eq!(text(&refused.stdout), "", "stdout is for data");
+    assert_eq!(text(&refused.stdout), "", "stdout must contain data only");
 }
 
 #[test]
-fn what_needs_attention_is_an_exit_code_and_can_be_tried_again() {
+fn attention_has_an_exit_code_and_can_be_retried() {
     let files = tempfile::tempdir().unwrap();
     let config = files.path().join("freehold.toml");
-    let unknown_group = "[[access]]\npermission_set = \"support\"\ngroup = \"nobody-made-it\"\n";
+    let unknown_group = "[[access]]\npermission_set = \"support\"\ngroup = \"missing-group\"\n";
     std::fs::write(&config, format!("{CONFIG}\n{unknown_group}")).unwrap();
     let sandbox = Sandbox::start(&["--speed", "40", "--config", config.to_str().unwrap()]);
     let created = sandbox.run(&[
@@ -128,22 +128,22 @@ fn what_needs_attention_is_an_exit_code_and_can_be_tried_again() {
         "--wait",
     ]);
     assert_eq!(created.status.code(), Some(3), "{}", text(&created.stderr));
-    assert!(text(&created.stderr).contains("nobody-made-it"), "{}", text(&created.stderr));
+    assert!(text(&created.stderr).contains("missing-group"), "{}", text(&created.stderr));
     let parked = sandbox.run(&["operations", "list", "--code", "group_missing", "--output", "json"]);
     let parked: serde_json::Value = serde_json::from_slice(&parked.stdout).unwrap();
     let operation = parked[0]["id"].as_str().unwrap();
     let shown = sandbox.run(&["operations", "show", operation]);
     assert_eq!(shown.status.code(), Some(3));
-    assert!(text(&shown.stdout).contains("nobody-made-it"), "{}", text(&shown.stdout));
+    assert!(text(&shown.stdout).contains("missing-group"), "{}", text(&shown.stdout));
     let retried = sandbox.run(&["operations", "retry", operation]);
     assert_eq!(retried.status.code(), Some(0), "{}", text(&retried.stderr));
-    // The cause is still there.
+    // The group is still missing.
     let watched = sandbox.run(&["tenants", "watch", parked[0]["tenant_id"].as_str().unwrap()]);
     assert_eq!(watched.status.code(), Some(3), "{}", text(&watched.stdout));
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let piped = process::shell("set -o pipefail; \"$FREEHOLD\" openapi | head -n 1");
     assert_eq!(piped.status.code(), Some(0), "{}", text(&piped.stderr));
     assert_eq!(text(&piped.stderr), "");
@@ -156,22 +156,22 @@ async fn real_and_simulated_installations_do_not_mix() {
     let config = files.path().join("freehold.toml");
     std::fs::write(&config, CONFIG).unwrap();
     let here = ["--config", config.to_str().unwrap(), "--database-url", &database.url];
-    let ended = |command: &[&str]| {
-        let ended = freehold(&[command, &here[..]].concat());
-        (ended.status.code(), text(&ended.stderr) + &text(&ended.stdout))
+    let run = |command: &[&str]| {
+        let run = freehold(&[command, &here[..]].concat());
+        (run.status.code(), text(&run.stderr) + &text(&run.stdout))
     };
 
-    let (code, told) = ended(&["api"]);
-    assert!(code == Some(1) && told.contains("freehold migrate"), "{told}");
-    let (code, told) = ended(&["migrate"]);
-    assert!(code == Some(0) && told.contains("111122223333"), "{told}");
-    let (code, told) = ended(&["sandbox"]);
-    assert!(code == Some(1) && told.contains("belongs to a real installation"), "{told}");
-    let (code, told) = ended(&["worker", "--sandbox", "http://127.0.0.1:1"]);
-    assert!(code == Some(1) && told.contains("belongs to a real installation"), "{told}");
-    let (code, told) = ended(&["worker", "--sandbox", "https://aws.example.com"]);
-    assert!(code == Some(1) && told.contains("loopback"), "{told}");
-    // What the environment says of AWS redirects calls, so a worker does not make any.
-    let (code, told) = ended(&["worker"]);
-    assert!(code == Some(1) && told.contains("AWS_ENDPOINT_URL"), "{told}");
+    let (code, output) = run(&["api"]);
+    assert!(code == Some(1) && output.contains("freehold migrate"), "{output}");
+    let (code, output) = run(&["migrate"]);
+    assert!(code == Some(0) && output.contains("111122223333"), "{output}");
+    let (code, output) = run(&["sandbox"]);
+    assert!(code == Some(1) && output.contains("belongs to a real installation"), "{output}");
+    let (code, output) = run(&["worker", "--sandbox", "http://127.0.0.1:1"]);
+    assert!(code == Some(1) && output.contains("belongs to a real installation"), "{output}");
+    let (code, output) = run(&["worker", "--sandbox", "https://aws.example.com"]);
+    assert!(code == Some(1) && output.contains("loopback"), "{output}");
+    // AWS_ENDPOINT_URL redirects AWS calls, so the worker refuses to start.
+    let (code, output) = run(&["worker"]);
+    assert!(code == Some(1) && output.contains("AWS_ENDPOINT_URL"), "{output}");
 }

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_tenancy::approval::ApprovalAction;
-use freehold_tenancy::db::{PgPool, approvals, audit, feed, offboarding, operations, tenants};
+use freehold_tenancy::db::{PgPool, approvals, audit, feed, lifecycle, operations, tenants};
 use freehold_tenancy::operation::Requester;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::api_fixture::{Served, send, signup_with};
@@ -74,7 +74,7 @@ async fn approve(freehold: &Freehold, tenant: &Tenant, action: ApprovalAction) {
     let (pool, id, now) = (freehold.pool(), tenant.environments[0].operation_id, freehold.clock.now());
     let asked = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
     assert_eq!(asked.action, action);
-    approvals::decide(pool, id, &asked.request_hash, true, &person("bob"), now).await.expect("an answer");
+    lifecycle::decide(pool, id, &asked.request_hash, true, &person("bob"), now).await.expect("an answer");
 }
 
 /// An onboarding that needs an approval, an offboarding, a restore, and an offboarding that closes the account.
@@ -89,12 +89,12 @@ async fn from_signup_to_closed_account(lines: &mut Lines) {
     settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     let offboard = async |close| {
         let (pool, now) = (freehold.pool(), freehold.clock.now());
-        offboarding::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an offboarding");
+        lifecycle::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an offboarding");
     };
     offboard(false).await;
     settle(&freehold, &worker, MINUTES, lines).await;
     let now = freehold.clock.now();
-    offboarding::restore(freehold.pool(), tenant.id, None, &person("ann"), now).await.expect("a restore");
+    lifecycle::restore(freehold.pool(), tenant.id, None, &person("ann"), now).await.expect("a restore");
     settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     offboard(true).await;
     settle(&freehold, &worker, LONG, lines).await;
@@ -136,7 +136,7 @@ async fn repaired_and_canceled(lines: &mut Lines) {
     let operation = freehold.operation_of(&other).await;
     assert!(operation.attention.is_some(), "{operation:#?}");
     let now = freehold.clock.now();
-    offboarding::cancel(freehold.pool(), operation.id, &person("ann"), now).await.expect("a cancellation");
+    lifecycle::cancel(freehold.pool(), operation.id, &person("ann"), now).await.expect("a cancellation");
     settle(&freehold, &worker, LONG, lines).await;
     let operation = operations::get(freehold.pool(), operation.id).await.expect("an answer").expect("the operation");
     assert!(operation.finished_at.is_some(), "{operation:#?}");

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
+use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, Source};
 use freehold_tenancy::config::Config;
 use freehold_tenancy::db::installation::InstallationKind;
@@ -10,7 +11,7 @@ use freehold_tenancy::event::EventType;
 use freehold_tenancy::feed::{CloudEvent, Entry, FeedType, OperationEventRef};
 use freehold_tenancy::finding::{FindingKind, FindingRemedy, FindingState, Severity};
 use freehold_tenancy::fleet_hold::HoldKind;
-use freehold_tenancy::operation::{Attention, OperationKind, OperationState, Remedy, Requester};
+use freehold_tenancy::operation::{OperationKind, OperationState, Requester};
 use freehold_tenancy::step::StepState;
 use freehold_tenancy::tenant::TenantState;
 use freehold_tenancy::webhook::{AttemptError, DeliveryState, DisabledReason};

@@ -101,9 +101,9 @@ async fn whatever_write_is_the_last_the_end_is_the_same(cut: ConnectionFault) {
         "db::operations::claim",
         "db::operations::prolong",
         "db::operations::release",
-        "db::operations::succeed",
-        "db::quotas::ask",
-        "db::quotas::wake_line",
+        "db::lifecycle::succeed",
+        "db::quotas::acquire",
+        "db::quotas::wake_queue",
         "db::steps::set_intent",
     ] {
         let at = At::Name(write);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_sandbox::{Durations, Settings};
-use freehold_tenancy::db::attention::{self, RetryResult};
+use freehold_tenancy::db::lifecycle::{self, RetryResult};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::tenant::Tenant;
@@ -176,7 +176,7 @@ async fn ends_badly(seed: u64) -> Option<String> {
         }
         for operation in unfinished {
             let now = unlucky.freehold.clock.now();
-            let retried = attention::retry(unlucky.freehold.pool(), operation.id, "support", now).await;
+            let retried = lifecycle::retry(unlucky.freehold.pool(), operation.id, "support", now).await;
             assert!(!matches!(retried.expect("an answer"), RetryResult::Unknown));
         }
         unlucky.settle().await;

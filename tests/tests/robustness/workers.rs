@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{WireEffect, WireRule};
-use freehold_tenancy::db::steps::{StepDisposition, StepRecord};
+use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
 use freehold_tenancy::db::{DbError, operations, steps};
 use freehold_tenancy::operation::OperationState;
 use freehold_tenancy::step::Facts;
@@ -40,10 +40,10 @@ async fn a_worker_that_was_thought_dead_writes_nothing() {
     fenced(steps::plan(pool, &stale, &[plan], later).await);
     fenced(steps::begin(pool, &stale, &[step], later).await);
     fenced(steps::intend(pool, &stale, step, &intent, later).await);
-    fenced(steps::record(pool, &stale, &done, later).await);
+    fenced(lifecycle::record_step(pool, &stale, &done, later).await);
     fenced(operations::prolong(pool, &stale, later + lease).await);
     fenced(operations::release(pool, &stale, None, later).await);
-    fenced(operations::succeed(pool, &stale, later).await);
+    fenced(lifecycle::succeed(pool, &stale, later).await);
     assert_eq!(freehold.operation_of(&tenant).await, before);
 }
 

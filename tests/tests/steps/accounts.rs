@@ -4,8 +4,9 @@ use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
-use freehold_tenancy::db::attention;
-use freehold_tenancy::operation::{Operation, OperationState, Remedy};
+use freehold_tenancy::attention::Remedy;
+use freehold_tenancy::db::lifecycle;
+use freehold_tenancy::operation::{Operation, OperationState};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::database::mapped_now;
 use freehold_tests::fixture::{CONFIG, Freehold};
@@ -186,7 +187,7 @@ async fn who_is_tried_again_after_a_deadline_gets_as_long_once_more() {
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     let now = freehold.clock.now();
-    attention::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer");
+    lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer");
     let worker = freehold.worker("worker-2");
     while freehold.operation_of(&tenant).await.state != OperationState::NeedsAttention {
         freehold.step(&worker).await.expect("it goes on");
@@ -197,8 +198,8 @@ async fn who_is_tried_again_after_a_deadline_gets_as_long_once_more() {
 
 /// Tries a parked operation again and lets it go on.
 async fn retry(freehold: &Freehold, operation: &Operation) {
-    let retried = attention::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), attention::RetryResult::Yes);
+    let retried = lifecycle::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
+    assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Yes);
     freehold.settle(&freehold.worker("another"), LONG).await;
 }
 
@@ -218,8 +219,8 @@ async fn a_parked_operation_goes_on_when_a_person_has_removed_the_cause() {
     freehold.world.clear_faults();
     let now = freehold.clock.now();
     assert_eq!(
-        attention::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
-        attention::RetryResult::Yes
+        lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
+        lifecycle::RetryResult::Yes
     );
     freehold.settle(&freehold.worker("worker-2"), LONG).await;
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);

@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
-use freehold_tenancy::db::approvals::{self, DecisionResult};
-use freehold_tenancy::db::steps::StepDisposition;
-use freehold_tenancy::db::{offboarding, tenants};
-use freehold_tenancy::operation::{Attention, OperationState, Remedy, Requester};
+use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::db::approvals;
+use freehold_tenancy::db::lifecycle::{self, DecisionResult, StepDisposition};
+use freehold_tenancy::db::tenants;
+use freehold_tenancy::operation::{OperationState, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::api_fixture::{Served, signup};
 use freehold_tests::fixture::{CONFIG, Freehold};
@@ -39,7 +40,7 @@ async fn decide(freehold: &Freehold, tenant: &Tenant, approve: bool, by: &str) -
     let asked = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("what waits");
     assert_eq!(asked.action, ApprovalAction::Vend);
     assert_eq!(asked.request["company_name"], "Example");
-    approvals::decide(pool, id, &asked.request_hash, approve, &person(by), now).await.expect("an answer")
+    lifecycle::decide(pool, id, &asked.request_hash, approve, &person(by), now).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -50,7 +51,7 @@ async fn an_account_is_vended_only_once_another_person_has_approved_it() {
     assert_eq!(decide(&freehold, &tenant, true, "tests").await, DecisionResult::SamePerson);
     let id = tenant.environments[0].operation_id;
     let now = freehold.clock.now();
-    freehold_tenancy::db::attention::retry(freehold.pool(), id, "tests", now).await.expect("an answer");
+    freehold_tenancy::db::lifecycle::retry(freehold.pool(), id, "tests", now).await.expect("an answer");
     freehold.settle(&freehold.worker("worker-2"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0);
     assert_eq!(
@@ -82,7 +83,7 @@ async fn no_change_of_the_tenant_does_without_the_other_person() {
     };
     // The tier that the tenant is in now wants nothing approved.
     change("standard").await;
-    freehold_tenancy::db::attention::retry(pool, id, "tests", freehold.clock.now()).await.expect("an answer");
+    freehold_tenancy::db::lifecycle::retry(pool, id, "tests", freehold.clock.now()).await.expect("an answer");
     freehold.settle(&freehold.worker("worker-2"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0, "who may change the tier needs nobody else");
 
@@ -102,7 +103,7 @@ async fn what_is_rejected_ends_and_nothing_was_asked_of_aws() {
     let tenant = waiting(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     // Nothing is there that a legal hold could keep.
-    assert!(offboarding::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
+    assert!(lifecycle::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
     assert!(
         matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Yes(_)),
         "who asked may take it back"

@@ -9,9 +9,9 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::EnvironmentName;
 use freehold_tenancy::approval::ApprovalState;
-use freehold_tenancy::db::approvals::{self, DecisionResult};
-use freehold_tenancy::db::offboarding::{self, LifecycleResult};
-use freehold_tenancy::db::{attention, operations};
+use freehold_tenancy::db::approvals;
+use freehold_tenancy::db::lifecycle::{self, DecisionResult, LifecycleResult};
+use freehold_tenancy::db::operations;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::operation::{Operation, OperationKind, OperationState, Requester};
 use freehold_tenancy::tenant::{Tenant, TenantState};
@@ -40,12 +40,12 @@ async fn ready(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
 
 async fn offboard(freehold: &Freehold, tenant: &Tenant, close: bool) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    offboarding::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an answer")
+    lifecycle::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an answer")
 }
 
 async fn restore(freehold: &Freehold, tenant: &Tenant) -> LifecycleResult {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    offboarding::restore(pool, tenant.id, None, &person("ann"), now).await.expect("an answer")
+    lifecycle::restore(pool, tenant.id, None, &person("ann"), now).await.expect("an answer")
 }
 
 async fn latest(freehold: &Freehold, tenant: &Tenant) -> Operation {
@@ -137,7 +137,7 @@ async fn about_to_be_closed(freehold: &Freehold) -> (Tenant, Arc<Worker>, String
 
 async fn decide(freehold: &Freehold, tenant: &Tenant, hash: &str, approve: bool, by: &str) -> DecisionResult {
     let (pool, id, now) = (freehold.pool(), latest(freehold, tenant).await.id, freehold.clock.now());
-    approvals::decide(pool, id, hash, approve, &person(by), now).await.expect("an answer")
+    lifecycle::decide(pool, id, hash, approve, &person(by), now).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -183,8 +183,7 @@ async fn a_legal_hold_and_the_end_of_an_offboarding_do_not_wait_for_each_other()
     let operation = "select 1 from operations where kind = 'offboard' for no key update";
     sqlx::query(operation).execute(&mut *ending).await.expect("a lock");
     let (pool, now) = (freehold.pool().clone(), freehold.clock.now());
-    let holding =
-        tokio::spawn(async move { offboarding::set_legal_hold(&pool, tenant.id, Some("Case 1."), now).await });
+    let holding = tokio::spawn(async move { lifecycle::set_legal_hold(&pool, tenant.id, Some("Case 1."), now).await });
     let waits = "select exists (select from pg_locks where not granted)";
     while !sqlx::query_scalar::<_, bool>(waits).fetch_one(freehold.pool()).await.expect("an answer") {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -205,7 +204,7 @@ async fn a_legal_hold_keeps_everything_until_it_is_lifted() {
     let (tenant, worker) = ready(&freehold).await;
     let hold = |reason: Option<&'static str>| {
         let (pool, now) = (freehold.pool().clone(), freehold.clock.now());
-        async move { offboarding::set_legal_hold(&pool, tenant.id, reason, now).await.expect("an answer") }
+        async move { lifecycle::set_legal_hold(&pool, tenant.id, reason, now).await.expect("an answer") }
     };
     assert!(hold(Some("Records are to be kept.")).await);
     assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::LegalHold(_)));
@@ -241,14 +240,12 @@ async fn one_environment_goes_and_the_other_stays() {
     freehold.settle(&worker, MINUTES).await;
     let name: EnvironmentName = "production".parse().expect("a name");
     let now = freehold.clock.now();
-    offboarding::offboard(freehold.pool(), tenant.id, Some(&name), false, &person("ann"), now)
-        .await
-        .expect("an answer");
+    lifecycle::offboard(freehold.pool(), tenant.id, Some(&name), false, &person("ann"), now).await.expect("an answer");
     freehold.settle(&worker, LONG).await;
     assert_eq!(freehold.tenant_now(&tenant).await.environments[0].state, EnvironmentState::Offboarded);
     assert_eq!(freehold.tenant_now(&other).await.state(), TenantState::Ready);
     let nobody: EnvironmentName = "staging".parse().expect("a name");
-    let unknown = offboarding::offboard(freehold.pool(), tenant.id, Some(&nobody), false, &person("ann"), now).await;
+    let unknown = lifecycle::offboard(freehold.pool(), tenant.id, Some(&nobody), false, &person("ann"), now).await;
     assert_eq!(unknown.expect("an answer"), LifecycleResult::Unknown);
 }
 
@@ -257,13 +254,13 @@ async fn an_onboarding_is_canceled_cleanly_before_an_account_is_asked_for() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
-    let canceled = offboarding::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
+    let canceled = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
     assert_eq!(canceled, LifecycleResult::Yes(vec![]));
     freehold.settle(&freehold.worker("worker-1"), LONG).await;
     assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 0);
     assert_eq!(latest(&freehold, &tenant).await.state, OperationState::Canceled);
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);
-    let again = offboarding::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
+    let again = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
     assert!(matches!(again, LifecycleResult::Not(_)));
 }
 
@@ -285,7 +282,7 @@ async fn an_onboarding_that_is_canceled_whenever_leaves_nothing_that_nobody_know
         if operation.state == OperationState::Succeeded {
             return;
         }
-        let canceled = offboarding::cancel(pool, operation.id, &person("ann"), now).await.expect("an answer");
+        let canceled = lifecycle::cancel(pool, operation.id, &person("ann"), now).await.expect("an answer");
         assert!(matches!(canceled, LifecycleResult::Yes(_)), "{canceled:?} at moment {moment}");
         freehold.settle(&worker, LONG).await;
         let operation = latest(&freehold, &tenant).await;
@@ -307,7 +304,7 @@ async fn an_account_whose_answer_was_lost_when_its_onboarding_was_canceled_is_fo
     let worker = freehold.worker("worker-1");
     worker.drain().await.expect("carried on");
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
-    offboarding::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
+    lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
     freehold.settle(&worker, MINUTES).await;
     assert_eq!(account(&freehold, &tenant).parent_name, "freehold-quarantine");
     let mapped = freehold.tenant_now(&tenant).await.environments[0].aws_account_id.clone();
@@ -323,7 +320,7 @@ async fn a_stack_that_cannot_be_deleted_asks_a_person_whose_retry_leaves_the_res
     freehold.settle(&worker, LONG).await;
     let operation = latest(&freehold, &tenant).await;
     assert_eq!(operation.attention.expect("somebody is asked").code, "stack_not_deleted");
-    attention::retry(freehold.pool(), operation.id, "ann", freehold.clock.now()).await.expect("an answer");
+    lifecycle::retry(freehold.pool(), operation.id, "ann", freehold.clock.now()).await.expect("an answer");
     freehold.settle(&worker, LONG).await;
     assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Offboarded);
 }
@@ -337,7 +334,7 @@ async fn gone(freehold: &Freehold) -> Vec<String> {
     let hash =
         approvals::list_for_operation(freehold.pool(), operation).await.expect("an answer")[0].request_hash.clone();
     let now = freehold.clock.now();
-    approvals::decide(freehold.pool(), operation, &hash, true, &person("bob"), now).await.expect("an answer");
+    lifecycle::decide(freehold.pool(), operation, &hash, true, &person("bob"), now).await.expect("an answer");
     for worker in 1.. {
         let worker = freehold.worker(&format!("worker-{worker}"));
         tokio::select! {

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::idempotency::{self, ReserveResult};
+use freehold_tenancy::db::idempotency::{IdempotencyKey, StoredResponse};
 use freehold_tenancy::db::installation::InstallationKind;
-use freehold_tenancy::db::signup::{IdempotencyKey, StoredResponse};
 use freehold_tenancy::db::webhooks::{endpoints, secrets};
 use freehold_tenancy::{WebhookEndpointId, webhook};
 use freehold_tests::api_fixture::{Answered, Served, send, signup};

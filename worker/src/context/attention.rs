@@ -1,7 +1,7 @@
 //! Attention for work that is late.
 
 use chrono::TimeDelta;
-use freehold_tenancy::operation::Attention;
+use freehold_tenancy::attention::Attention;
 
 /// Returns the attention for work that takes longer than allowed. Polling goes on meanwhile.
 pub(crate) fn deadline_passed(what: &str) -> Attention {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::approval::Approval;
-use freehold_tenancy::db::{approvals, closures, mappings, tenants};
+use freehold_tenancy::db::{account_mappings, approvals, closures, lifecycle, tenants};
 use serde_json::Value;
 
 use super::StepContext;
@@ -12,12 +12,12 @@ use crate::step_outcome::StepError;
 impl StepContext {
     /// Returns whether `account` is mapped to this environment.
     pub(crate) async fn is_mapped(&self, account: &AwsAccountId) -> Result<bool, StepError> {
-        Ok(mappings::is_mapped(&self.services.pool, account, self.environment().id).await?)
+        Ok(account_mappings::is_mapped(&self.services.pool, account, self.environment().id).await?)
     }
 
     /// Returns whether `account` is or was mapped to another environment.
     pub(crate) async fn is_mapped_to_other(&self, account: &AwsAccountId) -> Result<bool, StepError> {
-        Ok(mappings::is_mapped_to_other(&self.services.pool, account, self.environment().id).await?)
+        Ok(account_mappings::is_mapped_to_other(&self.services.pool, account, self.environment().id).await?)
     }
 
     pub(crate) async fn is_on_legal_hold(&self) -> Result<bool, StepError> {
@@ -31,7 +31,7 @@ impl StepContext {
 
     /// Requests a second person's approval to create the account that `request` describes.
     pub(crate) async fn request_vending_approval(&self, request: &Value) -> Result<(), StepError> {
-        approvals::request_vending(&self.services.pool, &self.claim, self.step, request, self.now()).await?;
+        lifecycle::request_vending(&self.services.pool, &self.claim, self.step, request, self.now()).await?;
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::steps::{self, StepDisposition, StepRecord};
-use freehold_tenancy::db::{DbError, operations};
+use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
+use freehold_tenancy::db::{DbError, operations, steps};
 use freehold_tenancy::step::JournalEntry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -83,7 +83,7 @@ impl StepContext {
     /// Journals the outcome of a run and wakes the operations that its released slots admit.
     pub(crate) async fn record(&self, record: &StepRecord) -> Result<(), DbError> {
         let services = &self.services;
-        steps::record(&services.pool, &self.claim, record, self.now()).await?;
+        lifecycle::record_step(&services.pool, &self.claim, record, self.now()).await?;
         services.wake_signals.notify_webhooks();
         let released = record.released.iter().map(|slot| slot.quota);
         let parked = record.quota.filter(|_| matches!(record.ending, StepDisposition::Parked(_)));

@@ -1,8 +1,8 @@
 //! Waiting for what AWS has accepted: when to look again, and when it is late.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::attention::Attention;
 use freehold_tenancy::clock::seconds;
-use freehold_tenancy::operation::Attention;
 
 use super::attention::{deadline_passed, format_duration};
 use super::{StepContext, seconds_of};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::{DbError, PgPool, findings, offboarding};
+use freehold_tenancy::db::{DbError, PgPool, findings, lifecycle};
 use freehold_tenancy::finding::{Finding, FindingRemedy};
 use freehold_tenancy::operation::Requester;
 use freehold_tenancy::{EnvironmentId, FindingId, OperationId, TenantId};
@@ -60,5 +60,5 @@ async fn open(
 ) -> Result<Option<OperationId>, DbError> {
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     let by = Requester { issuer: "freehold".to_owned(), subject: "reconciler".to_owned() };
-    offboarding::open_repair(pool, environment, &json!({ "findings": found }), &by, now).await
+    lifecycle::open_repair(pool, environment, &json!({ "findings": found }), &by, now).await
 }

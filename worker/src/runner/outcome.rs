@@ -1,10 +1,11 @@
 //! Conversion of what a step returns into the record that the journal keeps.
 
 use chrono::TimeDelta;
+use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::DbError;
-use freehold_tenancy::db::steps::{StepDisposition, StepRecord};
-use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
+use freehold_tenancy::db::lifecycle::{StepDisposition, StepRecord};
+use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::Facts;
 
 use crate::context::StepContext;

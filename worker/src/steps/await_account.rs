@@ -1,7 +1,7 @@
 //! Waits until the account exists, and maps it to the environment.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::operation::Remedy;
+use freehold_tenancy::attention::Remedy;
 
 use super::StepResult;
 use super::shared::account_request;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Version, header};
 use axum::response::{IntoResponse, Response};
-use freehold_tenancy::db::mappings::{self, Exported, Snapshot};
+use freehold_tenancy::db::account_mappings::{self, Exported, Snapshot};
 use futures::stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -120,7 +120,7 @@ pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Sna
         let write = |out: &mut Vec<u8>, mapping: &Exported<'_>| {
             put(out, format, mapping, &billing_account);
         };
-        let last = match mappings::export(&pool, &snapshot, write, &sender).await {
+        let last = match account_mappings::export(&pool, &snapshot, write, &sender).await {
             Ok(true) => Ok(THE_END),
             Ok(false) => return,
             Err(error) => {

@@ -6,9 +6,7 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use freehold_tenancy::approval::ApprovalAction;
-use freehold_tenancy::db::approvals::RequestResult;
-use freehold_tenancy::db::attention::RetryResult;
-use freehold_tenancy::db::offboarding::LifecycleResult;
+use freehold_tenancy::db::lifecycle::{LifecycleResult, RequestResult, RetryResult};
 use freehold_tenancy::{AwsAccountId, EmailAddress, OperationId, db};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -71,7 +69,7 @@ pub(crate) async fn retry_operation(
         let request = json!({ "account_email": email, "adopt_account_id": Value::Null });
         return ask(&app, &caller, id, ApprovalAction::Correct, request).await;
     }
-    match db::attention::retry(&app.pool, id, &caller.subject, app.clock.now()).await? {
+    match db::lifecycle::retry(&app.pool, id, &caller.subject, app.clock.now()).await? {
         RetryResult::Yes => app.work_notifier.notify(),
         RetryResult::Unknown => return Err(ApiError::no_operation()),
         RetryResult::NotOffered => {
@@ -125,7 +123,7 @@ pub(crate) async fn cancel_operation(
     PathParam(id): PathParam<OperationId>,
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::no_operation)?;
-    match db::offboarding::cancel(&app.pool, id, &caller.requester(), app.clock.now()).await? {
+    match db::lifecycle::cancel(&app.pool, id, &caller.requester(), app.clock.now()).await? {
         LifecycleResult::Yes(followed_by) => {
             app.work_notifier.notify();
             accepted(&app, followed_by.first().copied().unwrap_or(id)).await
@@ -173,7 +171,7 @@ pub(crate) async fn adopt_account(
     if let Some(why) = app.config.organization.protects(&account) {
         return Err(ApiError::new(Code::AccountProtected, format!("Account {account} is left alone: {why}.")));
     }
-    if db::mappings::was_ever_mapped(&app.pool, &account).await? {
+    if db::account_mappings::was_ever_mapped(&app.pool, &account).await? {
         let why = "it belongs, or has belonged, to an environment";
         return Err(ApiError::new(Code::AccountProtected, format!("Account {account} is left alone: {why}.")));
     }
@@ -188,7 +186,8 @@ async fn ask(
     action: ApprovalAction,
     request: Value,
 ) -> Result<Response, ApiError> {
-    match db::approvals::request(&app.pool, id, action, &request, &caller.requester(), app.clock.now()).await? {
+    match db::lifecycle::request_approval(&app.pool, id, action, &request, &caller.requester(), app.clock.now()).await?
+    {
         RequestResult::Yes(_) => accepted(app, id).await,
         RequestResult::Unknown => Err(ApiError::no_operation()),
         RequestResult::Another(pending) => Err(ApiError::new(

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::idempotency::Reservation;
-use freehold_tenancy::db::signup::StoredResponse;
+use freehold_tenancy::db::idempotency::StoredResponse;
 use freehold_tenancy::webhook::{self, WebhookSecret};
 use freehold_tenancy::{WebhookEndpointId, db};
 use secrecy::ExposeSecret;

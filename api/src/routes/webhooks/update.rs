@@ -5,7 +5,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use chrono::TimeDelta;
 use freehold_tenancy::db::idempotency::Reservation;
-use freehold_tenancy::db::signup::StoredResponse;
+use freehold_tenancy::db::idempotency::StoredResponse;
 use freehold_tenancy::{WebhookEndpointId, db, webhook};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,12 +1,12 @@
 //! Reading operations.
 
+use crate::attention::{Attention, Remedy};
+use crate::db::{PgPool, Result, parse_json, parsed, steps};
+use crate::operation::{Operation, OperationKind, OperationState};
+use crate::{EnvironmentId, OperationId, TenantId};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
-
-use crate::db::{DbError, PgPool, Result, parsed, steps};
-use crate::operation::{Attention, Operation, OperationKind, OperationState, Remedy, Requester};
-use crate::{EnvironmentId, OperationId, TenantId};
 
 /// Which operations to list; what is `None` does not narrow the list.
 #[derive(Debug, Clone, Default)]
@@ -162,7 +162,7 @@ impl Row {
             environment_name: parsed(self.environment_name)?,
             kind: self.kind,
             input: self.input,
-            requested_by: requester(self.requested_by)?,
+            requested_by: parse_json(self.requested_by, "a requester")?,
             state: self.state,
             attention,
             wake_at: self.wake_at,
@@ -173,9 +173,4 @@ impl Row {
             steps,
         })
     }
-}
-
-/// Who asked for something, as a row has it.
-pub(in crate::db) fn requester(value: Value) -> Result<Requester> {
-    serde_json::from_value(value).map_err(|error| DbError::UnexpectedValue(format!("a requester: {error}")))
 }

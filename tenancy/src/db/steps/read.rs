@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::db::{PgPool, Result, attention};
+use crate::db::{PgPool, Result, parse_json};
 use crate::step::{Facts, JournalEntry, StepState};
 use crate::{EnvironmentId, OperationId};
 
@@ -86,7 +86,7 @@ impl Row {
             attempts_without_progress: self.attempts_without_progress.unsigned_abs(),
             waits_for: self.waits_for,
             check_at: self.check_at,
-            attention: self.attention.map(attention::read).transpose()?,
+            attention: self.attention.map(|value| parse_json(value, "an attention")).transpose()?,
             blocked_since: self.blocked_since,
             last_error: self.last_error,
             started_at: self.started_at,
@@ -96,7 +96,7 @@ impl Row {
     }
 }
 
-pub(super) fn object(value: Value) -> Facts {
+pub(in crate::db) fn object(value: Value) -> Facts {
     match value {
         Value::Object(facts) => facts,
         _ => Facts::new(),

@@ -5,8 +5,7 @@ use sqlx::{PgConnection, PgExecutor};
 
 use super::lock_cursor;
 use crate::WebhookEndpointId;
-use crate::db::idempotency::{self, Reservation};
-use crate::db::signup::StoredResponse;
+use crate::db::idempotency::{self, Reservation, StoredResponse};
 use crate::db::{PgPool, Result, feed, finish_transaction, parsed};
 use crate::feed::FeedType;
 use crate::webhook::{DisabledReason, Endpoint};

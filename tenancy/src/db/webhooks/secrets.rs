@@ -5,8 +5,7 @@ use sqlx::PgConnection;
 
 use super::endpoints;
 use crate::WebhookEndpointId;
-use crate::db::idempotency::{self, Reservation};
-use crate::db::signup::StoredResponse;
+use crate::db::idempotency::{self, Reservation, StoredResponse};
 use crate::db::{PgPool, Result, finish_transaction};
 use crate::secrets::KeyId;
 use crate::webhook::Endpoint;

@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
-use freehold_tenancy::operation::Remedy;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};

@@ -1,8 +1,10 @@
 //! What waits for a second person's word: before an account is spent, and before one is closed.
 
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
+use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::config::{TierConfig, VendingApproval};
-use freehold_tenancy::operation::{Attention, OperationKind, Remedy};
+use freehold_tenancy::operation::OperationKind;
 use serde_json::json;
 
 use crate::context::StepContext;

@@ -1,0 +1,193 @@
+//! Which AWS account belongs to which environment.
+
+mod copy_text;
+mod export;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{DbError, PgPool, Result, feed, map_constraint_violation, parsed};
+pub use export::{Exported, export};
+
+use crate::account_mapping::AccountMapping;
+use crate::{AwsAccountId, EnvironmentId, MappingId, OperationId, TenantId};
+
+/// Maps `account` to the environment of an operation and answers whether that is new.
+///
+/// Fails with [`super::DbError::AccountTaken`] where it is another environment's.
+pub(super) async fn assign(
+    tx: &mut PgConnection,
+    operation: OperationId,
+    account: &AwsAccountId,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"/* db::account_mappings::assign */
+        insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from, account_name)
+        select $2, o.tenant_id, o.environment_id, $3, $4, (
+            select s.intent ->> 'name' from operation_steps s
+            where s.operation_id = o.id and s.name = 'request-account')
+        from operations o
+        where o.id = $1 and not exists (
+            select from account_mappings m
+            where m.environment_id = o.environment_id and m.aws_account_id = $3 and m.valid_to is null)"#,
+        operation.as_uuid(),
+        MappingId::new(now).as_uuid(),
+        account.as_str(),
+        now,
+    )
+    .execute(tx)
+    .await
+    .map_err(map_constraint_violation)?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends the account mappings of an operation's environment and returns their accounts.
+pub(super) async fn end(tx: &mut PgConnection, operation: OperationId, now: DateTime<Utc>) -> Result<Vec<String>> {
+    let accounts = sqlx::query_scalar!(
+        r#"/* db::account_mappings::end */
+        update account_mappings m set valid_to = greatest($2, m.valid_from + interval '1 microsecond')
+        from operations o where o.id = $1 and m.environment_id = o.environment_id and m.valid_to is null
+        returning m.aws_account_id"#,
+        operation.as_uuid(),
+        now,
+    );
+    Ok(accounts.fetch_all(tx).await?)
+}
+
+/// Whether an account is this environment's now.
+pub async fn is_mapped(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
+    let mapped = sqlx::query_scalar!(
+        r#"/* db::account_mappings::is_mapped */
+        select exists (
+            select from account_mappings where aws_account_id = $1 and environment_id = $2 and valid_to is null
+        ) as "mapped!""#,
+        account.as_str(),
+        environment.as_uuid(),
+    );
+    Ok(mapped.fetch_one(pool).await?)
+}
+
+/// Whether an account is, or has been, any environment's.
+pub async fn was_ever_mapped(pool: &PgPool, account: &AwsAccountId) -> Result<bool> {
+    let mapped = sqlx::query_scalar!(
+        r#"/* db::account_mappings::was_ever_mapped */
+        select exists (select from account_mappings where aws_account_id = $1) as "mapped!""#,
+        account.as_str(),
+    );
+    Ok(mapped.fetch_one(pool).await?)
+}
+
+/// Whether an account is mapped to any environment but `environment`.
+pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
+    let anothers = sqlx::query_scalar!(
+        r#"/* db::account_mappings::is_mapped_to_other */
+        select exists (select from account_mappings where aws_account_id = $1 and environment_id <> $2) as "exists!""#,
+        account.as_str(),
+        environment.as_uuid(),
+    );
+    Ok(anothers.fetch_one(pool).await?)
+}
+
+/// The mappings as they stood when the feed had come to a position.
+///
+/// Reading them page by page gives what one look at that moment would have given, and the feed after that position tells
+/// what has changed since: nothing is in neither or in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The position in the feed.
+    pub position: i64,
+    /// Those that held at this instant, as far as is known at the position; those that hold at the position if `None`.
+    pub at: Option<DateTime<Utc>>,
+    /// Those of this tenant alone.
+    pub tenant: Option<TenantId>,
+}
+
+/// The mappings as they stand now.
+pub async fn snapshot(pool: &PgPool, now: DateTime<Utc>) -> Result<Snapshot> {
+    Ok(Snapshot { position: feed::advance(pool, now).await?, at: None, tenant: None })
+}
+
+/// At most `limit` mappings, oldest first, from after `after` on.
+pub async fn list(
+    pool: &PgPool,
+    snapshot: &Snapshot,
+    after: Option<MappingId>,
+    limit: i64,
+) -> Result<Vec<AccountMapping>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::account_mappings::list */
+        select m.id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name as environment,
+            e.home_region, m.aws_account_id, m.valid_from,
+            case when m.closed_at_position <= $1 then m.valid_to end as valid_to
+        from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+        where m.opened_at_position <= $1
+          and case when $2::timestamptz is null
+              then coalesce(m.closed_at_position > $1, true)
+              else m.valid_from <= $2 and (coalesce(m.closed_at_position > $1, true) or m.valid_to > $2) end
+          and ($3::uuid is null or m.tenant_id = $3) and ($4::uuid is null or m.id > $4)
+        order by m.id limit $5"#,
+        snapshot.position,
+        snapshot.at,
+        snapshot.tenant.map(TenantId::as_uuid),
+        after.map(MappingId::as_uuid),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(AccountMapping::try_from).collect()
+}
+
+/// Whose an account has been, from the first to the last; as far as `tenant` may know, if there is one.
+pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<TenantId>) -> Result<Vec<AccountMapping>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"/* db::account_mappings::history */
+        select m.id, m.tenant_id, t.company_name, t.external_id, t.tier, m.environment_id, e.name as environment,
+            e.home_region, m.aws_account_id, m.valid_from, m.valid_to
+        from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+        where m.aws_account_id = $1 and ($2::uuid is null or m.tenant_id = $2)
+        order by m.valid_from, m.id"#,
+        account.as_str(),
+        tenant.map(TenantId::as_uuid),
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(AccountMapping::try_from).collect()
+}
+
+struct Row {
+    id: Uuid,
+    tenant_id: Uuid,
+    company_name: String,
+    external_id: Option<String>,
+    tier: String,
+    environment_id: Uuid,
+    environment: String,
+    home_region: String,
+    aws_account_id: String,
+    valid_from: DateTime<Utc>,
+    valid_to: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for AccountMapping {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id.into(),
+            tenant_id: row.tenant_id.into(),
+            company_name: row.company_name,
+            external_id: row.external_id.map(parsed).transpose()?,
+            tier: parsed(row.tier)?,
+            environment_id: row.environment_id.into(),
+            environment: parsed(row.environment)?,
+            home_region: parsed(row.home_region)?,
+            aws_account_id: parsed(row.aws_account_id)?,
+            valid_from: row.valid_from,
+            valid_to: row.valid_to,
+        })
+    }
+}

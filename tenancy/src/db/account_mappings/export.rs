@@ -1,0 +1,140 @@
+//! Every mapping of a snapshot in one go, in constant memory: PostgreSQL copies them out, row by row.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
+
+use super::Snapshot;
+use super::copy_text::unescaped;
+use crate::TenantId;
+use crate::db::{DbError, PgPool, Result, parsed};
+
+/// One mapping, as far as it can be told without keeping it.
+#[derive(Debug)]
+pub struct Exported<'a> {
+    /// The account.
+    pub aws_account_id: &'a str,
+    /// What Freehold called it when it asked for it.
+    pub account_name: Option<&'a str>,
+    /// Whose account it is.
+    pub tenant_id: TenantId,
+    /// The id that the SaaS gives the tenant.
+    pub external_id: Option<&'a str>,
+    /// The tenant's plan.
+    pub tier: &'a str,
+    /// What that is called.
+    pub environment: &'a str,
+    /// Where it runs.
+    pub home_region: &'a str,
+    /// Since when, in UTC: `2026-10-31 00:00:00.5`.
+    pub valid_from: &'a str,
+    /// Until when; `None` while it holds.
+    pub valid_to: Option<&'a str>,
+}
+
+/// How much is written before it is sent on.
+const CHUNK: usize = 64 * 1024;
+
+/// How long whoever takes it may take none of it: a copy that stands still holds a connection, and keeps PostgreSQL from
+/// cleaning up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Has `write` put every mapping of the snapshot, oldest first, behind the others, and sends what is written to `out`, some
+/// of it at a time. Answers whether somebody has taken all of it.
+pub async fn export(
+    pool: &PgPool,
+    snapshot: &Snapshot,
+    mut write: impl FnMut(&mut Vec<u8>, &Exported<'_>),
+    out: &Sender<Result<Vec<u8>>>,
+) -> Result<bool> {
+    let mut connection = pool.acquire().await?;
+    // What is read half would have to be read to its end by whoever has the connection next.
+    connection.close_on_drop();
+    let mut copy_text = connection.copy_out_raw(&statement(snapshot)).await?;
+    let (mut rest, mut written) = (Vec::new(), Vec::with_capacity(CHUNK + 1024));
+    while let Some(bytes) = copy_text.try_next().await? {
+        // PostgreSQL sends a row at a time, but does not promise to.
+        let mut left: &[u8] = &bytes;
+        if !rest.is_empty() {
+            rest.extend_from_slice(left);
+            left = &rest;
+        }
+        while let Some(end) = left.iter().position(|byte| *byte == b'\n') {
+            write(&mut written, &Fields::read(&left[..end])?.exported()?);
+            left = &left[end + 1..];
+        }
+        rest = left.to_vec();
+        if written.len() >= CHUNK {
+            let chunk = std::mem::replace(&mut written, Vec::with_capacity(CHUNK + 1024));
+            if out.send_timeout(Ok(chunk), PATIENCE).await.is_err() {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(out.send_timeout(Ok(written), PATIENCE).await.is_ok())
+}
+
+/// The columns of a row, in PostgreSQL's text format.
+struct Fields<'a>([Option<Cow<'a, str>>; COLUMNS]);
+
+/// How many columns a row has.
+const COLUMNS: usize = 9;
+
+impl<'a> Fields<'a> {
+    fn read(line: &'a [u8]) -> Result<Self> {
+        let line = std::str::from_utf8(line).map_err(|error| DbError::UnexpectedValue(error.to_string()))?;
+        let mut columns = line.split('\t');
+        Ok(Self(std::array::from_fn(|_| columns.next().and_then(unescaped))))
+    }
+
+    fn exported(&self) -> Result<Exported<'_>> {
+        Ok(Exported {
+            aws_account_id: self.text(0)?,
+            tenant_id: self.id(1)?.into(),
+            account_name: self.maybe(2),
+            external_id: self.maybe(3),
+            tier: self.text(4)?,
+            environment: self.text(5)?,
+            home_region: self.text(6)?,
+            valid_from: self.text(7)?,
+            valid_to: self.maybe(8),
+        })
+    }
+
+    fn maybe(&self, column: usize) -> Option<&str> {
+        self.0.get(column)?.as_deref()
+    }
+
+    fn text(&self, column: usize) -> Result<&str> {
+        self.maybe(column).ok_or_else(|| DbError::UnexpectedValue(format!("column {column} of an account mapping")))
+    }
+
+    fn id(&self, column: usize) -> Result<Uuid> {
+        parsed(self.text(column)?.to_owned())
+    }
+}
+
+/// `COPY` takes no parameters; what stands here are numbers, a time and an id that were parsed before.
+fn statement(snapshot: &Snapshot) -> String {
+    let Snapshot { position, at, tenant } = snapshot;
+    let at = at.map_or("null".to_owned(), |at| format!("'{}'", at.to_rfc3339()));
+    let tenant = tenant.map_or("null".to_owned(), |tenant| format!("'{}'", tenant.as_uuid()));
+    format!(
+        "/* db::account_mappings::export */
+        copy (
+            select m.aws_account_id, m.tenant_id, m.account_name, t.external_id, t.tier, e.name,
+                e.home_region, m.valid_from at time zone 'UTC',
+                case when m.closed_at_position <= {position} then m.valid_to at time zone 'UTC' end
+            from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
+            where m.opened_at_position <= {position}
+              and case when {at}::timestamptz is null
+                  then coalesce(m.closed_at_position > {position}, true)
+                  else m.valid_from <= {at} and (coalesce(m.closed_at_position > {position}, true) or m.valid_to > {at}) end
+              and ({tenant}::uuid is null or m.tenant_id = {tenant})
+            order by m.id
+        ) to stdout"
+    )
+}

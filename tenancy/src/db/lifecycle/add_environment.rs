@@ -1,0 +1,130 @@
+//! Adds an environment to an active tenant.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::queries::lock_tenant;
+use crate::db::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
+use crate::db::{PgPool, Result, finish_transaction, map_constraint_violation};
+use crate::environment::Environment;
+use crate::event::EventType;
+use crate::operation::{OperationKind, OperationState, Requester};
+
+/// Environments per tenant, at most; each one is an AWS account.
+pub const MAX_ENVIRONMENTS: i64 = 20;
+
+/// Result of [`add_environment`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddResult {
+    Accepted,
+    ExistingKey(ExistingKey),
+    UnknownTenant,
+    /// The tenant has been offboarded.
+    TenantGone,
+    /// The tenant has [`MAX_ENVIRONMENTS`] already.
+    TooMany,
+}
+
+/// Writes the environment, its onboarding and the response under `key`, or nothing.
+///
+/// Fails with [`crate::db::DbError::EnvironmentExists`] if the tenant has an environment of this name.
+pub async fn add_environment(
+    pool: &PgPool,
+    key: &IdempotencyKey,
+    request_hash: [u8; 32],
+    environment: &Environment,
+    by: &Requester,
+    answer: &StoredResponse,
+) -> Result<AddResult> {
+    let mut tx = pool.begin().await?;
+    let added = add_environment_in_tx(&mut tx, key, request_hash, environment, by, answer).await;
+    finish_transaction(tx, added, |added| *added == AddResult::Accepted).await
+}
+
+async fn add_environment_in_tx(
+    tx: &mut PgConnection,
+    key: &IdempotencyKey,
+    request_hash: [u8; 32],
+    environment: &Environment,
+    by: &Requester,
+    answer: &StoredResponse,
+) -> Result<AddResult> {
+    let free = sqlx::query_scalar!(
+        r#"/* db::lifecycle::add_environment */ select pg_try_advisory_xact_lock($1) as "free!""#,
+        key.lock(),
+    );
+    if !free.fetch_one(&mut *tx).await? {
+        return Ok(AddResult::ExistingKey(ExistingKey::InFlight));
+    }
+    if let Some(known) = idempotency::find_existing(&mut *tx, key, request_hash).await? {
+        return Ok(AddResult::ExistingKey(known));
+    }
+    lock_tenant(&mut *tx, environment.tenant_id).await?;
+    // The row lock keeps a worker that finishes the last environment from offboarding the tenant at the same time.
+    sqlx::query!(
+        "/* db::lifecycle::add_environment */ select 1 as one from tenants where id = $1 for no key update",
+        environment.tenant_id.as_uuid(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let tenant = sqlx::query!(
+        r#"/* db::lifecycle::add_environment */
+        select t.offboarded_at is not null as "gone!",
+            (select count(*) from environments e where e.tenant_id = t.id and e.state <> 'offboarded') as "count!"
+        from tenants t where t.id = $1"#,
+        environment.tenant_id.as_uuid(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    match tenant {
+        None => return Ok(AddResult::UnknownTenant),
+        Some(tenant) if tenant.gone => return Ok(AddResult::TenantGone),
+        Some(tenant) if tenant.count >= MAX_ENVIRONMENTS => return Ok(AddResult::TooMany),
+        Some(_) => {}
+    }
+    insert_environment(&mut *tx, environment, by, environment.created_at).await?;
+    idempotency::insert(tx, key, request_hash, answer, environment.created_at).await?;
+    Ok(AddResult::Accepted)
+}
+
+async fn insert_environment(
+    tx: &mut PgConnection,
+    environment: &Environment,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::lifecycle::insert_environment */
+        with environment as (
+            insert into environments (id, tenant_id, name, residency, home_region, created_at, state, updated_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $6)
+        ),
+        operation as (
+            insert into operations
+                (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, last_seq, updated_at,
+                    traceparent)
+            values ($8, $2, $1, $9, $10, $6, $11, $6, 1, $6, $14)
+        )
+        insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
+        values ($8, 1, $2, $1, $12, $13, $6)"#,
+        environment.id.as_uuid(),
+        environment.tenant_id.as_uuid(),
+        environment.name.as_str(),
+        environment.residency.as_str(),
+        environment.home_region.as_str(),
+        now,
+        environment.state.as_str(),
+        environment.operation_id.as_uuid(),
+        OperationKind::Onboard.as_str(),
+        json!(by),
+        OperationState::Pending.as_str(),
+        EventType::OperationAccepted.as_str(),
+        json!({ "environment": environment.name, "home_region": environment.home_region }),
+        crate::trace::traceparent(),
+    )
+    .execute(tx)
+    .await
+    .map_err(map_constraint_violation)?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Cancels an operation. What an onboarding has created is deleted by an offboarding.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::LifecycleResult;
+use super::finish::close_tenant;
+use super::open_operation::open_operation;
+use super::queries::{Open, account_never_requested, legal_hold, lock_tenant, open, owner_of_operation};
+use crate::db::{PgPool, Result, approvals, events, finish_transaction};
+use crate::event::{EventType, NewEvent};
+use crate::operation::{OperationKind, Requester};
+use crate::{EnvironmentId, OperationId};
+
+/// Cancels an onboarding. If an account was already requested, an offboarding deletes what the onboarding has created.
+pub async fn cancel(pool: &PgPool, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<LifecycleResult> {
+    let mut tx = pool.begin().await?;
+    let answer = cancel_in_tx(&mut tx, id, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
+}
+
+async fn cancel_in_tx(
+    tx: &mut PgConnection,
+    id: OperationId,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    let Some((tenant, environment)) = owner_of_operation(tx, id).await? else { return Ok(LifecycleResult::Unknown) };
+    lock_tenant(tx, tenant).await?;
+    let Some(open) = open(tx, environment).await?.filter(|open| open.id == id) else {
+        return Ok(LifecycleResult::Not("it has ended"));
+    };
+    if open.kind != OperationKind::Onboard {
+        return Ok(LifecycleResult::Not(match open.kind {
+            OperationKind::Offboard => "an offboarding is undone by restoring the environment",
+            _ => "only an onboarding is canceled; to get rid of the environment, offboard it",
+        }));
+    }
+    if let Some(reason) = legal_hold(tx, tenant).await? {
+        return Ok(LifecycleResult::LegalHold(reason));
+    }
+    let followed_by = cancel_operation(tx, environment, &open, by, now).await?;
+    Ok(LifecycleResult::Yes(followed_by.into_iter().collect()))
+}
+
+/// Cancels an operation that is still open. A legal hold is ignored, because the operation has created nothing. The
+/// caller must hold the tenant's lock.
+pub(super) async fn cancel_if_open(
+    tx: &mut PgConnection,
+    id: OperationId,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let Some((_, environment)) = owner_of_operation(tx, id).await? else { return Ok(()) };
+    if let Some(open) = open(tx, environment).await?.filter(|open| open.id == id) {
+        cancel_operation(tx, environment, &open, by, now).await?;
+    }
+    Ok(())
+}
+
+/// Cancels an open operation and opens the offboarding of what it has created. Returns `None` if no account
+/// was requested.
+pub(super) async fn cancel_operation(
+    tx: &mut PgConnection,
+    environment: EnvironmentId,
+    open: &Open,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<Option<OperationId>> {
+    let clean = open.kind == OperationKind::Onboard && account_never_requested(&mut *tx, open.id).await?;
+    let from = mark_canceled(&mut *tx, open, by, now).await?;
+    if clean {
+        sqlx::query!(
+            r#"/* db::lifecycle::cancel_operation */
+            update environments set state = 'offboarded', offboarded_at = $2, updated_at = $2 where id = $1"#,
+            environment.as_uuid(),
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "/* db::lifecycle::cancel_operation */ delete from slots where operation_id = $1",
+            open.id.as_uuid()
+        )
+        .execute(&mut *tx)
+        .await?;
+        close_tenant(tx, open.id, now).await?;
+        return Ok(None);
+    }
+    let id = open_operation(&mut *tx, OperationKind::Offboard, environment, &json!({}), by, now, from).await?;
+    // Work in progress at AWS still counts against its quotas; queued slots are deleted.
+    sqlx::query!(
+        r#"/* db::lifecycle::cancel_operation */
+        with gone as (delete from slots where operation_id = $1 and granted_at is null)
+        update slots set operation_id = $2, step = 'settle-account' where operation_id = $1 and granted_at is not null"#,
+        open.id.as_uuid(),
+        id.as_uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(Some(id))
+}
+
+/// Marks an open operation as canceled and returns the time from which its successor may run. By then, no call that the
+/// worker of the canceled operation has started is still in progress.
+pub(super) async fn mark_canceled(
+    tx: &mut PgConnection,
+    open: &Open,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>> {
+    sqlx::query!(
+        r#"/* db::lifecycle::mark_canceled */
+        update operations set state = 'canceled', finished_at = $2, updated_at = $2, wake_at = null,
+            lease_until = null, leased_by = null, fence = fence + 1,
+            attention_code = null, attention_message = null, attention_remedies = null
+        where id = $1"#,
+        open.id.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    approvals::withdraw(&mut *tx, open.id, by, now).await?;
+    let news = [NewEvent { event_type: EventType::OperationCanceled, data: json!({ "by": by.subject }) }];
+    events::append(tx, open.id, &news, now).await?;
+    // The lease is extended after each third of its length; a call takes less than one lease.
+    let left =
+        open.lease_until.map_or_else(chrono::TimeDelta::zero, |until| (until - now).max(chrono::TimeDelta::zero()));
+    Ok(now + left + left / 2)
+}

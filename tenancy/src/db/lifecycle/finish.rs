@@ -1,0 +1,106 @@
+//! Finishes an operation, its environment, and the tenant if that was its last environment.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use crate::db::fence::{Claim, begin_fenced};
+use crate::db::{PgPool, Result, account_mappings, events};
+use crate::environment::EnvironmentState;
+use crate::event::{EventType, NewEvent};
+use crate::operation::OperationKind;
+use crate::{OperationId, TenantId};
+
+/// Marks an operation as succeeded and updates its environment, account mapping and tenant.
+pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = begin_fenced(pool, claim).await?;
+    let kind = sqlx::query_scalar!(
+        r#"/* db::lifecycle::succeed */ select kind as "kind: OperationKind" from operations where id = $1"#,
+        claim.operation_id.as_uuid(),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let achieved = kind.state_when_done();
+    let mut news = Vec::new();
+    if achieved == EnvironmentState::Offboarded {
+        for account in account_mappings::end(&mut tx, claim.operation_id, now).await? {
+            let data = json!({ "aws_account_id": account });
+            news.push(NewEvent { event_type: EventType::AccountReleased, data });
+        }
+        news.push(NewEvent { event_type: EventType::EnvironmentOffboarded, data: json!({}) });
+    } else {
+        news.push(NewEvent { event_type: EventType::EnvironmentReady, data: json!({}) });
+    }
+    news.push(NewEvent { event_type: EventType::OperationSucceeded, data: json!({}) });
+    events::append(&mut tx, claim.operation_id, &news, now).await?;
+    sqlx::query!(
+        r#"/* db::lifecycle::succeed */
+        with operation as (
+            update operations set state = 'succeeded', finished_at = $2, updated_at = $2, wake_at = null,
+                lease_until = null, leased_by = null,
+                attention_code = null, attention_message = null, attention_remedies = null
+            where id = $1 returning environment_id
+        )
+        update environments e set state = $3, updated_at = $2,
+            ready_at = case when $3 = 'ready' then coalesce(ready_at, $2) else ready_at end,
+            offboarded_at = case when $3 = 'offboarded' then $2::timestamptz end
+        from operation where e.id = operation.environment_id"#,
+        claim.operation_id.as_uuid(),
+        now,
+        achieved.as_str(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    if achieved == EnvironmentState::Offboarded {
+        close_tenant(&mut tx, claim.operation_id, now).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Marks the tenant of an operation as offboarded if all its environments are, and erases its personal data.
+pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
+    // `add_environment` locks the same row: it has either committed before the check below, or finds the tenant
+    // offboarded.
+    let tenant = sqlx::query_scalar!(
+        r#"/* db::lifecycle::close_tenant */
+        select t.id from tenants t where t.id = (select tenant_id from operations where id = $1) for no key update"#,
+        id.as_uuid(),
+    );
+    let tenant = TenantId::from(tenant.fetch_one(&mut *tx).await?);
+    let done = sqlx::query!(
+        r#"/* db::lifecycle::close_tenant */
+        update tenants t set offboarded_at = $2, updated_at = $2
+        where t.id = $1 and t.offboarded_at is null
+          and not exists (select from environments e where e.tenant_id = t.id and e.state <> 'offboarded')"#,
+        tenant.as_uuid(),
+        now,
+    );
+    if done.execute(&mut *tx).await?.rows_affected() == 1 {
+        erase_personal_data(tx, tenant).await?;
+    }
+    Ok(())
+}
+
+/// Erases the personal data of an offboarded tenant, unless it is on legal hold.
+pub(super) async fn erase_personal_data(tx: &mut PgConnection, tenant: TenantId) -> Result<()> {
+    let done = sqlx::query!(
+        r#"/* db::lifecycle::erase_personal_data */
+        update tenants set admin_email = null
+        where id = $1 and offboarded_at is not null and legal_hold_at is null and admin_email is not null"#,
+        tenant.as_uuid(),
+    );
+    if done.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    // The stored response of the signup contains the e-mail address too.
+    sqlx::query!(
+        r#"/* db::lifecycle::erase_personal_data */
+        update idempotency_keys set response = jsonb_set(response::jsonb, '{admin_email}', 'null')::json
+        where location = $1"#,
+        format!("/v1/tenants/{tenant}"),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

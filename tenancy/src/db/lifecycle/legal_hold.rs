@@ -1,0 +1,56 @@
+//! Places a legal hold on a tenant, or lifts it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::finish::erase_personal_data;
+use super::queries::lock_tenant;
+use crate::TenantId;
+use crate::db::{PgPool, Result, finish_transaction};
+
+/// Places a legal hold on a tenant, or lifts it if `reason` is `None`. Returns whether the tenant exists.
+pub async fn set_legal_hold(pool: &PgPool, tenant: TenantId, reason: Option<&str>, now: DateTime<Utc>) -> Result<bool> {
+    let mut tx = pool.begin().await?;
+    let answer = set_legal_hold_in_tx(&mut tx, tenant, reason, now).await;
+    finish_transaction(tx, answer, |known| *known).await
+}
+
+async fn set_legal_hold_in_tx(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    lock_tenant(tx, tenant).await?;
+    // Offboardings that wait for the hold, or are about to delete something, run at once. Operations are locked before
+    // the tenant's row, in the same order as when the last operation finishes.
+    sqlx::query!(
+        r#"/* db::lifecycle::set_legal_hold */
+        with held as (
+            select id from operations where tenant_id = $1 and kind = 'offboard' and wake_at is not null
+            order by id for no key update
+        ),
+        told as (
+            update operation_steps s set check_at = $2 from held
+            where s.operation_id = held.id and s.state = 'waiting' and s.check_at > $2 and s.name <> 'cool-off'
+        )
+        update operations o set wake_at = least(o.wake_at, $2) from held where o.id = held.id"#,
+        tenant.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let done = sqlx::query!(
+        r#"/* db::lifecycle::set_legal_hold */
+        update tenants set legal_hold_reason = $2, updated_at = $3,
+            legal_hold_at = case when $2::text is not null then coalesce(legal_hold_at, $3) end
+        where id = $1"#,
+        tenant.as_uuid(),
+        reason,
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    erase_personal_data(&mut *tx, tenant).await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,65 @@
+//! Offboards environments: suspends them, and deletes them after the cooling-off period.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::LifecycleResult;
+use super::cancel::cancel_operation;
+use super::open_operation::open_operation;
+use super::queries::{active_environments, exists, has_unclosed_account, legal_hold, lock_tenant};
+use super::request_approval::request_closing;
+use crate::db::{PgPool, Result, finish_transaction};
+use crate::operation::{OperationKind, Requester};
+use crate::{EnvironmentName, TenantId};
+
+/// Offboards all environments of a tenant, or the one called `name`. Their open operations are canceled. Environments
+/// that are already being offboarded count as a success.
+pub async fn offboard(
+    pool: &PgPool,
+    tenant: TenantId,
+    name: Option<&EnvironmentName>,
+    close_account: bool,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    let mut tx = pool.begin().await?;
+    let answer = offboard_in_tx(&mut tx, tenant, name, close_account, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
+}
+
+async fn offboard_in_tx(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    name: Option<&EnvironmentName>,
+    close_account: bool,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    lock_tenant(tx, tenant).await?;
+    if let Some(reason) = legal_hold(tx, tenant).await? {
+        return Ok(LifecycleResult::LegalHold(reason));
+    }
+    let active_environments = active_environments(tx, tenant, name).await?;
+    if active_environments.is_empty() && !exists(tx, tenant, name).await? {
+        return Ok(LifecycleResult::Unknown);
+    }
+    if close_account && active_environments.is_empty() && has_unclosed_account(tx, tenant, name).await? {
+        return Ok(LifecycleResult::Gone);
+    }
+    let mut operations = Vec::new();
+    for environment in active_environments {
+        let id = match environment.open {
+            Some(open) if open.kind == OperationKind::Offboard => Some(open.id),
+            Some(open) => cancel_operation(tx, environment.id, &open, by, now).await?,
+            None => Some(open_operation(tx, OperationKind::Offboard, environment.id, &json!({}), by, now, now).await?),
+        };
+        if let Some(id) = id {
+            if close_account {
+                request_closing(tx, id, by, now).await?;
+            }
+            operations.push(id);
+        }
+    }
+    Ok(LifecycleResult::Yes(operations))
+}

@@ -1,0 +1,171 @@
+//! Locks and queries that several transitions share.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::db::Result;
+use crate::operation::OperationKind;
+use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
+
+/// An environment that is not offboarded, with its open operation.
+pub(super) struct ActiveEnvironment {
+    pub(super) id: EnvironmentId,
+    pub(super) open: Option<Open>,
+}
+
+/// An open operation, its row locked.
+pub(super) struct Open {
+    pub(super) id: OperationId,
+    pub(super) kind: OperationKind,
+    pub(super) lease_until: Option<DateTime<Utc>>,
+}
+
+/// Takes the advisory lock of a tenant, so that decisions about it run one after the other.
+pub(super) async fn lock_tenant(tx: &mut PgConnection, tenant: TenantId) -> Result<()> {
+    sqlx::query!(
+        "/* db::lifecycle::lock_tenant */ select pg_advisory_xact_lock(hashtextextended($1, 1))",
+        tenant.to_string(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Takes the advisory lock of the tenant of an operation. Returns whether the operation exists.
+pub(super) async fn lock_tenant_of(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
+    let Some((tenant, _)) = owner_of_operation(tx, id).await? else { return Ok(false) };
+    lock_tenant(tx, tenant).await?;
+    Ok(true)
+}
+
+/// Locks an operation and returns whether it is open, or `None` if it does not exist.
+pub(super) async fn lock_operation(tx: &mut PgConnection, id: OperationId) -> Result<Option<bool>> {
+    let open = sqlx::query_scalar!(
+        r#"/* db::lifecycle::lock_operation */
+        select finished_at is null as "open!" from operations where id = $1 for no key update"#,
+        id.as_uuid(),
+    );
+    Ok(open.fetch_optional(tx).await?)
+}
+
+/// Returns the tenant and environment of an operation.
+pub(super) async fn owner_of_operation(
+    tx: &mut PgConnection,
+    id: OperationId,
+) -> Result<Option<(TenantId, EnvironmentId)>> {
+    let row = sqlx::query!(
+        "/* db::lifecycle::owner_of_operation */ select tenant_id, environment_id from operations where id = $1",
+        id.as_uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| (row.tenant_id.into(), row.environment_id.into())))
+}
+
+pub(super) async fn legal_hold(tx: &mut PgConnection, tenant: TenantId) -> Result<Option<String>> {
+    let reason = sqlx::query_scalar!(
+        "/* db::lifecycle::legal_hold */ select legal_hold_reason from tenants where id = $1",
+        tenant.as_uuid(),
+    );
+    Ok(reason.fetch_optional(tx).await?.flatten())
+}
+
+pub(super) async fn exists(tx: &mut PgConnection, tenant: TenantId, name: Option<&EnvironmentName>) -> Result<bool> {
+    let exists = sqlx::query_scalar!(
+        r#"/* db::lifecycle::exists */
+        select exists (select from environments where tenant_id = $1 and ($2::text is null or name = $2)) as "exists!""#,
+        tenant.as_uuid(),
+        name.map(EnvironmentName::as_str),
+    );
+    Ok(exists.fetch_one(tx).await?)
+}
+
+/// Returns whether a finished offboarding has kept its account open.
+pub(super) async fn has_unclosed_account(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    name: Option<&EnvironmentName>,
+) -> Result<bool> {
+    let left = sqlx::query_scalar!(
+        r#"/* db::lifecycle::has_unclosed_account */
+        select exists (
+            select from operations o join environments e on e.id = o.environment_id
+            where o.tenant_id = $1 and ($2::text is null or e.name = $2)
+                and o.kind = 'offboard' and o.state = 'succeeded' and not o.input ? 'close_account'
+        ) as "left!""#,
+        tenant.as_uuid(),
+        name.map(EnvironmentName::as_str),
+    );
+    Ok(left.fetch_one(tx).await?)
+}
+
+pub(super) async fn active_environments(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    name: Option<&EnvironmentName>,
+) -> Result<Vec<ActiveEnvironment>> {
+    let ids: Vec<Uuid> = sqlx::query_scalar!(
+        r#"/* db::lifecycle::active_environments */
+        select id from environments
+        where tenant_id = $1 and state <> 'offboarded' and ($2::text is null or name = $2) order by id"#,
+        tenant.as_uuid(),
+        name.map(EnvironmentName::as_str),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut active_environments = Vec::new();
+    for id in ids.into_iter().map(EnvironmentId::from) {
+        active_environments.push(ActiveEnvironment { id, open: open(&mut *tx, id).await? });
+    }
+    Ok(active_environments)
+}
+
+/// Locks and returns the open operation of an environment.
+pub(super) async fn open(tx: &mut PgConnection, environment: EnvironmentId) -> Result<Option<Open>> {
+    let row = sqlx::query!(
+        r#"/* db::lifecycle::open */
+        select id, kind as "kind: OperationKind", lease_until from operations
+        where environment_id = $1 and state in ('pending', 'running', 'needs_attention') for no key update"#,
+        environment.as_uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| Open { id: row.id.into(), kind: row.kind, lease_until: row.lease_until }))
+}
+
+/// Returns whether an onboarding has not requested an account and will not find one.
+pub(super) async fn account_never_requested(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
+    let nothing = sqlx::query_scalar!(
+        r#"/* db::lifecycle::account_never_requested */
+        select not exists (
+            select from operation_steps where operation_id = $1 and name in ('request-account', 'await-account')
+              and (intent is not null or facts ->> 'creation_request_id' is not null or facts ->> 'account_id' is not null)
+        ) as "nothing!""#,
+        id.as_uuid(),
+    );
+    Ok(nothing.fetch_one(tx).await?)
+}
+
+pub(super) async fn is_step_done(tx: &mut PgConnection, id: OperationId, step: &str) -> Result<bool> {
+    let done = sqlx::query_scalar!(
+        r#"/* db::lifecycle::is_step_done */
+        select exists (
+            select from operation_steps where operation_id = $1 and name = $2 and state = 'done'
+        ) as "done!""#,
+        id.as_uuid(),
+        step,
+    );
+    Ok(done.fetch_one(tx).await?)
+}
+
+pub(super) async fn has_account(tx: &mut PgConnection, environment: EnvironmentId) -> Result<bool> {
+    let mapped = sqlx::query_scalar!(
+        r#"/* db::lifecycle::has_account */
+        select exists (
+            select from account_mappings where environment_id = $1 and valid_to is null
+        ) as "mapped!""#,
+        environment.as_uuid(),
+    );
+    Ok(mapped.fetch_one(tx).await?)
+}

@@ -1,0 +1,182 @@
+//! Records the outcome of a step with all its consequences.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::attention::recompute_attention;
+use crate::attention::{Attention, Remedy};
+use crate::db::fence::{Claim, begin_fenced};
+use crate::db::steps::object;
+use crate::db::{PgPool, Result, account_mappings, approvals, events, parse_json, quotas};
+use crate::event::{EventType, NewEvent};
+use crate::step::{Facts, StepState};
+use crate::{AwsAccountId, OperationId};
+
+/// Outcome of a run of a step, as it is recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRecord {
+    pub step: &'static str,
+    pub ending: StepDisposition,
+    /// Set if the step is past its deadline; it keeps polling.
+    pub late: Option<Attention>,
+    /// New facts, merged into the known ones.
+    pub facts: Facts,
+    /// Slots that the step no longer needs.
+    pub released: Vec<quotas::QuotaSlot>,
+    /// Quota of the step. A parked step keeps no slot under it.
+    pub quota: Option<&'static str>,
+    /// Account to map to the environment.
+    pub mapped: Option<AwsAccountId>,
+}
+
+/// State of a step after a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepDisposition {
+    Done,
+    /// Polls again at `check_at`.
+    Waiting {
+        why: String,
+        check_at: DateTime<Utc>,
+    },
+    /// AWS does not accept the call yet, for example because of a quota.
+    Blocked {
+        why: String,
+        check_at: DateTime<Utc>,
+    },
+    /// Failed; retries at `check_at`.
+    Retrying {
+        error: String,
+        check_at: DateTime<Utc>,
+    },
+    /// Stopped until a person acts.
+    Parked(Attention),
+}
+
+impl StepRecord {
+    fn attention(&self) -> Option<&Attention> {
+        match &self.ending {
+            StepDisposition::Parked(attention) => Some(attention),
+            StepDisposition::Done => None,
+            StepDisposition::Waiting { .. } | StepDisposition::Blocked { .. } | StepDisposition::Retrying { .. } => {
+                self.late.as_ref()
+            }
+        }
+    }
+}
+
+/// Records the outcome of a step, its facts, slots, account mapping and events in one transaction.
+///
+/// Fails with [`crate::db::DbError::AccountTaken`] if the account is mapped to another environment.
+pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = begin_fenced(pool, claim).await?;
+    let id = claim.operation_id;
+    let outcome = &recheck_approval(&mut tx, id, outcome, now).await?;
+    let before = sqlx::query!(
+        r#"/* db::lifecycle::record_step */
+        select waits_for, last_error, facts, attention from operation_steps where operation_id = $1 and name = $2"#,
+        id.as_uuid(),
+        outcome.step,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let mut facts = object(before.facts);
+    let learnt = outcome.facts.iter().any(|(name, value)| facts.get(name) != Some(value));
+    facts.extend(outcome.facts.clone());
+
+    let mut journal = vec![];
+    let (state, waits_for, check_at, last_error) = match &outcome.ending {
+        StepDisposition::Done => {
+            journal.push(step_event(EventType::StepSucceeded, outcome.step, json!({})));
+            (StepState::Done, None, None, None)
+        }
+        StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {
+            if before.waits_for.as_ref() != Some(why) {
+                journal.push(step_event(EventType::StepWaiting, outcome.step, json!({ "waits_for": why })));
+            }
+            (StepState::Waiting, Some(why.clone()), Some(*check_at), None)
+        }
+        StepDisposition::Retrying { error, check_at } => {
+            if before.last_error.as_ref() != Some(error) {
+                journal.push(step_event(EventType::StepRetrying, outcome.step, json!({ "error": error })));
+            }
+            (StepState::Waiting, Some("another try".to_owned()), Some(*check_at), Some(error.clone()))
+        }
+        StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.message.clone())),
+    };
+    let (asks, asked) = (
+        outcome.attention(),
+        before.attention.map(|value| parse_json::<Attention>(value, "an attention")).transpose()?,
+    );
+    if let Some(asks) = asks
+        && asked.as_ref().is_none_or(|asked| asked.code != asks.code || state == StepState::Parked)
+    {
+        let data = json!({ "code": asks.code, "message": asks.message, "goes_on": state != StepState::Parked });
+        journal.push(step_event(EventType::OperationNeedsAttention, outcome.step, data));
+    }
+    let failed = matches!(outcome.ending, StepDisposition::Retrying { .. }) && !learnt;
+    sqlx::query!(
+        r#"/* db::lifecycle::record_step */
+        update operation_steps set state = $3, facts = $4, waits_for = $5, check_at = $6, last_error = $7,
+            attempts_without_progress = case when $8 then attempts_without_progress + 1 else 0 end,
+            finished_at = case when $3 = 'done' then $9::timestamptz end,
+            attention = $10, blocked_since = case when $11 then coalesce(blocked_since, $9) end
+        where operation_id = $1 and name = $2"#,
+        id.as_uuid(),
+        outcome.step,
+        state.as_str(),
+        Value::Object(facts),
+        waits_for,
+        check_at,
+        last_error,
+        failed,
+        now,
+        asks.map(|asks| json!(asks)),
+        matches!(outcome.ending, StepDisposition::Blocked { .. }),
+    )
+    .execute(&mut *tx)
+    .await?;
+    for place in &outcome.released {
+        quotas::release(&mut tx, id, place).await?;
+    }
+    if let Some(account) = &outcome.mapped
+        && account_mappings::assign(&mut tx, id, account, now).await?
+    {
+        let data = json!({ "aws_account_id": account });
+        journal.push(NewEvent { event_type: EventType::AccountAssigned, data });
+    }
+    if let (StepDisposition::Parked(_), Some(quota)) = (&outcome.ending, outcome.quota) {
+        quotas::release_all(&mut tx, id, quota).await?;
+    }
+    events::append(&mut tx, id, &journal, now).await?;
+    if asks.is_some() || asked.is_some() {
+        recompute_attention(&mut tx, id, now).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Turns a step that would park for an approval into a waiting one if the approval was decided while the step ran.
+async fn recheck_approval<'a>(
+    tx: &mut PgConnection,
+    id: OperationId,
+    outcome: &'a StepRecord,
+    now: DateTime<Utc>,
+) -> Result<Cow<'a, StepRecord>> {
+    let waits =
+        matches!(&outcome.ending, StepDisposition::Parked(attention) if attention.remedies.contains(&Remedy::Approve));
+    if !waits || approvals::pending(tx, id).await?.is_some() {
+        return Ok(Cow::Borrowed(outcome));
+    }
+    let ending = StepDisposition::Waiting { why: "what was decided just now".to_owned(), check_at: now };
+    Ok(Cow::Owned(StepRecord { ending, ..outcome.clone() }))
+}
+
+fn step_event(event_type: EventType, step: &str, mut data: Value) -> NewEvent {
+    if let Value::Object(data) = &mut data {
+        data.insert("step".to_owned(), step.into());
+    }
+    NewEvent { event_type, data }
+}

@@ -1,0 +1,113 @@
+//! Requests the approval of a second person.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::queries::lock_operation;
+use crate::OperationId;
+use crate::approval::{Approval, ApprovalAction, request_hash};
+use crate::db::approvals::{granted, insert, pending};
+use crate::db::fence::{Claim, begin_fenced};
+use crate::db::{PgPool, Result, finish_transaction, parse_json};
+use crate::operation::Requester;
+
+/// Result of [`request_approval`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum RequestResult {
+    /// The request is pending.
+    Yes(Approval),
+    /// Another request is already pending for the operation.
+    Another(Approval),
+    /// No step of the operation is parked with this remedy.
+    Not,
+    Unknown,
+}
+
+/// Requests approval of `action` on an operation with a parked step that offers the action as a remedy.
+pub async fn request_approval(
+    pool: &PgPool,
+    id: OperationId,
+    action: ApprovalAction,
+    request: &Value,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<RequestResult> {
+    let mut tx = pool.begin().await?;
+    let answer = request_approval_in_tx(&mut tx, id, action, request, by, now).await;
+    finish_transaction(tx, answer, |asked| matches!(asked, RequestResult::Yes(_))).await
+}
+
+async fn request_approval_in_tx(
+    tx: &mut PgConnection,
+    id: OperationId,
+    action: ApprovalAction,
+    request: &Value,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<RequestResult> {
+    match lock_operation(tx, id).await? {
+        None => return Ok(RequestResult::Unknown),
+        // The steps of a finished operation keep their attention.
+        Some(false) => return Ok(RequestResult::Not),
+        Some(true) => {}
+    }
+    if let Some(pending) = pending(tx, id).await? {
+        let same = pending.request_hash == request_hash(id, action, request);
+        return Ok(if same { RequestResult::Yes(pending) } else { RequestResult::Another(pending) });
+    }
+    let step = sqlx::query_scalar!(
+        r#"/* db::lifecycle::request_approval */
+        select name from operation_steps
+        where operation_id = $1 and state = 'parked' and attention -> 'remedies' ? $2 order by position limit 1"#,
+        id.as_uuid(),
+        action.as_str(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(step) = step else { return Ok(RequestResult::Not) };
+    let approval = insert(tx, id, action, &step, request, by, now).await?;
+    Ok(RequestResult::Yes(approval))
+}
+
+/// Requests approval of an account creation by `step`, on behalf of the requester of the operation.
+pub async fn request_vending(
+    pool: &PgPool,
+    claim: &Claim,
+    step: &str,
+    request: &Value,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let mut tx = begin_fenced(pool, claim).await?;
+    let id = claim.operation_id;
+    let by = sqlx::query_scalar!(
+        "/* db::lifecycle::request_vending */ select requested_by from operations where id = $1",
+        id.as_uuid(),
+    );
+    let by = parse_json(by.fetch_one(&mut *tx).await?, "a requester")?;
+    insert(&mut tx, id, ApprovalAction::Vend, step, request, &by, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Requests approval of closing the account at the end of an offboarding. The caller must have locked the operation.
+pub(super) async fn request_closing(
+    tx: &mut PgConnection,
+    id: OperationId,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"/* db::lifecycle::request_closing */
+        update operations set input = input || '{"close_account": true}', updated_at = $2 where id = $1"#,
+        id.as_uuid(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let decided = granted(&mut *tx, id, ApprovalAction::Close).await?;
+    if !decided && pending(&mut *tx, id).await?.is_none() {
+        insert(tx, id, ApprovalAction::Close, "close-account", &json!({ "close_account": true }), by, now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Restores environments in their cooling-off period.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::LifecycleResult;
+use super::cancel::mark_canceled;
+use super::open_operation::open_operation;
+use super::queries::{active_environments, exists, has_account, is_step_done, lock_tenant};
+use crate::db::{PgPool, Result, finish_transaction};
+use crate::operation::{OperationKind, Requester};
+use crate::{EnvironmentName, TenantId};
+
+/// Restores all environments of a tenant that are in their cooling-off period, or the one called `name`.
+pub async fn restore(
+    pool: &PgPool,
+    tenant: TenantId,
+    name: Option<&EnvironmentName>,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    let mut tx = pool.begin().await?;
+    let answer = restore_in_tx(&mut tx, tenant, name, by, now).await;
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
+}
+
+async fn restore_in_tx(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    name: Option<&EnvironmentName>,
+    by: &Requester,
+    now: DateTime<Utc>,
+) -> Result<LifecycleResult> {
+    lock_tenant(tx, tenant).await?;
+    let active_environments = active_environments(tx, tenant, name).await?;
+    if active_environments.is_empty() && !exists(tx, tenant, name).await? {
+        return Ok(LifecycleResult::Unknown);
+    }
+    let mut operations = Vec::new();
+    for environment in active_environments {
+        match environment.open {
+            Some(open) if open.kind == OperationKind::Offboard && !is_step_done(tx, open.id, "cool-off").await? => {
+                if !has_account(tx, environment.id).await? {
+                    return Ok(LifecycleResult::Not("it never had an account; sign it up anew"));
+                }
+                let from = mark_canceled(tx, &open, by, now).await?;
+                let kind = OperationKind::Restore;
+                operations.push(open_operation(tx, kind, environment.id, &json!({}), by, now, from).await?);
+            }
+            Some(open) if open.kind == OperationKind::Restore => operations.push(open.id),
+            _ => {}
+        }
+    }
+    if operations.is_empty() {
+        return Ok(LifecycleResult::Not("nothing of it is in a cooling-off period"));
+    }
+    Ok(LifecycleResult::Yes(operations))
+}
