@@ -288,7 +288,10 @@ mod tests {
 
     #[test]
     fn a_lock_is_no_write() {
-        assert_eq!(write("/* db::fence::begin_fenced */ select 1 from operations where id = $1 for no key update"), None);
+        assert_eq!(
+            write("/* db::fence::begin_fenced */ select 1 from operations where id = $1 for no key update"),
+            None
+        );
         assert_eq!(write("/* db::begin */ update operation_steps set x = 1").as_deref(), Some("db::begin"));
     }
 }

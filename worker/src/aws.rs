@@ -30,7 +30,6 @@ use freehold_tenancy::{AwsAccountId, Clock, Config, Region};
 pub(crate) use bootstrap::{Contact, PermissionSetFacts};
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
 pub use ssoadmin::Instance;
-use ssoadmin::{assignments, permission_sets};
 pub use sts::Caller;
 
 use crate::cloud::{
@@ -235,7 +234,7 @@ impl Cloud for Aws {
     }
 
     async fn permission_set(&self, name: &str) -> Result<Option<String>> {
-        permission_sets::permission_set(self, name).await
+        ssoadmin::permission_sets::permission_set(self, name).await
     }
 
     async fn group(&self, display_name: &str) -> Result<Option<String>> {
@@ -275,31 +274,31 @@ impl Cloud for Aws {
     }
 
     async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
-        assignments::assign(self, account, grant).await
+        ssoadmin::assignments::assign(self, account, grant).await
     }
 
     async fn assignments_in_progress(&self) -> Result<Vec<String>> {
-        assignments::assignments_in_progress(self).await
+        ssoadmin::assignments::assignments_in_progress(self).await
     }
 
     async fn is_request_for(&self, request_id: &str, account: &Target, grant: &Grant) -> Result<bool> {
-        assignments::is_request_for(self, request_id, account, grant).await
+        ssoadmin::assignments::is_request_for(self, request_id, account, grant).await
     }
 
     async fn assignment_status(&self, request_id: &str) -> Result<AssignmentState> {
-        assignments::assignment_status(self, request_id).await
+        ssoadmin::assignments::assignment_status(self, request_id).await
     }
 
     async fn assigned_groups(&self, account: &Target, permission_set_arn: &str) -> Result<Vec<String>> {
-        assignments::assigned_groups(self, account, permission_set_arn).await
+        ssoadmin::assignments::assigned_groups(self, account, permission_set_arn).await
     }
 
     async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
-        assignments::unassign(self, account, grant).await
+        ssoadmin::assignments::unassign(self, account, grant).await
     }
 
     async fn unassignment_status(&self, request_id: &str) -> Result<AssignmentState> {
-        assignments::unassignment_status(self, request_id).await
+        ssoadmin::assignments::unassignment_status(self, request_id).await
     }
 
     async fn accounts(&self, page: Option<&str>) -> Result<Page<ListedAccount>> {

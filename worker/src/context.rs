@@ -16,7 +16,7 @@ use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::operations::Subject;
 use freehold_tenancy::environment::Environment;
 use freehold_tenancy::operation::OperationKind;
-use freehold_tenancy::step::JournalEntry;
+use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{AwsAccountId, Config, OperationId};
 use tokio::sync::MutexGuard;
@@ -31,7 +31,7 @@ use crate::step_outcome::StepError;
 pub struct StepContext {
     services: Arc<Services>,
     claim: Claim,
-    step: &'static str,
+    step: StepName,
     data: Arc<OperationData>,
     journal: Arc<Vec<JournalEntry>>,
 }
@@ -49,7 +49,7 @@ impl StepContext {
     pub(crate) fn new(
         services: Arc<Services>,
         claim: Claim,
-        step: &'static str,
+        step: StepName,
         data: Arc<OperationData>,
         journal: Arc<Vec<JournalEntry>>,
     ) -> Self {
@@ -80,7 +80,7 @@ impl StepContext {
         self.data.subject.traceparent.as_deref()
     }
 
-    pub(crate) fn step_name(&self) -> &'static str {
+    pub(crate) fn step_name(&self) -> StepName {
         self.step
     }
 

@@ -1,5 +1,6 @@
 //! The step that the current task runs, for the audit trail of AWS calls.
 
+use freehold_tenancy::step::StepName;
 use freehold_tenancy::{OperationId, TenantId};
 
 tokio::task_local! {
@@ -8,7 +9,7 @@ tokio::task_local! {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunningStep {
-    pub(crate) step: &'static str,
+    pub(crate) step: StepName,
     pub(crate) operation: OperationId,
     pub(crate) tenant: TenantId,
 }
@@ -27,5 +28,5 @@ impl RunningStep {
 
 /// Returns the name of the step that the current task runs, or `None` outside of steps.
 pub fn current_step() -> Option<&'static str> {
-    RunningStep::current().map(|running| running.step)
+    RunningStep::current().map(|running| running.step.as_str())
 }

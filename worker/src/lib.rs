@@ -14,7 +14,6 @@ pub mod offboarding;
 pub mod onboarding;
 mod operation_loop;
 mod poll_schedule;
-mod quota;
 pub mod reconcile;
 pub mod restoring;
 mod runner;

@@ -4,9 +4,9 @@ use freehold_tenancy::Clock;
 use freehold_tenancy::config::Quotas;
 use freehold_tenancy::db::rates::{self, CallRate};
 use freehold_tenancy::db::{DbError, PgPool};
+use freehold_tenancy::quota::Quota;
 
 use crate::cloud::{CloudError, CloudErrorKind};
-use crate::quota;
 
 /// The buckets of this installation.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl Limits {
 
     /// Takes leave to make `call`, such as `organizations:MoveAccount`; where there is none now, the error says when.
     pub async fn take(&self, call: &'static str) -> Result<(), CloudError> {
-        if quota::comes_with_a_place(call) {
+        if Quota::permits(call) {
             // Who is in line for a place gets the two together, so that the rate too is first come, first served.
             return Ok(());
         }

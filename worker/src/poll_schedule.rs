@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::{PgPool, steps};
+use freehold_tenancy::step::StepName;
 
 pub(crate) use shared::{PollMethod, QuotaLoad, instrument, next_shared_look};
 
@@ -96,7 +97,7 @@ impl DurationEstimate {
 #[derive(Debug)]
 pub(crate) struct DurationHistory {
     pool: PgPool,
-    known: Mutex<HashMap<&'static str, Remembered>>,
+    known: Mutex<HashMap<StepName, Remembered>>,
 }
 
 /// How long a step's work takes, where enough runs are known, and when that was asked of the journal.
@@ -109,8 +110,8 @@ impl DurationHistory {
     }
 
     /// How long the work of `step` usually takes; `guess` seconds where too few runs are known.
-    pub(crate) async fn expected(&self, step: &'static str, guess: u64, now: DateTime<Utc>) -> DurationEstimate {
-        let remembered = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(step).copied();
+    pub(crate) async fn expected(&self, step: StepName, guess: u64, now: DateTime<Utc>) -> DurationEstimate {
+        let remembered = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
         if let Some((at, known)) = remembered
             && now - at < TimeDelta::seconds(20)
         {
@@ -120,7 +121,7 @@ impl DurationHistory {
             Ok(durations) if durations.len() >= FEWEST_SAMPLES => Some(DurationEstimate::of(durations)),
             Ok(_) => None,
             Err(error) => {
-                tracing::debug!(%error, step, "the journal does not say how long this usually takes");
+                tracing::debug!(%error, %step, "the journal does not say how long this usually takes");
                 None
             }
         };

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::findings::{self, FindingFilter};
-use freehold_tenancy::db::reconcile::{self, Steps};
+use freehold_tenancy::db::reconcile;
 use freehold_tenancy::finding::{Finding, FindingState, Severity};
 use futures::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
@@ -26,9 +26,6 @@ use crate::services::Services;
 use compare::CompareInput;
 pub use throttle::ObserveError;
 use throttle::ReadThrottle;
-
-/// The steps whose journal says what was brought about in an account (`crate::onboarding`).
-const STEPS: Steps<'static> = Steps { baseline: "install-baseline", stack: "deploy-stack", access: "grant-access" };
 
 /// More open findings than there can be.
 const ALL: i64 = i64::MAX;
@@ -111,11 +108,11 @@ impl Reconciler {
 
     async fn compare(&self, heal: RepairMode, stop: &CancellationToken) -> Result<Report, ReconcileError> {
         let started_at = self.services.clock.now();
-        let before = reconcile::known(&self.services.pool, STEPS).await?;
+        let before = reconcile::known(&self.services.pool).await?;
         let pace = ReadThrottle::new(self.services.clock.clone(), self.services.config.quotas.clone(), stop.clone());
         let seen = observe::observe(&*self.services.cloud, &self.services.config, &before, &pace).await?;
         // Once more: what was begun, or done, while we looked is not held against it.
-        let known = reconcile::known(&self.services.pool, STEPS).await?;
+        let known = reconcile::known(&self.services.pool).await?;
         let sides = CompareInput {
             seen: &seen,
             known: &known,

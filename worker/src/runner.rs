@@ -124,10 +124,10 @@ fn planned(step: &Step) -> PlannedStep {
 async fn run_step(context: &StepContext, step: &'static Step) -> Result<(), DbError> {
     let (tenant, operation) = (context.tenant().id, context.operation_id());
     let span = tracing::info_span!(
-        "step", step = step.name, tenant = %tenant, operation = %operation,
+        "step", step = step.name.as_str(), tenant = %tenant, operation = %operation,
         otel.kind = Empty, otel.name = Empty,
     );
-    trace::begin(&span, "internal", step.name, context.traceparent());
+    trace::begin(&span, "internal", step.name.as_str(), context.traceparent());
     let running = RunningStep { step: step.name, operation, tenant };
     let running = running.scope(AssertUnwindSafe((step.run)(context)).catch_unwind());
     let result = running.instrument(span).await;

@@ -9,11 +9,11 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::notify::WorkNotifier;
 use freehold_tenancy::db::rates::CallRate;
+use freehold_tenancy::quota::Quota;
 use freehold_tenancy::{Clock, Config, InstallationId};
 
 use crate::cloud::Cloud;
 use crate::poll_schedule::DurationHistory;
-use crate::quota;
 use crate::wakeups::WakeSignals;
 
 /// Duration of a claim without renewal, in real time. It exceeds the longest AWS call (20 s).
@@ -82,7 +82,7 @@ impl Services {
     }
 
     /// Returns the rate limit of the call that a slot of `quota` permits, or `None` if the call has no queue of its own.
-    pub(crate) fn rate_limit_of_quota(&self, quota: &str) -> Option<CallRate> {
-        quota::call(quota).and_then(|call| CallRate::of(&self.config.quotas, call))
+    pub(crate) fn rate_limit_of_quota(&self, quota: Quota) -> Option<CallRate> {
+        quota.rate_limited_call().and_then(|call| CallRate::of(&self.config.quotas, call))
     }
 }

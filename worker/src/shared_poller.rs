@@ -7,10 +7,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::shared_polls::{self, QuotaUsage};
 use freehold_tenancy::db::{DbError, quotas};
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 
 use crate::cloud::{self, CloudErrorKind};
 use crate::poll_schedule::{self, PollMethod};
-use crate::quota::{self, ACCOUNT_CREATIONS, ASSIGNMENTS};
 use crate::services::Services;
 
 /// What others have in progress is believed to be as it was counted for so long.
@@ -23,7 +24,8 @@ const EXTERNAL_USAGE_TTL: TimeDelta = TimeDelta::seconds(20);
 const RETRY_DELAY: TimeDelta = TimeDelta::seconds(15);
 
 /// The quotas whose work AWS lists, with the step that waits for it.
-const LISTED: [(&str, &str); 2] = [(ACCOUNT_CREATIONS, "await-account"), (ASSIGNMENTS, "grant-access")];
+const LISTED: [(Quota, StepName); 2] =
+    [(Quota::AccountCreations, StepName::AwaitAccount), (Quota::Assignments, StepName::GrantAccess)];
 
 /// Makes the looks that are due, and answers how many those were.
 pub(crate) async fn run_due_polls(services: &Services) -> Result<usize, DbError> {
@@ -46,7 +48,7 @@ fn lease(services: &Services) -> TimeDelta {
     services.lease() / 2
 }
 
-async fn look(services: &Services, quota: &'static str, step: &'static str) -> Result<(), DbError> {
+async fn look(services: &Services, quota: Quota, step: StepName) -> Result<(), DbError> {
     let (pool, now) = (&services.pool, services.clock.now());
     let usually = usually(services, quota);
     let expected = services.durations.expected(step, usually, now).await;
@@ -87,13 +89,13 @@ async fn look(services: &Services, quota: &'static str, step: &'static str) -> R
     .await
 }
 
-fn crowd(services: &Services, quota: &str, watched: &QuotaUsage) -> poll_schedule::QuotaLoad {
-    poll_schedule::QuotaLoad::of(watched, quota::places(&services.config.quotas, quota))
+fn crowd(services: &Services, quota: Quota, watched: &QuotaUsage) -> poll_schedule::QuotaLoad {
+    poll_schedule::QuotaLoad::of(watched, quota.limit(&services.config.quotas))
 }
 
 /// Counts what is in progress, if that was not done lately: others in the organisation take places too. Answers whether it
 /// is known now.
-pub(crate) async fn refresh_usage(services: &Services, quota: &'static str) -> Result<cloud::Result<bool>, DbError> {
+pub(crate) async fn refresh_usage(services: &Services, quota: Quota) -> Result<cloud::Result<bool>, DbError> {
     let (pool, now) = (&services.pool, services.clock.now());
     let known_since = usage_valid_since(services, quota).await?;
     if !shared_polls::claim_count(pool, quota, known_since, now, lease(services)).await? {
@@ -111,14 +113,14 @@ pub(crate) async fn refresh_usage(services: &Services, quota: &'static str) -> R
 }
 
 /// Since when everything in progress must have been counted to be known.
-pub(crate) async fn usage_valid_since(services: &Services, quota: &str) -> Result<DateTime<Utc>, DbError> {
+pub(crate) async fn usage_valid_since(services: &Services, quota: Quota) -> Result<DateTime<Utc>, DbError> {
     let external_in_progress = shared_polls::external_usage(&services.pool, quota).await?;
     let holds = if external_in_progress > 0 { EXTERNAL_USAGE_TTL } else { USAGE_TTL };
     Ok(services.clock.now() - holds)
 }
 
 /// Writes a count down, and wakes whoever is concerned.
-async fn count(services: &Services, quota: &str, requests: &[String], now: DateTime<Utc>) -> Result<(), DbError> {
+async fn count(services: &Services, quota: Quota, requests: &[String], now: DateTime<Utc>) -> Result<(), DbError> {
     let ended = shared_polls::record_usage(&services.pool, quota, requests, now).await?;
     let woken = wake_queue(services, quota).await?;
     if ended + woken > 0 {
@@ -128,21 +130,21 @@ async fn count(services: &Services, quota: &str, requests: &[String], now: DateT
 }
 
 /// Wakes those first in line for what is free under `quota`, and answers how many that woke.
-pub(crate) async fn wake_queue(services: &Services, quota: &str) -> Result<u64, DbError> {
-    let places = quota::places(&services.config.quotas, quota);
+pub(crate) async fn wake_queue(services: &Services, quota: Quota) -> Result<u64, DbError> {
+    let places = quota.limit(&services.config.quotas);
     let pace = services.rate_limit_of_quota(quota);
     quotas::wake_queue(&services.pool, quota, places, pace.as_ref(), services.clock.now()).await
 }
 
-async fn in_progress(services: &Services, quota: &str) -> cloud::Result<Vec<String>> {
+async fn in_progress(services: &Services, quota: Quota) -> cloud::Result<Vec<String>> {
     match quota {
-        ASSIGNMENTS => services.cloud.assignments_in_progress().await,
+        Quota::Assignments => services.cloud.assignments_in_progress().await,
         _ => services.cloud.creations_in_progress().await,
     }
 }
 
 /// About how many seconds the work takes.
-fn usually(services: &Services, quota: &str) -> u64 {
+fn usually(services: &Services, quota: Quota) -> u64 {
     let usual = &services.config.expected_durations;
-    if quota == ASSIGNMENTS { usual.assignment_seconds } else { usual.account_creation_seconds }
+    if quota == Quota::Assignments { usual.assignment_seconds } else { usual.account_creation_seconds }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 use futures::future::BoxFuture;
 
 use crate::context::StepContext;
@@ -10,11 +12,11 @@ use crate::step_outcome::{StepError, StepOutcome};
 /// One entry of the list that an operation walks: read, act, or wait; safe to run twice.
 pub struct Step {
     /// As the journal, the API and the metrics call it.
-    pub name: &'static str,
+    pub name: StepName,
     /// The steps that must be done before it may start.
-    pub after: &'static [&'static str],
+    pub after: &'static [StepName],
     /// The quota of AWS that its work counts against. Who waits for a person holds no place under it.
-    pub quota: Option<&'static str>,
+    pub quota: Option<Quota>,
     /// What it does. It observes before it acts.
     pub run: Run,
     /// What undoes it.
@@ -31,7 +33,7 @@ pub enum Undo {
     /// Nothing can undo it, for this reason: a person has to decide.
     Manual(&'static str),
     /// This step of the offboarding, which cancelling begins as well.
-    Step(&'static str),
+    Step(StepName),
 }
 
 impl fmt::Display for Undo {
@@ -46,7 +48,7 @@ impl fmt::Display for Undo {
 
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str(self.name.as_str())
     }
 }
 

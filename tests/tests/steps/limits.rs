@@ -10,6 +10,8 @@ use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::quotas::{self, QuotaLimits, QuotaSlot, SlotResult};
 use freehold_tenancy::db::{operations, queue, shared_polls};
 use freehold_tenancy::operation::OperationState;
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
@@ -21,7 +23,8 @@ const LONG: TimeDelta = TimeDelta::days(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// A place among the creations, as a step asks for it.
-const PLACE: QuotaSlot = QuotaSlot { quota: "account-creations", step: "request-account", item: String::new() };
+const PLACE: QuotaSlot =
+    QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
 
 async fn sign_up_many(freehold: &Freehold, count: usize) -> Vec<Tenant> {
     let mut tenants = Vec::new();
@@ -147,7 +150,9 @@ async fn a_stranger_who_is_faster_costs_a_refusal_each_and_no_more() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenants = sign_up_many(&freehold, 3).await;
     // Five of theirs come in after everything was counted and before ours are asked for.
-    shared_polls::record_usage(freehold.pool(), "account-creations", &[], freehold.clock.now()).await.expect("counted");
+    shared_polls::record_usage(freehold.pool(), Quota::AccountCreations, &[], freehold.clock.now())
+        .await
+        .expect("counted");
     a_stranger_creates(&freehold, &["theirs-1", "theirs-2", "theirs-3"]).await;
     freehold.clock.advance(Duration::from_secs(20));
     a_stranger_creates(&freehold, &["theirs-4", "theirs-5"]).await;
@@ -166,17 +171,17 @@ async fn a_place_whose_work_is_known_to_be_over_is_not_lost() {
     let claims = claims(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     assert_eq!(ask(&freehold, &claims[0]).await, SlotResult::Granted);
-    quotas::note_request(pool, &claims[0], &PLACE, "car-1", "await-account", now).await.expect("noted");
+    quotas::note_request(pool, &claims[0], &PLACE, "car-1", StepName::AwaitAccount, now).await.expect("noted");
     // A list that was made before says nothing about it.
-    shared_polls::record_usage(pool, "account-creations", &[], now).await.expect("counted");
+    shared_polls::record_usage(pool, Quota::AccountCreations, &[], now).await.expect("counted");
     assert_eq!(ask(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     freehold.clock.advance(Duration::from_secs(1));
     let now = freehold.clock.now();
-    shared_polls::record_usage(pool, "account-creations", &["car-1".to_owned()], now).await.expect("counted");
+    shared_polls::record_usage(pool, Quota::AccountCreations, &["car-1".to_owned()], now).await.expect("counted");
     assert_eq!(ask(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     // Its worker is dead and journals nothing; that AWS has it in progress no more is enough.
     freehold.clock.advance(Duration::from_secs(1));
-    shared_polls::record_usage(pool, "account-creations", &[], freehold.clock.now()).await.expect("counted");
+    shared_polls::record_usage(pool, Quota::AccountCreations, &[], freehold.clock.now()).await.expect("counted");
     assert_eq!(ask(&freehold, &claims[1]).await, SlotResult::Granted);
 }
 

@@ -355,7 +355,7 @@ async fn whatever_goes_wrong_at_any_call_of_the_offboarding_the_end_is_the_same(
         for step in OFFBOARDING {
             for spared in 0..40 {
                 let freehold = Freehold::instant().await;
-                freehold.mishaps.plan(step.name, spared, mishap);
+                freehold.mishaps.plan(step.name.as_str(), spared, mishap);
                 let found = gone(&freehold).await;
                 if !freehold.mishaps.happened() {
                     break;

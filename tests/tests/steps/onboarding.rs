@@ -27,7 +27,7 @@ fn lines(events: &[Event]) -> String {
     let placed = events.iter().map(|event| {
         let said = |field: &str| event.data.get(field).and_then(Value::as_str);
         // What is not a step's own belongs to the one before it.
-        place = ONBOARDING.iter().position(|step| Some(step.name) == said("step")).unwrap_or(place);
+        place = ONBOARDING.iter().position(|step| Some(step.name.as_str()) == said("step")).unwrap_or(place);
         let more = ["step", "waits_for", "error"].into_iter().filter_map(said);
         let line = std::iter::once(event.event_type.as_str()).chain(more).collect::<Vec<_>>().join(" | ");
         (event.occurred_at, place, line)

@@ -32,7 +32,7 @@ async fn whatever_goes_wrong_the_end_is_the_same(mishap: StepFault) {
     for step in ONBOARDING {
         for spared in 0..MOST_CALLS {
             let freehold = Freehold::instant().await;
-            freehold.mishaps.plan(step.name, spared, mishap);
+            freehold.mishaps.plan(step.name.as_str(), spared, mishap);
             let found = onboard(&freehold).await;
             if !freehold.mishaps.happened() {
                 break;

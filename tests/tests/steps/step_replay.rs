@@ -53,7 +53,7 @@ async fn a_step_that_is_run_twice_does_nothing_twice() {
         let before = freehold.operation_of(&tenant).await;
         let (picture, done) = (world_snapshot::of(&freehold.world), deeds(&freehold));
 
-        forget_the_outcome(&freehold, &before, step.name).await;
+        forget_the_outcome(&freehold, &before, step.name.as_str()).await;
         freehold.settle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
 
         let after = freehold.operation_of(&tenant).await;

@@ -72,7 +72,7 @@ impl Audited {
         let actor = Actor::Process { process: self.process.clone() };
         let entry = AuditEntry {
             operation_id: work.map(|work| work.operation),
-            step: work.map(|work| work.step.to_owned()),
+            step: work.map(|work| work.step.to_string()),
             aws_role: Some(aws_role),
             ..AuditEntry::new(AuditKind::AwsCall, call, actor)
         };

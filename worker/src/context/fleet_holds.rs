@@ -8,7 +8,6 @@ use freehold_tenancy::fleet_hold::HoldKind;
 
 use super::StepContext;
 use crate::cloud::CloudError;
-use crate::quota;
 use crate::step_outcome::StepError;
 
 /// Delay after which the next operation in the queue probes, if the first does not.
@@ -78,7 +77,7 @@ impl StepContext {
         let started =
             fleet_holds::start(&self.services.pool, &self.claim, slot, kind, probe_backoff(kind), self.now()).await?;
         if started.is_new {
-            tracing::error!(target: "freehold::alert", code = kind.as_str(), work = slot.quota, "{}", kind.message());
+            tracing::error!(target: "freehold::alert", code = kind.as_str(), work = slot.quota.as_str(), "{}", kind.message());
             metrics::counter!("freehold_fleet_holds_total", "kind" => kind.as_str()).increment(1);
         }
         Ok(StepError::Blocked { why: kind.waits_for().to_owned(), until: Some(started.probe_at), at_most: None })
@@ -88,7 +87,7 @@ impl StepContext {
     /// restricts that to one kind of hold.
     pub(crate) async fn lift_fleet_hold(&self, slot: &QuotaSlot, only: Option<HoldKind>) -> Result<(), StepError> {
         if let Some(kind) = fleet_holds::lift(&self.services.pool, &self.claim, slot.quota, only).await? {
-            tracing::info!(target: "freehold::alert", code = kind.as_str(), work = slot.quota, "the hold is lifted");
+            tracing::info!(target: "freehold::alert", code = kind.as_str(), work = slot.quota.as_str(), "the hold is lifted");
             self.wake_in_order(slot).await?;
         }
         Ok(())
@@ -103,7 +102,7 @@ impl StepContext {
     }
 
     async fn wake_in_order(&self, slot: &QuotaSlot) -> Result<(), StepError> {
-        let places = quota::places(&self.config().quotas, slot.quota);
+        let places = slot.quota.limit(&self.config().quotas);
         if fleet_holds::wake_in_order(&self.services.pool, slot.quota, places, WAKE_SPACING, self.now()).await? > 0 {
             self.services.work_notifier.notify();
         }

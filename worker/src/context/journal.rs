@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
 use freehold_tenancy::db::{DbError, operations, steps};
-use freehold_tenancy::step::JournalEntry;
+use freehold_tenancy::step::{JournalEntry, StepName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,7 +32,7 @@ impl StepContext {
     }
 
     /// What an earlier operation on this environment has journaled of a step, the latest first.
-    pub fn earlier_entries<'a>(&'a self, step: &'a str) -> impl Iterator<Item = &'a JournalEntry> {
+    pub fn earlier_entries<'a>(&'a self, step: StepName) -> impl Iterator<Item = &'a JournalEntry> {
         self.data.history.iter().filter(move |entry| entry.name == step)
     }
 
@@ -47,7 +47,7 @@ impl StepContext {
     }
 
     /// When a step before this one was done.
-    pub fn done_at(&self, step: &str) -> Option<DateTime<Utc>> {
+    pub fn done_at(&self, step: StepName) -> Option<DateTime<Utc>> {
         self.journal.iter().find(|entry| entry.name == step).and_then(|entry| entry.finished_at)
     }
 
@@ -59,7 +59,7 @@ impl StepContext {
     }
 
     /// What another step set out to ask, where the outcome is unknown.
-    pub fn pending_intent_of<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
+    pub fn pending_intent_of<T: DeserializeOwned>(&self, step: StepName) -> Option<T> {
         let entry = self.journal.iter().find(|entry| entry.name == step)?;
         serde_json::from_value(entry.intent.clone()?).ok()
     }

@@ -2,15 +2,16 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::quotas::{self, QuotaLimits, QuotaSlot, SlotResult};
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 
 use super::{StepContext, seconds_of};
-use crate::quota::{self, ACCOUNT_CREATIONS};
 use crate::shared_poller;
 use crate::step_outcome::StepError;
 
 impl StepContext {
     /// A place of this step's under `quota`.
-    pub fn slot(&self, quota: &'static str, item: impl Into<String>) -> QuotaSlot {
+    pub fn slot(&self, quota: Quota, item: impl Into<String>) -> QuotaSlot {
         QuotaSlot { quota, step: self.step, item: item.into() }
     }
 
@@ -24,16 +25,17 @@ impl StepContext {
             }
             line => line,
         };
-        let why = || format!("a place under AWS's limit of {limit} {} at a time", place.quota.replace('-', " "));
+        let why =
+            || format!("a place under AWS's limit of {limit} {} at a time", place.quota.as_str().replace('-', " "));
         let (why, until) = match line {
             SlotResult::Granted => return Ok(()),
             // Whoever gives a place back wakes the next in line; this is for when that wake-up is lost.
             SlotResult::Queued { ahead } => (why(), self.now() + pause_in_line(ahead, limit)),
             SlotResult::RateLimited { until } => {
-                (format!("AWS's limit on {}", quota::call(place.quota).unwrap_or(place.quota)), until)
+                (format!("AWS's limit on {}", place.quota.rate_limited_call().unwrap_or(place.quota.as_str())), until)
             }
             SlotResult::UsageUnknown => {
-                let why = format!("a count of the {} that AWS has in progress", place.quota.replace('-', " "));
+                let why = format!("a count of the {} that AWS has in progress", place.quota.as_str().replace('-', " "));
                 (why, self.now() + TimeDelta::seconds(2))
             }
         };
@@ -44,11 +46,11 @@ impl StepContext {
         let (services, quotas) = (&self.services, &self.config().quotas);
         let terms = QuotaLimits {
             limit,
-            limit_each: quota::places_each(quotas, place.quota),
+            limit_each: place.quota.limit_per_account(quotas),
             yields: seconds_of(quotas.maintenance_delay_seconds),
             call_rate: services.rate_limit_of_quota(place.quota),
             counted_since: match place.quota {
-                ACCOUNT_CREATIONS => Some(shared_poller::usage_valid_since(services, place.quota).await?),
+                Quota::AccountCreations => Some(shared_poller::usage_valid_since(services, place.quota).await?),
                 _ => None,
             },
         };
@@ -60,7 +62,7 @@ impl StepContext {
         &self,
         place: &QuotaSlot,
         request_id: &str,
-        waits: &'static str,
+        waits: StepName,
     ) -> Result<(), StepError> {
         quotas::note_request(&self.services.pool, &self.claim, place, request_id, waits, self.now()).await?;
         Ok(())

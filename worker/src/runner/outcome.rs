@@ -92,7 +92,7 @@ fn retry_pause(failures: u32) -> TimeDelta {
 }
 
 pub(super) fn log(context: &StepContext, record: &StepRecord) {
-    let (tenant, operation, step) = (context.tenant().id, context.operation_id(), record.step);
+    let (tenant, operation, step) = (context.tenant().id, context.operation_id(), record.step.as_str());
     match &record.ending {
         StepDisposition::Done => tracing::info!(%tenant, %operation, step, "step done"),
         StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {

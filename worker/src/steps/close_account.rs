@@ -3,12 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::config::CloseAccounts;
+use freehold_tenancy::quota::Quota;
 
 use super::StepResult;
-use super::cool_off::minute;
+use super::shared::format_minute;
 use super::shared::{approval, preconditions};
 use crate::context::StepContext;
-use crate::quota::ACCOUNT_CLOSURES;
 use crate::step_outcome::{StepError, StepOutcome};
 
 /// Closures count for so long ("Quotas for AWS Organizations").
@@ -30,12 +30,12 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     }
     if let Some(free_at) = no_room_until(context, 0).await? {
         return Err(StepError::Blocked {
-            why: format!("AWS's limit on closures in 30 days, which has room on {}", minute(free_at)),
+            why: format!("AWS's limit on closures in 30 days, which has room on {}", format_minute(free_at)),
             until: Some(free_at),
             at_most: None,
         });
     }
-    context.acquire_slot(&context.slot(ACCOUNT_CLOSURES, ""), context.config().quotas.account_closures).await?;
+    context.acquire_slot(&context.slot(Quota::AccountClosures, ""), context.config().quotas.account_closures).await?;
     preconditions::check_deletion_allowed(context, &account).await?;
     context.intend(&account.id().as_str()).await?;
     match context.cloud().close_account(&account).await {

@@ -1,5 +1,7 @@
 //! Deletes the SaaS's stack from the account.
 
+use freehold_tenancy::step::StepName;
+
 use super::StepResult;
 use super::shared::stack_deletion::StackDeletion;
 use crate::cloud::Role;
@@ -7,7 +9,7 @@ use crate::context::StepContext;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let removal = StackDeletion {
-        made_by: "deploy-stack",
+        made_by: StepName::DeployStack,
         role: Role::Access,
         region: context.environment().home_region,
         name: context.config().stack.name.clone(),

@@ -1,6 +1,7 @@
 //! Waits until a role in the fresh account can be assumed: for minutes after its creation an account refuses calls.
 
 use chrono::TimeDelta;
+use freehold_tenancy::step::StepName;
 
 use super::shared::account_request;
 use super::{StepResult, install_baseline};
@@ -14,7 +15,7 @@ const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since = context
         .operation_fact("created_at")
-        .or_else(|| context.done_at("await-account"))
+        .or_else(|| context.done_at(StepName::AwaitAccount))
         .unwrap_or_else(|| context.entry_started_at());
     let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
     let (usually, at_most) = (usual.account_usable_seconds, waits.account_usable_seconds);

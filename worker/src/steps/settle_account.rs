@@ -1,7 +1,7 @@
 //! Finds out what became of the account that onboarding asked for, so that no account is left that nobody knows of.
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::step::JournalEntry;
+use freehold_tenancy::step::{JournalEntry, StepName};
 use serde_json::Value;
 
 use super::StepResult;
@@ -77,16 +77,19 @@ fn left(context: &StepContext) -> LeftoverAccount {
     if let Some(request) = context.step_fact::<String>("creation_request_id") {
         return LeftoverAccount::Request(request);
     }
-    let awaiting = context.earlier_entries("await-account").next();
+    let awaiting = context.earlier_entries(StepName::AwaitAccount).next();
     let latest = awaiting.filter(|entry| entry.intent.is_some() || entry.facts.contains_key("creation_request_id"));
-    latest.or_else(|| context.earlier_entries("request-account").next()).map_or(LeftoverAccount::Nothing, |entry| {
-        let request = entry.facts.get("creation_request_id").and_then(Value::as_str);
-        match (request, intent(entry)) {
-            (Some(request), _) => LeftoverAccount::Request(request.to_owned()),
-            (None, Some((asked, at))) => LeftoverAccount::Unknown(asked, at),
-            (None, None) => LeftoverAccount::Nothing,
-        }
-    })
+    latest.or_else(|| context.earlier_entries(StepName::RequestAccount).next()).map_or(
+        LeftoverAccount::Nothing,
+        |entry| {
+            let request = entry.facts.get("creation_request_id").and_then(Value::as_str);
+            match (request, intent(entry)) {
+                (Some(request), _) => LeftoverAccount::Request(request.to_owned()),
+                (None, Some((asked, at))) => LeftoverAccount::Unknown(asked, at),
+                (None, None) => LeftoverAccount::Nothing,
+            }
+        },
+    )
 }
 
 fn intent(entry: &JournalEntry) -> Option<(NewAccount, DateTime<Utc>)> {

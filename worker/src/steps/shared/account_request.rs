@@ -3,14 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
+use super::approval;
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::{CreationPermit, StepContext, hold_kind};
-use crate::quota::ACCOUNT_CREATIONS;
 use crate::step_outcome::{StepError, StepOutcome, attention};
-
-use super::approval;
 use crate::steps::StepResult;
 
 /// How long both look-ups must have stayed empty before an account is asked for again.
@@ -83,21 +83,21 @@ async fn request(context: &StepContext) -> StepResult {
 /// says by now.
 pub(in crate::steps) fn email(context: &StepContext) -> String {
     let pending_intent = || context.pending_intent::<NewAccount>().map(|(account, _)| account.email);
-    let first = || context.pending_intent_of::<NewAccount>("request-account").map(|account| account.email);
+    let first = || context.pending_intent_of::<NewAccount>(StepName::RequestAccount).map(|account| account.email);
     let configured = || context.config().organization.account_email.address(context.environment().id);
     context.fact("account_email").or_else(pending_intent).or_else(first).unwrap_or_else(configured)
 }
 
 /// The environment's place among the creations in progress; the same for every step that asks.
 pub(in crate::steps) fn place(context: &StepContext) -> QuotaSlot {
-    context.slot(ACCOUNT_CREATIONS, "")
+    context.slot(Quota::AccountCreations, "")
 }
 
 async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
         return mapped(context, account.clone()).await;
     }
-    context.record_request_id(&place(context), &creation.request_id, "await-account").await?;
+    context.record_request_id(&place(context), &creation.request_id, StepName::AwaitAccount).await?;
     Ok(StepOutcome::done()
         .with("creation_request_id", creation.request_id.clone())
         .with("creation_requested_at", creation.requested_at.to_rfc3339()))

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
+use freehold_tenancy::step::StepName;
 
 use super::preconditions;
 use crate::cloud::{CloudError, CloudErrorKind, Role, StackState, StackStatus, Target};
@@ -15,7 +16,7 @@ const USUALLY_SECONDS: u64 = 60;
 /// A stack, and where it is.
 pub(in crate::steps) struct StackDeletion {
     /// The step that made it.
-    pub made_by: &'static str,
+    pub made_by: StepName,
     /// As whom it is deleted.
     pub role: Role,
     /// Where it is.
