@@ -32,11 +32,11 @@ pub(crate) async fn run_due_polls(services: &Services) -> Result<usize, DbError>
     let due = shared_polls::claim_due(&services.pool, services.clock.now(), lease(services)).await?;
     for quota in &due {
         let Some((quota, step)) = LISTED.into_iter().find(|(listed, _)| listed == quota) else {
-            shared_polls::schedule_next(&services.pool, quota, None).await?;
+            shared_polls::schedule_next(&services.pool, *quota, None).await?;
             continue;
         };
         if let Err(error) = look(services, quota, step).await {
-            tracing::warn!(%error, quota, "a look failed, and is made again when it is due again");
+            tracing::warn!(%error, %quota, "a look failed, and is made again when it is due again");
         }
     }
     Ok(due.len())
@@ -70,7 +70,7 @@ async fn look(services: &Services, quota: Quota, step: StepName) -> Result<(), D
                 None
             }
             Err(error) => {
-                tracing::info!(quota, %error, "what is in progress could not be listed");
+                tracing::info!(%quota, %error, "what is in progress could not be listed");
                 let until = if let CloudErrorKind::Throttled { until } = error.kind { until } else { None };
                 Some(until.unwrap_or(now + RETRY_DELAY))
             }

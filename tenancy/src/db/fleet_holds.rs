@@ -7,6 +7,7 @@ use super::fence::{Claim, begin_fenced};
 use super::quotas::QuotaSlot;
 use super::{PgPool, Result};
 use crate::fleet_hold::{FleetHold, HoldKind};
+use crate::quota::Quota;
 
 /// How long nobody asks AWS again after a refusal: `first`, then twice as long each time, up to `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

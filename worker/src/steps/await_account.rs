@@ -102,7 +102,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
     let error = match then {
         CreationFailureAction::AdoptOrRequestAgain if failures < TRIES => {
             let why = "another request for the account, since AWS failed the last one";
-            let outcome = StepOutcome::wait(why, context.now() + account::RECREATE_AFTER);
+            let outcome = StepOutcome::wait(why, context.now() + account_request::RECREATE_AFTER);
             return Ok(forget(outcome).releasing(place).with("creation_failures", failures));
         }
         CreationFailureAction::AdoptOrNeedsAttention => {

@@ -37,9 +37,9 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             if let Some(found) = context.cloud().find_account(&asked.email).await? {
                 return ours_or_nothing(context, account_request::adopt(context, found).await);
             }
-            if context.now() < at + account::RECREATE_AFTER {
+            if context.now() < at + account_request::RECREATE_AFTER {
                 let why = "certainty that the request made before left nothing behind";
-                return Ok(StepOutcome::wait(why, at + account::RECREATE_AFTER));
+                return Ok(StepOutcome::wait(why, at + account_request::RECREATE_AFTER));
             }
             Ok(nothing(context))
         }

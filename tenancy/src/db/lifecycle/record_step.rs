@@ -79,7 +79,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         r#"/* db::lifecycle::record_step */
         select waits_for, last_error, facts, attention from operation_steps where operation_id = $1 and name = $2"#,
         id.as_uuid(),
-        outcome.step,
+        outcome.step.as_str(),
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -126,7 +126,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             attention = $10, blocked_since = case when $11 then coalesce(blocked_since, $9) end
         where operation_id = $1 and name = $2"#,
         id.as_uuid(),
-        outcome.step,
+        outcome.step.as_str(),
         state.as_str(),
         Value::Object(facts),
         waits_for,

@@ -1,6 +1,7 @@
 //! Asking for an account so that it is never asked for twice, and taking one back that was asked for before.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::attention::Remedy;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::quota::Quota;

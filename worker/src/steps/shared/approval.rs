@@ -2,7 +2,6 @@
 
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::attention::{Attention, Remedy};
-use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::config::{TierConfig, VendingApproval};
 use freehold_tenancy::operation::OperationKind;
 use serde_json::json;
