@@ -1,4 +1,4 @@
-//! What one person asks for and another has to approve.
+//! Approval: the consent of a second person to one exact request.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,57 +9,49 @@ use crate::string_enum::string_enum;
 use crate::{ApprovalId, OperationId};
 
 string_enum! {
-    /// What is to be done.
+    /// Action that requires approval.
     ApprovalAction {
-        /// Ask AWS for an account.
+        /// Creation of an AWS account.
         Vend = "vend",
-        /// Take an account that is there already.
+        /// Adoption of an existing account.
         Adopt = "adopt",
-        /// Try again with another value.
+        /// Retry with a corrected value.
         Correct = "correct",
-        /// Close the account for good.
+        /// Permanent closure of the account.
         Close = "close",
     }
 }
 
 string_enum! {
-    /// Where an approval stands.
+    /// State of an approval.
     ApprovalState {
-        /// Nobody has decided yet.
+        /// Not decided yet.
         Pending = "pending",
-        /// Another person said yes.
+        /// Approved by a second person.
         Approved = "approved",
-        /// Somebody said no, or what it was about is over.
+        /// Rejected, or obsolete because its operation has ended.
         Rejected = "rejected",
     }
 }
 
-/// Something that a second person has to approve.
+/// Request that a second person must approve.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Approval {
-    /// `apr_…`
     pub id: ApprovalId,
-    /// What it is about.
     pub operation_id: OperationId,
-    /// What is to be done.
     pub action: ApprovalAction,
-    /// The values that were asked for.
+    /// Values of the request.
     pub request: Value,
-    /// What an approval has to name.
+    /// Hash that the approver must send, see [`request_hash`].
     pub request_hash: String,
-    /// Who asked.
     pub requested_by: Requester,
-    /// When.
     pub requested_at: DateTime<Utc>,
-    /// Where it stands.
     pub state: ApprovalState,
-    /// Who decided.
     pub decided_by: Option<Requester>,
-    /// When.
     pub decided_at: Option<DateTime<Utc>>,
 }
 
-/// What an approval binds: operation, action and values.
+/// Returns the hash of operation, action and values, which binds an approval to one exact request.
 pub fn request_hash(operation: OperationId, action: ApprovalAction, request: &Value) -> String {
     let mut request = request.clone();
     request.sort_all_objects();
@@ -78,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_belongs_to_one_operation_one_action_and_its_values() {
+    fn a_hash_identifies_operation_action_and_values() {
         let operation = OperationId::new(DateTime::UNIX_EPOCH);
         let hash = |action, request| request_hash(operation, action, &request);
         let one = hash(ApprovalAction::Adopt, json!({ "a": "1", "b": "2" }));

@@ -1,27 +1,27 @@
-//! Attention: why an operation needs a person, and what that person can do.
+//! Attention: the reason for which an operation needs a person, and the remedies.
 
 use serde::{Deserialize, Serialize};
 
 use crate::string_enum::string_enum;
 
-/// Why an operation needs a person.
+/// Reason for which an operation needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attention {
-    /// Stable, for programs: `account_email_taken`.
+    /// Stable code for programs, such as `account_email_taken`.
     pub code: String,
-    /// One sentence in plain words, for people.
+    /// Message for people.
     pub message: String,
-    /// What can be done about it.
+    /// Remedies that are offered.
     pub remedies: Vec<Remedy>,
 }
 
 impl Attention {
-    /// A reason that a person removes and then has it tried again.
+    /// Creates an attention with the remedy `retry`.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), remedies: vec![Remedy::Retry] }
     }
 
-    /// The same, and this can be done about it too.
+    /// Adds a remedy.
     #[must_use]
     pub fn with_remedy(mut self, remedy: Remedy) -> Self {
         self.remedies.push(remedy);
@@ -30,17 +30,17 @@ impl Attention {
 }
 
 string_enum! {
-    /// What a person can do, through the API, about an operation that needs attention.
+    /// Action of the API that a person can take on an operation that needs attention.
     Remedy {
-        /// `POST /v1/operations/{id}/retry`, once the cause is gone.
+        /// `POST /v1/operations/{id}/retry`, after the cause is fixed.
         Retry = "retry",
-        /// The same with a corrected value in the body; a second person approves.
+        /// `POST /v1/operations/{id}/retry` with a corrected value. Requires approval.
         Correct = "correct",
-        /// `POST /v1/operations/{id}/adopt` with an account that is there already; a second person approves.
+        /// `POST /v1/operations/{id}/adopt` with an existing account. Requires approval.
         Adopt = "adopt",
-        /// `POST /v1/operations/{id}/approve`, by another person than the one that asked.
+        /// `POST /v1/operations/{id}/approve`, by another person than the requester.
         Approve = "approve",
-        /// `POST /v1/operations/{id}/cancel`: what it has made is taken away again.
+        /// `POST /v1/operations/{id}/cancel`, which undoes the completed steps.
         Cancel = "cancel",
     }
 }

@@ -1,4 +1,4 @@
-//! The audit trail: what is recorded, and the chain that keeps it as it was.
+//! Audit trail: entries, records and the hash chain that reveals changes.
 
 mod anchor;
 mod anchor_schedule;
@@ -18,64 +18,62 @@ use crate::string_enum::string_enum;
 use crate::{OperationId, TenantId};
 
 string_enum! {
-    /// What kind of deed a record is about.
+    /// Kind of an audited action.
     AuditKind {
-        /// A call of the REST API that may change something.
+        /// Write request to the REST API.
         ApiCall = "api.call",
-        /// A call of AWS that changes something.
+        /// Write call to AWS.
         AwsCall = "aws.call",
-        /// A command of an operator that changes something and goes past the API.
+        /// Write command of an operator that bypasses the API.
         Command = "command",
-        /// The oldest records were dropped because their time was over.
+        /// Deletion of the oldest records at the end of their retention period.
         Dropped = "audit.dropped",
     }
 }
 
 string_enum! {
-    /// What came of a deed.
+    /// Result of an audited action.
     AuditResult {
-        /// It was done.
+        /// The action was carried out.
         Succeeded = "succeeded",
-        /// It was not allowed, or not possible as things stand; nothing was done.
+        /// The action was not permitted or not possible. Nothing was changed.
         Refused = "refused",
-        /// It failed, or nobody knows whether it was done.
+        /// The action failed; it may have been carried out.
         Failed = "failed",
-        /// Whoever did it died before it was known.
+        /// The process stopped before it recorded the result.
         Unknown = "unknown",
     }
 }
 
-/// Who does something, and from where.
+/// Audited action with its actor and source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// What kind of deed it is.
     pub kind: AuditKind,
-    /// What is done: `createTenant`, as OpenAPI calls it; `organizations:CreateAccount`, as IAM does.
+    /// Operation id of OpenAPI, such as `createTenant`, or IAM action, such as `organizations:CreateAccount`.
     pub action: String,
-    /// Who does it.
     pub actor: Actor,
-    /// From where a call came.
+    /// Network address of the caller of the API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// The id of the request, as its caller was told.
+    /// Id of the API request, as returned to the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The path of the resource, as far as there is one.
+    /// Path of the API resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// The operation that it is done for, or to.
+    /// Operation that causes the action or is its target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<OperationId>,
-    /// The step of the operation that does it.
+    /// Step of the operation that causes the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// The account, and the role in it, as which AWS is called.
+    /// AWS role, with its account, that makes the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_role: Option<String>,
 }
 
 impl AuditEntry {
-    /// Somebody does something, and nothing more to say.
+    /// Creates an entry without optional fields.
     pub fn new(kind: AuditKind, action: &str, actor: Actor) -> Self {
         Self {
             kind,
@@ -91,102 +89,96 @@ impl AuditEntry {
     }
 }
 
-/// Who does something.
+/// Author of an audited action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Actor {
-    /// Whoever a token names.
+    /// Caller that the token names.
     Caller {
-        /// `iss`
+        /// Claim `iss` of the token.
         issuer: String,
-        /// `sub`
+        /// Claim `sub` of the token.
         subject: String,
-        /// `client_id` or `azp`, or else the subject.
+        /// Claim `client_id` or `azp`, or else the subject.
         client: String,
     },
-    /// A process of Freehold's own.
-    Process {
-        /// What it is called.
-        process: String,
-    },
+    /// Process of Freehold.
+    Process { process: String },
 }
 
-/// From where a call came.
+/// Network address of an API caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The address that the connection came from.
+    /// Peer address of the connection.
     pub address: String,
-    /// `X-Forwarded-For`, which whoever is at that address vouches for, and nobody else.
+    /// Header `X-Forwarded-For`. As trustworthy as the peer that sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<String>,
 }
 
-/// What came of a deed.
+/// Outcome of an audited action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditOutcome {
-    /// In a word.
     pub result: AuditResult,
-    /// The HTTP status that was answered.
+    /// HTTP status of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The code of the problem, ours or AWS's.
+    /// Error code of the API or of AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The id that AWS gave the call.
+    /// Request id that AWS returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_request_id: Option<String>,
 }
 
 impl AuditOutcome {
-    /// What came of it, and nothing more to say.
+    /// Creates an outcome without optional fields.
     pub fn of(result: AuditResult) -> Self {
         Self { result, status: None, code: None, aws_request_id: None }
     }
 }
 
-/// A record in its place.
+/// Record of the chained trail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// 1, 2, 3, …
+    /// Position in the trail: 1, 2, 3, …
     pub position: i64,
-    /// When it got its place.
+    /// Time at which the record was chained.
     pub recorded_at: DateTime<Utc>,
-    /// The text, to the letter.
+    /// JSON text, byte for byte as it was hashed.
     pub text: String,
-    /// What chains it to the one before.
+    /// Hash over the previous hash, position, time and text.
     pub hash: Hash,
 }
 
-/// SHA-256.
+/// SHA-256 hash of a record.
 pub type Hash = [u8; 32];
 
-/// Where the trail ends.
+/// Position and hash of the last record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHead {
-    /// The latest position.
     pub position: i64,
-    /// The hash there.
     pub hash: Hash,
 }
 
 impl ChainHead {
-    /// The hash in hexadecimal digits.
+    /// Returns the hash in hexadecimal digits.
     pub fn hash_text(&self) -> String {
         hex::encode(self.hash)
     }
 }
 
-/// The hash of a record that comes after one with the hash `before`.
-pub fn chain_hash(before: &Hash, position: i64, recorded_at: DateTime<Utc>, text: &str) -> Hash {
+/// Returns the hash of a record that follows a record with the hash `previous`.
+pub fn chain_hash(previous: &Hash, position: i64, recorded_at: DateTime<Utc>, text: &str) -> Hash {
     let mut hash = Sha256::new();
-    hash.update(before);
+    hash.update(previous);
     hash.update(position.to_be_bytes());
     hash.update(recorded_at.timestamp_micros().to_be_bytes());
     hash.update(text);
     hash.finalize().into()
 }
 
-/// The text of a record: the deed, with when, for whom and what came of it.
+/// Returns the text of a record: time, entry, tenant and outcome as one JSON object.
 pub fn text(entry: Value, at: DateTime<Utc>, tenant: Option<TenantId>, outcome: Value) -> String {
     let mut record = serde_json::Map::new();
     record.insert("at".to_owned(), at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true).into());

@@ -1,7 +1,7 @@
-//! Where every process takes the time from: the wall, a faster wall for the sandbox, or a test's hand.
+//! Clock of every process: real time, faster time for the sandbox, or manual time for tests.
 //!
-//! Nothing else may ask for the time (the `tidy` test checks it), PostgreSQL's `now()` included: a statement that needs
-//! the time takes it as a parameter, so that a simulated day can pass in minutes.
+//! No other code reads the time (the `tidy` test checks that), and no SQL calls `now()`. A statement that needs the
+//! time takes it as a parameter, so that a simulated day can pass in minutes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::Notify;
 
-/// A source of time, cheap to clone; clones show the same time.
+/// Source of the current time; cheap to clone, and clones share the time.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Kind>);
 
@@ -20,52 +20,52 @@ enum Kind {
     Manual { now: Mutex<DateTime<Utc>>, moved: Notify },
 }
 
-/// A faster clock: at `anchored_at` of real time it showed `origin`, and since then it runs `speed` times as fast.
+/// Scale of a faster clock: it showed `origin` at the real time `anchored_at` and runs at `speed` since.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
     /// Real time at which the clock showed `origin`.
     pub anchored_at: DateTime<Utc>,
-    /// What the clock showed then.
+    /// Simulated time at `anchored_at`.
     pub origin: DateTime<Utc>,
-    /// Simulated seconds a real second.
+    /// Simulated seconds per real second.
     pub speed: f64,
 }
 
 impl Clock {
-    /// The wall clock.
+    /// Creates a clock of real time.
     pub fn real() -> Self {
         Self(Arc::new(Kind::Real))
     }
 
-    /// A clock that runs faster (or slower) than the wall.
+    /// Creates a clock that runs faster or slower than real time.
     pub fn scaled(scale: Scale) -> Self {
         Self(Arc::new(Kind::Scaled(scale)))
     }
 
-    /// A clock that stands still until [`Clock::advance_to`].
+    /// Creates a clock that moves only with [`Clock::advance_to`].
     pub fn manual(start: DateTime<Utc>) -> Self {
         Self(Arc::new(Kind::Manual { now: Mutex::new(start), moved: Notify::new() }))
     }
 
-    /// The time, cut to the microseconds that PostgreSQL keeps.
+    /// Returns the current time in microseconds, the precision of PostgreSQL.
     pub fn now(&self) -> DateTime<Utc> {
         let now = match &*self.0 {
-            Kind::Real => wall(),
+            Kind::Real => real_time(),
             Kind::Scaled(scale) => {
-                let real = (wall() - scale.anchored_at).as_seconds_f64().max(0.0);
-                scale.origin + seconds(real * scale.speed)
+                let elapsed = (real_time() - scale.anchored_at).as_seconds_f64().max(0.0);
+                scale.origin + seconds(elapsed * scale.speed)
             }
             Kind::Manual { now, .. } => *now.lock().unwrap_or_else(PoisonError::into_inner),
         };
         now.trunc_subsecs(6)
     }
 
-    /// Waits until the clock shows `deadline`.
+    /// Waits until `deadline` on this clock.
     pub async fn sleep_until(&self, deadline: DateTime<Utc>) {
         match &*self.0 {
-            Kind::Real => tokio::time::sleep(positive(deadline - self.now())).await,
+            Kind::Real => tokio::time::sleep(non_negative(deadline - self.now())).await,
             Kind::Scaled(scale) => {
-                let left = positive(deadline - self.now()).as_secs_f64() / scale.speed;
+                let left = non_negative(deadline - self.now()).as_secs_f64() / scale.speed;
                 tokio::time::sleep(Duration::from_secs_f64(left)).await;
             }
             Kind::Manual { moved, .. } => loop {
@@ -80,12 +80,12 @@ impl Clock {
         }
     }
 
-    /// Waits for `duration` of this clock's time.
+    /// Waits for `duration` on this clock.
     pub async fn sleep(&self, duration: Duration) {
         self.sleep_until(self.now() + TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)).await;
     }
 
-    /// Moves a manual clock forward; any other clock, and a time in the past, is left alone.
+    /// Moves a manual clock forward. Does nothing to any other clock, or if `time` is in the past.
     pub fn advance_to(&self, time: DateTime<Utc>) {
         if let Kind::Manual { now, moved } = &*self.0 {
             let mut now = now.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +100,7 @@ impl Clock {
         self.advance_to(self.now() + TimeDelta::from_std(duration).unwrap_or_default());
     }
 
-    /// Simulated seconds a real second: 1 for the wall clock and for one moved by hand.
+    /// Returns the simulated seconds per real second; 1 for a real and a manual clock.
     pub fn speed(&self) -> f64 {
         match &*self.0 {
             Kind::Scaled(scale) => scale.speed,
@@ -109,19 +109,18 @@ impl Clock {
     }
 }
 
-/// A span of `secs` seconds, to the microsecond.
+/// Converts seconds to a duration with a precision of microseconds.
 pub fn seconds(secs: f64) -> TimeDelta {
-    #[expect(clippy::cast_possible_truncation, reason = "microseconds of any span that a control plane knows fit")]
+    #[expect(clippy::cast_possible_truncation, reason = "durations here are far below the maximum of i64 microseconds")]
     TimeDelta::microseconds((secs * 1e6) as i64)
 }
 
-fn positive(delta: TimeDelta) -> Duration {
+fn non_negative(delta: TimeDelta) -> Duration {
     delta.to_std().unwrap_or_default()
 }
 
-/// The one place that reads the wall clock.
-#[expect(clippy::disallowed_methods, reason = "this is the clock")]
-fn wall() -> DateTime<Utc> {
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the system time")]
+fn real_time() -> DateTime<Utc> {
     Utc::now()
 }
 
@@ -132,13 +131,13 @@ mod tests {
     #[test]
     fn a_scaled_clock_runs_at_its_speed() {
         let origin = DateTime::UNIX_EPOCH;
-        let clock = Clock::scaled(Scale { anchored_at: wall() - TimeDelta::seconds(10), origin, speed: 60.0 });
-        let shown = (clock.now() - origin).num_seconds();
-        assert!((600..660).contains(&shown), "ten real seconds at speed 60 showed {shown} s");
+        let clock = Clock::scaled(Scale { anchored_at: real_time() - TimeDelta::seconds(10), origin, speed: 60.0 });
+        let elapsed = (clock.now() - origin).num_seconds();
+        assert!((600..660).contains(&elapsed), "ten real seconds at speed 60 were {elapsed} s");
     }
 
     #[tokio::test]
-    async fn a_manual_clock_wakes_its_sleepers_when_it_is_moved() {
+    async fn advancing_a_manual_clock_wakes_its_sleepers() {
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
         let sleeper = tokio::spawn({
             let clock = clock.clone();

@@ -1,6 +1,6 @@
-//! `freehold.toml`: everything that an operator declares, and `FREEHOLD_*` variables that override it.
+//! Configuration in `freehold.toml`, overridden by environment variables.
 //!
-//! A nested field is reached with two underscores: `FREEHOLD_DATABASE__URL` is `url` of `[database]`.
+//! A variable names section and field, separated by two underscores: `FREEHOLD_DATABASE__URL` is `url` of `[database]`.
 
 mod access;
 mod audit;
@@ -28,105 +28,99 @@ pub use webhooks::{Secrets, Webhooks};
 
 use crate::{Region, ResidencyName, Tier};
 
-/// The whole of `freehold.toml`.
+/// Contents of `freehold.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where PostgreSQL is.
     #[serde(default)]
     pub database: Database,
-    /// How the REST API is reached and whose tokens it believes.
+    /// Address, token validation and limits of the REST API.
     #[serde(default)]
     pub api: Api,
-    /// The AWS organisation that accounts are vended in.
+    /// AWS organisation in which accounts are created.
     pub organization: Organization,
-    /// Named sets of regions; a home region belongs to exactly one of them.
+    /// Named sets of regions. A region belongs to at most one of them.
     pub residencies: Vec<Residency>,
-    /// Commercial plans; the first is the one that a signup gets when it names none.
+    /// Commercial plans. The first is the default of a signup.
     #[serde(default = "TierConfig::standard_only")]
     pub tiers: Vec<TierConfig>,
-    /// The Identity Center instance; found by itself where its region is the worker's own.
+    /// Identity Center instance; discovered if it is in the worker's own region.
     #[serde(default)]
     pub identity_center: IdentityCenter,
-    /// Permission sets that `freehold bootstrap` makes and keeps.
+    /// Permission sets that `freehold bootstrap` creates and updates.
     #[serde(default)]
     pub permission_sets: Vec<PermissionSet>,
-    /// Which group of Identity Center gets which permission set in every tenant's account.
+    /// Groups of Identity Center and the permission set of each in every tenant account.
     #[serde(default)]
     pub access: Vec<Access>,
-    /// The CloudFormation stack deployed into every tenant's account.
+    /// CloudFormation stack that is deployed into every tenant account.
     #[serde(default)]
     pub stack: Stack,
-    /// How environments go.
     #[serde(default)]
     pub offboarding: Offboarding,
-    /// How long a step looks for something before a person is asked.
+    /// Time that a step waits for AWS before the operation needs attention.
     #[serde(default)]
     pub timeouts: Timeouts,
-    /// What AWS lets one organisation do at a time.
+    /// AWS quotas and rate limits of the organisation.
     #[serde(default)]
     pub quotas: Quotas,
-    /// How long AWS usually takes, until the journal knows better.
+    /// Usual duration of AWS work, for as long as the journal has no history.
     #[serde(default)]
     pub expected_durations: ExpectedDurations,
-    /// How often AWS is compared with the database, and what follows.
     #[serde(default)]
     pub reconcile: Reconcile,
-    /// The audit trail.
     #[serde(default)]
     pub audit: Audit,
-    /// Who is told how the processes are doing.
+    /// Metrics and tracing.
     #[serde(default)]
     pub telemetry: Telemetry,
-    /// Where webhooks may be sent.
     #[serde(default)]
     pub webhooks: Webhooks,
-    /// What secrets in the database are encrypted with.
+    /// Keys that encrypt secrets in the database.
     #[serde(default)]
     pub secrets: Secrets,
 }
 
-/// `[telemetry]`
+/// Section `[telemetry]`: metrics and tracing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
-    /// Where a worker tells how it is doing: `/metrics`, `/livez` and `/readyz`. Nowhere if nothing is said.
+    /// Address at which a worker serves `/metrics`, `/livez` and `/readyz`. `None` disables them.
     pub worker_metrics_listen: Option<SocketAddr>,
-    /// Where traces are sent, OTLP over HTTP: a URL such as `http://localhost:4318`. Nowhere if nothing is said.
+    /// URL that receives traces as OTLP over HTTP, such as `http://localhost:4318`. `None` disables tracing.
     pub otlp_endpoint: Option<String>,
 }
 
-/// `[database]`
+/// Section `[database]`: the connection to PostgreSQL.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// `postgres://user:password@host/name`; kept out of logs.
+    /// `postgres://user:password@host/name`; secret, because it contains the password.
     pub url: Option<SecretString>,
 }
 
-/// `[api]`
+/// Section `[api]`: the REST API.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Api {
-    /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// The `iss` that a token must carry.
+    /// Required `iss` of a token.
     pub issuer: String,
-    /// The `aud` that a token must carry.
+    /// Required `aud` of a token.
     pub audience: String,
-    /// The issuer's keys: an `https://` URL or the path of a JWKS file.
+    /// Public keys of the issuer: an `https://` URL or the path of a JWKS file.
     pub jwks: String,
-    /// The `typ` that a token's header must carry (RFC 9068); empty for issuers that omit it.
+    /// Required `typ` in the header of a token (RFC 9068); empty for issuers that omit it.
     pub token_type: String,
-    /// The claim that names the one tenant that a token is for.
+    /// Claim that contains the id of the tenant that the token may access.
     pub tenant_claim: String,
-    /// The claim that names the roles of a person.
+    /// Claim that contains the roles of a person.
     pub roles_claim: String,
-    /// Which scopes a role stands for.
+    /// Scopes that each role grants.
     pub roles: BTreeMap<String, Vec<String>>,
-    /// How many requests a client may make in a minute, at each process; 0 for as many as it likes.
+    /// Requests per minute, client and API process; 0 means unlimited.
     pub requests_per_minute: u32,
-    /// How many a client may sign up in 24 hours; 0 for as many as it likes.
+    /// Signups per client in 24 hours; 0 means unlimited.
     pub signups_per_day: u32,
 }
 
@@ -147,32 +141,34 @@ impl Default for Api {
     }
 }
 
-/// Why `freehold.toml` cannot be used; names the field.
+/// Error in the configuration. The message names the field.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file named on the command line is not there.
-    #[error("there is no configuration file at {0}; name one with --config")]
+    #[error("configuration file {0} does not exist; pass its path with --config")]
     Missing(PathBuf),
-    /// Not TOML, a field missing, unknown or of the wrong type.
-    #[error("the configuration cannot be read: {0}")]
+    /// Invalid TOML, or a field that is missing, unknown or of the wrong type.
+    #[error("cannot read the configuration: {0}")]
     Unreadable(#[from] Box<figment::Error>),
-    /// Each field is fine by itself, but they do not fit together.
-    #[error("the configuration does not fit together:\n{}", .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
+    /// Values that violate a rule, one message for each.
+    #[error(
+        "the configuration is invalid:\n{}",
+        .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    )]
     Inconsistent(Vec<String>),
 }
 
 impl Config {
-    /// Reads `path` and the environment.
+    /// Reads the file `path` and the environment variables.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         if !path.is_file() {
             return Err(ConfigError::Missing(path.to_owned()));
         }
-        // Every field is in a table. FREEHOLD_LOG and its like, without a table, mean something else.
+        // Every field is in a section. A variable without two underscores, such as FREEHOLD_LOG, is not a field.
         let environment = Env::prefixed("FREEHOLD_").filter(|name| name.as_str().contains("__")).split("__");
         Self::from_figment(Figment::from(Toml::file_exact(path)).merge(environment))
     }
 
-    /// Reads a text in the form of `freehold.toml`, and no environment.
+    /// Parses the text of a `freehold.toml` and ignores the environment variables.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::from_figment(Figment::from(Toml::string(text)))
     }
@@ -183,17 +179,15 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Inconsistent(problems)) }
     }
 
-    /// The residency that `region` belongs to.
+    /// Returns the residency that contains `region`.
     pub fn residency_of(&self, region: Region) -> Option<&Residency> {
         self.residencies.iter().find(|residency| residency.regions.contains(&region))
     }
 
-    /// The residency called `name`.
     pub fn residency(&self, name: &ResidencyName) -> Option<&Residency> {
         self.residencies.iter().find(|residency| residency.name == *name)
     }
 
-    /// The tier called `name`.
     pub fn tier(&self, name: &Tier) -> Option<&TierConfig> {
         self.tiers.iter().find(|tier| tier.name == *name)
     }
@@ -203,7 +197,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    const SMALLEST: &str = r#"
+    const MINIMAL: &str = r#"
         [organization]
         management_account_id = "111122223333"
         freehold_account_id = "444455556666"
@@ -215,8 +209,8 @@ mod tests {
     "#;
 
     #[test]
-    fn the_smallest_configuration_is_enough() {
-        let config = Config::parse(SMALLEST).unwrap();
+    fn a_minimal_configuration_is_valid() {
+        let config = Config::parse(MINIMAL).unwrap();
         assert_eq!(config.tiers[0].name.as_str(), "standard");
         assert_eq!(config.residency_of("eu-central-2".parse().unwrap()).unwrap().name.as_str(), "eu");
     }
@@ -228,27 +222,27 @@ mod tests {
             ("regions = []", "residencies.eu.regions"),
             ("regions = [\"eu-west-1\"]\nspeed = 3", "speed"),
         ] {
-            let text = SMALLEST.replace("regions = [\"eu-central-1\", \"eu-central-2\"]", change);
+            let text = MINIMAL.replace("regions = [\"eu-central-1\", \"eu-central-2\"]", change);
             let error = Config::parse(&text).unwrap_err().to_string();
             assert!(error.contains(field), "{error} does not name {field}");
         }
     }
 
     #[test]
-    fn an_email_pattern_that_could_outgrow_the_limit_of_aws_is_refused() {
-        let text = SMALLEST.replace("@example.com", "@a-domain-that-is-much-too-long.example.com");
+    fn an_email_pattern_that_exceeds_the_limit_of_aws_is_rejected() {
+        let text = MINIMAL.replace("@example.com", "@a-domain-that-is-much-too-long.example.com");
         assert!(Config::parse(&text).unwrap_err().to_string().contains("organization.account_email"));
     }
 
     #[test]
     fn a_region_belongs_to_one_residency_only() {
-        let text = format!("{SMALLEST}\n[[residencies]]\nname = \"dach\"\nregions = [\"eu-central-2\"]");
+        let text = format!("{MINIMAL}\n[[residencies]]\nname = \"dach\"\nregions = [\"eu-central-2\"]");
         assert!(Config::parse(&text).unwrap_err().to_string().contains("eu-central-2"));
     }
 
     #[test]
-    fn what_aws_allows_can_be_lowered_and_never_to_nothing() {
-        let with = |quotas: &str| Config::parse(&format!("{SMALLEST}\n[quotas]\n{quotas}"));
+    fn a_quota_can_be_lowered_but_not_to_zero() {
+        let with = |quotas: &str| Config::parse(&format!("{MINIMAL}\n[quotas]\n{quotas}"));
         let lowered =
             with("account_closures = 1\n[quotas.rates.\"organizations:CloseAccount\"]\nper_second = 0.01\nburst = 1");
         let bucket = lowered.unwrap().quotas.bucket("organizations:CloseAccount").unwrap();
@@ -266,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_rate_of_its_own_shares_that_of_its_service() {
+    fn a_call_without_its_own_rate_shares_the_rate_of_its_service() {
         let quotas = Quotas::default();
         assert_eq!(quotas.bucket("organizations:MoveAccount").unwrap().name, "organizations:MoveAccount");
         assert_eq!(quotas.bucket("organizations:ListRoots").unwrap().name, "organizations");
@@ -274,8 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn access_must_name_a_permission_set_that_is_declared() {
-        let text = format!("{SMALLEST}\n[[access]]\npermission_set = \"support\"\ngroup = \"support\"");
+    fn access_must_name_a_declared_permission_set() {
+        let text = format!("{MINIMAL}\n[[access]]\npermission_set = \"support\"\ngroup = \"support\"");
         assert!(Config::parse(&text).unwrap_err().to_string().contains("access.support"));
     }
 }

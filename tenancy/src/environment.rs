@@ -1,4 +1,4 @@
-//! An environment: one isolated installation of a tenant, in an AWS account of its own.
+//! Environment: one isolated installation of a tenant in its own AWS account.
 
 use chrono::{DateTime, Utc};
 
@@ -6,19 +6,19 @@ use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
 
 string_enum! {
-    /// Where an environment stands; written only together with the operation that it follows from.
+    /// State of an environment. Changed only in the transaction that changes its operation.
     EnvironmentState {
-        /// Being prepared.
+        /// Onboarding in progress.
         Onboarding = "onboarding",
-        /// Verified: it answers.
+        /// Verified and usable.
         Ready = "ready",
-        /// Waits for a person.
+        /// Stopped or late; a person must act.
         NeedsAttention = "needs_attention",
-        /// Suspended: nobody gets in, and it can be restored until its cooling-off period ends.
+        /// Suspended without access. Can be restored until the cooling-off period ends.
         Offboarding = "offboarding",
-        /// Being brought back to what it should be.
+        /// Restore or repair in progress.
         Restoring = "restoring",
-        /// Gone.
+        /// Offboarding completed.
         Offboarded = "offboarded",
     }
 }
@@ -26,26 +26,23 @@ string_enum! {
 /// One isolated installation of a tenant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
-    /// `env_…`
     pub id: EnvironmentId,
-    /// Whose it is.
     pub tenant_id: TenantId,
-    /// `production`, `staging`, …
+    /// Name such as `production` or `staging`.
     pub name: EnvironmentName,
-    /// The named set of regions that it may use.
+    /// Named set of regions that the environment may use.
     pub residency: ResidencyName,
-    /// Where its stack runs first.
+    /// Region of the tenant stack.
     pub home_region: Region,
-    /// Where it stands.
     pub state: EnvironmentState,
-    /// Its AWS account, once that is known for certain.
+    /// AWS account; `None` until the account mapping starts.
     pub aws_account_id: Option<AwsAccountId>,
-    /// Its open operation, or its latest.
+    /// Open operation, or else the latest one.
     pub operation_id: OperationId,
-    /// When it was asked for.
+    /// Time of the request.
     pub created_at: DateTime<Utc>,
-    /// When it was first verified.
+    /// Time of the first successful verification.
     pub ready_at: Option<DateTime<Utc>>,
-    /// When it was gone.
+    /// End of the offboarding.
     pub offboarded_at: Option<DateTime<Utc>>,
 }

@@ -1,4 +1,4 @@
-//! What happened to an operation, in order.
+//! Events of an operation, in order.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,71 +7,65 @@ use crate::string_enum::string_enum;
 use crate::{EnvironmentId, OperationId, TenantId};
 
 string_enum! {
-    /// What an event says.
+    /// Type of an operation event.
     EventType {
-        /// A signup was accepted.
+        /// Acceptance of the operation.
         OperationAccepted = "operation.accepted",
-        /// A worker looked at it for the first time.
+        /// First claim by a worker.
         OperationStarted = "operation.started",
-        /// A person has to look at it.
+        /// Stopped or late; a person must act.
         OperationNeedsAttention = "operation.needs_attention",
-        /// What was late has come after all; nobody is needed any more.
+        /// Completion of late work without a person.
         OperationRecovered = "operation.recovered",
-        /// A person asked for another try.
+        /// Retry request of a person.
         OperationRetried = "operation.retried",
-        /// It ended well.
+        /// Successful end of the operation.
         OperationSucceeded = "operation.succeeded",
-        /// It ended because somebody asked for that.
+        /// Cancellation of the operation.
         OperationCanceled = "operation.canceled",
-        /// Somebody asked for something that another person has to approve.
+        /// Request that a second person must approve.
         ApprovalRequested = "operation.approval.requested",
-        /// Another person approved it.
+        /// Approval by a second person.
         ApprovalGranted = "operation.approval.granted",
-        /// Another person rejected it.
+        /// Rejection by a second person.
         ApprovalRejected = "operation.approval.rejected",
-        /// A step was begun.
+        /// Start of a step.
         StepStarted = "step.started",
-        /// A step waits for something; once for each thing that it waits for.
+        /// Step that waits; one event per condition.
         StepWaiting = "step.waiting",
-        /// A step failed and will try again; once for each error.
+        /// Step that failed and will be retried; one event per error.
         StepRetrying = "step.retrying",
-        /// A step was done.
+        /// Completion of a step.
         StepSucceeded = "step.succeeded",
-        /// The environment's AWS account is known.
+        /// Start of an account mapping.
         AccountAssigned = "environment.account.assigned",
-        /// The environment was verified.
+        /// Environment that is verified and ready.
         EnvironmentReady = "environment.ready",
-        /// The environment is gone.
+        /// Environment that is offboarded.
         EnvironmentOffboarded = "environment.offboarded",
-        /// The AWS account is no longer the environment's.
+        /// End of an account mapping.
         AccountReleased = "environment.account.released",
     }
 }
 
-/// What happened to an operation.
+/// Event of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// The operation.
     pub operation_id: OperationId,
-    /// 1, 2, 3, … within the operation.
+    /// Number within the operation: 1, 2, 3, …
     pub seq: i64,
-    /// Whose operation it is.
     pub tenant_id: TenantId,
-    /// What it works on.
     pub environment_id: EnvironmentId,
-    /// What happened.
     pub event_type: EventType,
-    /// More of it; no personal data.
+    /// Fields of the event type, without personal data.
     pub data: Value,
-    /// When.
     pub occurred_at: DateTime<Utc>,
 }
 
-/// An event that is about to be appended; its `seq` is given under the operation's row lock.
+/// Event to be appended. Its `seq` is assigned under the row lock of the operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
-    /// What happened.
     pub event_type: EventType,
-    /// More of it; no personal data.
+    /// Fields of the event type, without personal data.
     pub data: Value,
 }

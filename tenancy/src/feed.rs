@@ -1,4 +1,4 @@
-//! The feed: what happened to whom, in one order, in words that callers can rely on.
+//! Feed of events: ordered, append-only and with stable event types.
 
 mod cloud_event;
 
@@ -13,97 +13,91 @@ use crate::{EnvironmentId, OperationId, TenantId};
 pub use cloud_event::{CloudEvent, CloudEventData};
 
 string_enum! {
-    /// What an entry of the feed says.
+    /// Type of an event in the feed.
     FeedType {
-        /// A signup, or another environment, was accepted.
+        /// Acceptance of a signup or of an additional environment.
         OnboardingAccepted = "tenant.onboarding.accepted",
-        /// The onboarding waits for a person.
+        /// Onboarding that needs attention.
         OnboardingNeedsAttention = "tenant.onboarding.needs_attention",
-        /// The onboarding no longer waits for a person.
+        /// Onboarding that no longer needs attention.
         OnboardingResumed = "tenant.onboarding.resumed",
-        /// The environment is ready.
+        /// End of an onboarding: the environment is ready.
         OnboardingSucceeded = "tenant.onboarding.succeeded",
-        /// The onboarding was given up.
+        /// Cancellation of an onboarding.
         OnboardingCanceled = "tenant.onboarding.canceled",
-        /// An environment is being let go.
+        /// Start of an offboarding.
         OffboardingAccepted = "tenant.offboarding.accepted",
-        /// The offboarding waits for a person.
+        /// Offboarding that needs attention.
         OffboardingNeedsAttention = "tenant.offboarding.needs_attention",
-        /// The offboarding no longer waits for a person.
+        /// Offboarding that no longer needs attention.
         OffboardingResumed = "tenant.offboarding.resumed",
-        /// The environment is gone.
+        /// End of an offboarding: the environment is offboarded.
         OffboardingSucceeded = "tenant.offboarding.succeeded",
-        /// The offboarding was ended by a restore.
+        /// Cancellation of an offboarding by a restore.
         OffboardingCanceled = "tenant.offboarding.canceled",
-        /// An environment is being brought back from its cooling-off period.
+        /// Start of a restore during the cooling-off period.
         RestoringAccepted = "tenant.restoring.accepted",
-        /// The restoring waits for a person.
+        /// Restore that needs attention.
         RestoringNeedsAttention = "tenant.restoring.needs_attention",
-        /// The restoring no longer waits for a person.
+        /// Restore that no longer needs attention.
         RestoringResumed = "tenant.restoring.resumed",
-        /// The environment is ready again.
+        /// End of a restore: the environment is ready again.
         RestoringSucceeded = "tenant.restoring.succeeded",
-        /// The restoring was given up.
+        /// Cancellation of a restore.
         RestoringCanceled = "tenant.restoring.canceled",
-        /// An environment is being brought back to what it should be.
+        /// Start of a repair.
         RepairAccepted = "tenant.repair.accepted",
-        /// The repair waits for a person.
+        /// Repair that needs attention.
         RepairNeedsAttention = "tenant.repair.needs_attention",
-        /// The repair no longer waits for a person.
+        /// Repair that no longer needs attention.
         RepairResumed = "tenant.repair.resumed",
-        /// The environment is as it should be.
+        /// End of a repair: the environment is as configured.
         RepairSucceeded = "tenant.repair.succeeded",
-        /// The repair was given up.
+        /// Cancellation of a repair.
         RepairCanceled = "tenant.repair.canceled",
-        /// Somebody changed what is known of a tenant.
+        /// Change of the fields of a tenant.
         TenantUpdated = "tenant.updated",
-        /// Somebody asked for something that another person has to approve.
+        /// Request that a second person must approve.
         ApprovalRequested = "operation.approval.requested",
-        /// Another person approved it.
+        /// Approval by a second person.
         ApprovalGranted = "operation.approval.granted",
-        /// Another person rejected it.
+        /// Rejection by a second person.
         ApprovalRejected = "operation.approval.rejected",
-        /// An AWS account is the environment's from now on.
+        /// Start of an account mapping.
         AccountAssigned = "environment.account.assigned",
-        /// The AWS account is no longer the environment's.
+        /// End of an account mapping.
         AccountReleased = "environment.account.released",
-        /// The environment answers.
+        /// Environment that is verified and ready.
         EnvironmentReady = "environment.ready",
-        /// The environment is gone.
+        /// Environment that is offboarded.
         EnvironmentOffboarded = "environment.offboarded",
     }
 }
 
-/// One entry of the feed.
+/// Event of the feed with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Where it stands in the feed.
     pub position: i64,
-    /// The tenant that it is about.
     pub tenant_id: TenantId,
-    /// The operation that it happened to; `None` where it happened to the tenant itself.
+    /// Operation of the event; `None` for an event of the tenant itself.
     pub operation: Option<OperationEventRef>,
-    /// What happened.
     pub feed_type: FeedType,
-    /// More of it; no personal data.
+    /// Fields of the event type, without personal data.
     pub data: Value,
-    /// When.
     pub occurred_at: DateTime<Utc>,
 }
 
-/// Which event of which operation an entry tells of.
+/// Reference to one event of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OperationEventRef {
-    /// The operation.
     pub operation_id: OperationId,
-    /// Which of its events.
+    /// Number of the event within the operation.
     pub seq: i64,
-    /// The environment that it works on.
     pub environment_id: EnvironmentId,
 }
 
 impl FeedType {
-    /// What an event of such an operation is in the feed; `None` where it is none of a caller's business.
+    /// Returns the feed type of an operation event, or `None` if the event is internal.
     pub fn of(kind: OperationKind, event: EventType) -> Option<Self> {
         use EventType as E;
         let by_kind = |onboard, offboard, restore, repair| match kind {
@@ -151,7 +145,7 @@ impl FeedType {
         })
     }
 
-    /// What its entries tell besides whom they are about.
+    /// Returns the names of the fields that `data` has in addition to the ids.
     pub fn data_fields(self) -> &'static [&'static str] {
         match self {
             Self::OnboardingNeedsAttention
@@ -165,14 +159,15 @@ impl FeedType {
         }
     }
 
-    /// Whether it happens to an operation, and not to a tenant itself.
+    /// Returns false for events of the tenant itself.
     pub fn is_of_an_operation(self) -> bool {
         self != Self::TenantUpdated
     }
 
-    /// So much of an event's data as everybody may know: who asked for it, and sentences that may name people, stay behind.
+    /// Returns the public fields of an event's data. Requesters and messages are left out, because they may name
+    /// people.
     pub fn data(self, event: &Value) -> Value {
-        let told = self.data_fields().iter().filter_map(|name| Some(((*name).to_owned(), event.get(name)?.clone())));
-        Value::Object(told.collect::<Map<_, _>>())
+        let fields = self.data_fields().iter().filter_map(|name| Some(((*name).to_owned(), event.get(name)?.clone())));
+        Value::Object(fields.collect::<Map<_, _>>())
     }
 }

@@ -1,4 +1,4 @@
-//! A finding: something in AWS that is not as the database, or the configuration, says.
+//! Finding: a difference between AWS and the database or the configuration.
 
 use chrono::{DateTime, Utc};
 
@@ -6,58 +6,57 @@ use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
 
 string_enum! {
-    /// How bad it is.
+    /// Severity of a finding.
     Severity {
-        /// A tenant's data, its seclusion or its service is at stake.
+        /// Data, isolation or service of a tenant is at risk.
         Critical = "critical",
-        /// Something that was promised is not there.
+        /// A required resource is missing or does not work.
         Error = "error",
-        /// Something is not as it was left.
+        /// A resource was changed outside Freehold.
         Warning = "warning",
     }
 }
 
 string_enum! {
-    /// What was found.
+    /// Kind of a finding.
     FindingKind {
-        /// An account carries this installation's tag and belongs to nothing that it knows.
+        /// Account with the tag of this installation but without an environment.
         AccountUnknown = "account_unknown",
-        /// An environment's account is not in the organisation any more.
+        /// Account of an environment that is no longer in the organisation.
         AccountMissing = "account_missing",
-        /// An environment's account was closed or suspended, and not by Freehold.
+        /// Account of an environment that was closed or suspended outside Freehold.
         AccountSuspended = "account_suspended",
-        /// An environment's account is not in the OU of its residency.
+        /// Account of an environment in an OU other than that of its residency.
         WrongOu = "wrong_ou",
-        /// One of Freehold's OUs is not there.
+        /// Missing OU of a residency or of the quarantine.
         OuMissing = "ou_missing",
-        /// There is no guardrail of the name that an OU should carry.
+        /// Missing guardrail policy.
         GuardrailMissing = "guardrail_missing",
-        /// The guardrail is there, but not on its OU.
+        /// Guardrail that exists but is not attached to its OU.
         GuardrailDetached = "guardrail_detached",
-        /// The guardrail on an OU says something else than the configuration.
+        /// Guardrail whose contents differ from the configuration.
         GuardrailChanged = "guardrail_changed",
-        /// A permission set that the configuration declares is not in Identity Center.
+        /// Configured permission set that is missing in Identity Center.
         PermissionSetMissing = "permission_set_missing",
-        /// A group that the configuration gives access to is not in Identity Center.
+        /// Configured group that is missing in Identity Center.
         GroupMissing = "group_missing",
-        /// A declared assignment is not there.
+        /// Configured assignment that is missing in an account.
         AssignmentMissing = "assignment_missing",
-        /// Somebody holds one of the declared permission sets who should not.
+        /// Assignment of a configured permission set that is not configured itself.
         AssignmentExtra = "assignment_extra",
-        /// The role that Freehold works through cannot be assumed.
+        /// Account whose access role Freehold cannot assume.
         AccessLost = "access_lost",
-        /// A stack that Freehold deployed is not there.
+        /// Stack that Freehold deployed and that no longer exists.
         StackMissing = "stack_missing",
-        /// A stack stands in a state that it does not leave by itself.
+        /// Stack in a state that needs intervention.
         StackFailed = "stack_failed",
-        /// A stack was changed, or replaced, by somebody else.
+        /// Stack that was changed or replaced outside Freehold.
         StackDrifted = "stack_drifted",
     }
 }
 
 impl FindingKind {
-    /// How bad it is.
-    #[expect(clippy::match_same_arms, reason = "a table: what belongs together stands together")]
+    #[expect(clippy::match_same_arms, reason = "a table grouped by subject")]
     pub fn severity(self) -> Severity {
         match self {
             Self::AccountMissing | Self::AccountSuspended | Self::WrongOu => Severity::Critical,
@@ -69,75 +68,67 @@ impl FindingKind {
         }
     }
 
-    /// Whether an ordinary repair of the environment puts it right without taking anything away from anybody. All else
-    /// waits for a person.
-    pub fn is_safe_to_heal(self) -> bool {
+    /// Returns true if a repair fixes the finding without removing access or resources. Other kinds need a person.
+    pub fn is_safe_to_repair(self) -> bool {
         matches!(self, Self::WrongOu | Self::AssignmentMissing | Self::AccessLost | Self::StackMissing)
     }
 }
 
 string_enum! {
-    /// What puts a finding right.
+    /// Remedy of a finding.
     FindingRemedy {
-        /// An ordinary operation on the environment.
+        /// Repair operation on the environment.
         Repair = "repair",
-        /// A person, who has to look first.
+        /// Decision of a person.
         Person = "person",
     }
 }
 
 string_enum! {
-    /// Whether a finding still holds.
+    /// State of a finding.
     FindingState {
-        /// It does, as far as anybody knows.
+        /// Present when AWS was last compared.
         Open = "open",
-        /// A later look did not find it any more.
+        /// No longer found by a later comparison.
         Resolved = "resolved",
     }
 }
 
-/// Something that a look at AWS has found.
+/// Finding of one comparison, not stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFinding {
-    /// What.
     pub kind: FindingKind,
-    /// What exactly, stable from look to look: with the kind it tells one finding from another.
+    /// Stable name of the affected resource. Kind and subject identify a finding.
     pub subject: String,
-    /// The account that it is about, if it is about one.
+    /// Affected account, if there is one.
     pub aws_account_id: Option<AwsAccountId>,
-    /// The environment that it is about, with whose that is, if it is about one.
+    /// Affected environment with its tenant, if there is one.
     pub environment: Option<(TenantId, EnvironmentId)>,
-    /// What is wrong and what to do about it, in plain words.
+    /// Message for people: the difference and what to do.
     pub message: String,
-    /// What puts it right.
     pub remedy: FindingRemedy,
 }
 
-/// A finding as it is kept.
+/// Stored finding with its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// `find_…`
     pub id: FindingId,
-    /// What was found.
     pub kind: FindingKind,
-    /// How bad it is.
     pub severity: Severity,
-    /// What exactly, stable from look to look.
+    /// Stable name of the affected resource.
     pub subject: String,
-    /// The account that it is about, if it is about one.
+    /// Affected account, if there is one.
     pub aws_account_id: Option<AwsAccountId>,
-    /// The environment that it is about, with whose that is, if it is about one.
+    /// Affected environment with its tenant, if there is one.
     pub environment: Option<(TenantId, EnvironmentId)>,
-    /// What is wrong and what to do about it, in plain words.
+    /// Message for people: the difference and what to do.
     pub message: String,
-    /// What puts it right; a person also where a repair did not.
+    /// Remedy; changes to a person if a repair did not fix the finding.
     pub remedy: FindingRemedy,
-    /// The operation that was begun to put it right, if one was.
+    /// Repair operation, if one was started.
     pub operation_id: Option<OperationId>,
-    /// When it was first seen.
     pub first_seen_at: DateTime<Utc>,
-    /// When it was last seen.
     pub last_seen_at: DateTime<Utc>,
-    /// When it was first not seen any more.
+    /// Time of the first comparison that no longer found it.
     pub resolved_at: Option<DateTime<Utc>>,
 }

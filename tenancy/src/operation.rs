@@ -1,4 +1,4 @@
-//! An operation: one long-running piece of work on one environment.
+//! Operation: a long-running piece of work on one environment.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,39 +11,39 @@ use crate::string_enum::string_enum;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 
 string_enum! {
-    /// Which list of steps an operation walks.
+    /// Kind of an operation, which determines its workflow.
     OperationKind {
-        /// From signup to a ready environment.
+        /// Workflow from the signup to a ready environment.
         Onboard = "onboard",
-        /// From a living environment to one that is gone.
+        /// Workflow that suspends an environment and, after the cooling-off period, deletes its stacks.
         Offboard = "offboard",
-        /// From an environment in its cooling-off period back to a ready one.
+        /// Workflow that brings an environment back during the cooling-off period.
         Restore = "restore",
-        /// From an environment that is no longer as it should be back to a ready one.
+        /// Workflow that fixes differences between AWS and the database.
         Repair = "repair",
     }
 }
 
 string_enum! {
-    /// Where an operation stands.
+    /// State of an operation.
     OperationState {
-        /// Accepted; no worker has looked at it yet.
+        /// Accepted, but not yet claimed by a worker.
         Pending = "pending",
-        /// On its way.
+        /// Started and not finished.
         Running = "running",
-        /// Waits for a person.
+        /// Stopped or late; a person must act.
         NeedsAttention = "needs_attention",
-        /// Ended well.
+        /// Finished successfully.
         Succeeded = "succeeded",
-        /// Ended without success.
+        /// Finished without success.
         Failed = "failed",
-        /// Ended because somebody asked for that.
+        /// Ended by a cancel or restore request.
         Canceled = "canceled",
     }
 }
 
 impl OperationKind {
-    /// Where the environment stands while such an operation is open.
+    /// Returns the state of the environment while an operation of this kind is open.
     pub fn state_while_open(self) -> EnvironmentState {
         match self {
             Self::Onboard => EnvironmentState::Onboarding,
@@ -52,7 +52,7 @@ impl OperationKind {
         }
     }
 
-    /// Where the environment stands once such an operation has ended well.
+    /// Returns the state of the environment after an operation of this kind has succeeded.
     pub fn state_when_done(self) -> EnvironmentState {
         match self {
             Self::Offboard => EnvironmentState::Offboarded,
@@ -61,46 +61,35 @@ impl OperationKind {
     }
 }
 
-/// Who asked for something.
+/// Person or program that made a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requester {
-    /// The `iss` of the token.
+    /// Claim `iss` of the token.
     pub issuer: String,
-    /// The `sub` of the token.
+    /// Claim `sub` of the token.
     pub subject: String,
 }
 
-/// One long-running piece of work on one environment.
+/// Long-running piece of work on one environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// `op_…`
     pub id: OperationId,
-    /// Whose environment it works on.
     pub tenant_id: TenantId,
-    /// What it works on.
     pub environment_id: EnvironmentId,
-    /// What that is called.
     pub environment_name: EnvironmentName,
-    /// Which list of steps it walks.
     pub kind: OperationKind,
-    /// What was asked for beside the kind.
+    /// Parameters of the request.
     pub input: Value,
-    /// Who asked for it.
     pub requested_by: Requester,
-    /// Where it stands.
     pub state: OperationState,
-    /// Why it needs a person, where it does.
     pub attention: Option<Attention>,
-    /// When a worker looks at it next.
+    /// Time at which a worker continues the operation.
     pub wake_at: Option<DateTime<Utc>>,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
-    /// When a worker first looked at it.
+    /// Time of the first claim by a worker.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
-    /// Its journal, in the order of the list; empty until a worker has looked at it.
+    /// Journal in the order of the workflow; empty until a worker has claimed the operation.
     pub steps: Vec<JournalEntry>,
 }

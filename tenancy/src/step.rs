@@ -1,4 +1,4 @@
-//! The journal of a step: what it set out to do and what came of it.
+//! Journal of the steps of an operation.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -37,57 +37,52 @@ impl PartialEq<StepName> for String {
 }
 
 string_enum! {
-    /// Where a step stands.
+    /// State of a step.
     StepState {
-        /// Not begun.
+        /// Not yet started.
         Pending = "pending",
-        /// Begun; its outcome is not journaled.
+        /// Started; the result is not journaled yet.
         Running = "running",
-        /// Looks again at a time that it has set.
+        /// Waiting for the time of its next poll.
         Waiting = "waiting",
-        /// Waits for a person.
+        /// Stopped until a person acts.
         Parked = "parked",
-        /// Done.
+        /// Completed; later steps may start.
         Done = "done",
     }
 }
 
-/// What a step has learnt: request ids, the account's id, the stack's id, …
+/// Facts that a step has learned, such as request, account and stack ids.
 pub type Facts = Map<String, Value>;
 
-/// A step as the journal has it.
+/// Journal entry of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
-    /// The step, as in the list.
+    /// Name of the step in the workflow.
     pub name: String,
-    /// The steps that must be done before it may start.
+    /// Steps that must be done before this step starts.
     pub after: Vec<String>,
-    /// Where it stands.
     pub state: StepState,
-    /// What it was about to ask, written before the call.
+    /// Values of the next AWS call, written before the call.
     pub intent: Option<Value>,
-    /// When the intent was written.
     pub intent_at: Option<DateTime<Utc>>,
-    /// What it has learnt.
     pub facts: Facts,
-    /// How often it was run.
     pub attempts: u32,
-    /// How often in a row it was run and failed.
+    /// Number of consecutive failed attempts.
     pub attempts_without_progress: u32,
-    /// For what it waits, in plain words.
+    /// Description of the condition for which the step waits.
     pub waits_for: Option<String>,
-    /// When it looks again.
+    /// Time of the next poll.
     pub check_at: Option<DateTime<Utc>>,
-    /// Why it needs a person, where it does; one that waits all the same is late.
+    /// Reason for which the step needs attention. A waiting step with this field is late.
     pub attention: Option<Attention>,
-    /// Since when AWS has not let it begin or go on.
+    /// Start of the present wait for a quota, a rate limit or a fleet hold.
     pub blocked_since: Option<DateTime<Utc>>,
-    /// The latest error, in plain words.
+    /// Message of the latest error.
     pub last_error: Option<String>,
-    /// When it was first run.
+    /// Time of the first attempt.
     pub started_at: Option<DateTime<Utc>>,
-    /// When a person last had it tried again.
+    /// Time of the last manual retry; deadlines restart there.
     pub retried_at: Option<DateTime<Utc>>,
-    /// When it was done.
     pub finished_at: Option<DateTime<Utc>>,
 }

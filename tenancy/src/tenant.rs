@@ -1,4 +1,4 @@
-//! A tenant: one B2B customer.
+//! Tenant: one B2B customer with its environments.
 
 use std::collections::BTreeMap;
 
@@ -8,62 +8,58 @@ use crate::environment::Environment;
 use crate::string_enum::string_enum;
 use crate::{CompanyName, EmailAddress, ExternalId, TenantId, Tier};
 
-/// Free key and value pairs that the SaaS puts on a tenant.
+/// Free key-value pairs that the SaaS sets on a tenant.
 pub type Labels = BTreeMap<String, String>;
 
 string_enum! {
-    /// Where a tenant stands, derived from its environments.
+    /// State of a tenant, derived from its environments.
     TenantState {
-        /// At least one environment is still being prepared.
+        /// At least one environment is being onboarded.
         Onboarding = "onboarding",
-        /// Every environment has been verified.
+        /// Every environment that is not being offboarded is ready.
         Ready = "ready",
-        /// At least one environment waits for a person.
+        /// At least one environment needs attention.
         NeedsAttention = "needs_attention",
-        /// At least one environment is being brought back to what it should be.
+        /// At least one environment is being restored or repaired.
         Restoring = "restoring",
-        /// Every environment is on its way out or gone.
+        /// Every environment is being offboarded or offboarded already.
         Offboarding = "offboarding",
-        /// Every environment is gone.
+        /// Every environment is offboarded.
         Offboarded = "offboarded",
     }
 }
 
-/// A stop to everything that destroys.
+/// Flag that forbids destroying anything of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegalHold {
-    /// Since when.
     pub since: DateTime<Utc>,
-    /// Why.
     pub reason: String,
 }
 
-/// What of a tenant is to be another; what is `None` stays.
+/// New values for fields of a tenant; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantChange {
-    /// What it calls itself.
     pub company_name: Option<CompanyName>,
-    /// Its commercial plan.
     pub tier: Option<Tier>,
-    /// The id that the SaaS gives it, or none any more.
+    /// Id that the SaaS uses; `Some(None)` removes it.
     pub external_id: Option<Option<ExternalId>>,
-    /// All of its labels.
+    /// Complete set of labels, which replaces the old set.
     pub labels: Option<Labels>,
 }
 
 impl TenantChange {
-    /// Makes it on `tenant`, and answers which fields are others now.
+    /// Applies the change to `tenant` and returns the names of the changed fields.
     pub fn apply(self, tenant: &mut Tenant) -> Vec<&'static str> {
         let mut changed = Vec::new();
-        put(&mut tenant.company_name, self.company_name, "company_name", &mut changed);
-        put(&mut tenant.tier, self.tier, "tier", &mut changed);
-        put(&mut tenant.external_id, self.external_id, "external_id", &mut changed);
-        put(&mut tenant.labels, self.labels, "labels", &mut changed);
+        update(&mut tenant.company_name, self.company_name, "company_name", &mut changed);
+        update(&mut tenant.tier, self.tier, "tier", &mut changed);
+        update(&mut tenant.external_id, self.external_id, "external_id", &mut changed);
+        update(&mut tenant.labels, self.labels, "labels", &mut changed);
         changed
     }
 }
 
-fn put<T: PartialEq>(field: &mut T, value: Option<T>, name: &'static str, changed: &mut Vec<&'static str>) {
+fn update<T: PartialEq>(field: &mut T, value: Option<T>, name: &'static str, changed: &mut Vec<&'static str>) {
     if let Some(value) = value
         && *field != value
     {
@@ -72,33 +68,28 @@ fn put<T: PartialEq>(field: &mut T, value: Option<T>, name: &'static str, change
     }
 }
 
-/// One B2B customer.
+/// One B2B customer with its environments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tenant {
-    /// `ten_…`
     pub id: TenantId,
-    /// What it calls itself.
     pub company_name: CompanyName,
-    /// The person who administers it; forgotten once the tenant is gone.
+    /// E-mail address of the administrator. Erased when the tenant is offboarded.
     pub admin_email: Option<EmailAddress>,
-    /// Its commercial plan.
     pub tier: Tier,
-    /// The id that the SaaS gives it.
+    /// Id of the tenant in the SaaS.
     pub external_id: Option<ExternalId>,
-    /// Free key and value pairs.
     pub labels: Labels,
-    /// When the signup was accepted.
+    /// Time of the signup.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
-    /// Why nothing of it may be destroyed, where that is so.
     pub legal_hold: Option<LegalHold>,
-    /// Its environments, in the order in which they were asked for.
+    /// Environments in the order of their requests.
     pub environments: Vec<Environment>,
 }
 
 impl Tenant {
-    /// Where it stands: as its worst environment does; those that leave count only where nothing stays.
+    /// Returns the state of the environment that needs most care. Environments that are being offboarded count only if
+    /// there are no others.
     pub fn state(&self) -> TenantState {
         use crate::environment::EnvironmentState as E;
         let any = |state| self.environments.iter().any(|environment| environment.state == state);

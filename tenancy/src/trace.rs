@@ -1,28 +1,28 @@
-//! Traces, as far as API and worker have to do with them: which span is whose child, across processes.
+//! Trace context across processes: links spans of the API and of the worker.
 //!
-//! Whoever puts the processes together may install a [`Traces`]; without one all of this does nothing. A span that is to
-//! take part declares `otel.kind` and `otel.name` as empty fields.
+//! All functions do nothing until a process installs a [`Traces`]. A span that is exported declares the empty fields
+//! `otel.kind` and `otel.name`.
 
 use std::sync::OnceLock;
 
 use tracing::Span;
 
-/// Where spans are sent, and how they are named across processes: W3C Trace Context's `traceparent`.
+/// Exporter of spans, which identifies them across processes by the `traceparent` of W3C Trace Context.
 pub trait Traces: Send + Sync {
-    /// The name of a span, if it is one that is sent.
+    /// Returns the `traceparent` of a span, or `None` if the span is not exported.
     fn traceparent(&self, span: &Span) -> Option<String>;
-    /// Makes a span that has not been entered yet the child of one elsewhere; nothing comes of a name that is none.
+    /// Sets the parent of a span that has not been entered yet. Ignores an invalid `traceparent`.
     fn set_parent(&self, span: &Span, traceparent: &str);
 }
 
 static INSTALLED: OnceLock<Box<dyn Traces>> = OnceLock::new();
 
-/// Has spans sent from now on; the first that is installed stays.
+/// Installs the exporter. Only the first call has an effect.
 pub fn install(traces: impl Traces + 'static) {
     _ = INSTALLED.set(Box::new(traces));
 }
 
-/// Calls a span `name`, of a kind of OpenTelemetry's (`server`, `client`, `internal`), the child of one elsewhere.
+/// Sets the name, the OpenTelemetry kind (`server`, `client` or `internal`) and the remote parent of a span.
 pub fn begin(span: &Span, kind: &'static str, name: &str, parent: Option<&str>) {
     let Some(traces) = INSTALLED.get() else { return };
     span.record("otel.kind", kind);
@@ -32,19 +32,19 @@ pub fn begin(span: &Span, kind: &'static str, name: &str, parent: Option<&str>) 
     }
 }
 
-/// Notes something in a span that the log has already, in other words.
+/// Records a field of a span under the name that OpenTelemetry defines. Logs contain the value under another name.
 pub fn note(span: &Span, field: &'static str, value: impl tracing::Value) {
     if INSTALLED.get().is_some() {
         span.record(field, value);
     }
 }
 
-/// Whether spans are sent anywhere.
+/// Returns true if spans are exported.
 pub fn installed() -> bool {
     INSTALLED.get().is_some()
 }
 
-/// The name of the span that this is called in, to be kept for whoever goes on with the work.
+/// Returns the `traceparent` of the current span, so that another process can continue the trace.
 pub fn traceparent() -> Option<String> {
     INSTALLED.get()?.traceparent(&Span::current())
 }

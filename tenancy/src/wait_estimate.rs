@@ -1,9 +1,8 @@
-//! When somebody who waits in line will be ready: what AWS allows, gone through from how things stand now, with how long
-//! things have taken lately.
+//! Estimate of the time at which a queued operation is ready, from AWS quotas, the present queue and recent durations.
 //!
-//! The k-th in line is served when a place and a token are to be had for k; what comes after takes as long as it does for
-//! everybody, and may have a line of its own. It assumes that those ahead go on, that nobody passes who is not there yet,
-//! and that others in the organisation keep what they have taken for half as long as such work takes.
+//! The k-th operation in the queue starts when a slot and a rate token are available. Its later steps take their
+//! average time and may wait in another queue. Three assumptions: the operations ahead proceed, no later operation
+//! overtakes, and other users of the organisation hold each slot for half the average duration.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,125 +12,123 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::clock::seconds;
 use crate::config::ExpectedDurations;
 
-/// Where somebody stands in line, and when the wait is expected to be over.
+/// Queue position and estimated end of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
-    /// 1 is next.
+    /// Position in the queue; 1 is next.
     pub position: u32,
-    /// When the environment is expected to be ready; for maintenance, when its work is expected to be done.
+    /// Estimated time at which the environment is ready; for maintenance, at which the work is done.
     pub estimated_ready_at: DateTime<Utc>,
 }
 
-/// What of a figure of the configuration is added for not noticing at once that something has ended.
+/// Factor on configured durations that accounts for the delay until a poll notices the end.
 const POLL_DELAY_FACTOR: f64 = 1.12;
 
-/// How long each part of onboarding takes on average, seconds.
+/// Average duration of each part of an onboarding, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepDurations {
-    /// From the request for an account until it is mapped.
+    /// Request for an account to account mapping.
     pub creation: f64,
-    /// Until it accepts calls.
+    /// Account mapping to an account that accepts calls.
     pub usable: f64,
-    /// The baseline's stack.
+    /// Creation of the baseline stack.
     pub baseline: f64,
-    /// The tenant's stack.
+    /// Creation of the tenant stack.
     pub stack: f64,
-    /// One assignment.
+    /// Creation of one assignment.
     pub assignment: f64,
-    /// Opting in to a region.
     pub opt_in: f64,
-    /// Verifying.
     pub verify: f64,
-    /// Closing an account.
     pub closure: f64,
 }
 
 impl StepDurations {
-    /// Before there is any history.
-    pub fn guessed(usual: &ExpectedDurations) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "a guess is a small number of seconds")]
-        let late = |seconds: u64| seconds as f64 * POLL_DELAY_FACTOR;
+    /// Returns the configured durations, for use before the journal has any history.
+    pub fn guessed(expected: &ExpectedDurations) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "a configured duration is a small number of seconds")]
+        let with_poll_delay = |seconds: u64| seconds as f64 * POLL_DELAY_FACTOR;
         Self {
-            creation: late(usual.account_creation_seconds),
-            usable: late(usual.account_usable_seconds),
-            baseline: late(usual.baseline_stack_seconds),
-            stack: late(usual.tenant_stack_seconds),
-            assignment: late(usual.assignment_seconds),
-            opt_in: late(usual.region_opt_in_seconds),
+            creation: with_poll_delay(expected.account_creation_seconds),
+            usable: with_poll_delay(expected.account_usable_seconds),
+            baseline: with_poll_delay(expected.baseline_stack_seconds),
+            stack: with_poll_delay(expected.tenant_stack_seconds),
+            assignment: with_poll_delay(expected.assignment_seconds),
+            opt_in: with_poll_delay(expected.region_opt_in_seconds),
             verify: 1.0,
-            closure: late(usual.account_closure_seconds),
+            closure: with_poll_delay(expected.account_closure_seconds),
         }
     }
 }
 
-/// How a quota stands: who is served when, if they come one after the other.
+/// Model of one quota as a queue with several servers (slots), served first come, first served.
 #[derive(Debug, Clone)]
 pub struct ServiceModel {
     now: DateTime<Utc>,
-    /// Places that nobody has.
-    free: usize,
-    /// When the others are free again.
-    busy: BinaryHeap<Reverse<DateTime<Utc>>>,
-    takes: TimeDelta,
+    free_slots: usize,
+    /// Times at which the taken slots are released.
+    busy_until: BinaryHeap<Reverse<DateTime<Utc>>>,
+    duration: TimeDelta,
     tokens: Option<Tokens>,
-    latest: DateTime<Utc>,
+    last_start: DateTime<Utc>,
 }
 
-/// A token bucket, as the generic cell rate algorithm keeps it.
+/// State of a token bucket under the generic cell rate algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tokens {
-    /// When it will be full again.
+    /// Time at which the bucket is full again.
     pub full_at: DateTime<Utc>,
-    /// Between two tokens.
+    /// Time between two tokens.
     pub spacing: TimeDelta,
-    /// How many it holds.
+    /// Capacity of the bucket.
     pub burst: u32,
 }
 
 impl ServiceModel {
-    /// With so many places, of which some are taken by work that began `since` and by `external_in_progress`, each for `takes` seconds.
+    /// Creates the model of a quota with `slots` slots. Work that started at the times `since` and
+    /// `external_in_progress` further requests take some of them, each for `duration` seconds.
     pub fn new(
         now: DateTime<Utc>,
-        places: u16,
+        slots: u16,
         since: &[DateTime<Utc>],
         external_in_progress: usize,
-        takes: f64,
+        duration: f64,
         tokens: Option<Tokens>,
     ) -> Self {
-        let takes = seconds(takes);
-        let ours = since.iter().map(|since| (*since + takes).max(now));
-        let theirs = std::iter::repeat_n(now + takes / 2, external_in_progress);
-        let busy: BinaryHeap<_> = ours.chain(theirs).map(Reverse).collect();
-        Self { now, free: usize::from(places).saturating_sub(busy.len()), busy, takes, tokens, latest: now }
+        let duration = seconds(duration);
+        let own = since.iter().map(|since| (*since + duration).max(now));
+        let external = std::iter::repeat_n(now + duration / 2, external_in_progress);
+        let busy_until: BinaryHeap<_> = own.chain(external).map(Reverse).collect();
+        let free_slots = usize::from(slots).saturating_sub(busy_until.len());
+        Self { now, free_slots, busy_until, duration, tokens, last_start: now }
     }
 
-    /// When the next that comes at `at` is served, and when its work is over.
+    /// Adds a request that arrives at `at`. Returns the times at which its work starts and ends.
     pub fn serve(&mut self, at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-        let place = if self.free > 0 {
-            self.free -= 1;
+        let slot_free_at = if self.free_slots > 0 {
+            self.free_slots -= 1;
             self.now
         } else {
-            self.busy.pop().map_or(self.now, |Reverse(free)| free)
+            self.busy_until.pop().map_or(self.now, |Reverse(released_at)| released_at)
         };
-        let mut begins = at.max(place).max(self.latest);
+        let mut start = at.max(slot_free_at).max(self.last_start);
         if let Some(tokens) = &mut self.tokens {
-            begins = tokens.take(begins);
+            start = tokens.take(start);
         }
-        // First come, first served.
-        self.latest = begins;
-        let over = begins + self.takes;
-        self.busy.push(Reverse(over));
-        (begins, over)
+        // First come, first served: no later request starts before this one.
+        self.last_start = start;
+        let end = start + self.duration;
+        self.busy_until.push(Reverse(end));
+        (start, end)
     }
 }
 
 impl Tokens {
-    /// When the next token is to be had; may have passed.
+    /// Returns the time at which the next token is available; may be in the past.
     pub fn first(&self) -> DateTime<Utc> {
         self.full_at - self.spacing * i32::try_from(self.burst.saturating_sub(1)).unwrap_or(0)
     }
 
-    /// Takes a token at `at`, or as soon as there is one.
+    /// Takes a token at `at`, or as soon as one is available. Returns that time.
     fn take(&mut self, at: DateTime<Utc>) -> DateTime<Utc> {
         let at = at.max(self.first());
         self.full_at = self.full_at.max(at) + self.spacing;
@@ -139,24 +136,24 @@ impl Tokens {
     }
 }
 
-/// Everybody on the way from the line for an account to being ready.
+/// Model of all onboardings from the account queue to the ready environment.
 #[derive(Debug, Clone)]
 pub struct OnboardingModel {
-    /// The line for accounts.
+    /// Queue for account creations.
     pub creations: ServiceModel,
-    /// The line for assignments.
+    /// Queue for access assignments.
     pub assignments: ServiceModel,
-    /// How many assignments each tenant gets.
+    /// Number of assignments per environment.
     pub assignments_each: usize,
-    /// When those ahead come to the line for assignments whose account exists or is being created; and now, for each that
-    /// is in it.
+    /// Times at which operations that are past the account queue enter the assignment queue; the present time for each
+    /// operation that waits there already.
     pub on_the_way: Vec<DateTime<Utc>>,
-    /// How long things take.
+    /// Average durations of the steps.
     pub spans: StepDurations,
 }
 
 impl OnboardingModel {
-    /// When each of the first `count` in line for an account will be ready, by whether its home region has to be opted in to.
+    /// Returns the estimates of the first `count` operations in the account queue.
     pub fn ready(mut self, count: usize) -> Vec<Expected> {
         self.on_the_way.sort_unstable();
         for at in self.on_the_way.clone() {
@@ -167,12 +164,12 @@ impl OnboardingModel {
                 let (_, created) = self.creations.serve(self.creations.now);
                 let usable = created + seconds(self.spans.usable);
                 let assigned = self.assign(usable);
-                let based = usable + seconds(self.spans.baseline);
-                let opted_in = (created + seconds(self.spans.opt_in)).max(based);
+                let baseline_done = usable + seconds(self.spans.baseline);
+                let opted_in = (created + seconds(self.spans.opt_in)).max(baseline_done);
                 let done = |deployable: DateTime<Utc>| {
                     (deployable + seconds(self.spans.stack)).max(assigned) + seconds(self.spans.verify)
                 };
-                Expected { ready: done(based), ready_after_opt_in: done(opted_in) }
+                Expected { ready: done(baseline_done), ready_after_opt_in: done(opted_in) }
             })
             .collect()
     }
@@ -182,12 +179,12 @@ impl OnboardingModel {
     }
 }
 
-/// When somebody in line for an account will be ready.
+/// Estimated times at which an environment is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// At home in a region that every account has.
+    /// Estimate for a home region that is enabled by default.
     pub ready: DateTime<Utc>,
-    /// At home in one that has to be opted in to.
+    /// Estimate for a home region that requires an opt-in.
     pub ready_after_opt_in: DateTime<Utc>,
 }
 
@@ -197,53 +194,53 @@ mod tests {
 
     const NOON: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-    fn counter(places: u16, takes: f64, tokens: impl Into<Option<Tokens>>) -> ServiceModel {
-        ServiceModel::new(NOON, places, &[], 0, takes, tokens.into())
+    fn model(slots: u16, duration: f64, tokens: impl Into<Option<Tokens>>) -> ServiceModel {
+        ServiceModel::new(NOON, slots, &[], 0, duration, tokens.into())
     }
 
-    fn create_account() -> Tokens {
+    fn create_account_rate() -> Tokens {
         Tokens { full_at: NOON, spacing: TimeDelta::seconds(10), burst: 3 }
     }
 
-    fn begins(mut counter: ServiceModel, count: usize) -> Vec<i64> {
-        (0..count).map(|_| (counter.serve(NOON).0 - NOON).num_seconds()).collect()
+    fn starts(mut model: ServiceModel, count: usize) -> Vec<i64> {
+        (0..count).map(|_| (model.serve(NOON).0 - NOON).num_seconds()).collect()
     }
 
     #[test]
-    fn it_is_the_bound_of_equal_durations() {
-        // s_k = max((k - 3) / 0.1, s_{k-5} + D, 0)
-        for takes in [20_i64, 60, 120, 300] {
+    fn equal_durations_give_the_theoretical_bound() {
+        // start_k = max((k - burst) / rate, start_{k-slots} + duration, 0)
+        for duration in [20_i64, 60, 120, 300] {
             #[expect(clippy::cast_precision_loss, reason = "small")]
-            let begins = begins(counter(5, takes as f64, create_account()), 40);
+            let starts = starts(model(5, duration as f64, create_account_rate()), 40);
             for k in 1..=40_usize {
                 let token = (i64::try_from(k).unwrap() - 3) * 10;
-                let place = if k > 5 { begins[k - 6] + takes } else { 0 };
-                assert_eq!(begins[k - 1], token.max(place).max(0), "{k}-th with {takes} s each");
+                let slot = if k > 5 { starts[k - 6] + duration } else { 0 };
+                assert_eq!(starts[k - 1], token.max(slot).max(0), "request {k} with {duration} s each");
             }
         }
     }
 
     #[test]
-    fn what_is_taken_already_comes_first() {
+    fn taken_slots_delay_the_queue() {
         let since = [NOON - TimeDelta::seconds(50), NOON - TimeDelta::seconds(10)];
-        let counter = ServiceModel::new(NOON, 2, &since, 0, 60.0, None);
-        assert_eq!(begins(counter, 3), [10, 50, 70]);
-        let with_a_stranger = ServiceModel::new(NOON, 1, &[], 1, 60.0, None);
-        assert_eq!(begins(with_a_stranger, 2), [30, 90]);
+        let with_own_work = ServiceModel::new(NOON, 2, &since, 0, 60.0, None);
+        assert_eq!(starts(with_own_work, 3), [10, 50, 70]);
+        let with_external_work = ServiceModel::new(NOON, 1, &[], 1, 60.0, None);
+        assert_eq!(starts(with_external_work, 2), [30, 90]);
     }
 
     #[test]
-    fn the_narrowest_place_decides() {
+    fn the_tightest_quota_determines_the_estimate() {
         let spans = StepDurations { assignment: 300.0, ..StepDurations::guessed(&ExpectedDurations::default()) };
-        let line = |takes: f64| OnboardingModel {
-            creations: counter(5, 20.0, create_account()),
-            assignments: counter(15, takes, None),
+        let onboarding = |duration: f64| OnboardingModel {
+            creations: model(5, 20.0, create_account_rate()),
+            assignments: model(15, duration, None),
             assignments_each: 1,
             on_the_way: Vec::new(),
             spans,
         };
-        let last = |takes| (line(takes).ready(1_000).pop().unwrap().ready - NOON).num_seconds();
-        assert!((9_970..10_300).contains(&last(10.0)), "bound by the rate of CreateAccount: {}", last(10.0));
-        assert!((19_700..20_500).contains(&last(300.0)), "bound by assignments: {}", last(300.0));
+        let last = |duration| (onboarding(duration).ready(1_000).pop().unwrap().ready - NOON).num_seconds();
+        assert!((9_970..10_300).contains(&last(10.0)), "limited by the rate of CreateAccount: {}", last(10.0));
+        assert!((19_700..20_500).contains(&last(300.0)), "limited by assignments: {}", last(300.0));
     }
 }

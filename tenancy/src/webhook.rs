@@ -1,4 +1,4 @@
-//! Webhooks: who is sent the feed, how that is signed, and where it may be sent at all.
+//! Webhooks: endpoints, deliveries, signatures and permitted destinations.
 
 pub mod blocked_ranges;
 pub mod destination;
@@ -16,121 +16,112 @@ pub use secret::WebhookSecret;
 pub use url::ReceiverUrl;
 
 string_enum! {
-    /// Why nothing is sent to an endpoint.
+    /// Reason for which an endpoint is disabled.
     DisabledReason {
-        /// Somebody asked for it.
+        /// Request of a caller.
         ByRequest = "by_request",
-        /// It answered `410 Gone`.
+        /// Response `410 Gone` of the receiver.
         Gone = "gone",
-        /// For days there was nothing but failures.
+        /// Failure of every attempt for five days.
         Failing = "failing",
     }
 }
 
 string_enum! {
-    /// Where a delivery stands.
+    /// State of a delivery.
     DeliveryState {
-        /// It will be tried, or tried again.
+        /// Waiting for the first or the next attempt.
         Pending = "pending",
-        /// The receiver has taken it.
+        /// Accepted by the receiver.
         Delivered = "delivered",
-        /// It was tried as often as it is.
+        /// All attempts failed; no further attempt follows.
         Failed = "failed",
     }
 }
 
 string_enum! {
-    /// Why an attempt failed.
+    /// Error of a failed attempt.
     AttemptError {
-        /// The URL, or an address that its name has, is none that anything is sent to.
+        /// URL or IP address that is not permitted as a destination.
         Refused = "refused",
-        /// The name has no address.
+        /// Host name without an IP address.
         Unresolvable = "unresolvable",
-        /// Nobody takes connections there, or not with a certificate that fits.
+        /// Refused connection or invalid certificate.
         Unreachable = "unreachable",
-        /// No answer in time.
+        /// No response before the timeout.
         Timeout = "timeout",
-        /// The connection broke before there was an answer.
+        /// Connection closed before a response.
         ConnectionClosed = "connection_closed",
-        /// The answer was not a 2xx.
+        /// Response status other than 2xx.
         Status = "status",
-        /// The event is not kept any more, or too large to be sent.
+        /// Event that is deleted already or too large.
         NotDeliverable = "not_deliverable",
     }
 }
 
 impl DisabledReason {
-    /// It in plain words.
+    /// Returns the reason as a message for people.
     pub fn message(self) -> &'static str {
         match self {
-            Self::ByRequest => "Somebody has disabled it.",
-            Self::Gone => "It answered 410 Gone, which says that it wants nothing more.",
+            Self::ByRequest => "A caller disabled the endpoint.",
+            Self::Gone => "The receiver responded 410 Gone, so that it gets no more events.",
             Self::Failing => {
-                "For five days every attempt has failed. Enable it once it works, and replay what it has missed."
+                "Every attempt failed for five days. Fix the receiver, enable the endpoint, then replay missed events."
             }
         }
     }
 }
 
-/// Where events are sent.
+/// Webhook endpoint: a URL that receives events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
-    /// Names it.
     pub id: WebhookEndpointId,
-    /// Where.
     pub url: ReceiverUrl,
-    /// What it is for.
     pub description: String,
-    /// Which events; `None` for all.
+    /// Event types that are sent; `None` means all.
     pub types: Option<Vec<FeedType>>,
-    /// Since when, and why, nothing is sent.
+    /// Time and reason of disabling; `None` if the endpoint is enabled.
     pub disabled: Option<(DateTime<Utc>, DisabledReason)>,
-    /// The first failure after the last success.
+    /// Time of the first failure after the last success.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Nothing is sent until then, because the receiver asked for it.
+    /// End of the pause that the receiver requested with `Retry-After`.
     pub paused_until: Option<DateTime<Utc>>,
-    /// Until when deliveries carry a signature with the secret before this one as well.
+    /// Time until which deliveries are also signed with the previous secret.
     pub previous_secret_until: Option<DateTime<Utc>>,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When somebody last changed it, or it was disabled.
+    /// Time of the last update by a caller, or of disabling.
     pub updated_at: DateTime<Utc>,
 }
 
-/// One event for one endpoint.
+/// Delivery of one event to one endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// Names it; the `webhook-id` of each attempt.
+    /// Id of the delivery and `webhook-id` of each attempt.
     pub id: WebhookDeliveryId,
-    /// Where the event stands in the feed.
+    /// Feed position of the event.
     pub position: i64,
-    /// What happened, as the feed has it.
+    /// Type of the event in the feed.
     pub event_type: Option<String>,
-    /// Where it stands.
     pub state: DeliveryState,
-    /// How often it was tried.
     pub attempts: i32,
-    /// When it is tried next.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// When it was made of the event.
     pub created_at: DateTime<Utc>,
 }
 
-/// What came of one attempt.
+/// Result of one HTTP request of a delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
-    /// 1, 2, 3, … within the delivery.
+    /// Number within the delivery: 1, 2, 3, …
     pub number: i32,
-    /// When.
     pub started_at: DateTime<Utc>,
-    /// How long it took, in real milliseconds.
+    /// Duration in real milliseconds.
     pub duration_ms: i32,
-    /// What the receiver answered.
+    /// HTTP status of the receiver, if it responded.
     pub response_status: Option<u16>,
-    /// Why it failed; `None` where it did not.
+    /// Error of the attempt; `None` if it succeeded.
     pub error: Option<AttemptError>,
-    /// What came of it, in plain words.
+    /// Result as a message for people.
     pub message: String,
-    /// When it was to be tried again.
+    /// Time that was scheduled for the next attempt.
     pub next_attempt_at: Option<DateTime<Utc>>,
 }

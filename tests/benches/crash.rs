@@ -56,7 +56,7 @@ fn show(plan: &Plan, report: &Report) {
         ("signups accepted", last.environments.to_string()),
         ("ready, needing attention", format!("{}, {attention} {:?}", first.ready, first.needs_attention)),
         ("ready after a person's retries", format!("{} ({} retried)", last.ready, report.retried)),
-        ("accounts, asked for", format!("{}, {}", last.accounts, last.accounts_asked_for)),
+        ("accounts, asked for", format!("{}, {}", last.accounts, last.account_requests)),
         ("stacks, assignments", format!("{}, {}", last.stacks, last.assignments)),
         (
             "seconds of blows, until rest",

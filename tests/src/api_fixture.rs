@@ -22,10 +22,10 @@ use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
 /// Every scope there is.
-pub const EVERY_SCOPE: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
+pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
 
 /// A served API.
-pub struct Served {
+pub struct ApiFixture {
     /// Where it is, without a slash at the end.
     pub url: String,
     /// Whose tokens it believes.
@@ -45,7 +45,7 @@ pub struct Served {
 
 /// An answer, read to its end.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answered {
+pub struct ApiResponse {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -54,14 +54,14 @@ pub struct Answered {
     pub text: String,
 }
 
-impl Answered {
+impl ApiResponse {
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("this is not JSON: {}", self.text))
     }
 
     /// The status and, where it is a problem, its code.
-    pub fn outcome(&self) -> (u16, String) {
+    pub fn status_and_code(&self) -> (u16, String) {
         let code = serde_json::from_str::<Value>(&self.text).ok();
         let code = code.and_then(|body| body.get("code")?.as_str().map(ToOwned::to_owned));
         (self.status.as_u16(), code.unwrap_or_default())
@@ -73,7 +73,7 @@ impl Answered {
     }
 }
 
-impl Served {
+impl ApiFixture {
     /// An API that believes an issuer with its keys in a file.
     pub async fn new() -> Self {
         let issuer = Issuer::new();
@@ -94,11 +94,17 @@ impl Served {
     }
 
     async fn start(issuer: Issuer, jwks: &str, more: &str) -> Self {
-        Self::adapted(issuer, jwks, more, Clock::real(), |app| app).await
+        Self::with_app(issuer, jwks, more, Clock::real(), |app| app).await
     }
 
     /// An API whose `[api]` goes on with these lines, with this clock, and adapted.
-    pub async fn adapted(issuer: Issuer, jwks: &str, more: &str, clock: Clock, adapt: impl FnOnce(App) -> App) -> Self {
+    pub async fn with_app(
+        issuer: Issuer,
+        jwks: &str,
+        more: &str,
+        clock: Clock,
+        adapt: impl FnOnce(App) -> App,
+    ) -> Self {
         let config = format!(
             "{CONFIG}\n[api]\nissuer = {}\naudience = {}\njwks = {}\n{more}",
             json!(ISSUER),
@@ -118,49 +124,49 @@ impl Served {
 
     /// A request with a token for everything.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.bare(method, path).bearer_auth(self.issuer.token(EVERY_SCOPE))
+        self.request_without_token(method, path).bearer_auth(self.issuer.token(ALL_SCOPES))
     }
 
     /// What a request in the name of somebody answers, with a token for everything.
-    pub async fn as_person(&self, sub: &str, method: Method, path: &str, body: &Value) -> Answered {
-        let token = self.issuer.token_with(EVERY_SCOPE, &json!({ "sub": sub }));
-        send(self.bare(method, path).bearer_auth(token).json(body)).await
+    pub async fn send_as(&self, sub: &str, method: Method, path: &str, body: &Value) -> ApiResponse {
+        let token = self.issuer.token_with(ALL_SCOPES, &json!({ "sub": sub }));
+        send(self.request_without_token(method, path).bearer_auth(token).json(body)).await
     }
 
     /// A request without a token.
-    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn request_without_token(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
     /// What a GET with a token for everything answers.
-    pub async fn get(&self, path: &str) -> Answered {
+    pub async fn get(&self, path: &str) -> ApiResponse {
         send(self.request(Method::GET, path)).await
     }
 
     /// What a DELETE with a token for everything answers.
-    pub async fn delete(&self, path: &str) -> Answered {
+    pub async fn delete(&self, path: &str) -> ApiResponse {
         send(self.request(Method::DELETE, path)).await
     }
 
     /// What a POST with a token for everything, and no body, answers.
-    pub async fn post(&self, path: &str) -> Answered {
+    pub async fn post(&self, path: &str) -> ApiResponse {
         send(self.request(Method::POST, path)).await
     }
 
     /// A signup under this key.
-    pub fn signup(&self, key: &str, body: &Value) -> RequestBuilder {
+    pub fn signup_request(&self, key: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", key).json(body)
     }
 
     /// A tenant that has been signed up, as the API shows it.
-    pub async fn signed_up(&self, body: &Value) -> Value {
-        let answered = send(self.signup(&uuid::Uuid::now_v7().to_string(), body)).await;
+    pub async fn sign_up(&self, body: &Value) -> Value {
+        let answered = send(self.signup_request(&uuid::Uuid::now_v7().to_string(), body)).await;
         assert_eq!(answered.status, 202, "{}", answered.text);
         answered.json()
     }
 
     /// How many rows there are in each table that a signup writes to.
-    pub async fn rows(&self) -> [i64; 5] {
+    pub async fn row_counts(&self) -> [i64; 5] {
         let count = "select array[(select count(*) from tenants), (select count(*) from environments),
             (select count(*) from operations), (select count(*) from events), (select count(*) from idempotency_keys)]";
         let rows: Vec<i64> = sqlx::query_scalar(count).fetch_one(&self.database.pool).await.expect("the counts");
@@ -168,7 +174,7 @@ impl Served {
     }
 
     /// Claims the one operation that is due, as a worker would, and begins its first step.
-    pub async fn claim(&self) -> Claim {
+    pub async fn claim_operation(&self) -> Claim {
         let (pool, now) = (&self.database.pool, self.clock.now());
         let mut claims = operations::claim(pool, "tests", now, TimeDelta::minutes(1), 10).await.expect("claims");
         assert_eq!(claims.len(), 1, "operations that are due");
@@ -180,7 +186,7 @@ impl Served {
     }
 
     /// Ends the step that was begun; `account` is what it has learnt.
-    pub async fn record(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
+    pub async fn record_step(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome = StepRecord {
             step: StepName::RequestAccount,
@@ -196,51 +202,51 @@ impl Served {
 
     /// Parks the one operation that is due.
     pub async fn park(&self, code: &str) {
-        self.park_with(code, &[Remedy::Retry]).await;
+        self.park_with_remedies(code, &[Remedy::Retry]).await;
     }
 
     /// Parks the one operation that is due, with these remedies.
-    pub async fn park_with(&self, code: &str, remedies: &[Remedy]) {
-        let claim = self.claim().await;
+    pub async fn park_with_remedies(&self, code: &str, remedies: &[Remedy]) {
+        let claim = self.claim_operation().await;
         let message = "Somebody has to look at this.".to_owned();
         let attention = Attention { code: code.to_owned(), message, remedies: remedies.to_vec() };
-        self.record(&claim, StepDisposition::Parked(attention), None).await;
+        self.record_step(&claim, StepDisposition::Parked(attention), None).await;
         operations::release(&self.database.pool, &claim, None, self.clock.now()).await.expect("a release");
     }
 
     /// Carries the one operation that is due to its end.
-    pub async fn succeed(&self, account: &str) {
-        let claim = self.claim().await;
-        self.record(&claim, StepDisposition::Done, Some(account)).await;
+    pub async fn succeed_operation(&self, account: &str) {
+        let claim = self.claim_operation().await;
+        self.record_step(&claim, StepDisposition::Done, Some(account)).await;
         lifecycle::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a good end");
     }
 }
 
-impl Drop for Served {
+impl Drop for ApiFixture {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
 
 /// Sends a request and reads the answer.
-pub async fn send(request: RequestBuilder) -> Answered {
+pub async fn send(request: RequestBuilder) -> ApiResponse {
     read(request.send().await.expect("an answer")).await
 }
 
 /// Reads an answer to its end.
-pub async fn read(response: Response) -> Answered {
+pub async fn read(response: Response) -> ApiResponse {
     let (status, headers) = (response.status(), response.headers().clone());
-    Answered { status, headers, text: response.text().await.expect("a body") }
+    ApiResponse { status, headers, text: response.text().await.expect("a body") }
 }
 
 /// The smallest signup.
-pub fn signup() -> Value {
+pub fn signup_body() -> Value {
     json!({ "company_name": "Example GmbH", "admin_email": "admin@example.com", "home_region": "eu-central-1" })
 }
 
 /// The smallest signup with other fields as well; `null` leaves one out.
-pub fn signup_with(changes: Value) -> Value {
-    let mut body = signup();
+pub fn signup_body_with(changes: Value) -> Value {
+    let mut body = signup_body();
     for (name, value) in changes.as_object().expect("an object") {
         body[name] = value.clone();
     }

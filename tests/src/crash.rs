@@ -4,10 +4,10 @@
 //! The clock runs fast so that minutes of AWS pass in seconds. A claim holds for [`LEASE`] seconds and not for the usual
 //! 25: those outlast AWS's slowest calls, which a simulated AWS does not have, and every kill would cost a run as long.
 
-mod chaos;
-mod environment;
+mod fault_schedule;
+mod infrastructure;
 mod processes;
-mod signups;
+mod api_client;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use freehold_tenancy::OperationId;
 use freehold_tenancy::db::PgPool;
 use uuid::Uuid;
 
-pub use chaos::Kill;
-pub use environment::{Stage, Stop};
+pub use fault_schedule::Kill;
+pub use infrastructure::{Infrastructure, Stop};
 pub use processes::{Process, Processes};
-pub use signups::{Caller, ISSUER};
+pub use api_client::{ApiClient, ISSUER};
 
 use crate::invariants::InvariantReport;
 
@@ -79,17 +79,17 @@ pub struct Report {
 
 /// Carries out a run; `tell` hears how it goes.
 pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
-    let mut stage = Stage::set(Settings { seed: plan.seed, ..Settings::default() }, SPEED).await;
+    let mut stage = Infrastructure::set(Settings { seed: plan.seed, ..Settings::default() }, SPEED).await;
     let mut processes = Processes::new(&plan.program, &stage, plan.workers, Some(LEASE));
     for place in 0..=plan.workers {
         processes.start(place);
     }
-    let caller = Caller::new(&processes.api_url, &stage.issuer);
-    until_ready(&caller).await;
+    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
+    wait_until_ready(&caller).await;
     tell("everything runs");
 
     let begun = Instant::now();
-    let blows = chaos::schedule(plan.seed, plan.kills, plan.workers);
+    let blows = fault_schedule::schedule(plan.seed, plan.kills, plan.workers);
     let flow = tokio::spawn(flow(caller.clone(), plan.signups, blows.iter().map(|(pause, _)| *pause).sum()));
     let mut report = Report::default();
     let mut gone: Vec<(Instant, usize)> = Vec::new();
@@ -114,7 +114,7 @@ pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
                     tell(&format!("{killed} killed, {tenants} signups accepted"));
                 }
             }
-            Kill::ConnectionFault => {
+            Kill::DropConnections => {
                 report.cuts.0 += 1;
                 report.cuts.1 += stage.cut_connections().await;
             }
@@ -131,7 +131,7 @@ pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
     gone.extend((0..=plan.workers).map(|place| (Instant::now(), place)));
     let rest = async {
         flow.await.expect("the signup flow");
-        until_ready(&caller).await;
+        wait_until_ready(&caller).await;
         rests(&stage.pool).await;
     };
     let mut rest = Box::pin(tokio::time::timeout(REST, rest));
@@ -146,9 +146,9 @@ pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
         report.violations.push(format!("it has not come to rest within {REST:?}"));
     }
     report.took.1 = resting.elapsed();
-    report.verdicts.0 = InvariantReport::of(&stage.world, &stage.pool, &stage.config).await;
+    report.verdicts.0 = InvariantReport::check(&stage.world, &stage.pool, &stage.config).await;
     report.retried = retry_all(&caller, &stage.pool).await;
-    report.verdicts.1 = InvariantReport::of(&stage.world, &stage.pool, &stage.config).await;
+    report.verdicts.1 = InvariantReport::check(&stage.world, &stage.pool, &stage.config).await;
 
     report.repeated = caller.repeated();
     report.ended = processes.ended;
@@ -181,7 +181,7 @@ fn revive(processes: &mut Processes, gone: &mut Vec<(Instant, usize)>) {
 }
 
 /// Signs up so many customers, spread over so much time, each of whom insists.
-async fn flow(caller: Caller, signups: usize, over: Duration) {
+async fn flow(caller: ApiClient, signups: usize, over: Duration) {
     let mut insisting = tokio::task::JoinSet::new();
     for number in 0..signups {
         let caller = caller.clone();
@@ -192,7 +192,7 @@ async fn flow(caller: Caller, signups: usize, over: Duration) {
 }
 
 /// Returns when the API says that it can serve requests.
-pub async fn until_ready(caller: &Caller) {
+pub async fn wait_until_ready(caller: &ApiClient) {
     let ready = async {
         while !caller.is_ready().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -214,7 +214,7 @@ async fn rests(pool: &PgPool) {
 }
 
 /// Has everything tried again that needs a person, until nothing does; answers how many operations that were.
-async fn retry_all(caller: &Caller, pool: &PgPool) -> usize {
+async fn retry_all(caller: &ApiClient, pool: &PgPool) -> usize {
     let mut retried = std::collections::BTreeSet::new();
     for _ in 0..RETRIES {
         let parked = "select id from operations where state = 'needs_attention'";
@@ -232,7 +232,7 @@ async fn retry_all(caller: &Caller, pool: &PgPool) -> usize {
 }
 
 /// Signups that were accepted and are not there, and tenants that nobody signed up.
-async fn lost(caller: &Caller, signups: usize, pool: &PgPool) -> Vec<String> {
+async fn lost(caller: &ApiClient, signups: usize, pool: &PgPool) -> Vec<String> {
     let accepted = caller.tenants();
     let known: Vec<(Uuid, String)> =
         sqlx::query_as("select id, external_id from tenants").fetch_all(pool).await.expect("the tenants");

@@ -63,7 +63,7 @@ impl Database {
     }
 
     /// The test changes more than rows: no other test gets this database after it.
-    pub fn spoil(&mut self) {
+    pub fn do_not_reuse(&mut self) {
         self.spoilt = true;
     }
 }
@@ -99,7 +99,7 @@ async fn start() -> (Postgres, TestDatabases) {
 }
 
 /// The account mappings that hold now, at most a hundred.
-pub async fn mapped_now(pool: &PgPool) -> Vec<AccountMapping> {
+pub async fn current_mappings(pool: &PgPool) -> Vec<AccountMapping> {
     let now = account_mappings::snapshot(pool, Clock::real().now()).await.expect("a position");
     account_mappings::list(pool, &now, None, 100).await.expect("the mappings")
 }

@@ -26,11 +26,11 @@ const SSL_REQUEST: [u8; 4] = 80_877_103_i32.to_be_bytes();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionFault {
     /// The worker dies before the write has any effect.
-    DiesBefore,
+    CrashBeforeWrite,
     /// The worker dies when the write has had its effect, before it hears of that.
-    DiesAfter,
+    CrashAfterWrite,
     /// The connection breaks before the write has any effect, and the worker lives on.
-    LivesOn,
+    DisconnectBeforeWrite,
 }
 
 #[derive(Debug)]
@@ -52,21 +52,21 @@ struct Shared {
 }
 
 /// The wire of one worker.
-pub struct JournalWire {
+pub struct DatabaseProxy {
     url: String,
     shared: Arc<Shared>,
     listening: JoinHandle<()>,
     _directory: TempDir,
 }
 
-impl JournalWire {
+impl DatabaseProxy {
     /// A wire to the database at `url`, on which the worker dies at the write that comes after so many `spared` ones.
     pub fn new(url: &str, spared: usize, cut: ConnectionFault) -> Self {
         Self::with(url, Plan { spared, only: None, cut })
     }
 
     /// Likewise, where only writes called `name` count.
-    pub fn at(url: &str, name: &'static str, spared: usize, cut: ConnectionFault) -> Self {
+    pub fn for_statement(url: &str, name: &'static str, spared: usize, cut: ConnectionFault) -> Self {
         Self::with(url, Plan { spared, only: Some(name), cut })
     }
 
@@ -87,7 +87,7 @@ impl JournalWire {
     }
 
     /// Returns when the worker has died.
-    pub async fn died(&self) {
+    pub async fn wait_until_crashed(&self) {
         self.shared.dead.cancelled().await;
     }
 
@@ -97,12 +97,12 @@ impl JournalWire {
     }
 
     /// The write at which it happened, if it has: the statement's name, as it opens with.
-    pub fn died_at(&self) -> Option<String> {
+    pub fn crashed_at(&self) -> Option<String> {
         self.shared.lock_at().clone()
     }
 }
 
-impl Drop for JournalWire {
+impl Drop for DatabaseProxy {
     fn drop(&mut self) {
         self.listening.abort();
     }
@@ -235,12 +235,12 @@ async fn ask(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, known: &Known, s
             _ => None,
         };
         match write.and_then(|name| shared.next(&name)) {
-            Some(ConnectionFault::DiesBefore) => {
+            Some(ConnectionFault::CrashBeforeWrite) => {
                 shared.dead.cancel();
                 return Ok(());
             }
-            Some(ConnectionFault::LivesOn) => return Ok(()),
-            Some(ConnectionFault::DiesAfter) => known.last_answer.store(true, Ordering::SeqCst),
+            Some(ConnectionFault::DisconnectBeforeWrite) => return Ok(()),
+            Some(ConnectionFault::CrashAfterWrite) => known.last_answer.store(true, Ordering::SeqCst),
             None => {}
         }
         to.write_all(&whole).await?;

@@ -12,7 +12,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 /// Which account is whose, as somebody believes.
-pub type Book = BTreeMap<EnvironmentId, String>;
+pub type AccountMap = BTreeMap<EnvironmentId, String>;
 
 /// When the first account was assigned.
 const BEGINNING: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -94,9 +94,9 @@ pub async fn tail(pool: &PgPool, mut after: i64, last: impl Fn() -> bool) -> Vec
 }
 
 /// What the mappings say, read page by page at one position of the feed.
-pub async fn snapshot(pool: &PgPool) -> (i64, Book) {
+pub async fn snapshot(pool: &PgPool) -> (i64, AccountMap) {
     let snapshot = account_mappings::snapshot(pool, BEGINNING).await.expect("a position");
-    let (mut book, mut after) = (Book::new(), None);
+    let (mut book, mut after) = (AccountMap::new(), None);
     loop {
         let page = account_mappings::list(pool, &snapshot, after, 7).await.expect("a page");
         let Some(last) = page.last() else { return (snapshot.position, book) };
@@ -109,7 +109,7 @@ pub async fn snapshot(pool: &PgPool) -> (i64, Book) {
 }
 
 /// What becomes of a book when the feed tells what has changed; each change must fit what the book says.
-pub fn carry_on(book: &mut Book, entries: &[Entry]) {
+pub fn apply_events(book: &mut AccountMap, entries: &[Entry]) {
     for entry in entries {
         let Some(of) = entry.operation.filter(|_| entry.data.get("aws_account_id").is_some()) else { continue };
         let account: AwsAccountId =
@@ -129,7 +129,7 @@ pub fn carry_on(book: &mut Book, entries: &[Entry]) {
 }
 
 /// How many events of each operation are missing or out of order.
-pub fn missing_and_reordered(entries: &[Entry], expected: &BTreeMap<OperationId, u32>) -> (u32, u32) {
+pub fn count_missing_and_reordered(entries: &[Entry], expected: &BTreeMap<OperationId, u32>) -> (u32, u32) {
     let mut latest: BTreeMap<OperationId, (u32, i64)> = BTreeMap::new();
     let mut reordered = 0;
     for (before, entry) in entries.iter().zip(entries.iter().skip(1)) {

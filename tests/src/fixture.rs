@@ -83,9 +83,9 @@ pub struct Freehold {
     /// The simulated organisation, bootstrapped.
     pub world: World,
     /// The wire between the workers and it.
-    pub wire: FaultyClient,
+    pub faulty_client: FaultyClient,
     /// What can go wrong at one call of one step.
-    pub mishaps: FaultInjector,
+    pub step_faults: FaultInjector,
     /// Everybody's clock; it moves when the test moves it.
     pub clock: Clock,
     /// What the operator has declared.
@@ -121,12 +121,12 @@ impl Freehold {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         // Function URLs are reached over loopback; everything else in process.
         let served = freehold_sandbox::http::serve(&world, listener).expect("a served world");
-        let wire = FaultyClient::new(freehold_sandbox::http::client(&world), clock.clone());
-        let mishaps = FaultInjector::new(wire.shared());
+        let faulty_client = FaultyClient::new(freehold_sandbox::http::client(&world), clock.clone());
+        let step_faults = FaultInjector::new(faulty_client.shared());
         let freehold = Self {
             world,
-            wire,
-            mishaps,
+            faulty_client,
+            step_faults,
             clock,
             config,
             installation,
@@ -140,7 +140,7 @@ impl Freehold {
 
     /// With this configuration from now on; the organisation stays as it is.
     #[must_use]
-    pub fn declaring(mut self, config: &str) -> Self {
+    pub fn with_config(mut self, config: &str) -> Self {
         self.config = Arc::new(Config::parse(config).expect("a configuration"));
         self
     }
@@ -154,14 +154,14 @@ impl Freehold {
         };
         tokio::select! {
             () = prepare => {}
-            () = self.pass_time() => {}
+            () = self.run_clock() => {}
         }
         // Policies need their time to reach everywhere.
         self.clock.advance(std::time::Duration::from_mins(1));
     }
 
     /// Lets the clock run on by itself.
-    pub async fn pass_time(&self) {
+    pub async fn run_clock(&self) {
         loop {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             self.clock.advance(std::time::Duration::from_secs(1));
@@ -171,7 +171,7 @@ impl Freehold {
     /// AWS as Freehold's account reaches it.
     pub fn aws(&self, limits: Option<Arc<Limits>>) -> Aws {
         let key = AccessKey { id: &self.world.settings().freehold_access_key, secret: "secret" };
-        let connection = Connection::in_process(key, "eu-central-1", self.mishaps.shared());
+        let connection = Connection::in_process(key, "eu-central-1", self.step_faults.shared());
         Aws::connect(Arc::clone(&self.config), self.clock.clone(), limits, connection)
     }
 
@@ -200,13 +200,13 @@ impl Freehold {
     pub async fn sign_up(&self, company: &str, home_region: &str, tier: &str) -> Tenant {
         // Everything that the simulator draws hangs on these ids: the same in every run.
         let drawn = self.signups.fetch_add(1, Ordering::Relaxed).into();
-        let tenant = signup::tenant(&self.config, self.clock.now(), drawn, company, home_region, tier);
-        signup::accept(self.pool(), &tenant).await;
+        let tenant = signup::new_tenant(&self.config, self.clock.now(), drawn, company, home_region, tier);
+        signup::accept_signup(self.pool(), &tenant).await;
         tenant
     }
 
     /// The tenant as it is now.
-    pub async fn tenant_now(&self, tenant: &Tenant) -> Tenant {
+    pub async fn reload_tenant(&self, tenant: &Tenant) -> Tenant {
         tenants::get(self.pool(), tenant.id).await.expect("an answer").expect("the tenant")
     }
 
@@ -222,13 +222,13 @@ impl Freehold {
     }
 
     /// Lets `worker` work and time pass until nothing is due any more, at most for `at_most` of simulated time.
-    pub async fn settle(&self, worker: &Arc<Worker>, at_most: TimeDelta) {
+    pub async fn run_until_idle(&self, worker: &Arc<Worker>, at_most: TimeDelta) {
         let until = self.clock.now() + at_most;
-        while self.step(worker).await.is_some_and(|at| at <= until) {}
+        while self.run_due_and_advance(worker).await.is_some_and(|at| at <= until) {}
     }
 
     /// Lets `worker` do what is due, then moves the clock to what is due next, and answers when that is.
-    pub async fn step(&self, worker: &Arc<Worker>) -> Option<DateTime<Utc>> {
+    pub async fn run_due_and_advance(&self, worker: &Arc<Worker>) -> Option<DateTime<Utc>> {
         worker.drain().await.expect("what is due to be carried on");
         let next = operations::next_wake(self.pool()).await.expect("an answer")?;
         self.clock.advance_to(next);

@@ -11,7 +11,7 @@ use freehold_tenancy::environment::Environment;
 use serde::Deserialize;
 
 /// CreateAccount: this many in progress at one time, one each so many seconds, this many at once.
-pub const PLACES: usize = 5;
+pub const ACCOUNT_CREATION_SLOTS: usize = 5;
 const SECONDS_EACH: f64 = 10.0;
 const BURST: f64 = 3.0;
 
@@ -20,7 +20,7 @@ const ASSIGNMENTS: usize = 15;
 
 /// What the simulator did for one tenant, in seconds after the signup.
 #[derive(Debug, Clone)]
-pub struct Journey {
+pub struct TenantTimeline {
     /// When its account was asked for, and when it existed.
     pub asked: f64,
     /// When it existed.
@@ -37,7 +37,7 @@ pub struct Journey {
     pub worked: Vec<(f64, f64)>,
 }
 
-impl Journey {
+impl TenantTimeline {
     /// The journeys of tenants that are ready, in the order in which their accounts were asked for.
     pub fn all(busy: &[BusySpan], environments: &[Environment], start: DateTime<Utc>) -> Vec<Self> {
         let mut by_account: BTreeMap<&str, Vec<&BusySpan>> = BTreeMap::new();
@@ -77,7 +77,7 @@ impl Journey {
 
 /// When a tenant could have been where it got to.
 #[derive(Debug, Clone, Copy)]
-pub struct Soonest {
+pub struct IdealTimeline {
     /// Its account asked for.
     pub asked: f64,
     /// Ready.
@@ -86,8 +86,8 @@ pub struct Soonest {
 
 /// The same work replayed without losing time, first come, first served: each account asked for the moment that AWS's
 /// quotas allow it, each step begun the moment that the one before it is done. `journeys` in the order of the line.
-pub fn soonest(journeys: &[Journey]) -> Vec<Soonest> {
-    let (mut creations, mut assignments) = (Places::new(PLACES), Places::new(ASSIGNMENTS));
+pub fn ideal_timelines(journeys: &[TenantTimeline]) -> Vec<IdealTimeline> {
+    let (mut creations, mut assignments) = (Places::new(ACCOUNT_CREATION_SLOTS), Places::new(ASSIGNMENTS));
     let (mut full_again, mut last) = (0.0_f64, 0.0_f64);
     let mut usable: Vec<(usize, f64)> = Vec::new();
     let mut asked = Vec::new();
@@ -103,7 +103,7 @@ pub fn soonest(journeys: &[Journey]) -> Vec<Soonest> {
     }
     // Whose account is usable first asks for its assignments first.
     usable.sort_by(|one, other| one.1.total_cmp(&other.1));
-    let mut soonest = vec![Soonest { asked: 0.0, ready: 0.0 }; journeys.len()];
+    let mut ideal = vec![IdealTimeline { asked: 0.0, ready: 0.0 }; journeys.len()];
     for (place, usable) in usable {
         let journey = &journeys[place];
         let mut assigned = usable;
@@ -113,9 +113,9 @@ pub fn soonest(journeys: &[Journey]) -> Vec<Soonest> {
             assigned = assigned.max(done);
         }
         let deployed = usable + journey.stacks.iter().sum::<f64>();
-        soonest[place] = Soonest { asked: asked[place], ready: deployed.max(assigned) };
+        ideal[place] = IdealTimeline { asked: asked[place], ready: deployed.max(assigned) };
     }
-    soonest
+    ideal
 }
 
 /// So many places, each taken until some time.
@@ -141,7 +141,7 @@ impl Places {
 
 /// The fewest calls that could onboard one tenant, by operation; what is not in it should not be called at all.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Fewest {
+pub struct MinimumCalls {
     alone: BTreeMap<String, f64>,
     fleet: BTreeMap<String, f64>,
     #[serde(flatten)]
@@ -166,7 +166,7 @@ impl Calls {
     }
 }
 
-impl Fewest {
+impl MinimumCalls {
     /// The committed table.
     pub fn read() -> Self {
         toml::from_str(include_str!("../fewest_calls.toml")).expect("the table")

@@ -27,7 +27,7 @@ pub struct InvariantReport {
     /// Accounts in the organisation besides its own two.
     pub accounts: usize,
     /// Requests for accounts, failed ones included.
-    pub accounts_asked_for: usize,
+    pub account_requests: usize,
     /// Stacks, deleted ones included.
     pub stacks: usize,
     /// Assignments.
@@ -51,7 +51,7 @@ struct Known {
 
 impl InvariantReport {
     /// Judges an installation at rest: nothing is under way any more.
-    pub async fn of(world: &World, pool: &PgPool, config: &Config) -> Self {
+    pub async fn check(world: &World, pool: &PgPool, config: &Config) -> Self {
         let environments = environments(pool).await;
         let mut verdict = Self { environments: environments.len(), ..Self::default() };
         verdict.operations(&environments);
@@ -140,7 +140,7 @@ impl InvariantReport {
     /// No account is asked for twice: only when AWS has failed one request may there be another.
     fn creations(&mut self, world: &World, environments: &BTreeMap<Uuid, Known>) {
         let requests = world.create_requests();
-        self.accounts_asked_for = requests.len();
+        self.account_requests = requests.len();
         let mut over: BTreeMap<&str, Option<DateTime<Utc>>> = BTreeMap::new();
         for request in &requests {
             if owner(&request.tags).is_none_or(|owner| !environments.contains_key(&owner)) {
@@ -270,7 +270,7 @@ async fn environments(pool: &PgPool) -> BTreeMap<Uuid, Known> {
             account: row.get("aws_account_id"),
             operation: operation.unwrap_or_else(|| "missing".to_owned()),
             code: row.get("attention_code"),
-            message: row.get("attention_sentence"),
+            message: row.get("attention_message"),
         };
         (row.get("id"), known)
     };

@@ -120,7 +120,7 @@ pub struct RandomFaults {
 
 impl RandomFaults {
     /// What `seed` brings.
-    pub fn of(seed: u64) -> Self {
+    pub fn from_seed(seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
         let count = dice.random_range(3..=14);
         Self { mishaps: (0..count).map(|_| mishap(&mut dice)).collect() }
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_seed_always_brings_the_same() {
-        assert_eq!(RandomFaults::of(7).to_string(), RandomFaults::of(7).to_string());
-        assert_ne!(RandomFaults::of(7).to_string(), RandomFaults::of(8).to_string());
+        assert_eq!(RandomFaults::from_seed(7).to_string(), RandomFaults::from_seed(7).to_string());
+        assert_ne!(RandomFaults::from_seed(7).to_string(), RandomFaults::from_seed(8).to_string());
     }
 }

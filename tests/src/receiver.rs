@@ -16,20 +16,20 @@ use tokio::time::Instant;
 
 /// How it answers.
 #[derive(Debug, Clone)]
-pub enum StoredResponse {
+pub enum Reply {
     /// With this status and these headers.
     Status(u16, String),
     /// After so long.
-    Late(Duration),
+    Delayed(Duration),
     /// Never.
-    Silence,
+    NoResponse,
     /// Not at all: it hangs up.
-    HangUp,
+    CloseConnection,
 }
 
 /// One request.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub struct ReceivedRequest {
     /// Its first line.
     pub line: String,
     /// Its headers, in lower case.
@@ -43,8 +43,8 @@ pub struct Received {
 /// What a receiver has noted.
 #[derive(Debug, Default)]
 struct Notes {
-    received: Mutex<Vec<Received>>,
-    answer: Mutex<Option<StoredResponse>>,
+    received: Mutex<Vec<ReceivedRequest>>,
+    answer: Mutex<Option<Reply>>,
     connections: AtomicU64,
     open: AtomicU64,
     most: AtomicU64,
@@ -68,11 +68,11 @@ impl Drop for Receiver {
 impl Receiver {
     /// A receiver that takes everything.
     pub async fn start() -> Self {
-        Self::on("127.0.0.1:0").await
+        Self::start_at("127.0.0.1:0").await
     }
 
     /// A receiver at this address.
-    pub async fn on(address: &str) -> Self {
+    pub async fn start_at(address: &str) -> Self {
         let listener = TcpListener::bind(address).await.expect("a port");
         let port = listener.local_addr().expect("its address").port();
         let notes = Arc::new(Notes::default());
@@ -100,12 +100,12 @@ impl Receiver {
     }
 
     /// Answers like this from now on.
-    pub fn answers(&self, answer: StoredResponse) {
+    pub fn set_reply(&self, answer: Reply) {
         *self.notes.answer.lock().expect("the answer") = Some(answer);
     }
 
     /// Everything that has come.
-    pub fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.notes.received.lock().expect("the notes").clone()
     }
 
@@ -115,12 +115,12 @@ impl Receiver {
     }
 
     /// How many were open at one time, at most.
-    pub fn most_at_a_time(&self) -> u64 {
+    pub fn max_open_connections(&self) -> u64 {
         self.notes.most.load(Ordering::SeqCst)
     }
 
     /// Waits until so many requests have come, for at most `patience`.
-    pub async fn has(&self, count: usize, patience: Duration) -> bool {
+    pub async fn wait_for(&self, count: usize, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         while self.received().len() < count {
             if Instant::now() > until {
@@ -132,7 +132,7 @@ impl Receiver {
     }
 }
 
-impl Received {
+impl ReceivedRequest {
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
@@ -149,7 +149,7 @@ impl Received {
     }
 
     /// The signature that somebody with this secret expects, as the specification has it.
-    pub fn expected(&self, secret: &str) -> String {
+    pub fn expected_signature(&self, secret: &str) -> String {
         let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("a secret")).expect("base64");
         let content = format!("{}.{}.{}", self.id(), self.headers["webhook-timestamp"], self.body);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), content.as_bytes());
@@ -181,21 +181,21 @@ async fn serve(mut stream: TcpStream, notes: &Notes) -> std::io::Result<()> {
     let headers =
         lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
     let body = String::from_utf8_lossy(&text[length..]).into_owned();
-    let received = Received { line, headers: headers.collect(), body, at: Instant::now() };
+    let received = ReceivedRequest { line, headers: headers.collect(), body, at: Instant::now() };
     notes.received.lock().expect("the notes").push(received);
     let answer = notes.answer.lock().expect("the answer").clone();
-    match answer.unwrap_or(StoredResponse::Status(204, String::new())) {
-        StoredResponse::Status(status, headers) => answered(&mut stream, status, &headers).await,
-        StoredResponse::Late(wait) => {
+    match answer.unwrap_or(Reply::Status(204, String::new())) {
+        Reply::Status(status, headers) => answered(&mut stream, status, &headers).await,
+        Reply::Delayed(wait) => {
             tokio::time::sleep(wait).await;
             answered(&mut stream, 204, "").await
         }
-        StoredResponse::Silence => {
+        Reply::NoResponse => {
             // Until the other side gives up.
             while stream.read(&mut buffer).await? > 0 {}
             Ok(())
         }
-        StoredResponse::HangUp => Ok(()),
+        Reply::CloseConnection => Ok(()),
     }
 }
 

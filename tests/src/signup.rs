@@ -13,7 +13,7 @@ use freehold_tenancy::{Config, EnvironmentId, OperationId, TenantId};
 use uuid::Uuid;
 
 /// A tenant that wants one environment; `drawn` becomes its id, the environment's and the operation's.
-pub fn tenant(
+pub fn new_tenant(
     config: &Config,
     now: DateTime<Utc>,
     drawn: u128,
@@ -53,12 +53,12 @@ pub fn tenant(
 }
 
 /// What the audit trail says of it.
-pub fn entry() -> AuditEntry {
+pub fn audit_entry() -> AuditEntry {
     AuditEntry::new(AuditKind::ApiCall, "createTenant", Actor::Process { process: "tests".to_owned() })
 }
 
-/// Writes what the API writes when it accepts the signup of `tenant`.
-pub async fn accept(pool: &PgPool, tenant: &Tenant) {
+/// Writes what the API writes when it accepts the signup of `new_tenant`.
+pub async fn accept_signup(pool: &PgPool, tenant: &Tenant) {
     let key = IdempotencyKey {
         issuer: "https://issuer.example.com".to_owned(),
         client: "tests".to_owned(),
@@ -67,7 +67,7 @@ pub async fn accept(pool: &PgPool, tenant: &Tenant) {
     };
     let by = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
     let answer = StoredResponse { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
-    let entry = entry();
+    let entry = audit_entry();
     let signup = Signup {
         key: &key,
         request_hash: [0; 32],

@@ -15,25 +15,25 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepFault {
     /// The connection is reset before the call has any effect.
-    FailsBefore,
+    ResetBeforeCall,
     /// The call has its effect, and the answer is lost.
-    AnswerLost,
+    ResetAfterCall,
     /// The worker dies before the call has any effect.
-    DiesBefore,
+    CrashBeforeCall,
     /// The worker dies when the call has had its effect, before the outcome is journaled.
-    DiesAfter,
+    CrashAfterCall,
 }
 
 impl StepFault {
     /// Each of them.
-    pub const ALL: [Self; 4] = [Self::FailsBefore, Self::AnswerLost, Self::DiesBefore, Self::DiesAfter];
+    pub const ALL: [Self; 4] = [Self::ResetBeforeCall, Self::ResetAfterCall, Self::CrashBeforeCall, Self::CrashAfterCall];
 
     fn has_effect(self) -> bool {
-        matches!(self, Self::AnswerLost | Self::DiesAfter)
+        matches!(self, Self::ResetAfterCall | Self::CrashAfterCall)
     }
 
     fn kills(self) -> bool {
-        matches!(self, Self::DiesBefore | Self::DiesAfter)
+        matches!(self, Self::CrashBeforeCall | Self::CrashAfterCall)
     }
 }
 
@@ -70,12 +70,12 @@ impl FaultInjector {
     }
 
     /// Whether the planned mishap has happened; none is planned any more afterwards.
-    pub fn happened(&self) -> bool {
+    pub fn was_injected(&self) -> bool {
         self.lock().take().is_none()
     }
 
     /// Returns when the worker has died of it.
-    pub async fn died(&self) {
+    pub async fn wait_until_crashed(&self) {
         self.shared.died.notified().await;
     }
 

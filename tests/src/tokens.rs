@@ -44,11 +44,11 @@ impl Issuer {
         let mut public = Jwk::from_encoding_key(&signs, Algorithm::ES256).expect("the public key");
         public.common.key_id = Some(id.clone());
         self.keys.push(Key { id, signs, public });
-        std::fs::write(self.jwks.path(), self.key_set()).expect("the keys in their file");
+        std::fs::write(self.jwks.path(), self.jwks_json()).expect("the keys in their file");
     }
 
     /// Its public keys as a JWKS.
-    pub fn key_set(&self) -> String {
+    pub fn jwks_json(&self) -> String {
         json!({ "keys": self.keys.iter().map(|key| &key.public).collect::<Vec<_>>() }).to_string()
     }
 

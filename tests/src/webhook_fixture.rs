@@ -20,18 +20,18 @@ use futures::future::BoxFuture;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api_fixture::{Answered, Served, send, signup};
+use crate::api_fixture::{ApiResponse, ApiFixture, send, signup_body};
 use crate::database::Database;
 use crate::tokens::Issuer;
 
 /// What secrets are encrypted with: base64 of 32 bytes.
-pub const KEY: &str = "a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=";
+pub const SECRETS_KEY: &str = "a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=";
 
 /// The addresses of names, as the test has it; what is not named has none.
 #[derive(Clone, Default)]
-pub struct Names(Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>);
+pub struct TestResolver(Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>);
 
-impl Names {
+impl TestResolver {
     /// This name has these addresses from now on.
     pub fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
@@ -39,7 +39,7 @@ impl Names {
     }
 }
 
-impl Resolver for Names {
+impl Resolver for TestResolver {
     fn resolve(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let found = self.0.lock().expect("the names").get(host).cloned();
         async move { found.ok_or_else(|| io::ErrorKind::NotFound.into()) }.boxed()
@@ -49,9 +49,9 @@ impl Resolver for Names {
 /// An API and a worker for webhooks.
 pub struct WebhookFixture {
     /// The API.
-    pub api: Served,
+    pub api: ApiFixture,
     /// The names that both know.
-    pub names: Names,
+    pub resolver: TestResolver,
     kind: InstallationKind,
     world: World,
 }
@@ -59,21 +59,21 @@ pub struct WebhookFixture {
 impl WebhookFixture {
     /// Of a sandbox, which may send to loopback.
     pub async fn new() -> Self {
-        Self::of(InstallationKind::Sandbox, &format!("[secrets]\nkey = \"{KEY}\"")).await
+        Self::with_config(InstallationKind::Sandbox, &format!("[secrets]\nkey = \"{SECRETS_KEY}\"")).await
     }
 
     /// Of an installation of this kind, with these lines in its configuration.
-    pub async fn of(kind: InstallationKind, config: &str) -> Self {
+    pub async fn with_config(kind: InstallationKind, config: &str) -> Self {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
-        let (clock, names, issuer) = (Clock::manual(start), Names::default(), Issuer::new());
+        let (clock, resolver, issuer) = (Clock::manual(start), TestResolver::default(), Issuer::new());
         let jwks = issuer.jwks().display().to_string();
-        let resolver = Arc::new(names.clone());
-        let api = Served::adapted(issuer, &jwks, config, clock.clone(), |app| {
-            app.with_installation_kind(kind).with_resolver(resolver)
+        let app_resolver = Arc::new(resolver.clone());
+        let api = ApiFixture::with_app(issuer, &jwks, config, clock.clone(), |app| {
+            app.with_installation_kind(kind).with_resolver(app_resolver)
         })
         .await;
         let world = World::new(Settings::instant(), clock);
-        Self { api, names, kind, world }
+        Self { api, resolver, kind, world }
     }
 
     /// The clock of both.
@@ -93,11 +93,11 @@ impl WebhookFixture {
 
     /// A worker with another configuration.
     pub fn worker_with(&self, config: &Arc<Config>) -> Worker {
-        self.worker_on(self.database().pool.clone(), config)
+        self.worker_with_pool(self.database().pool.clone(), config)
     }
 
     /// A worker with other connections to the database.
-    pub fn worker_on(&self, pool: PgPool, config: &Arc<Config>) -> Worker {
+    pub fn worker_with_pool(&self, pool: PgPool, config: &Arc<Config>) -> Worker {
         self.create_worker(pool, config, None)
     }
 
@@ -122,7 +122,7 @@ impl WebhookFixture {
     }
 
     /// An endpoint at this URL, as it was shown when it was made.
-    pub async fn endpoint(&self, url: &str, types: &[&str]) -> Value {
+    pub async fn create_endpoint(&self, url: &str, types: &[&str]) -> Value {
         let types = if types.is_empty() { Value::Null } else { json!(types) };
         let body = json!({ "url": url, "types": types });
         let made = send(self.api.request(Method::POST, "/v1/webhook-endpoints").json(&body)).await;
@@ -131,7 +131,7 @@ impl WebhookFixture {
     }
 
     /// What a POST to something of an endpoint answers.
-    pub async fn post(&self, endpoint: &Value, what: &str, body: &Value) -> Answered {
+    pub async fn post(&self, endpoint: &Value, what: &str, body: &Value) -> ApiResponse {
         let path = format!("/v1/webhook-endpoints/{}{what}", id(endpoint));
         send(self.api.request(Method::POST, &path).json(body)).await
     }
@@ -157,17 +157,17 @@ impl WebhookFixture {
     /// Something happens: a tenant is signed up.
     pub async fn sign_up_tenant(&self) -> Value {
         // Ids sort by the millisecond.
-        self.wait(Duration::from_millis(2));
-        self.api.signed_up(&signup()).await
+        self.advance(Duration::from_millis(2));
+        self.api.sign_up(&signup_body()).await
     }
 
     /// Moves the clock to a time that the API has shown.
-    pub fn wait_until(&self, time: &Value) {
+    pub fn advance_to(&self, time: &Value) {
         self.clock().advance_to(at(time));
     }
 
     /// Moves the clock.
-    pub fn wait(&self, duration: Duration) {
+    pub fn advance(&self, duration: Duration) {
         self.clock().advance(duration);
     }
 }

@@ -6,7 +6,7 @@ use freehold_sandbox::World;
 use serde_json::Value;
 
 /// One line for each thing that Freehold has brought about.
-pub fn of(world: &World) -> Vec<String> {
+pub fn describe(world: &World) -> Vec<String> {
     let accounts = world.accounts();
     // Ids are drawn anew in every run: an account is called by its place in the order of joining.
     let names: BTreeMap<String, String> =
@@ -57,7 +57,7 @@ fn named(role: &str) -> &str {
 }
 
 /// How many accounts were ever asked for.
-pub fn accounts_asked_for(world: &World) -> usize {
+pub fn account_requests(world: &World) -> usize {
     world.create_requests().len()
 }
 

@@ -1,4 +1,4 @@
-//! The REST API over HTTP, against a real PostgreSQL: what callers notice.
+//! The REST API over HTTP, against a real PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

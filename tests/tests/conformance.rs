@@ -1,9 +1,12 @@
-//! What AWS does, asked of the simulator and of two emulators that others wrote.
+//! Conformance of the simulator and of two external emulators with AWS.
 //!
-//! A simulator and its client, written together, can agree on the same mistake. So each behaviour that Freehold relies on
-//! is a small case here, played with the real SDK against the simulator, moto and ministack, and what is observed is
-//! compared with `conformance/expected.toml`: what AWS documents, and where each of the three is known to deviate.
-//! A changed result fails, in either direction.
+//! A simulator and its client that are written together can contain the same mistake. Therefore each behaviour that
+//! Freehold
+//! relies on is a small case, run with the real SDK against the simulator, moto and ministack. Results are compared
+//! with
+//! `conformance/expected.toml`, which records what AWS documents and the known deviations of the three. A result that
+//! is
+//! better than recorded fails too.
 
 pub(crate) mod case;
 pub(crate) mod cloud;
@@ -26,7 +29,7 @@ use case::Case;
 use expected::Expected;
 use target::Target;
 
-/// Every case, in the order of the table.
+/// Returns all cases in the order of the table.
 fn cases() -> Vec<Case> {
     [
         organizations::cases(),
@@ -41,13 +44,13 @@ fn cases() -> Vec<Case> {
     .concat()
 }
 
-/// Plays every case against a target and compares. With `FREEHOLD_CONFORMANCE_CASE` only those whose name contains it.
+/// Runs every case against a target and compares the results. `FREEHOLD_CONFORMANCE_CASE` selects cases by name.
 async fn check(target: Target) {
     let expected = Expected::load();
     let only = std::env::var("FREEHOLD_CONFORMANCE_CASE").unwrap_or_default();
     let mut differences = Vec::new();
     for case in cases().into_iter().filter(|case| case.name.contains(&only)) {
-        let observed = case.play(&target).await;
+        let observed = case.run(&target).await;
         let wanted = expected.of(&case.name, target.name());
         if observed != wanted {
             differences.push(format!("{}\n    expected {wanted:?}\n    observed {observed:?}", case.name));

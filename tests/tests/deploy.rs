@@ -1,6 +1,6 @@
-//! What is in `deploy/`: that it says of Freehold what is so.
+//! The files in `deploy/` match the code.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod iam;
 mod lint;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_yaml_ng::Value as Yaml;
 
-/// A file, by its path from the root of the repository.
+/// Reads a file by its path from the root of the repository.
 fn read(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -1,8 +1,10 @@
-//! The story with moto at the AWS end of the wire, as far as moto carries it, and exactly so far.
+//! Onboarding with moto instead of AWS, up to the known gaps of moto.
 //!
-//! moto needs to be told that there is an organisation and a group, which on AWS are there before Freehold comes. All the
-//! rest is `freehold bootstrap` and the worker. Where moto lacks something that the story needs, a [`Gap`] says what;
-//! a moto that has it, or a Freehold that takes it otherwise, fails here.
+//! moto starts without an organisation and without groups; on AWS both exist before Freehold. The rest is done by
+//! `freehold
+//! bootstrap` and a worker. A [`Gap`] records a feature that moto lacks. The test fails if a newer moto has the
+//! feature, or
+//! if Freehold handles the gap differently.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use freehold_tenancy::operation::{Operation, OperationState};
 use freehold_tenancy::step::StepState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Clock, Config};
-use freehold_tests::database::{Database, mapped_now};
+use freehold_tests::database::{Database, current_mappings};
 use freehold_tests::{fixture, signup};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::limits::Limits;
@@ -29,7 +31,7 @@ use crate::conformance::identity_center::instance;
 use crate::conformance::identity_store::group;
 use crate::conformance::target::Target;
 
-/// What moto lacks, and where an operation stops for it.
+/// A feature that moto lacks, and the step at which an operation stops for it.
 #[derive(Debug, PartialEq)]
 struct Gap {
     step: &'static str,
@@ -37,22 +39,24 @@ struct Gap {
     error: &'static str,
 }
 
-/// moto 5.2 knows no `AWS::Lambda::Url`. It says so in its log, and breaks on the output that refers to it, with an empty
-/// answer of status 500. To Freehold that is AWS's own trouble, which it tries to sit out.
+/// moto 5.2 has no `AWS::Lambda::Url`. It fails on the output that refers to the resource with an empty response of
+/// status
+/// 500, which Freehold treats as a failure of AWS and retries.
 const NO_FUNCTION_URLS: Gap = Gap {
     step: "deploy-stack",
     code: "step_keeps_failing",
     error: "The last error: cloudformation:CreateStack answered HTTP 500",
 };
 
-/// moto keeps service control policies, and where they are attached, but lets everything pass.
+/// moto stores and attaches service control policies but does not apply them.
 const NO_GUARDRAILS: Gap = Gap {
     step: "verify",
     code: "deadline_passed",
     error: "Still waiting for the region guardrail to deny a read in ap-northeast-1 after",
 };
 
-/// moto has of the Account Management API the alternate contacts only; all else is a page of HTML with status 404.
+/// moto supports only the alternate contacts of the Account Management API; all other calls return HTML with status
+/// 404.
 const NO_OPT_IN_REGIONS: Gap = Gap {
     step: "enable-regions",
     code: "aws_refused",
@@ -60,52 +64,52 @@ const NO_OPT_IN_REGIONS: Gap = Gap {
 };
 
 #[tokio::test]
-async fn moto_carries_an_enterprise_tenant_until_its_stack_needs_a_function_url() {
-    let story = Story::told(HOME, None).await;
-    story.stops_at(&NO_FUNCTION_URLS, &["verify"]);
-    story.account_is_ours().await;
-    story.account_is_in("freehold-eu").await;
-    story.baseline_is_installed_in("eu-central-1").await;
-    story.access_is_granted(&["support", "tenant-admin"]).await;
+async fn moto_onboards_a_tenant_until_a_function_url_is_needed() {
+    let onboarding = Onboarding::run(HOME, None).await;
+    onboarding.stops_at(&NO_FUNCTION_URLS, &["verify"]);
+    onboarding.account_is_ours().await;
+    onboarding.account_is_in("freehold-eu").await;
+    onboarding.baseline_is_installed_in("eu-central-1").await;
+    onboarding.access_is_granted(&["support", "tenant-admin"]).await;
 }
 
 #[tokio::test]
-async fn moto_carries_a_stack_without_a_function_url_until_the_guardrail_is_tried() {
+async fn moto_deploys_a_stack_until_the_guardrail_is_verified() {
     let template = without_function_url();
-    let story = Story::told(HOME, Some(template.path())).await;
-    story.stops_at(&NO_GUARDRAILS, &[]);
-    story.account_is_in("freehold-eu").await;
-    let account = story.account();
-    let outputs = story.outputs("freehold-tenant", "eu-central-1").await;
+    let onboarding = Onboarding::run(HOME, Some(template.path())).await;
+    onboarding.stops_at(&NO_GUARDRAILS, &[]);
+    onboarding.account_is_in("freehold-eu").await;
+    let account = onboarding.account();
+    let outputs = onboarding.outputs("freehold-tenant", "eu-central-1").await;
     let function = format!("arn:aws:lambda:eu-central-1:{account}:function:freehold-tenant");
     assert_eq!(outputs, [("FunctionArn".to_owned(), function.clone()), ("FunctionUrl".to_owned(), function.clone())]);
-    assert_eq!(story.fact("deploy-stack", "output_FunctionArn"), function.as_str());
+    assert_eq!(onboarding.fact("deploy-stack", "output_FunctionArn"), function.as_str());
 }
 
 #[tokio::test]
-async fn moto_carries_a_tenant_in_an_opt_in_region_until_that_is_to_be_enabled() {
-    let story = Story::told("eu-central-2", None).await;
-    story.stops_at(&NO_OPT_IN_REGIONS, &["deploy-stack", "verify"]);
-    story.account_is_in("freehold-ch").await;
-    // The residency has no region that every account has.
-    story.baseline_is_installed_in("us-east-1").await;
-    story.access_is_granted(&["support", "tenant-admin"]).await;
+async fn moto_onboards_a_tenant_until_a_region_must_be_enabled() {
+    let onboarding = Onboarding::run("eu-central-2", None).await;
+    onboarding.stops_at(&NO_OPT_IN_REGIONS, &["deploy-stack", "verify"]);
+    onboarding.account_is_in("freehold-ch").await;
+    // No region of this residency is enabled by default.
+    onboarding.baseline_is_installed_in("us-east-1").await;
+    onboarding.access_is_granted(&["support", "tenant-admin"]).await;
 }
 
-/// The shipped template, which is deployed as it is but for the URL.
+/// Writes the shipped template without the Function URL.
 fn without_function_url() -> tempfile::NamedTempFile {
     let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../stacks/tenant.yaml");
     let shipped = fs::read_to_string(shipped).expect("the shipped template");
     let (before, from) = shipped.split_once("\n  Url:\n").expect("a Function URL");
-    let (_, after) = from.split_once("\n\n").expect("something after it");
+    let (_, after) = from.split_once("\n\n").expect("a following section");
     let rest = format!("{before}\n{after}").replace("!GetAtt Url.FunctionUrl", "!GetAtt Function.Arn");
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), rest).expect("the template");
     file
 }
 
-/// An onboarding that went as far as it goes.
-struct Story {
+/// An onboarding that went as far as moto allows.
+struct Onboarding {
     moto: Cloud,
     database: Database,
     tenant: Tenant,
@@ -113,9 +117,9 @@ struct Story {
     _server: Target,
 }
 
-impl Story {
-    /// Bootstraps an organisation, signs up an enterprise tenant, and lets a worker work until nothing is due any more.
-    async fn told(home_region: &str, template: Option<&Path>) -> Self {
+impl Onboarding {
+    /// Bootstraps an organisation, signs up an enterprise tenant, and runs a worker until nothing is due.
+    async fn run(home_region: &str, template: Option<&Path>) -> Self {
         let server = Target::moto().await;
         let moto = server.fresh().await.expect("an organisation");
         let store = instance(&moto).await.expect("Identity Center").identity_store;
@@ -123,7 +127,7 @@ impl Story {
 
         let config = Arc::new(config(template));
         let start = Clock::real().now();
-        // moto tells the wall's time of what it did; from there on this one runs ahead.
+        // moto uses real time; the clock of the test starts there and runs ahead.
         let clock = Clock::manual(start);
         let database = Database::new().await;
         prepare(&aws(&moto, &config, &clock, None), &config).await;
@@ -138,12 +142,12 @@ impl Story {
         let worker = Worker::new("worker-1", pool.clone(), Arc::clone(&config), clock.clone(), &installation, cloud);
         let worker = Arc::new(worker.expect("a worker"));
 
-        let tenant = signup::tenant(&config, start, 1, "Example", home_region, "enterprise");
-        signup::accept(pool, &tenant).await;
+        let tenant = signup::new_tenant(&config, start, 1, "Example", home_region, "enterprise");
+        signup::accept_signup(pool, &tenant).await;
         loop {
-            worker.drain().await.expect("what is due to be carried on");
+            worker.drain().await.expect("finished work");
             let Some(next) = operations::next_wake(pool).await.expect("an answer") else { break };
-            // What is late goes on trying.
+            // An operation that is late keeps retrying, so stop here.
             if next > start + chrono::TimeDelta::hours(6) {
                 break;
             }
@@ -154,17 +158,17 @@ impl Story {
         Self { moto, database, tenant, operation: operation.expect("the operation"), _server: server }
     }
 
-    /// Every step is done but the one at the gap, and those that come after it.
+    /// Checks that every step is done except the one at the gap and `pending`.
     fn stops_at(&self, gap: &Gap, pending: &[&str]) {
         let operation = &self.operation;
         assert_eq!(operation.state, OperationState::NeedsAttention, "{operation:#?}");
-        let attention = operation.attention.as_ref().expect("a reason");
+        let attention = operation.attention.as_ref().expect("attention");
         assert_eq!(attention.code, gap.code);
         assert!(attention.message.contains(gap.error), "{}", attention.message);
         for step in &operation.steps {
             let expected = match step.name.as_str() {
                 name if name == gap.step && attention.code == "aws_refused" => StepState::Parked,
-                // It is late, and goes on trying.
+                // The operation is late and keeps retrying.
                 name if name == gap.step => StepState::Waiting,
                 name if pending.contains(&name) => StepState::Pending,
                 _ => StepState::Done,
@@ -175,23 +179,23 @@ impl Story {
 
     fn fact(&self, step: &str, fact: &str) -> &Value {
         let entry = self.operation.steps.iter().find(|entry| entry.name == step).expect("the step");
-        entry.facts.get(fact).unwrap_or_else(|| panic!("{entry:#?} knows no {fact}"))
+        entry.facts.get(fact).unwrap_or_else(|| panic!("{entry:#?} has no fact {fact}"))
     }
 
     fn account(&self) -> &str {
         self.fact("await-account", "account_id").as_str().expect("an account id")
     }
 
-    /// The one account that moto was asked for has this environment's name, address and tags, and is mapped to it.
+    /// Checks that moto created one account, with name, address and tags of this environment, and that it is mapped.
     async fn account_is_ours(&self) {
         let (account, environment) = (self.account(), &self.tenant.environments[0]);
         let organizations = self.moto.organizations();
         let listed = organizations.list_accounts().send().await.expect("accounts").accounts.unwrap_or_default();
-        let asked_for: Vec<_> = listed.iter().filter(|one| one.email() != Some("master@example.com")).collect();
-        let [made] = asked_for[..] else { panic!("not one account but {asked_for:?}") };
-        assert_eq!(made.id(), Some(account));
-        assert_eq!(made.name(), Some(format!("Example {}", environment.id).as_str()));
-        assert_eq!(made.email(), Some(format!("aws+{}@example.com", environment.id).as_str()));
+        let member_accounts: Vec<_> = listed.iter().filter(|one| one.email() != Some("master@example.com")).collect();
+        let [created] = member_accounts[..] else { panic!("expected one account: {member_accounts:?}") };
+        assert_eq!(created.id(), Some(account));
+        assert_eq!(created.name(), Some(format!("Example {}", environment.id).as_str()));
+        assert_eq!(created.email(), Some(format!("aws+{}@example.com", environment.id).as_str()));
 
         let tags = organizations.list_tags_for_resource().resource_id(account).send().await.expect("tags");
         let tags: Vec<_> = tags.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
@@ -199,11 +203,11 @@ impl Story {
         assert!(tags.contains(&("freehold:tenant".to_owned(), self.tenant.id.to_string())), "{tags:?}");
 
         assert_eq!(environment.aws_account_id.as_ref().map(ToString::to_string).as_deref(), Some(account));
-        let mapped = mapped_now(&self.database.pool).await;
+        let mapped = current_mappings(&self.database.pool).await;
         assert_eq!(mapped.len(), 1);
     }
 
-    /// The account is in this OU, which carries a region guardrail.
+    /// Checks that the account is in this OU, and that the OU has a region guardrail.
     async fn account_is_in(&self, ou: &str) {
         let organizations = self.moto.organizations();
         let parents = organizations.list_parents().child_id(self.account()).send().await.expect("parents");
@@ -217,7 +221,7 @@ impl Story {
         assert!(names.contains(&ou.replace("freehold-", "freehold-region-").as_str()), "{names:?}");
     }
 
-    /// The two narrow roles are the outputs of a stack in the tenant's account, and in no other.
+    /// Checks that the two narrow roles are the outputs of a stack in the tenant's account, and in no other.
     async fn baseline_is_installed_in(&self, region: &'static str) {
         let role = |name| format!("arn:aws:iam::{}:role/{name}", self.account());
         let outputs = self.outputs("freehold-baseline", region).await;
@@ -232,9 +236,9 @@ impl Story {
         }
     }
 
-    /// The outputs of a complete stack in the tenant's account.
+    /// Returns the outputs of a complete stack in the tenant's account.
     async fn outputs(&self, name: &str, region: &'static str) -> Vec<(String, String)> {
-        let inside = self.moto.enter(self.account()).await.expect("a way in");
+        let inside = self.moto.enter(self.account()).await.expect("access to the account");
         let stacks = self.moto.cloudformation_in(&inside, region).describe_stacks().stack_name(name).send().await;
         let stack = stacks.expect("an answer").stacks.and_then(|stacks| stacks.into_iter().next()).expect("the stack");
         assert_eq!(stack.stack_status(), Some(&StackStatus::CreateComplete));
@@ -244,13 +248,13 @@ impl Story {
         outputs
     }
 
-    /// Each of these permission sets is assigned in the account, once.
+    /// Checks that each of these permission sets is assigned in the account, once.
     async fn access_is_granted(&self, sets: &[&str]) {
         let sso = self.moto.sso();
         let arn = instance(&self.moto).await.expect("Identity Center").arn;
-        let known = sso.list_permission_sets().instance_arn(&arn).send().await.expect("permission sets");
+        let permission_sets = sso.list_permission_sets().instance_arn(&arn).send().await.expect("permission sets");
         let mut assigned = Vec::new();
-        for set in known.permission_sets() {
+        for set in permission_sets.permission_sets() {
             let facts = sso.describe_permission_set().instance_arn(&arn).permission_set_arn(set).send().await;
             let name = facts.expect("facts").permission_set.and_then(|set| set.name).expect("a name");
             let list = sso.list_account_assignments().instance_arn(&arn).permission_set_arn(set);
@@ -264,7 +268,7 @@ impl Story {
     }
 }
 
-/// What the operator of the tests has declared, for moto's organisation.
+/// Returns the configuration for moto's organisation.
 fn config(template: Option<&Path>) -> Config {
     let text = fixture::CONFIG.replace("111122223333", "123456789012");
     let mut config = Config::parse(&text).expect("a configuration");
@@ -278,7 +282,7 @@ fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<Lim
     Aws::connect(Arc::clone(config), clock.clone(), limits, connection)
 }
 
-/// `freehold bootstrap`, which moto carries whole: a second plan is empty.
+/// Runs `freehold bootstrap`, after which a second plan is empty.
 async fn prepare(aws: &Aws, config: &Config) {
     let plan = bootstrap::plan(aws, config).await.expect("a plan");
     bootstrap::apply(aws, plan, |_| {}).await.expect("a bootstrapped organisation");

@@ -1,4 +1,4 @@
-//! The failure scenarios of docs/scenarios.md, provoked one by one in the simulated organisation and on the way to it.
+//! The failure scenarios of docs/scenarios.md, provoked one by one in the simulated organisation.
 
 mod account_closure;
 mod accounts;
@@ -23,50 +23,49 @@ use freehold_tests::fixture::Freehold;
 use freehold_worker::Worker;
 use freehold_worker::cloud::{Cloud, CreationState, NewAccount, Tags, Target};
 
-/// Longer than anything takes that ends by itself.
+/// Longer than any wait that ends without a person.
 const LONG: TimeDelta = TimeDelta::days(2);
 
-/// An error of AWS.
 fn error(code: &str, message: &str) -> Fault {
     Fault::error(code, message)
 }
 
-/// A new tenant at home in `region`, taken as far as it goes by itself.
+/// Signs up a tenant with home region `region` and runs its operation until nothing is due.
 async fn onboard_in(freehold: &Freehold, region: &str) -> (Tenant, Operation) {
     let tenant = freehold.sign_up("Example", region, "standard").await;
-    freehold.settle(&freehold.worker("worker-1"), LONG).await;
-    (freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await)
+    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    (freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await)
 }
 
-/// A new tenant, taken as far as it goes by itself.
+/// Signs up a tenant and runs its operation until nothing is due.
 async fn onboard(freehold: &Freehold) -> (Tenant, Operation) {
     onboard_in(freehold, "eu-central-1").await
 }
 
-/// It is ready, and nobody had to do anything for that.
+/// Asserts that the tenant became ready without manual actions.
 #[track_caller]
 fn is_ready((tenant, operation): &(Tenant, Operation)) {
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
 }
 
-/// Why a person is asked: code and sentence.
+/// Returns attention code and message.
 #[track_caller]
 fn attention(operation: &Operation) -> (&str, &str) {
     let attention = operation.attention.as_ref().unwrap_or_else(|| panic!("{operation:#?} needs no attention"));
-    assert!(attention.message.len() > 40 && attention.message.contains(' '), "{} says too little", attention.message);
+    assert!(attention.message.len() > 40 && attention.message.contains(' '), "{} is too short", attention.message);
     (&attention.code, &attention.message)
 }
 
-/// Has an operation tried again and takes it as far as it goes.
+/// Retries an operation manually and runs it until nothing is due.
 async fn retry(freehold: &Freehold, tenant: &Tenant) -> (Tenant, Operation) {
     let id = freehold.operation_of(tenant).await.id;
     let retried = lifecycle::retry(freehold.pool(), id, "support", freehold.clock.now()).await;
     assert_eq!(retried.expect("an answer"), RetryResult::Yes);
-    freehold.settle(&freehold.worker("another"), LONG).await;
-    (freehold.tenant_now(tenant).await, freehold.operation_of(tenant).await)
+    freehold.run_until_idle(&freehold.worker("another"), LONG).await;
+    (freehold.reload_tenant(tenant).await, freehold.operation_of(tenant).await)
 }
 
-/// The tags by which Freehold knows what it has made for the tenant's environment.
+/// Returns the tags of Freehold's resources of the environment.
 fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
     Tags::from([
         ("freehold:installation".to_owned(), freehold.installation.id.to_string()),
@@ -75,14 +74,14 @@ fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
     ])
 }
 
-/// The account that Freehold asks for on behalf of the tenant.
+/// Returns the account request of Freehold for the tenant.
 fn our_account(freehold: &Freehold, tenant: &Tenant) -> NewAccount {
     let environment = tenant.environments[0].id;
     let email = freehold.config.organization.account_email.address(environment);
     NewAccount { name: format!("Example {environment}"), email, tags: our_tags(freehold, tenant) }
 }
 
-/// The tenant's account, once it exists.
+/// Returns the existing account of the tenant.
 fn target(freehold: &Freehold, tenant: &Tenant) -> Target {
     let email = our_account(freehold, tenant).email;
     let account = freehold.world.account_by_email(&email).expect("the account");
@@ -94,8 +93,8 @@ fn target_of(freehold: &Freehold, tenant: &Tenant, account: &str) -> Target {
     Target::new(account, tenant.environments[0].id, &freehold.config.organization).expect("a target")
 }
 
-/// Another actor in the same organisation makes an account, at once.
-async fn somebody_elses_account(freehold: &Freehold, name: &str) -> AwsAccountId {
+/// Creates an account as another actor in the same organisation.
+async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountId {
     let account = NewAccount { name: name.to_owned(), email: format!("{name}@example.com"), tags: Tags::new() };
     let aws = freehold.aws(None);
     let request = aws.create_account(&account).await.expect("accepted").request_id;
@@ -105,22 +104,22 @@ async fn somebody_elses_account(freehold: &Freehold, name: &str) -> AwsAccountId
     }
 }
 
-/// Lets `worker` go on, and `act` happen while its next call of `operation` that contains `text` is on its way to AWS.
+/// Runs `worker`, and `act` while its next call of `operation` that contains `text` is on the way to AWS.
 async fn meanwhile(freehold: &Freehold, worker: &Arc<Worker>, call: (&str, &str, &str), act: impl Future<Output = ()>) {
     let (service, operation, text) = call;
     let delay = WireEffect::Delay(Duration::from_secs(1));
-    freehold.wire.inject(WireRule::on(service, operation, delay.clone()).containing(text).nth(1));
+    freehold.faulty_client.inject(WireRule::on(service, operation, delay.clone()).containing(text).nth(1));
     let on_its_way = async {
-        while !freehold.wire.hits().iter().any(|hit| hit.effect == delay) {
+        while !freehold.faulty_client.hits().iter().any(|hit| hit.effect == delay) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         act.await;
         freehold.clock.advance(Duration::from_secs(2));
     };
-    tokio::join!(freehold.settle(worker, LONG), on_its_way);
+    tokio::join!(freehold.run_until_idle(worker, LONG), on_its_way);
 }
 
-/// How often a call was made, refusals included, and how often it was refused.
+/// Returns how often a call was made, including refusals, and how often it was refused.
 fn calls(freehold: &Freehold, operation: &str) -> (u64, u64) {
     let count = freehold.world.calls().of(operation);
     (count.calls, count.errors)

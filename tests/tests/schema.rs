@@ -1,21 +1,21 @@
-//! What the database itself refuses, whatever the code may think.
+//! Constraints of the database.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod expand;
 mod history;
 
 use freehold_tests::fixture::Freehold;
 
-/// The name of the constraint that a statement runs into.
-async fn refusal(freehold: &Freehold, statement: &'static str) -> String {
-    let error = sqlx::query(statement).execute(freehold.pool()).await.expect_err("the database takes it");
+/// Returns the constraint that a statement violates.
+async fn violated_constraint(freehold: &Freehold, statement: &'static str) -> String {
+    let error = sqlx::query(statement).execute(freehold.pool()).await.expect_err("a rejected statement");
     let error = error.into_database_error().expect("an error of the database");
     error.constraint().map_or_else(|| error.message().to_owned(), str::to_owned)
 }
 
 #[tokio::test]
-async fn the_database_refuses_what_must_never_be() {
+async fn the_database_rejects_invalid_rows() {
     let freehold = Freehold::instant().await;
     freehold.sign_up("Example", "eu-central-1", "standard").await;
     freehold.sign_up("Another", "eu-central-1", "standard").await;
@@ -62,10 +62,10 @@ async fn the_database_refuses_what_must_never_be() {
         ("insert into installation select gen_random_uuid(), true, 'real', '111122223333', null, null, null, created_at from installation", "installation_singleton_key"),
         ("update installation set kind = 'real'", "only_a_sandbox_has_a_clock_of_its_own"),
     ] {
-        assert_eq!(refusal(&freehold, statement).await, constraint, "{statement}");
+        assert_eq!(violated_constraint(&freehold, statement).await, constraint, "{statement}");
     }
 
-    // Gone, a tenant's external id is free again.
+    // The external id of an offboarded tenant is free again.
     sqlx::query("update tenants set offboarded_at = created_at where company_name = 'Example'")
         .execute(pool)
         .await

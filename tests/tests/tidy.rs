@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md, kept true: which crate may know which, and what stands nowhere but in its place.
+//! The invariants of ARCHITECTURE.md: dependencies between crates, and code that is allowed in one place only.
 
 mod imports;
 mod language;
@@ -12,8 +12,8 @@ use std::process::Command;
 use freehold_tests::database::Database;
 use serde_json::Value;
 
-/// A file longer than this wants a wall.
-const LONGEST_FILE: usize = 400;
+/// Maximum length of a file in lines.
+const MAX_FILE_LINES: usize = 400;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
@@ -30,20 +30,20 @@ fn metadata(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("the metadata as JSON")
 }
 
-/// The platform that this is built for; dependencies of others are not on the machine.
+/// Returns the platform of the build. Dependencies of other platforms are not downloaded.
 fn host() -> String {
     let output = Command::new("rustc").arg("-vV").output().expect("rustc");
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().find_map(|line| line.strip_prefix("host: ")).expect("its host").to_owned()
+    text.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned()
 }
 
-/// Every Rust file below the folders, with its path from the root.
+/// Returns all Rust files below the folders, with their paths from the root.
 fn sources(folders: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-            // A link leads to sources that are found anyway.
+            // A symbolic link leads to sources that are listed anyway.
             if entry.is_symlink() {
                 continue;
             }
@@ -59,7 +59,7 @@ fn sources(folders: &[&str]) -> Vec<(String, String)> {
     found
 }
 
-/// Lines that say one of the words, outside comments, in files that `applies` to.
+/// Returns the lines that contain one of the words outside comments, in files for which `applies` holds.
 fn offenders(folders: &[&str], words: &[&str], applies: impl Fn(&str) -> bool) -> Vec<String> {
     let mut offenders = Vec::new();
     for (path, text) in sources(folders).into_iter().filter(|(path, _)| applies(path)) {
@@ -74,7 +74,7 @@ fn offenders(folders: &[&str], words: &[&str], applies: impl Fn(&str) -> bool) -
 }
 
 #[test]
-fn crates_know_only_those_below_them() {
+fn crates_depend_only_on_lower_crates() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("freehold-tenancy", &[][..]),
         ("freehold-api", &["freehold-tenancy"]),
@@ -85,20 +85,20 @@ fn crates_know_only_those_below_them() {
     ]);
     let metadata = metadata(&["--no-deps"]);
     let packages = metadata["packages"].as_array().expect("packages");
-    assert_eq!(packages.len(), allowed.len(), "a crate that no arrow is drawn for");
+    assert_eq!(packages.len(), allowed.len(), "a crate without a list of allowed dependencies");
     for package in packages {
         let name = package["name"].as_str().expect("a name");
         for dependency in package["dependencies"].as_array().expect("dependencies") {
             let other = dependency["name"].as_str().expect("a name");
             if other.starts_with("freehold") {
-                assert!(allowed[name].contains(&other), "{name} must not know {other}");
+                assert!(allowed[name].contains(&other), "{name} must not depend on {other}");
             }
         }
     }
 }
 
 #[test]
-fn a_production_build_leaves_the_sandbox_out() {
+fn a_production_build_excludes_the_sandbox() {
     let metadata = metadata(&["--no-deps"]);
     let packages = metadata["packages"].as_array().expect("packages");
     let cli = packages.iter().find(|package| package["name"] == "freehold").expect("the program");
@@ -108,50 +108,50 @@ fn a_production_build_leaves_the_sandbox_out() {
 }
 
 #[test]
-fn sql_stands_in_tenancy_alone() {
+fn sql_is_used_only_in_tenancy() {
     let sql = ["sqlx::query", "query!(", "query_as!(", "query_scalar!("];
     assert_eq!(offenders(&["api/src", "worker/src", "cli/src"], &sql, |_| true), [""; 0]);
 }
 
 #[test]
-fn the_aws_sdk_stands_in_the_worker_alone_and_there_behind_its_door() {
+fn the_aws_sdk_is_used_only_in_the_aws_module_of_the_worker() {
     let sdk = ["aws_sdk_", "aws_config", "aws_smithy", "aws_sigv4", "aws_credential_types"];
     assert_eq!(offenders(&["api/src", "tenancy/src", "cli/src"], &sdk, |_| true), [""; 0]);
     assert_eq!(offenders(&["worker/src"], &sdk, |path| !path.starts_with("worker/src/aws")), [""; 0]);
 }
 
 #[test]
-fn the_time_comes_from_the_clock() {
+fn the_time_is_read_only_from_the_clock() {
     let wall = ["Utc::now(", "SystemTime::now(", "Local::now(", "OffsetDateTime::now"];
     let crates = ["api/src", "worker/src", "tenancy/src", "sandbox/src", "cli/src"];
     assert_eq!(offenders(&crates, &wall, |path| path != "tenancy/src/clock.rs"), [""; 0]);
     let sql = ["now()", "current_timestamp", "clock_timestamp"];
-    // In SQL; `clock.now()` is how it should be.
+    // Exempt SQL and the clock's own `clock.now()`.
     let in_sql: Vec<_> = offenders(&["tenancy/src/db"], &sql, |_| true)
         .into_iter()
         .filter(|line| !line.contains(".now()") && !line.contains("fn now()"))
         .collect();
     assert_eq!(in_sql, [""; 0]);
     for migration in fs::read_dir(root().join("migrations")).expect("migrations") {
-        let text = fs::read_to_string(migration.expect("a migration").path()).expect("its text").to_lowercase();
-        assert!(sql.iter().all(|word| !text.contains(word)), "a migration asks PostgreSQL for the time");
+        let text = fs::read_to_string(migration.expect("a migration").path()).expect("a text").to_lowercase();
+        assert!(sql.iter().all(|word| !text.contains(word)), "a migration uses the time of PostgreSQL");
     }
 }
 
 #[test]
-fn every_file_is_a_room_not_a_hall() {
+fn every_file_has_at_most_400_lines() {
     let long: Vec<_> = sources(&["api", "cli", "sandbox", "tenancy", "tests", "worker"])
         .into_iter()
         .map(|(path, text)| (path, text.lines().count()))
-        .filter(|(_, lines)| *lines > LONGEST_FILE)
+        .filter(|(_, lines)| *lines > MAX_FILE_LINES)
         .collect();
-    assert!(long.is_empty(), "longer than {LONGEST_FILE} lines: {long:?}");
+    assert!(long.is_empty(), "longer than {MAX_FILE_LINES} lines: {long:?}");
 }
 
 #[tokio::test]
-async fn every_column_says_what_it_is() {
+async fn every_column_has_a_comment() {
     let database = Database::new().await;
-    let silent: Vec<String> = sqlx::query_scalar(
+    let uncommented: Vec<String> = sqlx::query_scalar(
         "select c.relname || '.' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
          join pg_namespace n on n.oid = c.relnamespace
          where n.nspname = 'public' and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
@@ -160,12 +160,12 @@ async fn every_column_says_what_it_is() {
     .fetch_all(&database.pool)
     .await
     .expect("an answer");
-    assert_eq!(silent, [""; 0], "columns without a comment");
+    assert_eq!(uncommented, [""; 0], "columns without a comment");
 }
 
 #[test]
-fn dependencies_come_from_crates_io_under_licences_that_fit() {
-    // Each alternative of an `OR` counts; every part of an `AND` must fit.
+fn dependencies_come_from_crates_io_under_allowed_licences() {
+    // One alternative of an `OR` must be allowed, and every part of an `AND`.
     let fits = BTreeSet::from([
         "Apache-2.0",
         "MIT",

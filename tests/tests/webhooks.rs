@@ -1,4 +1,4 @@
-//! Webhooks: what receivers get, and what they can do to others.
+//! Webhooks: deliveries, endpoints, retries, secrets and protection against SSRF.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

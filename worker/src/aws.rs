@@ -1,6 +1,6 @@
-//! AWS behind [`Cloud`]: every verb is one or a few calls of the real SDK. The only place that knows it.
+//! Implementation of [`Cloud`] with the AWS SDK. No other module calls AWS.
 //!
-//! A call is never retried here; [`crate::cloud::CloudErrorKind`] says what its failure means, and the steps decide.
+//! Calls are not retried here: [`crate::cloud::CloudErrorKind`] classifies each failure, and the steps decide.
 
 mod account;
 mod audit;
@@ -42,7 +42,7 @@ use cache::Cache;
 use resumable_list::ListCursors;
 use sts::Sessions;
 
-/// AWS, as one installation of Freehold uses it. Cheap to clone; clones share sessions and what they know.
+/// AWS client of one installation. Cheap to clone; clones share sessions and caches.
 #[derive(Clone)]
 pub struct Aws {
     config: Arc<Config>,
@@ -52,46 +52,46 @@ pub struct Aws {
     sessions: Arc<Sessions>,
     known: Arc<Caches>,
     session_name: &'static str,
-    /// Whether the identity that Freehold was started with works on the organisation by itself.
+    /// Whether calls on the organisation use the process's own credentials instead of the control role.
     acts_directly: bool,
     audit: Option<Audited>,
 }
 
-/// What was asked a short while ago.
+/// Recent responses of AWS, so that concurrent operations do not repeat the same reads.
 struct Caches {
     root: Cache<(), String>,
     ous: Cache<String, String>,
     guarded: Cache<String, ()>,
-    /// Whatever a look at several things has found so far is kept: a look that ran out of its rate half-way goes on there,
-    /// whoever makes it next.
-    carried_policies: Cache<String, Vec<(String, String)>>,
+    /// Policies attached to each OU, cached until their content has been read as well. If a rate limit interrupts that
+    /// read, the next one continues from here.
+    attached_policies: Cache<String, Vec<(String, String)>>,
     instance: Cache<(), Instance>,
     permission_sets: Cache<String, String>,
     permission_set_arns: Cache<(), Vec<String>>,
     permission_set_names: Mutex<HashMap<String, String>>,
     groups: Cache<String, String>,
     users: Cache<String, String>,
-    /// Groups and users that a look has not found.
+    /// Groups and users that were not found.
     missing: Cache<String, ()>,
-    searches_of_creations: ListCursors<Creation>,
-    searches_of_accounts: ListCursors<()>,
+    creation_searches: ListCursors<Creation>,
+    account_searches: ListCursors<()>,
 }
 
 impl Aws {
-    /// AWS by way of `connection`; nothing is called yet. Without `limits` no rate is kept to: fit for a single run of
-    /// `freehold bootstrap` that has no database.
+    /// Creates a client; makes no call. Without `limits` no rate limit applies, which suits a run of
+    /// `freehold bootstrap` without a database.
     pub fn connect(config: Arc<Config>, clock: Clock, limits: Option<Arc<Limits>>, connection: Connection) -> Self {
         Self {
             config,
             clock,
             limits,
             connection,
-            sessions: Arc::new(Cache::new(sts::MOST_SESSIONS)),
+            sessions: Arc::new(Cache::new(sts::MAX_SESSIONS)),
             known: Arc::new(Caches {
                 root: Cache::new(1),
                 ous: Cache::new(64),
                 guarded: Cache::new(64),
-                carried_policies: Cache::new(64),
+                attached_policies: Cache::new(64),
                 instance: Cache::new(1),
                 permission_sets: Cache::new(256),
                 permission_set_arns: Cache::new(1),
@@ -99,8 +99,8 @@ impl Aws {
                 groups: Cache::new(256),
                 users: Cache::new(256),
                 missing: Cache::new(256),
-                searches_of_creations: ListCursors::default(),
-                searches_of_accounts: ListCursors::default(),
+                creation_searches: ListCursors::default(),
+                account_searches: ListCursors::default(),
             }),
             session_name: sts::SESSION_NAME,
             acts_directly: false,
@@ -108,19 +108,17 @@ impl Aws {
         }
     }
 
-    /// With every call that changes something on record, as made by `process`.
+    /// Writes every call that changes something to the audit trail, in the name of `process`.
     #[must_use]
     pub fn audited(self, audit_writer: AuditWriter, process: &str) -> Self {
         Self { audit: Some(Audited::new(audit_writer, process)), ..self }
     }
 
-    /// The clock that sessions and rates go by.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 }
 
-/// A time as AWS gives it.
 fn to_chrono(time: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }

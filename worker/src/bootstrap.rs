@@ -1,7 +1,7 @@
-//! `freehold bootstrap`: prepares the organisation, once and repeatably.
+//! `freehold bootstrap`: prepares the organisation. It can be run any number of times.
 //!
-//! [`plan`] only reads. What it finds missing or changed becomes a list of [`Action`]s, each one line to a person;
-//! [`apply`] carries them out. A second plan after that is empty.
+//! [`plan`] only reads and returns the [`Action`]s that are needed; [`apply`] executes them. A plan made afterwards is
+//! empty.
 
 mod access;
 mod action;
@@ -23,19 +23,19 @@ use crate::cloud::CloudError;
 use crate::guardrail::TooLong;
 use retry::retry_while_busy;
 
-/// What is missing, in the order in which it has to be made.
+/// The actions that are needed, in the order of execution.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// As whom the organisation was looked at, and will be changed: an ARN.
+    /// ARN of the identity that reads and changes the organisation.
     pub acting_as: String,
-    /// What to do; nothing where everything is as configured.
+    /// Empty if the organisation matches the configuration.
     pub actions: Vec<Action>,
-    /// What a person should know or do; none of it stops anything.
+    /// Recommendations for the operator. They do not stop bootstrap.
     pub warnings: Vec<String>,
     known: Ids,
 }
 
-/// Ids of what exists, by name; `apply` adds what it makes.
+/// Ids of existing objects by name. `apply` adds those that it creates.
 #[derive(Debug, Clone, Default)]
 struct Ids {
     ous: BTreeMap<String, String>,
@@ -43,42 +43,42 @@ struct Ids {
     permission_sets: BTreeMap<String, String>,
 }
 
-/// Why the organisation cannot be prepared.
+/// A reason for which the organisation cannot be prepared.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Problem {
-    /// The credentials belong to another organisation than the configured one.
+    /// The credentials belong to an organisation other than the configured one.
     #[error(
-        "these credentials belong to the organisation of account {found}, but organization.management_account_id is \
-         {configured}"
+        "the credentials belong to the organisation of account {found}, but organization.management_account_id is \
+         {configured}; check AWS_PROFILE and the configuration"
     )]
     AnotherOrganization {
-        /// The management account in the configuration.
+        /// Management account in the configuration.
         configured: AwsAccountId,
-        /// The one that AWS told.
+        /// Management account that AWS reports.
         found: String,
     },
-    /// Policies are a feature of organisations that have all of them.
+    /// The organisation has no service control policies, because it does not have all features.
     #[error(
-        "the organisation has consolidated billing only; enable all features (AWS Organizations console, Settings), \
-         without which there are no service control policies"
+        "the organisation has consolidated billing only, so it has no service control policies; enable all features \
+         (AWS Organizations console, Settings)"
     )]
     BillingOnly,
-    /// A residency names more regions than one policy holds.
+    /// A residency has more regions than fit into one policy.
     #[error(transparent)]
     Guardrail(#[from] TooLong),
-    /// AWS refused, or could not be asked.
+    /// A call of AWS failed.
     #[error("{}{}", hint(.0), .0)]
     Aws(CloudError),
-    /// A permission set did not reach the accounts that have it.
-    #[error("the permission set {set} could not be brought to its accounts: {reason}")]
+    /// A permission set could not be provisioned in the accounts that have it.
+    #[error("permission set {set} could not be provisioned in its accounts: {reason}")]
     NotProvisioned {
-        /// Its name.
+        /// Name of the permission set.
         set: String,
-        /// AWS's reason.
+        /// Failure reason of AWS.
         reason: String,
     },
-    /// An action needs what an earlier one should have made.
-    #[error("{0} is not there, although it should be by now; run bootstrap again")]
+    /// An object that an earlier action should have created.
+    #[error("{0} does not exist, although it should by now; run bootstrap again")]
     Missing(String),
 }
 
@@ -88,15 +88,15 @@ impl From<CloudError> for Problem {
     }
 }
 
-/// What a person can do about a refusal, where that is known.
+/// Returns the advice for an error of AWS, or an empty text.
 fn hint(error: &CloudError) -> String {
     attention_codes::known(error).map(|(_, message)| format!("{message} ")).unwrap_or_default()
 }
 
-/// Compares the organisation with its configuration; changes nothing.
+/// Compares the organisation with the configuration and returns the differences as actions. Changes nothing.
 pub async fn plan(aws: &Aws, config: &Config) -> Result<Plan, Problem> {
     let clock = aws.clock();
-    // Without patience: credentials that are not there do not come by waiting.
+    // Without retries, because missing credentials do not appear by waiting.
     let aws = &aws.as_administrator().await?;
     let acting_as = retry_while_busy(clock, || aws.acting_as()).await?;
 

@@ -1,7 +1,7 @@
-//! What a step may ask of a cloud. One implementation stands behind it: [`crate::aws`].
+//! The cloud API that steps use. Its only implementation is [`crate::aws`].
 //!
-//! Every verb is one look or one act; none of them waits, retries or decides. An act on an account takes a [`Target`],
-//! which cannot be made of an account that Freehold must leave alone.
+//! Each method reads or changes one thing; none of them waits, retries or decides. A change of an account takes a
+//! [`Target`], which cannot be created for a protected account.
 
 mod access;
 mod accounts;
@@ -24,68 +24,66 @@ pub use reconcile_reads::{GuardedOu, Page, PolicyAttachment, Principal};
 pub use stacks::{NewStack, Role, StackFailure, StackState, StackStatus};
 pub use target::{ProtectedAccount, Target};
 
-/// The answer of every verb.
 pub type Result<T> = std::result::Result<T, CloudError>;
 
 /// Tags of an account, a stack or a permission set.
 pub type Tags = BTreeMap<String, String>;
 
-/// What a step may ask.
+/// The calls that steps make.
 #[async_trait]
 pub trait Cloud: Send + Sync {
     // The organisation.
 
-    /// Asks for an account. There is no client token: asking twice makes two requests.
+    /// Requests an account and returns at once. There is no client token: a repeated call creates a second account.
     async fn create_account(&self, account: &NewAccount) -> Result<Creation>;
-    /// How far a creation has come.
+    /// Returns the status of a CreateAccount request.
     async fn creation_status(&self, request_id: &str) -> Result<Creation>;
-    /// The ids of the creations that are in progress, whoever asked for them.
+    /// Returns the ids of all CreateAccount requests in progress in the organisation.
     async fn creations_in_progress(&self) -> Result<Vec<String>>;
-    /// The latest creation of an account called `name`, requested at or after `since`.
+    /// Returns the latest request for an account named `name` that was made at or after `since`, if there is one.
     async fn find_creation(&self, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>>;
-    /// The account with this e-mail address, if the organisation has it.
+    /// Returns the account with this e-mail address, or `None` if the organisation has none.
     async fn find_account(&self, email: &str) -> Result<Option<ListedAccount>>;
-    /// An account of the organisation by its id.
+    /// Returns an account of the organisation, or `None` if it has no such account.
     async fn account(&self, account: &AwsAccountId) -> Result<Option<ListedAccount>>;
-    /// Marks an account as made for an environment.
+    /// Adds tags to an account.
     async fn tag_account(&self, account: &Target, tags: &Tags) -> Result<()>;
-    /// Asks for an account to be closed; that it is closed already is a success. There is no way back but AWS's support.
+    /// Requests the closure of an account. Succeeds if it is closed already. Only AWS support can reopen it.
     async fn close_account(&self, account: &Target) -> Result<()>;
-    /// An account's tags.
     async fn account_tags(&self, account: &AwsAccountId) -> Result<Tags>;
-    /// The OU or root that an account is in.
+    /// Returns the id of the OU or root that contains the account.
     async fn parent_of(&self, account: &Target) -> Result<String>;
-    /// Moves an account; that it is there already is a success.
+    /// Moves an account. Succeeds if it is in `to` already.
     async fn move_account(&self, account: &Target, from: &str, to: &str) -> Result<()>;
-    /// A residency's OU; `None` where `freehold bootstrap` has not made it.
+    /// Returns the OU of a residency, or `None` before `freehold bootstrap` has created it.
     async fn residency_ou(&self, residency: &Residency) -> Result<Option<ResidencyOu>>;
-    /// The quarantine OU; `None` where `freehold bootstrap` has not made it.
+    /// Returns the id of the quarantine OU, or `None` before `freehold bootstrap` has created it.
     async fn quarantine_ou(&self) -> Result<Option<String>>;
 
     // Regions.
 
-    /// Where a region stands in an account.
+    /// Returns the opt-in status of a region in an account.
     async fn region_status(&self, account: &Target, region: Region) -> Result<RegionStatus>;
-    /// Asks for an opt-in region.
+    /// Requests the opt-in to a region.
     async fn enable_region(&self, account: &Target, region: Region) -> Result<()>;
 
     // Inside the account.
 
-    /// Whether `role` can be assumed and used there.
+    /// Checks that `role` can be assumed in the account and used there.
     async fn check_role(&self, account: &Target, role: Role) -> Result<()>;
-    /// A stack by name or id; `None` where there is none. A deleted stack is only found by its id.
+    /// Returns a stack by name or id, or `None` if there is none. A deleted stack is only found by its id.
     async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>>;
-    /// Asks for a stack and answers its id.
+    /// Starts the creation of a stack. Returns its id.
     async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String>;
-    /// Asks for a stack to be as described; false where it is so already.
+    /// Starts an update of a stack. Returns false if there is nothing to update.
     async fn update_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<bool>;
-    /// Asks for the taking back of a failed update to be gone on with.
+    /// Continues the rollback of a failed update.
     async fn continue_rollback(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
-    /// Asks for a stack's deletion; that there is none is a success.
+    /// Starts the deletion of a stack. Succeeds if there is none.
     async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
-    /// The same for a stack whose deletion has failed: what cannot be deleted is left behind.
+    /// Starts the deletion of a stack whose deletion failed before. Resources that cannot be deleted are retained.
     async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()>;
-    /// The first resource that failed in a stack, where one did.
+    /// Returns the first failure in a stack, or `None` if nothing failed.
     async fn stack_failure(
         &self,
         account: &Target,
@@ -93,63 +91,63 @@ pub trait Cloud: Send + Sync {
         region: Region,
         stack_id: &str,
     ) -> Result<Option<StackFailure>>;
-    /// One harmless read in a region as `freehold-verify`: allowed, or refused as [`CloudErrorKind::Denied`].
+    /// Makes a harmless read in a region as `freehold-verify`. Fails with [`CloudErrorKind::Denied`] if not allowed.
     async fn read_in_region(&self, account: &Target, region: Region) -> Result<()>;
-    /// A signed GET of the stack's Function URL as `freehold-verify`; answers its JSON.
+    /// Sends a signed GET request to the stack's Function URL as `freehold-verify`. Returns the JSON of the response.
     async fn call_function_url(&self, account: &Target, region: Region, url: &str) -> Result<serde_json::Value>;
 
     // Identity Center.
 
-    /// The ARN of a permission set by name.
+    /// Returns the ARN of a permission set, or `None` if there is none of this name.
     async fn permission_set(&self, name: &str) -> Result<Option<String>>;
-    /// The id of a group by its display name.
+    /// Returns the id of a group by its display name, or `None` if there is none.
     async fn group(&self, display_name: &str) -> Result<Option<String>>;
-    /// Makes a group, or finds the one that is there.
+    /// Creates a group if it does not exist. Returns its id.
     async fn ensure_group(&self, display_name: &str, description: &str) -> Result<String>;
-    /// Makes a user, or finds the one that is there.
+    /// Creates a user if it does not exist. Returns its id.
     async fn ensure_user(&self, person: &Person<'_>) -> Result<String>;
-    /// Puts a user into a group; that it is there already is a success.
+    /// Adds a user to a group. Succeeds if the user is a member already.
     async fn ensure_member(&self, group_id: &str, user_id: &str) -> Result<()>;
-    /// Who is in a group.
+    /// Returns the memberships of a group.
     async fn members(&self, group_id: &str) -> Result<Vec<Membership>>;
-    /// Takes somebody out of a group; that nobody is there is a success.
+    /// Removes a user from a group. Succeeds if there is no such membership.
     async fn remove_member(&self, membership: &Membership) -> Result<()>;
-    /// What a user is there for; `None` where there is no such user.
+    /// Returns a user, or `None` if there is no such user.
     async fn user(&self, user_id: &str) -> Result<Option<User>>;
-    /// Deletes a user and the memberships; that there is none is a success.
+    /// Deletes a user and its memberships. Succeeds if there is no such user.
     async fn delete_user(&self, user_id: &str) -> Result<()>;
-    /// Deletes a group; that there is none is a success.
+    /// Deletes a group. Succeeds if there is no such group.
     async fn delete_group(&self, display_name: &str, group_id: &str) -> Result<()>;
-    /// Asks for an assignment.
+    /// Requests the assignment of a permission set to a group.
     async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
-    /// The ids of the assignments that are being made, whoever asked for them.
+    /// Returns the ids of all assignment requests in progress in the organisation.
     async fn assignments_in_progress(&self) -> Result<Vec<String>>;
-    /// Whether a request was made for this very assignment.
+    /// Returns whether a request is for exactly this assignment.
     async fn is_request_for(&self, request_id: &str, account: &Target, grant: &Grant) -> Result<bool>;
-    /// How far an assignment has come.
+    /// Returns the status of an assignment request.
     async fn assignment_status(&self, request_id: &str) -> Result<AssignmentState>;
-    /// The groups that hold a permission set in an account.
+    /// Returns the ids of the groups with a permission set in an account.
     async fn assigned_groups(&self, account: &Target, permission_set_arn: &str) -> Result<Vec<String>>;
-    /// Asks for an assignment's end.
+    /// Requests the deletion of an assignment.
     async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment>;
-    /// How far an assignment's end has come.
+    /// Returns the status of a request to delete an assignment.
     async fn unassignment_status(&self, request_id: &str) -> Result<AssignmentState>;
 
-    // The whole organisation, a page at a time.
+    // The whole organisation, page by page.
 
-    /// Every account.
+    /// Returns a page of all accounts of the organisation.
     async fn accounts(&self, page: Option<&str>) -> Result<Page<ListedAccount>>;
-    /// The accounts directly in an OU or root.
+    /// Returns a page of the accounts directly in an OU or root.
     async fn accounts_in(&self, parent: &str, page: Option<&str>) -> Result<Page<AwsAccountId>>;
-    /// One of Freehold's OUs by name, and how the policy of a name stands to it; `None` where there is no such OU.
+    /// Returns an OU by name with the state of the policy `policy_name`, or `None` if there is no such OU.
     async fn guarded_ou(&self, ou_name: &str, policy_name: &str) -> Result<Option<GuardedOu>>;
-    /// The accounts that have a permission set.
+    /// Returns a page of the accounts in which a permission set is provisioned.
     async fn accounts_with_permission_set(
         &self,
         permission_set_arn: &str,
         page: Option<&str>,
     ) -> Result<Page<AwsAccountId>>;
-    /// Who holds a permission set in an account.
+    /// Returns a page of the principals with a permission set in an account.
     async fn assignment_principals(
         &self,
         account: &Target,

@@ -1,28 +1,29 @@
-//! The service control policies that Freehold keeps: what a tenant's account may never do, whoever asks from inside it.
+//! The service control policies that Freehold manages: they restrict every principal in a tenant's account.
 //!
-//! Pure text. `freehold bootstrap` writes it, `enforce-residency` compares it with what is there.
+//! This module only builds texts. `freehold bootstrap` writes them, and the step `enforce-residency` compares them with
+//! the attached policies.
 
 use freehold_tenancy::Region;
 use freehold_tenancy::config::{Organization, Residency};
 use serde_json::{Value, json};
 
-/// AWS Organizations quotas: a service control policy has at most this many characters.
+/// Maximum length of a service control policy in characters (AWS Organizations quotas).
 pub const LONGEST_POLICY: usize = 10_240;
 
-/// The name of the policy on the quarantine OU.
+/// Name of the policy on the quarantine OU.
 pub const QUARANTINE_POLICY: &str = "freehold-quarantine";
 
-/// The role that deploys; exempt from the region guardrail.
+/// Role that deploys stacks. It is exempt from the region guardrail.
 pub const ACCESS_ROLE: &str = "freehold-access";
 
-/// The role that verifies; held by the guardrail as a tenant is.
+/// Role that verifies stacks. The guardrail restricts it like the tenant.
 pub const VERIFY_ROLE: &str = "freehold-verify";
 
-/// Where the services live that have one endpoint for the whole world.
+/// Region of services that have a single global endpoint.
 const GLOBAL_REGION: &str = "us-east-1";
 
-/// Services without a home of their own: they answer in us-east-1 (or us-west-2) wherever one works, and hold settings,
-/// bills and names rather than a tenant's data. A region guardrail that caught them would break every account.
+/// Global services: they answer in us-east-1 (or us-west-2) from everywhere, and hold settings, bills and names, not
+/// tenant data. A region guardrail that included them would break every account.
 const GLOBAL_SERVICES: [&str; 32] = [
     "account:*",
     "artifact:*",
@@ -58,11 +59,11 @@ const GLOBAL_SERVICES: [&str; 32] = [
     "waf:*",
 ];
 
-/// Regional services of which CloudFront uses the part in us-east-1: its certificates and its firewall.
-const SERVICES_OF_CLOUDFRONT: [&str; 2] = ["acm:*", "wafv2:*"];
+/// Regional services that CloudFront uses in us-east-1, for certificates and firewalls.
+const CLOUDFRONT_SERVICES: [&str; 2] = ["acm:*", "wafv2:*"];
 
-/// Everything that changes a role, or takes it away.
-const CHANGES_OF_ROLES: [&str; 14] = [
+/// Actions that change, delete or pass a role.
+const ROLE_CHANGES: [&str; 14] = [
     "iam:AttachRolePolicy",
     "iam:CreateRole",
     "iam:DeleteRole",
@@ -79,33 +80,33 @@ const CHANGES_OF_ROLES: [&str; 14] = [
     "iam:UpdateRoleDescription",
 ];
 
-/// A policy that AWS would not take.
+/// A policy that exceeds AWS's length limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the guardrail `{name}` has {characters} characters; AWS takes {LONGEST_POLICY}: name fewer regions")]
+#[error("guardrail `{name}` has {characters} characters, but AWS allows at most {LONGEST_POLICY}; use fewer regions")]
 pub struct TooLong {
-    /// The policy's name.
+    /// Name of the policy.
     pub name: String,
-    /// Its length.
+    /// Length of the policy.
     pub characters: usize,
 }
 
-/// The guardrail of a residency: its regions and nowhere else, no way out of the organisation, no other regions, and
-/// hands off Freehold's roles.
+/// Returns the guardrail of a residency. It denies other regions, changes of the enabled regions, leaving the
+/// organisation, and changes of Freehold's roles.
 pub fn of_residency(residency: &Residency, organization: &Organization) -> Result<String, TooLong> {
     let regions: Vec<&str> = residency.regions.iter().map(|region| Region::as_str(*region)).collect();
     let mut with_global = regions.clone();
     if !with_global.contains(&GLOBAL_REGION) {
         with_global.push(GLOBAL_REGION);
     }
-    let elsewhere: Vec<&str> = GLOBAL_SERVICES.into_iter().chain(SERVICES_OF_CLOUDFRONT).collect();
-    let unless_exempt = json!({ "aws:PrincipalArn": exempt(organization) });
+    let exempt_services: Vec<&str> = GLOBAL_SERVICES.into_iter().chain(CLOUDFRONT_SERVICES).collect();
+    let unless_exempt = json!({ "aws:PrincipalArn": exempt_roles(organization) });
     let document = json!({
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Sid": "OnlyTheseRegions",
                 "Effect": "Deny",
-                "NotAction": elsewhere,
+                "NotAction": exempt_services,
                 "Resource": "*",
                 "Condition": {
                     "StringNotEquals": { "aws:RequestedRegion": regions },
@@ -115,7 +116,7 @@ pub fn of_residency(residency: &Residency, organization: &Organization) -> Resul
             {
                 "Sid": "CloudFrontsPartInItsRegion",
                 "Effect": "Deny",
-                "Action": SERVICES_OF_CLOUDFRONT,
+                "Action": CLOUDFRONT_SERVICES,
                 "Resource": "*",
                 "Condition": {
                     "StringNotEquals": { "aws:RequestedRegion": with_global },
@@ -131,7 +132,7 @@ pub fn of_residency(residency: &Residency, organization: &Organization) -> Resul
             {
                 "Sid": "HandsOffFreeholdsRoles",
                 "Effect": "Deny",
-                "Action": CHANGES_OF_ROLES,
+                "Action": ROLE_CHANGES,
                 "Resource": ["arn:aws:iam::*:role/freehold-*", role(&organization.access_role_name)],
                 "Condition": { "ArnNotLike": unless_exempt },
             },
@@ -140,7 +141,7 @@ pub fn of_residency(residency: &Residency, organization: &Organization) -> Resul
     minified(&residency.guardrail_name(), &document)
 }
 
-/// The policy on the quarantine OU: nobody inside does anything, but Freehold can still take things away.
+/// Returns the policy on the quarantine OU. It denies everything except to Freehold's roles, which clean up.
 pub fn of_quarantine(organization: &Organization) -> Result<String, TooLong> {
     let document = json!({
         "Version": "2012-10-17",
@@ -150,7 +151,7 @@ pub fn of_quarantine(organization: &Organization) -> Result<String, TooLong> {
                 "Effect": "Deny",
                 "Action": "*",
                 "Resource": "*",
-                "Condition": { "ArnNotLike": { "aws:PrincipalArn": exempt(organization) } },
+                "Condition": { "ArnNotLike": { "aws:PrincipalArn": exempt_roles(organization) } },
             },
             {
                 "Sid": "StayInTheOrganisation",
@@ -163,7 +164,7 @@ pub fn of_quarantine(organization: &Organization) -> Result<String, TooLong> {
     minified(QUARANTINE_POLICY, &document)
 }
 
-/// Whether two documents say the same, however they are laid out.
+/// Returns whether two JSON documents are equal, apart from layout. Invalid JSON equals nothing.
 pub fn same(one: &str, other: &str) -> bool {
     match (serde_json::from_str::<Value>(one), serde_json::from_str::<Value>(other)) {
         (Ok(one), Ok(other)) => one == other,
@@ -171,17 +172,17 @@ pub fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// The roles that install the baseline and deploy.
-fn exempt(organization: &Organization) -> [String; 2] {
+/// Returns the ARN patterns of the roles that install the baseline and deploy.
+fn exempt_roles(organization: &Organization) -> [String; 2] {
     [role(&organization.access_role_name), role(ACCESS_ROLE)]
 }
 
-/// A role of this name and without a path, in any account.
+/// Returns the ARN pattern of a role without path in any account.
 fn role(name: &str) -> String {
     format!("arn:aws:iam::*:role/{name}")
 }
 
-/// Blanks count against the limit, so there are none.
+/// Returns the document without whitespace, which would count against the limit.
 fn minified(name: &str, document: &Value) -> Result<String, TooLong> {
     let text = document.to_string();
     match text.chars().count() {
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_regional_is_denied_outside_the_residency() {
+    fn regional_services_are_denied_outside_the_residency() {
         let only = &statements(&guardrail(&["eu-central-1", "eu-west-1"]))[0];
         assert_eq!(only["Effect"], "Deny");
         assert_eq!(only["Condition"]["StringNotEquals"]["aws:RequestedRegion"], json!(["eu-central-1", "eu-west-1"]));
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_and_firewalls_of_cloudfront_may_be_made_in_us_east_1_and_at_home_only() {
+    fn services_of_cloudfront_are_also_allowed_in_us_east_1() {
         let part = &statements(&guardrail(&["eu-central-1"]))[1];
         assert_eq!(part["Action"], json!(["acm:*", "wafv2:*"]));
         assert_eq!(part["Condition"]["StringNotEquals"]["aws:RequestedRegion"], json!(["eu-central-1", "us-east-1"]));
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bootstrap_role_and_freehold_access_are_exempt_and_freehold_verify_is_not() {
+    fn only_the_bootstrap_role_and_freehold_access_are_exempt() {
         let text = guardrail(&["eu-central-1"]);
         let exempted = &statements(&text)[0]["Condition"]["ArnNotLike"]["aws:PrincipalArn"];
         assert_eq!(
@@ -256,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_inside_leaves_or_changes_regions_and_only_freehold_touches_its_roles() {
+    fn regions_and_freehold_roles_cannot_be_changed_from_inside() {
         let statements = statements(&guardrail(&["eu-central-1"]));
         assert_eq!(
             statements[2]["Action"],
             json!(["organizations:LeaveOrganization", "account:EnableRegion", "account:DisableRegion"])
         );
-        assert!(statements[2].get("Condition").is_none(), "nobody is exempt");
+        assert!(statements[2].get("Condition").is_none(), "no role may be exempt");
         assert_eq!(
             statements[3]["Resource"],
             json!(["arn:aws:iam::*:role/freehold-*", "arn:aws:iam::*:role/OrganizationAccountAccessRole"])
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn quarantine_leaves_only_freehold_able_to_act() {
+    fn quarantine_exempts_only_freehold() {
         let config = config(&["eu-central-1"]);
         let statements = statements(&of_quarantine(&config.organization).unwrap());
         assert_eq!(statements[0]["Action"], "*");
@@ -279,24 +280,24 @@ mod tests {
     }
 
     #[test]
-    fn every_region_that_freehold_knows_fits_into_one_policy() {
+    fn all_regions_fit_into_one_policy() {
         let all: Vec<&str> = Region::all().map(Region::as_str).collect();
         let text = guardrail(&all);
         assert!(text.len() < LONGEST_POLICY / 2, "{} characters", text.len());
-        assert!(!text.contains(": ") && !text.contains('\n'), "blanks count against the limit");
+        assert!(!text.contains(": ") && !text.contains('\n'), "whitespace counts against the limit");
     }
 
     #[test]
-    fn a_policy_that_aws_would_not_take_is_refused_by_name() {
+    fn a_policy_that_is_too_long_is_rejected_by_name() {
         let mut config = config(&["eu-central-1"]);
         config.residencies[0].regions = vec!["eu-central-1".parse().unwrap(); 1_000];
-        let refused = of_residency(&config.residencies[0], &config.organization).unwrap_err();
-        assert!(refused.to_string().contains("freehold-region-eu"));
-        assert!(refused.characters > LONGEST_POLICY);
+        let error = of_residency(&config.residencies[0], &config.organization).unwrap_err();
+        assert!(error.to_string().contains("freehold-region-eu"));
+        assert!(error.characters > LONGEST_POLICY);
     }
 
     #[test]
-    fn documents_are_compared_by_what_they_say() {
+    fn documents_are_compared_by_content() {
         assert!(same(r#"{"a":1,"b":[2]}"#, "{ \"b\": [2],\n \"a\": 1 }"));
         assert!(!same(r#"{"a":1}"#, r#"{"a":2}"#));
         assert!(!same("not json", "not json"));

@@ -1,8 +1,8 @@
-//! When to look again at work that AWS is doing: often enough to lose little time, seldom enough to spare calls, and
-//! guided by how long such work has taken before.
+//! Schedule of polls for work that AWS is doing. Each poll costs a call; each delay loses time after the work has
+//! finished. Earlier durations of the same step decide.
 //!
-//! How long it takes is taken for log-normal, as AWS's durations are. From that follows how much time is lost, on average,
-//! by not having looked until some moment; a look is due when that outweighs a call.
+//! Durations are modelled as log-normal, which fits AWS's. From this follows the expected time lost by not having
+//! polled until a given moment. A poll is due when that loss exceeds the cost of a call.
 
 mod shared;
 
@@ -16,138 +16,137 @@ use freehold_tenancy::step::StepName;
 
 pub(crate) use shared::{PollMethod, QuotaLoad, instrument, next_shared_look};
 
-/// How many of the latest runs are asked.
+/// Number of latest runs that the estimate uses.
 const SAMPLES: i64 = 40;
-/// With fewer, the figure of the configuration is believed.
-const FEWEST_SAMPLES: usize = 3;
+/// With fewer samples, the configured duration is used.
+const MIN_SAMPLES: usize = 3;
 
-/// What a look costs when one operation looks for itself: as much as losing this share of the usual time. For durations
-/// spread as AWS's are, work is looked at one and a half times and found done a sixth of its time late.
-const OWN_LOOK_COSTS: f64 = 0.11;
+/// Cost of a poll by a single operation, as a fraction of the expected duration. With AWS's usual spread of durations,
+/// an operation is polled one and a half times on average and is found finished a sixth of its duration late.
+const INDIVIDUAL_POLL_COST: f64 = 0.11;
 
-/// How far durations are spread (the standard deviation of their logarithm) where nothing is known, and the least and most
-/// that is believed of a few samples.
-const SPREAD: f64 = 0.3;
-const LEAST_SPREAD: f64 = 0.12;
-const MOST_SPREAD: f64 = 0.6;
+/// Default spread of durations (standard deviation of their logarithm), and the limits for a spread estimated from a
+/// few samples.
+const DEFAULT_SPREAD: f64 = 0.3;
+const MIN_SPREAD: f64 = 0.12;
+const MAX_SPREAD: f64 = 0.6;
 
-/// How long work is thought to take.
+/// An estimate of the duration of a step's work.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct DurationEstimate {
-    /// Half of it takes less, seconds.
+    /// Median duration in seconds.
     pub(crate) median: f64,
-    /// The standard deviation of the logarithm.
+    /// Standard deviation of the logarithm of the duration.
     pub(crate) spread: f64,
-    /// Whether nobody has seen such work end yet.
+    /// Whether the estimate is the configured one, because there are too few samples.
     pub(crate) guessed: bool,
 }
 
 impl DurationEstimate {
-    /// What a configuration says, before there is any history.
+    /// Creates the estimate from the configured duration.
     #[expect(clippy::cast_precision_loss, reason = "a guess is a small number of seconds")]
     fn guessed(seconds: u64) -> Self {
-        Self { median: seconds as f64, spread: SPREAD, guessed: true }
+        Self { median: seconds as f64, spread: DEFAULT_SPREAD, guessed: true }
     }
 
-    /// With work that has been in progress for `age`: where that is longer than was guessed, the guess was too low.
+    /// Returns the estimate for work in progress for `age`, by which a configured duration that is too low is raised.
     pub(crate) fn given(self, age: TimeDelta) -> Self {
         let median = if self.guessed { self.median.max(age.as_seconds_f64()) } else { self.median };
         Self { median, ..self }
     }
 
-    fn of(mut durations: Vec<f64>) -> Self {
+    fn from_samples(mut durations: Vec<f64>) -> Self {
         durations.retain(|seconds| *seconds > 0.0);
         durations.sort_by(f64::total_cmp);
         let quantile = |share: usize| durations.get(durations.len() * share / 4).copied().unwrap_or(1.0);
         let median = quantile(2);
-        // Between the quartiles lie 1.35 standard deviations: a few that took very long do not count for much.
+        // The quartiles are 1.35 standard deviations apart. Quartiles are robust against a few very long durations.
         let spread = (quantile(3) / quantile(1)).ln() / 1.35;
-        Self { median: median.max(0.1), spread: spread.clamp(LEAST_SPREAD, MOST_SPREAD), guessed: false }
+        Self { median: median.max(0.1), spread: spread.clamp(MIN_SPREAD, MAX_SPREAD), guessed: false }
     }
 
-    /// The share of such work that takes longer than `age` seconds.
-    fn lasts(self, age: f64) -> f64 {
+    /// Returns the probability that the work takes longer than `age` seconds.
+    fn survival(self, age: f64) -> f64 {
         if age <= 0.0 {
             return 1.0;
         }
-        // The logistic function with this slope is the normal distribution to one per cent.
+        // The logistic function with this slope approximates the normal distribution to one per cent.
         let deviation = (age / self.median).ln() / self.spread;
         1.0 / (1.0 + (1.702 * deviation).exp())
     }
 
-    /// How likely work is over at the age `age` that was in progress at the age `seen`.
-    fn over(self, seen: f64, age: f64) -> f64 {
-        let lasted = self.lasts(seen);
-        // Far beyond anything expected: then it takes as long again as it has taken, give or take.
-        if lasted < 1e-6 { 1.0 - (-(age - seen) / (0.5 * seen)).exp() } else { 1.0 - self.lasts(age) / lasted }
+    /// Returns the probability that work has finished at `age` that was still in progress at the age `seen`.
+    fn finished(self, seen: f64, age: f64) -> f64 {
+        let survival = self.survival(seen);
+        // Far beyond the expected duration, the remaining time is assumed to grow with the age.
+        if survival < 1e-6 { 1.0 - (-(age - seen) / (0.5 * seen)).exp() } else { 1.0 - self.survival(age) / survival }
     }
 
-    /// Whether hardly any work has ended at this age.
+    /// Returns whether less than 5 % of such work finishes by this age.
     pub(crate) fn is_too_soon(self, age: TimeDelta) -> bool {
-        self.lasts(age.as_seconds_f64()) > 0.95
+        self.survival(age.as_seconds_f64()) > 0.95
     }
 
-    /// The steps in which time is gone through.
-    fn step(self) -> f64 {
+    /// Returns the time step of the numerical integration, in seconds.
+    fn time_step(self) -> f64 {
         (self.median / 100.0).max(0.02)
     }
 }
 
-/// Remembers how long each step's work usually takes.
+/// Estimates of the duration of each step, cached from the journal.
 #[derive(Debug)]
 pub(crate) struct DurationHistory {
     pool: PgPool,
-    known: Mutex<HashMap<StepName, Remembered>>,
+    cache: Mutex<HashMap<StepName, CachedEstimate>>,
 }
 
-/// How long a step's work takes, where enough runs are known, and when that was asked of the journal.
-type Remembered = (DateTime<Utc>, Option<DurationEstimate>);
+/// The time at which the journal was read, and the estimate, or `None` with too few samples.
+type CachedEstimate = (DateTime<Utc>, Option<DurationEstimate>);
 
 impl DurationHistory {
-    /// With the journal in the database of `pool` as its memory.
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, known: Mutex::default() }
+        Self { pool, cache: Mutex::default() }
     }
 
-    /// How long the work of `step` usually takes; `guess` seconds where too few runs are known.
+    /// Returns the estimate for `step`, or one of `guess` seconds if there are too few samples.
     pub(crate) async fn expected(&self, step: StepName, guess: u64, now: DateTime<Utc>) -> DurationEstimate {
-        let remembered = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
-        if let Some((at, known)) = remembered
+        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
+        if let Some((at, estimate)) = cached
             && now - at < TimeDelta::seconds(20)
         {
-            return known.unwrap_or(DurationEstimate::guessed(guess));
+            return estimate.unwrap_or(DurationEstimate::guessed(guess));
         }
-        let known = match steps::recent_durations(&self.pool, step, SAMPLES).await {
-            Ok(durations) if durations.len() >= FEWEST_SAMPLES => Some(DurationEstimate::of(durations)),
+        let estimate = match steps::recent_durations(&self.pool, step, SAMPLES).await {
+            Ok(durations) if durations.len() >= MIN_SAMPLES => Some(DurationEstimate::from_samples(durations)),
             Ok(_) => None,
             Err(error) => {
-                tracing::debug!(%error, %step, "the journal does not say how long this usually takes");
+                tracing::debug!(%error, %step, "cannot read the durations of step {step}; the configured one is used");
                 None
             }
         };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(step, (now, known));
-        known.unwrap_or(DurationEstimate::guessed(guess))
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(step, (now, estimate));
+        estimate.unwrap_or(DurationEstimate::guessed(guess))
     }
 }
 
-/// The pause before the next look at work that has been under way for `elapsed`.
+/// Returns the pause before the next poll of work that has been in progress for `elapsed`.
 pub(crate) fn next_poll_delay(elapsed: TimeDelta, expected: DurationEstimate) -> TimeDelta {
     let expected = expected.given(elapsed);
     let elapsed = elapsed.as_seconds_f64().max(0.0);
-    let (mut pause, mut lost, step) = (0.0, 0.0, expected.step().max(0.01 * elapsed));
-    while lost < OWN_LOOK_COSTS * expected.median && pause < 5.0 * expected.median + elapsed {
+    let (mut pause, mut lost, step) = (0.0, 0.0, expected.time_step().max(0.01 * elapsed));
+    while lost < INDIVIDUAL_POLL_COST * expected.median && pause < 5.0 * expected.median + elapsed {
         pause += step;
-        lost += step * expected.over(elapsed, elapsed + pause);
+        lost += step * expected.finished(elapsed, elapsed + pause);
     }
-    // Never less than two seconds, and never a look right after the last. What has taken far too long is found a tenth of
-    // that too late, and not looked at by the minute for days.
+    // At least two seconds. Work that takes far too long is polled at intervals of a tenth of the excess, so that it
+    // is not polled every few minutes for days.
     let pause = pause.max(0.04 * expected.median).max(0.1 * (elapsed - 2.0 * expected.median)).max(2.0);
-    // Up to three per cent later, so that what began together does not look together.
+    // Up to 3 % of jitter, so that operations that started together do not poll together.
     seconds(pause * (1.0 + 0.03 * rand::random::<f64>()))
 }
 
-/// When work that others look after is looked at all the same, should nobody have told of its end: the pause from when it
-/// has been under way for `elapsed`.
+/// Returns the pause before an operation polls by itself although it waits for a shared poll, in case that poll does
+/// not report the end of the work.
 pub(crate) fn no_later_than(elapsed: TimeDelta, expected: DurationEstimate) -> TimeDelta {
     let elapsed = elapsed.as_seconds_f64().max(0.0);
     seconds((3.0 * expected.median - elapsed).max(0.25 * elapsed).max(60.0))
@@ -160,43 +159,43 @@ mod tests {
     const USUAL: DurationEstimate = DurationEstimate { median: 100.0, spread: 0.3, guessed: false };
 
     #[test]
-    fn the_first_look_comes_about_the_usual_end() {
+    fn the_first_poll_is_near_the_expected_end() {
         let pause = next_poll_delay(TimeDelta::zero(), USUAL).as_seconds_f64();
-        assert!((85.0..115.0).contains(&pause), "looked after {pause} s");
+        assert!((85.0..115.0).contains(&pause), "polled after {pause} s");
     }
 
     #[test]
-    fn what_always_takes_as_long_is_looked_at_right_after_its_end() {
+    fn work_of_constant_duration_is_polled_right_after_its_end() {
         let pause =
-            next_poll_delay(TimeDelta::zero(), DurationEstimate { spread: LEAST_SPREAD, ..USUAL }).as_seconds_f64();
-        assert!((100.0..116.0).contains(&pause), "looked after {pause} s");
+            next_poll_delay(TimeDelta::zero(), DurationEstimate { spread: MIN_SPREAD, ..USUAL }).as_seconds_f64();
+        assert!((100.0..116.0).contains(&pause), "polled after {pause} s");
     }
 
     #[test]
-    fn pauses_grow_with_the_time_waited() {
+    fn pauses_grow_with_the_elapsed_time() {
         let pause = next_poll_delay(TimeDelta::seconds(2000), USUAL).as_seconds_f64();
-        assert!((50.0..600.0).contains(&pause), "looked after {pause} s");
+        assert!((50.0..600.0).contains(&pause), "polled after {pause} s");
     }
 
     #[test]
-    fn what_hangs_for_days_is_looked_at_some_dozens_of_times() {
-        let (mut elapsed, mut looks) = (TimeDelta::zero(), 0);
+    fn work_that_hangs_for_days_is_polled_a_few_dozen_times() {
+        let (mut elapsed, mut polls) = (TimeDelta::zero(), 0);
         while elapsed < TimeDelta::days(3) {
             elapsed += next_poll_delay(elapsed, USUAL);
-            looks += 1;
+            polls += 1;
         }
-        assert!((40..120).contains(&looks), "looked {looks} times");
+        assert!((40..120).contains(&polls), "{polls} polls");
     }
 
     #[test]
-    fn a_guess_that_turns_out_too_low_is_given_up() {
+    fn a_configured_duration_that_is_too_low_is_raised() {
         let guess = DurationEstimate { median: 10.0, guessed: true, ..USUAL };
         let pause = next_poll_delay(TimeDelta::seconds(200), guess).as_seconds_f64();
-        assert!((20.0..200.0).contains(&pause), "looked after {pause} s");
+        assert!((20.0..200.0).contains(&pause), "polled after {pause} s");
     }
 
     #[test]
-    fn it_never_looks_in_a_tight_loop() {
+    fn polls_are_at_least_two_seconds_apart() {
         for elapsed in 0..600 {
             let pause = next_poll_delay(TimeDelta::seconds(elapsed), DurationEstimate { median: 3.0, ..USUAL });
             assert!(pause >= TimeDelta::seconds(2), "{pause} after {elapsed} s");
@@ -204,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn a_few_samples_say_how_long_it_takes_and_how_far_that_is_spread() {
-        let expected = DurationEstimate::of(vec![30.0, 70.0, 90.0, 100.0, 110.0, 140.0, 900.0]);
+    fn median_and_spread_are_estimated_from_a_few_samples() {
+        let expected = DurationEstimate::from_samples(vec![30.0, 70.0, 90.0, 100.0, 110.0, 140.0, 900.0]);
         assert!((99.0..111.0).contains(&expected.median), "{expected:?}");
         assert!((0.2..0.6).contains(&expected.spread), "{expected:?}");
     }

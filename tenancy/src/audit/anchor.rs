@@ -1,4 +1,4 @@
-//! Anchors: the head of the trail, signed, and kept where whoever can write to the database cannot.
+//! Anchors: signed heads of the audit trail, stored outside the database.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -13,39 +13,35 @@ use serde::{Deserialize, Serialize};
 use super::ChainHead;
 use crate::InstallationId;
 
-/// What is signed opens with this, so that the signature is good for nothing else.
+/// First line of every signed text, so that a signature is valid for no other purpose.
 const PURPOSE: &str = "freehold audit head v1";
 
-/// The head of the trail at some time, signed.
+/// Signed head of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchor {
-    /// Whose trail.
     pub installation: InstallationId,
-    /// Its head.
     pub head: ChainHead,
-    /// When.
+    /// Time of the signature.
     pub at: DateTime<Utc>,
-    /// The key that has signed, in base64.
+    /// Public key of the signer, in base64.
     pub public_key: String,
-    /// The signature, in base64.
+    /// Ed25519 signature, in base64.
     pub signature: String,
 }
 
-/// Why an anchor is of no use.
+/// Error while reading or writing anchors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnchorError {
-    /// The key.
-    #[error("audit.signing_key: this is the base64 of 32 random bytes (openssl rand -base64 32)")]
+    #[error("audit.signing_key: must be base64 of 32 random bytes (openssl rand -base64 32)")]
     Key,
-    /// The file.
-    #[error("{0} cannot be read: {1}")]
+    #[error("cannot read {0}: {1}")]
     File(PathBuf, String),
-    /// Somebody else's, or changed.
-    #[error("the anchor at {0} was not signed with the key that is configured, or was changed since")]
+    /// Signature of an unknown key, or an anchor that was changed after it was signed.
+    #[error("the anchor at position {0} was not signed with the configured key, or was changed after it was signed")]
     Signature(i64),
 }
 
-/// As it stands in a file: one JSON object a line.
+/// JSON form of an anchor, one line of the file.
 #[derive(Serialize, Deserialize)]
 struct Line {
     installation: String,
@@ -57,21 +53,20 @@ struct Line {
 }
 
 impl Anchor {
-    /// One line of JSON.
+    /// Returns the anchor as one line of JSON.
     pub fn line(&self) -> String {
         let line = Line {
             installation: self.installation.to_string(),
             position: self.head.position,
             hash: hex::encode(self.head.hash),
-            at: instant(self.at),
+            at: format_time(self.at),
             public_key: self.public_key.clone(),
             signature: self.signature.clone(),
         };
         serde_json::to_string(&line).unwrap_or_default()
     }
 
-    /// Reads a line.
-    fn read(line: &str) -> Option<Self> {
+    fn parse(line: &str) -> Option<Self> {
         let line: Line = serde_json::from_str(line).ok()?;
         let mut hash = [0; 32];
         hex::decode_to_slice(&line.hash, &mut hash).ok()?;
@@ -84,7 +79,7 @@ impl Anchor {
         })
     }
 
-    /// Whether one of these keys, in base64, has signed it.
+    /// Returns true if the signature is valid for one of the public keys, which are in base64.
     fn is_signed_with(&self, keys: &[String]) -> bool {
         let Ok(signature) = BASE64_STANDARD.decode(&self.signature) else { return false };
         let message = message(self.installation, self.head, self.at);
@@ -94,16 +89,16 @@ impl Anchor {
     }
 }
 
-fn instant(at: DateTime<Utc>) -> String {
+fn format_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 fn message(installation: InstallationId, head: ChainHead, at: DateTime<Utc>) -> String {
     let hash = hex::encode(head.hash);
-    format!("{PURPOSE}\n{installation}\n{}\n{hash}\n{}", head.position, instant(at))
+    format!("{PURPOSE}\n{installation}\n{}\n{hash}\n{}", head.position, format_time(at))
 }
 
-/// Signs heads.
+/// Private key that signs anchors.
 pub struct Signer(Ed25519KeyPair);
 
 impl std::fmt::Debug for Signer {
@@ -113,18 +108,17 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// With a key as the configuration has it: the base64 of 32 random bytes.
+    /// Creates a signer from base64 of 32 random bytes.
     pub fn new(key: &SecretString) -> Result<Self, AnchorError> {
         let seed = BASE64_STANDARD.decode(key.expose_secret().trim()).map_err(|_| AnchorError::Key)?;
         Ed25519KeyPair::from_seed_unchecked(&seed).map(Self).map_err(|_| AnchorError::Key)
     }
 
-    /// What verifies its signatures, in base64.
+    /// Returns the public key in base64.
     pub fn public_key(&self) -> String {
         BASE64_STANDARD.encode(self.0.public_key().as_ref())
     }
 
-    /// Signs a head.
     pub fn sign(&self, installation: InstallationId, head: ChainHead, at: DateTime<Utc>) -> Anchor {
         let signature = self.0.sign(message(installation, head, at).as_bytes());
         let (public_key, signature) = (self.public_key(), BASE64_STANDARD.encode(signature.as_ref()));
@@ -132,26 +126,26 @@ impl Signer {
     }
 }
 
-/// A file of anchors.
+/// Append-only file of anchors.
 #[derive(Debug, Clone)]
 pub struct AnchorFile(PathBuf);
 
-/// What is in such a file.
+/// Contents of an anchor file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnchorFileContents {
-    /// The anchors of an installation.
+    /// Anchors of one installation.
     pub anchors: Vec<Anchor>,
-    /// The numbers of lines that are none: on a disk that was full, or in a power cut, writing breaks off.
+    /// Numbers of incomplete lines. A full disk or a power failure interrupts a write.
     pub torn: Vec<usize>,
 }
 
 impl AnchorFile {
-    /// The file at `path`, which is made when something is to be kept in it.
+    /// Opens nothing yet. The file at `path` is created by the first [`Self::append`].
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// Appends an anchor, on a line of its own whatever the file ends with.
+    /// Appends an anchor. Starts a new line first if the last line is incomplete.
     pub fn append(&self, anchor: &Anchor) -> std::io::Result<()> {
         let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).open(&self.0)?;
         let mut last = [b'\n'];
@@ -159,28 +153,28 @@ impl AnchorFile {
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
         }
-        let begin = if last == [b'\n'] { "" } else { "\n" };
-        file.write_all(format!("{begin}{}\n", anchor.line()).as_bytes())?;
+        let line_start = if last == [b'\n'] { "" } else { "\n" };
+        file.write_all(format!("{line_start}{}\n", anchor.line()).as_bytes())?;
         file.sync_data()
     }
 
-    /// The anchors of `installation`, each signed with one of `keys`; fails where one is not.
+    /// Reads the anchors of `installation`. Fails if one of all anchors is not signed with one of `keys`.
     pub fn read(&self, installation: InstallationId, keys: &[String]) -> Result<AnchorFileContents, AnchorError> {
         let bytes = std::fs::read(&self.0).map_err(|error| AnchorError::File(self.0.clone(), error.to_string()))?;
         let text = String::from_utf8_lossy(&bytes);
-        let mut kept = AnchorFileContents::default();
+        let mut contents = AnchorFileContents::default();
         for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-            let Some(anchor) = Anchor::read(line) else {
-                kept.torn.push(number);
+            let Some(anchor) = Anchor::parse(line) else {
+                contents.torn.push(number);
                 continue;
             };
             if !anchor.is_signed_with(keys) {
                 return Err(AnchorError::Signature(anchor.head.position));
             }
             if anchor.installation == installation {
-                kept.anchors.push(anchor);
+                contents.anchors.push(anchor);
             }
         }
-        Ok(kept)
+        Ok(contents)
     }
 }

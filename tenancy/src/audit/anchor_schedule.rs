@@ -1,4 +1,4 @@
-//! When the head is anchored, and where.
+//! Periodic anchoring of the chain head in the log and in a file.
 
 use std::time::Duration;
 
@@ -10,67 +10,67 @@ use crate::InstallationId;
 use crate::config::Audit;
 use crate::db::installation::Installation;
 
-/// Anchors the head from time to time, where it has moved.
+/// Schedule of anchors. An unchanged head is not anchored again.
 pub(super) struct Anchors {
     signer: Option<Signer>,
     file: Option<AnchorFile>,
     installation: InstallationId,
-    every: Duration,
+    interval: Duration,
     anchored: i64,
-    /// A head that waits for its time.
-    waiting: Option<Instant>,
-    last: Option<Instant>,
+    /// Due time of the next anchor, if the head has changed since the last one.
+    next_at: Option<Instant>,
+    last_at: Option<Instant>,
 }
 
 impl Anchors {
     pub(super) fn new(config: &Audit, installation: &Installation) -> Self {
-        // The configuration was checked when it was read.
+        // The configuration is validated when it is loaded.
         let signer = config.signing_key.as_ref().and_then(|key| Signer::new(key).ok());
         Self {
             signer,
             file: config.anchor_file.as_deref().map(AnchorFile::new),
             installation: installation.id,
-            every: Duration::from_secs(config.anchor_interval_seconds),
+            interval: Duration::from_secs(config.anchor_interval_seconds),
             anchored: 0,
-            waiting: None,
-            last: None,
+            next_at: None,
+            last_at: None,
         }
     }
 
-    /// Returns when a head that waits is to be anchored.
+    /// Waits until the next anchor is due; waits forever if none is scheduled.
     pub(super) async fn due(&self) {
-        match self.waiting {
+        match self.next_at {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }
     }
 
-    /// Takes note of a head, and anchors it if it is time, or if that is to be `now`.
+    /// Anchors the head if the interval has passed or if `now` is set. Otherwise schedules the anchor.
     pub(super) fn observe_head(&mut self, head: ChainHead, at: DateTime<Utc>, now: bool) {
         let Some(signer) = &self.signer else { return };
         if head.position == self.anchored {
-            self.waiting = None;
+            self.next_at = None;
             return;
         }
-        let next = self.last.map(|last| last + self.every).filter(|next| *next > Instant::now());
+        let next = self.last_at.map(|last| last + self.interval).filter(|next| *next > Instant::now());
         if let (Some(next), false) = (next, now) {
-            self.waiting = Some(next);
+            self.next_at = Some(next);
             return;
         }
         let anchor = signer.sign(self.installation, head, at);
-        self.keep(&anchor);
+        self.publish(&anchor);
         self.anchored = head.position;
-        self.last = Some(Instant::now());
-        self.waiting = None;
+        self.last_at = Some(Instant::now());
+        self.next_at = None;
     }
 
-    fn keep(&self, anchor: &Anchor) {
-        // The log is kept elsewhere, too.
-        tracing::info!(target: "freehold::audit", anchor = anchor.line(), "anchored");
+    fn publish(&self, anchor: &Anchor) {
+        // The log is usually stored outside the database too.
+        tracing::info!(target: "freehold::audit", anchor = anchor.line(), "audit trail anchored");
         if let Some(file) = &self.file
             && let Err(error) = file.append(anchor)
         {
-            tracing::error!(target: "freehold::alert", %error, "the audit trail's head could not be anchored in audit.anchor_file");
+            tracing::error!(target: "freehold::alert", %error, "cannot write the anchor to audit.anchor_file");
         }
     }
 }

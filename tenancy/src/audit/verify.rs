@@ -1,68 +1,66 @@
-//! Reading the trail from its beginning to its end, and saying where it is not as it was written.
+//! Verification of the audit trail: hashes, positions, anchors and retention.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::{Anchor, AuditKind, ChainHead, Record, chain_hash};
 
-/// How far the clocks of those who write and sign may be apart.
+/// Permitted difference between the clocks of the processes that chain and sign.
 const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
-/// Where the trail is not as it was written, in a sentence.
+/// Defect of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainDefect {
-    /// A record is not what was chained.
-    #[error(
-        "the record at {0} was edited, or put in the place of another: its hash is not the one that it has to have"
-    )]
+    /// Record whose hash does not match its contents.
+    #[error("the record at {0} was edited or moved: its hash does not match its contents")]
     Edited(i64),
-    /// A position is missing.
-    #[error("{0} follows {1}: what was between them was removed")]
+    /// Gap between two records.
+    #[error("{0} follows {1}: the records between them were removed")]
     Missing(i64, i64),
-    /// The end is missing.
-    #[error("the trail ends at {0}, and was at {1} once: its end was cut off")]
+    /// Records missing at the end.
+    #[error("the trail ends at {0} but had reached {1}: its end was removed")]
     Truncated(i64, i64),
-    /// Another record stood there when the head was anchored.
-    #[error("the record at {0} is not the one that was there when this was anchored: the trail was written anew")]
+    /// Record that differs from the anchored one.
+    #[error("the record at {0} differs from the anchored one: the trail was rewritten")]
     Rewritten(i64),
-    /// The beginning is missing, though it need not.
-    #[error("the trail begins at {0}, and no record says that what came before was dropped because its time was over")]
+    /// Records missing at the start, without a record that documents their deletion.
+    #[error("the trail starts at {0}, but no record says that the records before it were deleted")]
     StartMissing(i64),
-    /// The beginning was dropped before its time.
+    /// Records deleted before the end of their retention period.
     #[error(
-        "what came before {from} was dropped before its time: some of it was written after {after}, and is to be kept for {days} \
+        "records before {from} were deleted too early: some were written after {after} and must be kept for {days} \
          days (retention_days of [audit])"
     )]
     DroppedEarly {
-        /// Where the trail begins now.
+        /// First position that is left.
         from: i64,
-        /// The trail ended before that then.
+        /// Time of an anchor whose head is older than the deleted records.
         after: DateTime<Utc>,
-        /// How long records are kept.
+        /// Retention period in days.
         days: i64,
     },
 }
 
-/// Goes over the records in order.
+/// Verifier of an audit trail, which reads the records in order.
 #[derive(Debug)]
 pub struct Verifier {
     last: ChainHead,
     dropped: ChainHead,
-    kept_for: TimeDelta,
-    /// Where and when the record stands that tells of the drop.
+    retention: TimeDelta,
+    /// Position and time of the record that documents the deletion of old records.
     drop_recorded: Option<(i64, DateTime<Utc>)>,
-    /// In the order of their positions; there may be several at one.
+    /// Sorted by position; several may have the same position.
     anchors: Vec<Anchor>,
 }
 
 impl Verifier {
-    /// Begins after what was `dropped`, of a trail whose records are kept for so long, and compares with what was anchored.
-    pub fn new(dropped: ChainHead, kept_for: TimeDelta, mut anchors: Vec<Anchor>) -> Self {
+    /// Creates a verifier of a trail whose records up to `dropped` were deleted.
+    pub fn new(dropped: ChainHead, retention: TimeDelta, mut anchors: Vec<Anchor>) -> Self {
         anchors.sort_by_key(|anchor| (anchor.head.position, anchor.at));
-        Self { last: dropped, dropped, kept_for, drop_recorded: None, anchors }
+        Self { last: dropped, dropped, retention, drop_recorded: None, anchors }
     }
 
-    /// Takes the next record.
+    /// Verifies the next record.
     pub fn next(&mut self, record: &Record) -> Result<(), ChainDefect> {
         if record.position != self.last.position + 1 {
             return Err(ChainDefect::Missing(record.position, self.last.position));
@@ -71,31 +69,31 @@ impl Verifier {
             return Err(ChainDefect::Edited(record.position));
         }
         self.last = ChainHead { position: record.position, hash: record.hash };
-        self.compare(self.last)?;
+        self.compare_with_anchors(self.last)?;
         if self.drop_recorded.is_none() && self.is_retention_record_for(&record.text) {
             self.drop_recorded = Some((record.position, record.recorded_at));
         }
         Ok(())
     }
 
-    /// There are no more; `head` is where the trail says that it ends, and is `now`. Answers the head and the position of the
-    /// last anchor that it was compared with.
+    /// Verifies the end of the trail, where `head` is its stored head. Returns the verified head and the position of
+    /// the last anchor, or `None` for that position if no anchor covers the remaining records.
     pub fn end(self, head: ChainHead, now: DateTime<Utc>) -> Result<(ChainHead, Option<i64>), ChainDefect> {
         let anchored = self.anchors.last().map_or(0, |anchor| anchor.head.position);
-        let known = anchored.max(head.position);
-        if self.last.position < known {
-            return Err(ChainDefect::Truncated(self.last.position, known));
+        let expected = anchored.max(head.position);
+        if self.last.position < expected {
+            return Err(ChainDefect::Truncated(self.last.position, expected));
         }
         if self.last != head {
             return Err(ChainDefect::Rewritten(head.position));
         }
-        self.compare(self.dropped)?;
+        self.compare_with_anchors(self.dropped)?;
         self.check_retention_drop(now)?;
         Ok((self.last, (anchored > 0 && anchored >= self.dropped.position).then_some(anchored)))
     }
 
-    /// Whoever has signed another head at this position has seen another trail.
-    fn compare(&self, head: ChainHead) -> Result<(), ChainDefect> {
+    /// Compares a head with all anchors at its position. A different anchored head proves that the trail was rewritten.
+    fn compare_with_anchors(&self, head: ChainHead) -> Result<(), ChainDefect> {
         let from = self.anchors.partition_point(|anchor| anchor.head.position < head.position);
         let here = self.anchors[from..].iter().take_while(|anchor| anchor.head.position == head.position);
         if here.map(|anchor| anchor.head).all(|anchored| anchored == head) {
@@ -105,25 +103,29 @@ impl Verifier {
         }
     }
 
-    /// Whether what is dropped was dropped because its time was over. Whoever can write to the database can say so, and when;
-    /// but a trail that ended before a position when it was anchored has had that position since.
+    /// Checks that the deleted records were older than the retention period. The database alone cannot prove that,
+    /// because an attacker can write any time into it. But if an anchor shows that the trail ended before a position,
+    /// the record at that position is younger than the anchor.
     fn check_retention_drop(&self, now: DateTime<Utc>) -> Result<(), ChainDefect> {
         let from = self.dropped.position + 1;
         if self.dropped.position == 0 {
             return Ok(());
         }
-        let Some((told_at, told_time)) = self.drop_recorded else { return Err(ChainDefect::StartMissing(from)) };
-        let signed_since = self.anchors.iter().filter(|anchor| anchor.head.position >= told_at).map(|anchor| anchor.at);
-        let dropped_at = signed_since.chain([told_time, now]).min().unwrap_or(now);
-        let ended_before = self.anchors.iter().filter(|anchor| anchor.head.position < self.dropped.position);
-        match ended_before.map(|anchor| anchor.at).max() {
-            Some(after) if after > dropped_at - self.kept_for + CLOCK_SKEW => {
-                Err(ChainDefect::DroppedEarly { from, after, days: self.kept_for.num_days() })
+        let Some((recorded_position, recorded_at)) = self.drop_recorded else {
+            return Err(ChainDefect::StartMissing(from));
+        };
+        let later_anchors = self.anchors.iter().filter(|anchor| anchor.head.position >= recorded_position);
+        let dropped_at = later_anchors.map(|anchor| anchor.at).chain([recorded_at, now]).min().unwrap_or(now);
+        let earlier_anchors = self.anchors.iter().filter(|anchor| anchor.head.position < self.dropped.position);
+        match earlier_anchors.map(|anchor| anchor.at).max() {
+            Some(after) if after > dropped_at - self.retention + CLOCK_SKEW => {
+                Err(ChainDefect::DroppedEarly { from, after, days: self.retention.num_days() })
             }
             _ => Ok(()),
         }
     }
 
+    /// Returns true if the record documents the deletion of the records up to `self.dropped`.
     fn is_retention_record_for(&self, text: &str) -> bool {
         let Ok(record) = serde_json::from_str::<Value>(text) else { return false };
         record["kind"] == AuditKind::Dropped.as_str()

@@ -1,4 +1,4 @@
-//! Whoever writes the trail in a process: notes deeds, and has them chained soon after.
+//! Audit writer of a process: stores entries and chains them in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,25 +14,25 @@ use crate::db::installation::Installation;
 use crate::db::{PgPool, Result, audit};
 use crate::{Clock, TenantId};
 
-/// How long, in real time, deeds gather before they are chained.
+/// Real time for which entries are collected before they are chained.
 const BATCH_DELAY: Duration = Duration::from_millis(400);
 
-/// So long after the last deed it is looked once more: what was under way then, here or in a process that has died, has come to
-/// its end, or is *unknown*.
+/// Delay of one more chaining pass after the last entry. By then every open entry of this process, or of a process that
+/// has stopped, has an outcome or counts as *unknown*.
 const FINAL_PASS_DELAY: Duration = Duration::from_secs(70);
 
-/// The pause after the database could not be asked.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Delay before chaining is retried after a database error.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Writes down what a process does; cheap to clone.
+/// Writer of audit entries; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuditWriter {
     pool: PgPool,
     clock: Clock,
-    noted: Arc<Notify>,
+    entry_added: Arc<Notify>,
 }
 
-/// A deed that is under way.
+/// Entry of an action in progress, which has no outcome yet.
 #[derive(Debug)]
 #[must_use]
 pub struct OpenEntry {
@@ -42,70 +42,69 @@ pub struct OpenEntry {
 }
 
 impl AuditWriter {
-    /// A scribe that writes to the database of `pool`.
     pub fn new(pool: PgPool, clock: Clock) -> Self {
-        Self { pool, clock, noted: Arc::new(Notify::new()) }
+        Self { pool, clock, entry_added: Arc::new(Notify::new()) }
     }
 
-    /// Writes down what is about to be done. Where that cannot be written down, it must not be done.
+    /// Stores an entry before its action. If this fails, the caller must not carry out the action.
     pub async fn begin(&self, entry: &AuditEntry, tenant: Option<TenantId>) -> Result<OpenEntry> {
         let id = audit::begin(&self.pool, entry, tenant, self.clock.now()).await?;
         Ok(OpenEntry { id, entry: entry.clone(), tenant })
     }
 
-    /// Writes down what came of it. Where that cannot be written down, it is *unknown* after a minute; what takes longer is
-    /// told a second time, when it is known.
-    pub async fn end(&self, begun: OpenEntry, outcome: &AuditOutcome) {
-        match audit::end(&self.pool, begun.id, outcome).await {
+    /// Stores the outcome of an action. If that fails, the outcome becomes *unknown* after a minute. If the entry has
+    /// become *unknown* already, a second entry with the outcome is added.
+    pub async fn end(&self, open: OpenEntry, outcome: &AuditOutcome) {
+        match audit::end(&self.pool, open.id, outcome).await {
             Ok(true) => self.schedule_chaining(),
-            Ok(false) => self.note(&begun.entry, begun.tenant, outcome).await,
+            Ok(false) => self.note(&open.entry, open.tenant, outcome).await,
             Err(error) => {
-                tracing::warn!(%error, "what came of something could not be written into the audit trail");
+                tracing::warn!(%error, action = open.entry.action, "cannot record the outcome of an audited action");
                 self.schedule_chaining();
             }
         }
     }
 
-    /// Writes down something that is over.
+    /// Stores an entry together with its outcome.
     pub async fn note(&self, entry: &AuditEntry, tenant: Option<TenantId>, outcome: &AuditOutcome) {
         if let Err(error) = audit::note(&self.pool, entry, tenant, outcome, self.clock.now()).await {
-            tracing::warn!(%error, action = entry.action, "this could not be written into the audit trail");
+            tracing::warn!(%error, action = entry.action, "cannot record an audited action");
         }
         self.schedule_chaining();
     }
 
-    /// Has what was written down chained soon.
+    /// Wakes [`Self::run`], which chains the stored entries.
     pub fn schedule_chaining(&self) {
-        self.noted.notify_one();
+        self.entry_added.notify_one();
     }
 
-    /// Chains what is written down, and anchors the head, until `shutdown`. Asks for nothing while nothing is written down.
+    /// Chains stored entries and anchors the head until `shutdown`. Does not query the database while idle.
     pub async fn run(&self, config: &Audit, installation: &Installation, shutdown: CancellationToken) {
         let mut anchors = Anchors::new(config, installation);
-        // What another process has left behind.
+        // Another process may have stopped before it chained its entries.
         self.schedule_chaining();
-        let mut once_more = None;
+        let mut final_pass_at = None;
         loop {
-            let look = async {
-                match once_more {
+            let final_pass = async {
+                match final_pass_at {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.noted.notified() => {
+                () = self.entry_added.notified() => {
                     tokio::time::sleep(BATCH_DELAY).await;
-                    once_more = Some(Instant::now() + FINAL_PASS_DELAY);
-                }
-                () = look => once_more = None,
+                        final_pass_at = Some(Instant::now() + FINAL_PASS_DELAY);
+                    }
+                    () = final_pass => final_pass_at = None,
                 () = anchors.due() => {}
             }
             match self.chain_now(config).await {
                 Ok(head) => anchors.observe_head(head, self.clock.now(), false),
                 Err(error) => {
-                    tracing::warn!(%error, "the audit trail could not be chained");
-                    tokio::time::sleep(PAUSE).await;
+                    tracing::warn!(%error, "cannot chain the audit trail; will retry");
+                    tokio::time::sleep(RETRY_DELAY).await;
                     self.schedule_chaining();
                 }
             }
@@ -115,7 +114,7 @@ impl AuditWriter {
         }
     }
 
-    /// Chains what is written down, and answers where the trail ends.
+    /// Chains the stored entries now and returns the new head.
     pub async fn chain_now(&self, config: &Audit) -> Result<ChainHead> {
         audit::advance(&self.pool, config.kept_for(), self.clock.now()).await
     }

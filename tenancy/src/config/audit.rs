@@ -1,4 +1,4 @@
-//! The audit trail.
+//! Configuration of the audit trail.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,18 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// `[audit]`
+/// Section `[audit]`: retention and anchors of the audit trail.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
-    /// The Ed25519 key that signs the trail's head: the base64 of 32 random bytes. Without it nothing is anchored.
+    /// Ed25519 key that signs anchors: base64 of 32 random bytes. `None` disables anchors.
     pub signing_key: Option<SecretString>,
-    /// The public keys that have signed before, in base64.
+    /// Public keys of earlier signing keys, in base64.
     pub old_public_keys: Vec<String>,
-    /// The file that signed heads are appended to; they are in the log as well.
+    /// File to which anchors are appended. Anchors are also logged.
     pub anchor_file: Option<PathBuf>,
-    /// How often the head is anchored where it has moved.
+    /// Minimum time between two anchors. An unchanged head is not anchored again.
     pub anchor_interval_seconds: u64,
-    /// How long records are kept.
     pub retention_days: u32,
 }
 
@@ -35,7 +34,6 @@ impl Default for Audit {
 }
 
 impl Audit {
-    /// How long records are kept.
     pub fn kept_for(&self) -> TimeDelta {
         TimeDelta::days(i64::from(self.retention_days))
     }

@@ -1,12 +1,12 @@
-//! What must hold between fields: each problem is a sentence that starts with the field.
+//! Validation of the configuration. Each problem is a message that starts with the name of the field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Config, Quotas};
 use crate::audit::Signer;
 
-/// CreatePermissionSet, `Name`.
-const LONGEST_PERMISSION_SET_NAME: usize = 32;
+/// Maximum length of `Name` in CreatePermissionSet.
+const MAX_PERMISSION_SET_NAME_LENGTH: usize = 32;
 
 pub(super) fn problems(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
@@ -14,10 +14,10 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     access(config, &mut problems);
     organization(config, &mut problems);
     quotas(config, &mut problems);
-    usual(config, &mut problems);
+    expected_durations(config, &mut problems);
     audit(config, &mut problems);
     if config.tiers.is_empty() {
-        problems.push("tiers: name at least one".to_owned());
+        problems.push("tiers: must contain at least one tier".to_owned());
     }
     problems
 }
@@ -30,21 +30,21 @@ fn audit(config: &Config, problems: &mut Vec<String>) {
 
 fn residencies(config: &Config, problems: &mut Vec<String>) {
     if config.residencies.is_empty() {
-        problems.push("residencies: declare at least one".to_owned());
+        problems.push("residencies: must contain at least one residency".to_owned());
     }
     let mut owner = BTreeMap::new();
     let mut names = BTreeSet::new();
     for residency in &config.residencies {
         let name = &residency.name;
         if !names.insert(name.clone()) {
-            problems.push(format!("residencies.{name}: declared twice"));
+            problems.push(format!("residencies.{name}: must be declared only once"));
         }
         if residency.regions.is_empty() {
-            problems.push(format!("residencies.{name}.regions: name at least one region"));
+            problems.push(format!("residencies.{name}.regions: must contain at least one region"));
         }
         for region in &residency.regions {
             if let Some(other) = owner.insert(*region, name) {
-                problems.push(format!("residencies.{name}.regions: {region} is already in `{other}`"));
+                problems.push(format!("residencies.{name}.regions: {region} is already a region of `{other}`"));
             }
         }
     }
@@ -53,16 +53,16 @@ fn residencies(config: &Config, problems: &mut Vec<String>) {
 fn access(config: &Config, problems: &mut Vec<String>) {
     let declared = |name: &str| config.permission_sets.iter().any(|set| set.name == name);
     for set in &config.permission_sets {
-        if set.name.is_empty() || set.name.len() > LONGEST_PERMISSION_SET_NAME {
+        if set.name.is_empty() || set.name.len() > MAX_PERMISSION_SET_NAME_LENGTH {
             problems.push(format!(
-                "permission_sets.{}: a name has 1 to {LONGEST_PERMISSION_SET_NAME} characters",
+                "permission_sets.{}: the name must have 1 to {MAX_PERMISSION_SET_NAME_LENGTH} characters",
                 set.name
             ));
         }
         if let Some(policy) = &set.inline_policy
             && let Err(error) = serde_json::from_str::<serde_json::Value>(policy)
         {
-            problems.push(format!("permission_sets.{}.inline_policy: not JSON: {error}", set.name));
+            problems.push(format!("permission_sets.{}.inline_policy: must be JSON: {error}", set.name));
         }
     }
     for access in &config.access {
@@ -89,13 +89,11 @@ fn organization(config: &Config, problems: &mut Vec<String>) {
     let organization = &config.organization;
     let prefix = format!("arn:aws:iam::{}:role/", organization.management_account_id);
     if !organization.control_role_arn.starts_with(&prefix) {
-        problems.push(format!("organization.control_role_arn: wants a role in the management account, {prefix}…"));
+        problems.push(format!("organization.control_role_arn: must be a role in the management account, {prefix}…"));
     }
     if organization.management_account_id == organization.freehold_account_id {
-        problems.push(
-            "organization.freehold_account_id: Freehold runs in an account of its own, not in the management account"
-                .to_owned(),
-        );
+        problems
+            .push("organization.freehold_account_id: must be another account than management_account_id".to_owned());
     }
 }
 
@@ -110,37 +108,40 @@ fn quotas(config: &Config, problems: &mut Vec<String>) {
         ("region_opt_ins_per_account", quotas.region_opt_ins_per_account),
     ] {
         if value == 0 {
-            problems.push(format!("quotas.{name}: at least 1"));
+            problems.push(format!("quotas.{name}: must be at least 1"));
         }
     }
     if quotas.throttle_recovery_seconds == 0 {
-        problems.push("quotas.throttle_recovery_seconds: at least 1".to_owned());
+        problems.push("quotas.throttle_recovery_seconds: must be at least 1".to_owned());
     }
     for (api, rate) in &quotas.rates {
-        if !Quotas::knows(api) {
-            problems.push(format!("quotas.rates.{api}: there is no such rate; they are called as in `organizations:CreateAccount` or `sts`"));
+        if !Quotas::has_bucket(api) {
+            problems.push(format!(
+                "quotas.rates.{api}: must be an AWS call or service that Freehold uses, such as \
+                 `organizations:CreateAccount` or `sts`"
+            ));
         }
         let positive = rate.per_second.is_finite() && rate.per_second > 0.0 && rate.burst > 0;
         if !positive {
-            problems.push(format!("quotas.rates.{api}: per_second and burst must be above zero"));
+            problems.push(format!("quotas.rates.{api}: per_second and burst must be greater than 0"));
         }
     }
 }
 
-fn usual(config: &Config, problems: &mut Vec<String>) {
-    let usual = &config.expected_durations;
+fn expected_durations(config: &Config, problems: &mut Vec<String>) {
+    let durations = &config.expected_durations;
     for (name, value) in [
-        ("account_creation_seconds", usual.account_creation_seconds),
-        ("account_usable_seconds", usual.account_usable_seconds),
-        ("baseline_stack_seconds", usual.baseline_stack_seconds),
-        ("tenant_stack_seconds", usual.tenant_stack_seconds),
-        ("assignment_seconds", usual.assignment_seconds),
-        ("region_opt_in_seconds", usual.region_opt_in_seconds),
-        ("account_closure_seconds", usual.account_closure_seconds),
-        ("propagation_seconds", usual.propagation_seconds),
+        ("account_creation_seconds", durations.account_creation_seconds),
+        ("account_usable_seconds", durations.account_usable_seconds),
+        ("baseline_stack_seconds", durations.baseline_stack_seconds),
+        ("tenant_stack_seconds", durations.tenant_stack_seconds),
+        ("assignment_seconds", durations.assignment_seconds),
+        ("region_opt_in_seconds", durations.region_opt_in_seconds),
+        ("account_closure_seconds", durations.account_closure_seconds),
+        ("propagation_seconds", durations.propagation_seconds),
     ] {
         if value == 0 {
-            problems.push(format!("expected_durations.{name}: at least 1"));
+            problems.push(format!("expected_durations.{name}: must be at least 1"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The organisation, its residencies, the stack, and how long is waited for what.
+//! Configuration of the organisation, its residencies, the tenant stack, timeouts and offboarding.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,34 +8,34 @@ use serde::Deserialize;
 use crate::ids::ID_CHARACTERS;
 use crate::{AwsAccountId, EmailAddress, EnvironmentId, Region, ResidencyName};
 
-/// `[organization]`
+/// Section `[organization]`: the AWS organisation.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Organization {
-    /// The account that owns the organisation; never a target.
+    /// Account that owns the organisation. Never the account of an environment.
     pub management_account_id: AwsAccountId,
-    /// The account that Freehold itself runs in; never a target.
+    /// Account in which Freehold itself runs. Never the account of an environment.
     pub freehold_account_id: AwsAccountId,
-    /// The role in the management account that the worker assumes.
+    /// Role in the management account that the worker assumes.
     pub control_role_arn: String,
-    /// The external id that assuming the control role needs, where it asks for one.
+    /// External id for assuming the control role, if its trust policy requires one.
     #[serde(default)]
     pub control_role_external_id: Option<String>,
-    /// The role that Organizations makes in a new account; used once, to install the baseline.
+    /// Role that Organizations creates in a new account. Used once, to install the baseline.
     #[serde(default = "access_role")]
     pub access_role_name: String,
-    /// The e-mail address of an environment's account: one `{environment_id}` and otherwise fixed text.
+    /// Pattern of the account e-mail address, with exactly one `{environment_id}`.
     pub account_email: EmailPattern,
-    /// The OU that a residency's OU is made in: an OU id, or the root where none is given.
+    /// Id of the OU that contains the OUs of the residencies. `None` means the root.
     #[serde(default)]
     pub parent_ou: Option<String>,
-    /// What the OU is called that holds accounts taken out of service.
+    /// Name of the quarantine OU, which holds suspended accounts.
     #[serde(default = "quarantine")]
     pub quarantine_ou: String,
 }
 
 impl Organization {
-    /// Why an account must be left alone, where it must: the one place that says so.
+    /// Returns the reason why Freehold must not change `account`, or `None` if it may.
     pub fn protects(&self, account: &AwsAccountId) -> Option<&'static str> {
         if *account == self.management_account_id {
             Some("it is the management account of the organisation")
@@ -55,19 +55,19 @@ fn quarantine() -> String {
     "freehold-quarantine".to_owned()
 }
 
-/// A pattern such as `aws+{environment_id}@example.com`, from which an account's e-mail address is made.
+/// Pattern of account e-mail addresses, such as `aws+{environment_id}@example.com`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub struct EmailPattern(String);
 
-/// The place in the pattern where the environment's id goes.
 const PLACEHOLDER: &str = "{environment_id}";
 
-/// Organizations takes 6 to 64 characters (CreateAccount, `Email`).
-const LONGEST_ACCOUNT_EMAIL: usize = 64;
+/// Maximum length of `Email` in CreateAccount.
+const MAX_ACCOUNT_EMAIL_LENGTH: usize = 64;
 
 impl EmailPattern {
-    /// The address of the account of `environment`; always the same, so that it finds the account again.
+    /// Returns the e-mail address of the account of `environment`. The address is stable, because a step finds the
+    /// account by it.
     pub fn address(&self, environment: EnvironmentId) -> String {
         self.0.replace(PLACEHOLDER, &environment.to_string())
     }
@@ -78,12 +78,12 @@ impl TryFrom<String> for EmailPattern {
 
     fn try_from(pattern: String) -> Result<Self, String> {
         if pattern.matches(PLACEHOLDER).count() != 1 {
-            return Err(format!("organization.account_email wants {PLACEHOLDER} exactly once"));
+            return Err(format!("organization.account_email must contain {PLACEHOLDER} exactly once"));
         }
         let longest = pattern.replace(PLACEHOLDER, &format!("{}_{}", EnvironmentId::PREFIX, "0".repeat(ID_CHARACTERS)));
-        if longest.len() > LONGEST_ACCOUNT_EMAIL {
+        if longest.len() > MAX_ACCOUNT_EMAIL_LENGTH {
             return Err(format!(
-                "organization.account_email makes addresses of {} characters; AWS takes {LONGEST_ACCOUNT_EMAIL}",
+                "organization.account_email must yield at most {MAX_ACCOUNT_EMAIL_LENGTH} characters, not {}",
                 longest.len()
             ));
         }
@@ -92,39 +92,37 @@ impl TryFrom<String> for EmailPattern {
     }
 }
 
-/// `[[residencies]]`: a named set of regions, one OU each, enforced by an SCP on that OU.
+/// Entry of `[[residencies]]`: a named set of regions with its own OU. A guardrail on the OU denies other regions.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Residency {
-    /// What signups and the OU call it.
     pub name: ResidencyName,
-    /// The regions that an environment of this residency may use.
+    /// Regions that an environment of this residency may use.
     pub regions: Vec<Region>,
 }
 
 impl Residency {
-    /// The name of its OU.
     pub fn ou_name(&self) -> String {
         format!("freehold-{}", self.name)
     }
 
-    /// The name of its region guardrail, an SCP.
+    /// Returns the name of the guardrail, a service control policy.
     pub fn guardrail_name(&self) -> String {
         format!("freehold-region-{}", self.name)
     }
 }
 
-/// `[stack]`
+/// Section `[stack]`: the tenant stack.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stack {
-    /// The stack's name in each tenant's account.
+    /// Name of the stack in every tenant account.
     pub name: String,
-    /// A CloudFormation template of at most 51,200 bytes; Freehold's own where none is given.
+    /// Path of a CloudFormation template of at most 51,200 bytes. `None` means the built-in template.
     pub template: Option<PathBuf>,
-    /// Parameters beyond those that Freehold passes itself.
+    /// Parameters in addition to those that Freehold passes.
     pub parameters: BTreeMap<String, String>,
-    /// The output that holds the Function URL that `verify` calls.
+    /// Name of the stack output with the Function URL that step `verify` calls.
     pub url_output: String,
 }
 
@@ -139,7 +137,7 @@ impl Default for Stack {
     }
 }
 
-/// `[timeouts]`: seconds from when AWS accepted the work until a person is asked.
+/// Section `[timeouts]`: seconds from the acceptance of work by AWS until the operation needs attention.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
@@ -153,7 +151,7 @@ pub struct Timeouts {
     pub stack_seconds: u64,
     /// EnableRegion to ENABLED.
     pub region_opt_in_seconds: u64,
-    /// Policies and permissions to reach everywhere.
+    /// Propagation of policies and permissions to all regions.
     pub propagation_seconds: u64,
     /// CloseAccount to CLOSED.
     pub account_closure_seconds: u64,
@@ -173,24 +171,23 @@ impl Default for Timeouts {
     }
 }
 
-/// Whether accounts of environments that are gone may be closed.
+/// Policy for closing the accounts of offboarded environments.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CloseAccounts {
-    /// Never: they rest in the quarantine OU.
+    /// Accounts stay open in the quarantine OU.
     Never,
-    /// Where somebody asks for it and another person approves.
+    /// An account is closed if one person requests it and another approves.
     #[default]
     OnRequest,
 }
 
-/// `[offboarding]`
+/// Section `[offboarding]`: cooling-off period and account closure.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Offboarding {
-    /// How long an environment stays suspended and can be restored before anything is destroyed.
+    /// Cooling-off period, during which the environment is suspended and can be restored.
     pub cooling_off_seconds: u64,
-    /// Whether accounts may be closed.
     pub close_accounts: CloseAccounts,
 }
 

@@ -1,32 +1,31 @@
-//! What AWS lets one organisation do, and how long it usually takes for it: AWS's own figures, which an operator can change.
+//! Quotas, rate limits and usual durations of AWS. Defaults are the published figures; an operator can change them.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// `[quotas]`: what AWS lets one organisation do, by default the figures of AWS's own pages ("Quotas for AWS
-/// Organizations", "IAM Identity Center quotas", "Quotas for AWS Account Management").
+/// Section `[quotas]`: AWS quotas of one organisation. Defaults are from "Quotas for AWS Organizations",
+/// "IAM Identity Center quotas" and "Quotas for AWS Account Management".
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quotas {
-    /// CreateAccount in progress at one time.
+    /// Maximum number of concurrent CreateAccount requests.
     pub account_creations: u16,
-    /// CloseAccount in progress at one time.
+    /// Maximum number of concurrent CloseAccount requests.
     pub account_closures: u16,
-    /// CreateAccountAssignment in progress at one time.
+    /// Maximum number of concurrent CreateAccountAssignment requests.
     pub assignments: u16,
-    /// ProvisionPermissionSet in progress at one time.
+    /// Maximum number of concurrent ProvisionPermissionSet requests.
     pub permission_set_provisionings: u16,
-    /// EnableRegion in progress at one time, in the whole organisation.
+    /// Maximum number of concurrent EnableRegion requests in the organisation.
     pub region_opt_ins: u16,
-    /// EnableRegion in progress at one time, in one account.
+    /// Maximum number of concurrent EnableRegion requests in one account.
     pub region_opt_ins_per_account: u16,
-    /// Maintenance stands in line as if it had come so many seconds later: onboarding that has come meanwhile goes first,
-    /// and no more than that.
+    /// Delay added to the queue time of maintenance (offboarding, repair), so that onboarding goes first.
     pub maintenance_delay_seconds: u64,
-    /// In so many seconds without another throttle, a call that AWS throttled may be made twice as often again.
+    /// Time without a throttled call after which the reduced rate of a call is doubled again.
     pub throttle_recovery_seconds: u64,
-    /// Calls by name, such as `organizations:CreateAccount`, where they are to differ from AWS's figures.
+    /// Rate limits that replace the defaults, by call or service, such as `organizations:CreateAccount`.
     pub rates: BTreeMap<String, Rate>,
 }
 
@@ -46,27 +45,25 @@ impl Default for Quotas {
     }
 }
 
-/// A token bucket.
+/// Rate and size of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// Calls a second.
     pub per_second: f64,
-    /// Calls that may come at once.
+    /// Maximum number of calls at once.
     pub burst: u32,
 }
 
-/// A rate, and the name of the bucket that it fills.
+/// A named token bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {
-    /// The call, or the service whose calls share it.
+    /// Name of the call, or of the service whose calls share the bucket.
     pub name: &'static str,
-    /// How fast it fills, and how much it holds.
     pub rate: Rate,
 }
 
-/// Calls a second and burst, for one caller account. What AWS does not say is marked; there our own figure is well above
-/// what a fleet needs, and the bucket is there to be slowed down when AWS throttles.
+/// Calls per second and burst of one calling account. Figures that AWS does not publish are marked and well above the
+/// need of a fleet; their buckets exist so that the rate can be reduced when AWS throttles.
 const RATES: &[(&str, f64, u32)] = &[
     // "Quotas for AWS Organizations", throttling of API requests.
     ("organizations:CreateAccount", 0.1, 3),
@@ -90,55 +87,54 @@ const RATES: &[(&str, f64, u32)] = &[
     ("account:EnableRegion", 1.0, 1),
     ("account:GetRegionOptStatus", 5.0, 5),
     ("account:ListRegions", 5.0, 5),
-    // "IAM Identity Center quotas": one for all of its calls, and one for each of the Identity Store's.
+    // "IAM Identity Center quotas": all calls of Identity Center share one bucket, those of the Identity Store another.
     ("sso", 20.0, 20),
     ("identitystore", 20.0, 20),
-    // "IAM and AWS STS quotas", a caller account and region.
+    // "IAM and AWS STS quotas", per calling account and region.
     ("sts", 600.0, 600),
-    // Not said by AWS; believed to hold for an account and region, so that tenants do not share them.
+    // Not published. Probably per account and region, so that tenants do not share them.
     ("cloudformation", 50.0, 100),
     ("lambda", 50.0, 100),
-    // Not said by AWS either: what else Organizations is asked (roots, OUs and policies), which is not much.
+    // Not published. All other calls of Organizations (roots, OUs, policies) are rare.
     ("organizations", 10.0, 20),
     ("account", 5.0, 5),
 ];
 
 impl Quotas {
-    /// The bucket of `call`, such as `organizations:MoveAccount`: its own, else the one that its service's calls share.
+    /// Returns the bucket of `call`, such as `organizations:MoveAccount`, or else the bucket of its service.
     pub fn bucket(&self, call: &str) -> Option<Bucket> {
         let service = call.split(':').next().unwrap_or(call);
-        let of = |wanted: &str| RATES.iter().find(|(name, ..)| *name == wanted);
-        let (name, per_second, burst) = of(call).or_else(|| of(service)).copied()?;
-        let own = self.rates.get(name).copied();
-        Some(Bucket { name, rate: own.unwrap_or(Rate { per_second, burst }) })
+        let find = |bucket: &str| RATES.iter().find(|(name, ..)| *name == bucket);
+        let (name, per_second, burst) = find(call).or_else(|| find(service)).copied()?;
+        let configured = self.rates.get(name).copied();
+        Some(Bucket { name, rate: configured.unwrap_or(Rate { per_second, burst }) })
     }
 
-    /// Whether there is a bucket of this name.
-    pub(super) fn knows(bucket: &str) -> bool {
+    pub(super) fn has_bucket(bucket: &str) -> bool {
         RATES.iter().any(|(name, ..)| *name == bucket)
     }
 }
 
-/// `[expected_durations]`: how many seconds AWS usually takes. What the journal has seen since counts for more: these are for the first
-/// tenants, when to look after their work and when to expect them to be ready.
+/// Section `[expected_durations]`: usual duration of AWS work in seconds. Schedules polls and estimates of the first
+/// tenants, until the journal has measured durations.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectedDurations {
-    /// CreateAccount to SUCCEEDED: "a few minutes" (Organizations API Reference); mostly less than one.
+    /// CreateAccount to SUCCEEDED. "A few minutes" (Organizations API Reference); usually less than one.
     pub account_creation_seconds: u64,
-    /// SUCCEEDED to an account that accepts calls: mostly a minute, and up to seven (field reports).
+    /// SUCCEEDED to an account that accepts calls. Usually a minute, at most seven (field reports).
     pub account_usable_seconds: u64,
-    /// The stack of the two narrow roles.
+    /// Creation of the baseline stack, which contains two roles.
     pub baseline_stack_seconds: u64,
-    /// The tenant's stack. Depends on the template, so that a template of your own wants a figure of its own.
+    /// Creation of the tenant stack. Depends on the template.
     pub tenant_stack_seconds: u64,
     /// CreateAccountAssignment to SUCCEEDED.
     pub assignment_seconds: u64,
-    /// EnableRegion to ENABLED: "minutes to hours"; mostly minutes.
+    /// EnableRegion to ENABLED. "Minutes to hours" (AWS); usually minutes.
     pub region_opt_in_seconds: u64,
     /// CloseAccount to CLOSED.
     pub account_closure_seconds: u64,
-    /// Policies and permissions to reach everywhere.
+    /// Propagation of policies and permissions to all regions.
     pub propagation_seconds: u64,
 }
 

@@ -1,17 +1,16 @@
-//! Comparing AWS with the database.
+//! Configuration of the comparison of AWS with the database.
 
 use serde::Deserialize;
 
-/// `[reconcile]`
+/// Section `[reconcile]`: schedule and automatic repair.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reconcile {
-    /// From the end of one comparison to the beginning of the next, give or take a tenth; 0 leaves it to
-    /// `freehold reconcile`.
+    /// Time between two reconcile runs, with 10 % jitter. 0 disables automatic runs.
     pub interval_seconds: u64,
-    /// Whether what is safe is put right by a repair of the environment.
+    /// Start a repair operation for findings that are safe to repair.
     pub auto_repair: bool,
-    /// How many repairs one comparison begins at most: where more is wrong at once, a person should look first.
+    /// Maximum number of repairs per run. A person should check first if more is wrong at once.
     pub max_repairs_per_run: usize,
 }
 

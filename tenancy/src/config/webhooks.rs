@@ -1,23 +1,23 @@
-//! Webhooks, and what secrets are encrypted with.
+//! Configuration of webhooks and of the keys that encrypt secrets.
 
 use serde::Deserialize;
 
 use crate::secrets::SealingKey;
 
-/// `[webhooks]`
+/// Section `[webhooks]`: permitted destinations.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhooks {
-    /// Ports besides 443 that the URL of an endpoint may name.
+    /// Ports other than 443 that the URL of an endpoint may use.
     pub allowed_ports: Vec<u16>,
 }
 
-/// `[secrets]`
+/// Section `[secrets]`: encryption keys of stored secrets.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Secrets {
-    /// The key that secrets are encrypted with: base64 of 32 random bytes.
+    /// Current key: base64 of 32 random bytes.
     pub key: Option<SealingKey>,
-    /// Keys that were used before; what they have encrypted can still be read, and is encrypted anew by a worker.
+    /// Previous keys. They decrypt old secrets, which a worker then encrypts with the current key.
     pub old_keys: Vec<SealingKey>,
 }

@@ -1,4 +1,4 @@
-//! An entry of the feed as everybody outside is told it: CloudEvents 1.0, by `GET /v1/events` and by webhooks alike.
+//! Public form of a feed event: CloudEvents 1.0, the same in `GET /v1/events` and in webhooks.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Entry;
 use crate::Config;
 
-/// An event, as CloudEvents 1.0 has it; `api/src/routes/feed/schema.rs` describes it field by field.
+/// Event in the format of CloudEvents 1.0. `api/src/routes/events/schema.rs` describes the fields.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CloudEvent {
     pub specversion: String,
@@ -21,7 +21,7 @@ pub struct CloudEvent {
     pub data: CloudEventData,
 }
 
-/// Whom an event is about, and what it tells besides.
+/// Ids and further fields of an event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CloudEventData {
     pub tenant_id: String,
@@ -40,28 +40,28 @@ pub struct CloudEventData {
 }
 
 impl CloudEvent {
-    /// How an entry of the feed is told.
+    /// Converts an entry of the feed.
     pub fn of(entry: Entry, config: &Config) -> Self {
-        let told = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        let text = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         Self {
             specversion: "1.0".to_owned(),
             id: match entry.operation {
-                Some(of) => format!("{}/{}", of.operation_id, of.seq),
+                Some(event) => format!("{}/{}", event.operation_id, event.seq),
                 None => format!("{}/{}", entry.tenant_id, entry.position),
             },
             source: format!("urn:freehold:{}", config.organization.management_account_id),
             r#type: entry.feed_type.to_string(),
-            subject: entry.operation.map_or(entry.tenant_id.to_string(), |of| of.environment_id.to_string()),
+            subject: entry.operation.map_or(entry.tenant_id.to_string(), |event| event.environment_id.to_string()),
             time: entry.occurred_at,
             datacontenttype: "application/json".to_owned(),
             sequence: format!("{:019}", entry.position),
             data: CloudEventData {
                 tenant_id: entry.tenant_id.to_string(),
-                environment_id: entry.operation.map(|of| of.environment_id.to_string()),
-                operation_id: entry.operation.map(|of| of.operation_id.to_string()),
-                aws_account_id: told("aws_account_id"),
-                code: told("code"),
-                action: told("action"),
+                environment_id: entry.operation.map(|event| event.environment_id.to_string()),
+                operation_id: entry.operation.map(|event| event.operation_id.to_string()),
+                aws_account_id: text("aws_account_id"),
+                code: text("code"),
+                action: text("action"),
                 changed: entry.data.get("changed").and_then(|changed| serde_json::from_value(changed.clone()).ok()),
             },
         }

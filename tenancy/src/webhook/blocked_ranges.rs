@@ -1,74 +1,75 @@
-//! Which addresses nothing is ever sent to: all that are not the public internet's.
+//! IP address ranges that webhooks are never sent to: everything outside the public internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Why nothing is sent to this address; `None` where something may be.
+/// Returns the reason why `address` is blocked, or `None` if it is permitted.
 pub fn blocked_reason(address: IpAddr) -> Option<&'static str> {
     match address {
-        IpAddr::V4(address) => of_v4(address),
-        IpAddr::V6(address) => of_v6(address),
+        IpAddr::V4(address) => blocked_v4(address),
+        IpAddr::V6(address) => blocked_v6(address),
     }
 }
 
-/// A range of IPv4 and what it is for (IANA, "IPv4 Special-Purpose Address Registry").
-type V4 = ([u8; 4], u32, &'static str);
+/// IPv4 network, prefix length and purpose (IANA, "IPv4 Special-Purpose Address Registry").
+type V4Range = ([u8; 4], u32, &'static str);
 
-const REFUSED_V4: [V4; 17] = [
+const BLOCKED_V4: [V4Range; 17] = [
     ([0, 0, 0, 0], 8, "this network"),
     ([10, 0, 0, 0], 8, "private"),
-    ([100, 64, 0, 0], 10, "a provider's own"),
-    ([127, 0, 0, 0], 8, "this machine"),
-    ([168, 63, 129, 16], 32, "metadata of a cloud"),
-    ([169, 254, 0, 0], 16, "link-local, where clouds keep metadata"),
+    ([100, 64, 0, 0], 10, "carrier-grade NAT"),
+    ([127, 0, 0, 0], 8, "loopback"),
+    ([168, 63, 129, 16], 32, "cloud metadata"),
+    ([169, 254, 0, 0], 16, "link-local, cloud metadata"),
     ([172, 16, 0, 0], 12, "private"),
-    ([192, 0, 0, 0], 24, "for protocols"),
-    ([192, 0, 2, 0], 24, "for documentation"),
-    ([192, 88, 99, 0], 24, "a relay of 6to4"),
+    ([192, 0, 0, 0], 24, "protocol assignments"),
+    ([192, 0, 2, 0], 24, "documentation"),
+    ([192, 88, 99, 0], 24, "6to4 relay"),
     ([192, 168, 0, 0], 16, "private"),
-    ([198, 18, 0, 0], 15, "for benchmarks"),
-    ([198, 51, 100, 0], 24, "for documentation"),
-    ([203, 0, 113, 0], 24, "for documentation"),
+    ([198, 18, 0, 0], 15, "benchmarking"),
+    ([198, 51, 100, 0], 24, "documentation"),
+    ([203, 0, 113, 0], 24, "documentation"),
     ([224, 0, 0, 0], 4, "multicast"),
     ([240, 0, 0, 0], 4, "reserved"),
     ([255, 255, 255, 255], 32, "broadcast"),
 ];
 
-fn of_v4(address: Ipv4Addr) -> Option<&'static str> {
+fn blocked_v4(address: Ipv4Addr) -> Option<&'static str> {
     let within = |network: [u8; 4], length: u32| {
         let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
         address.to_bits() & mask == Ipv4Addr::from(network).to_bits() & mask
     };
-    REFUSED_V4.iter().find(|(network, length, _)| within(*network, *length)).map(|(_, _, why)| *why)
+    BLOCKED_V4.iter().find(|(network, length, _)| within(*network, *length)).map(|(_, _, purpose)| *purpose)
 }
 
-/// A range of IPv6 and what it is for (IANA, "IPv6 Special-Purpose Address Registry").
-type V6 = ([u16; 8], u32, &'static str);
+/// IPv6 network, prefix length and purpose (IANA, "IPv6 Special-Purpose Address Registry").
+type V6Range = ([u16; 8], u32, &'static str);
 
-const REFUSED_V6: [V6; 12] = [
-    ([0, 0, 0, 0, 0, 0, 0, 1], 128, "this machine"),
-    ([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, "an IPv4 address in disguise"),
-    ([0, 0, 0, 0, 0, 0, 0, 0], 96, "an IPv4 address in disguise"),
-    ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96, "an IPv4 address behind NAT64"),
-    ([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48, "an IPv4 address behind NAT64"),
-    // Teredo (2001::/32) among them.
-    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 23, "for protocols"),
-    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32, "for documentation"),
-    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, "an IPv4 address behind 6to4"),
-    ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, "for documentation"),
-    // fd00:ec2::254, AWS's metadata, among them.
+const BLOCKED_V6: [V6Range; 12] = [
+    ([0, 0, 0, 0, 0, 0, 0, 1], 128, "loopback"),
+    ([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, "IPv4-mapped"),
+    ([0, 0, 0, 0, 0, 0, 0, 0], 96, "IPv4-compatible"),
+    ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96, "NAT64"),
+    ([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48, "NAT64"),
+    // Includes Teredo (2001::/32).
+    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 23, "protocol assignments"),
+    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32, "documentation"),
+    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, "6to4"),
+    ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, "documentation"),
+    // Includes fd00:ec2::254, the metadata service of AWS.
     ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, "private"),
     ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, "link-local"),
     ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, "multicast"),
 ];
 
-fn of_v6(address: Ipv6Addr) -> Option<&'static str> {
+fn blocked_v6(address: Ipv6Addr) -> Option<&'static str> {
     let within = |network: [u16; 8], length: u32| {
         let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
         address.to_bits() & mask == Ipv6Addr::from(network).to_bits() & mask
     };
-    let refused = REFUSED_V6.iter().find(|(network, length, _)| within(*network, *length)).map(|(_, _, why)| *why);
-    // All that IANA has given out is in 2000::/3.
-    refused.or_else(|| (!within([0x2000, 0, 0, 0, 0, 0, 0, 0], 3)).then_some("reserved"))
+    let range = BLOCKED_V6.iter().find(|(network, length, _)| within(*network, *length));
+    // IANA allocates global addresses in 2000::/3 only.
+    let is_unallocated = !within([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
+    range.map(|(_, _, purpose)| *purpose).or(is_unallocated.then_some("reserved"))
 }
 
 #[cfg(test)]
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_just_beside_a_range_is_the_public_internet() {
+    fn addresses_adjacent_to_a_blocked_range_are_permitted() {
         for address in [
             "1.0.0.0",
             "9.255.255.255",

@@ -1,5 +1,5 @@
-//! Where webhooks may be sent: a URL is resolved once, every address that comes of it is judged, and those are the only ones
-//! that anybody connects to.
+//! Policy for webhook destinations, against server-side request forgery. A host name is resolved once, every resulting
+//! address is validated, and the delivery connects to the validated addresses only.
 
 use std::fmt;
 use std::io;
@@ -15,77 +15,77 @@ use super::url::ReceiverUrl;
 use crate::config::Webhooks;
 use crate::db::installation::InstallationKind;
 
-/// The port that needs no permission.
+/// Port that is always permitted.
 const HTTPS: u16 = 443;
 
-/// How long finding the addresses of a name may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Finds the addresses of a name.
+/// Source of the IP addresses of a host name.
 pub trait Resolver: Send + Sync {
-    /// All addresses of `host`.
+    /// Returns all addresses of `host`.
     fn resolve(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// What the machine is configured to ask.
-struct System;
+/// Resolver of the operating system.
+struct SystemResolver;
 
-impl Resolver for System {
+impl Resolver for SystemResolver {
     fn resolve(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let host = host.to_owned();
         async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()) }.boxed()
     }
 }
 
-/// Decides where webhooks may be sent.
+/// Policy that decides which URLs may receive webhooks.
 #[derive(Clone)]
 pub struct DestinationPolicy {
     allowed_ports: Arc<[u16]>,
-    /// A sandbox may also send to its own machine, and without TLS.
+    /// Permits http to loopback addresses; true in a sandbox only.
     loopback: bool,
     resolver: Arc<dyn Resolver>,
 }
 
 impl fmt::Debug for DestinationPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receivers")
+        f.debug_struct("DestinationPolicy")
             .field("ports", &self.allowed_ports)
             .field("loopback", &self.loopback)
             .finish_non_exhaustive()
     }
 }
 
-/// Why nothing is sent to a URL.
+/// Reason for which a URL is not permitted as a destination.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
-    /// It is not encrypted.
-    #[error("this is an https:// URL; http:// is for the loopback addresses of a sandbox")]
+    /// Scheme other than https.
+    #[error("must be an https:// URL; only a sandbox permits http://, to loopback addresses")]
     Scheme,
-    /// Its port is not 443, and nobody has allowed it.
-    #[error("port {0} is not allowed; events are sent to 443 and the ports of [webhooks]")]
+    /// Port other than 443 and `allowed_ports`.
+    #[error("port {0} is not permitted; use 443 or a port of allowed_ports in [webhooks]")]
     Port(u16),
-    /// One of its addresses is not on the public internet.
-    #[error("the host has an address that nothing is sent to ({0}); it has to be on the public internet")]
+    /// Address outside the public internet.
+    #[error("the host has an address outside the public internet ({0}); all its addresses must be public")]
     Address(&'static str),
-    /// Its name has no address.
-    #[error("the host has no address; is its name spelled right?")]
+    /// Host name without an address.
+    #[error("the host name has no address; check its spelling")]
     Unresolvable,
 }
 
 impl DestinationPolicy {
-    /// What the configuration of an installation of this kind allows.
+    /// Creates the policy of an installation from its configuration and kind.
     pub fn new(config: &Webhooks, kind: InstallationKind) -> Self {
         let allowed_ports = std::iter::once(HTTPS).chain(config.allowed_ports.iter().copied()).collect();
-        Self { allowed_ports, loopback: kind == InstallationKind::Sandbox, resolver: Arc::new(System) }
+        Self { allowed_ports, loopback: kind == InstallationKind::Sandbox, resolver: Arc::new(SystemResolver) }
     }
 
-    /// With another way to find addresses.
+    /// Replaces the resolver.
     #[must_use]
     pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
         Self { resolver, ..self }
     }
 
-    /// The addresses that a delivery to `url` may connect to now. Whoever connects must use these, and not ask again.
+    /// Returns the addresses that a delivery to `url` may connect to now. The caller must connect to these and must not
+    /// resolve the name again, because DNS can return other addresses the next time.
     pub async fn addresses(&self, url: &ReceiverUrl) -> Result<Vec<SocketAddr>, DestinationError> {
         let plain = !url.is_https();
         if plain && !self.loopback {
@@ -105,15 +105,15 @@ impl DestinationPolicy {
                 Err(DestinationError::Scheme)
             };
         }
-        // One bad address among good ones is a name that somebody plays with.
+        // One blocked address rejects the URL: a mix of public and private addresses indicates an attack.
         match addresses.iter().copied().find_map(blocked_ranges::blocked_reason) {
-            Some(why) => Err(DestinationError::Address(why)),
+            Some(reason) => Err(DestinationError::Address(reason)),
             None => Ok(with_port(addresses, url)),
         }
     }
 
     async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, DestinationError> {
-        let resolved = tokio::time::timeout(PATIENCE, self.resolver.resolve(host)).await;
+        let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, self.resolver.resolve(host)).await;
         match resolved {
             Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
             _ => Err(DestinationError::Unresolvable),

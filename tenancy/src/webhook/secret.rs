@@ -1,4 +1,4 @@
-//! The secret of an endpoint, and signing with it, as Standard Webhooks 1.0 has it.
+//! Secret of an endpoint and signatures of deliveries (Standard Webhooks 1.0).
 
 use std::fmt;
 
@@ -7,46 +7,43 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-/// What a secret begins with when it is shown.
 const PREFIX: &str = "whsec_";
 
-/// Bytes of a new secret; the specification asks for 24 to 64.
+/// Bytes of a new secret. The specification permits 24 to 64.
 const LENGTH: usize = 32;
 
-/// What deliveries are signed with.
+/// Secret that signs the deliveries of one endpoint.
 #[derive(Clone)]
 pub struct WebhookSecret(SecretSlice<u8>);
 
 impl WebhookSecret {
-    /// A new one; `None` where the machine has no random numbers.
+    /// Generates a secret. Returns `None` if no random numbers are available.
     pub fn random() -> Option<Self> {
         let mut bytes = vec![0; LENGTH];
         aws_lc_rs::rand::fill(&mut bytes).ok()?;
         Some(Self(bytes.into()))
     }
 
-    /// One that was kept as bytes.
     pub fn from_bytes(bytes: SecretSlice<u8>) -> Self {
         Self(bytes)
     }
 
-    /// One as it is shown: `whsec_` and base64.
+    /// Parses a secret in its text form: `whsec_` and base64.
     pub fn parse(text: &SecretString) -> Option<Self> {
         let bytes = STANDARD.decode(text.expose_secret().strip_prefix(PREFIX)?).ok()?;
         (24..=64).contains(&bytes.len()).then(|| Self(bytes.into()))
     }
 
-    /// It as bytes, to be sealed.
     pub fn bytes(&self) -> &[u8] {
         self.0.expose_secret()
     }
 
-    /// It as its owner is shown it, once.
+    /// Returns the text form, which a caller sees once.
     pub fn to_text(&self) -> SecretString {
         format!("{PREFIX}{}", STANDARD.encode(self.0.expose_secret())).into()
     }
 
-    /// The signature of a message that is sent at `timestamp`, in seconds since 1970.
+    /// Returns the signature of a delivery at `timestamp`, in seconds since 1970.
     pub fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret());
         let tag = hmac::sign(&key, format!("{id}.{timestamp}.{body}").as_bytes());
@@ -65,14 +62,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_example_of_the_specification_is_signed_as_published() {
+    fn signatures_match_the_example_of_the_specification() {
         let secret = WebhookSecret::parse(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
         let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
-    fn a_new_secret_is_32_bytes_that_nobody_has_seen() {
+    fn a_new_secret_has_32_random_bytes() {
         let (one, other) = (WebhookSecret::random().unwrap(), WebhookSecret::random().unwrap());
         assert_eq!((one.bytes().len(), one.bytes() == other.bytes()), (32, false));
         assert_eq!(WebhookSecret::parse(&one.to_text()).unwrap().bytes(), one.bytes());

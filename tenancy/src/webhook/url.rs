@@ -1,4 +1,4 @@
-//! The URL of an endpoint, as far as it can be judged without asking where it leads.
+//! URL of an endpoint, validated without resolving its host.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,25 +6,25 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// How long it may be.
-const LONGEST: usize = 2048;
+/// Maximum length of a URL in bytes.
+const MAX_LENGTH: usize = 2048;
 
-/// A URL that events may be sent to, if the addresses that its host has are in order.
+/// Syntactically valid URL of an endpoint. The addresses of its host are checked before each delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverUrl(Url);
 
 impl ReceiverUrl {
-    /// Whether it is `https`; else it is `http`.
+    /// Returns true for `https` and false for `http`.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// Its port, or the scheme's.
+    /// Returns the port of the URL, or the default port of its scheme.
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(0)
     }
 
-    /// Its host, where that is an address.
+    /// Returns the host if it is an IP address.
     pub fn address(&self) -> Option<IpAddr> {
         match self.0.host()? {
             Host::Domain(_) => None,
@@ -33,12 +33,11 @@ impl ReceiverUrl {
         }
     }
 
-    /// Its host, as it is asked for.
+    /// Returns the host as it stands in the URL.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// The whole.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -54,32 +53,32 @@ impl FromStr for ReceiverUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() > LONGEST {
-            return Err("this has at most 2048 characters");
+        if text.len() > MAX_LENGTH {
+            return Err("must have at most 2048 characters");
         }
-        // Readers of URLs do not agree on what these mean.
+        // URL parsers interpret these characters differently.
         if text.chars().any(|character| character.is_control() || character.is_whitespace() || character == '\\') {
-            return Err("this has no blanks, backslashes or control characters");
+            return Err("must not contain whitespace, backslashes or control characters");
         }
-        let url = Url::parse(text).map_err(|_| "this is not a URL such as https://example.com/freehold")?;
+        let url = Url::parse(text).map_err(|_| "must be a URL such as https://example.com/freehold")?;
         if !matches!(url.scheme(), "https" | "http") {
-            return Err("this is an https:// URL");
+            return Err("must be an https:// URL");
         }
         let host = url.host_str().unwrap_or_default();
         if host.is_empty() || host.ends_with('.') {
-            return Err("the host is a name without a dot at its end");
+            return Err("must have a host name that does not end with a dot");
         }
         if !url.username().is_empty()
             || url.password().is_some()
             || text.split(['/', '?', '#']).nth(2).is_some_and(|authority| authority.contains('@'))
         {
-            return Err("this has no user name and no password; deliveries are signed");
+            return Err("must not contain a user name or password; deliveries are signed instead");
         }
         if url.fragment().is_some() {
-            return Err("this has no #fragment, which is never sent");
+            return Err("must not contain a #fragment, because it is never sent");
         }
-        if url.as_str().len() > LONGEST {
-            return Err("this has at most 2048 characters");
+        if url.as_str().len() > MAX_LENGTH {
+            return Err("must have at most 2048 characters");
         }
         Ok(Self(url))
     }

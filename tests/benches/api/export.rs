@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use freehold_tests::crash::{Caller, until_ready};
+use freehold_tests::crash::{ApiClient, wait_until_ready};
 
 use crate::Options;
 use crate::client::{Client, count_lines, get};
-use crate::fixture::House;
+use crate::fixture::Installation;
 use crate::process::{forget_peak, peak_megabytes};
 use crate::table::{Table, list, median};
 
@@ -23,7 +23,7 @@ const SAME_ROWS: &str =
     from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
     where m.valid_to is null order by m.id";
 
-pub(crate) async fn measure(house: &House, options: &Options, table: &mut Table) {
+pub(crate) async fn measure(house: &Installation, options: &Options, table: &mut Table) {
     let exported = Exports { address: &house.address, token: &house.tokens(1)[0] };
     let rows = options.rows as usize;
     let (mut ndjson, mut csv, mut copy) = (vec![], vec![], vec![]);
@@ -48,7 +48,7 @@ pub(crate) async fn measure(house: &House, options: &Options, table: &mut Table)
 
 /// The peak of a process that has only just begun, for few rows and for all of them.
 async fn memory(
-    house: &House,
+    house: &Installation,
     exported: &Exports<'_>,
     options: &Options,
     (format, media_type, headers): (&str, &str, usize),
@@ -62,7 +62,7 @@ async fn memory(
     );
     let instant: String =
         sqlx::query_scalar(sqlx::AssertSqlSafe(instant)).fetch_one(&house.stage.pool).await.expect("an instant");
-    until_ready(&Caller::new(&house.processes.api_url, &house.stage.issuer)).await;
+    wait_until_ready(&ApiClient::new(&house.processes.api_url, &house.stage.issuer)).await;
     let peak = |query: &str, rows: u32| {
         forget_peak(house.api());
         exported.all(media_type, query, rows as usize + headers);

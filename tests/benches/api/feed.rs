@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Options;
 use crate::client::{Client, get};
-use crate::fixture::House;
+use crate::fixture::Installation;
 use crate::table::{Table, list, median};
 
 /// How many events a page has.
@@ -13,7 +13,7 @@ const PAGE: u32 = 1000;
 /// How many pages of each a round takes.
 const PAGES: usize = 40;
 
-pub(crate) fn measure(house: &House, options: &Options, table: &mut Table) {
+pub(crate) fn measure(house: &Installation, options: &Options, table: &mut Table) {
     let token = &house.tokens(1)[0];
     let request = |after: u32| {
         get(&house.address, &format!("/v1/events?after={after}&page_size={PAGE}"), token, "application/json")

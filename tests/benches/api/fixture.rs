@@ -1,30 +1,30 @@
 //! A Freehold to measure: a PostgreSQL that waits for the disk, an API, and workers if wanted.
 
 use freehold_sandbox::Settings;
-use freehold_tests::api_fixture::EVERY_SCOPE;
-use freehold_tests::crash::{Caller, ISSUER, Processes, Stage, until_ready};
+use freehold_tests::api_fixture::ALL_SCOPES;
+use freehold_tests::crash::{ApiClient, ISSUER, Processes, Infrastructure, wait_until_ready};
 use freehold_tests::tokens;
 use serde_json::json;
 
 use crate::Options;
-use crate::server::{Tools, break_in, delay_flushes};
+use crate::postgres_tools::{Tools, break_in, delay_flushes};
 
-/// `[api]`: both limits are counted, as they usually are, and neither is met by [`House::tokens`].
+/// `[api]`: both limits are counted, as they usually are, and neither is met by [`Installation::tokens`].
 const API: &str = "requests_per_minute = 6000000\nsignups_per_day = 1000";
 
 /// The processes of one Freehold, and what is beside them.
-pub(crate) struct House {
-    pub(crate) stage: Stage,
+pub(crate) struct Installation {
+    pub(crate) stage: Infrastructure,
     pub(crate) processes: Processes,
     pub(crate) tools: Tools,
     /// Where the API is, as in `Host`.
     pub(crate) address: String,
 }
 
-impl House {
+impl Installation {
     /// One with so many workers, all of whom are ready.
     pub(crate) async fn build(options: &Options, workers: usize) -> Self {
-        let mut stage = Stage::set_with(Settings::default(), 1.0, API).await;
+        let mut stage = Infrastructure::set_with(Settings::default(), 1.0, API).await;
         break_in(&mut stage).await;
         delay_flushes(&stage.pool, options.flush_delay).await;
         let tools = Tools::new(&stage.pool, &stage.database_url()).await;
@@ -32,7 +32,7 @@ impl House {
         for place in 0..=workers {
             processes.start(place);
         }
-        until_ready(&Caller::new(&processes.api_url, &stage.issuer)).await;
+        wait_until_ready(&ApiClient::new(&processes.api_url, &stage.issuer)).await;
         let address = processes.api_url.trim_start_matches("http://").to_owned();
         Self { stage, processes, tools, address }
     }
@@ -47,7 +47,7 @@ impl House {
         let token = |number| {
             let claims =
                 json!({ "iss": ISSUER, "exp": tokens::now() + 6 * 3600, "client_id": format!("flow-{number}") });
-            self.stage.issuer.token_with(EVERY_SCOPE, &claims)
+            self.stage.issuer.token_with(ALL_SCOPES, &claims)
         };
         (0..count).map(token).collect()
     }

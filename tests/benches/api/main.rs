@@ -11,9 +11,9 @@ mod feed;
 mod fixture;
 mod process;
 mod seed;
-mod server;
+mod postgres_tools;
 mod signups;
-mod steady;
+mod constant_rate;
 mod table;
 mod wakeup;
 
@@ -79,7 +79,7 @@ async fn main() -> ExitCode {
         signups::measure(&options, &mut table).await;
     }
     if wanted(Setting::Export) || wanted(Setting::Feed) {
-        let house = fixture::House::build(&options, 0).await;
+        let house = fixture::Installation::build(&options, 0).await;
         seed::fill(&house, options.rows).await;
         if wanted(Setting::Export) {
             export::measure(&house, &options, &mut table).await;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::fixture::House;
+use crate::fixture::Installation;
 
 /// As many tenants, environments, operations and mappings as `$1` says, each a second after the last, and the events that
 /// the feed tells of them. A UUID of version 7 begins with its time, so that they sort as they came.
@@ -35,7 +35,7 @@ const FILL: &str = "
     vacuum analyze";
 
 /// Fills the database with so many of each.
-pub(crate) async fn fill(house: &House, rows: u32) {
+pub(crate) async fn fill(house: &Installation, rows: u32) {
     let begun = Instant::now();
     // One connection: the first line is for it alone, and each statement is a transaction of its own.
     let mut connection = house.stage.pool.acquire().await.expect("a connection");

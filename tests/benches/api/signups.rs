@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, signup};
-use crate::fixture::House;
+use crate::fixture::Installation;
 use crate::process::cpu_seconds;
-use crate::server::{CLIENTS, checkpoint};
+use crate::postgres_tools::{CLIENTS, checkpoint};
 use crate::table::{Table, list, median};
-use crate::{Options, steady};
+use crate::{Options, constant_rate};
 
 /// Whose tokens the signups come with, in turn: none of them signs up more than a thousand in all.
 const TOKENS: usize = 1000;
@@ -21,7 +21,7 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    pub(crate) fn new(house: &House) -> Self {
+    pub(crate) fn new(house: &Installation) -> Self {
         Self { address: house.address.clone(), tokens: house.tokens(TOKENS), next: AtomicUsize::new(0) }
     }
 
@@ -37,7 +37,7 @@ impl Flow {
 }
 
 pub(crate) async fn measure(options: &Options, table: &mut Table) {
-    let house = House::build(options, 0).await;
+    let house = Installation::build(options, 0).await;
     let flow = Flow::new(&house);
     let time = Duration::from_secs(options.round_seconds);
     // Connections are made, keys are read, code is touched.
@@ -67,7 +67,7 @@ pub(crate) async fn measure(options: &Options, table: &mut Table) {
         share(1),
     );
     table.at_least("durable signups ÷ pgbench's single-row inserts, 8 clients", median(&ratios), 0.30, "", &detail);
-    steady::measure(&house, &flow, median(&signups) / 2.0, options, table).await;
+    constant_rate::measure(&house, &flow, median(&signups) / 2.0, options, table).await;
     house.end().await;
 }
 

@@ -10,7 +10,7 @@ use freehold_tenancy::db::PgPool;
 use serde_json::Value;
 
 use crate::Options;
-use crate::fixture::House;
+use crate::fixture::Installation;
 use crate::signups::Flow;
 use crate::table::{Table, median, quantile};
 
@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn measure(options: &Options, table: &mut Table) {
-    let house = House::build(options, 1).await;
+    let house = Installation::build(options, 1).await;
     let flow = Flow::new(&house);
     let idle = latencies(&house, &flow).await;
     show("signup → place in line journaled, p99, idle", &idle, 0.050, table);
@@ -47,7 +47,7 @@ fn show(figure: &str, seconds: &[f64], bound: f64, table: &mut Table) {
 }
 
 /// Signups one by one, and how long each waits for its place.
-async fn latencies(house: &House, flow: &Flow) -> Vec<f64> {
+async fn latencies(house: &Installation, flow: &Flow) -> Vec<f64> {
     let mut client = flow.connect();
     let mut latencies = Vec::new();
     // The first ones make connections and touch code.
@@ -82,7 +82,7 @@ async fn place(pool: &PgPool, operation: OperationId, begun: Instant) {
 }
 
 /// Brings so many into the line, and waits until nobody works on getting there any more.
-async fn queue_up(house: &House, flow: &Flow, queued: usize) {
+async fn queue_up(house: &Installation, flow: &Flow, queued: usize) {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {

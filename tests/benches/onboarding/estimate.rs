@@ -6,8 +6,8 @@ use freehold_sandbox::settings::{Durations, Settings, Spread};
 use freehold_tenancy::db::{operations, queue};
 use freehold_tenancy::{OperationId, db};
 
-use crate::drive::Run;
-use crate::verdict::Verdicts;
+use crate::run::Run;
+use crate::results::Results;
 
 /// How many sign up at the same moment.
 const TENANTS: usize = 200;
@@ -15,7 +15,7 @@ const TENANTS: usize = 200;
 /// How many were signed up before, where there is a history.
 const BEFORE: usize = 5;
 
-pub(crate) async fn measure(seed: u64, verdicts: &mut Verdicts) {
+pub(crate) async fn measure(seed: u64, results: &mut Results) {
     let usual = Durations::default();
     let slow = Durations { create_account: Spread::around(120.0), ..usual.clone() };
     for (name, durations, before) in [
@@ -23,17 +23,17 @@ pub(crate) async fn measure(seed: u64, verdicts: &mut Verdicts) {
         ("estimate, with history", usual, BEFORE),
         ("estimate, slow, with history", slow, BEFORE),
     ] {
-        foretell(name, durations, before, seed, verdicts).await;
+        foretell(name, durations, before, seed, results).await;
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-async fn foretell(name: &'static str, durations: Durations, before: usize, seed: u64, verdicts: &mut Verdicts) {
+async fn foretell(name: &'static str, durations: Durations, before: usize, seed: u64, results: &mut Results) {
     let run = Run::new(Settings { seed, durations, ..Settings::default() }, 1).await;
     for number in 0..before {
         run.sign_up(number).await;
     }
-    run.settle(|_| {}).await;
+    run.run_until_idle(|_| {}).await;
 
     let signed_up = run.freehold.clock.now();
     let mut foretold = HashMap::new();
@@ -41,7 +41,7 @@ async fn foretell(name: &'static str, durations: Durations, before: usize, seed:
         let (_, operation) = run.sign_up(before + number).await;
         foretold.insert(operation, estimate(&run, operation).await);
     }
-    run.settle(|_| {}).await;
+    run.run_until_idle(|_| {}).await;
     run.took(name);
 
     let mut right = 0;
@@ -58,7 +58,7 @@ async fn foretell(name: &'static str, durations: Durations, before: usize, seed:
     let (most, middle) = (errors.len() - 1, errors.len() / 2);
     let detail = format!(" (off by {:+.0} % … {:+.0} %, median {:+.1} %)", at(0), at(most), at(middle));
     let share = 100.0 * right as f64 / TENANTS as f64;
-    verdicts.at_least(name, "estimates at signup within 20 %, %", share, 90.0, &detail);
+    results.at_least(name, "estimates at signup within 20 %, %", share, 90.0, &detail);
 }
 
 /// What the API says at this moment.

@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use freehold_sandbox::settings::Settings;
 use freehold_sandbox::world::CallCount;
-use freehold_tests::fleet::Fewest;
+use freehold_tests::fleet::MinimumCalls;
 
-use crate::drive::Run;
-use crate::verdict::Verdicts;
+use crate::run::Run;
+use crate::results::Results;
 
 /// How many come one after another, the next when the last has long been ready.
 const TENANTS: usize = 10;
 
-pub(crate) async fn measure(seed: u64, verdicts: &mut Verdicts) {
+pub(crate) async fn measure(seed: u64, results: &mut Results) {
     let run = Run::new(Settings { seed, ..Settings::default() }, 1).await;
     let mut before: BTreeMap<String, CallCount> = run.calls().0.clone();
     for number in 0..TENANTS {
         run.sign_up(number).await;
-        run.settle(|_| {}).await;
+        run.run_until_idle(|_| {}).await;
         if number == 0 {
             let (_, after) = run.calls();
-            verdicts.calls("alone, the first ever", Fewest::read().compare(&before, &after, 1, true));
+            results.calls("alone, the first ever", MinimumCalls::read().compare(&before, &after, 1, true));
             before = after;
         }
         run.freehold.clock.advance(Duration::from_hours(1));
@@ -29,5 +29,5 @@ pub(crate) async fn measure(seed: u64, verdicts: &mut Verdicts) {
     run.took("alone");
     run.ready(TENANTS).await;
     let (_, after) = run.calls();
-    verdicts.calls("alone, the next nine, on average", Fewest::read().compare(&before, &after, TENANTS - 1, true));
+    results.calls("alone, the next nine, on average", MinimumCalls::read().compare(&before, &after, TENANTS - 1, true));
 }

@@ -5,20 +5,20 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
 
-mod drive;
+mod run;
 mod estimate;
 mod idle;
 mod makespan;
 mod processes;
 mod storm;
-mod verdict;
+mod results;
 
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
 use makespan::Bound;
-use verdict::Verdicts;
+use results::Results;
 
 /// Measures onboarding against the bounds that AWS's quotas set. Ends with 1 if a bound is missed.
 #[derive(Debug, Parser)]
@@ -65,24 +65,24 @@ enum Setting {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let wanted = |setting| options.setting.is_empty() || options.setting.contains(&setting);
-    let mut verdicts = Verdicts::default();
+    let mut results = Results::default();
     for (setting, bound) in
         [(Setting::Rate, Bound::Rate), (Setting::Slot, Bound::Slot), (Setting::Assignment, Bound::Assignment)]
     {
         for workers in options.workers.iter().filter(|_| wanted(setting)) {
-            makespan::measure(bound, options.tenants, *workers, options.seed, &mut verdicts).await;
+            makespan::measure(bound, options.tenants, *workers, options.seed, &mut results).await;
         }
     }
     if wanted(Setting::Storm) {
-        storm::measure(options.seed, &mut verdicts).await;
+        storm::measure(options.seed, &mut results).await;
     }
     if wanted(Setting::Estimate) {
-        estimate::measure(options.seed, &mut verdicts).await;
+        estimate::measure(options.seed, &mut results).await;
     }
     if wanted(Setting::Idle) {
-        idle::measure(options.seed, &mut verdicts).await;
+        idle::measure(options.seed, &mut results).await;
     }
-    let shown = if verdicts.is_empty() { ExitCode::SUCCESS } else { verdicts.show(options.calls) };
+    let shown = if results.is_empty() { ExitCode::SUCCESS } else { results.show(options.calls) };
     // On the machine's own clock, and so not the same in every run.
     if wanted(Setting::Processes) && !processes::run().await { ExitCode::FAILURE } else { shown }
 }

@@ -1,10 +1,10 @@
 //! A thousand signups at one moment, bound by one or another of AWS's quotas.
 
 use freehold_sandbox::settings::{Durations, Settings, Spread};
-use freehold_tests::fleet::{Fewest, Journey, soonest};
+use freehold_tests::fleet::{MinimumCalls, TenantTimeline, ideal_timelines};
 
-use crate::drive::Run;
-use crate::verdict::Verdicts;
+use crate::run::Run;
+use crate::results::Results;
 
 /// What decides how long all of them take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,27 +36,27 @@ impl Bound {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-pub(crate) async fn measure(bound: Bound, tenants: usize, workers: usize, seed: u64, verdicts: &mut Verdicts) {
+pub(crate) async fn measure(bound: Bound, tenants: usize, workers: usize, seed: u64, results: &mut Results) {
     let name = format!("{}, {tenants}, {workers} worker{}", bound.name(), if workers == 1 { "" } else { "s" });
     let run = Run::new(Settings { seed, durations: bound.durations(), ..Settings::default() }, workers).await;
     for number in 0..tenants {
         run.sign_up(number).await;
     }
-    run.settle(|_| {}).await;
+    run.run_until_idle(|_| {}).await;
     run.took(&name);
 
     let environments = run.ready(tenants).await;
-    let journeys = Journey::all(&run.freehold.world.busy(), &environments, run.start);
-    let soonest = soonest(&journeys);
+    let journeys = TenantTimeline::all(&run.freehold.world.busy(), &environments, run.start);
+    let soonest = ideal_timelines(&journeys);
     let last = journeys.iter().map(|journey| journey.ready).fold(0.0, f64::max);
     let could = soonest.iter().map(|soonest| soonest.ready).fold(0.0, f64::max);
     let detail = format!(" ({last:.0} s for {could:.0})");
-    verdicts.at_most(&name, "makespan ÷ bound", last / could, 1.05, &detail);
+    results.at_most(&name, "makespan ÷ bound", last / could, 1.05, &detail);
     let waits = journeys.iter().zip(&soonest).map(|(journey, soonest)| journey.ready / soonest.ready);
-    verdicts.at_most(&name, "longest wait ÷ first come, first served", waits.fold(0.0, f64::max), 2.0, "");
+    results.at_most(&name, "longest wait ÷ first come, first served", waits.fold(0.0, f64::max), 2.0, "");
     let (made, throttled) = run.made_and_throttled();
     let detail = format!(" ({throttled} of {made})");
-    verdicts.at_most(&name, "throttled calls, %", 100.0 * throttled as f64 / made as f64, 1.0, &detail);
+    results.at_most(&name, "throttled calls, %", 100.0 * throttled as f64 / made as f64, 1.0, &detail);
     let (before, after) = run.calls();
-    verdicts.calls(&name, Fewest::read().compare(before, &after, tenants, false));
+    results.calls(&name, MinimumCalls::read().compare(before, &after, tenants, false));
 }

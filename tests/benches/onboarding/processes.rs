@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use freehold_sandbox::Settings;
-use freehold_tests::crash::{Caller, Processes, Stage, Stop, until_ready};
+use freehold_tests::crash::{ApiClient, Processes, Infrastructure, Stop, wait_until_ready};
 use futures::{StreamExt, stream};
 use nix::sys::signal::Signal;
 use uuid::Uuid;
@@ -55,13 +55,13 @@ fn program() -> PathBuf {
 }
 
 /// An API and so many workers, all ready.
-async fn started(stage: &Stage, workers: usize) -> (Processes, Caller) {
+async fn started(stage: &Infrastructure, workers: usize) -> (Processes, ApiClient) {
     let mut processes = Processes::new(&program(), stage, workers, None);
     for place in 0..=workers {
         processes.start(place);
     }
-    let caller = Caller::new(&processes.api_url, &stage.issuer);
-    until_ready(&caller).await;
+    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
+    wait_until_ready(&caller).await;
     (processes, caller)
 }
 
@@ -69,7 +69,7 @@ async fn started(stage: &Stage, workers: usize) -> (Processes, Caller) {
 async fn cost(table: &mut Table) {
     // What is asked of AWS takes longer than this measurement: whoever waits goes on waiting.
     let settings = Settings { throttling: false, ..Settings::default() };
-    let stage = Stage::set(settings, 0.02).await;
+    let stage = Infrastructure::set(settings, 0.02).await;
     let (processes, caller) = started(&stage, 1).await;
     // Connections are made, keys are read, code is touched.
     caller.sign_up(0).await;
@@ -119,7 +119,7 @@ async fn cost(table: &mut Table) {
 
 /// After a worker was killed, and after PostgreSQL was restarted.
 async fn return_of_work(table: &mut Table) {
-    let mut stage = Stage::set(Settings::default(), 20.0).await;
+    let mut stage = Infrastructure::set(Settings::default(), 20.0).await;
     let (mut processes, caller) = started(&stage, 2).await;
     // Always somebody on the way, so that there is something that can move.
     let signups = tokio::spawn({
@@ -147,7 +147,7 @@ async fn return_of_work(table: &mut Table) {
 }
 
 /// The seconds until every operation that a worker had claimed when it was killed is claimed by another.
-async fn after_a_kill(stage: &Stage, processes: &mut Processes, place: usize) -> f64 {
+async fn after_a_kill(stage: &Infrastructure, processes: &mut Processes, place: usize) -> f64 {
     let id = processes.id(place).expect("a worker that runs");
     // It is only killed when it holds something.
     let held = loop {
@@ -180,12 +180,12 @@ async fn after_a_kill(stage: &Stage, processes: &mut Processes, place: usize) ->
 }
 
 /// The seconds from when PostgreSQL accepts connections until the API says that it is ready and operations are claimed.
-async fn after_a_restart(stage: &mut Stage, caller: &Caller, stop: Stop) -> f64 {
+async fn after_a_restart(stage: &mut Infrastructure, caller: &ApiClient, stop: Stop) -> f64 {
     stage.restart_database(stop).await;
     let up = Instant::now();
     let claims = "select coalesce(sum(fence), 0)::bigint from operations";
     let before: i64 = sqlx::query_scalar(claims).fetch_one(&stage.pool).await.expect("a sum");
-    let ready = async { until_ready(caller).await };
+    let ready = async { wait_until_ready(caller).await };
     let moves = until(stage, claims, before + 1);
     tokio::join!(ready, moves);
     let took = up.elapsed().as_secs_f64();
@@ -195,7 +195,7 @@ async fn after_a_restart(stage: &mut Stage, caller: &Caller, stop: Stop) -> f64 
 }
 
 /// Returns when a query answers at least this.
-async fn until(stage: &Stage, query: &'static str, least: i64) {
+async fn until(stage: &Infrastructure, query: &'static str, least: i64) {
     loop {
         let answer: Result<i64, _> = sqlx::query_scalar(query).fetch_one(&stage.pool).await;
         if answer.is_ok_and(|answer| answer >= least) {
@@ -211,7 +211,7 @@ fn places(processes: &Processes) -> impl Iterator<Item = u32> {
 }
 
 /// How many statements each user has had executed, as PostgreSQL's log tells.
-fn statements(stage: &Stage) -> BTreeMap<String, usize> {
+fn statements(stage: &Infrastructure) -> BTreeMap<String, usize> {
     let log = std::fs::read(stage.database_log()).expect("the server's log");
     let mut counts = BTreeMap::new();
     for line in String::from_utf8_lossy(&log).lines() {

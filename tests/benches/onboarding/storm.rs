@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_sandbox::settings::Settings;
 
-use crate::drive::Run;
-use crate::verdict::Verdicts;
+use crate::run::Run;
+use crate::results::Results;
 
 /// How many sign up at the same moment.
 const TENANTS: usize = 200;
@@ -14,12 +14,12 @@ const TENANTS: usize = 200;
 const HOURS: i64 = 1;
 
 #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-pub(crate) async fn measure(seed: u64, verdicts: &mut Verdicts) {
+pub(crate) async fn measure(seed: u64, results: &mut Results) {
     let name = format!("storm, {TENANTS}, 1 worker");
     let needed = run(seed, false, "the same without a storm").await.0;
     let (made, throttled) = run(seed, true, &name).await;
     let detail = format!(" ({made} for {needed}; {throttled} throttled; all finished)");
-    verdicts.at_most(&name, "calls made ÷ calls needed", made as f64 / needed as f64, 1.1, &detail);
+    results.at_most(&name, "calls made ÷ calls needed", made as f64 / needed as f64, 1.1, &detail);
 }
 
 /// How many calls were made, and how many of them throttled.
@@ -32,7 +32,7 @@ async fn run(seed: u64, storm: bool, name: &str) -> (u64, u64) {
         run.sign_up(number).await;
     }
     let over = run.start + TimeDelta::hours(HOURS);
-    run.settle(|now| {
+    run.run_until_idle(|now| {
         if now >= over {
             run.freehold.world.clear_faults();
         }

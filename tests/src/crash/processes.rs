@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::Stage;
+use super::Infrastructure;
 
 /// Kills whatever was started and not ended, when nobody holds its standard input any more: also when the harness itself
 /// is killed.
@@ -49,7 +49,7 @@ pub struct Processes {
 impl Processes {
     /// An API and `workers` workers of `program`, none of which is started. A worker's claim holds for `lease` seconds;
     /// as long as usual where nothing is said.
-    pub fn new(program: &Path, stage: &Stage, workers: usize, lease: Option<f64>) -> Self {
+    pub fn new(program: &Path, stage: &Infrastructure, workers: usize, lease: Option<f64>) -> Self {
         let mut guard = Command::new("/bin/sh");
         let guard = guard.args(["-c", GUARD, "freehold-crash-guard"]).stdin(Stdio::piped()).process_group(0);
         let mut guard = guard.spawn().expect("a shell");

@@ -1,17 +1,17 @@
-//! Account mappings, as billing reads them: now, then, and all at once.
+//! Account mappings: pages, point-in-time queries, history and exports for billing.
 
-use freehold_tests::api_fixture::{Answered, Served, send, signup_with};
+use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-async fn mapped(api: &Served, company: &str, account: &str) -> Value {
+async fn sign_up_with_account(api: &ApiFixture, company: &str, account: &str) -> Value {
     let tenant =
-        api.signed_up(&signup_with(json!({ "company_name": company, "external_id": format!("c-{account}") }))).await;
-    api.succeed(account).await;
+        api.sign_up(&signup_body_with(json!({ "company_name": company, "external_id": format!("c-{account}") }))).await;
+    api.succeed_operation(account).await;
     tenant
 }
 
-async fn export(api: &Served, query: &str, accept: &str) -> Answered {
+async fn export(api: &ApiFixture, query: &str, accept: &str) -> ApiResponse {
     send(api.request(Method::GET, &format!("/v1/account-mappings{query}")).header("Accept", accept)).await
 }
 
@@ -20,8 +20,8 @@ fn accounts(page: &Value) -> Vec<&str> {
     rows.iter().map(|row| row["aws_account_id"].as_str().unwrap()).collect()
 }
 
-/// Writes a mapping's times, which otherwise are those of this moment.
-async fn hold(api: &Served, account: &str, from: &str, to: Option<&str>) {
+/// Sets the validity of a mapping, which is otherwise the time of the test.
+async fn set_validity(api: &ApiFixture, account: &str, from: &str, to: Option<&str>) {
     let times = "update account_mappings set valid_from = $2::text::timestamptz, valid_to = $3::text::timestamptz,
         closed_at_position = case when $3 is not null then opened_at_position + 1000 end where aws_account_id = $1";
     sqlx::query(times).bind(account).bind(from).bind(to).execute(&api.database.pool).await.unwrap();
@@ -29,27 +29,27 @@ async fn hold(api: &Served, account: &str, from: &str, to: Option<&str>) {
 }
 
 #[tokio::test]
-async fn an_instant_shows_what_held_then_also_what_is_gone_now() {
-    let api = Served::new().await;
+async fn a_past_instant_shows_the_mappings_of_that_time() {
+    let api = ApiFixture::new().await;
     for account in ["111122223333", "222233334444", "333344445555"] {
-        mapped(&api, "Example GmbH", account).await;
+        sign_up_with_account(&api, "Example GmbH", account).await;
     }
     assert_eq!(accounts(&api.get("/v1/account-mappings").await.json()).len(), 3);
-    hold(&api, "111122223333", "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
-    hold(&api, "222233334444", "2026-03-01T00:00:00Z", None).await;
-    hold(&api, "333344445555", "2026-06-01T00:00:00Z", None).await;
+    set_validity(&api, "111122223333", "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
+    set_validity(&api, "222233334444", "2026-03-01T00:00:00Z", None).await;
+    set_validity(&api, "333344445555", "2026-06-01T00:00:00Z", None).await;
     let at = async |instant: &str| {
         let page = api.get(&format!("/v1/account-mappings?at={instant}")).await.json();
-        // What comes in one piece is chosen by another statement.
+        // The export uses another query than the pages.
         let csv = export(&api, &format!("?at={instant}"), "text/csv").await.text;
         let copied: Vec<_> = csv.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
         assert_eq!(copied, accounts(&page), "{instant}");
         accounts(&page).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(at("2025-12-31T23:59:59Z").await, Vec::<String>::new());
-    assert_eq!(at("2026-01-01T00:00:00Z").await, ["111122223333"], "the first instant is one of it");
+    assert_eq!(at("2026-01-01T00:00:00Z").await, ["111122223333"], "valid_from is inclusive");
     assert_eq!(at("2026-04-01T02:00:00%2B02:00").await, ["111122223333", "222233334444"]);
-    assert_eq!(at("2026-06-01T00:00:00Z").await, ["222233334444", "333344445555"], "the last is not");
+    assert_eq!(at("2026-06-01T00:00:00Z").await, ["222233334444", "333344445555"], "valid_to is exclusive");
     assert_eq!(accounts(&api.get("/v1/account-mappings").await.json()), ["222233334444", "333344445555"]);
     for (query, field) in [("at=tomorrow", "at"), ("at=2999-01-01T00:00:00Z", "at"), ("at=2026-02-30T00:00:00Z", "at")]
     {
@@ -60,50 +60,50 @@ async fn an_instant_shows_what_held_then_also_what_is_gone_now() {
 }
 
 #[tokio::test]
-async fn an_account_has_a_history_that_outlasts_it() {
-    let api = Served::new().await;
-    let tenant = mapped(&api, "Example GmbH", "011122223333").await;
-    hold(&api, "011122223333", "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
+async fn the_history_of_an_account_outlasts_its_mapping() {
+    let api = ApiFixture::new().await;
+    let tenant = sign_up_with_account(&api, "Example GmbH", "011122223333").await;
+    set_validity(&api, "011122223333", "2026-01-01T00:00:00Z", Some("2026-06-01T00:00:00Z")).await;
     let history = api.get("/v1/account-mappings/011122223333").await.json();
     assert_eq!(accounts(&history), ["011122223333"]);
     let mapping = &history["account_mappings"][0];
     assert_eq!((&mapping["tenant_id"], &mapping["valid_to"]), (&tenant["id"], &json!("2026-06-01T00:00:00Z")));
     for unknown in ["999999999999", "11122223333", "x"] {
-        let answered = api.get(&format!("/v1/account-mappings/{unknown}")).await;
-        assert_eq!(answered.outcome(), (404, "account_not_found".into()), "{unknown}");
+        let response = api.get(&format!("/v1/account-mappings/{unknown}")).await;
+        assert_eq!(response.status_and_code(), (404, "account_not_found".into()), "{unknown}");
     }
 }
 
 #[tokio::test]
-async fn all_pages_show_one_moment_and_the_feed_tells_the_rest() {
-    let api = Served::new().await;
+async fn all_pages_show_one_feed_position_and_events_show_the_rest() {
+    let api = ApiFixture::new().await;
     for number in 0..5 {
-        mapped(&api, "Example GmbH", &format!("11112222000{number}")).await;
+        sign_up_with_account(&api, "Example GmbH", &format!("11112222000{number}")).await;
     }
     let first = api.get("/v1/account-mappings?page_size=2").await.json();
-    mapped(&api, "Comes in between", "999911112222").await;
-    let (mut seen, mut page) = (Vec::new(), first.clone());
+    sign_up_with_account(&api, "Comes in between", "999911112222").await;
+    let (mut read_accounts, mut page) = (Vec::new(), first.clone());
     loop {
         assert_eq!(page["feed_position"], first["feed_position"]);
-        seen.extend(accounts(&page).into_iter().map(ToOwned::to_owned));
+        read_accounts.extend(accounts(&page).into_iter().map(ToOwned::to_owned));
         let Some(token) = page["next_page_token"].as_str() else { break };
         page = api.get(&format!("/v1/account-mappings?page_size=2&page_token={token}")).await.json();
     }
-    assert_eq!(seen, (0..5).map(|number| format!("11112222000{number}")).collect::<Vec<_>>());
+    assert_eq!(read_accounts, (0..5).map(|number| format!("11112222000{number}")).collect::<Vec<_>>());
     let after = &first["feed_position"];
-    let news = api.get(&format!("/v1/events?after={after}&types=environment.account.assigned")).await.json();
-    let told: Vec<_> =
-        news["events"].as_array().unwrap().iter().map(|event| &event["data"]["aws_account_id"]).collect();
-    assert_eq!(told, ["999911112222"]);
+    let later_events = api.get(&format!("/v1/events?after={after}&types=environment.account.assigned")).await.json();
+    let later_accounts: Vec<_> =
+        later_events["events"].as_array().unwrap().iter().map(|event| &event["data"]["aws_account_id"]).collect();
+    assert_eq!(later_accounts, ["999911112222"]);
 }
 
 #[tokio::test]
-async fn csv_and_ndjson_hold_everything_under_the_names_of_focus() {
-    let api = Served::new().await;
+async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
+    let api = ApiFixture::new().await;
     let awkward = r#"Müller, "Söhne" \N & Co"#;
-    let tenant = mapped(&api, awkward, "011122223333").await;
-    mapped(&api, "Example GmbH", "222233334444").await;
-    // The worker asks for an account under a name; here there is none.
+    let tenant = sign_up_with_account(&api, awkward, "011122223333").await;
+    sign_up_with_account(&api, "Example GmbH", "222233334444").await;
+    // The worker sets the account name; this test has no worker.
     sqlx::query(
         "update account_mappings set account_name = 'Mller, \"Shne\" \\N' where aws_account_id = '011122223333'",
     )
@@ -143,29 +143,29 @@ async fn csv_and_ndjson_hold_everything_under_the_names_of_focus() {
     assert_eq!(lines[1], row);
 
     let position = api.get("/v1/account-mappings").await.json()["feed_position"].to_string();
-    for answered in [&ndjson, &csv] {
-        assert_eq!(answered.header("freehold-feed-position"), position);
+    for response in [&ndjson, &csv] {
+        assert_eq!(response.header("freehold-feed-position"), position);
     }
     let one = export(&api, &format!("?tenant={}", tenant["id"].as_str().unwrap()), "text/csv").await;
     assert_eq!(one.text.lines().count(), 2);
     let none = export(&api, "?at=2020-01-01T00:00:00Z", "text/csv").await;
-    assert_eq!(none.text.lines().count(), 1, "the names of the columns, and nothing else");
+    assert_eq!(none.text.lines().count(), 1, "the header row only");
 }
 
 #[tokio::test]
-async fn a_format_that_there_is_not_and_pages_of_one_that_has_none_are_refused() {
-    let api = Served::new().await;
+async fn unknown_formats_and_pages_of_an_export_are_rejected() {
+    let api = ApiFixture::new().await;
     let refused = export(&api, "", "application/xml").await;
-    assert_eq!(refused.outcome(), (406, "not_acceptable".into()));
+    assert_eq!(refused.status_and_code(), (406, "not_acceptable".into()));
     assert!(refused.text.contains("text/csv"), "{}", refused.text);
     let paged = export(&api, "?page_size=7", "text/csv").await;
     assert_eq!((paged.status.as_u16(), &paged.json()["errors"][0]["field"]), (400, &json!("page_size")));
 }
 
 #[tokio::test]
-async fn who_does_not_take_what_was_asked_for_keeps_nobody_else_waiting_for_long() {
-    let api = Served::new().await;
-    mapped(&api, "Example GmbH", "111122223333").await;
+async fn slow_readers_of_an_export_do_not_block_other_exports() {
+    let api = ApiFixture::new().await;
+    sign_up_with_account(&api, "Example GmbH", "111122223333").await;
     let rows = "insert into account_mappings
             (id, tenant_id, environment_id, aws_account_id, valid_from, valid_to, opened_at_position, closed_at_position)
         select gen_random_uuid(), m.tenant_id, m.environment_id, lpad(n::text, 12, '0'), m.valid_from, m.valid_from + interval '1 s',
@@ -173,32 +173,32 @@ async fn who_does_not_take_what_was_asked_for_keeps_nobody_else_waiting_for_long
         from account_mappings m, generate_series(1, 60000) n";
     assert_eq!(api.get("/v1/account-mappings").await.status, 200);
     sqlx::query(rows).execute(&api.database.pool).await.unwrap();
-    let ask = || api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv").send();
-    // Their answers have begun, and nobody reads them.
-    let idle = (ask().await.unwrap(), ask().await.unwrap(), ask().await.unwrap());
+    let request_export = || api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv").send();
+    // Start two exports whose bodies are never read.
+    let idle = (request_export().await.unwrap(), request_export().await.unwrap(), request_export().await.unwrap());
     let fourth = send(api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv")).await;
-    assert_eq!(fourth.outcome(), (503, "too_many_exports".into()));
+    assert_eq!(fourth.status_and_code(), (503, "too_many_exports".into()));
     assert_ne!(fourth.header("retry-after"), "");
     let read = idle.0.text().await.unwrap();
-    assert_eq!(read.lines().count(), 60_002, "an export is whole");
+    assert_eq!(read.lines().count(), 60_002, "the export is complete");
     drop((idle.1, idle.2));
     for _ in 0..50 {
-        let answered = send(api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv")).await;
-        if answered.status == 200 {
+        let response = send(api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv")).await;
+        if response.status == 200 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    panic!("the turns of those who hung up are not given back");
+    panic!("export slots of disconnected clients are not released");
 }
 
 #[tokio::test]
-async fn what_has_no_end_that_can_be_told_is_not_sent() {
+async fn http_1_0_clients_get_pages_but_no_streamed_export() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let api = Served::new().await;
-    mapped(&api, "Example GmbH", "111122223333").await;
-    let token = api.issuer.token(freehold_tests::api_fixture::EVERY_SCOPE);
-    let ask = async |accept: &str| {
+    let api = ApiFixture::new().await;
+    sign_up_with_account(&api, "Example GmbH", "111122223333").await;
+    let token = api.issuer.token(freehold_tests::api_fixture::ALL_SCOPES);
+    let request_export = async |accept: &str| {
         let mut caller = tokio::net::TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
         let head =
             format!("GET /v1/account-mappings HTTP/1.0\r\nAuthorization: Bearer {token}\r\nAccept: {accept}\r\n\r\n");
@@ -207,10 +207,10 @@ async fn what_has_no_end_that_can_be_told_is_not_sent() {
         caller.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    let page = ask("application/json").await;
+    let page = request_export("application/json").await;
     assert!(page.starts_with("HTTP/1.0 200") && page.contains("111122223333"), "{page}");
     for format in ["text/csv", "application/x-ndjson"] {
-        let refused = ask(format).await;
+        let refused = request_export(format).await;
         assert!(refused.starts_with("HTTP/1.0 505") && refused.contains("proxy_http_version"), "{refused}");
     }
 }

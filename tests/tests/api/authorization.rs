@@ -1,23 +1,21 @@
-//! Who may do what: every route, with every scope, for those who see every tenant and for those who see one.
+//! Authorization: every route with every scope, for tokens with all tenants and for tokens with one.
 
 use freehold_api::Scope;
 use freehold_tenancy::Config;
-use freehold_tests::api_fixture::{Answered, EVERY_SCOPE, Served, read, send, signup, signup_with};
+use freehold_tests::api_fixture::{ALL_SCOPES, ApiFixture, ApiResponse, read, send, signup_body, signup_body_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// A route, as its description shows it.
 #[derive(Debug)]
 struct Route {
     method: Method,
     path: String,
-    /// What a token needs for it; none where it needs no token.
+    /// Scope that a token needs; `None` if no token is needed.
     scope: Option<Scope>,
-    /// Whether it is for those alone who see every tenant.
+    /// Whether a token needs access to all tenants.
     for_the_fleet: bool,
 }
 
-/// Every route.
 fn routes() -> Vec<Route> {
     let description: Value = serde_json::from_str(&freehold_api::openapi_json()).unwrap();
     let mut routes = Vec::new();
@@ -40,13 +38,13 @@ fn routes() -> Vec<Route> {
 }
 
 impl Route {
-    /// Whether it is about one tenant, which its path names.
-    fn is_about_one(&self) -> bool {
+    /// Returns whether the path names one tenant.
+    fn names_a_tenant(&self) -> bool {
         self.path.contains("{id}") || self.path.contains("{aws_account_id}")
     }
 
-    /// Its path, about this tenant.
-    fn about(&self, tenant: &Value) -> String {
+    /// Returns the path with the ids of `tenant`.
+    fn path_for(&self, tenant: &Value) -> String {
         let (id, environment) = (tenant["id"].as_str().unwrap(), &tenant["environments"][0]);
         let id =
             if self.path.starts_with("/v1/operations") { environment["operation_id"].as_str().unwrap() } else { id };
@@ -58,126 +56,141 @@ impl Route {
         self.path.replace("{id}", id).replace("{name}", "production").replace("{aws_account_id}", account)
     }
 
-    /// What it answers to a token with these claims.
-    async fn ask(&self, api: &Served, path: &str, claims: &Value) -> Answered {
-        let request = api.bare(self.method.clone(), path).bearer_auth(api.issuer.token_with("", claims));
+    /// Sends the request with a token with these claims.
+    async fn send_with_claims(&self, api: &ApiFixture, path: &str, claims: &Value) -> ApiResponse {
+        let request =
+            api.request_without_token(self.method.clone(), path).bearer_auth(api.issuer.token_with("", claims));
         let response = request.send().await.unwrap();
-        // The events of an operation that goes on do not end.
+        // The event stream of an open operation never ends.
         if response.status() == 200 && path.ends_with("/events") {
             let (status, headers) = (response.status(), response.headers().clone());
-            return Answered { status, headers, text: String::new() };
+            return ApiResponse { status, headers, text: String::new() };
         }
         read(response).await
     }
 }
 
-/// Whether somebody got in, whatever came of it then.
-fn got_in(answered: &Answered) -> bool {
-    ![401, 403, 404, 500].contains(&answered.status.as_u16())
+/// Returns whether the request was authorized; it may have failed for other reasons.
+fn is_authorized(response: &ApiResponse) -> bool {
+    ![401, 403, 404, 500].contains(&response.status.as_u16())
 }
 
 #[tokio::test]
-async fn each_route_needs_its_scope_and_no_other() {
-    let api = Served::new().await;
+async fn each_route_needs_exactly_its_scope() {
+    let api = ApiFixture::new().await;
     for route in routes() {
         let Route { method, path, scope, .. } = &route;
         let path = path.replace("{id}", "4711").replace("{name}", "production");
-        let without = send(api.bare(method.clone(), &path)).await;
+        let without = send(api.request_without_token(method.clone(), &path)).await;
         let Some(needed) = scope else {
             assert_eq!(without.status, 200, "{method} {path} needs no token");
             continue;
         };
-        assert_eq!(without.outcome(), (401, "token_missing".into()), "{method} {path}");
+        assert_eq!(without.status_and_code(), (401, "token_missing".into()), "{method} {path}");
         assert_eq!(without.header("www-authenticate"), "Bearer");
         for scope in Scope::ALL {
-            let answered = route.ask(&api, &path, &json!({ "scope": format!("fleet {scope}") })).await;
+            let response = route.send_with_claims(&api, &path, &json!({ "scope": format!("fleet {scope}") })).await;
             if scope == *needed {
-                assert!(![401, 403, 500].contains(&answered.status.as_u16()), "{method} {path}: {}", answered.text);
-                assert_eq!(answered.header("cache-control"), "no-store");
+                assert!(![401, 403, 500].contains(&response.status.as_u16()), "{method} {path}: {}", response.text);
+                assert_eq!(response.header("cache-control"), "no-store");
             } else {
-                assert_eq!(answered.outcome(), (403, "insufficient_scope".into()), "{method} {path} with {scope}");
-                assert!(answered.header("www-authenticate").contains(&format!("scope=\"{needed}\"")));
-                assert!(answered.json()["detail"].as_str().unwrap().contains(needed.as_str()));
+                assert_eq!(
+                    response.status_and_code(),
+                    (403, "insufficient_scope".into()),
+                    "{method} {path} with {scope}"
+                );
+                assert!(response.header("www-authenticate").contains(&format!("scope=\"{needed}\"")));
+                assert!(response.json()["detail"].as_str().unwrap().contains(needed.as_str()));
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_token_for_one_tenant_reaches_that_tenant_and_no_other() {
-    let api = Served::new().await;
-    let own = api.signed_up(&signup()).await;
-    api.succeed("111122223333").await;
-    let other = api.signed_up(&signup_with(json!({ "company_name": "Other GmbH" }))).await;
-    api.succeed("222233334444").await;
+async fn a_token_with_a_tenant_can_access_only_that_tenant() {
+    let api = ApiFixture::new().await;
+    let own = api.sign_up(&signup_body()).await;
+    api.succeed_operation("111122223333").await;
+    let other = api.sign_up(&signup_body_with(json!({ "company_name": "Other GmbH" }))).await;
+    api.succeed_operation("222233334444").await;
     let untouched = api.get(&format!("/v1/tenants/{}", other["id"].as_str().unwrap())).await.json();
     for route in routes() {
         let Route { method, path, scope: Some(needed), .. } = &route else { continue };
         for scope in Scope::ALL {
-            // That it also has the scope of the fleet does not widen a token that names a tenant.
+            // Scope `fleet` does not widen a token that names a tenant.
             let claims = json!({ "scope": format!("{scope} fleet"), "tenant_id": own["id"] });
             let (to_own, to_other) = (
-                route.ask(&api, &route.about(&own), &claims).await,
-                route.ask(&api, &route.about(&other), &claims).await,
+                route.send_with_claims(&api, &route.path_for(&own), &claims).await,
+                route.send_with_claims(&api, &route.path_for(&other), &claims).await,
             );
             if scope != *needed || route.for_the_fleet {
-                for answered in [&to_own, &to_other] {
-                    assert_eq!(answered.outcome(), (403, "insufficient_scope".into()), "{method} {path} with {scope}");
+                for response in [&to_own, &to_other] {
+                    assert_eq!(
+                        response.status_and_code(),
+                        (403, "insufficient_scope".into()),
+                        "{method} {path} with {scope}"
+                    );
                 }
                 continue;
             }
-            assert!(got_in(&to_own), "{method} {path} of one's own: {} {}", to_own.status, to_own.text);
-            if route.is_about_one() {
-                assert_eq!(to_other.status, 404, "{method} {path} of another: {}", to_other.text);
-                let nobody =
-                    other.to_string().replace("ten_0", "ten_7").replace("op_0", "op_7").replace("Other GmbH", "Nobody");
-                let nobody = route.ask(&api, &route.about(&serde_json::from_str(&nobody).unwrap()), &claims).await;
-                let (told, of_nobody) = (to_other.json(), nobody.json());
+            assert!(is_authorized(&to_own), "{method} {path} of the own tenant: {} {}", to_own.status, to_own.text);
+            if route.names_a_tenant() {
+                assert_eq!(to_other.status, 404, "{method} {path} of another tenant: {}", to_other.text);
+                let unknown = other
+                    .to_string()
+                    .replace("ten_0", "ten_7")
+                    .replace("op_0", "op_7")
+                    .replace("Other GmbH", "Unknown");
+                let unknown = route
+                    .send_with_claims(&api, &route.path_for(&serde_json::from_str(&unknown).unwrap()), &claims)
+                    .await;
+                let (other_problem, unknown_problem) = (to_other.json(), unknown.json());
                 assert_eq!(
-                    (told["code"].clone(), told["detail"].clone()),
-                    (of_nobody["code"].clone(), of_nobody["detail"].clone())
+                    (other_problem["code"].clone(), other_problem["detail"].clone()),
+                    (unknown_problem["code"].clone(), unknown_problem["detail"].clone())
                 );
             } else {
                 let other = other["id"].as_str().unwrap();
-                assert!(!to_own.text.contains(other), "{method} {path} shows another: {}", to_own.text);
+                assert!(!to_own.text.contains(other), "{method} {path} shows another tenant: {}", to_own.text);
             }
         }
     }
     let now = api.get(&format!("/v1/tenants/{}", other["id"].as_str().unwrap())).await.json();
-    assert_eq!(now, untouched, "something was done to another tenant");
+    assert_eq!(now, untouched, "another tenant was changed");
 }
 
 #[tokio::test]
-async fn a_list_is_narrowed_to_ones_own_and_cannot_be_widened() {
-    let api = Served::new().await;
-    let own = api.signed_up(&signup()).await;
-    api.succeed("111122223333").await;
-    let other = api.signed_up(&signup()).await;
-    api.succeed("222233334444").await;
-    let claims = json!({ "scope": EVERY_SCOPE, "tenant_id": own["id"] });
-    let get =
-        async |path: &str| send(api.bare(Method::GET, path).bearer_auth(api.issuer.token_with("", &claims))).await;
+async fn lists_show_only_the_tenant_of_the_token() {
+    let api = ApiFixture::new().await;
+    let own = api.sign_up(&signup_body()).await;
+    api.succeed_operation("111122223333").await;
+    let other = api.sign_up(&signup_body()).await;
+    api.succeed_operation("222233334444").await;
+    let claims = json!({ "scope": ALL_SCOPES, "tenant_id": own["id"] });
+    let get = async |path: &str| {
+        send(api.request_without_token(Method::GET, path).bearer_auth(api.issuer.token_with("", &claims))).await
+    };
     for (list, rows) in [("tenants", "tenants"), ("operations", "operations"), ("account-mappings", "account_mappings")]
     {
         assert_eq!(api.get(&format!("/v1/{list}")).await.json()[rows].as_array().unwrap().len(), 2, "{list}");
-        let seen = get(&format!("/v1/{list}")).await.json();
-        assert_eq!(seen[rows].as_array().unwrap().len(), 1, "{list}: {seen}");
-        assert!(seen.to_string().contains(own["id"].as_str().unwrap()), "{list}: {seen}");
+        let page = get(&format!("/v1/{list}")).await.json();
+        assert_eq!(page[rows].as_array().unwrap().len(), 1, "{list}: {page}");
+        assert!(page.to_string().contains(own["id"].as_str().unwrap()), "{list}: {page}");
         if list != "tenants" {
             let others = get(&format!("/v1/{list}?tenant={}", other["id"].as_str().unwrap())).await;
-            assert_eq!(others.outcome(), (404, "tenant_not_found".into()), "{list}");
+            assert_eq!(others.status_and_code(), (404, "tenant_not_found".into()), "{list}");
         }
     }
 }
 
 #[tokio::test]
-async fn who_does_not_say_whom_they_may_see_sees_nobody() {
-    let api = Served::new().await;
-    let scopes = EVERY_SCOPE.replace("fleet ", "");
+async fn a_token_without_tenant_scope_is_rejected() {
+    let api = ApiFixture::new().await;
+    let scopes = ALL_SCOPES.replace("fleet ", "");
     for route in routes().iter().filter(|route| route.scope.is_some()) {
         let path = route.path.replace("{id}", "4711").replace("{name}", "production");
-        let neither = route.ask(&api, &path, &json!({ "scope": scopes })).await;
-        assert_eq!(neither.outcome(), (403, "insufficient_scope".into()), "{} {path}", route.method);
+        let neither = route.send_with_claims(&api, &path, &json!({ "scope": scopes })).await;
+        assert_eq!(neither.status_and_code(), (403, "insufficient_scope".into()), "{} {path}", route.method);
         for claim in [
             json!(""),
             json!("4711"),
@@ -186,10 +199,10 @@ async fn who_does_not_say_whom_they_may_see_sees_nobody() {
             json!([]),
             json!(["ten_01k2m8v3x9e7rt4s5q6w7y8z9b"]),
         ] {
-            let claims = json!({ "scope": EVERY_SCOPE, "tenant_id": claim });
-            let malformed = route.ask(&api, &path, &claims).await;
+            let claims = json!({ "scope": ALL_SCOPES, "tenant_id": claim });
+            let malformed = route.send_with_claims(&api, &path, &claims).await;
             assert_eq!(
-                malformed.outcome(),
+                malformed.status_and_code(),
                 (403, "tenant_claim_invalid".into()),
                 "{} {path} for {claim}",
                 route.method
@@ -199,24 +212,27 @@ async fn who_does_not_say_whom_they_may_see_sees_nobody() {
 }
 
 #[tokio::test]
-async fn a_role_stands_for_what_the_configuration_says() {
+async fn a_role_grants_the_scopes_of_the_configuration() {
     let api =
-        Served::with_config("roles_claim = \"groups\"\n[api.roles]\nauditor = [\"fleet\", \"operations:read\"]").await;
+        ApiFixture::with_config("roles_claim = \"groups\"\n[api.roles]\nauditor = [\"fleet\", \"operations:read\"]")
+            .await;
     let get = async |path: &str, roles: Value| {
         let claims = json!({ "scope": null, "groups": roles, "roles": ["admin"] });
-        send(api.bare(Method::GET, path).bearer_auth(api.issuer.token_with("", &claims))).await.status.as_u16()
+        send(api.request_without_token(Method::GET, path).bearer_auth(api.issuer.token_with("", &claims)))
+            .await
+            .status
+            .as_u16()
     };
     assert_eq!(get("/v1/operations", json!(["staff", "auditor"])).await, 200);
-    assert_eq!(get("/v1/operations", json!("auditor")).await, 200, "as issuers with one text have it");
-    assert_eq!(get("/v1/tenants", json!(["auditor"])).await, 403, "a scope that the role does not have");
-    let unsaid = Served::new().await;
+    assert_eq!(get("/v1/operations", json!("auditor")).await, 200, "a role as a single string");
+    assert_eq!(get("/v1/tenants", json!(["auditor"])).await, 403, "a scope outside the role");
+    let unsaid = ApiFixture::new().await;
     let admin = unsaid.issuer.token_with("", &json!({ "scope": null, "roles": ["admin", "support"] }));
-    let answered = send(unsaid.bare(Method::GET, "/v1/tenants").bearer_auth(admin)).await;
-    assert_eq!(answered.status, 403, "a role that nobody has declared stands for something");
-    for nothing in
-        [json!(["admin"]), json!(["support"]), json!([]), json!(null), json!({ "auditor": true }), json!([7])]
+    let response = send(unsaid.request_without_token(Method::GET, "/v1/tenants").bearer_auth(admin)).await;
+    assert_eq!(response.status, 403, "an undeclared role grants a scope");
+    for claim in [json!(["admin"]), json!(["support"]), json!([]), json!(null), json!({ "auditor": true }), json!([7])]
     {
-        assert_eq!(get("/v1/operations", nothing.clone()).await, 403, "{nothing}");
+        assert_eq!(get("/v1/operations", claim.clone()).await, 403, "{claim}");
     }
 }
 
@@ -224,7 +240,7 @@ async fn a_role_stands_for_what_the_configuration_says() {
 async fn the_example_has_roles_for_support_billing_approver_and_admin() {
     let example = Config::parse(include_str!("../../../freehold.example.toml")).unwrap();
     let roles = example.api.roles.iter().map(|(role, scopes)| format!("{role} = {}\n", json!(scopes)));
-    let api = Served::with_config(&format!("[api.roles]\n{}", roles.collect::<String>())).await;
+    let api = ApiFixture::with_config(&format!("[api.roles]\n{}", roles.collect::<String>())).await;
     for (role, allowed) in [
         (
             "support",
@@ -252,15 +268,15 @@ async fn the_example_has_roles_for_support_billing_approver_and_admin() {
         for route in routes() {
             let Some(needed) = route.scope else { continue };
             let path = route.path.replace("{id}", "4711").replace("{name}", "production");
-            let answered = route.ask(&api, &path, &json!({ "scope": null, "roles": [role] })).await;
+            let response = route.send_with_claims(&api, &path, &json!({ "scope": null, "roles": [role] })).await;
             let expected = allowed.contains(&needed);
-            assert_eq!(answered.status != 403, expected, "{role}: {} {path}: {}", route.method, answered.text);
+            assert_eq!(response.status != 403, expected, "{role}: {} {path}: {}", route.method, response.text);
         }
     }
 }
 
 #[test]
-fn every_scope_is_needed_somewhere() {
+fn every_scope_is_needed_by_a_route() {
     let routes = routes();
     for scope in Scope::ALL {
         let needed = routes.iter().any(|route| route.scope == Some(scope)) || scope == Scope::Fleet;

@@ -1,9 +1,9 @@
-//! The description of the API, `openapi/openapi.json`.
+//! The OpenAPI description of the API, `openapi/openapi.json`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use freehold_tests::api_fixture::{Served, send, signup};
+use freehold_tests::api_fixture::{ApiFixture, send, signup_body};
 use serde_json::{Value, json};
 
 fn description() -> Value {
@@ -11,17 +11,17 @@ fn description() -> Value {
 }
 
 #[test]
-fn the_description_in_the_repository_is_that_of_the_code() {
+fn the_committed_description_matches_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/openapi.json");
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    // Not assert_eq!, which would print both from beginning to end.
-    let made = freehold_api::openapi_json();
-    let differs = kept.lines().zip(made.lines()).find(|(kept, made)| kept != made);
-    assert!(kept == made, "freehold openapi > openapi/openapi.json: {differs:?}");
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    // assert_eq! would print both documents completely.
+    let current = freehold_api::openapi_json();
+    let differs = committed.lines().zip(current.lines()).find(|(committed, current)| committed != current);
+    assert!(committed == current, "freehold openapi > openapi/openapi.json: {differs:?}");
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+fn references_resolve_and_all_components_are_used() {
     let description = description();
     let text = description.to_string();
     for (kind, described) in description["components"].as_object().unwrap() {
@@ -29,11 +29,11 @@ fn every_reference_leads_somewhere_and_everything_is_referred_to() {
             continue;
         }
         for name in described.as_object().unwrap().keys() {
-            assert!(text.contains(&format!("\"#/components/{kind}/{name}\"")), "nobody refers to {kind}/{name}");
+            assert!(text.contains(&format!("\"#/components/{kind}/{name}\"")), "no reference to {kind}/{name}");
         }
     }
     for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
-        assert!(description.pointer(reference).is_some(), "{reference} leads nowhere");
+        assert!(description.pointer(reference).is_some(), "{reference} points to nothing");
     }
 }
 
@@ -44,7 +44,10 @@ fn every_operation_has_a_unique_id_a_tag_and_a_summary() {
     for (path, methods) in description["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let route = format!("{method} {path}");
-            assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{route}: an operationId twice");
+            assert!(
+                ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
+                "{route}: duplicate operationId"
+            );
             assert!(operation["tags"][0].is_string(), "{route} has no tag");
             assert!(has_text(&operation["summary"]), "{route} has no summary");
         }
@@ -95,25 +98,25 @@ fn collect_undescribed(value: &Value, pointer: &str, missing: &mut Vec<String>) 
 }
 
 #[tokio::test]
-async fn a_signup_takes_the_fields_that_are_described_and_no_others() {
-    let api = Served::new().await;
+async fn a_signup_accepts_exactly_the_described_fields() {
+    let api = ApiFixture::new().await;
     let described = description()["components"]["schemas"]["Signup"].clone();
     assert_eq!(described["additionalProperties"], false);
     for name in described["properties"].as_object().unwrap().keys() {
-        let mut body = signup();
+        let mut body = signup_body();
         body[name] = json!(7);
-        let problem = send(api.signup("7f3a", &body)).await.json();
+        let problem = send(api.signup_request("7f3a", &body)).await.json();
         assert_eq!(problem["errors"][0]["field"], *name, "{problem}");
         assert_eq!(problem["errors"][0]["code"], "wrong_type", "{problem}");
     }
     let needed: Vec<_> = described["required"].as_array().unwrap().iter().collect();
-    assert_eq!(needed, signup().as_object().unwrap().keys().collect::<Vec<_>>());
+    assert_eq!(needed, signup_body().as_object().unwrap().keys().collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn what_is_answered_is_what_is_described() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn responses_match_the_description() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let operation = tenant["environments"][0]["operation_id"].as_str().unwrap();
     api.park("account_email_taken").await;
     let schemas = description()["components"]["schemas"].clone();
@@ -125,11 +128,11 @@ async fn what_is_answered_is_what_is_described() {
         ("Step", api.get(&format!("/v1/operations/{operation}")).await.json()["steps"][0].clone()),
         ("OperationPage", api.get("/v1/operations").await.json()),
         ("AccountMappingPage", api.get("/v1/account-mappings").await.json()),
-        ("Problem", send(api.signup("7f3a", &json!({}))).await.json()),
+        ("Problem", send(api.signup_request("7f3a", &json!({}))).await.json()),
     ] {
         let described: BTreeSet<_> = schemas[name]["properties"].as_object().unwrap().keys().collect();
-        let answered: BTreeSet<_> = value.as_object().unwrap().keys().collect();
-        assert_eq!(answered, described, "{name}");
+        let response: BTreeSet<_> = value.as_object().unwrap().keys().collect();
+        assert_eq!(response, described, "{name}");
         let required = schemas[name]["required"].as_array().unwrap();
         let optional = described.into_iter().filter(|name| !required.contains(&json!(name)));
         let expected: &[&str] = match name {

@@ -1,61 +1,61 @@
-//! What the API does not take, and how it says so.
+//! Invalid requests and their error responses.
 
-use freehold_tests::api_fixture::{Answered, Served, send, signup, signup_with};
+use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body, signup_body_with};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-fn assert_is_a_problem(answered: &Answered, status: u16, code: &str) {
-    assert_eq!(answered.outcome(), (status, code.to_owned()), "{}", answered.text);
-    assert_eq!(answered.header("content-type"), "application/problem+json");
-    let problem = answered.json();
+fn assert_is_a_problem(response: &ApiResponse, status: u16, code: &str) {
+    assert_eq!(response.status_and_code(), (status, code.to_owned()), "{}", response.text);
+    assert_eq!(response.header("content-type"), "application/problem+json");
+    let problem = response.json();
     assert_eq!(problem["type"], format!("urn:freehold:problem:{code}"));
     assert_eq!(problem["status"], status);
-    assert_eq!(problem["request_id"], answered.header("x-request-id"));
+    assert_eq!(problem["request_id"], response.header("x-request-id"));
     for field in ["title", "detail", "request_id"] {
         assert_ne!(problem[field].as_str().unwrap_or_default(), "", "{field}");
     }
 }
 
 #[tokio::test]
-async fn a_signup_without_a_usable_key_is_refused() {
-    let api = Served::new().await;
-    let without = send(api.request(Method::POST, "/v1/tenants").json(&signup())).await;
+async fn a_signup_without_a_valid_key_is_rejected() {
+    let api = ApiFixture::new().await;
+    let without = send(api.request(Method::POST, "/v1/tenants").json(&signup_body())).await;
     assert_is_a_problem(&without, 400, "idempotency_key_required");
     for key in ["", "\"\"", "a b", &"x".repeat(256)] {
-        assert_is_a_problem(&send(api.signup(key, &signup())).await, 400, "idempotency_key_invalid");
+        assert_is_a_problem(&send(api.signup_request(key, &signup_body())).await, 400, "idempotency_key_invalid");
     }
-    let two = api.signup("one", &signup()).header("Idempotency-Key", "two");
+    let two = api.signup_request("one", &signup_body()).header("Idempotency-Key", "two");
     assert_is_a_problem(&send(two).await, 400, "idempotency_key_invalid");
-    assert_eq!(api.rows().await, [0; 5]);
+    assert_eq!(api.row_counts().await, [0; 5]);
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_a_json_object_is_refused() {
-    let api = Served::new().await;
+async fn a_body_that_is_not_a_json_object_is_rejected() {
+    let api = ApiFixture::new().await;
     let post = || api.request(Method::POST, "/v1/tenants").header("Idempotency-Key", "7f3a");
     for (content_type, body, status, code) in [
-        ("text/plain", signup().to_string(), 415, "unsupported_media_type"),
+        ("text/plain", signup_body().to_string(), 415, "unsupported_media_type"),
         ("application/x-www-form-urlencoded", "company_name=Example".to_owned(), 415, "unsupported_media_type"),
         ("application/json", String::new(), 400, "invalid_json"),
         ("application/json", "{\"company_name\":".to_owned(), 400, "invalid_json"),
         ("application/json", "[".repeat(10_000), 400, "invalid_json"),
         ("application/json; charset=utf-8", "[]".to_owned(), 422, "validation_failed"),
     ] {
-        let answered = send(post().header("Content-Type", content_type).body(body)).await;
-        assert_is_a_problem(&answered, status, code);
+        let response = send(post().header("Content-Type", content_type).body(body)).await;
+        assert_is_a_problem(&response, status, code);
     }
-    assert_is_a_problem(&send(post().body(signup().to_string())).await, 415, "unsupported_media_type");
-    assert_eq!(api.rows().await, [0; 5]);
+    assert_is_a_problem(&send(post().body(signup_body().to_string())).await, 415, "unsupported_media_type");
+    assert_eq!(api.row_counts().await, [0; 5]);
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_however_it_arrives() {
-    let api = Served::new().await;
-    let body = signup_with(json!({ "company_name": "x".repeat(64 * 1024) }));
-    assert_is_a_problem(&send(api.signup("7f3a", &body)).await, 413, "body_too_large");
-    // In chunks, so that nobody knows beforehand how much is to come.
+async fn a_body_that_is_too_large_is_rejected_with_and_without_length() {
+    let api = ApiFixture::new().await;
+    let body = signup_body_with(json!({ "company_name": "x".repeat(64 * 1024) }));
+    assert_is_a_problem(&send(api.signup_request("7f3a", &body)).await, 413, "body_too_large");
+    // Chunked, so that the length is not announced.
     let mut connection = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
     let token = api.issuer.token("fleet tenants:write");
     let head = format!(
@@ -71,13 +71,13 @@ async fn a_body_that_is_too_large_is_refused_however_it_arrives() {
     let length = connection.read(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
-    assert_eq!(api.rows().await, [0; 5]);
+    assert_eq!(api.row_counts().await, [0; 5]);
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn unknown_paths_and_ids_are_not_found() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let id = tenant["id"].as_str().unwrap();
     let unknown = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b";
     for (path, code) in [
@@ -104,18 +104,18 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn an_address_says_which_methods_it_answers_to() {
-    let api = Served::new().await;
-    let answered = send(api.request(Method::DELETE, "/v1/tenants")).await;
-    assert_is_a_problem(&answered, 405, "method_not_allowed");
-    let mut allowed: Vec<_> = answered.header("allow").split(',').map(str::trim).collect();
+async fn a_wrong_method_gets_the_allowed_methods() {
+    let api = ApiFixture::new().await;
+    let response = send(api.request(Method::DELETE, "/v1/tenants")).await;
+    assert_is_a_problem(&response, 405, "method_not_allowed");
+    let mut allowed: Vec<_> = response.header("allow").split(',').map(str::trim).collect();
     allowed.sort_unstable();
     assert_eq!(allowed, ["GET", "HEAD", "POST"]);
 }
 
 #[tokio::test]
-async fn a_query_that_does_not_fit_is_refused_field_by_field() {
-    let api = Served::new().await;
+async fn each_invalid_query_parameter_is_named() {
+    let api = ApiFixture::new().await;
     for (path, fields) in [
         ("/v1/tenants?page_size=0", vec!["page_size"]),
         ("/v1/tenants?page_size=201", vec!["page_size"]),
@@ -127,33 +127,37 @@ async fn a_query_that_does_not_fit_is_refused_field_by_field() {
         ("/v1/operations?state=ready&tenant=4711&code=%00", vec!["state", "code", "tenant"]),
         ("/v1/account-mappings?tenant=op_01k2m8v3x9e7rt4s5q6w7y8z9b&valid=now", vec!["tenant", "valid"]),
     ] {
-        let answered = api.get(path).await;
-        assert_is_a_problem(&answered, 400, "invalid_query");
-        let errors = answered.json()["errors"].clone();
+        let response = api.get(path).await;
+        assert_is_a_problem(&response, 400, "invalid_query");
+        let errors = response.json()["errors"].clone();
         let named: Vec<_> = errors.as_array().unwrap().iter().map(|error| &error["field"]).collect();
         assert_eq!(named, fields, "{path}");
     }
-    // Where nothing may be asked for beside, whoever asks for a dry run does not mean the real one.
+    // A write must not ignore `?dry_run=true`.
     for path in
         ["/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b/environments?dry_run=true", "/v1/webhook-endpoints?dry_run=true"]
     {
         let dry = api.request(reqwest::Method::POST, path).header("Idempotency-Key", "1").json(&serde_json::json!({}));
-        assert_eq!(send(dry).await.outcome(), (400, "invalid_query".into()), "{path}");
+        assert_eq!(send(dry).await.status_and_code(), (400, "invalid_query".into()), "{path}");
     }
     let flag = api.request(reqwest::Method::POST, "/v1/tenants?dry_run").header("Idempotency-Key", "1");
-    assert_eq!(send(flag.json(&signup())).await.outcome(), (400, "invalid_query".into()), "signed up for real");
-    // What is empty was meant to be something: it is not as good as nothing.
+    assert_eq!(
+        send(flag.json(&signup_body())).await.status_and_code(),
+        (400, "invalid_query".into()),
+        "the dry run was ignored"
+    );
+    // An empty parameter is an error, not an absent parameter.
     let empty = api.get("/v1/operations?state=&tenant=").await;
-    assert_eq!(empty.outcome(), (400, "invalid_query".into()));
+    assert_eq!(empty.status_and_code(), (400, "invalid_query".into()));
 }
 
 #[tokio::test]
-async fn a_request_id_is_kept_if_it_is_fit_for_a_log() {
-    let api = Served::new().await;
-    let with = |id: &str| send(api.bare(Method::GET, "/livez").header("x-request-id", id));
+async fn a_request_id_is_kept_if_it_is_safe_to_log() {
+    let api = ApiFixture::new().await;
+    let with = |id: &str| send(api.request_without_token(Method::GET, "/livez").header("x-request-id", id));
     assert_eq!(with("trace-4711_a.b").await.header("x-request-id"), "trace-4711_a.b");
     for id in ["a b", "", "a\"b", &"x".repeat(129)] {
-        let given = with(id).await.header("x-request-id").to_owned();
-        assert!(given != id && given.len() == 32, "{given}");
+        let request_id = with(id).await.header("x-request-id").to_owned();
+        assert!(request_id != id && request_id.len() == 32, "{request_id}");
     }
 }

@@ -1,9 +1,9 @@
-//! The feed over HTTP: what billing and partners keep up with.
+//! The event feed over HTTP, as billing and partners read it.
 
 use std::time::{Duration, Instant};
 
 use freehold_tenancy::feed::FeedType;
-use freehold_tests::api_fixture::{Served, signup};
+use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -12,11 +12,11 @@ fn types(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_happens_to_a_tenant_is_told_in_order_as_cloud_events() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn events_of_a_tenant_appear_in_order_as_cloud_events() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let environment = &tenant["environments"][0];
-    api.succeed("111122223333").await;
+    api.succeed_operation("111122223333").await;
     let page = api.get("/v1/events").await.json();
     assert_eq!(
         types(&page),
@@ -43,16 +43,16 @@ async fn what_happens_to_a_tenant_is_told_in_order_as_cloud_events() {
         })
     );
     for personal in ["admin@example.com", "Example GmbH", "ann"] {
-        assert!(!page.to_string().contains(&format!("\"{personal}")), "{personal} is told to everybody");
+        assert!(!page.to_string().contains(&format!("\"{personal}")), "the feed contains {personal}");
     }
 }
 
 #[tokio::test]
-async fn a_reader_goes_on_where_it_was_and_sees_only_what_it_wants() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
-    api.succeed("111122223333").await;
-    let other = api.signed_up(&signup()).await;
+async fn a_reader_continues_at_its_position_with_its_filter() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
+    api.succeed_operation("111122223333").await;
+    let other = api.sign_up(&signup_body()).await;
     let first = api.get("/v1/events?page_size=2").await.json();
     assert_eq!((types(&first).len(), &first["next_after"], &first["has_more"]), (2, &json!(2), &json!(true)));
     let rest = api.get("/v1/events?after=2").await.json();
@@ -61,20 +61,23 @@ async fn a_reader_goes_on_where_it_was_and_sees_only_what_it_wants() {
     assert_eq!((types(&none).len(), &none["next_after"], &none["has_more"]), (0, &json!(5), &json!(false)));
     let accounts = api.get("/v1/events?types=environment.account.assigned,environment.account.released").await.json();
     assert_eq!(types(&accounts), ["environment.account.assigned"]);
-    assert_eq!(accounts["next_after"], 5, "what is of no interest need not be looked through again");
+    assert_eq!(accounts["next_after"], 5, "filtered events are skipped");
     let of_other = api.get(&format!("/v1/events?tenant={}", other["id"].as_str().unwrap())).await.json();
     assert_eq!(types(&of_other), ["tenant.onboarding.accepted"]);
 
     let claims = json!({ "scope": "events:read", "tenant_id": tenant["id"] });
     let token = api.issuer.token_with("", &claims);
-    let own = freehold_tests::api_fixture::send(api.bare(Method::GET, "/v1/events").bearer_auth(token)).await.json();
+    let own =
+        freehold_tests::api_fixture::send(api.request_without_token(Method::GET, "/v1/events").bearer_auth(token))
+            .await
+            .json();
     assert_eq!(types(&own).len(), 4);
     assert!(!own.to_string().contains(other["id"].as_str().unwrap()));
 }
 
 #[tokio::test]
-async fn whoever_waits_is_told_as_soon_as_something_happens() {
-    let api = Served::new().await;
+async fn a_long_poll_returns_as_soon_as_an_event_occurs() {
+    let api = ApiFixture::new().await;
     let (waited, ()) = tokio::join!(
         async {
             let began = Instant::now();
@@ -82,32 +85,36 @@ async fn whoever_waits_is_told_as_soon_as_something_happens() {
         },
         async {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            api.signed_up(&signup()).await;
+            api.sign_up(&signup_body()).await;
         }
     );
     assert_eq!(types(&waited.0), ["tenant.onboarding.accepted"]);
-    assert!(waited.1 >= Duration::from_millis(300), "it was there before it happened");
+    assert!(waited.1 >= Duration::from_millis(300), "the response came before the event");
     let began = Instant::now();
-    let nothing = api.get("/v1/events?after=1&wait=1").await.json();
-    assert_eq!((types(&nothing).len(), &nothing["next_after"]), (0, &json!(1)));
-    assert!(began.elapsed() >= Duration::from_secs(1), "it did not wait");
+    let empty = api.get("/v1/events?after=1&wait=1").await.json();
+    assert_eq!((types(&empty).len(), &empty["next_after"]), (0, &json!(1)));
+    assert!(began.elapsed() >= Duration::from_secs(1), "the request did not wait");
 }
 
 #[tokio::test]
-async fn a_position_that_is_not_kept_and_one_that_is_not_there_yet_are_refused() {
-    let api = Served::new().await;
-    api.signed_up(&signup()).await;
-    api.succeed("111122223333").await;
+async fn expired_and_future_positions_are_rejected() {
+    let api = ApiFixture::new().await;
+    api.sign_up(&signup_body()).await;
+    api.succeed_operation("111122223333").await;
     assert_eq!(api.get("/v1/events").await.status, 200);
     sqlx::query("delete from feed where position <= 2").execute(&api.database.pool).await.unwrap();
-    for gone in ["after=0", "after=1"] {
-        let answered = api.get(&format!("/v1/events?{gone}")).await;
-        assert_eq!(answered.outcome(), (410, "feed_position_expired".into()), "{gone}");
-        assert!(answered.json()["detail"].as_str().unwrap().contains("/v1/account-mappings"), "{}", answered.text);
+    for query in ["after=0", "after=1"] {
+        let response = api.get(&format!("/v1/events?{query}")).await;
+        assert_eq!(response.status_and_code(), (410, "feed_position_expired".into()), "{query}");
+        assert!(response.json()["detail"].as_str().unwrap().contains("/v1/account-mappings"), "{}", response.text);
     }
     assert_eq!(types(&api.get("/v1/events?after=2").await.json()).len(), 2);
-    assert_eq!(types(&api.get("/v1/events").await.json()).len(), 2, "whoever begins begins with what is kept");
-    assert_eq!(api.get("/v1/events?after=5").await.outcome(), (400, "invalid_query".into()));
+    assert_eq!(
+        types(&api.get("/v1/events").await.json()).len(),
+        2,
+        "without a position, reading starts at the oldest event"
+    );
+    assert_eq!(api.get("/v1/events?after=5").await.status_and_code(), (400, "invalid_query".into()));
     for (query, field) in [
         ("after=-1", "after"),
         ("after=x", "after"),
@@ -123,27 +130,27 @@ async fn a_position_that_is_not_kept_and_one_that_is_not_there_yet_are_refused()
 }
 
 #[tokio::test]
-async fn an_entry_is_dropped_when_it_is_more_than_a_year_old() {
-    let api = Served::new().await;
-    api.signed_up(&signup()).await;
+async fn an_event_is_deleted_after_one_year() {
+    let api = ApiFixture::new().await;
+    api.sign_up(&signup_body()).await;
     assert_eq!(api.get("/v1/events").await.status, 200);
     sqlx::query("update feed set recorded_at = recorded_at - interval '365 days'")
         .execute(&api.database.pool)
         .await
         .unwrap();
-    api.signed_up(&signup()).await;
-    assert_eq!(types(&api.get("/v1/events?after=0").await.json()).len(), 2, "a year is not over");
+    api.sign_up(&signup_body()).await;
+    assert_eq!(types(&api.get("/v1/events?after=0").await.json()).len(), 2, "the entry is less than a year old");
     sqlx::query("update feed set recorded_at = recorded_at - interval '2 days' where position = 1")
         .execute(&api.database.pool)
         .await
         .unwrap();
-    api.signed_up(&signup()).await;
+    api.sign_up(&signup_body()).await;
     assert_eq!(api.get("/v1/events").await.json()["events"][0]["sequence"], "0000000000000000002");
-    assert_eq!(api.get("/v1/events?after=0").await.outcome(), (410, "feed_position_expired".into()));
+    assert_eq!(api.get("/v1/events?after=0").await.status_and_code(), (410, "feed_position_expired".into()));
 }
 
 #[test]
-fn each_type_of_event_is_described_with_what_it_tells() {
+fn each_event_type_is_described_with_its_data_fields() {
     let description: Value = serde_json::from_str(&freehold_api::openapi_json()).unwrap();
     let schemas = &description["components"]["schemas"];
     let listed = &schemas["FeedEventPage"]["properties"]["events"]["items"]["oneOf"];
@@ -158,13 +165,13 @@ fn each_type_of_event_is_described_with_what_it_tells() {
 }
 
 #[tokio::test]
-async fn what_a_later_version_has_written_waits_for_one_that_knows_it() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn event_types_of_a_later_version_get_no_position() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let id = freehold_tenancy::TenantId::as_uuid(tenant["id"].as_str().unwrap().parse().unwrap());
     let write = "insert into feed_pending (tenant_id, type, data, occurred_at) values ($1, $2, '{}', now())";
-    for told in ["tenant.teleported", "tenant.updated"] {
-        sqlx::query(write).bind(id).bind(told).execute(&api.database.pool).await.unwrap();
+    for event_type in ["tenant.teleported", "tenant.updated"] {
+        sqlx::query(write).bind(id).bind(event_type).execute(&api.database.pool).await.unwrap();
     }
     let page = api.get("/v1/events").await.json();
     assert_eq!(
@@ -173,10 +180,10 @@ async fn what_a_later_version_has_written_waits_for_one_that_knows_it() {
     );
     let waiting: i64 =
         sqlx::query_scalar("select count(*) from feed_pending").fetch_one(&api.database.pool).await.unwrap();
-    assert_eq!(waiting, 2, "what is not known is lost");
+    assert_eq!(waiting, 2, "an unknown entry was dropped");
     assert_eq!(api.get("/v1/account-mappings").await.status, 200);
 
-    // A process that knows it has given it a position meanwhile.
+    // A process of the later version assigned a position in the meantime.
     let give = "insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
         values (2, $1, 'tenant.teleported', '{}', now(), now())";
     sqlx::query(give).bind(id).execute(&api.database.pool).await.unwrap();

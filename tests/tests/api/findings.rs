@@ -1,22 +1,22 @@
-//! What in AWS is not as it should be, as the API tells it.
+//! Findings in the API: lists, counts and metrics.
 
 use freehold_tenancy::db::findings::{record, resolve};
 use freehold_tenancy::finding::{FindingKind, FindingRemedy, NewFinding};
-use freehold_tests::api_fixture::{Served, signup};
+use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use serde_json::{Value, json};
 
-fn found(kind: FindingKind, subject: &str) -> NewFinding {
+fn new_finding(kind: FindingKind, subject: &str) -> NewFinding {
     NewFinding {
         kind,
         subject: subject.to_owned(),
         aws_account_id: None,
         environment: None,
-        message: "Somebody has to look at this.".to_owned(),
+        message: "A person must check this.".to_owned(),
         remedy: FindingRemedy::Person,
     }
 }
 
-async fn subjects(api: &Served, query: &str) -> Vec<String> {
+async fn subjects(api: &ApiFixture, query: &str) -> Vec<String> {
     let page = api.get(&format!("/v1/findings?{query}")).await;
     assert_eq!(page.status, 200, "{}", page.text);
     let page = page.json();
@@ -28,16 +28,16 @@ async fn subjects(api: &Served, query: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn findings_are_listed_by_state_and_severity_and_counted() {
-    let api = Served::new().await;
+    let api = ApiFixture::new().await;
     let (pool, now) = (&api.database.pool, api.clock.now());
     let three = [
-        found(FindingKind::GuardrailDetached, "freehold-region-eu"),
-        found(FindingKind::GroupMissing, "support"),
-        found(FindingKind::GuardrailMissing, "freehold-region-us"),
+        new_finding(FindingKind::GuardrailDetached, "freehold-region-eu"),
+        new_finding(FindingKind::GroupMissing, "support"),
+        new_finding(FindingKind::GuardrailMissing, "freehold-region-us"),
     ];
-    let kept = record(pool, &three, now).await.expect("findings");
+    let recorded = record(pool, &three, now).await.expect("findings");
     let later = now + chrono::TimeDelta::hours(1);
-    let missing = kept.iter().find(|(one, _)| one.kind == FindingKind::GuardrailMissing).expect("it").0.id;
+    let missing = recorded.iter().find(|(one, _)| one.kind == FindingKind::GuardrailMissing).expect("the finding").0.id;
     assert_eq!(resolve(pool, &[missing], later, later).await.expect("an answer"), 1);
 
     assert_eq!(subjects(&api, "").await, ["freehold-region-eu", "freehold-region-us", "support"]);
@@ -50,23 +50,23 @@ async fn findings_are_listed_by_state_and_severity_and_counted() {
 
     let metrics = api.get("/metrics").await.text;
     for line in [r#"freehold_findings{severity="critical"} 1"#, r#"freehold_findings{severity="error"} 1"#] {
-        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+        assert!(metrics.lines().any(|new_finding| new_finding == line), "{line} is not in\n{metrics}");
     }
 }
 
 #[tokio::test]
-async fn a_finding_about_an_environment_says_whose_it_is() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn a_finding_about_an_environment_names_the_tenant() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let (id, environment) = (tenant["id"].as_str().expect("an id"), &tenant["environments"][0]["id"]);
     let subject = (id.parse().expect("an id"), environment.as_str().expect("an id").parse().expect("an id"));
     let about = NewFinding {
         aws_account_id: Some("012345678901".parse().expect("an account id")),
         environment: Some(subject),
         remedy: FindingRemedy::Repair,
-        ..found(FindingKind::WrongOu, "012345678901")
+        ..new_finding(FindingKind::WrongOu, "012345678901")
     };
-    record(&api.database.pool, &[about, found(FindingKind::GroupMissing, "support")], api.clock.now())
+    record(&api.database.pool, &[about, new_finding(FindingKind::GroupMissing, "support")], api.clock.now())
         .await
         .expect("findings");
     let listed = api.get(&format!("/v1/findings?tenant={id}")).await.json();

@@ -1,4 +1,4 @@
-//! What waits for the whole fleet, and why.
+//! Fleet holds in the API.
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::fleet_holds::{self, ProbeBackoff};
@@ -6,27 +6,27 @@ use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
-use freehold_tests::api_fixture::{Served, signup};
+use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use serde_json::json;
 
 #[tokio::test]
 async fn a_hold_is_shown_with_its_reason_and_measured() {
-    let api = Served::new().await;
+    let api = ApiFixture::new().await;
     assert_eq!(api.get("/v1/fleet-holds").await.json(), json!({ "holds": [] }));
     assert!(api.get("/metrics").await.text.contains("freehold_fleet_holds{code=\"account_quota_reached\"} 0"));
 
-    api.signed_up(&signup()).await;
-    let claim = api.claim().await;
-    let place = QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
+    api.sign_up(&signup_body()).await;
+    let claim = api.claim_operation().await;
+    let slot = QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
     let pause = ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) };
     let (pool, now) = (&api.database.pool, api.clock.now());
-    let begun =
-        fleet_holds::start(pool, &claim, &place, HoldKind::AccountQuotaReached, pause, now).await.expect("begun");
-    assert!(begun.is_new);
+    let started =
+        fleet_holds::start(pool, &claim, &slot, HoldKind::AccountQuotaReached, pause, now).await.expect("started");
+    assert!(started.is_new);
 
     let shown = api.get("/v1/fleet-holds").await.json();
     let hold = &shown["holds"][0];
-    assert_eq!((&hold["work"], &hold["code"]), (&json!("account-creations"), &json!("account_quota_reached")));
+    assert_eq!((&hold["quota"], &hold["code"]), (&json!("account-creations"), &json!("account_quota_reached")));
     assert_eq!((&hold["waiting"], &hold["probing_operation_id"]), (&json!(1), &json!(null)));
     assert!(hold["message"].as_str().expect("a sentence").contains("Ask AWS to raise the quota"), "{hold}");
     let metrics = api.get("/metrics").await.text;

@@ -1,14 +1,14 @@
-//! Following an operation.
+//! The event stream of an operation.
 
 use std::time::Duration;
 
 use freehold_tenancy::db::lifecycle::StepDisposition;
-use freehold_tests::api_fixture::{Served, send, signup};
+use freehold_tests::api_fixture::{ApiFixture, send, signup_body};
 use freehold_tests::tokens::now;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-/// The server-sent events of an answer, as they come.
+/// The server-sent events of a response.
 struct Stream {
     response: Response,
     rest: String,
@@ -58,16 +58,16 @@ impl Stream {
     }
 }
 
-async fn operation(api: &Served) -> String {
-    let tenant = api.signed_up(&signup()).await;
+async fn operation(api: &ApiFixture) -> String {
+    let tenant = api.sign_up(&signup_body()).await;
     tenant["environments"][0]["operation_id"].as_str().unwrap().to_owned()
 }
 
-fn follow(api: &Served, id: &str) -> RequestBuilder {
+fn follow(api: &ApiFixture, id: &str) -> RequestBuilder {
     api.request(Method::GET, &format!("/v1/operations/{id}/events"))
 }
 
-/// What happens to an operation that goes well, in [`Served`]'s telling.
+/// Events of a successful operation of [`run_to_success`].
 const ALL: [&str; 9] = [
     "1 operation.accepted",
     "2 operation.started",
@@ -80,18 +80,18 @@ const ALL: [&str; 9] = [
     "end",
 ];
 
-/// Carries the operation to its end.
-async fn carry_on(api: &Served) {
-    let claim = api.claim().await;
+/// Runs the operation to its end.
+async fn run_to_success(api: &ApiFixture) {
+    let claim = api.claim_operation().await;
     let check_at = api.clock.now();
-    api.record(&claim, StepDisposition::Waiting { why: "a while".to_owned(), check_at }, None).await;
-    api.record(&claim, StepDisposition::Done, Some("111122223333")).await;
+    api.record_step(&claim, StepDisposition::Waiting { why: "a while".to_owned(), check_at }, None).await;
+    api.record_step(&claim, StepDisposition::Done, Some("111122223333")).await;
     freehold_tenancy::db::lifecycle::succeed(&api.database.pool, &claim, check_at).await.unwrap();
 }
 
 #[tokio::test]
-async fn events_arrive_as_they_happen_until_the_operation_has_ended() {
-    let api = Served::new().await;
+async fn events_arrive_as_they_occur_until_the_operation_ends() {
+    let api = ApiFixture::new().await;
     let id = operation(&api).await;
     let mut stream = Stream::open(follow(&api, &id)).await;
     let first = stream.next().await.unwrap();
@@ -100,7 +100,7 @@ async fn events_arrive_as_they_happen_until_the_operation_has_ended() {
     assert_eq!((&first.data["seq"], &first.data["type"]), (&json!(1), &json!("operation.accepted")));
     assert_eq!((&first.data["environment"], &first.data["step"]), (&json!("production"), &Value::Null));
 
-    carry_on(&api).await;
+    run_to_success(&api).await;
     let mut arrived = Vec::new();
     let waiting = loop {
         let event = stream.next().await.unwrap();
@@ -122,40 +122,40 @@ fn sorted(names: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_where_it_broke_off() {
-    let api = Served::new().await;
+async fn a_stream_resumes_after_the_last_event_id() {
+    let api = ApiFixture::new().await;
     let id = operation(&api).await;
-    carry_on(&api).await;
+    run_to_success(&api).await;
     let all = Stream::open(follow(&api, &id)).await.names().await;
     assert_eq!(all.len(), ALL.len());
     assert_eq!(all.last().unwrap(), "end");
-    for seen in 0..=8 {
-        let rest = Stream::open(follow(&api, &id).header("Last-Event-ID", seen.to_string())).await.names().await;
-        assert_eq!(rest, all[seen..], "after event {seen}");
+    for last_event in 0..=8 {
+        let rest = Stream::open(follow(&api, &id).header("Last-Event-ID", last_event.to_string())).await.names().await;
+        assert_eq!(rest, all[last_event..], "after event {last_event}");
     }
-    for seen in ["-1", "x", "1.5", "99999999999999999999"] {
-        let answered = send(follow(&api, &id).header("Last-Event-ID", seen)).await;
-        assert_eq!(answered.outcome(), (400, "invalid_last_event_id".into()));
+    for last_event in ["-1", "x", "1.5", "99999999999999999999"] {
+        let response = send(follow(&api, &id).header("Last-Event-ID", last_event)).await;
+        assert_eq!(response.status_and_code(), (400, "invalid_last_event_id".into()));
     }
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_the_token_does() {
-    let api = Served::new().await;
+async fn a_stream_ends_when_the_token_expires() {
+    let api = ApiFixture::new().await;
     let id = operation(&api).await;
     let token = api.issuer.token_with("fleet operations:read", &json!({ "exp": now() + 1 }));
-    let request = api.bare(Method::GET, &format!("/v1/operations/{id}/events")).bearer_auth(token);
-    // The operation goes on, so there is no `end`.
+    let request = api.request_without_token(Method::GET, &format!("/v1/operations/{id}/events")).bearer_auth(token);
+    // The operation is still open, so there is no `end` event.
     assert_eq!(Stream::open(request).await.names().await, ALL[..1]);
 }
 
 #[tokio::test]
-async fn a_stream_does_not_hold_up_the_end_of_the_api() {
-    let mut api = Served::new().await;
+async fn an_open_stream_does_not_delay_shutdown() {
+    let mut api = ApiFixture::new().await;
     let id = operation(&api).await;
     let mut stream = Stream::open(follow(&api, &id)).await;
     assert_eq!(stream.next().await.unwrap().name, "operation.accepted");
     api.shutdown.cancel();
     assert_eq!(stream.next().await, None);
-    tokio::time::timeout(Duration::from_secs(9), &mut api.server).await.expect("an end").unwrap();
+    tokio::time::timeout(Duration::from_secs(9), &mut api.server).await.expect("a stopped API").unwrap();
 }

@@ -1,23 +1,24 @@
-//! Operations: seeing where they stand, and having them tried again.
+//! Operations: steps, attention, retries and queue positions.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::lifecycle::StepDisposition;
 use freehold_tenancy::db::notify::WorkListener;
-use freehold_tests::api_fixture::{Served, send, signup, signup_with};
+use freehold_tests::api_fixture::{ApiFixture, send, signup_body, signup_body_with};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_step_says_what_it_waits_for_and_until_when() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn a_step_shows_what_it_waits_for_and_its_deadline() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().unwrap());
-    assert_eq!(api.get(&path).await.json()["steps"], json!([]), "no worker has looked at it");
+    assert_eq!(api.get(&path).await.json()["steps"], json!([]), "no worker has run the operation");
 
-    let claim = api.claim().await;
+    let claim = api.claim_operation().await;
     let check_at = api.clock.now() + TimeDelta::minutes(1);
-    api.record(&claim, StepDisposition::Waiting { why: "the account to be created".to_owned(), check_at }, None).await;
+    api.record_step(&claim, StepDisposition::Waiting { why: "the account to be created".to_owned(), check_at }, None)
+        .await;
     let operation = api.get(&path).await.json();
     assert_eq!(operation["state"], "running");
     assert_eq!(operation["tenant_id"], tenant["id"]);
@@ -34,14 +35,14 @@ async fn a_step_says_what_it_waits_for_and_until_when() {
 }
 
 #[tokio::test]
-async fn operations_that_need_attention_are_found_by_their_code_and_tried_again() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn operations_that_need_attention_are_found_by_code_and_retried() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let id = tenant["environments"][0]["operation_id"].as_str().unwrap();
     let retry = format!("/v1/operations/{id}/retry");
 
     let too_early = api.post(&retry).await;
-    assert_eq!(too_early.outcome(), (409, "operation_not_parked".into()));
+    assert_eq!(too_early.status_and_code(), (409, "operation_not_parked".into()));
     assert!(too_early.json()["detail"].as_str().unwrap().contains("pending"));
 
     api.park("account_email_taken").await;
@@ -50,7 +51,7 @@ async fn operations_that_need_attention_are_found_by_their_code_and_tried_again(
     assert_eq!(
         found["operations"][0]["attention"],
         json!({
-            "code": "account_email_taken", "message": "Somebody has to look at this.", "remedies": ["retry"],
+            "code": "account_email_taken", "message": "A person must check this.", "remedies": ["retry"],
         })
     );
     assert_eq!(api.get("/v1/operations?code=stack_failed").await.json()["operations"], json!([]));
@@ -59,16 +60,20 @@ async fn operations_that_need_attention_are_found_by_their_code_and_tried_again(
     assert_eq!(retried.status, 202);
     assert_eq!(retried.header("location"), format!("/v1/operations/{id}"));
     assert_eq!((&retried.json()["state"], &retried.json()["attention"]), (&json!("running"), &Value::Null));
-    assert_eq!(api.post(&retry).await.outcome(), (409, "operation_not_parked".into()), "once is enough");
+    assert_eq!(
+        api.post(&retry).await.status_and_code(),
+        (409, "operation_not_parked".into()),
+        "the retry was accepted twice"
+    );
     assert_eq!(api.get(&format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())).await.json()["state"], "onboarding");
-    api.claim().await;
+    api.claim_operation().await;
 }
 
 #[tokio::test]
 async fn operations_are_found_by_their_tenant() {
-    let api = Served::new().await;
-    let one = api.signed_up(&signup_with(json!({ "environments": ["production", "staging"] }))).await;
-    api.signed_up(&signup_with(json!({ "company_name": "Another GmbH" }))).await;
+    let api = ApiFixture::new().await;
+    let one = api.sign_up(&signup_body_with(json!({ "environments": ["production", "staging"] }))).await;
+    api.sign_up(&signup_body_with(json!({ "company_name": "Another GmbH" }))).await;
     let found = api.get(&format!("/v1/operations?tenant={}", one["id"].as_str().unwrap())).await.json();
     let tenants: Vec<_> = found["operations"].as_array().unwrap().iter().map(|one| &one["tenant_id"]).collect();
     assert_eq!(tenants, [&one["id"], &one["id"]]);
@@ -76,26 +81,26 @@ async fn operations_are_found_by_their_tenant() {
 
 #[tokio::test]
 async fn a_worker_is_woken_by_a_signup_and_by_a_retry() {
-    let api = Served::new().await;
-    let mut ear = WorkListener::new(api.database.pool.clone());
-    // The first time only says that it listens now.
-    ear.notified().await;
-    let woken = async |ear: &mut WorkListener| {
-        tokio::time::timeout(Duration::from_secs(30), ear.notified()).await.expect("no worker was woken");
+    let api = ApiFixture::new().await;
+    let mut listener = WorkListener::new(api.database.pool.clone());
+    // The first notification says that the listener is connected.
+    listener.notified().await;
+    let woken = async |listener: &mut WorkListener| {
+        tokio::time::timeout(Duration::from_secs(30), listener.notified()).await.expect("no worker was woken");
     };
-    let tenant = api.signed_up(&signup()).await;
-    woken(&mut ear).await;
+    let tenant = api.sign_up(&signup_body()).await;
+    woken(&mut listener).await;
     api.park("account_email_taken").await;
     let id = tenant["environments"][0]["operation_id"].as_str().unwrap();
     let request = api.request(reqwest::Method::POST, &format!("/v1/operations/{id}/retry"));
     assert_eq!(send(request.header("Idempotency-Key", "7f3a")).await.status, 202);
-    woken(&mut ear).await;
+    woken(&mut listener).await;
 }
 
 #[tokio::test]
-async fn a_signup_is_told_its_place_in_line_and_when_it_will_be_ready_until_it_waits_no_more() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn a_queued_signup_shows_its_position_and_estimated_time() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().unwrap());
     let queue = api.get(&path).await.json()["queue"].clone();
     assert_eq!(queue["position"], 1);
@@ -104,9 +109,9 @@ async fn a_signup_is_told_its_place_in_line_and_when_it_will_be_ready_until_it_w
     assert!((TimeDelta::minutes(2)..TimeDelta::minutes(5)).contains(&expected), "ready in {expected}");
     assert_eq!(api.get("/v1/operations").await.json()["operations"][0]["queue"]["position"], 1);
 
-    api.succeed("123456789012").await;
+    api.succeed_operation("123456789012").await;
     assert_eq!(api.get(&path).await.json()["queue"], Value::Null);
-    let second = api.signed_up(&signup_with(json!({ "environments": ["production", "staging"] }))).await;
+    let second = api.sign_up(&signup_body_with(json!({ "environments": ["production", "staging"] }))).await;
     for (position, environment) in [1, 2].into_iter().zip(second["environments"].as_array().unwrap()) {
         let path = format!("/v1/operations/{}", environment["operation_id"].as_str().unwrap());
         assert_eq!(api.get(&path).await.json()["queue"]["position"], position);

@@ -1,10 +1,10 @@
-//! Lists and their pages.
+//! Lists and pagination.
 
-use freehold_tests::api_fixture::{Served, signup_with};
+use freehold_tests::api_fixture::{ApiFixture, signup_body_with};
 use serde_json::{Value, json};
 
-/// The names or ids of every row of a list, page by page; `between` happens after the first page.
-async fn walk(api: &Served, list: &str, query: &str, between: impl AsyncFnOnce()) -> Vec<Vec<String>> {
+/// Returns one column of every row of a list, page by page. `between` runs after the first page.
+async fn read_all_pages(api: &ApiFixture, list: &str, query: &str, between: impl AsyncFnOnce()) -> Vec<Vec<String>> {
     let rows = list.replace('-', "_");
     let mut between = Some(between);
     let mut pages = Vec::new();
@@ -22,47 +22,47 @@ async fn walk(api: &Served, list: &str, query: &str, between: impl AsyncFnOnce()
     }
 }
 
-async fn tenants(api: &Served, count: usize) -> Vec<String> {
+async fn tenants(api: &ApiFixture, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for n in 0..count {
-        let tenant = api.signed_up(&signup_with(json!({ "company_name": format!("Example {n}") }))).await;
+        let tenant = api.sign_up(&signup_body_with(json!({ "company_name": format!("Example {n}") }))).await;
         ids.push(tenant["id"].as_str().unwrap().to_owned());
     }
     ids
 }
 
 #[tokio::test]
-async fn pages_neither_skip_nor_repeat_although_tenants_come_in() {
-    let api = Served::new().await;
+async fn new_tenants_neither_skip_nor_repeat_rows_of_later_pages() {
+    let api = ApiFixture::new().await;
     let mut expected = tenants(&api, 7).await;
-    // Ids of one millisecond are in no order.
+    // Ids of the same millisecond are in random order.
     expected.sort_unstable_by(|one, other| other.cmp(one));
-    let pages = walk(&api, "tenants", "page_size=3", async || _ = tenants_more(&api).await).await;
+    let pages = read_all_pages(&api, "tenants", "page_size=3", async || _ = sign_up_one_more(&api).await).await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
     assert_eq!(pages.concat(), expected);
 }
 
-async fn tenants_more(api: &Served) -> Value {
-    api.signed_up(&signup_with(json!({ "company_name": "Comes in between" }))).await
+async fn sign_up_one_more(api: &ApiFixture) -> Value {
+    api.sign_up(&signup_body_with(json!({ "company_name": "Comes in between" }))).await
 }
 
 #[tokio::test]
-async fn the_last_page_is_the_last_although_it_is_full() {
-    let api = Served::new().await;
+async fn a_full_last_page_has_no_next_page() {
+    let api = ApiFixture::new().await;
     tenants(&api, 4).await;
-    let pages = walk(&api, "tenants", "page_size=2", async || ()).await;
+    let pages = read_all_pages(&api, "tenants", "page_size=2", async || ()).await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
 }
 
 #[tokio::test]
-async fn operations_and_account_mappings_come_in_pages_too() {
-    let api = Served::new().await;
+async fn operations_and_account_mappings_have_pages() {
+    let api = ApiFixture::new().await;
     for n in 0..5 {
-        api.signed_up(&signup_with(json!({ "company_name": format!("Example {n}") }))).await;
-        api.succeed(&format!("11112222333{n}")).await;
+        api.sign_up(&signup_body_with(json!({ "company_name": format!("Example {n}") }))).await;
+        api.succeed_operation(&format!("11112222333{n}")).await;
     }
     for list in ["operations", "account-mappings"] {
-        let pages = walk(&api, list, "page_size=2", async || ()).await;
+        let pages = read_all_pages(&api, list, "page_size=2", async || ()).await;
         assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1], "{list}");
         let mut rows = pages.concat();
         rows.sort_unstable();
@@ -72,12 +72,12 @@ async fn operations_and_account_mappings_come_in_pages_too() {
 }
 
 #[tokio::test]
-async fn a_page_token_is_good_for_its_own_list_and_filters_only() {
-    let api = Served::new().await;
+async fn a_page_token_is_valid_only_for_its_list_and_filters() {
+    let api = ApiFixture::new().await;
     tenants(&api, 3).await;
     let page = api.get("/v1/tenants?page_size=1&tier=standard").await.json();
     let token = page["next_page_token"].as_str().unwrap();
-    // The size may change on the way, and the order of the filters does not matter.
+    // The page size may change between pages, and the order of filters is irrelevant.
     assert_eq!(api.get(&format!("/v1/tenants?page_token={token}&tier=standard&page_size=2")).await.status, 200);
     for path in [
         format!("/v1/tenants?page_token={token}"),
@@ -86,18 +86,18 @@ async fn a_page_token_is_good_for_its_own_list_and_filters_only() {
         format!("/v1/operations?page_token={token}"),
         "/v1/tenants?page_token=4711".to_owned(),
     ] {
-        assert_eq!(api.get(&path).await.outcome(), (400, "invalid_page_token".into()), "{path}");
+        assert_eq!(api.get(&path).await.status_and_code(), (400, "invalid_page_token".into()), "{path}");
     }
 }
 
 #[tokio::test]
 async fn filters_narrow_the_list_of_tenants() {
-    let api = Served::new().await;
-    let sign_up = async |change: Value| api.signed_up(&signup_with(change)).await["id"].clone();
+    let api = ApiFixture::new().await;
+    let sign_up = async |change: Value| api.sign_up(&signup_body_with(change)).await["id"].clone();
     let parked = sign_up(json!({ "company_name": "Parked", "home_region": "us-east-1", "tier": "enterprise" })).await;
     api.park("account_email_taken").await;
     let ready = sign_up(json!({ "company_name": "100% Ready", "external_id": "customer_1" })).await;
-    api.succeed("111122223333").await;
+    api.succeed_operation("111122223333").await;
     let onboarding = sign_up(json!({ "company_name": "Onboarding", "external_id": "customer-1" })).await;
     for (query, expected) in [
         ("state=needs_attention", vec![&parked]),
@@ -112,7 +112,7 @@ async fn filters_narrow_the_list_of_tenants() {
         ("q=r_1", vec![&ready]),
         ("q=CUSTOMER", vec![&onboarding, &ready]),
         ("q=r&tier=standard&state=ready", vec![&ready]),
-        ("q=nobody", vec![]),
+        ("q=missing", vec![]),
     ] {
         let page = api.get(&format!("/v1/tenants?{query}")).await.json();
         let found: Vec<_> = page["tenants"].as_array().unwrap().iter().map(|tenant| &tenant["id"]).collect();
@@ -121,14 +121,14 @@ async fn filters_narrow_the_list_of_tenants() {
 }
 
 #[tokio::test]
-async fn an_account_mapping_says_whose_the_account_is() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup_with(json!({ "external_id": "customer-4711" }))).await;
+async fn an_account_mapping_names_tenant_and_environment() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body_with(json!({ "external_id": "customer-4711" }))).await;
     assert_eq!(
         api.get("/v1/account-mappings").await.json(),
         json!({ "account_mappings": [], "feed_position": 1, "next_page_token": null })
     );
-    api.succeed("001122223333").await;
+    api.succeed_operation("001122223333").await;
     let id = tenant["id"].as_str().unwrap();
     let page = api.get(&format!("/v1/account-mappings?tenant={id}")).await.json();
     let mapping = &page["account_mappings"][0];

@@ -1,23 +1,23 @@
-//! Signing up.
+//! Signups.
 
-use freehold_tests::api_fixture::{Served, send, signup, signup_with};
+use freehold_tests::api_fixture::{ApiFixture, send, signup_body, signup_body_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_signup_is_answered_with_the_tenant_and_where_to_follow_it() {
-    let api = Served::new().await;
-    let body = signup_with(json!({
+async fn a_signup_returns_the_tenant_and_the_path_of_its_operation() {
+    let api = ApiFixture::new().await;
+    let body = signup_body_with(json!({
         "tier": "enterprise", "external_id": "customer-4711", "labels": { "team": "north" },
         "environments": ["production", "staging"],
     }));
-    let answered = send(api.signup("7f3a", &body)).await;
-    assert_eq!(answered.status, 202, "{}", answered.text);
-    assert_eq!(answered.header("retry-after"), "5");
-    assert_eq!(answered.header("content-type"), "application/json");
+    let response = send(api.signup_request("7f3a", &body)).await;
+    assert_eq!(response.status, 202, "{}", response.text);
+    assert_eq!(response.header("retry-after"), "5");
+    assert_eq!(response.header("content-type"), "application/json");
 
-    let tenant = answered.json();
-    assert_eq!(answered.header("location"), format!("/v1/tenants/{}", tenant["id"].as_str().unwrap()));
+    let tenant = response.json();
+    assert_eq!(response.header("location"), format!("/v1/tenants/{}", tenant["id"].as_str().unwrap()));
     for field in ["company_name", "admin_email", "tier", "external_id", "labels"] {
         assert_eq!(tenant[field], body[field], "{field}");
     }
@@ -37,20 +37,23 @@ async fn a_signup_is_answered_with_the_tenant_and_where_to_follow_it() {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_what_is_found_later() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup_with(json!({ "environments": ["dev", "production"] }))).await;
+async fn the_response_of_a_signup_equals_the_stored_tenant() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body_with(json!({ "environments": ["dev", "production"] }))).await;
     let path = format!("/v1/tenants/{}", tenant["id"].as_str().unwrap());
     assert_eq!(api.get(&path).await.json(), tenant);
     assert_eq!(api.get(&format!("{path}/environments/dev")).await.json(), tenant["environments"][0]);
-    assert_eq!(api.get(&format!("{path}/environments/staging")).await.outcome(), (404, "environment_not_found".into()));
+    assert_eq!(
+        api.get(&format!("{path}/environments/staging")).await.status_and_code(),
+        (404, "environment_not_found".into())
+    );
 }
 
 #[tokio::test]
-async fn a_tenant_is_ready_with_its_account_once_its_operation_has_succeeded() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
-    api.succeed("001122223333").await;
+async fn a_tenant_is_ready_when_its_operation_has_succeeded() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
+    api.succeed_operation("001122223333").await;
     let ready = api.get(&format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())).await.json();
     assert_eq!(ready["state"], "ready");
     assert_eq!(ready["environments"][0]["aws_account_id"], "001122223333");
@@ -58,9 +61,9 @@ async fn a_tenant_is_ready_with_its_account_once_its_operation_has_succeeded() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_follows_from_the_configuration() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup_with(json!({ "home_region": "eu-central-2" }))).await;
+async fn omitted_fields_get_the_configured_defaults() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body_with(json!({ "home_region": "eu-central-2" }))).await;
     assert_eq!(tenant["tier"], "standard");
     assert_eq!(tenant["external_id"], Value::Null);
     assert_eq!(tenant["environments"].as_array().unwrap().len(), 1);
@@ -69,8 +72,8 @@ async fn what_is_left_out_follows_from_the_configuration() {
 }
 
 #[tokio::test]
-async fn each_field_that_does_not_fit_is_named_and_nothing_is_written() {
-    let api = Served::new().await;
+async fn each_invalid_field_of_a_signup_is_named() {
+    let api = ApiFixture::new().await;
     let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("label-{n}"), json!("x"))).collect();
     let cases = [
         (json!({ "company_name": null }), "company_name", "missing"),
@@ -103,20 +106,20 @@ async fn each_field_that_does_not_fit_is_named_and_nothing_is_written() {
         (json!({ "colour": "blue" }), "colour", "unknown_field"),
     ];
     for (change, field, code) in cases {
-        let answered = send(api.signup("7f3a", &signup_with(change.clone()))).await;
-        assert_eq!(answered.outcome(), (422, "validation_failed".into()), "{change}: {}", answered.text);
-        let errors = answered.json()["errors"].clone();
+        let response = send(api.signup_request("7f3a", &signup_body_with(change.clone()))).await;
+        assert_eq!(response.status_and_code(), (422, "validation_failed".into()), "{change}: {}", response.text);
+        let errors = response.json()["errors"].clone();
         assert_eq!(errors.as_array().unwrap().len(), 1, "{change}: {errors}");
         assert_eq!((&errors[0]["field"], &errors[0]["code"]), (&json!(field), &json!(code)), "{change}");
     }
-    assert_eq!(api.rows().await, [0; 5]);
+    assert_eq!(api.row_counts().await, [0; 5]);
 }
 
 #[tokio::test]
-async fn all_fields_that_do_not_fit_are_named_at_once() {
-    let api = Served::new().await;
+async fn all_invalid_fields_are_named_together() {
+    let api = ApiFixture::new().await;
     let body = json!({ "company_name": "", "admin_email": 7, "tier": "platinum", "environments": ["A", "B"], "x": 1 });
-    let problem = send(api.signup("7f3a", &body)).await.json();
+    let problem = send(api.signup_request("7f3a", &body)).await.json();
     let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
     let expected = ["company_name", "admin_email", "home_region", "tier", "environments[0]", "environments[1]", "x"];
     assert_eq!(fields, expected, "{problem}");
@@ -124,46 +127,46 @@ async fn all_fields_that_do_not_fit_are_named_at_once() {
 
 #[tokio::test]
 async fn the_longest_signup_is_accepted() {
-    let api = Served::new().await;
+    let api = ApiFixture::new().await;
     let labels: serde_json::Map<_, _> = (0..32).map(|n| (format!("{n:0>63}"), json!("ü".repeat(255)))).collect();
-    api.signed_up(&signup_with(json!({
+    api.sign_up(&signup_body_with(json!({
         "company_name": "ü".repeat(120), "admin_email": format!("{}@example.com", "x".repeat(64)),
         "external_id": "x".repeat(128), "environments": ["a", "b", "c", "d", "e"], "labels": labels,
     })))
     .await;
-    assert_eq!(api.rows().await, [1, 5, 5, 5, 1]);
+    assert_eq!(api.row_counts().await, [1, 5, 5, 5, 1]);
 }
 
 #[tokio::test]
-async fn an_external_id_names_one_live_tenant() {
-    let api = Served::new().await;
-    let body = signup_with(json!({ "external_id": "customer-4711" }));
-    assert_eq!(send(api.signup("one", &body)).await.status, 202);
-    let rows = api.rows().await;
-    assert_eq!(send(api.signup("two", &body)).await.outcome(), (409, "external_id_taken".into()));
-    assert_eq!(api.rows().await, rows);
+async fn an_external_id_names_one_active_tenant() {
+    let api = ApiFixture::new().await;
+    let body = signup_body_with(json!({ "external_id": "customer-4711" }));
+    assert_eq!(send(api.signup_request("one", &body)).await.status, 202);
+    let rows = api.row_counts().await;
+    assert_eq!(send(api.signup_request("two", &body)).await.status_and_code(), (409, "external_id_taken".into()));
+    assert_eq!(api.row_counts().await, rows);
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_would_come_of_it_and_does_nothing() {
-    let api = Served::new().await;
-    api.signed_up(&signup_with(json!({ "external_id": "c-1" }))).await;
-    let rows = api.rows().await;
+async fn a_dry_run_shows_the_result_and_writes_nothing() {
+    let api = ApiFixture::new().await;
+    api.sign_up(&signup_body_with(json!({ "external_id": "c-1" }))).await;
+    let rows = api.row_counts().await;
     let dry_run = async |body: Value| send(api.request(Method::POST, "/v1/tenants?dry_run=true").json(&body)).await;
     let body = json!({
         "company_name": "Other GmbH", "admin_email": "other@example.com", "home_region": "us-east-1",
         "environments": ["production", "staging"],
     });
-    let answered = dry_run(body.clone()).await;
-    assert_eq!(answered.status, 200, "{}", answered.text);
-    let preview = answered.json();
+    let response = dry_run(body.clone()).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    let preview = response.json();
     let named = |name: &str| preview[name].as_str().unwrap_or_default().to_owned();
     assert_eq!(
         ["tier", "residency", "home_region", "organizational_unit", "guardrail", "stack"].map(named),
         ["standard", "us", "us-east-1", "freehold-us", "freehold-region-us", "freehold-tenant"]
     );
     assert_eq!((&preview["accepted"], &preview["collisions"]), (&json!(true), &json!([])));
-    let places = |preview: &Value| {
+    let queue_positions = |preview: &Value| {
         preview["environments"]
             .as_array()
             .unwrap()
@@ -171,10 +174,10 @@ async fn a_dry_run_says_what_would_come_of_it_and_does_nothing() {
             .map(|one| one["queue"]["position"].clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(places(&preview), [2, 3], "one is in line already");
+    assert_eq!(queue_positions(&preview), [2, 3], "one operation is queued already");
 
-    // What is there already is told; only what would be refused is a reason not to accept it.
-    let again = dry_run(signup_with(json!({ "external_id": "c-1", "company_name": "EXAMPLE GmbH" }))).await.json();
+    // All conflicts are listed; only those that reject a signup set `accepted` to false.
+    let again = dry_run(signup_body_with(json!({ "external_id": "c-1", "company_name": "EXAMPLE GmbH" }))).await.json();
     let collisions: Vec<_> = again["collisions"]
         .as_array()
         .unwrap()
@@ -184,18 +187,18 @@ async fn a_dry_run_says_what_would_come_of_it_and_does_nothing() {
     assert_eq!(collisions, [("external_id", true), ("company_name", false), ("admin_email", false)]);
     assert_eq!(again["accepted"], false);
 
-    let refused = dry_run(signup_with(json!({ "home_region": "mars-north-1" }))).await;
+    let refused = dry_run(signup_body_with(json!({ "home_region": "mars-north-1" }))).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (422, &json!("home_region")));
-    assert_eq!(api.rows().await, rows, "something was written");
+    assert_eq!(api.row_counts().await, rows, "something was written");
 
-    // The real one comes to the same.
-    let tenant = api.signed_up(&body).await;
+    // The signup itself gives the same result.
+    let tenant = api.sign_up(&body).await;
     let operation = tenant["environments"][0]["operation_id"].as_str().unwrap();
     let operation = api.get(&format!("/v1/operations/{operation}")).await.json();
     assert_eq!(operation["queue"]["position"], 2);
-    let told = |at: &Value| chrono::DateTime::parse_from_rfc3339(at.as_str().unwrap()).unwrap();
-    let off = told(&operation["queue"]["estimated_ready_at"])
-        - told(&preview["environments"][0]["queue"]["estimated_ready_at"]);
+    let parse_time = |at: &Value| chrono::DateTime::parse_from_rfc3339(at.as_str().unwrap()).unwrap();
+    let off = parse_time(&operation["queue"]["estimated_ready_at"])
+        - parse_time(&preview["environments"][0]["queue"]["estimated_ready_at"]);
     assert!(off.num_seconds().abs() <= 5, "{off}");
     let odd = send(api.request(Method::POST, "/v1/tenants?dry_run=maybe").json(&body)).await;
     assert_eq!((odd.status.as_u16(), &odd.json()["errors"][0]["field"]), (400, &json!("dry_run")));

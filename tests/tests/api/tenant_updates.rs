@@ -1,10 +1,10 @@
-//! Changing what is known of a tenant.
+//! Updates of a tenant.
 
-use freehold_tests::api_fixture::{Answered, Served, send, signup, signup_with};
+use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body, signup_body_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-async fn patch(api: &Served, path: &str, if_match: Option<&str>, body: &Value) -> Answered {
+async fn patch(api: &ApiFixture, path: &str, if_match: Option<&str>, body: &Value) -> ApiResponse {
     let request = api.request(Method::PATCH, path).json(body);
     send(if_match.into_iter().fold(request, |request, tag| request.header("If-Match", tag))).await
 }
@@ -14,10 +14,10 @@ fn path_of(tenant: &Value) -> String {
 }
 
 #[tokio::test]
-async fn what_is_given_is_another_and_the_rest_stays() {
-    let api = Served::new().await;
+async fn an_update_changes_only_the_given_fields() {
+    let api = ApiFixture::new().await;
     let labels = json!({ "team": "north", "pilot": "yes" });
-    let before = api.signed_up(&signup_with(json!({ "labels": labels, "external_id": "c-1" }))).await;
+    let before = api.sign_up(&signup_body_with(json!({ "labels": labels, "external_id": "c-1" }))).await;
     let path = path_of(&before);
     let shown = api.get(&path).await;
     let tag = shown.header("etag").to_owned();
@@ -39,68 +39,76 @@ async fn what_is_given_is_another_and_the_rest_stays() {
 
     let without = patch(&api, &path, Some(changed.header("etag")), &json!({ "external_id": null })).await;
     assert_eq!(without.json()["external_id"], Value::Null, "{}", without.text);
-    let told = api.get("/v1/events?types=tenant.updated").await.json();
-    let told: Vec<_> =
-        told["events"].as_array().unwrap().iter().map(|event| (&event["subject"], &event["data"]["changed"])).collect();
+    let updates = api.get("/v1/events?types=tenant.updated").await.json();
+    let updates: Vec<_> = updates["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| (&event["subject"], &event["data"]["changed"]))
+        .collect();
     assert_eq!(
-        told,
+        updates,
         [(&before["id"], &json!(["company_name", "tier", "labels"])), (&before["id"], &json!(["external_id"]))]
     );
 }
 
 #[tokio::test]
-async fn whoever_says_what_they_have_seen_does_nothing_to_what_has_changed_since() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn a_stale_etag_prevents_every_write() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let path = path_of(&tenant);
-    let seen = api.get(&path).await.header("etag").to_owned();
-    assert_eq!(patch(&api, &path, Some(&seen), &json!({ "company_name": "Example AG" })).await.status, 200);
-    let asked = async |method: &Method, path: &str, tag: &str| {
+    let etag = api.get(&path).await.header("etag").to_owned();
+    assert_eq!(patch(&api, &path, Some(&etag), &json!({ "company_name": "Example AG" })).await.status, 200);
+    let send = async |method: &Method, path: &str, tag: &str| {
         let request = api.request(method.clone(), path).header("If-Match", tag);
         send(if *method == Method::PUT { request.json(&json!({ "reason": "Case 4711." })) } else { request }).await
     };
-    let ways = [
+    let requests = [
         (Method::PUT, format!("{path}/legal-hold")),
         (Method::DELETE, format!("{path}/legal-hold")),
         (Method::DELETE, format!("{path}/environments/production")),
         (Method::DELETE, path.clone()),
     ];
     let before = api.get(&path).await.json();
-    for (method, path) in &ways {
-        assert_eq!(asked(method, path, &seen).await.outcome(), (412, "precondition_failed".into()), "{method} {path}");
+    for (method, path) in &requests {
+        assert_eq!(
+            send(method, path, &etag).await.status_and_code(),
+            (412, "precondition_failed".into()),
+            "{method} {path}"
+        );
     }
     assert_eq!(api.get(&path).await.json(), before);
-    for (method, way) in &ways {
+    for (method, request_path) in &requests {
         let tag = api.get(&path).await.header("etag").to_owned();
-        assert!(asked(method, way, &tag).await.status.is_success(), "{method} {way}");
+        assert!(send(method, request_path, &tag).await.status.is_success(), "{method} {request_path}");
     }
 }
 
 #[tokio::test]
-async fn nobody_undoes_what_somebody_else_has_done_meanwhile() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup()).await;
+async fn concurrent_updates_do_not_overwrite_each_other() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body()).await;
     let path = path_of(&tenant);
-    let seen = api.get(&path).await.header("etag").to_owned();
+    let etag = api.get(&path).await.header("etag").to_owned();
     let change = json!({ "company_name": "Example AG" });
-    assert_eq!(patch(&api, &path, None, &change).await.outcome(), (428, "precondition_required".into()));
-    assert_eq!(patch(&api, &path, Some(""), &change).await.outcome(), (428, "precondition_required".into()));
-    for stale in ["\"7f3a\"", "7f3a", &format!("W/{seen}")] {
+    assert_eq!(patch(&api, &path, None, &change).await.status_and_code(), (428, "precondition_required".into()));
+    assert_eq!(patch(&api, &path, Some(""), &change).await.status_and_code(), (428, "precondition_required".into()));
+    for stale in ["\"7f3a\"", "7f3a", &format!("W/{etag}")] {
         assert_eq!(
-            patch(&api, &path, Some(stale), &change).await.outcome(),
+            patch(&api, &path, Some(stale), &change).await.status_and_code(),
             (412, "precondition_failed".into()),
             "{stale}"
         );
     }
-    assert_eq!(api.get(&path).await.json(), tenant, "something was done");
+    assert_eq!(api.get(&path).await.json(), tenant, "the tenant was changed");
 
-    // Of many who have seen the same, one gets its way.
+    // Of eight concurrent updates with the same ETag, one succeeds.
     let names = (0..8).map(|n| json!({ "company_name": format!("Example {n}") })).collect::<Vec<_>>();
-    let all = names.iter().map(|change| patch(&api, &path, Some(&seen), change));
+    let all = names.iter().map(|change| patch(&api, &path, Some(&etag), change));
     let answers = futures::future::join_all(all).await;
-    let done: Vec<_> = answers.iter().filter(|answered| answered.status == 200).collect();
+    let done: Vec<_> = answers.iter().filter(|response| response.status == 200).collect();
     assert_eq!(done.len(), 1, "{answers:?}");
-    assert!(answers.iter().all(|answered| [200, 412].contains(&answered.status.as_u16())), "{answers:?}");
+    assert!(answers.iter().all(|response| [200, 412].contains(&response.status.as_u16())), "{answers:?}");
     assert_eq!(api.get(&path).await.json(), done[0].json());
     assert_eq!(patch(&api, &path, Some("*"), &change).await.status, 200);
     let listed = format!("\"7f3a\", {}", api.get(&path).await.header("etag"));
@@ -108,26 +116,26 @@ async fn nobody_undoes_what_somebody_else_has_done_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_change_that_changes_nothing_is_no_change() {
-    let api = Served::new().await;
-    let tenant = api.signed_up(&signup_with(json!({ "labels": { "team": "north" } }))).await;
+async fn an_update_without_changes_writes_no_event() {
+    let api = ApiFixture::new().await;
+    let tenant = api.sign_up(&signup_body_with(json!({ "labels": { "team": "north" } }))).await;
     for change in [
         json!({}),
         json!({ "company_name": "Example GmbH", "labels": { "team": "north", "pilot": null } }),
         json!({ "external_id": null }),
     ] {
-        let answered = patch(&api, &path_of(&tenant), Some("*"), &change).await;
-        assert_eq!((answered.status.as_u16(), answered.json()), (200, tenant.clone()), "{change}");
+        let response = patch(&api, &path_of(&tenant), Some("*"), &change).await;
+        assert_eq!((response.status.as_u16(), response.json()), (200, tenant.clone()), "{change}");
     }
-    let told = api.get("/v1/events?types=tenant.updated").await.json();
-    assert_eq!(told["events"], json!([]));
+    let updates = api.get("/v1/events?types=tenant.updated").await.json();
+    assert_eq!(updates["events"], json!([]));
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_field_by_field() {
-    let api = Served::new().await;
-    let taken = api.signed_up(&signup_with(json!({ "external_id": "c-1" }))).await;
-    let tenant = api.signed_up(&signup()).await;
+async fn each_invalid_field_of_an_update_is_named() {
+    let api = ApiFixture::new().await;
+    let other = api.sign_up(&signup_body_with(json!({ "external_id": "c-1" }))).await;
+    let tenant = api.sign_up(&signup_body()).await;
     let path = path_of(&tenant);
     for (change, field, code) in [
         (json!({ "company_name": null }), "company_name", "missing"),
@@ -148,9 +156,9 @@ async fn what_does_not_fit_is_refused_field_by_field() {
         assert_eq!((error["field"].as_str(), error["code"].as_str()), (Some(field), Some(code)), "{change}");
     }
     let twice = patch(&api, &path, Some("*"), &json!({ "external_id": "c-1" })).await;
-    assert_eq!(twice.outcome(), (409, "external_id_taken".into()));
+    assert_eq!(twice.status_and_code(), (409, "external_id_taken".into()));
     assert_eq!(api.get(&path).await.json(), tenant);
-    assert_eq!(api.get(&path_of(&taken)).await.json(), taken);
-    let nobody = patch(&api, "/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b", Some("*"), &json!({})).await;
-    assert_eq!(nobody.outcome(), (404, "tenant_not_found".into()));
+    assert_eq!(api.get(&path_of(&other)).await.json(), other);
+    let unknown = patch(&api, "/v1/tenants/ten_01k2m8v3x9e7rt4s5q6w7y8z9b", Some("*"), &json!({})).await;
+    assert_eq!(unknown.status_and_code(), (404, "tenant_not_found".into()));
 }

@@ -1,11 +1,11 @@
-//! Which tokens are believed.
+//! Access tokens and signing keys.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use freehold_tests::api_fixture::{Answered, Served, send};
+use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send};
 use freehold_tests::tokens::{Issuer, now};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
@@ -14,13 +14,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-async fn ask(api: &Served, token: &str) -> Answered {
-    send(api.bare(Method::GET, "/v1/tenants").bearer_auth(token)).await
+async fn list_tenants(api: &ApiFixture, token: &str) -> ApiResponse {
+    send(api.request_without_token(Method::GET, "/v1/tenants").bearer_auth(token)).await
 }
 
 #[tokio::test]
-async fn tokens_of_the_issuer_for_this_api_and_this_time_are_accepted() {
-    let api = Served::new().await;
+async fn valid_tokens_of_the_issuer_are_accepted() {
+    let api = ApiFixture::new().await;
     let issuer = &api.issuer;
     for (what, changes) in [
         ("as it should be", json!({})),
@@ -30,19 +30,26 @@ async fn tokens_of_the_issuer_for_this_api_and_this_time_are_accepted() {
         ("with scopes in a list", json!({ "scope": ["fleet", "tenants:read"] })),
         ("with scopes in scp", json!({ "scope": null, "scp": ["fleet", "tenants:read"] })),
         ("with scopes in scp as a text", json!({ "scope": null, "scp": "a fleet tenants:read" })),
-        ("with claims that are nobody's business", json!({ "tenant": 7, "acr": { "a": [null] }, "jti": "x" })),
+        ("with unknown claims", json!({ "tenant": 7, "acr": { "a": [null] }, "jti": "x" })),
     ] {
-        assert_eq!(ask(&api, &issuer.token_with("fleet tenants:read", &changes)).await.status, 200, "a token {what}");
+        assert_eq!(
+            list_tenants(&api, &issuer.token_with("fleet tenants:read", &changes)).await.status,
+            200,
+            "a token {what}"
+        );
     }
     let typed = Header { typ: Some("application/AT+JWT".into()), ..issuer.header() };
-    assert_eq!(ask(&api, &issuer.sign(&typed, &issuer.claims("fleet tenants:read", &json!({})))).await.status, 200);
+    assert_eq!(
+        list_tenants(&api, &issuer.sign(&typed, &issuer.claims("fleet tenants:read", &json!({})))).await.status,
+        200
+    );
     let unnamed = Header { kid: None, ..issuer.header() };
     let unnamed = issuer.sign(&unnamed, &issuer.claims("fleet tenants:read", &json!({})));
-    assert_eq!(ask(&api, &unnamed).await.status, 200, "there is only one key that it can be");
+    assert_eq!(list_tenants(&api, &unnamed).await.status, 200, "the issuer has only one key");
 }
 
-/// Claims that do not fit, by what is wrong with them.
-fn misfits() -> Vec<(&'static str, Value)> {
+/// Invalid claims with a description of the fault.
+fn invalid_claims() -> Vec<(&'static str, Value)> {
     vec![
         ("of another issuer", json!({ "iss": "https://elsewhere.example.com" })),
         ("of an issuer that begins alike", json!({ "iss": "https://issuer.example.com.evil.example.com" })),
@@ -76,12 +83,12 @@ fn misfits() -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test]
-async fn forged_tokens_are_not_accepted() {
-    let api = Served::new().await;
+async fn forged_tokens_are_rejected() {
+    let api = ApiFixture::new().await;
     let issuer = &api.issuer;
     let claims = issuer.claims("fleet tenants:read", &json!({}));
     let good = issuer.sign(&issuer.header(), &claims);
-    assert_eq!(ask(&api, &good).await.status, 200);
+    assert_eq!(list_tenants(&api, &good).await.status, 200);
     let (rest, signature) = good.rsplit_once('.').unwrap();
     let (head, body) = rest.split_once('.').unwrap();
     let with_header = |header: &Value| format!("{}.{body}.{signature}", encoded(&header.to_string()));
@@ -92,25 +99,25 @@ async fn forged_tokens_are_not_accepted() {
     };
     let secret = |algorithm| {
         let header = Header { alg: algorithm, ..issuer.header() };
-        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(issuer.key_set().as_bytes())).unwrap()
+        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(issuer.jwks_json().as_bytes())).unwrap()
     };
-    let stranger = Issuer::new();
-    let elsewhere =
+    let other_issuer = Issuer::new();
+    let with_key_url =
         json!({ "alg": "ES256", "typ": "at+jwt", "kid": "key-1", "jku": "https://evil.example.com/jwks.json" });
-    let their_key: Value = serde_json::from_str(&stranger.key_set()).unwrap();
+    let their_key: Value = serde_json::from_str(&other_issuer.jwks_json()).unwrap();
     let embedded = json!({ "alg": "ES256", "typ": "at+jwt", "jwk": their_key["keys"][0] });
-    let (_, their_signature) = {
-        let signed = stranger.sign(&stranger.header(), &claims);
+    let (_, other_signature) = {
+        let signed = other_issuer.sign(&other_issuer.header(), &claims);
         let (rest, signature) = signed.rsplit_once('.').unwrap();
         (rest.to_owned(), signature.to_owned())
     };
-    let mut forged: Vec<(&str, String)> = misfits()
+    let mut forged: Vec<(&str, String)> = invalid_claims()
         .into_iter()
         .map(|(what, changes)| (what, issuer.token_with("fleet tenants:read", &changes)))
         .collect();
     forged.extend([
-        ("of a stranger's key with our key's name", stranger.sign(&stranger.header(), &claims)),
-        ("of a key that nobody knows", of(|header| header.kid = Some("key-9".into()))),
+        ("of another issuer's key with our key's name", other_issuer.sign(&other_issuer.header(), &claims)),
+        ("of an unknown key", of(|header| header.kid = Some("key-9".into()))),
         ("of a key with an empty name", of(|header| header.kid = Some(String::new()))),
         ("of a key whose name is a path", of(|header| header.kid = Some("../../dev/null".into()))),
         ("of a key whose name is SQL", of(|header| header.kid = Some("' or 1=1 --".into()))),
@@ -128,10 +135,10 @@ async fn forged_tokens_are_not_accepted() {
         ("of an algorithm that is not ours", with_header(&json!({ "alg": "ES384", "typ": "at+jwt", "kid": "key-1" }))),
         ("of an algorithm for another key", with_header(&json!({ "alg": "RS256", "typ": "at+jwt", "kid": "key-1" }))),
         ("of no algorithm", with_header(&json!({ "typ": "at+jwt", "kid": "key-1" }))),
-        ("that brings its own key", format!("{}.{body}.{their_signature}", encoded(&embedded.to_string()))),
-        ("that says where its key is", format!("{}.{body}.{their_signature}", encoded(&elsewhere.to_string()))),
+        ("that brings its own key", format!("{}.{body}.{other_signature}", encoded(&embedded.to_string()))),
+        ("that says where its key is", format!("{}.{body}.{other_signature}", encoded(&with_key_url.to_string()))),
         ("with another body", format!("{head}.{}.{signature}", body.replacen('e', "f", 1))),
-        ("with the signature of another", format!("{head}.{body}.{their_signature}")),
+        ("with the signature of another", format!("{head}.{body}.{other_signature}")),
         ("with a signature of zeros", format!("{head}.{body}.{}", "A".repeat(86))),
         ("with half a signature", format!("{head}.{body}.{}", &signature[..43])),
         ("with an empty signature", format!("{head}.{body}.")),
@@ -146,12 +153,12 @@ async fn forged_tokens_are_not_accepted() {
     ]);
     assert!(forged.len() >= 50, "only {} forged tokens", forged.len());
     for (what, token) in forged {
-        let answered = ask(&api, &token).await;
-        assert_eq!(answered.outcome(), (401, "token_invalid".into()), "a token {what}");
-        assert!(answered.header("www-authenticate").starts_with("Bearer error=\"invalid_token\""), "a token {what}");
+        let response = list_tenants(&api, &token).await;
+        assert_eq!(response.status_and_code(), (401, "token_invalid".into()), "a token {what}");
+        assert!(response.header("www-authenticate").starts_with("Bearer error=\"invalid_token\""), "a token {what}");
     }
-    let expired = ask(&api, &issuer.token_with("fleet tenants:read", &json!({ "exp": now() - 60 }))).await;
-    assert_eq!(expired.outcome(), (401, "token_expired".into()));
+    let expired = list_tenants(&api, &issuer.token_with("fleet tenants:read", &json!({ "exp": now() - 60 }))).await;
+    assert_eq!(expired.status_and_code(), (401, "token_expired".into()));
 }
 
 fn encoded(text: &str) -> String {
@@ -159,35 +166,35 @@ fn encoded(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_token_comes_once_and_as_a_bearer_token() {
-    let api = Served::new().await;
+async fn a_token_must_be_a_single_bearer_token() {
+    let api = ApiFixture::new().await;
     let token = api.issuer.token("fleet tenants:read");
-    let get = || api.bare(Method::GET, "/v1/tenants");
+    let get = || api.request_without_token(Method::GET, "/v1/tenants");
     assert_eq!(send(get().header("Authorization", format!("bearer {token}"))).await.status, 200);
     for request in [
         get().header("Authorization", format!("Basic {token}")),
         get().header("Authorization", token.clone()),
         get().header("Authorization", "Bearer "),
         get().bearer_auth(&token).bearer_auth(&token),
-        api.bare(Method::GET, &format!("/v1/tenants?access_token={token}")),
+        api.request_without_token(Method::GET, &format!("/v1/tenants?access_token={token}")),
     ] {
-        assert_eq!(send(request).await.outcome(), (401, "token_missing".into()));
+        assert_eq!(send(request).await.status_and_code(), (401, "token_missing".into()));
     }
 }
 
 /// An issuer that publishes its keys over HTTP.
 struct Publisher {
     url: String,
-    looks: Arc<AtomicUsize>,
+    fetches: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
 impl Publisher {
     async fn of(keys: String) -> Self {
-        let looks = Arc::new(AtomicUsize::new(0));
+        let fetches = Arc::new(AtomicUsize::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
-        let counted = Arc::clone(&looks);
+        let counted = Arc::clone(&fetches);
         let server = tokio::spawn(async move {
             loop {
                 let (mut connection, _) = listener.accept().await.unwrap();
@@ -199,85 +206,85 @@ impl Publisher {
                 _ = connection.write_all(answer.as_bytes()).await;
             }
         });
-        Self { url, looks, server }
+        Self { url, fetches, server }
     }
 
-    /// How often somebody has asked for the keys.
-    fn looks(&self) -> usize {
-        self.looks.load(Ordering::Relaxed)
+    /// Returns the number of requests for the keys.
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::Relaxed)
     }
 
-    /// Cannot be reached any more.
-    async fn fall_silent(self) {
+    /// Stops serving the keys.
+    async fn stop(self) {
         self.server.abort();
         _ = self.server.await;
     }
 }
 
 #[tokio::test]
-async fn invented_keys_do_not_flood_the_issuer() {
+async fn unknown_key_ids_do_not_flood_the_issuer() {
     let issuer = Issuer::new();
-    let publisher = Publisher::of(issuer.key_set()).await;
-    let api = Served::with(issuer, &publisher.url).await;
-    assert_eq!(ask(&api, &api.issuer.token("fleet tenants:read")).await.status, 200);
-    let before = publisher.looks();
+    let publisher = Publisher::of(issuer.jwks_json()).await;
+    let api = ApiFixture::with(issuer, &publisher.url).await;
+    assert_eq!(list_tenants(&api, &api.issuer.token("fleet tenants:read")).await.status, 200);
+    let before = publisher.fetches();
     let invented = Header { kid: Some("key-9".to_owned()), ..api.issuer.header() };
     let invented = api.issuer.sign(&invented, &api.issuer.claims("fleet tenants:read", &json!({})));
-    let attempts = futures::future::join_all((0..20).map(|_| ask(&api, &invented))).await;
-    assert!(attempts.iter().all(|answered| answered.status == 401));
-    assert!(publisher.looks() <= before + 1, "20 invented keys made the API look again and again");
+    let attempts = futures::future::join_all((0..20).map(|_| list_tenants(&api, &invented))).await;
+    assert!(attempts.iter().all(|response| response.status == 401));
+    assert!(publisher.fetches() <= before + 1, "20 unknown keys caused repeated fetches");
 }
 
 #[tokio::test]
-async fn keys_outlast_an_issuer_that_falls_silent() {
+async fn cached_keys_outlast_an_unreachable_issuer() {
     let issuer = Issuer::new();
-    let publisher = Publisher::of(issuer.key_set()).await;
-    let mut api = Served::with(issuer, &publisher.url).await;
-    let known = api.issuer.token("fleet tenants:read");
-    assert_eq!(ask(&api, &known).await.status, 200);
-    publisher.fall_silent().await;
+    let publisher = Publisher::of(issuer.jwks_json()).await;
+    let mut api = ApiFixture::with(issuer, &publisher.url).await;
+    let accepted = api.issuer.token("fleet tenants:read");
+    assert_eq!(list_tenants(&api, &accepted).await.status, 200);
+    publisher.stop().await;
     api.issuer.add_key();
-    assert_eq!(ask(&api, &api.issuer.token("fleet tenants:read")).await.status, 401, "a key that was never seen");
-    assert_eq!(ask(&api, &known).await.status, 200, "a key that is known");
+    assert_eq!(list_tenants(&api, &api.issuer.token("fleet tenants:read")).await.status, 401, "an unknown key");
+    assert_eq!(list_tenants(&api, &accepted).await.status, 200, "a cached key");
 }
 
 #[tokio::test]
-async fn the_first_token_under_a_new_key_is_enough_to_find_it() {
-    let mut api = Served::new().await;
-    assert_eq!(ask(&api, &api.issuer.token("fleet tenants:read")).await.status, 200);
+async fn the_first_token_with_a_new_key_fetches_the_keys() {
+    let mut api = ApiFixture::new().await;
+    assert_eq!(list_tenants(&api, &api.issuer.token("fleet tenants:read")).await.status, 200);
     api.issuer.add_key();
-    assert_eq!(ask(&api, &api.issuer.token("fleet tenants:read")).await.status, 200);
+    assert_eq!(list_tenants(&api, &api.issuer.token("fleet tenants:read")).await.status, 200);
     let old = Header { kid: Some("key-1".to_owned()), ..api.issuer.header() };
     let old = api.issuer.sign_with(1, &old, &api.issuer.claims("fleet tenants:read", &json!({})));
-    assert_eq!(ask(&api, &old).await.status, 200, "and those under the old one are still good");
+    assert_eq!(list_tenants(&api, &old).await.status, 200, "tokens of the old key stay valid");
 }
 
 #[tokio::test]
-async fn a_token_that_is_known_expires_all_the_same() {
-    let api = Served::new().await;
-    // Clocks may differ by 30 s: it is good for a moment yet.
+async fn a_cached_token_still_expires() {
+    let api = ApiFixture::new().await;
+    // 30 s of clock skew are tolerated.
     let token = api.issuer.token_with("fleet tenants:read", &json!({ "exp": now() - 28 }));
-    assert_eq!(ask(&api, &token).await.status, 200);
-    let mut refused = ask(&api, &token).await;
+    assert_eq!(list_tenants(&api, &token).await.status, 200);
+    let mut refused = list_tenants(&api, &token).await;
     for _ in 0..50 {
         if refused.status != 200 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        refused = ask(&api, &token).await;
+        refused = list_tenants(&api, &token).await;
     }
-    assert_eq!(refused.outcome(), (401, "token_expired".into()));
+    assert_eq!(refused.status_and_code(), (401, "token_expired".into()));
 }
 
 #[tokio::test]
-async fn without_the_issuers_keys_nobody_is_told_that_their_token_is_wrong() {
+async fn without_signing_keys_tokens_are_not_called_invalid() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+    let unreachable = format!("http://{}/jwks.json", listener.local_addr().unwrap());
     drop(listener);
-    let api = Served::with(Issuer::new(), &nobody).await;
+    let api = ApiFixture::with(Issuer::new(), &unreachable).await;
     for _ in 0..2 {
-        let answered = ask(&api, &api.issuer.token("fleet tenants:read")).await;
-        assert_eq!(answered.outcome(), (503, "signing_keys_unavailable".into()));
-        assert_ne!(answered.header("retry-after"), "");
+        let response = list_tenants(&api, &api.issuer.token("fleet tenants:read")).await;
+        assert_eq!(response.status_and_code(), (503, "signing_keys_unavailable".into()));
+        assert_ne!(response.header("retry-after"), "");
     }
 }

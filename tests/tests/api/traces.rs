@@ -1,6 +1,6 @@
-//! Traces: one request, the steps that it led to in another process, and their calls of AWS, under one name.
+//! Traces: one trace joins a request, the steps that it causes in another process, and their AWS calls.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use freehold_sandbox::Settings;
-use freehold_tests::crash::{Caller, Processes, Stage};
+use freehold_tests::crash::{ApiClient, Infrastructure, Processes};
 use nix::sys::signal::Signal;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -18,11 +18,11 @@ use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The trace and the span of whoever signs up.
+/// Trace and span of the caller.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A span, and the service that sent it.
 struct Sent {
@@ -36,12 +36,12 @@ impl Sent {
             Value::StringValue(text) => text.clone(),
             other => format!("{other:?}"),
         };
-        let said = self.span.attributes.iter();
-        said.filter_map(|one| Some((one.key.as_str(), text(one.value.as_ref()?.value.as_ref()?)))).collect()
+        let attributes = self.span.attributes.iter();
+        attributes.filter_map(|one| Some((one.key.as_str(), text(one.value.as_ref()?.value.as_ref()?)))).collect()
     }
 }
 
-/// A collector that takes what it is sent.
+/// An OTLP collector that stores what it receives.
 struct Collector {
     url: String,
     sent: Arc<Mutex<Vec<Sent>>>,
@@ -52,18 +52,18 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
-        let taken = Arc::clone(&sent);
+        let stored = Arc::clone(&sent);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(take(stream, Arc::clone(&taken)));
+                tokio::spawn(receive(stream, Arc::clone(&stored)));
             }
         });
         Self { url, sent }
     }
 }
 
-/// Takes one delivery after the other from a connection.
-async fn take(stream: TcpStream, sent: Arc<Mutex<Vec<Sent>>>) {
+/// Reads all requests of a connection.
+async fn receive(stream: TcpStream, sent: Arc<Mutex<Vec<Sent>>>) {
     let mut stream = BufReader::new(stream);
     loop {
         let (mut line, mut length, mut first) = (String::new(), 0, String::new());
@@ -108,32 +108,32 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_trace_joins_a_request_its_steps_and_their_calls_of_aws() {
+async fn one_trace_joins_a_request_its_steps_and_their_aws_calls() {
     let collector = Collector::start().await;
-    let stage = Stage::set(Settings::instant(), 20.0).await;
+    let stage = Infrastructure::set(Settings::instant(), 20.0).await;
     let mut config = std::fs::OpenOptions::new().append(true).open(stage.config_file()).unwrap();
     writeln!(config, "\n[telemetry]\notlp_endpoint = \"{}\"", collector.url).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
     let mut processes = Processes::new(program, &stage, 1, None);
     processes.start(0);
     processes.start(1);
-    let caller = Caller::new(&processes.api_url, &stage.issuer);
-    let begun = Instant::now();
+    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
+    let start = Instant::now();
     while !caller.is_ready().await {
-        assert!(begun.elapsed() < PATIENCE, "the API does not start");
+        assert!(start.elapsed() < TIMEOUT, "the API did not start in time");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let signup = caller.signup(1).header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
+    let signup = caller.signup_request(1).header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
     assert_eq!(signup.send().await.unwrap().status(), 202);
     let done = "select count(*) from operations where state = 'succeeded'";
     while sqlx::query_scalar::<_, i64>(done).fetch_one(&stage.pool).await.unwrap() == 0 {
-        assert!(begun.elapsed() < PATIENCE, "the onboarding does not end");
+        assert!(start.elapsed() < TIMEOUT, "the onboarding did not finish in time");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    for place in [0, 1] {
-        processes.signal(place, Signal::SIGTERM);
-        while processes.ended(place).is_none() {
-            assert!(begun.elapsed() < PATIENCE, "a process does not end");
+    for index in [0, 1] {
+        processes.signal(index, Signal::SIGTERM);
+        while processes.ended(index).is_none() {
+            assert!(start.elapsed() < TIMEOUT, "a process did not stop in time");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -157,13 +157,13 @@ async fn one_trace_joins_a_request_its_steps_and_their_calls_of_aws() {
     assert!(step.of()["operation"].starts_with("op_") && step.of()["tenant"] == request.of()["tenant"]);
     let call = ours("organizations.CreateAccount");
     assert_eq!(call.span.parent_span_id, step.span.span_id);
-    let said = call.of();
-    assert_eq!((said["rpc.system"].as_str(), said["rpc.method"].as_str()), ("aws-api", "CreateAccount"));
-    assert!(!said["aws.request_id"].is_empty());
+    let attributes = call.of();
+    assert_eq!((attributes["rpc.system"].as_str(), attributes["rpc.method"].as_str()), ("aws-api", "CreateAccount"));
+    assert!(!attributes["aws.request_id"].is_empty());
     for one in sent.iter() {
         for (key, value) in one.of() {
-            let told = ["Bearer", "eyJ", "admin@example.com", "secret", "Token", "postgres://"];
-            assert!(!told.iter().any(|word| value.contains(word)), "{}: {key} is {value}", one.span.name);
+            let secrets = ["Bearer", "eyJ", "admin@example.com", "secret", "Token", "postgres://"];
+            assert!(!secrets.iter().any(|word| value.contains(word)), "{}: {key} is {value}", one.span.name);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `freehold bootstrap` against a simulated organisation: prepared once, kept, repaired, and only looked at for a plan.
+//! `freehold bootstrap` against a simulated organisation: first run, repeated runs, repairs and plans.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap::{Plan, Problem, apply, plan};
 use freehold_worker::cloud::{Cloud, Grant, NewAccount, Tags, Target};
 
-/// An organisation, and an operator in front of it.
+/// An operator who runs `freehold bootstrap` against an organisation.
 struct Operator {
     world: World,
     clock: Clock,
@@ -31,7 +31,7 @@ impl Operator {
         Self::of(Settings::instant())
     }
 
-    /// AWS as an administrator of the management account reaches it.
+    /// Returns AWS as seen by an administrator of the management account.
     fn aws(&self, config: &Config) -> Aws {
         self.aws_with(config, &self.world.settings().management_access_key)
     }
@@ -47,7 +47,7 @@ impl Operator {
         self.while_time_passes(plan(&self.aws(&config), &config)).await
     }
 
-    /// What was planned, line by line, and is done now.
+    /// Plans and applies. Returns the lines of the plan.
     async fn bootstrap(&self, text: &str) -> Vec<String> {
         let config = Config::parse(text).unwrap();
         let aws = self.aws(&config);
@@ -75,7 +75,7 @@ impl Operator {
         }
     }
 
-    /// What a careless administrator does by hand.
+    /// Detaches a policy as an administrator could by mistake.
     async fn detach(&self, policy: &str, target: &str) {
         let key = Credentials::new(&self.world.settings().management_access_key, "secret", None, None, "by hand");
         let config = aws_sdk_organizations::Config::builder()
@@ -108,7 +108,7 @@ async fn a_fresh_organisation_is_prepared_and_the_second_plan_is_empty() {
     assert!(units.is_superset(&expected.map(str::to_owned).into()), "{units:?}");
     for (policy, unit) in [("freehold-region-eu", "freehold-eu"), ("freehold-quarantine", "freehold-quarantine")] {
         let unit = operator.world.units().into_iter().find(|known| known.name == unit).unwrap();
-        assert_eq!(operator.policy(policy).targets, [unit.id], "{policy} is not where it belongs");
+        assert_eq!(operator.policy(policy).targets, [unit.id], "{policy} is attached to other targets");
     }
 
     assert_eq!(lines(&operator.plan(CONFIG).await.unwrap()), Vec::<String>::new());
@@ -128,7 +128,7 @@ async fn a_plan_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_control_role_may_prepare_the_organisation_as_well() {
+async fn the_control_role_may_prepare_the_organisation() {
     let operator = Operator::of(Settings { control_policy: Some(control_policy()), ..Settings::instant() });
     let config = Config::parse(CONFIG).unwrap();
     let aws = operator.aws_with(&config, &operator.world.settings().freehold_access_key);
@@ -139,7 +139,7 @@ async fn the_control_role_may_prepare_the_organisation_as_well() {
 }
 
 #[tokio::test]
-async fn a_guardrail_that_somebody_loosened_is_repaired() {
+async fn a_weakened_guardrail_is_repaired() {
     let operator = Operator::instant();
     operator.bootstrap(CONFIG).await;
     let before = operator.policy("freehold-region-eu");
@@ -170,7 +170,7 @@ async fn a_permission_set_follows_the_configuration() {
 }
 
 #[tokio::test]
-async fn an_inline_policy_comes_and_goes_with_the_configuration() {
+async fn an_inline_policy_follows_the_configuration() {
     let operator = Operator::instant();
     operator.bootstrap(CONFIG).await;
     let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "logs:*", "Resource": "*"}]}"#;
@@ -183,7 +183,7 @@ async fn an_inline_policy_comes_and_goes_with_the_configuration() {
 }
 
 #[tokio::test]
-async fn a_changed_permission_set_is_brought_to_the_accounts_that_have_it() {
+async fn a_changed_permission_set_is_provisioned_to_its_accounts() {
     let operator = Operator::instant();
     operator.bootstrap(CONFIG).await;
     let config = Config::parse(CONFIG).unwrap();
@@ -203,12 +203,12 @@ async fn a_changed_permission_set_is_brought_to_the_accounts_that_have_it() {
 
     let longer = CONFIG.replace("Reads, to help", "Reads, and helps");
     let done = operator.bootstrap(&longer).await;
-    assert_eq!(done.last().unwrap(), "bring permission set support to the accounts that have it");
+    assert_eq!(done.last().unwrap(), "provision permission set support in the accounts that have it");
     assert_eq!(lines(&operator.plan(&longer).await.unwrap()), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_guardrail_that_somebody_took_off_is_put_back() {
+async fn a_detached_guardrail_is_attached_again() {
     let operator = Operator::instant();
     operator.bootstrap(CONFIG).await;
     let config = Config::parse(CONFIG).unwrap();
@@ -225,7 +225,7 @@ async fn a_guardrail_that_somebody_took_off_is_put_back() {
 }
 
 #[tokio::test]
-async fn what_a_person_has_to_do_is_a_warning() {
+async fn manual_tasks_are_shown_as_warnings() {
     let operator = Operator::of(Settings { groups: vec![], ..Settings::instant() });
     let warnings = operator.plan(CONFIG).await.unwrap().warnings;
     for about in ["no group `support`", "accounts in the organisation: 2", "no security contact"] {
@@ -234,7 +234,7 @@ async fn what_a_person_has_to_do_is_a_warning() {
 }
 
 #[tokio::test]
-async fn another_organisation_than_the_configured_one_is_left_alone() {
+async fn an_organisation_that_is_not_configured_is_not_changed() {
     let operator = Operator::of(Settings { management_account: "999988887777".to_owned(), ..Settings::instant() });
     let config = Config::parse(CONFIG).unwrap();
     let refused = plan(&operator.aws(&config), &config).await.unwrap_err();
@@ -243,16 +243,16 @@ async fn another_organisation_than_the_configured_one_is_left_alone() {
 }
 
 #[tokio::test]
-async fn credentials_that_aws_does_not_know_are_told_at_once() {
+async fn unknown_credentials_are_reported_at_once() {
     let operator = Operator::instant();
     let config = Config::parse(CONFIG).unwrap();
-    let aws = operator.aws_with(&config, "AKIANOBODY");
+    let aws = operator.aws_with(&config, "AKIAUNKNOWN");
     let refused = plan(&aws, &config).await.unwrap_err();
     assert!(refused.to_string().contains("sts:GetCallerIdentity"), "{refused}");
 }
 
 #[tokio::test]
-async fn rates_and_slow_propagation_are_sat_out() {
+async fn throttling_and_slow_propagation_are_retried() {
     let operator = Operator::of(Settings::default());
     operator.bootstrap(CONFIG).await;
     assert_eq!(lines(&operator.plan(CONFIG).await.unwrap()), Vec::<String>::new());

@@ -6,7 +6,7 @@ use freehold_tenancy::Config;
 use super::process::{freehold, text};
 
 #[test]
-fn every_command_explains_itself_with_an_example() {
+fn the_help_of_every_command_has_an_example() {
     let mut commands = vec![("freehold".to_owned(), freehold::command())];
     while let Some((name, command)) = commands.pop() {
         let mut command = command.term_width(100).bin_name(name.clone());
@@ -23,7 +23,7 @@ fn every_command_explains_itself_with_an_example() {
 }
 
 #[test]
-fn the_list_of_steps_says_what_undoes_each() {
+fn the_list_of_steps_names_the_undo_of_each() {
     let steps = freehold(&["worker", "steps"]);
     assert!(steps.status.success());
     insta::with_settings!({ snapshot_path => ".", prepend_module_to_snapshot => false, omit_expression => true }, {
@@ -32,10 +32,10 @@ fn the_list_of_steps_says_what_undoes_each() {
 }
 
 #[test]
-fn the_example_of_a_configuration_is_one() {
+fn the_example_configuration_is_valid() {
     let example = include_str!("../../../freehold.example.toml");
     Config::parse(example).unwrap();
-    // What is commented out shows defaults; it must be fit to be put in.
+    // Commented lines show defaults, which must be valid.
     let everything = example.lines().map(|line| {
         let is_field = line.strip_prefix("# ").filter(|field| field.contains(" = ") && !field.contains('…'));
         is_field.unwrap_or(line).to_owned() + "\n"

@@ -1,4 +1,4 @@
-//! What a case is: a name, and a function that plays a scene and says in one line what it saw.
+//! A case: a name and a function that observes one behaviour of AWS.
 
 use std::pin::Pin;
 
@@ -9,13 +9,12 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::cloud::Cloud;
 use super::target::Target;
 
-/// What was seen, in one line; or the error that was met, by its code.
+/// The observation in one line, or the error code.
 pub(super) type Observed = Result<String, Failure>;
 
-/// One behaviour of AWS.
 #[derive(Clone)]
 pub(super) struct Case {
-    /// Its key in the table: module and function.
+    /// Key in the table: module and function.
     pub(super) name: String,
     run: fn(Cloud) -> Pin<Box<dyn Future<Output = Observed>>>,
 }
@@ -26,8 +25,8 @@ impl Case {
         Self { name: format!("{group}.{function}"), run }
     }
 
-    /// Plays the case in a fresh organisation.
-    pub(super) async fn play(&self, target: &Target) -> String {
+    /// Runs the case in a fresh organisation.
+    pub(super) async fn run(&self, target: &Target) -> String {
         let outcome = match target.fresh().await {
             Ok(cloud) => (self.run)(cloud).await,
             Err(failure) => Err(failure),
@@ -39,7 +38,7 @@ impl Case {
 /// Lists functions of this module as cases.
 macro_rules! cases {
     ($($function:ident),* $(,)?) => {
-        /// The cases of this file.
+        /// Returns the cases of this module.
         pub(super) fn cases() -> Vec<super::case::Case> {
             vec![$(super::case::Case::new(module_path!(), stringify!($function), |cloud| Box::pin($function(cloud)))),*]
         }
@@ -47,12 +46,12 @@ macro_rules! cases {
 }
 pub(super) use cases;
 
-/// An error, as the line that the table has for it.
+/// An error as recorded in the table.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);
 
 impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for Failure {
-    /// The code; an answer in which the SDK finds none is named by its status.
+    /// Uses the error code, or the HTTP status if the SDK finds no code.
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let code = error.as_service_error().and_then(ProvideErrorMetadata::code).map(str::to_owned);
         Self(code.unwrap_or_else(|| match error.raw_response() {
@@ -62,14 +61,14 @@ impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for Failure {
     }
 }
 
-/// The code and what AWS says with it, for the cases in which callers read the words.
-pub(super) fn in_words<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> Failure {
+/// Returns the error code and message, for cases where Freehold reads the message.
+pub(super) fn with_message<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> Failure {
     let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default().to_owned();
     let Failure(code) = error.into();
     Failure(format!("{code}: {message}"))
 }
 
-/// For a call that ought to be refused.
+/// Result of a call that AWS should reject.
 pub(super) fn accepted<T>(_: T) -> String {
     "accepted".to_owned()
 }

@@ -1,4 +1,4 @@
-//! One fresh organisation, as a case sees it: SDK clients, and the few moves that many cases begin with.
+//! A fresh organisation: SDK clients and helpers that several cases use.
 
 use std::time::Duration;
 
@@ -11,25 +11,24 @@ use aws_smithy_types::retry::RetryConfig;
 use super::case::Failure;
 use super::simulator::Simulator;
 
-/// The region that everything regional is asked in, unless a case is about regions.
+/// Region of all regional calls, unless a case is about regions.
 pub(crate) const HOME: &str = "eu-central-1";
 
-/// The role that Organizations makes in every account that it creates.
+/// Role that Organizations creates in every new account.
 pub(crate) const ACCESS_ROLE: &str = "OrganizationAccountAccessRole";
 
-/// How long a case waits for something in the background before it says so, in pauses.
-const PATIENCE: usize = 200;
+/// Maximum number of pauses while a case waits.
+const MAX_PAUSES: usize = 200;
 
 /// A fresh organisation and the credentials of an administrator in its management account.
 pub(crate) struct Cloud {
     pub(crate) endpoint: String,
     pub(crate) http: SharedHttpClient,
     pub(crate) management: Credentials,
-    /// Whose clock is moved by hand, if it is the simulator; the emulators live by the wall's.
+    /// Clock of the simulator; `None` for emulators, which use real time.
     pub(crate) simulator: Option<Simulator>,
 }
 
-/// A member account and credentials of an administrator in it.
 pub(crate) struct Member {
     pub(crate) id: String,
     pub(crate) credentials: Credentials,
@@ -78,13 +77,13 @@ impl Cloud {
             .region(aws_config::Region::new(region))
             .endpoint_url(&self.endpoint)
             .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
-            // What is observed is one answer, not what several tries come to.
+            // A case observes one response, so the SDK must not retry.
             .retry_config(RetryConfig::disabled())
             .http_client(self.http.clone())
             .build()
     }
 
-    /// Lets some time pass: half a minute of the simulator's, or a moment.
+    /// Waits: half a minute of simulated time, or a moment of real time.
     pub(crate) async fn pause(&self) {
         match &self.simulator {
             Some(simulator) => simulator.clock.advance(Duration::from_secs(30)),
@@ -92,10 +91,10 @@ impl Cloud {
         }
     }
 
-    /// Asks again and again until there is an answer.
-    pub(crate) async fn until<T>(&self, ask: impl AsyncFn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
-        for _ in 0..PATIENCE {
-            if let Some(answer) = ask().await? {
+    /// Repeats `poll` until it returns a value.
+    pub(crate) async fn until<T>(&self, poll: impl AsyncFn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+        for _ in 0..MAX_PAUSES {
+            if let Some(answer) = poll().await? {
                 return Ok(answer);
             }
             self.pause().await;
@@ -103,11 +102,11 @@ impl Cloud {
         Err(Failure("never".to_owned()))
     }
 
-    /// Asks for an account and waits for what comes of it.
+    /// Creates an account and waits for the final status.
     pub(crate) async fn create_account(&self, name: &str, email: &str) -> Result<CreateAccountStatus, Failure> {
         let organizations = self.organizations();
-        let asked = organizations.create_account().account_name(name).email(email).send().await?;
-        let status = asked.create_account_status.ok_or_else(|| Failure("no status".to_owned()))?;
+        let started = organizations.create_account().account_name(name).email(email).send().await?;
+        let status = started.create_account_status.ok_or_else(|| Failure("no status".to_owned()))?;
         let id = status.id.unwrap_or_default();
         self.until(async || {
             let answer = organizations.describe_create_account_status().create_account_request_id(&id).send().await?;
@@ -117,13 +116,13 @@ impl Cloud {
         .await
     }
 
-    /// The id of a new member account called `name`.
+    /// Creates a member account and returns its id.
     pub(crate) async fn new_account(&self, name: &str) -> Result<String, Failure> {
         let status = self.create_account(name, &format!("aws+{name}@example.com")).await?;
         status.account_id.ok_or_else(|| Failure("no account".to_owned()))
     }
 
-    /// A new member account, as soon as it can be entered and used.
+    /// Creates a member account and waits until it can be used.
     pub(crate) async fn member(&self, name: &str) -> Result<Member, Failure> {
         let id = self.new_account(name).await?;
         self.enter(&id).await
@@ -141,7 +140,7 @@ impl Cloud {
         Ok(member)
     }
 
-    /// Credentials for a role.
+    /// Returns credentials for a role.
     pub(crate) async fn assume(
         &self,
         credentials: &Credentials,
@@ -156,15 +155,14 @@ impl Cloud {
         Ok(Credentials::new(keys.access_key_id, keys.secret_access_key, token, None, "conformance"))
     }
 
-    /// The root of the organisation.
     pub(crate) async fn root(&self) -> Result<String, Failure> {
         let roots = self.organizations().list_roots().send().await?.roots.unwrap_or_default();
         roots.into_iter().next().and_then(|root| root.id).ok_or_else(|| Failure("no root".to_owned()))
     }
 
-    /// A new organisational unit below `parent`.
+    /// Creates an organizational unit below `parent` and returns its id.
     pub(crate) async fn unit(&self, parent: &str, name: &str) -> Result<String, Failure> {
-        let made = self.organizations().create_organizational_unit().parent_id(parent).name(name).send().await?;
-        made.organizational_unit.and_then(|unit| unit.id).ok_or_else(|| Failure("no unit".to_owned()))
+        let created = self.organizations().create_organizational_unit().parent_id(parent).name(name).send().await?;
+        created.organizational_unit.and_then(|unit| unit.id).ok_or_else(|| Failure("no unit".to_owned()))
     }
 }

@@ -3,14 +3,14 @@
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackStatus};
 
-use super::case::{Failure, Observed, accepted, cases, in_words};
+use super::case::{Failure, Observed, accepted, cases, with_message};
 use super::cloud::Cloud;
 
 cases![
     a_stack_takes_time_to_create,
     a_stack_becomes_complete,
     a_stack_keeps_parameters_outputs_and_tags,
-    a_stack_tells_its_events_newest_first,
+    a_stack_lists_its_events_newest_first,
     events_carry_the_token_of_the_request,
     a_stack_name_is_unique,
     a_stack_name_begins_with_a_letter,
@@ -30,18 +30,18 @@ cases![
     a_rolled_back_stack_says_what_failed_first,
     a_rolled_back_stack_cannot_be_updated,
     a_rolled_back_stack_still_has_its_name,
-    a_rolled_back_stack_can_be_deleted_and_made_again,
+    a_rolled_back_stack_can_be_deleted_and_created_again,
     a_failed_stack_stays_if_rollback_is_disabled,
     an_update_without_changes_is_refused,
     an_update_changes_the_stack,
     an_update_needs_a_stack,
     a_stack_being_created_cannot_be_updated,
-    deleting_nothing_is_fine,
-    a_deleted_stack_is_gone_by_name,
-    a_deleted_stack_is_there_by_id,
+    deleting_an_unknown_stack_succeeds,
+    a_deleted_stack_is_not_found_by_name,
+    a_deleted_stack_is_found_by_id,
     a_protected_stack_is_not_deleted,
-    stacks_of_another_account_are_not_seen,
-    stacks_of_another_region_are_not_seen,
+    stacks_of_another_account_are_not_listed,
+    stacks_of_another_region_are_not_listed,
     a_deleted_stack_is_still_listed,
 ];
 
@@ -58,7 +58,7 @@ const ROLE: &str = r#"{
             { "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" }, "Action": "sts:AssumeRole" } ] } } } }
 }"#;
 
-/// Fails where another stack has a role of this name.
+/// Creation fails if another stack has a role of this name.
 const NAMED_ROLE: &str = r#"{
     "Resources": { "Role": { "Type": "AWS::IAM::Role", "Properties": {
         "RoleName": "only-one",
@@ -92,7 +92,7 @@ async fn a_stack_keeps_parameters_outputs_and_tags(cloud: Cloud) -> Observed {
     Ok(parameters.chain(outputs).chain(tags).collect::<Vec<_>>().join(", "))
 }
 
-async fn a_stack_tells_its_events_newest_first(cloud: Cloud) -> Observed {
+async fn a_stack_lists_its_events_newest_first(cloud: Cloud) -> Observed {
     let client = client(&cloud).await?;
     create(&client, "app", GROUP).await?;
     settled(&cloud, &client, "app").await?;
@@ -102,7 +102,7 @@ async fn a_stack_tells_its_events_newest_first(cloud: Cloud) -> Observed {
         format!("{} {state}", event.logical_resource_id.as_deref().unwrap_or_default())
     });
     let mut events: Vec<_> = events.collect();
-    // AWS says twice that it creates a resource: when it begins, and when the resource has an id.
+    // AWS reports the creation of a resource twice: at the start, and when the resource has an id.
     events.dedup();
     Ok(events.join(", "))
 }
@@ -141,7 +141,7 @@ async fn a_named_role_needs_another_capability(cloud: Cloud) -> Observed {
 }
 
 async fn an_unknown_stack_does_not_exist(cloud: Cloud) -> Observed {
-    client(&cloud).await?.describe_stacks().stack_name("app").send().await.map(accepted).map_err(in_words)
+    client(&cloud).await?.describe_stacks().stack_name("app").send().await.map(accepted).map_err(with_message)
 }
 
 async fn a_template_is_json_or_yaml(cloud: Cloud) -> Observed {
@@ -154,7 +154,7 @@ async fn a_template_has_resources(cloud: Cloud) -> Observed {
 
 async fn a_template_names_only_what_it_has(cloud: Cloud) -> Observed {
     let template = GROUP.replace(r#""RetentionInDays": { "Ref": "Days" }"#, r#""RetentionInDays": { "Ref": "Weeks" }"#);
-    create_in_words(&client(&cloud).await?, &template).await
+    create_with_message(&client(&cloud).await?, &template).await
 }
 
 async fn a_template_has_known_resource_types(cloud: Cloud) -> Observed {
@@ -167,7 +167,7 @@ async fn a_template_is_at_most_51200_bytes(cloud: Cloud) -> Observed {
 }
 
 async fn a_parameter_without_default_is_required(cloud: Cloud) -> Observed {
-    create_in_words(&client(&cloud).await?, &GROUP.replace(r#""Default": 7, "#, "")).await
+    create_with_message(&client(&cloud).await?, &GROUP.replace(r#""Default": 7, "#, "")).await
 }
 
 async fn a_parameter_that_the_template_lacks_is_refused(cloud: Cloud) -> Observed {
@@ -205,7 +205,7 @@ async fn a_rolled_back_stack_cannot_be_updated(cloud: Cloud) -> Observed {
     let client = client(&cloud).await?;
     create_failing(&cloud, &client).await?;
     let call = client.update_stack().stack_name("second").template_body(GROUP);
-    call.send().await.map(accepted).map_err(|error| without_ids(in_words(error)))
+    call.send().await.map(accepted).map_err(|error| without_ids(with_message(error)))
 }
 
 async fn a_rolled_back_stack_still_has_its_name(cloud: Cloud) -> Observed {
@@ -214,7 +214,7 @@ async fn a_rolled_back_stack_still_has_its_name(cloud: Cloud) -> Observed {
     create(&client, "second", GROUP).await
 }
 
-async fn a_rolled_back_stack_can_be_deleted_and_made_again(cloud: Cloud) -> Observed {
+async fn a_rolled_back_stack_can_be_deleted_and_created_again(cloud: Cloud) -> Observed {
     let client = client(&cloud).await?;
     create_failing(&cloud, &client).await?;
     delete(&cloud, &client, "second").await?;
@@ -234,7 +234,7 @@ async fn an_update_without_changes_is_refused(cloud: Cloud) -> Observed {
     let client = client(&cloud).await?;
     create(&client, "app", GROUP).await?;
     settled(&cloud, &client, "app").await?;
-    client.update_stack().stack_name("app").template_body(GROUP).send().await.map(accepted).map_err(in_words)
+    client.update_stack().stack_name("app").template_body(GROUP).send().await.map(accepted).map_err(with_message)
 }
 
 async fn an_update_changes_the_stack(cloud: Cloud) -> Observed {
@@ -247,7 +247,7 @@ async fn an_update_changes_the_stack(cloud: Cloud) -> Observed {
 
 async fn an_update_needs_a_stack(cloud: Cloud) -> Observed {
     let client = client(&cloud).await?;
-    client.update_stack().stack_name("app").template_body(GROUP).send().await.map(accepted).map_err(in_words)
+    client.update_stack().stack_name("app").template_body(GROUP).send().await.map(accepted).map_err(with_message)
 }
 
 async fn a_stack_being_created_cannot_be_updated(cloud: Cloud) -> Observed {
@@ -257,19 +257,19 @@ async fn a_stack_being_created_cannot_be_updated(cloud: Cloud) -> Observed {
     Ok(call.send().await.map(accepted)?)
 }
 
-async fn deleting_nothing_is_fine(cloud: Cloud) -> Observed {
+async fn deleting_an_unknown_stack_succeeds(cloud: Cloud) -> Observed {
     Ok(client(&cloud).await?.delete_stack().stack_name("app").send().await.map(accepted)?)
 }
 
-async fn a_deleted_stack_is_gone_by_name(cloud: Cloud) -> Observed {
+async fn a_deleted_stack_is_not_found_by_name(cloud: Cloud) -> Observed {
     let client = client(&cloud).await?;
     create(&client, "app", GROUP).await?;
     settled(&cloud, &client, "app").await?;
     delete(&cloud, &client, "app").await?;
-    client.describe_stacks().stack_name("app").send().await.map(accepted).map_err(in_words)
+    client.describe_stacks().stack_name("app").send().await.map(accepted).map_err(with_message)
 }
 
-async fn a_deleted_stack_is_there_by_id(cloud: Cloud) -> Observed {
+async fn a_deleted_stack_is_found_by_id(cloud: Cloud) -> Observed {
     let client = client(&cloud).await?;
     create(&client, "app", GROUP).await?;
     settled(&cloud, &client, "app").await?;
@@ -286,13 +286,13 @@ async fn a_protected_stack_is_not_deleted(cloud: Cloud) -> Observed {
     Ok(client.delete_stack().stack_name("app").send().await.map(accepted)?)
 }
 
-async fn stacks_of_another_account_are_not_seen(cloud: Cloud) -> Observed {
+async fn stacks_of_another_account_are_not_listed(cloud: Cloud) -> Observed {
     let (one, two) = (cloud.member("one").await?, cloud.member("two").await?);
     create(&cloud.cloudformation(&one), "app", GROUP).await?;
     listed(&cloud.cloudformation(&two)).await
 }
 
-async fn stacks_of_another_region_are_not_seen(cloud: Cloud) -> Observed {
+async fn stacks_of_another_region_are_not_listed(cloud: Cloud) -> Observed {
     let member = cloud.member("a").await?;
     create(&cloud.cloudformation(&member), "app", GROUP).await?;
     listed(&cloud.cloudformation_in(&member, "eu-west-1")).await
@@ -306,7 +306,7 @@ async fn a_deleted_stack_is_still_listed(cloud: Cloud) -> Observed {
     listed(&client).await
 }
 
-/// A client in a new member account.
+/// Creates a member account and returns a client for it.
 async fn client(cloud: &Cloud) -> Result<Client, Failure> {
     Ok(cloud.cloudformation(&cloud.member("a").await?))
 }
@@ -315,8 +315,8 @@ async fn create(client: &Client, name: &str, template: &str) -> Observed {
     Ok(client.create_stack().stack_name(name).template_body(template).send().await.map(accepted)?)
 }
 
-async fn create_in_words(client: &Client, template: &str) -> Observed {
-    client.create_stack().stack_name("app").template_body(template).send().await.map(accepted).map_err(in_words)
+async fn create_with_message(client: &Client, template: &str) -> Observed {
+    client.create_stack().stack_name("app").template_body(template).send().await.map(accepted).map_err(with_message)
 }
 
 async fn create_named_role(client: &Client, name: &str, disable_rollback: bool) -> Observed {
@@ -324,7 +324,7 @@ async fn create_named_role(client: &Client, name: &str, disable_rollback: bool) 
     Ok(call.capabilities(Capability::CapabilityNamedIam).send().await.map(accepted)?)
 }
 
-/// A stack `second` that fails because of a stack `first`; how it ends.
+/// Creates stacks `first` and `second`; `second` fails because of `first`. Returns the final state of `second`.
 async fn create_failing(cloud: &Cloud, client: &Client) -> Observed {
     create_named_role(client, "first", false).await?;
     settled(cloud, client, "first").await?;
@@ -338,13 +338,13 @@ async fn delete(cloud: &Cloud, client: &Client, name: &str) -> Result<(), Failur
     cloud
         .until(async || match describe(client, &id).await {
             Ok(stack) => Ok((stack.stack_status != Some(StackStatus::DeleteInProgress)).then_some(())),
-            // One that forgets a deleted stack has deleted it.
+            // An emulator that does not keep deleted stacks has deleted this one.
             Err(_) => Ok(Some(())),
         })
         .await
 }
 
-/// The state in which a stack comes to rest.
+/// Waits until a stack reaches a final state.
 pub(super) async fn settled(cloud: &Cloud, client: &Client, name: &str) -> Observed {
     cloud
         .until(async || {
@@ -381,7 +381,7 @@ fn pair(key: Option<String>, value: Option<String>) -> String {
     format!("{}={}", key.unwrap_or_default(), value.unwrap_or_default())
 }
 
-/// Stack ids in messages are never the same twice.
+/// Removes stack ids from the message, because they are random.
 fn without_ids(failure: Failure) -> Failure {
     let words = failure.0.split(' ').map(|word| if word.starts_with("arn:") { "<stack>" } else { word });
     Failure(

@@ -1,4 +1,4 @@
-//! An emulator as a child process on a free loopback port, which ends when this process does.
+//! An emulator as a child process on a free loopback port. It stops when this process stops.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::venv;
 
-/// Runs its arguments until they end or the pipe on its input closes, also because this process was killed.
+/// Runs its arguments until they exit or its standard input closes, also when this process is killed.
 const GUARD: &str = r#"
 trap '' INT HUP TERM
 exec 3<&0
@@ -21,28 +21,27 @@ wait "$child"
 kill -KILL "$watcher" 2>/dev/null
 "#;
 
-/// A running emulator.
 pub(super) struct Emulator {
-    /// Where it answers.
+    /// Base URL.
     pub(super) endpoint: String,
     guard: Child,
-    /// Closing it ends the emulator.
+    /// Closing this pipe stops the emulator.
     lifeline: Option<ChildStdin>,
     _log: tempfile::TempDir,
 }
 
 impl Emulator {
-    /// Starts `program` on a port that `configure` tells it, and waits until `GET health` is answered.
+    /// Starts `program` on the port that `configure` passes to it, and waits until `GET health` succeeds.
     pub(super) async fn start(program: &str, health: &str, configure: impl Fn(&mut Command, u16)) -> Self {
         let command = venv::program(program);
-        let mut last_words = String::new();
+        let mut last_output = String::new();
         for _ in 0..3 {
             match Self::try_start(&command, health, &configure).await {
                 Ok(emulator) => return emulator,
-                Err(words) => last_words = words,
+                Err(words) => last_output = words,
             }
         }
-        panic!("`{program}` does not start; it says: {last_words}");
+        panic!("`{program}` does not start; its output: {last_output}");
     }
 
     async fn try_start(

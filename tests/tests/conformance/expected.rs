@@ -1,4 +1,4 @@
-//! The committed table of what is expected of whom.
+//! The committed table of expected results.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,12 @@ use serde::Deserialize;
 
 const TABLE: &str = include_str!("../../conformance/expected.toml");
 
-/// One line of the table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expectation {
-    /// What AWS does.
+    /// Behaviour of AWS.
     aws: String,
-    /// Where that is written, or how it is known.
+    /// Source: documentation or observation.
     #[serde(rename = "source")]
     _source: String,
     simulator: Option<String>,
@@ -20,7 +19,7 @@ struct Expectation {
     ministack: Option<String>,
 }
 
-/// The table: a line for each case, by module and function.
+/// Expectations by case name (module and function).
 pub(super) struct Expected(BTreeMap<String, Expectation>);
 
 impl Expected {
@@ -33,7 +32,7 @@ impl Expected {
         Self(lines.collect())
     }
 
-    /// What `target` is expected to answer: what AWS does, unless a deviation is recorded.
+    /// Returns the expected result of `target`: the behaviour of AWS, or the recorded deviation.
     pub(super) fn of(&self, case: &str, target: &str) -> &str {
         let Some(line) = self.0.get(case) else { return "a line in the table" };
         let deviation = match target {
@@ -44,7 +43,7 @@ impl Expected {
         deviation.as_ref().unwrap_or(&line.aws)
     }
 
-    /// The names of all cases, sorted.
+    /// Returns the names of all cases, sorted.
     pub(super) fn names(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
     }

@@ -1,6 +1,6 @@
-//! What service control policies do to whom.
+//! Effects of service control policies.
 
-use super::case::{Failure, Observed, accepted, cases, in_words};
+use super::case::{Failure, Observed, accepted, cases, with_message};
 use super::cloud::{Cloud, Member};
 use super::policies::{attach, policy};
 
@@ -8,8 +8,8 @@ cases![
     a_denied_region_is_denied,
     an_allowed_region_is_allowed,
     a_guardrail_binds_from_the_moment_of_the_move,
-    a_guardrail_on_another_unit_binds_nobody_here,
-    the_management_account_is_above_guardrails,
+    a_guardrail_on_another_unit_has_no_effect,
+    the_management_account_is_exempt_from_guardrails,
     an_exempted_role_is_exempt,
 ];
 
@@ -32,35 +32,35 @@ fn region_guardrail(exempt: &str) -> String {
 }
 
 async fn a_denied_region_is_denied(cloud: Cloud) -> Observed {
-    let member = guarded(&cloud, "nobody").await?;
+    let member = guarded(&cloud, "unknown").await?;
     settle(&cloud).await;
-    look(&cloud, &member, ELSEWHERE).await
+    list_stacks(&cloud, &member, ELSEWHERE).await
 }
 
 async fn an_allowed_region_is_allowed(cloud: Cloud) -> Observed {
-    let member = guarded(&cloud, "nobody").await?;
+    let member = guarded(&cloud, "unknown").await?;
     settle(&cloud).await;
-    look(&cloud, &member, "eu-west-1").await
+    list_stacks(&cloud, &member, "eu-west-1").await
 }
 
 async fn a_guardrail_binds_from_the_moment_of_the_move(cloud: Cloud) -> Observed {
-    let (member, unit) = unguarded(&cloud, "nobody").await?;
-    let before = look(&cloud, &member, ELSEWHERE).await.unwrap_or_else(|Failure(code)| code);
+    let (member, unit) = unguarded(&cloud, "unknown").await?;
+    let before = list_stacks(&cloud, &member, ELSEWHERE).await.unwrap_or_else(|Failure(code)| code);
     move_to(&cloud, &member, &unit).await?;
     settle(&cloud).await;
-    let after = look(&cloud, &member, ELSEWHERE).await.unwrap_or_else(|Failure(code)| code);
+    let after = list_stacks(&cloud, &member, ELSEWHERE).await.unwrap_or_else(|Failure(code)| code);
     Ok(format!("{before}, then {after}"))
 }
 
-async fn a_guardrail_on_another_unit_binds_nobody_here(cloud: Cloud) -> Observed {
-    let (member, _) = unguarded(&cloud, "nobody").await?;
+async fn a_guardrail_on_another_unit_has_no_effect(cloud: Cloud) -> Observed {
+    let (member, _) = unguarded(&cloud, "unknown").await?;
     let other = cloud.unit(&cloud.root().await?, "other").await?;
     move_to(&cloud, &member, &other).await?;
     settle(&cloud).await;
-    look(&cloud, &member, ELSEWHERE).await
+    list_stacks(&cloud, &member, ELSEWHERE).await
 }
 
-async fn the_management_account_is_above_guardrails(cloud: Cloud) -> Observed {
+async fn the_management_account_is_exempt_from_guardrails(cloud: Cloud) -> Observed {
     let deny_all =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"organizations:List*","Resource":"*"}]}"#;
     attach(&cloud, &policy(&cloud, "deny", deny_all).await?, &cloud.root().await?).await?;
@@ -71,17 +71,17 @@ async fn the_management_account_is_above_guardrails(cloud: Cloud) -> Observed {
 async fn an_exempted_role_is_exempt(cloud: Cloud) -> Observed {
     let member = guarded(&cloud, super::cloud::ACCESS_ROLE).await?;
     settle(&cloud).await;
-    look(&cloud, &member, ELSEWHERE).await
+    list_stacks(&cloud, &member, ELSEWHERE).await
 }
 
-/// A member in a unit whose guardrail spares only the role `exempt`.
+/// Creates a member in an OU whose guardrail exempts only the role `exempt`.
 async fn guarded(cloud: &Cloud, exempt: &str) -> Result<Member, Failure> {
     let (member, unit) = unguarded(cloud, exempt).await?;
     move_to(cloud, &member, &unit).await?;
     Ok(member)
 }
 
-/// A member still in the root, and the unit with the guardrail.
+/// Creates a member in the root and an OU with the guardrail.
 async fn unguarded(cloud: &Cloud, exempt: &str) -> Result<(Member, String), Failure> {
     let unit = cloud.unit(&cloud.root().await?, "eu").await?;
     attach(cloud, &policy(cloud, "eu", &region_guardrail(exempt)).await?, &unit).await?;
@@ -94,18 +94,18 @@ async fn move_to(cloud: &Cloud, member: &Member, unit: &str) -> Result<(), Failu
     Ok(())
 }
 
-/// Policies take effect after a while.
+/// Waits until policies have taken effect.
 async fn settle(cloud: &Cloud) {
     for _ in 0..4 {
         cloud.pause().await;
     }
 }
 
-async fn look(cloud: &Cloud, member: &Member, region: &'static str) -> Observed {
+async fn list_stacks(cloud: &Cloud, member: &Member, region: &'static str) -> Observed {
     let answer = cloud.cloudformation_in(member, region).list_stacks().send().await;
     answer.map(accepted).map_err(|error| {
-        // `verify` tells a guardrail from any other refusal by these words.
-        let Failure(words) = in_words(error);
+        // `verify` recognises the denial by a guardrail by this message.
+        let Failure(words) = with_message(error);
         let (code, message) = words.split_once(": ").unwrap_or((&words, ""));
         let why = if message.contains("explicit deny in a service control policy") { "guardrail" } else { "unclear" };
         Failure(format!("{code} ({why})"))

@@ -1,4 +1,4 @@
-//! IAM Identity Center: permission sets, and who has which where.
+//! IAM Identity Center: permission sets and account assignments.
 
 use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType};
 
@@ -18,9 +18,9 @@ cases![
     an_assignment_takes_time,
     an_assignment_ends_in_success,
     an_assignment_is_listed,
-    an_assignment_can_be_asked_for_twice,
+    an_assignment_can_be_requested_twice,
     an_unknown_assignment_request_is_not_found,
-    a_deleted_assignment_is_gone,
+    a_deleted_assignment_is_not_listed,
     an_assigned_permission_set_stays,
 ];
 
@@ -45,9 +45,9 @@ async fn a_permission_set_name_has_no_blanks(cloud: Cloud) -> Observed {
 
 async fn an_unknown_permission_set_is_not_found(cloud: Cloud) -> Observed {
     let instance = instance(&cloud).await?.arn;
-    let made = permission_set(&cloud, &instance, "gone").await?;
-    cloud.sso().delete_permission_set().instance_arn(&instance).permission_set_arn(&made).send().await?;
-    let call = cloud.sso().describe_permission_set().instance_arn(&instance).permission_set_arn(&made);
+    let created = permission_set(&cloud, &instance, "deleted").await?;
+    cloud.sso().delete_permission_set().instance_arn(&instance).permission_set_arn(&created).send().await?;
+    let call = cloud.sso().describe_permission_set().instance_arn(&instance).permission_set_arn(&created);
     Ok(call.send().await.map(accepted)?)
 }
 
@@ -74,35 +74,35 @@ async fn an_inline_policy_is_kept(cloud: Cloud) -> Observed {
     let call = cloud.sso().put_inline_policy_to_permission_set().instance_arn(&instance).permission_set_arn(&set);
     call.inline_policy(super::policies::HARMLESS).send().await?;
     let call = cloud.sso().get_inline_policy_for_permission_set().instance_arn(&instance).permission_set_arn(&set);
-    let kept = call.send().await?.inline_policy.unwrap_or_default();
-    Ok(if kept == super::policies::HARMLESS { "as it was given" } else { "otherwise" }.to_owned())
+    let stored = call.send().await?.inline_policy.unwrap_or_default();
+    Ok(if stored == super::policies::HARMLESS { "unchanged" } else { "otherwise" }.to_owned())
 }
 
 async fn an_assignment_takes_time(cloud: Cloud) -> Observed {
-    let scene = Scene::set(&cloud).await?;
-    Ok(state_of(&scene.assign(&cloud).await?))
+    let fixture = Fixture::create(&cloud).await?;
+    Ok(state_of(&fixture.assign(&cloud).await?))
 }
 
 async fn an_assignment_ends_in_success(cloud: Cloud) -> Observed {
-    let scene = Scene::set(&cloud).await?;
-    let asked = scene.assign(&cloud).await?;
-    scene.finished(&cloud, asked).await
+    let fixture = Fixture::create(&cloud).await?;
+    let started = fixture.assign(&cloud).await?;
+    fixture.finished(&cloud, started).await
 }
 
 async fn an_assignment_is_listed(cloud: Cloud) -> Observed {
-    let scene = Scene::set(&cloud).await?;
-    let asked = scene.assign(&cloud).await?;
-    scene.finished(&cloud, asked).await?;
-    scene.listed(&cloud).await
+    let fixture = Fixture::create(&cloud).await?;
+    let started = fixture.assign(&cloud).await?;
+    fixture.finished(&cloud, started).await?;
+    fixture.listed(&cloud).await
 }
 
-async fn an_assignment_can_be_asked_for_twice(cloud: Cloud) -> Observed {
-    let scene = Scene::set(&cloud).await?;
-    let asked = scene.assign(&cloud).await?;
-    scene.finished(&cloud, asked).await?;
-    let again = scene.assign(&cloud).await?;
-    let state = scene.finished(&cloud, again).await?;
-    Ok(format!("{state}, {}", scene.listed(&cloud).await?))
+async fn an_assignment_can_be_requested_twice(cloud: Cloud) -> Observed {
+    let fixture = Fixture::create(&cloud).await?;
+    let started = fixture.assign(&cloud).await?;
+    fixture.finished(&cloud, started).await?;
+    let again = fixture.assign(&cloud).await?;
+    let state = fixture.finished(&cloud, again).await?;
+    Ok(format!("{state}, {}", fixture.listed(&cloud).await?))
 }
 
 async fn an_unknown_assignment_request_is_not_found(cloud: Cloud) -> Observed {
@@ -111,25 +111,24 @@ async fn an_unknown_assignment_request_is_not_found(cloud: Cloud) -> Observed {
     Ok(call.send().await.map(accepted)?)
 }
 
-async fn a_deleted_assignment_is_gone(cloud: Cloud) -> Observed {
-    let scene = Scene::set(&cloud).await?;
-    let asked = scene.assign(&cloud).await?;
-    scene.finished(&cloud, asked).await?;
-    let call = cloud.sso().delete_account_assignment().instance_arn(&scene.instance).target_id(&scene.account);
-    let call = call.target_type(TargetType::AwsAccount).permission_set_arn(&scene.set);
-    call.principal_type(PrincipalType::Group).principal_id(&scene.group).send().await?;
-    cloud.until(async || Ok(Some(scene.listed(&cloud).await?).filter(|listed| listed == "listed 0 times"))).await
+async fn a_deleted_assignment_is_not_listed(cloud: Cloud) -> Observed {
+    let fixture = Fixture::create(&cloud).await?;
+    let started = fixture.assign(&cloud).await?;
+    fixture.finished(&cloud, started).await?;
+    let call = cloud.sso().delete_account_assignment().instance_arn(&fixture.instance).target_id(&fixture.account);
+    let call = call.target_type(TargetType::AwsAccount).permission_set_arn(&fixture.set);
+    call.principal_type(PrincipalType::Group).principal_id(&fixture.group).send().await?;
+    cloud.until(async || Ok(Some(fixture.listed(&cloud).await?).filter(|listed| listed == "listed 0 times"))).await
 }
 
 async fn an_assigned_permission_set_stays(cloud: Cloud) -> Observed {
-    let scene = Scene::set(&cloud).await?;
-    let asked = scene.assign(&cloud).await?;
-    scene.finished(&cloud, asked).await?;
-    let call = cloud.sso().delete_permission_set().instance_arn(&scene.instance).permission_set_arn(&scene.set);
+    let fixture = Fixture::create(&cloud).await?;
+    let started = fixture.assign(&cloud).await?;
+    fixture.finished(&cloud, started).await?;
+    let call = cloud.sso().delete_permission_set().instance_arn(&fixture.instance).permission_set_arn(&fixture.set);
     Ok(call.send().await.map(accepted)?)
 }
 
-/// Identity Center's instance.
 pub(crate) struct Instance {
     pub(crate) arn: String,
     pub(crate) identity_store: String,
@@ -144,20 +143,20 @@ pub(crate) async fn instance(cloud: &Cloud) -> Result<Instance, Failure> {
 
 async fn permission_set(cloud: &Cloud, instance: &str, name: &str) -> Result<String, Failure> {
     let call = cloud.sso().create_permission_set().instance_arn(instance).name(name).session_duration("PT1H");
-    let made = call.send().await?.permission_set;
-    made.and_then(|set| set.permission_set_arn).ok_or_else(|| Failure("no permission set".to_owned()))
+    let created = call.send().await?.permission_set;
+    created.and_then(|set| set.permission_set_arn).ok_or_else(|| Failure("no permission set".to_owned()))
 }
 
-/// A group that may become a permission set in an account.
-struct Scene {
+/// A group, a permission set and an account that can be assigned.
+struct Fixture {
     instance: String,
     account: String,
     set: String,
     group: String,
 }
 
-impl Scene {
-    async fn set(cloud: &Cloud) -> Result<Self, Failure> {
+impl Fixture {
+    async fn create(cloud: &Cloud) -> Result<Self, Failure> {
         let found = instance(cloud).await?;
         Ok(Self {
             account: cloud.member("a").await?.id,
@@ -170,13 +169,13 @@ impl Scene {
     async fn assign(&self, cloud: &Cloud) -> Result<AccountAssignmentOperationStatus, Failure> {
         let call = cloud.sso().create_account_assignment().instance_arn(&self.instance).target_id(&self.account);
         let call = call.target_type(TargetType::AwsAccount).permission_set_arn(&self.set);
-        let asked = call.principal_type(PrincipalType::Group).principal_id(&self.group).send().await?;
-        asked.account_assignment_creation_status.ok_or_else(|| Failure("no status".to_owned()))
+        let started = call.principal_type(PrincipalType::Group).principal_id(&self.group).send().await?;
+        started.account_assignment_creation_status.ok_or_else(|| Failure("no status".to_owned()))
     }
 
-    /// How an assignment ended.
-    async fn finished(&self, cloud: &Cloud, asked: AccountAssignmentOperationStatus) -> Observed {
-        let request = asked.request_id.unwrap_or_default();
+    /// Waits for an assignment and returns its final state.
+    async fn finished(&self, cloud: &Cloud, started: AccountAssignmentOperationStatus) -> Observed {
+        let request = started.request_id.unwrap_or_default();
         let sso = cloud.sso();
         cloud
             .until(async || {

@@ -1,4 +1,4 @@
-//! Identity Center's directory: groups, users, and who is in which.
+//! Directory of Identity Center: groups, users and memberships.
 
 use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, UniqueAttribute};
 
@@ -21,13 +21,13 @@ cases![
 
 async fn a_group_is_found_by_its_name(cloud: Cloud) -> Observed {
     let store = instance(&cloud).await?.identity_store;
-    let made = group(&cloud, &store, "helpers").await?;
+    let created = group(&cloud, &store, "helpers").await?;
     let found = find_group(&cloud, &store, "helpers").await?;
-    Ok(if made == found { "the one that was made" } else { "another" }.to_owned())
+    Ok(if created == found { "the one that was created" } else { "another" }.to_owned())
 }
 
 async fn an_unknown_group_is_not_found(cloud: Cloud) -> Observed {
-    find_group(&cloud, &instance(&cloud).await?.identity_store, "nobody").await.map(accepted)
+    find_group(&cloud, &instance(&cloud).await?.identity_store, "unknown").await.map(accepted)
 }
 
 async fn a_group_name_is_unique(cloud: Cloud) -> Observed {
@@ -38,13 +38,13 @@ async fn a_group_name_is_unique(cloud: Cloud) -> Observed {
 
 async fn a_user_is_found_by_name(cloud: Cloud) -> Observed {
     let store = instance(&cloud).await?.identity_store;
-    let made = user(&cloud, &store, "ada@example.com").await?;
+    let created = user(&cloud, &store, "ada@example.com").await?;
     let found = find_user(&cloud, &store, "ada@example.com").await?;
-    Ok(if made == found { "the one that was made" } else { "another" }.to_owned())
+    Ok(if created == found { "the one that was created" } else { "another" }.to_owned())
 }
 
 async fn an_unknown_user_is_not_found(cloud: Cloud) -> Observed {
-    find_user(&cloud, &instance(&cloud).await?.identity_store, "nobody@example.com").await.map(accepted)
+    find_user(&cloud, &instance(&cloud).await?.identity_store, "unknown@example.com").await.map(accepted)
 }
 
 async fn a_user_name_is_unique(cloud: Cloud) -> Observed {
@@ -75,7 +75,7 @@ async fn an_unknown_store_is_refused(cloud: Cloud) -> Observed {
     group(&cloud, "d-0000000000", "helpers").await.map(accepted)
 }
 
-/// The id of a new group.
+/// Creates a group and returns its id.
 pub(crate) async fn group(cloud: &Cloud, store: &str, name: &str) -> Result<String, Failure> {
     let call = cloud.identity_store().create_group().identity_store_id(store).display_name(name);
     Ok(call.send().await?.group_id)

@@ -1,4 +1,4 @@
-//! AWS Organizations: accounts and the tree that they hang in.
+//! AWS Organizations: accounts and the tree of organizational units.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,8 +16,8 @@ use super::cloud::Cloud;
 
 cases![
     an_account_takes_time_to_create,
-    a_creation_says_no_email,
-    an_account_lands_in_the_root,
+    a_creation_status_contains_no_email,
+    an_account_is_created_in_the_root,
     an_account_becomes_active,
     an_email_serves_one_account,
     two_accounts_may_share_a_name,
@@ -25,19 +25,19 @@ cases![
     an_email_of_65_characters_is_too_long,
     an_email_needs_a_domain,
     a_name_of_51_characters_is_too_long,
-    a_name_of_50_characters_is_not,
+    a_name_of_50_characters_is_accepted,
     a_bad_tag_fails_the_creation,
     five_accounts_are_created_at_once,
-    a_creation_can_be_looked_up_in_a_list,
+    a_creation_is_listed,
     an_unknown_creation_is_not_found,
     an_unknown_account_is_not_found,
     an_account_id_has_12_digits,
-    accounts_come_20_a_page,
+    a_page_has_20_accounts,
     a_page_of_accounts_can_be_smaller,
     a_page_of_accounts_cannot_be_larger,
     an_account_moves,
     a_move_names_the_current_parent,
-    a_move_to_where_it_is_is_refused,
+    a_move_to_the_current_parent_is_refused,
     a_move_needs_a_destination,
     a_move_needs_an_account,
     a_unit_name_is_unique_below_its_parent,
@@ -52,17 +52,17 @@ cases![
     an_account_closes_once,
     a_young_account_cannot_leave,
     the_management_account_cannot_leave,
-    an_account_says_its_path,
+    an_account_contains_its_path,
 ];
 
 async fn an_account_takes_time_to_create(cloud: Cloud) -> Observed {
-    let asked = cloud.organizations().create_account().account_name("a").email("aws+a@example.com").send().await?;
-    Ok(describe(asked.create_account_status.as_ref()))
+    let started = cloud.organizations().create_account().account_name("a").email("aws+a@example.com").send().await?;
+    Ok(describe(started.create_account_status.as_ref()))
 }
 
-/// What the SDK keeps of an answer would not show a field that AWS does not have.
-async fn a_creation_says_no_email(cloud: Cloud) -> Observed {
-    let answer = StoredResponse::default();
+// Reads the raw body, because the SDK drops fields that it does not know.
+async fn a_creation_status_contains_no_email(cloud: Cloud) -> Observed {
+    let answer = RawBody::default();
     let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com").customize();
     call.interceptor(answer.clone()).send().await?;
     let body: serde_json::Value = serde_json::from_slice(&answer.body()).map_err(|error| Failure(error.to_string()))?;
@@ -71,7 +71,7 @@ async fn a_creation_says_no_email(cloud: Cloud) -> Observed {
         .to_owned())
 }
 
-async fn an_account_lands_in_the_root(cloud: Cloud) -> Observed {
+async fn an_account_is_created_in_the_root(cloud: Cloud) -> Observed {
     let id = cloud.new_account("a").await?;
     let parents = cloud.organizations().list_parents().child_id(id).send().await?.parents.unwrap_or_default();
     let kinds: Vec<_> = parents.iter().filter_map(|parent| Some(parent.r#type.as_ref()?.as_str())).collect();
@@ -99,23 +99,23 @@ async fn two_accounts_may_share_a_name(cloud: Cloud) -> Observed {
 }
 
 async fn an_email_of_5_characters_is_too_short(cloud: Cloud) -> Observed {
-    ask_for(&cloud, "a", "a@b.c").await
+    request_account(&cloud, "a", "a@b.c").await
 }
 
 async fn an_email_of_65_characters_is_too_long(cloud: Cloud) -> Observed {
-    ask_for(&cloud, "a", &format!("{}@example.com", "a".repeat(53))).await
+    request_account(&cloud, "a", &format!("{}@example.com", "a".repeat(53))).await
 }
 
 async fn an_email_needs_a_domain(cloud: Cloud) -> Observed {
-    ask_for(&cloud, "a", "nobody.example.com").await
+    request_account(&cloud, "a", "unknown.example.com").await
 }
 
 async fn a_name_of_51_characters_is_too_long(cloud: Cloud) -> Observed {
-    ask_for(&cloud, &"n".repeat(51), "aws+a@example.com").await
+    request_account(&cloud, &"n".repeat(51), "aws+a@example.com").await
 }
 
-async fn a_name_of_50_characters_is_not(cloud: Cloud) -> Observed {
-    ask_for(&cloud, &"n".repeat(50), "aws+a@example.com").await
+async fn a_name_of_50_characters_is_accepted(cloud: Cloud) -> Observed {
+    request_account(&cloud, &"n".repeat(50), "aws+a@example.com").await
 }
 
 async fn a_bad_tag_fails_the_creation(cloud: Cloud) -> Observed {
@@ -125,12 +125,12 @@ async fn a_bad_tag_fails_the_creation(cloud: Cloud) -> Observed {
 
 async fn five_accounts_are_created_at_once(cloud: Cloud) -> Observed {
     for number in 0..5 {
-        ask_for(&cloud, "a", &format!("aws+{number}@example.com")).await?;
+        request_account(&cloud, "a", &format!("aws+{number}@example.com")).await?;
     }
-    ask_for(&cloud, "a", "aws+5@example.com").await
+    request_account(&cloud, "a", "aws+5@example.com").await
 }
 
-async fn a_creation_can_be_looked_up_in_a_list(cloud: Cloud) -> Observed {
+async fn a_creation_is_listed(cloud: Cloud) -> Observed {
     let id = cloud.new_account("wanted").await?;
     let list = cloud.organizations().list_create_account_status().states(CreateAccountState::Succeeded).send().await?;
     let found = list.create_account_statuses.unwrap_or_default().into_iter().find(|status| {
@@ -152,7 +152,7 @@ async fn an_account_id_has_12_digits(cloud: Cloud) -> Observed {
     Ok(cloud.organizations().describe_account().account_id("12345").send().await.map(accepted)?)
 }
 
-async fn accounts_come_20_a_page(cloud: Cloud) -> Observed {
+async fn a_page_has_20_accounts(cloud: Cloud) -> Observed {
     for number in 0..21 {
         cloud.new_account(&format!("a{number}")).await?;
     }
@@ -176,10 +176,10 @@ async fn a_page_of_accounts_can_be_smaller(cloud: Cloud) -> Observed {
             break;
         }
     }
-    let seen = ids.len();
+    let listed = ids.len();
     ids.sort();
     ids.dedup();
-    Ok(format!("at most {largest} a page, {}", if ids.len() == seen { "each once" } else { "some twice" }))
+    Ok(format!("at most {largest} a page, {}", if ids.len() == listed { "each once" } else { "some twice" }))
 }
 
 async fn a_page_of_accounts_cannot_be_larger(cloud: Cloud) -> Observed {
@@ -203,7 +203,7 @@ async fn a_move_names_the_current_parent(cloud: Cloud) -> Observed {
     move_account(&cloud, &id, &one, &two).await
 }
 
-async fn a_move_to_where_it_is_is_refused(cloud: Cloud) -> Observed {
+async fn a_move_to_the_current_parent_is_refused(cloud: Cloud) -> Observed {
     let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
     move_account(&cloud, &id, &root, &root).await
 }
@@ -241,8 +241,8 @@ async fn an_unknown_child_has_no_parent(cloud: Cloud) -> Observed {
 
 async fn tags_of_a_creation_are_on_the_account(cloud: Cloud) -> Observed {
     let call = cloud.organizations().create_account().account_name("a").email("aws+a@example.com");
-    let asked = call.tags(tag("environment", "env_1")?).send().await?.create_account_status;
-    let request = asked.and_then(|status| status.id).unwrap_or_default();
+    let started = call.tags(tag("environment", "env_1")?).send().await?.create_account_status;
+    let request = started.and_then(|status| status.id).unwrap_or_default();
     let organizations = cloud.organizations();
     let id = cloud
         .until(async || {
@@ -300,8 +300,8 @@ async fn the_management_account_cannot_leave(cloud: Cloud) -> Observed {
     Ok(cloud.organizations().remove_account_from_organization().account_id(management).send().await.map(accepted)?)
 }
 
-/// From the organisation by way of root and units to the account itself.
-async fn an_account_says_its_path(cloud: Cloud) -> Observed {
+// The path starts with the organisation and leads through root and OUs to the account.
+async fn an_account_contains_its_path(cloud: Cloud) -> Observed {
     let (id, root) = (cloud.new_account("a").await?, cloud.root().await?);
     let unit = cloud.unit(&root, "eu").await?;
     let moving = cloud.organizations().move_account().account_id(&id).source_parent_id(&root);
@@ -314,7 +314,7 @@ async fn an_account_says_its_path(cloud: Cloud) -> Observed {
     Ok(if below == format!("{root}/{unit}/{id}/") { "root, unit, account" } else { "otherwise" }.to_owned())
 }
 
-async fn ask_for(cloud: &Cloud, name: &str, email: &str) -> Observed {
+async fn request_account(cloud: &Cloud, name: &str, email: &str) -> Observed {
     Ok(cloud.organizations().create_account().account_name(name).email(email).send().await.map(accepted)?)
 }
 
@@ -338,18 +338,18 @@ fn describe(status: Option<&CreateAccountStatus>) -> String {
     [Some(state), reason].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Keeps the body of an answer as it came.
+/// Stores the raw body of the response.
 #[derive(Clone, Debug, Default)]
-struct StoredResponse(Arc<Mutex<Vec<u8>>>);
+struct RawBody(Arc<Mutex<Vec<u8>>>);
 
-impl StoredResponse {
+impl RawBody {
     fn body(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for StoredResponse {
+impl Intercept for RawBody {
     fn name(&self) -> &'static str {
         "Answer"
     }

@@ -1,4 +1,4 @@
-//! AWS Organizations: service control policies as documents. What they do is in `guardrails.rs`.
+//! AWS Organizations: service control policies as documents. `guardrails.rs` tests their effects.
 
 use aws_sdk_organizations::types::PolicyType;
 
@@ -6,32 +6,32 @@ use super::case::{Failure, Observed, accepted, cases};
 use super::cloud::Cloud;
 
 cases![
-    policies_of_a_kind_are_enabled_first,
-    policies_of_a_kind_are_enabled_once,
+    a_policy_type_must_be_enabled_first,
+    a_policy_type_is_enabled_once,
     a_policy_name_is_unique,
     a_policy_is_json,
     a_policy_has_statements,
     a_policy_is_at_most_10240_characters,
     a_policy_attaches_once,
     an_unknown_policy_does_not_attach,
-    a_policy_does_not_attach_to_nothing,
+    a_policy_does_not_attach_to_an_unknown_target,
     a_policy_that_is_not_attached_does_not_detach,
-    ten_policies_are_enough,
-    the_last_policy_stays,
+    at_most_ten_policies_are_attached,
+    the_last_policy_cannot_be_detached,
     full_access_is_attached_to_a_new_unit,
-    a_policy_in_use_stays,
+    an_attached_policy_cannot_be_deleted,
 ];
 
-/// Denies something that nobody here does.
+/// Denies an action that no test uses.
 pub(super) const HARMLESS: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"gamelift:*","Resource":"*"}]}"#;
 
-async fn policies_of_a_kind_are_enabled_first(cloud: Cloud) -> Observed {
+async fn a_policy_type_must_be_enabled_first(cloud: Cloud) -> Observed {
     let (policy, root) = (policy(&cloud, "p", HARMLESS).await?, cloud.root().await?);
     Ok(cloud.organizations().attach_policy().policy_id(policy).target_id(root).send().await.map(accepted)?)
 }
 
-async fn policies_of_a_kind_are_enabled_once(cloud: Cloud) -> Observed {
+async fn a_policy_type_is_enabled_once(cloud: Cloud) -> Observed {
     let call = cloud.organizations().enable_policy_type().root_id(cloud.root().await?);
     let call = call.policy_type(PolicyType::ServiceControlPolicy);
     _ = call.clone().send().await;
@@ -68,7 +68,7 @@ async fn an_unknown_policy_does_not_attach(cloud: Cloud) -> Observed {
     attach(&cloud, "p-00000000", &cloud.root().await?).await
 }
 
-async fn a_policy_does_not_attach_to_nothing(cloud: Cloud) -> Observed {
+async fn a_policy_does_not_attach_to_an_unknown_target(cloud: Cloud) -> Observed {
     let policy = policy(&cloud, "p", HARMLESS).await?;
     attach(&cloud, &policy, "ou-abcd-00000000").await
 }
@@ -79,9 +79,9 @@ async fn a_policy_that_is_not_attached_does_not_detach(cloud: Cloud) -> Observed
     Ok(cloud.organizations().detach_policy().policy_id(policy).target_id(root).send().await.map(accepted)?)
 }
 
-async fn ten_policies_are_enough(cloud: Cloud) -> Observed {
+async fn at_most_ten_policies_are_attached(cloud: Cloud) -> Observed {
     let unit = cloud.unit(&cloud.root().await?, "eu").await?;
-    // One is there from the start.
+    // One policy is attached from the start.
     for number in 0..9 {
         let policy = policy(&cloud, &format!("p{number}"), HARMLESS).await?;
         attach(&cloud, &policy, &unit).await?;
@@ -90,7 +90,7 @@ async fn ten_policies_are_enough(cloud: Cloud) -> Observed {
     attach(&cloud, &one_more, &unit).await
 }
 
-async fn the_last_policy_stays(cloud: Cloud) -> Observed {
+async fn the_last_policy_cannot_be_detached(cloud: Cloud) -> Observed {
     enable(&cloud).await?;
     let unit = cloud.unit(&cloud.root().await?, "eu").await?;
     Ok(cloud.organizations().detach_policy().policy_id("p-FullAWSAccess").target_id(unit).send().await.map(accepted)?)
@@ -104,21 +104,21 @@ async fn full_access_is_attached_to_a_new_unit(cloud: Cloud) -> Observed {
     Ok(policies.into_iter().filter_map(|policy| policy.name).collect::<Vec<_>>().join(", "))
 }
 
-async fn a_policy_in_use_stays(cloud: Cloud) -> Observed {
+async fn an_attached_policy_cannot_be_deleted(cloud: Cloud) -> Observed {
     let (policy, root) = (policy(&cloud, "p", HARMLESS).await?, cloud.root().await?);
     attach(&cloud, &policy, &root).await?;
     Ok(cloud.organizations().delete_policy().policy_id(policy).send().await.map(accepted)?)
 }
 
-/// The id of a new policy.
+/// Creates a policy and returns its id.
 pub(super) async fn policy(cloud: &Cloud, name: &str, content: &str) -> Result<String, Failure> {
     let call = cloud.organizations().create_policy().name(name).description("").content(content);
-    let made = call.r#type(PolicyType::ServiceControlPolicy).send().await?.policy;
-    let summary = made.and_then(|policy| policy.policy_summary);
+    let created = call.r#type(PolicyType::ServiceControlPolicy).send().await?.policy;
+    let summary = created.and_then(|policy| policy.policy_summary);
     summary.and_then(|summary| summary.id).ok_or_else(|| Failure("no policy".to_owned()))
 }
 
-/// Attaches a policy, after service control policies have been enabled.
+/// Enables service control policies and attaches a policy.
 pub(super) async fn attach(cloud: &Cloud, policy: &str, target: &str) -> Observed {
     enable(cloud).await?;
     Ok(cloud.organizations().attach_policy().policy_id(policy).target_id(target).send().await.map(accepted)?)

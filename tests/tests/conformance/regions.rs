@@ -6,26 +6,26 @@ use super::case::{Failure, Observed, accepted, cases};
 use super::cloud::Cloud;
 
 cases![
-    an_old_region_is_enabled_from_the_start,
-    an_opt_in_region_is_disabled_at_first,
+    an_old_region_is_enabled_by_default,
+    an_opt_in_region_is_disabled_by_default,
     a_region_takes_time_to_enable,
     a_region_becomes_enabled,
-    a_region_being_enabled_cannot_be_asked_for_again,
+    a_region_being_enabled_cannot_be_enabled_again,
     an_unknown_region_is_refused,
     another_account_needs_trusted_access,
-    a_member_may_look_at_itself,
-    a_disabled_region_knows_nobody,
+    a_member_may_read_its_own_regions,
+    a_disabled_region_rejects_all_credentials,
 ];
 
-/// Nobody has it unless they ask.
+/// A region that is disabled by default.
 const OPT_IN: &str = "me-central-1";
 
-async fn an_old_region_is_enabled_from_the_start(cloud: Cloud) -> Observed {
+async fn an_old_region_is_enabled_by_default(cloud: Cloud) -> Observed {
     let account = trusted(&cloud).await?;
     status(&cloud, &account, "eu-central-1").await
 }
 
-async fn an_opt_in_region_is_disabled_at_first(cloud: Cloud) -> Observed {
+async fn an_opt_in_region_is_disabled_by_default(cloud: Cloud) -> Observed {
     let account = trusted(&cloud).await?;
     status(&cloud, &account, OPT_IN).await
 }
@@ -43,7 +43,7 @@ async fn a_region_becomes_enabled(cloud: Cloud) -> Observed {
     cloud.until(async || Ok(Some(status(&cloud, &account, OPT_IN).await?).filter(|now| now != enabling))).await
 }
 
-async fn a_region_being_enabled_cannot_be_asked_for_again(cloud: Cloud) -> Observed {
+async fn a_region_being_enabled_cannot_be_enabled_again(cloud: Cloud) -> Observed {
     let account = trusted(&cloud).await?;
     enable(&cloud, &account, OPT_IN).await?;
     enable(&cloud, &account, OPT_IN).await
@@ -59,18 +59,18 @@ async fn another_account_needs_trusted_access(cloud: Cloud) -> Observed {
     status(&cloud, &account, OPT_IN).await
 }
 
-async fn a_member_may_look_at_itself(cloud: Cloud) -> Observed {
+async fn a_member_may_read_its_own_regions(cloud: Cloud) -> Observed {
     let member = cloud.member("a").await?;
     let answer = cloud.account_as(&member.credentials).get_region_opt_status().region_name(OPT_IN).send().await?;
     Ok(answer.region_opt_status.map_or("no status", |status| name(&status)).to_owned())
 }
 
-async fn a_disabled_region_knows_nobody(cloud: Cloud) -> Observed {
+async fn a_disabled_region_rejects_all_credentials(cloud: Cloud) -> Observed {
     let member = cloud.member("a").await?;
     Ok(cloud.cloudformation_in(&member, OPT_IN).list_stacks().send().await.map(accepted)?)
 }
 
-/// A member account in which the management account may change regions.
+/// Creates a member account in which the management account may change regions.
 async fn trusted(cloud: &Cloud) -> Result<String, Failure> {
     cloud.organizations().enable_aws_service_access().service_principal("account.amazonaws.com").send().await?;
     cloud.new_account("a").await

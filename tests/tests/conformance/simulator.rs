@@ -1,4 +1,4 @@
-//! Freehold's own simulated organisation, served over loopback as `freehold sandbox` serves it.
+//! Freehold's own simulated organisation, served over loopback like that of `freehold sandbox`.
 
 use chrono::DateTime;
 use freehold_sandbox::http::{Served, serve};
@@ -8,17 +8,18 @@ use tokio::net::TcpListener;
 
 use super::case::Failure;
 
-/// A fresh simulated organisation, served until this is dropped.
+/// A fresh simulated organisation. Dropping it stops the server.
 pub(crate) struct Simulator {
     pub(crate) served: Served,
-    /// Of an administrator in the management account.
+    /// Credentials of an administrator in the management account.
     pub(crate) access_key: String,
     pub(crate) clock: Clock,
 }
 
 impl Simulator {
-    /// With durations as AWS has them, on a clock that stands still between [`super::cloud::Cloud::pause`]s; without
-    /// rates, because the other two have none.
+    /// Starts a simulator with AWS's durations, on a clock that only [`super::cloud::Cloud::pause`] advances. Rate
+    /// limits are
+    /// off, because the emulators have none.
     pub(crate) async fn start() -> Result<Self, Failure> {
         let settings = Settings { throttling: false, ..Settings::default() };
         let access_key = settings.management_access_key.clone();

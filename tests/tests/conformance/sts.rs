@@ -1,4 +1,4 @@
-//! AWS STS: who may become whom, and for how long.
+//! AWS STS: assumed roles and the lengths of sessions.
 
 use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::types::Capability;
@@ -8,7 +8,7 @@ use super::cloud::{ACCESS_ROLE, Cloud, Member};
 use super::cloudformation::settled;
 
 cases![
-    a_role_is_a_way_into_an_account,
+    a_role_gives_access_to_an_account,
     a_session_is_named_after_role_and_session,
     an_unknown_role_cannot_be_assumed,
     a_role_in_a_foreign_account_cannot_be_assumed,
@@ -20,17 +20,16 @@ cases![
     a_session_lasts_12_hours_at_most,
     a_session_name_has_no_blanks,
     a_session_policy_is_short,
-    a_role_may_ask_for_an_external_id,
-    an_unknown_key_is_nobody,
+    a_role_may_require_an_external_id,
+    an_unknown_key_is_rejected,
 ];
 
-/// Made by a stack.
 const ROLE: &str = "patient";
 
-async fn a_role_is_a_way_into_an_account(cloud: Cloud) -> Observed {
+async fn a_role_gives_access_to_an_account(cloud: Cloud) -> Observed {
     let member = cloud.member("a").await?;
     let caller = cloud.sts_as(&member.credentials).get_caller_identity().send().await?;
-    Ok(if caller.account.as_ref() == Some(&member.id) { "the member" } else { "somebody else" }.to_owned())
+    Ok(if caller.account.as_ref() == Some(&member.id) { "the member" } else { "another account" }.to_owned())
 }
 
 async fn a_session_is_named_after_role_and_session(cloud: Cloud) -> Observed {
@@ -41,14 +40,14 @@ async fn a_session_is_named_after_role_and_session(cloud: Cloud) -> Observed {
 
 async fn an_unknown_role_cannot_be_assumed(cloud: Cloud) -> Observed {
     let member = cloud.member("a").await?;
-    cloud.assume(&cloud.management, &member.id, "nobody").await.map(accepted)
+    cloud.assume(&cloud.management, &member.id, "unknown").await.map(accepted)
 }
 
 async fn a_role_in_a_foreign_account_cannot_be_assumed(cloud: Cloud) -> Observed {
     cloud.assume(&cloud.management, "999988887777", ACCESS_ROLE).await.map(accepted)
 }
 
-/// The access role trusts the management account alone.
+// The access role trusts the management account only.
 async fn a_member_cannot_enter_another_member(cloud: Cloud) -> Observed {
     let (one, two) = (cloud.member("one").await?, cloud.member("two").await?);
     cloud.assume(&one.credentials, &two.id, ACCESS_ROLE).await.map(accepted)
@@ -90,12 +89,12 @@ async fn a_session_policy_is_short(cloud: Cloud) -> Observed {
     Ok(call.send().await.map(accepted)?)
 }
 
-async fn an_unknown_key_is_nobody(cloud: Cloud) -> Observed {
-    let stranger = Credentials::new("AKIASTRANGER99999999", "secret", None, None, "conformance");
-    Ok(cloud.sts_as(&stranger).get_caller_identity().send().await.map(accepted)?)
+async fn an_unknown_key_is_rejected(cloud: Cloud) -> Observed {
+    let unknown = Credentials::new("AKIASTRANGER99999999", "secret", None, None, "conformance");
+    Ok(cloud.sts_as(&unknown).get_caller_identity().send().await.map(accepted)?)
 }
 
-async fn a_role_may_ask_for_an_external_id(cloud: Cloud) -> Observed {
+async fn a_role_may_require_an_external_id(cloud: Cloud) -> Observed {
     let member = with_role(&cloud, r#""Condition": {"StringEquals": {"sts:ExternalId": "secret"}},"#).await?;
     let arn = format!("arn:aws:iam::{}:role/{ROLE}", member.id);
     let call = cloud.sts_as(&member.credentials).assume_role().role_arn(arn).role_session_name("external");
@@ -105,13 +104,13 @@ async fn a_role_may_ask_for_an_external_id(cloud: Cloud) -> Observed {
     Ok(format!("without {without}, with {with}"))
 }
 
-/// From one role of an account into another, which itself allows twelve hours.
+/// Assumes one role of an account through another one. The target role allows twelve hours.
 async fn chained(cloud: &Cloud, seconds: i32) -> Observed {
     let member = with_role(cloud, "").await?;
     lasting(cloud, &member.credentials, &member.id, ROLE, seconds).await
 }
 
-/// A member account with a second role, which everybody in the account may assume under a condition.
+/// Creates a member account with a second role that every principal of the account may assume under a condition.
 async fn with_role(cloud: &Cloud, condition: &str) -> Result<Member, Failure> {
     let member = cloud.member("a").await?;
     let template = r#"{"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {

@@ -1,4 +1,4 @@
-//! The three that are asked.
+//! The simulator and the two emulators.
 
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -8,26 +8,25 @@ use super::cloud::Cloud;
 use super::emulator::Emulator;
 use super::simulator::Simulator;
 
-/// Something that answers as AWS would.
 pub(crate) struct Target {
     http: SharedHttpClient,
-    kind: CloudErrorKind,
+    kind: TargetKind,
 }
 
-enum CloudErrorKind {
+enum TargetKind {
     Simulator,
     Moto(Emulator),
     Ministack(Emulator),
 }
 
 impl Target {
-    fn new(kind: CloudErrorKind) -> Self {
+    fn new(kind: TargetKind) -> Self {
         Self { http: aws_smithy_http_client::Builder::new().build_http(), kind }
     }
 
-    /// Freehold's own, over loopback as `freehold sandbox` serves it.
+    /// Returns Freehold's simulator, served over loopback like that of `freehold sandbox`.
     pub(crate) fn simulator() -> Self {
-        Self::new(CloudErrorKind::Simulator)
+        Self::new(TargetKind::Simulator)
     }
 
     /// <https://github.com/getmoto/moto>
@@ -35,11 +34,12 @@ impl Target {
         let emulator = Emulator::start("moto_server", "/moto-api/data.json", |command, port| {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         });
-        Self::new(CloudErrorKind::Moto(emulator.await))
+        Self::new(TargetKind::Moto(emulator.await))
     }
 
-    /// <https://github.com/ministackorg/ministack>; unless told otherwise it binds every interface, a fixed port for
-    /// devices too, and leaves files in `/tmp`.
+    /// <https://github.com/ministackorg/ministack>. The settings keep it on loopback, without its fixed device port,
+    /// and without
+    /// files in `/tmp`.
     pub(crate) async fn ministack() -> Self {
         let emulator = Emulator::start("ministack", "/_ministack/health", |command, port| {
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
@@ -49,36 +49,36 @@ impl Target {
                 .env("STATE_DIR", "state")
                 .env("S3_DATA_DIR", "s3");
         });
-        Self::new(CloudErrorKind::Ministack(emulator.await))
+        Self::new(TargetKind::Ministack(emulator.await))
     }
 
-    /// Its column in the table.
+    /// Returns the column of this target in the table.
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {
-            CloudErrorKind::Simulator => "simulator",
-            CloudErrorKind::Moto(_) => "moto",
-            CloudErrorKind::Ministack(_) => "ministack",
+            TargetKind::Simulator => "simulator",
+            TargetKind::Moto(_) => "moto",
+            TargetKind::Ministack(_) => "ministack",
         }
     }
 
-    /// An organisation in which nothing has happened yet.
+    /// Creates a fresh organisation.
     pub(crate) async fn fresh(&self) -> Result<Cloud, Failure> {
         match &self.kind {
-            CloudErrorKind::Simulator => {
+            TargetKind::Simulator => {
                 let simulator = Simulator::start().await?;
                 let endpoint = simulator.served.url();
                 let access_key = simulator.access_key.clone();
                 Ok(Cloud { simulator: Some(simulator), ..self.cloud(endpoint, &access_key) })
             }
-            CloudErrorKind::Moto(moto) => {
+            TargetKind::Moto(moto) => {
                 reset(&format!("{}/moto-api/reset", moto.endpoint)).await?;
                 let cloud = self.cloud(moto.endpoint.clone(), "AKIAIOSFODNN7EXAMPLE");
                 cloud.organizations().create_organization().send().await?;
                 Ok(cloud)
             }
-            CloudErrorKind::Ministack(ministack) => {
+            TargetKind::Ministack(ministack) => {
                 reset(&format!("{}/_ministack/reset", ministack.endpoint)).await?;
-                // To it, an access key of twelve digits is an account.
+                // ministack treats an access key of twelve digits as an account id.
                 Ok(self.cloud(ministack.endpoint.clone(), "111122223333"))
             }
         }

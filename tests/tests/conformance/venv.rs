@@ -1,23 +1,24 @@
-//! Where the emulators' programs are: in a virtual environment below `target/`, of the versions that are pinned. The gate
-//! makes it beforehand; elsewhere the first run does.
+//! The programs of the emulators, in a virtual environment below `target/` with pinned versions. `.ci/run` creates it
+//! in
+//! advance; otherwise the first test run does.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The command of this name: Python and its script, so that a moved folder does no harm.
+/// Returns the command `name` as Python and script, so that a moved virtual environment still works.
 pub(crate) fn program(name: &str) -> [PathBuf; 2] {
     static ENVIRONMENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match ENVIRONMENT.get_or_init(environment) {
         Ok(environment) => [environment.join("bin/python"), environment.join("bin").join(name)],
         Err(why) => panic!(
-            "the tests also ask `{name}`, an emulator of AWS, which could not be installed into target/venv; that needs \
+            "the tests need `{name}`, which could not be installed into target/venv; the installation needs \
              Python 3 with venv and, the first time, PyPI: {why}"
         ),
     }
 }
 
-/// The virtual environment with what `tests/requirements.txt` names; made where it is not there yet.
+/// Returns the virtual environment with the packages of `tests/requirements.txt`, created if missing.
 fn environment() -> Result<PathBuf, String> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let requirements = tests.join("requirements.txt");

@@ -1,4 +1,4 @@
-//! The policies: what the tests make Freehold ask of AWS, no more and no less, wherever they are written down.
+//! IAM policies: they allow exactly the AWS calls that the tests record, and all copies of them are equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ fn policy(name: &str) -> Value {
     serde_json::from_str(&read(&format!("deploy/iam/{name}.json"))).unwrap()
 }
 
-/// A template's value as CloudFormation resolves it, in the accounts of the examples.
+/// Resolves the intrinsic functions in a template's value, with the account ids of the examples.
 fn resolved(value: &Yaml) -> Value {
     let text = |text: &str| {
         [
@@ -46,14 +46,14 @@ fn texts(value: &Value) -> Vec<&str> {
     }
 }
 
-/// The actions that a policy allows.
+/// Returns the actions that a policy allows.
 fn allowed(policy: &Value) -> Actions {
     let statements = policy["Statement"].as_array().unwrap().iter();
     let allow = statements.filter(|statement| statement["Effect"] == "Allow");
     allow.flat_map(|statement| texts(&statement["Action"])).map(str::to_owned).collect()
 }
 
-/// The one policy of a role in a template.
+/// Returns policy `number` of a role in a template.
 fn role_policy(template: &str, role: &str, number: usize) -> Value {
     resolved(&yaml(template)["Resources"][role]["Properties"]["Policies"][number]["PolicyDocument"])
 }
@@ -65,23 +65,23 @@ fn the_template_of_the_control_role_has_the_policies_of_deploy_iam() {
     let bootstrap = resolved(&yaml(file)["Resources"]["Bootstrap"]["Properties"]["PolicyDocument"]);
     assert_eq!(bootstrap, policy("bootstrap"));
     let trust = resolved(&yaml(file)["Resources"]["ControlRole"]["Properties"]["AssumeRolePolicyDocument"]);
-    // The external id is a parameter there.
+    // The template takes the external id as a parameter.
     let principal = &policy("control-role-trust")["Statement"][0]["Principal"];
     assert_eq!(trust["Fn::If"][2]["Statement"][0]["Principal"], *principal);
 }
 
 #[test]
-fn the_task_of_the_worker_may_do_what_deploy_iam_says() {
+fn the_worker_task_role_has_the_policy_of_deploy_iam() {
     let file = "deploy/cloudformation/freehold.yaml";
     let trust = resolved(&yaml(file)["Resources"]["WorkerRole"]["Properties"]["AssumeRolePolicyDocument"]);
     let trust: Value = serde_json::from_str(&trust.to_string().replace("111122223333", "444455556666")).unwrap();
     assert_eq!(trust, policy("worker-role-trust"));
-    let given = role_policy(file, "WorkerRole", 0);
-    assert_eq!(given["Statement"][0]["Resource"], "${ControlRoleArn}");
-    assert_eq!(allowed(&given), allowed(&policy("worker-role")));
-    assert_eq!(given["Statement"].as_array().map(Vec::len), Some(1));
+    let in_template = role_policy(file, "WorkerRole", 0);
+    assert_eq!(in_template["Statement"][0]["Resource"], "${ControlRoleArn}");
+    assert_eq!(allowed(&in_template), allowed(&policy("worker-role")));
+    assert_eq!(in_template["Statement"].as_array().map(Vec::len), Some(1));
     let api = &yaml(file)["Resources"]["ApiRole"]["Properties"];
-    assert!(api.get("Policies").is_none() && api.get("ManagedPolicyArns").is_none(), "the API needs nothing of AWS");
+    assert!(api.get("Policies").is_none() && api.get("ManagedPolicyArns").is_none(), "the API makes no AWS calls");
 }
 
 #[test]
@@ -89,50 +89,52 @@ fn the_readme_has_no_second_list_of_permissions() {
     let readme = read("README.md");
     for action in allowed(&policy("control-role")).union(&allowed(&policy("bootstrap"))) {
         let (_, operation) = action.split_once(':').unwrap();
-        assert!(!readme.contains(operation), "{operation} is in deploy/iam, and there alone");
+        assert!(!readme.contains(operation), "{operation} must be listed in deploy/iam only");
     }
 }
 
-/// What the tests have made Freehold ask for, by principal: `FREEHOLD_TEST_CALLS`, see `sandbox/src/world/permissions.rs`.
-fn asked_for() -> BTreeMap<String, Actions> {
+/// Reads the recorded AWS calls of a test run by principal. `FREEHOLD_TEST_CALLS` names the folder; see
+fn recorded_actions() -> BTreeMap<String, Actions> {
     let folder = std::env::var_os("FREEHOLD_TEST_CALLS").expect("FREEHOLD_TEST_CALLS names the record of a whole run");
-    let mut asked: BTreeMap<String, Actions> = BTreeMap::new();
+    let mut recorded: BTreeMap<String, Actions> = BTreeMap::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         for (principal, action) in text.lines().filter_map(|line| line.split_once('\t')) {
-            asked.entry(principal.to_owned()).or_default().insert(action.to_owned());
+            recorded.entry(principal.to_owned()).or_default().insert(action.to_owned());
         }
     }
-    asked
+    recorded
 }
 
-/// After a whole run of the tests, as `.ci/run` makes it.
+// Needs the record of a complete test run, as `.ci/run` makes it.
 #[test]
 #[ignore = "needs the record of a whole run of the tests; .ci/run has one"]
-fn what_was_asked_for_is_what_is_allowed() {
-    let mut asked = asked_for();
-    let mut asked = |principal: &str| asked.remove(principal).unwrap_or_default();
-    let control = asked("control");
-    let bootstrap: Actions = asked("bootstrap").difference(&control).cloned().collect();
+fn the_policies_allow_exactly_the_recorded_calls() {
+    let mut recorded = recorded_actions();
+    let mut recorded = |principal: &str| recorded.remove(principal).unwrap_or_default();
+    let control = recorded("control");
+    let bootstrap: Actions = recorded("bootstrap").difference(&control).cloned().collect();
     let baseline = "stacks/baseline.yaml";
-    let (access, stacks) = (asked("freehold-access"), asked("freehold-access through a stack"));
-    let given: Actions = allowed(&role_policy(baseline, "Access", 0));
-    let own = given.iter().filter(|action| action.starts_with("cloudformation:")).cloned().collect();
+    let (access, stacks) = (recorded("freehold-access"), recorded("freehold-access through a stack"));
+    let in_template: Actions = allowed(&role_policy(baseline, "Access", 0));
+    let own = in_template.iter().filter(|action| action.starts_with("cloudformation:")).cloned().collect();
 
     let mut wrong = Vec::new();
-    for (policy, allowed, asked) in [
+    for (policy, allowed, recorded) in [
         ("control-role.json", allowed(&policy("control-role")), control),
         ("bootstrap.json", allowed(&policy("bootstrap")), bootstrap),
-        ("worker-role.json", allowed(&policy("worker-role")), asked("worker")),
+        ("worker-role.json", allowed(&policy("worker-role")), recorded("worker")),
         ("freehold-access of baseline.yaml", own, access),
-        ("freehold-verify of baseline.yaml", allowed(&role_policy(baseline, "Verify", 0)), asked("freehold-verify")),
+        ("freehold-verify of baseline.yaml", allowed(&role_policy(baseline, "Verify", 0)), recorded("freehold-verify")),
     ] {
-        wrong.extend(asked.difference(&allowed).map(|action| format!("{policy} lacks {action}")));
-        wrong.extend(allowed.difference(&asked).map(|action| format!("{policy} has {action}, which nobody asked for")));
+        wrong.extend(recorded.difference(&allowed).map(|action| format!("{policy} lacks {action}")));
+        wrong.extend(allowed.difference(&recorded).map(|action| format!("{policy} has {action}, which no test uses")));
     }
-    // CloudFormation also looks at what it makes, which the simulated one need not: these are allowed at least.
-    let covers =
-        |action: &String| given.contains(action) || (action.starts_with("lambda:") && given.contains("lambda:*"));
+    // CloudFormation also reads the resources that it creates, which the simulator does not; so more actions may be
+    // allowed.
+    let covers = |action: &String| {
+        in_template.contains(action) || (action.starts_with("lambda:") && in_template.contains("lambda:*"))
+    };
     wrong
         .extend(stacks.iter().filter(|action| !covers(action)).map(|action| format!("freehold-access lacks {action}")));
     assert_eq!(wrong, [""; 0]);

@@ -1,4 +1,4 @@
-//! The dashboard, the alerts and the runbook: every metric is one that Freehold exports, every alert leads somewhere.
+//! Dashboard, alerts and runbook: every metric is exported, and every alert links to its section of the runbook.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{read, yaml};
 
-/// The names in a PromQL expression that are Freehold's to export.
+/// Returns the metrics of Freehold in a PromQL expression.
 fn metrics_in(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     let ours = words.filter(|word| word.starts_with("freehold_") || word.starts_with("http_server_request_"));
@@ -14,7 +14,7 @@ fn metrics_in(expression: &str) -> BTreeSet<String> {
     ours.map(|name| series.iter().find_map(|one| name.strip_suffix(one)).unwrap_or(name).to_owned()).collect()
 }
 
-/// The names that the code gives to measurements.
+/// Returns the names of all metrics in the code.
 fn exported() -> BTreeSet<String> {
     let files = ["api/src/metrics.rs", "cli/src/measured.rs"];
     let text = files.map(read).concat();
@@ -23,23 +23,23 @@ fn exported() -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Every text under a key, however deep.
-fn under<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
+/// Collects every text under a key, at any depth.
+fn under<'a>(value: &'a Value, key: &str, texts: &mut Vec<&'a str>) {
     match value {
-        Value::Array(values) => values.iter().for_each(|one| under(one, key, found)),
+        Value::Array(values) => values.iter().for_each(|one| under(one, key, texts)),
         Value::Object(values) => {
             for (name, one) in values {
                 if name == key {
-                    found.extend(one.as_str());
+                    texts.extend(one.as_str());
                 }
-                under(one, key, found);
+                under(one, key, texts);
             }
         }
         _ => {}
     }
 }
 
-/// The anchors of a document's headings, as GitHub makes them.
+/// Returns the anchors of a document's headings, as GitHub generates them.
 fn anchors(markdown: &str) -> BTreeSet<String> {
     let headings = markdown.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {
@@ -53,30 +53,30 @@ fn anchors(markdown: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_dashboard_and_the_alerts_ask_for_metrics_that_are_exported() {
+fn dashboard_and_alerts_use_exported_metrics_only() {
     let exported = exported();
     let dashboard: Value = serde_json::from_str(&read("deploy/grafana/freehold.json")).unwrap();
     let alerts = serde_json::to_value(yaml("deploy/prometheus/alerts.yaml")).unwrap();
     let mut expressions = Vec::new();
     under(&dashboard, "expr", &mut expressions);
     under(&alerts, "expr", &mut expressions);
-    let asked: BTreeSet<String> = expressions.iter().flat_map(|expression| metrics_in(expression)).collect();
-    let unknown: Vec<_> = asked.difference(&exported).collect();
-    assert_eq!(unknown, [""; 0], "nobody exports these");
-    let unseen: Vec<_> = exported.difference(&asked).collect();
-    assert_eq!(unseen, [""; 0], "nobody looks at these");
+    let used: BTreeSet<String> = expressions.iter().flat_map(|expression| metrics_in(expression)).collect();
+    let unknown: Vec<_> = used.difference(&exported).collect();
+    assert_eq!(unknown, [""; 0], "these are not exported");
+    let unseen: Vec<_> = exported.difference(&used).collect();
+    assert_eq!(unseen, [""; 0], "these are neither on the dashboard nor in an alert");
 }
 
 #[test]
-fn every_alert_leads_to_its_place_in_the_runbook() {
+fn every_alert_links_to_its_section_of_the_runbook() {
     let anchors = anchors(&read("deploy/runbook.md"));
     let alerts = serde_json::to_value(yaml("deploy/prometheus/alerts.yaml")).unwrap();
     let rules = alerts["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
     let mut count = 0;
     for rule in rules {
         let name = rule["alert"].as_str().unwrap();
-        for said in ["summary", "description"] {
-            assert!(rule["annotations"][said].is_string(), "{name} has no {said}");
+        for annotation in ["summary", "description"] {
+            assert!(rule["annotations"][annotation].is_string(), "{name} has no {annotation}");
         }
         let (file, anchor) = rule["annotations"]["runbook_url"].as_str().unwrap().split_once('#').unwrap();
         assert!(file.ends_with("deploy/runbook.md"), "{name} leads to {file}");
@@ -87,7 +87,7 @@ fn every_alert_leads_to_its_place_in_the_runbook() {
 }
 
 #[test]
-fn every_alarm_of_the_template_leads_to_its_place_in_the_runbook() {
+fn every_alarm_of_the_template_is_in_the_runbook() {
     let runbook = read("deploy/runbook.md");
     let template = yaml("deploy/cloudformation/freehold.yaml");
     let resources = template["Resources"].as_mapping().unwrap();
@@ -95,6 +95,6 @@ fn every_alarm_of_the_template_leads_to_its_place_in_the_runbook() {
     let names: Vec<_> = alarms.map(|(name, _)| name.as_str().unwrap()).collect();
     assert!(names.len() > 5, "{names:?}");
     for name in names {
-        assert!(runbook.contains(&format!("`{name}`")), "the runbook does not say what to do about {name}");
+        assert!(runbook.contains(&format!("`{name}`")), "the runbook has no section about {name}");
     }
 }

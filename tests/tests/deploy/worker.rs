@@ -1,34 +1,34 @@
-//! What a worker tells of itself, where it is asked to.
+//! Health checks and metrics of a worker.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use freehold_sandbox::Settings;
-use freehold_tests::crash::{Caller, Processes, Stage};
+use freehold_tests::crash::{ApiClient, Infrastructure, Processes};
 use nix::sys::signal::Signal;
 
 use crate::cli::process::{freehold, text};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < PATIENCE, "it does not come about that {what}");
+async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < TIMEOUT, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_tells_how_it_is_doing() {
-    let stage = Stage::set(Settings::instant(), 20.0).await;
+async fn a_worker_serves_health_and_metrics() {
+    let stage = Infrastructure::set(Settings::instant(), 20.0).await;
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
     let mut processes = Processes::new(program, &stage, 1, None).with(1, &["--metrics-listen", &address]);
     processes.start(0);
     processes.start(1);
-    let caller = Caller::new(&processes.api_url, &stage.issuer);
+    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
     eventually("the API is ready", async || caller.is_ready().await).await;
     caller.sign_up(1).await;
     let done = "select count(*) from operations where state = 'succeeded'";
@@ -39,18 +39,18 @@ async fn a_worker_tells_how_it_is_doing() {
         let health = freehold(&["health", &format!("http://{address}/{path}")]);
         assert_eq!(health.status.code(), Some(0), "{path}: {}", text(&health.stderr));
     }
-    let measured = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
+    let metrics = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
     for line in [
         r#"freehold_operation_duration_seconds_count{kind="onboard"} 1"#,
         r#"freehold_operation_duration_seconds_bucket{kind="onboard",le="604800"} 1"#,
         r#"freehold_aws_calls_total{service="organizations",operation="CreateAccount",outcome="ok"} 1"#,
     ] {
-        assert!(measured.lines().any(|found| found == line), "{line} is not in\n{measured}");
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
     processes.signal(1, Signal::SIGTERM);
-    let begun = Instant::now();
+    let start = Instant::now();
     while processes.ended(1).is_none() {
-        assert!(begun.elapsed() < PATIENCE, "the worker does not end");
+        assert!(start.elapsed() < TIMEOUT, "the worker did not stop in time");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let health = freehold(&["health", &format!("http://{address}/livez")]);

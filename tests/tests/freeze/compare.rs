@@ -8,28 +8,26 @@ use serde_json::Value;
 
 use super::renames::{Renames, folder};
 
-/// One fact per line.
 pub(super) type Lines = BTreeSet<String>;
 
-/// More differences than these are not printed.
-const MOST_PRINTED: usize = 80;
+/// At most so many differences are printed.
+const MAX_PRINTED: usize = 80;
 
-/// A line of names and values.
+/// Joins names and values to a line.
 pub(super) fn line(parts: &[&str]) -> String {
     serde_json::to_string(parts).expect("JSON")
 }
 
-/// The parts of a line.
 fn parts(line: &str) -> Vec<String> {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{line} is not a line of a frozen file: {error}"))
 }
 
-/// The text of a frozen file.
+/// Reads a frozen file.
 pub(super) fn frozen(file: &str) -> String {
     fs::read_to_string(folder().join("frozen").join(file)).unwrap_or_else(|error| panic!("frozen/{file}: {error}"))
 }
 
-/// Compares the lines of a frozen file, each renamed by `rename`, with those of today.
+/// Compares the lines of a frozen file, each renamed by `rename`, with the present lines.
 pub(super) fn assert_same(file: &str, now: &Lines, rename: impl Fn(&Renames, Vec<String>) -> Vec<String>) {
     let path = folder().join("frozen").join(file);
     if !path.exists() && std::env::var_os("FREEZE_RECORD").is_some() {
@@ -45,7 +43,7 @@ pub(super) fn assert_same(file: &str, now: &Lines, rename: impl Fn(&Renames, Vec
     report(file, &renames, &renamed.collect(), now);
 }
 
-/// Fails where the lines differ, apart from the accepted differences.
+/// Fails if the lines differ, apart from the accepted differences.
 pub(super) fn report(file: &str, renames: &Renames, before: &Lines, now: &Lines) {
     let accepted: Vec<_> = renames.accepted.iter().filter(|one| one.file == file).collect();
     for one in &accepted {
@@ -62,11 +60,11 @@ pub(super) fn report(file: &str, renames: &Renames, before: &Lines, now: &Lines)
     let marked = missing.iter().map(|line| (line, '-')).chain(added.iter().map(|line| (line, '+')));
     let mut marked: Vec<_> = marked.collect();
     marked.sort();
-    for (line, mark) in marked.iter().take(MOST_PRINTED) {
+    for (line, mark) in marked.iter().take(MAX_PRINTED) {
         writeln!(diff, "{mark} {line}").expect("a text");
     }
-    if marked.len() > MOST_PRINTED {
-        writeln!(diff, "… and {} more", marked.len() - MOST_PRINTED).expect("a text");
+    if marked.len() > MAX_PRINTED {
+        writeln!(diff, "… and {} more", marked.len() - MAX_PRINTED).expect("a text");
     }
     panic!(
         "frozen/{file} differs from the present state (- frozen, with renames.toml applied; + now):\n\n{diff}\n\
@@ -75,8 +73,9 @@ pub(super) fn report(file: &str, renames: &Renames, before: &Lines, now: &Lines)
     );
 }
 
-/// Every leaf of a JSON value as a line: its pointer and the value. Elements of an array that are no objects count as a
-/// set.
+/// Adds every leaf of a JSON value as a line: its pointer and the value. The order of array elements that are no
+/// objects
+/// does not count.
 pub(super) fn flatten(value: &Value, pointer: &str, lines: &mut Lines) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
@@ -86,8 +85,8 @@ pub(super) fn flatten(value: &Value, pointer: &str, lines: &mut Lines) {
         }
         Value::Array(values) if !values.is_empty() => {
             for (index, one) in values.iter().enumerate() {
-                let place = if one.is_object() { index.to_string() } else { "-".to_owned() };
-                flatten(one, &format!("{pointer}/{place}"), lines);
+                let key = if one.is_object() { index.to_string() } else { "-".to_owned() };
+                flatten(one, &format!("{pointer}/{key}"), lines);
             }
         }
         leaf => {

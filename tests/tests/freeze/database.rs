@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use super::compare::{Lines, assert_same, line};
 use super::renames::{Renames, replace_words};
 
-/// Kind, table, name and definition. Neither comments nor the order of columns count.
+/// Selects kind, table, name and definition. Comments and the order of columns are ignored.
 const SCHEMA: &str = r"
     with tables as (
         select c.oid, c.relname::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -43,10 +43,10 @@ const SCHEMA: &str = r"
     select 'type', '', t.typname::text, t.typtype::text from pg_type t join pg_namespace n on n.oid = t.typnamespace
     where n.nspname = 'public' and t.typtype in ('e', 'd', 'r')";
 
-/// What PostgreSQL appends to a table and its columns where a constraint is given no name.
+/// Suffixes of the names that PostgreSQL gives to constraints without a name.
 const DERIVED: [&str; 5] = ["_check", "_fkey", "_key", "_idx", "_excl"];
 
-/// A database that nothing but the migrations has written to.
+/// Creates a database to which only migrations have written.
 async fn migrated() -> PgPool {
     let existing = Database::new().await;
     let name = format!("freeze_{}", uuid::Uuid::now_v7().simple());
@@ -75,7 +75,7 @@ async fn schema(pool: &PgPool) -> Lines {
     lines
 }
 
-/// The line of the schema with its new names.
+/// Applies the renames to a line of the schema.
 fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
     let [kind, table, name, definition] = &parts[..] else { panic!("{parts:?} is not a line of the schema") };
     let new_name = match kind.as_str() {
@@ -104,7 +104,7 @@ fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
         let known = renames.database_names.get(word).or_else(|| renames.tables.get(word));
         known.cloned().or_else(|| column(word))
     };
-    // What is in quotes is a word of a closed set, not a name.
+    // Quoted text is a word of a closed set, not a name.
     let pieces = definition.split('\'').enumerate().map(|(at, piece)| {
         if at % 2 == 1 && kind != "function" { renames.code(table, piece) } else { replace_words(piece, new) }
     });
@@ -117,7 +117,7 @@ fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
     vec![kind.clone(), new_table, new_name, new_definition]
 }
 
-/// A row with its new columns, in the order that PostgreSQL gives them.
+/// Applies the renames to the columns of a row, in PostgreSQL's order of keys.
 fn row(renames: &Renames, table: &str, row: &str) -> String {
     let row: std::collections::BTreeMap<String, serde_json::Value> = serde_json::from_str(row).expect("a row");
     let renamed = row.into_iter().map(|(column, value)| (renames.column(table, &column), value));
@@ -127,7 +127,7 @@ fn row(renames: &Renames, table: &str, row: &str) -> String {
     format!("{{{}}}", fields.join(", "))
 }
 
-/// The new name of a constraint, an index, a trigger or a function.
+/// Returns the new name of a constraint, an index, a trigger or a function.
 fn database_name(renames: &Renames, table: &str, name: &str) -> String {
     if let Some(new) = renames.database_names.get(name) {
         return new.clone();

@@ -1,4 +1,4 @@
-//! Hashes and signatures that stored rows and other programs are checked with: one fixed vector each.
+//! Hashes and signatures that stored rows and other programs rely on: one fixed vector each.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, request_hash};
@@ -78,7 +78,7 @@ fn the_signature_of_a_webhook_is_frozen() {
 }
 
 #[test]
-fn a_secret_that_was_sealed_before_can_be_opened() {
+fn a_secret_sealed_by_an_older_version_can_be_opened() {
     let key = SealingKey::parse(&"a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=".into()).expect("a key");
     let keyring = Keyring::new(&Secrets { key: Some(key), ..Secrets::default() });
     let sealed = concat!(

@@ -1,4 +1,4 @@
-//! The command line, the configuration, metrics, alerts, and the words in quotes in the code.
+//! Command line, configuration, metrics, alerts and the quoted words in the code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every command and its arguments, with what an argument takes.
+/// Adds every command, its arguments and the kind of their values.
 fn commands(name: &str, command: &Command, lines: &mut Lines) {
     lines.insert(line(&[name, "", ""]));
     for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
@@ -40,7 +40,7 @@ fn commands(name: &str, command: &Command, lines: &mut Lines) {
     }
 }
 
-/// A whole command with the new names of all of its words.
+/// Applies the renames to all words of a command.
 fn renamed_command(renames: &Renames, command: &str) -> String {
     let mut old = String::new();
     let words = command.split(' ').map(|word| {
@@ -108,7 +108,7 @@ fn the_fields_of_the_configuration_and_their_defaults_are_frozen() {
     });
 }
 
-/// The texts in quotes in the code of a crate, without its tests.
+/// Collects the string literals in the code of a crate, without its tests.
 fn literals(folder: &str, found: &mut BTreeSet<String>) {
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -119,7 +119,7 @@ fn literals(folder: &str, found: &mut BTreeSet<String>) {
             } else if name.ends_with(".rs") && name != "tests.rs" {
                 let text = fs::read_to_string(&path).expect("a source file");
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-                // Names of functions and rules of serde are no words of the code.
+                // Names of functions and serde rules are not words of the code.
                 let skipped = ["//", "#[serde(default", "#[serde(rename_all"];
                 let code = code.lines().filter(|line| !skipped.iter().any(|one| line.trim_start().starts_with(one)));
                 found.extend(code.flat_map(|line| line.split('"').skip(1).step_by(2)).map(str::to_owned));
@@ -134,7 +134,6 @@ fn is_snake_case(word: &str) -> bool {
         && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
-/// The names of measurements.
 fn metrics() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     ["api/src", "cli/src", "tenancy/src", "worker/src"].iter().for_each(|folder| literals(folder, &mut found));
@@ -176,10 +175,10 @@ fn metrics_and_alerts_are_frozen() {
     });
 }
 
-/// Codes of attention and keys of facts that no other test of this module comes across: a word in quotes that was in the
-/// code is still there, or the word that replaces it.
+/// Covers attention codes and keys of facts that the other tests of this module do not reach: a quoted word that was in
+/// the code is still there, or its replacement is.
 #[test]
-fn no_word_in_quotes_has_left_the_code() {
+fn no_quoted_word_has_left_the_code() {
     let mut found = BTreeSet::new();
     ["api/src", "tenancy/src", "worker/src"].iter().for_each(|folder| literals(folder, &mut found));
     found.retain(|word| is_snake_case(word));
@@ -206,11 +205,11 @@ fn no_word_in_quotes_has_left_the_code() {
     };
     let accepted = |word: &str| renames.accepted.iter().any(|one| one.file == "words.txt" && one.at == word);
     let words = frozen("words.txt");
-    let gone: Vec<_> =
+    let missing: Vec<_> =
         words.lines().filter(|word| !found.contains(*word) && !replaced(word) && !accepted(word)).collect();
     assert!(
-        gone.is_empty(),
-        "these words were in quotes in the code and are not any more: {gone:?}. A code, or a key that is stored or sent, must \
+        missing.is_empty(),
+        "these words were in quotes in the code and are not any more: {missing:?}. A code, or a key that is stored or sent, must \
          stay as it is or be listed in tests/tests/freeze/renames.toml; for a word that was never stored or sent, add \
          [[accepted]] with file = \"words.txt\" and at = the word."
     );

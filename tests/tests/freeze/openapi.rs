@@ -1,4 +1,4 @@
-//! The OpenAPI description without its texts, compared with that of the frozen file after the renames.
+//! The OpenAPI description without its texts, compared with the frozen one after the renames.
 
 use serde_json::{Map, Value};
 
@@ -8,18 +8,18 @@ use super::renames::Renames;
 /// Keywords whose value is a text for people.
 const TEXTS: [&str; 3] = ["description", "summary", "title"];
 
-/// Keywords whose value is an object of names: each value stands for itself, whatever its name is.
+/// Keywords whose value is an object of names, so that its keys are not keywords.
 const NAMED: [&str; 9] =
     ["properties", "headers", "content", "responses", "paths", "schemas", "mapping", "securitySchemes", "variables"];
 
-/// Fields of an example that are texts for people even where they consist of one word.
+/// Fields of an example that are texts for people even if they consist of one word.
 const TEXT_FIELDS: [&str; 4] = ["title", "detail", "message", "sentence"];
 
-/// Applies renames while it takes the texts away.
+/// Applies renames and removes texts.
 struct Normal<'a>(&'a Renames);
 
 impl Normal<'_> {
-    /// A part of the description; `place` is the schema or the operation that it belongs to, by its old name.
+    /// Normalises a part of the description. `place` is the old name of the schema or operation that contains it.
     fn part(&self, value: &Value, place: &str) -> Value {
         match value {
             Value::Object(fields) => self.object(fields, place),
@@ -80,13 +80,13 @@ impl Normal<'_> {
         name.as_str().map_or_else(|| name.clone(), |name| Renames::of(&self.0.api_fields, place, name).into())
     }
 
-    /// Beside an operation a tag is a name, at the top an object with a description.
+    /// Normalises a tag: a name in an operation, an object with a description at the top.
     fn tag(&self, tag: &Value) -> Value {
         let name = tag["name"].as_str().or(tag.as_str()).unwrap_or_default();
         Renames::of(&self.0.tags, "", name).into()
     }
 
-    /// By where they are and their names: their order means nothing.
+    /// Sorts parameters by location and name, because their order means nothing.
     fn parameters(&self, parameters: &[Value], place: &str) -> Value {
         let named = parameters.iter().map(|parameter| {
             let mut normal = self.part(parameter, place);
@@ -97,7 +97,7 @@ impl Normal<'_> {
         Value::Object(named.collect())
     }
 
-    /// An example: words and names stay, texts do not.
+    /// Normalises an example: words and names stay, texts are removed.
     fn example(&self, value: &Value, place: &str) -> Value {
         match value {
             Value::String(text) if text.contains(char::is_whitespace) => "<text>".into(),
@@ -122,7 +122,7 @@ fn sorted(values: impl Iterator<Item = Value>) -> Value {
     values.into()
 }
 
-/// The description line by line, without texts, and the problem codes, which stand in a table in one of its texts.
+/// Returns the description as lines without texts, with the problem codes from the table in its introduction.
 fn lines(description: &str, renames: &Renames) -> Lines {
     let description: Value = serde_json::from_str(description).expect("an OpenAPI description");
     let mut lines = Lines::new();
@@ -150,7 +150,7 @@ fn the_api_is_frozen() {
 }
 
 #[test]
-fn a_renamed_field_schema_route_and_code_apply_where_they_belong() {
+fn renames_of_fields_schemas_routes_and_codes_apply() {
     let renames: Renames = toml::from_str(
         "[api_fields]\n\"Hold.log\" = \"attempts\"\n\"Hold.attempts\" = \"attempt_count\"\n[schemas]\nHold = \"FleetHold\"\n\
          [api_codes]\nold_code = \"new_code\"\n[routes]\n\"/v1/holds\" = \"/v1/fleet-holds\"",

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 type Section = BTreeMap<String, String>;
 
-/// The renames since the frozen files were written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Renames {
@@ -29,7 +28,7 @@ pub(super) struct Renames {
     pub(super) accepted: Vec<Accepted>,
 }
 
-/// A difference that is no rename.
+/// A difference that is not a rename.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Accepted {
@@ -38,7 +37,7 @@ pub(super) struct Accepted {
     pub(super) reason: String,
 }
 
-/// The folder of this module.
+/// Returns the folder of this module.
 pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/freeze")
 }
@@ -51,13 +50,13 @@ impl Renames {
         renames
     }
 
-    /// The new name of `name`: that of `place.name` if there is one, otherwise that of the bare name.
+    /// Returns the new name of `name`: that of `place.name` if it exists, otherwise that of the bare name.
     pub(super) fn of(section: &Section, place: &str, name: &str) -> String {
         let placed = section.get(&format!("{place}.{name}"));
         placed.or_else(|| section.get(name)).map_or(name, String::as_str).to_owned()
     }
 
-    /// The new word of a closed set, also at the end of the URN of a problem.
+    /// Returns the new word of a closed set, also at the end of the URN of a problem.
     pub(super) fn code(&self, place: &str, word: &str) -> String {
         match word.strip_prefix("urn:freehold:problem:") {
             Some(code) => format!("urn:freehold:problem:{}", Self::of(&self.api_codes, place, code)),
@@ -65,10 +64,9 @@ impl Renames {
         }
     }
 
-    /// The new path of a route.
     pub(super) fn route(&self, path: &str) -> String {
-        let begins = |old: &str| path.strip_prefix(old).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let longest = self.routes.iter().filter(|(old, _)| begins(old).is_some()).max_by_key(|(old, _)| old.len());
+        let suffix_of = |old: &str| path.strip_prefix(old).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let longest = self.routes.iter().filter(|(old, _)| suffix_of(old).is_some()).max_by_key(|(old, _)| old.len());
         longest.map_or_else(|| path.to_owned(), |(old, new)| format!("{new}{}", &path[old.len()..]))
     }
 
@@ -99,7 +97,7 @@ pub(super) fn replace_words(text: &str, mut new: impl FnMut(&str) -> Option<Stri
 }
 
 #[test]
-fn a_rename_applies_to_whole_words_and_the_more_specific_one_counts() {
+fn renames_apply_to_whole_words_and_the_specific_one_wins() {
     let renames: Renames = toml::from_str(
         "[api_fields]\nlog = \"lines\"\n\"WebhookDelivery.log\" = \"attempts\"\n[routes]\n\"/v1/holds\" = \"/v1/fleet-holds\"",
     )

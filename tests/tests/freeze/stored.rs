@@ -1,8 +1,9 @@
 //! The JSON in the database after real operations: onboardings, an approval, an offboarding with its restore and a
 //! closed account, a repair, and one operation that needs attention.
 //!
-//! Every `json` and `jsonb` column of every table is read after each step of a worker. What is compared are the keys and
-//! the words of closed sets; ids, times, numbers and texts for people are redacted.
+//! Every `json` and `jsonb` column of every table is read after each step of a worker. The keys and the words of closed
+//! sets
+//! are compared; ids, times, numbers and texts for people are redacted.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use freehold_tenancy::approval::ApprovalAction;
 use freehold_tenancy::db::{PgPool, approvals, audit, feed, lifecycle, operations, tenants};
 use freehold_tenancy::operation::Requester;
 use freehold_tenancy::tenant::Tenant;
-use freehold_tests::api_fixture::{Served, send, signup_with};
+use freehold_tests::api_fixture::{ApiFixture, send, signup_body_with};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use freehold_worker::Worker;
@@ -34,7 +35,7 @@ fn person(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
-/// Adds every JSON value of the database: table and column, the kind of row, the path inside, the redacted value.
+/// Adds every JSON value of the database: table and column, kind of row, path inside, redacted value.
 async fn read(pool: &PgPool, lines: &mut Lines) {
     let columns = "select table_name::text, column_name::text from information_schema.columns
         where table_schema = 'public' and data_type in ('json', 'jsonb') and table_name not like '\\_sqlx%'";
@@ -44,7 +45,7 @@ async fn read(pool: &PgPool, lines: &mut Lines) {
         let rows: Vec<Value> = sqlx::query_scalar(rows).fetch_all(pool).await.expect("the rows");
         for row in rows {
             let value = &row[&column];
-            // The kind of a row: the step, the type of event, the action, the kind of operation.
+            // The kind of a row: its step, event type, action or operation kind.
             let of_row = ["name", "type", "action", "kind"].iter().find_map(|name| row.get(name)?.as_str());
             let label = value.get("action").and_then(Value::as_str).or(of_row).unwrap_or_default();
             for (path, leaf) in leaves(value) {
@@ -57,10 +58,10 @@ async fn read(pool: &PgPool, lines: &mut Lines) {
     }
 }
 
-/// Lets `worker` work until nothing is due, and reads the database after each step.
-async fn settle(freehold: &Freehold, worker: &Arc<Worker>, at_most: TimeDelta, lines: &mut Lines) {
+/// Runs `worker` until nothing is due, and reads the database after each step.
+async fn run_until_idle(freehold: &Freehold, worker: &Arc<Worker>, at_most: TimeDelta, lines: &mut Lines) {
     let until = freehold.clock.now() + at_most;
-    while freehold.step(worker).await.is_some_and(|at| at <= until) {
+    while freehold.run_due_and_advance(worker).await.is_some_and(|at| at <= until) {
         feed::advance(freehold.pool(), freehold.clock.now()).await.expect("a feed");
         read(freehold.pool(), lines).await;
     }
@@ -70,53 +71,52 @@ async fn settle(freehold: &Freehold, worker: &Arc<Worker>, at_most: TimeDelta, l
 }
 
 async fn approve(freehold: &Freehold, tenant: &Tenant, action: ApprovalAction) {
-    let tenant = freehold.tenant_now(tenant).await;
+    let tenant = freehold.reload_tenant(tenant).await;
     let (pool, id, now) = (freehold.pool(), tenant.environments[0].operation_id, freehold.clock.now());
-    let asked = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
-    assert_eq!(asked.action, action);
-    lifecycle::decide(pool, id, &asked.request_hash, true, &person("bob"), now).await.expect("an answer");
+    let approval = approvals::list_for_operation(pool, id).await.expect("an answer").pop().expect("a pending approval");
+    assert_eq!(approval.action, action);
+    lifecycle::decide(pool, id, &approval.request_hash, true, &person("bob"), now).await.expect("an answer");
 }
 
-/// An onboarding that needs an approval, an offboarding, a restore, and an offboarding that closes the account.
+/// Onboards with an approval, offboards, restores, and offboards again with the closure of the account.
 async fn from_signup_to_closed_account(lines: &mut Lines) {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    let freehold = freehold.declaring(&format!("{CONFIG}\napproval = \"required\""));
+    let freehold = freehold.with_config(&format!("{CONFIG}\napproval = \"required\""));
     let worker = freehold.worker("worker-1");
-    // An opt-in region and the tier with the most access: every step has something to do.
+    // With an opt-in region and the tier with the most access, no step is skipped.
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
-    settle(&freehold, &worker, MINUTES, lines).await;
+    run_until_idle(&freehold, &worker, MINUTES, lines).await;
     approve(&freehold, &tenant, ApprovalAction::Vend).await;
-    settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
+    run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     let offboard = async |close| {
         let (pool, now) = (freehold.pool(), freehold.clock.now());
         lifecycle::offboard(pool, tenant.id, None, close, &person("ann"), now).await.expect("an offboarding");
     };
     offboard(false).await;
-    settle(&freehold, &worker, MINUTES, lines).await;
+    run_until_idle(&freehold, &worker, MINUTES, lines).await;
     let now = freehold.clock.now();
     lifecycle::restore(freehold.pool(), tenant.id, None, &person("ann"), now).await.expect("a restore");
-    settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
+    run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
     offboard(true).await;
-    settle(&freehold, &worker, LONG, lines).await;
+    run_until_idle(&freehold, &worker, LONG, lines).await;
     approve(&freehold, &tenant, ApprovalAction::Close).await;
-    settle(&freehold, &worker, LONG, lines).await;
-    let operation = freehold.operation_of(&freehold.tenant_now(&tenant).await).await;
+    run_until_idle(&freehold, &worker, LONG, lines).await;
+    let operation = freehold.operation_of(&freehold.reload_tenant(&tenant).await).await;
     assert!(operation.finished_at.is_some(), "{operation:#?}");
 }
 
-/// Onboardings whose last step is interrupted at each of its first calls.
+/// Onboards several times; the last step is interrupted at each of its first calls.
 async fn interrupted_verifications(lines: &mut Lines) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
     for calls in 0..8 {
-        freehold.mishaps.plan("verify", calls, StepFault::FailsBefore);
+        freehold.step_faults.plan("verify", calls, StepFault::ResetBeforeCall);
         freehold.sign_up("Example", "eu-central-1", "enterprise").await;
-        settle(&freehold, &worker, MINUTES, lines).await;
+        run_until_idle(&freehold, &worker, MINUTES, lines).await;
     }
 }
 
-/// A changed tenant, a repair of a deleted stack, an onboarding that needs attention and is canceled, and dropped audit
-/// entries.
+/// Updates a tenant, repairs a deleted stack, cancels an onboarding that needs attention, and drops audit entries.
 async fn repaired_and_canceled(lines: &mut Lines) {
     let (freehold, tenants) = crate::steps::reconcile::ready(1).await;
     let worker = freehold.worker("worker-1");
@@ -125,44 +125,47 @@ async fn repaired_and_canceled(lines: &mut Lines) {
     tenants::update(freehold.pool(), &tenant, &["tier"], freehold.clock.now()).await.expect("a change");
     let account = tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string();
     Administrator::of(&freehold).delete_stack(&account, "freehold-tenant").await;
-    let report = crate::steps::reconcile::compared(&freehold, RepairMode::All).await;
+    let report = crate::steps::reconcile::compare(&freehold, RepairMode::All).await;
     assert!(report.findings.iter().any(|one| one.finding.operation_id.is_some()), "{:#?}", report.findings);
-    settle(&freehold, &worker, TimeDelta::hours(3), lines).await;
+    run_until_idle(&freehold, &worker, TimeDelta::hours(3), lines).await;
 
     let parked = Fault::error("LimitExceededException", "You have reached a limit.");
     freehold.world.inject(Rule::on("cloudformation", "CreateStack", parked));
     let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
-    settle(&freehold, &worker, MINUTES, lines).await;
+    run_until_idle(&freehold, &worker, MINUTES, lines).await;
     let operation = freehold.operation_of(&other).await;
     assert!(operation.attention.is_some(), "{operation:#?}");
     let now = freehold.clock.now();
     lifecycle::cancel(freehold.pool(), operation.id, &person("ann"), now).await.expect("a cancellation");
-    settle(&freehold, &worker, LONG, lines).await;
+    run_until_idle(&freehold, &worker, LONG, lines).await;
     let operation = operations::get(freehold.pool(), operation.id).await.expect("an answer").expect("the operation");
     assert!(operation.finished_at.is_some(), "{operation:#?}");
 
     freehold.clock.advance(std::time::Duration::from_hours(5 * 24));
     let now = freehold.clock.now();
-    audit::begin(freehold.pool(), &freehold_tests::signup::entry(), Some(tenant.id), now).await.expect("an entry");
+    audit::begin(freehold.pool(), &freehold_tests::signup::audit_entry(), Some(tenant.id), now)
+        .await
+        .expect("an entry");
     read(freehold.pool(), lines).await;
     freehold.clock.advance(std::time::Duration::from_mins(5));
     audit::advance(freehold.pool(), TimeDelta::hours(1), freehold.clock.now()).await.expect("a chain");
     read(freehold.pool(), lines).await;
 }
 
-/// What the API itself stores: audit entries of calls, labels, answers by idempotency key.
+/// Stores through the API: audit entries of calls, labels, responses by idempotency key.
 async fn through_the_api(lines: &mut Lines) {
-    let api = Served::new().await;
-    let body = signup_with(json!({ "labels": { "team": "north" }, "external_id": "customer-a" }));
-    let call = api.signup("key-1", &body).header("X-Request-Id", "ours-1").header("X-Forwarded-For", "203.0.113.7");
+    let api = ApiFixture::new().await;
+    let body = signup_body_with(json!({ "labels": { "team": "north" }, "external_id": "customer-a" }));
+    let call =
+        api.signup_request("key-1", &body).header("X-Request-Id", "ours-1").header("X-Forwarded-For", "203.0.113.7");
     let tenant = send(call).await;
     assert_eq!(tenant.status, 202, "{}", tenant.text);
-    assert_eq!(send(api.signup("key-1", &body)).await.status, 202);
-    assert_eq!(send(api.signup("key-2", &json!({}))).await.status, 422);
+    assert_eq!(send(api.signup_request("key-1", &body)).await.status, 202);
+    assert_eq!(send(api.signup_request("key-2", &json!({}))).await.status, 422);
     let operation = tenant.json()["environments"][0]["operation_id"].as_str().expect("an id").to_owned();
     assert_eq!(api.post(&format!("/v1/operations/{operation}/retry")).await.status, 409);
     let cancel = format!("/v1/operations/{operation}/cancel");
-    assert_eq!(api.as_person("bob", Method::POST, &cancel, &json!({})).await.status, 202);
+    assert_eq!(api.send_as("bob", Method::POST, &cancel, &json!({})).await.status, 202);
     let pool = &api.database.pool;
     while audit::advance(pool, TimeDelta::days(1), api.clock.now()).await.expect("a chain").position < 5 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -170,7 +173,7 @@ async fn through_the_api(lines: &mut Lines) {
     read(pool, lines).await;
 }
 
-/// The line of a stored value with its new names.
+/// Applies the renames to a line of a stored value.
 pub(super) fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
     let [table, column, label, path @ .., leaf] = &parts[..] else { panic!("{parts:?} is not a line of stored JSON") };
     let place = format!("{table}.{column}");
@@ -180,7 +183,7 @@ pub(super) fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
     new
 }
 
-/// The keys of a path with their new names: by the whole path from the place, by the place, or everywhere.
+/// Applies the renames to the keys of a path: by the whole path from the place, by the place, or everywhere.
 pub(super) fn renamed_path(renames: &Renames, place: &str, path: &[String]) -> Vec<String> {
     let mut above = place.to_owned();
     path.iter()

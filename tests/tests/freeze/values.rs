@@ -26,7 +26,7 @@ use super::compare::{Lines, assert_same, line};
 use super::renames::Renames;
 use super::stored::renamed_path;
 
-/// The path and the redacted text of every leaf of a value.
+/// Returns the path and the redacted text of every leaf of a value.
 pub(super) fn leaves(value: &Value) -> Vec<(Vec<String>, String)> {
     match value {
         Value::Object(fields) if !fields.is_empty() => fields
@@ -52,7 +52,7 @@ fn with_first(first: String, rest: Vec<String>) -> Vec<String> {
     std::iter::once(first).chain(rest).collect()
 }
 
-/// A text without what differs from run to run: words of closed sets and names stay.
+/// Redacts what differs from run to run. Words of closed sets and names stay.
 fn redact(text: &str) -> String {
     let is_id = |text: &str| {
         let parts = text.split_once('_');
@@ -79,8 +79,8 @@ fn redact(text: &str) -> String {
     if !is_word {
         return if text.contains('@') { "<email>" } else { "<text>" }.to_owned();
     }
-    let known = text.starts_with("worker-") || text.parse::<freehold_tenancy::Region>().is_ok();
-    if !known && text.chars().any(|c| c.is_ascii_digit()) {
+    let is_kept = text.starts_with("worker-") || text.parse::<freehold_tenancy::Region>().is_ok();
+    if !is_kept && text.chars().any(|c| c.is_ascii_digit()) {
         return "<id>".to_owned();
     }
     text.to_owned()
@@ -99,7 +99,7 @@ fn add(lines: &mut Lines, name: &str, value: &impl Serialize) {
     }
 }
 
-/// What the feed and webhooks send: an event of each type with all data that there is.
+/// Adds an event of each type with all possible data, as sent by feed and webhooks.
 fn cloud_events(lines: &mut Lines) {
     let config = Config::parse(CONFIG).expect("a configuration");
     let operation_id = OperationId::from(Uuid::from_u128(3));
@@ -181,7 +181,7 @@ fn the_json_of_every_stored_or_sent_type_is_frozen() {
     });
 }
 
-/// A list of words that JSON and SQL agree on.
+/// Adds the words of a set, after checking that JSON and SQL agree on them.
 fn set<T: Copy + Serialize + std::fmt::Display>(lines: &mut Lines, name: &str, all: &[T]) {
     for word in all {
         assert_eq!(json!(word), json!(word.to_string()), "{name}");

@@ -1,7 +1,7 @@
-//! The feed under many writers: nothing is missed, nothing comes twice or out of order.
+//! The event feed under concurrent writers: no event is missed, repeated or out of order.
 //!
-//! `FREEHOLD_WRITERS=32 FREEHOLD_EVENTS=3125 cargo test --workspace --test main -- robustness::feed --nocapture` has 32 of them write
-//! 100,000 events.
+//! `FREEHOLD_WRITERS=32 FREEHOLD_EVENTS=3125 cargo test --workspace --test main -- robustness::feed --nocapture` writes
+//! 100,000 events with 32 writers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,28 +9,29 @@ use std::time::Duration;
 
 use freehold_tenancy::db;
 use freehold_tenancy::{EnvironmentId, OperationId};
-use freehold_tests::api_fixture::{Served, signup};
-use freehold_tests::feed_load::{carry_on, missing_and_reordered, snapshot, tail, write};
+use freehold_tests::api_fixture::{ApiFixture, signup_body};
+use freehold_tests::feed_load::{apply_events, count_missing_and_reordered, snapshot, tail, write};
 use futures::future::join_all;
 use secrecy::SecretString;
 
-/// How many write at once, and how many events each; `FREEHOLD_WRITERS` and `FREEHOLD_EVENTS` make it more.
+/// Default number of concurrent writers and of events per writer; see `FREEHOLD_WRITERS` and `FREEHOLD_EVENTS`.
 const WRITERS: u64 = 8;
 const EVENTS: u32 = 120;
 const LATE: Duration = Duration::from_millis(12);
 
-#[expect(clippy::print_stdout, reason = "how much it was is of interest where it was asked for")]
+#[expect(clippy::print_stdout, reason = "the figures are for manual runs")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_misses_anything_however_late_a_commit_is() {
-    let api = Served::new().await;
-    let (writers, events) = (asked_for("FREEHOLD_WRITERS", WRITERS), asked_for("FREEHOLD_EVENTS", EVENTS.into()));
+async fn late_commits_are_never_missed() {
+    let api = ApiFixture::new().await;
+    let (writers, events) =
+        (read_variable("FREEHOLD_WRITERS", WRITERS), read_variable("FREEHOLD_EVENTS", EVENTS.into()));
     let events = u32::try_from(events).expect("some thousands");
-    // Each writer holds a connection while it is late.
+    // Each writer holds a connection until its late commit.
     let url = SecretString::from(api.database.url.clone());
     let pool = &db::connect(&url, u32::try_from(writers + 8).expect("a few")).await.expect("connections");
     let mut operations: Vec<(EnvironmentId, OperationId)> = Vec::new();
     for _ in 0..writers {
-        let environment = api.signed_up(&signup()).await["environments"][0].clone();
+        let environment = api.sign_up(&signup_body()).await["environments"][0].clone();
         let id = |name: &str| environment[name].as_str().expect("an id").to_owned();
         operations.push((id("id").parse().expect("one"), id("operation_id").parse().expect("one")));
     }
@@ -40,14 +41,14 @@ async fn nobody_misses_anything_however_late_a_commit_is() {
         join_all(all).await;
         written.store(true, Ordering::SeqCst);
     };
-    // Takes the mappings as they are at some moment, and keeps up from there.
+    // Reads a snapshot of the mappings and follows the feed from its position.
     let keeping_up = |after: Duration| {
         let written = &written;
         async move {
             tokio::time::sleep(after).await;
             let (position, mut book) = snapshot(pool).await;
             let changes = tail(pool, position, || written.load(Ordering::SeqCst)).await;
-            carry_on(&mut book, &changes);
+            apply_events(&mut book, &changes);
             book
         }
     };
@@ -59,11 +60,11 @@ async fn nobody_misses_anything_however_late_a_commit_is() {
     );
     let expected: BTreeMap<_, _> = operations.iter().map(|(_, operation)| (*operation, events)).collect();
     println!("{} entries of {writers} writers", all.len());
-    assert_eq!(missing_and_reordered(&all, &expected), (0, 0), "(missing, reordered)");
+    assert_eq!(count_missing_and_reordered(&all, &expected), (0, 0), "(missing, reordered)");
     let (_, now) = snapshot(pool).await;
-    assert_eq!((&some, &others), (&now, &now), "a snapshot and what followed is not what there is");
+    assert_eq!((&some, &others), (&now, &now), "a snapshot plus later events differs from the present mappings");
 }
 
-fn asked_for(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).map_or(usual, |value| value.parse().expect("a number"))
+fn read_variable(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |value| value.parse().expect("a number"))
 }

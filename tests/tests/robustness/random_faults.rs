@@ -1,7 +1,8 @@
-//! Bad luck in many onboardings at once: every seed comes to the same end.
+//! Random faults in concurrent onboardings: every seed has the same result.
 //!
-//! `FREEHOLD_SEEDS=1000 cargo test --workspace --test main -- random_faults` tries as many seeds; `FREEHOLD_SEED=17` tries that
-//! one alone, and tells what it brings.
+//! `FREEHOLD_SEEDS=1000 cargo test --workspace --test main -- random_faults` runs 1000 seeds; `FREEHOLD_SEED=17` runs
+//! one
+//! seed and prints its faults.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,40 +23,41 @@ use futures::{StreamExt, stream};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// How many seeds are tried where nobody says how many.
+/// Default number of seeds.
 const SEEDS: u64 = 200;
 
-/// Customers that sign up at once.
+/// Tenants that sign up at the same time.
 const TENANTS: usize = 5;
 
-/// Seeds at a time.
-const AT_ONCE: usize = 4;
+/// Seeds that run concurrently.
+const CONCURRENCY: usize = 4;
 
-/// How long one seed may take in real time; mostly it is a second or two. Where several steps contend for a bucket that a
-/// throttle has slowed down, it can be thousands of rounds.
-const PATIENCE: Duration = Duration::from_mins(15);
+/// Limit of real time for one seed, which usually needs a second or two. Contention for a throttled token bucket can
+/// cause
+/// thousands of rounds.
+const TIMEOUT: Duration = Duration::from_mins(15);
 
-/// How often a person tries again before it counts as hopeless.
+/// Maximum number of manual retries per seed.
 const RETRIES: usize = 8;
 
-/// Longer than any deadline that a step has.
+/// Longer than the deadline of any step.
 const LONG: TimeDelta = TimeDelta::hours(30);
 
-/// Home regions and tiers, one of which has to be opted in to.
-const HOMES: [(&str, &str); 4] = [
+/// Home regions and tiers; one region must be enabled first.
+const HOME_REGIONS: [(&str, &str); 4] = [
     ("eu-central-1", "standard"),
     ("us-east-1", "enterprise"),
     ("eu-central-2", "standard"),
     ("eu-west-1", "standard"),
 ];
 
-/// A worker that dies after so many polls of what it does: anywhere, amid a transaction or a call.
-struct Mortal<'a, T> {
+/// A worker that dies after so many polls of its future: anywhere, also in a transaction or a call.
+struct MortalWorker<'a, T> {
     life: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
     polls: u32,
 }
 
-impl<T> Future for Mortal<'_, T> {
+impl<T> Future for MortalWorker<'_, T> {
     type Output = Option<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
@@ -67,27 +69,27 @@ impl<T> Future for Mortal<'_, T> {
     }
 }
 
-/// A Freehold under a seed.
-struct Unlucky {
+/// An installation with the random faults of a seed.
+struct FaultyInstallation {
     freehold: Freehold,
     tenants: Vec<Tenant>,
     dice: StdRng,
     workers: [Arc<Worker>; 2],
-    /// How many more workers die.
+    /// Number of workers that still die.
     deaths: u32,
 }
 
-impl Unlucky {
+impl FaultyInstallation {
     async fn new(seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
-        // Now and then everything takes its time.
+        // Some seeds slow down all of AWS.
         let durations = if seed.is_multiple_of(10) { Durations::default() } else { Durations::instant() };
         let settings = Settings { seed, durations, ..Settings::instant() };
         let freehold = Freehold::with(settings, CONFIG).await;
-        RandomFaults::of(seed).apply(&freehold.world, &freehold.wire);
+        RandomFaults::from_seed(seed).apply(&freehold.world, &freehold.faulty_client);
         let mut tenants = Vec::new();
         for number in 0..TENANTS {
-            let (region, tier) = HOMES[dice.random_range(0..HOMES.len())];
+            let (region, tier) = HOME_REGIONS[dice.random_range(0..HOME_REGIONS.len())];
             tenants.push(freehold.sign_up(&format!("Example {number}"), region, tier).await);
         }
         let workers = [freehold.worker("worker-1"), freehold.worker("worker-2")];
@@ -95,29 +97,29 @@ impl Unlucky {
         Self { freehold, tenants, dice, workers, deaths }
     }
 
-    /// Lets both workers work, die and be replaced, and time pass, until nothing is due any more or `LONG` is over.
-    async fn settle(&mut self) {
+    /// Runs both workers, with deaths and replacements, until nothing is due or `LONG` is over.
+    async fn run_until_idle(&mut self) {
         let until = self.freehold.clock.now() + LONG;
         while let Some(next) = self.round().await
             && next <= until
         {}
     }
 
-    /// Both workers do what is due, side by side; then the clock moves to what is next.
+    /// Runs both workers concurrently once, then advances the clock to the next wake-up.
     async fn round(&mut self) -> Option<chrono::DateTime<chrono::Utc>> {
-        let [one, other] = [0, 1].map(|place| {
+        let [one, other] = [0, 1].map(|index| {
             let dies = self.deaths > 0 && self.dice.random_bool(0.05);
             self.deaths -= u32::from(dies);
-            let worker = Arc::clone(&self.workers[place]);
+            let worker = Arc::clone(&self.workers[index]);
             let polls = if dies { self.dice.random_range(1..60) } else { u32::MAX };
-            Mortal { life: Box::pin(async move { worker.drain().await }), polls }
+            MortalWorker { life: Box::pin(async move { worker.drain().await }), polls }
         });
-        let (clock, wire) = (&self.freehold.clock, &self.freehold.wire);
+        let (clock, wire) = (&self.freehold.clock, &self.freehold.faulty_client);
         let mut both = Box::pin(async { tokio::join!(one, other) });
         let (one, other) = loop {
             tokio::select! {
-                ended = &mut both => break ended,
-                // A call that is held up holds up its worker: time has to pass meanwhile.
+                result = &mut both => break result,
+                // A delayed call blocks its worker until the clock advances.
                 () = tokio::time::sleep(Duration::from_millis(4)) => {
                     if let Some(until) = wire.next_delayed_call() {
                         clock.advance_to(until.min(clock.now() + TimeDelta::seconds(10)));
@@ -126,11 +128,11 @@ impl Unlucky {
             }
         };
         drop(both);
-        for (place, ended) in [one, other].into_iter().enumerate() {
-            match ended {
-                // Who was thought dead meanwhile leaves the operation to whoever has it.
+        for (index, result) in [one, other].into_iter().enumerate() {
+            match result {
+                // A worker whose lease expired meanwhile leaves the operation to the new holder.
                 Some(_) => {}
-                None => self.workers[place] = self.freehold.worker("another"),
+                None => self.workers[index] = self.freehold.worker("another"),
             }
         }
         let next = operations::next_wake(self.freehold.pool()).await.expect("an answer")?;
@@ -138,7 +140,7 @@ impl Unlucky {
         Some(next)
     }
 
-    /// The operations that are not ready yet.
+    /// Returns the operations that have not succeeded.
     async fn unfinished(&self) -> Vec<freehold_tenancy::operation::Operation> {
         let mut unfinished = Vec::new();
         for tenant in &self.tenants {
@@ -150,68 +152,68 @@ impl Unlucky {
         unfinished
     }
 
-    async fn verdict(&self) -> InvariantReport {
-        InvariantReport::of(&self.freehold.world, self.freehold.pool(), &self.freehold.config).await
+    async fn report(&self) -> InvariantReport {
+        InvariantReport::check(&self.freehold.world, self.freehold.pool(), &self.freehold.config).await
     }
 }
 
-/// What goes wrong with a seed after all, if anything.
-async fn ends_badly(seed: u64) -> Option<String> {
-    let mut unlucky = Unlucky::new(seed).await;
-    unlucky.settle().await;
-    let verdict = unlucky.verdict().await;
-    if !verdict.violations.is_empty() {
-        let left = unlucky.unfinished().await;
-        return Some(format!("amid the bad luck:\n{}\n{left:#?}", verdict.violations.join("\n")));
+/// Runs a seed. Returns a description of the failure, or `None`.
+async fn failure_of(seed: u64) -> Option<String> {
+    let mut installation = FaultyInstallation::new(seed).await;
+    installation.run_until_idle().await;
+    let report = installation.report().await;
+    if !report.violations.is_empty() {
+        let unfinished = installation.unfinished().await;
+        return Some(format!("with faults:\n{}\n{unfinished:#?}", report.violations.join("\n")));
     }
 
-    // The bad luck is over, and somebody looks after what needs attention.
-    unlucky.freehold.world.clear_faults();
-    unlucky.freehold.wire.clear();
-    unlucky.freehold.world.unstick_all();
+    // Faults end, and a person retries what needs attention.
+    installation.freehold.world.clear_faults();
+    installation.freehold.faulty_client.clear();
+    installation.freehold.world.unstick_all();
     for _ in 0..RETRIES {
-        let unfinished = unlucky.unfinished().await;
+        let unfinished = installation.unfinished().await;
         if unfinished.is_empty() {
             break;
         }
         for operation in unfinished {
-            let now = unlucky.freehold.clock.now();
-            let retried = lifecycle::retry(unlucky.freehold.pool(), operation.id, "support", now).await;
+            let now = installation.freehold.clock.now();
+            let retried = lifecycle::retry(installation.freehold.pool(), operation.id, "support", now).await;
             assert!(!matches!(retried.expect("an answer"), RetryResult::Unknown));
         }
-        unlucky.settle().await;
+        installation.run_until_idle().await;
     }
-    let (verdict, left) = (unlucky.verdict().await, unlucky.unfinished().await);
-    if !verdict.violations.is_empty() {
-        return Some(format!("after the bad luck:\n{}\n{left:#?}", verdict.violations.join("\n")));
+    let (report, unfinished) = (installation.report().await, installation.unfinished().await);
+    if !report.violations.is_empty() {
+        return Some(format!("after the faults:\n{}\n{unfinished:#?}", report.violations.join("\n")));
     }
-    let tenants = unlucky.tenants.len();
-    (verdict.ready != tenants).then(|| format!("{} of {tenants} became ready: {left:#?}", verdict.ready))
+    let tenants = installation.tenants.len();
+    (report.ready != tenants).then(|| format!("{} of {tenants} became ready: {unfinished:#?}", report.ready))
 }
 
-fn said(variable: &str) -> Option<u64> {
+fn read_variable(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_goes_wrong_every_signup_becomes_ready_in_the_end() {
-    let seeds: Vec<u64> = match said("FREEHOLD_SEED") {
+async fn every_signup_becomes_ready_in_spite_of_random_faults() {
+    let seeds: Vec<u64> = match read_variable("FREEHOLD_SEED") {
         Some(seed) => vec![seed],
-        None => (0..said("FREEHOLD_SEEDS").unwrap_or(SEEDS)).collect(),
+        None => (0..read_variable("FREEHOLD_SEEDS").unwrap_or(SEEDS)).collect(),
     };
-    // Each seed runs as a task of its own, so that one which panics is told of like any other.
+    // Each seed is a task, so that a panic is reported like any other failure.
     let runs = stream::iter(seeds).map(|seed| async move {
-        let ended = tokio::spawn(tokio::time::timeout(PATIENCE, ends_badly(seed))).await;
-        let why = match ended {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(_)) => Some(format!("does not come to an end within {PATIENCE:?}")),
+        let result = tokio::spawn(tokio::time::timeout(TIMEOUT, failure_of(seed))).await;
+        let why = match result {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Some(format!("did not finish within {TIMEOUT:?}")),
             Err(panic) => Some(panic.to_string()),
         }?;
         Some(format!(
-            "seed {seed} {why}\nIt brought:\n{}Try it again:\n  FREEHOLD_SEED={seed} cargo test --workspace --test main -- random_faults",
-            RandomFaults::of(seed)
+            "seed {seed}: {why}\nFaults:\n{}Repeat with:\n  FREEHOLD_SEED={seed} cargo test --workspace --test main -- random_faults",
+            RandomFaults::from_seed(seed)
         ))
     });
-    let bad: Vec<String> = runs.buffer_unordered(AT_ONCE).filter_map(|ended| async { ended }).collect().await;
-    assert!(bad.is_empty(), "{} seeds end badly:\n\n{}", bad.len(), bad.join("\n\n"));
+    let bad: Vec<String> = runs.buffer_unordered(CONCURRENCY).filter_map(|result| async { result }).collect().await;
+    assert!(bad.is_empty(), "{} seeds failed:\n\n{}", bad.len(), bad.join("\n\n"));
 }

@@ -1,40 +1,40 @@
-//! Processes that are asked to end: nothing that was accepted is lost, nothing is half done, nobody waits for a lease.
+//! Graceful shutdown: accepted work is not lost, nothing is half done, and no other worker waits for a lease.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use freehold_sandbox::Settings;
-use freehold_tests::crash::{Caller, Processes, Stage};
+use freehold_tests::crash::{ApiClient, Infrastructure, Processes};
 use nix::sys::signal::Signal;
 use sqlx::{PgPool, Postgres, Transaction};
 
-/// Long enough for what takes a moment, and shorter than a lease.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any expected wait and shorter than a lease.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A Freehold of processes, one API and some workers, none of which runs yet.
-async fn stage(workers: usize) -> (Stage, Processes) {
-    let stage = Stage::set(Settings::instant(), 20.0).await;
+/// Prepares one API and some workers, none of which is started.
+async fn stage(workers: usize) -> (Infrastructure, Processes) {
+    let stage = Infrastructure::set(Settings::instant(), 20.0).await;
     let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
     let processes = Processes::new(program, &stage, workers, None);
     (stage, processes)
 }
 
-async fn ready(caller: &Caller) {
+async fn ready(caller: &ApiClient) {
     eventually("the API is ready", async || caller.is_ready().await).await;
 }
 
-async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < PATIENCE, "it does not come about that {what}");
+async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < TIMEOUT, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Lets nobody write to a table until this is dropped.
-async fn locked(pool: &PgPool, table: &'static str) -> Transaction<'static, Postgres> {
+/// Locks a table against writes until the transaction is dropped.
+async fn lock_table(pool: &PgPool, table: &'static str) -> Transaction<'static, Postgres> {
     let mut lock = pool.begin().await.unwrap();
     let statement = match table {
         "tenants" => "lock table tenants in exclusive mode",
@@ -44,8 +44,8 @@ async fn locked(pool: &PgPool, table: &'static str) -> Transaction<'static, Post
     lock
 }
 
-/// How many connections wait for a lock.
-async fn waiting(pool: &PgPool) -> i64 {
+/// Returns the number of connections that wait for a lock.
+async fn count_lock_waiters(pool: &PgPool) -> i64 {
     let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     sqlx::query_scalar(count).fetch_one(pool).await.unwrap()
 }
@@ -54,60 +54,60 @@ async fn count(pool: &PgPool, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(pool).await.unwrap()
 }
 
-/// How the process at `place` ended, within `patience`.
-async fn end_of(processes: &mut Processes, place: usize, patience: Duration) -> Option<i32> {
-    let begun = Instant::now();
+/// Waits at most `timeout` for a process and returns its exit code.
+async fn exit_code(processes: &mut Processes, index: usize, timeout: Duration) -> Option<i32> {
+    let start = Instant::now();
     loop {
-        if let Some(status) = processes.ended(place) {
+        if let Some(status) = processes.ended(index) {
             return status.code();
         }
-        assert!(begun.elapsed() < patience, "{} does not end", processes.all[place].name());
+        assert!(start.elapsed() < timeout, "{} did not stop in time", processes.all[index].name());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Signs up, and tells the worker to end while it writes its journal, which it cannot until the lock is given back.
-async fn asked_to_end_while_writing(stage: &Stage, processes: &mut Processes) -> Transaction<'static, Postgres> {
+/// Signs up and stops the worker while its write to the journal waits for the returned lock.
+async fn stop_during_write(stage: &Infrastructure, processes: &mut Processes) -> Transaction<'static, Postgres> {
     processes.start(0);
-    let caller = Caller::new(&processes.api_url, &stage.issuer);
+    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
     ready(&caller).await;
     caller.sign_up(1).await;
 
-    let lock = locked(&stage.pool, "operation_steps").await;
+    let lock = lock_table(&stage.pool, "operation_steps").await;
     processes.start(1);
-    eventually("the worker is writing its journal", async || waiting(&stage.pool).await > 0).await;
+    eventually("the worker is writing its journal", async || count_lock_waiters(&stage.pool).await > 0).await;
     processes.signal(1, Signal::SIGTERM);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(processes.ended(1).is_none(), "it has left what it was doing");
+    assert!(processes.ended(1).is_none(), "the worker stopped before its write");
     lock
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signup_in_flight_is_answered_before_the_api_ends() {
+async fn an_open_signup_is_answered_before_the_api_stops() {
     let (stage, mut processes) = stage(0).await;
     processes.start(0);
-    let caller = Caller::new(&processes.api_url, &stage.issuer);
+    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
     ready(&caller).await;
 
-    let lock = locked(&stage.pool, "tenants").await;
+    let lock = lock_table(&stage.pool, "tenants").await;
     let signup = tokio::spawn({
         let caller = caller.clone();
-        async move { caller.try_sign_up(1).await }
+        async move { caller.sign_up_once(1).await }
     });
-    eventually("the signup is being written", async || waiting(&stage.pool).await > 0).await;
+    eventually("the signup is being written", async || count_lock_waiters(&stage.pool).await > 0).await;
     processes.signal(0, Signal::SIGTERM);
-    eventually("no more requests are taken", async || !caller.is_ready().await).await;
-    assert!(caller.try_sign_up(2).await.is_err(), "a request after the signal was not refused");
+    eventually("the API accepts no more requests", async || !caller.is_ready().await).await;
+    assert!(caller.sign_up_once(2).await.is_err(), "a request after the signal was not rejected");
     lock.rollback().await.unwrap();
 
     assert_eq!(signup.await.unwrap().unwrap(), 202);
-    assert_eq!(end_of(&mut processes, 0, PATIENCE).await, Some(0));
+    assert_eq!(exit_code(&mut processes, 0, TIMEOUT).await, Some(0));
     let whole = "select count(*) from tenants join environments on tenant_id = tenants.id
         join operations on environment_id = environments.id join events on operation_id = operations.id";
     assert_eq!(count(&stage.pool, whole).await, 1);
     assert_eq!(count(&stage.pool, "select count(*) from tenants").await, 1);
 
-    // Whoever had no answer asks again, and nothing comes twice.
+    // A caller without a response repeats its request, and nothing happens twice.
     processes.start(0);
     for number in [1, 2] {
         caller.sign_up(number).await;
@@ -118,31 +118,31 @@ async fn a_signup_in_flight_is_answered_before_the_api_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_is_asked_to_end_hands_over_at_once() {
+async fn a_stopping_worker_releases_its_operations() {
     let (stage, mut processes) = stage(2).await;
-    let lock = asked_to_end_while_writing(&stage, &mut processes).await;
+    let lock = stop_during_write(&stage, &mut processes).await;
     lock.rollback().await.unwrap();
-    assert_eq!(end_of(&mut processes, 1, PATIENCE).await, Some(0));
+    assert_eq!(exit_code(&mut processes, 1, TIMEOUT).await, Some(0));
 
     let free = "select count(*) from operations where lease_until is null and state in ('pending', 'running')";
-    assert_eq!(count(&stage.pool, free).await, 1, "the operation was not handed back");
-    let begun = Instant::now();
+    assert_eq!(count(&stage.pool, free).await, 1, "the operation was not released");
+    let start = Instant::now();
     processes.start(2);
     let done = "select count(*) from operations where state = 'succeeded'";
     eventually("another worker ends it", async || count(&stage.pool, done).await == 1).await;
-    assert!(begun.elapsed() < PATIENCE, "it took {:?}", begun.elapsed());
+    assert!(start.elapsed() < TIMEOUT, "it took {:?}", start.elapsed());
     let ours = stage.world.accounts().into_iter().filter(|account| account.email.starts_with("aws+env_")).count();
-    assert_eq!(ours, 1, "an account too many");
+    assert_eq!(ours, 1, "a second account was created");
     drop(processes);
     stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_insists_ends_a_process_at_once() {
+async fn a_second_signal_stops_a_process_at_once() {
     let (stage, mut processes) = stage(1).await;
-    let lock = asked_to_end_while_writing(&stage, &mut processes).await;
+    let lock = stop_during_write(&stage, &mut processes).await;
     processes.signal(1, Signal::SIGINT);
-    assert_eq!(end_of(&mut processes, 1, Duration::from_secs(2)).await, Some(130));
+    assert_eq!(exit_code(&mut processes, 1, Duration::from_secs(2)).await, Some(130));
     lock.rollback().await.unwrap();
     drop(processes);
     stage.end().await;

@@ -1,4 +1,4 @@
-//! What AWS would refuse everybody is held for the fleet: scenarios 5 and 9.
+//! Fleet holds: scenarios 5 and 9.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::{LONG, calls, error};
 
-/// Counts what whoever is on call gets to hear.
+/// Counts alerts.
 #[derive(Clone, Default)]
 struct OnCall(Arc<AtomicUsize>);
 
@@ -37,7 +37,7 @@ impl Subscriber for OnCall {
     fn exit(&self, _: &Id) {}
 }
 
-fn asked(freehold: &Freehold) -> u64 {
+fn account_requests(freehold: &Freehold) -> u64 {
     calls(freehold, "organizations:CreateAccount").0
 }
 
@@ -61,105 +61,105 @@ async fn all_wait(freehold: &Freehold, tenants: &[Tenant], what: &str) {
 
 async fn all_ready(freehold: &Freehold, tenants: &[Tenant]) {
     for tenant in tenants {
-        let now = freehold.tenant_now(tenant).await;
+        let now = freehold.reload_tenant(tenant).await;
         assert_eq!(now.state(), TenantState::Ready, "{:#?}", freehold.operation_of(tenant).await);
     }
     assert_eq!(fleet_holds::in_force(freehold.pool()).await.expect("an answer"), []);
 }
 
-/// The tenants in the order in which accounts were asked for.
-fn in_the_order_of_asking(freehold: &Freehold, tenants: &[Tenant]) -> Vec<usize> {
+/// Returns the tenants in the order of their account requests.
+fn order_of_requests(freehold: &Freehold, tenants: &[Tenant]) -> Vec<usize> {
     let requests = freehold.world.create_requests();
-    let place = |name: &str| tenants.iter().position(|one| name.contains(&one.environments[0].id.to_string()));
-    let order: Vec<_> = requests.iter().filter_map(|request| place(&request.account_name)).collect();
+    let tenant_index = |name: &str| tenants.iter().position(|one| name.contains(&one.environments[0].id.to_string()));
+    let order: Vec<_> = requests.iter().filter_map(|request| tenant_index(&request.account_name)).collect();
     order
 }
 
 #[tokio::test]
-async fn a_full_organisation_is_one_hold_one_alert_and_one_probe_for_the_whole_fleet() {
+async fn a_full_organisation_causes_one_hold_one_alert_and_one_probe() {
     let on_call = OnCall::default();
     let _listening = tracing::subscriber::set_default(on_call.clone());
-    // The management account, Freehold's own, and room for one more.
+    // The management account, Freehold's own, and one free account.
     let freehold = Freehold::with(Settings { account_quota: 3, ..Settings::default() }, CONFIG).await;
     let worker = freehold.worker("worker-1");
     let early = freehold.sign_up("Early", "eu-central-1", "standard").await;
-    while freehold.tenant_now(&early).await.environments[0].aws_account_id.is_none() {
-        freehold.step(&worker).await.expect("it goes on");
+    while freehold.reload_tenant(&early).await.environments[0].aws_account_id.is_none() {
+        freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
-    let (before, since) = (asked(&freehold), freehold.clock.now());
+    let (before, since) = (account_requests(&freehold), freehold.clock.now());
 
     let tenants = sign_up(&freehold, 5).await;
-    freehold.settle(&worker, TimeDelta::minutes(13)).await;
-    assert_eq!(asked(&freehold) - before, 1, "who comes second need not be refused as well");
+    freehold.run_until_idle(&worker, TimeDelta::minutes(13)).await;
+    assert_eq!(account_requests(&freehold) - before, 1, "only the first request is refused");
     assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
     all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
-    let held = fleet_holds::in_force(freehold.pool()).await.expect("an answer");
-    assert_eq!((held.len(), held[0].kind, held[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
-    // It had its account already: another's trouble is not its own.
-    let ready_at = freehold.tenant_now(&early).await.environments[0].ready_at.expect("the early one is ready");
+    let holds = fleet_holds::in_force(freehold.pool()).await.expect("an answer");
+    assert_eq!((holds.len(), holds[0].kind, holds[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
+    // A tenant that has its account is not affected by the hold.
+    let ready_at = freehold.reload_tenant(&early).await.environments[0].ready_at.expect("the early one is ready");
     assert!(ready_at - since < TimeDelta::minutes(5), "ready after {}", ready_at - since);
 
     freehold.world.raise_account_quota(100);
-    freehold.settle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, LONG).await;
     all_ready(&freehold, &tenants).await;
-    assert_eq!(asked(&freehold) - before, 1 + 5, "one refusal, then one request each");
-    assert_eq!(in_the_order_of_asking(&freehold, &tenants), [0, 1, 2, 3, 4]);
+    assert_eq!(account_requests(&freehold) - before, 1 + 5, "one refusal, then one request per tenant");
+    assert_eq!(order_of_requests(&freehold, &tenants), [0, 1, 2, 3, 4]);
     assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
 }
 
 #[tokio::test]
-async fn while_nobody_raises_the_quota_aws_is_asked_once_an_hour() {
+async fn a_full_organisation_is_probed_once_an_hour() {
     let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::default() }, CONFIG).await;
     let tenants = sign_up(&freehold, 3).await;
-    freehold.settle(&freehold.worker("worker-1"), TimeDelta::hours(4)).await;
-    // At once, and after 15, 45, 105, 165 and 225 minutes.
-    assert_eq!(asked(&freehold), 6);
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(4)).await;
+    // Probes at once and after 15, 45, 105, 165 and 225 minutes.
+    assert_eq!(account_requests(&freehold), 6);
     all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
 }
 
 #[tokio::test]
-async fn a_creation_that_fails_because_the_organisation_is_full_begins_the_same_hold() {
+async fn a_creation_that_fails_for_the_quota_starts_the_same_hold() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("ACCOUNT_LIMIT_EXCEEDED")).times(2));
     let tenants = sign_up(&freehold, 2).await;
     let worker = freehold.worker("worker-1");
-    freehold.settle(&worker, TimeDelta::minutes(14)).await;
-    assert_eq!(asked(&freehold), 2, "both were under way before AWS said so");
+    freehold.run_until_idle(&worker, TimeDelta::minutes(14)).await;
+    assert_eq!(account_requests(&freehold), 2, "both requests were sent before the first failure");
     all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
-    freehold.settle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, LONG).await;
     all_ready(&freehold, &tenants).await;
-    assert_eq!(asked(&freehold), 4);
-    assert_eq!(in_the_order_of_asking(&freehold, &tenants)[2..], [0, 1]);
+    assert_eq!(account_requests(&freehold), 4);
+    assert_eq!(order_of_requests(&freehold, &tenants)[2..], [0, 1]);
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_while_it_probes_holds_up_nobody_for_good() {
+async fn a_worker_that_dies_during_a_probe_does_not_block_the_fleet() {
     let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::default() }, CONFIG).await;
     let tenants = sign_up(&freehold, 3).await;
     let worker = freehold.worker("worker-1");
-    freehold.settle(&worker, TimeDelta::minutes(10)).await;
+    freehold.run_until_idle(&worker, TimeDelta::minutes(10)).await;
     freehold.world.raise_account_quota(100);
-    freehold.mishaps.plan("request-account", 0, StepFault::DiesBefore);
+    freehold.step_faults.plan("request-account", 0, StepFault::CrashBeforeCall);
     tokio::select! {
-        () = freehold.settle(&worker, LONG) => {}
-        () = freehold.mishaps.died() => {}
+        () = freehold.run_until_idle(&worker, LONG) => {}
+        () = freehold.step_faults.wait_until_crashed() => {}
     }
-    assert!(freehold.mishaps.happened());
-    freehold.settle(&freehold.worker("worker-2"), LONG).await;
+    assert!(freehold.step_faults.was_injected());
+    freehold.run_until_idle(&freehold.worker("worker-2"), LONG).await;
     all_ready(&freehold, &tenants).await;
 }
 
 #[tokio::test]
-async fn an_organisation_that_aws_still_sets_up_is_given_its_hour() {
+async fn an_organisation_that_is_being_finalized_is_held_for_an_hour() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let fault = error("FinalizingOrganizationException", "AWS Organizations is still initializing your organization.");
     freehold.world.inject(Rule::on("organizations", "CreateAccount", fault).times(1));
     let tenants = sign_up(&freehold, 3).await;
     let worker = freehold.worker("worker-1");
-    freehold.settle(&worker, TimeDelta::minutes(55)).await;
-    assert_eq!(asked(&freehold), 1);
+    freehold.run_until_idle(&worker, TimeDelta::minutes(55)).await;
+    assert_eq!(account_requests(&freehold), 1);
     all_wait(&freehold, &tenants, "AWS to finish setting the organisation up").await;
-    freehold.settle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, LONG).await;
     all_ready(&freehold, &tenants).await;
-    assert_eq!(asked(&freehold), 4);
+    assert_eq!(account_requests(&freehold), 4);
 }

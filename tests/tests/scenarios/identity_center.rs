@@ -3,11 +3,11 @@
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
-use freehold_tests::fault_proxy::{ConnectionFault, JournalWire};
+use freehold_tests::fault_proxy::{ConnectionFault, DatabaseProxy};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::cloud::{Cloud, Grant};
 
-use super::{attention, calls, error, is_ready, onboard, retry, somebody_elses_account, target_of};
+use super::{attention, calls, create_external_account, error, is_ready, onboard, retry, target_of};
 
 fn slow_assignments(seconds: f64) -> Settings {
     let durations = Durations { assignment: Spread::exactly(seconds), ..Durations::instant() };
@@ -15,7 +15,7 @@ fn slow_assignments(seconds: f64) -> Settings {
 }
 
 #[tokio::test]
-async fn assignments_that_another_actor_has_outstanding_are_waited_for() {
+async fn assignments_of_another_actor_are_waited_for() {
     let freehold = Freehold::with(slow_assignments(300.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let aws = freehold.aws(None);
@@ -23,48 +23,50 @@ async fn assignments_that_another_actor_has_outstanding_are_waited_for() {
     let group_id = aws.group("support").await.expect("an answer").expect("the group");
     let grant = Grant { permission_set_arn, group_id };
     for number in 0..15 {
-        let account = somebody_elses_account(&freehold, &format!("another-{number}")).await;
-        aws.assign(&target_of(&freehold, &tenant, account.as_str()), &grant).await.expect("accepted");
+        let account = create_external_account(&freehold, &format!("another-{number}")).await;
+        aws.assign(&target_of(&freehold, &tenant, account.as_str()), &grant).await.expect("a request");
     }
-    freehold.settle(&freehold.worker("worker-1"), super::LONG).await;
-    is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
-    let (asked, refused) = calls(&freehold, "ssoadmin:CreateAccountAssignment");
-    assert_eq!(asked - refused, 16, "one each");
-    assert!((1..=25).contains(&refused), "asked in vain {refused} times in five minutes");
+    freehold.run_until_idle(&freehold.worker("worker-1"), super::LONG).await;
+    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    let (attempts, refused) = calls(&freehold, "ssoadmin:CreateAccountAssignment");
+    assert_eq!(attempts - refused, 16, "one assignment per account");
+    assert!((1..=25).contains(&refused), "{refused} refused requests in five minutes");
 }
 
 #[tokio::test]
-async fn an_assignment_whose_answer_was_lost_is_found_while_aws_is_at_it() {
+async fn an_assignment_with_a_lost_response_is_found_in_progress() {
     let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
-    freehold.wire.inject(WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::ResetAfterCall).nth(1));
+    freehold
+        .faulty_client
+        .inject(WireRule::on("ssoadmin", "CreateAccountAssignment", WireEffect::ResetAfterCall).nth(1));
     is_ready(&onboard(&freehold).await);
-    assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "asked for again");
+    assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "(requests, refusals)");
 }
 
 #[tokio::test]
-async fn an_assignment_whose_worker_has_died_is_not_asked_for_again_while_aws_is_at_it() {
-    for cut in [ConnectionFault::DiesBefore, ConnectionFault::DiesAfter] {
+async fn an_assignment_of_a_dead_worker_is_not_requested_again() {
+    for cut in [ConnectionFault::CrashBeforeWrite, ConnectionFault::CrashAfterWrite] {
         let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-        // What is noted first is the request for the account, and then the one for the assignment.
-        let wire = JournalWire::at(&freehold.database.url, "db::quotas::note_request", 1, cut);
+        // The first noted request id belongs to the account, the second to the assignment.
+        let wire = DatabaseProxy::for_statement(&freehold.database.url, "db::quotas::note_request", 1, cut);
         let first = freehold.worker_on("worker-1", wire.url());
         tokio::select! {
-            () = freehold.settle(&first, super::LONG) => panic!("nobody died"),
-            () = wire.died() => {}
+            () = freehold.run_until_idle(&first, super::LONG) => panic!("the worker survived"),
+            () = wire.wait_until_crashed() => {}
         }
-        freehold.settle(&freehold.worker("worker-2"), super::LONG).await;
-        is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
-        assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "{cut:?}: asked for again");
+        freehold.run_until_idle(&freehold.worker("worker-2"), super::LONG).await;
+        is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+        assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment"), (1, 0), "{cut:?}: (requests, refusals)");
     }
 }
 
 #[tokio::test]
-async fn two_grants_of_one_permission_set_follow_each_other() {
+async fn two_grants_of_one_permission_set_run_one_after_the_other() {
     let more = "\n[[access]]\npermission_set = \"support\"\ngroup = \"platform\"\n";
     let freehold = Freehold::with(Settings::default(), &format!("{CONFIG}{more}")).await;
-    let ended = onboard(&freehold).await;
-    is_ready(&ended);
+    let outcome = onboard(&freehold).await;
+    is_ready(&outcome);
     let refusals = freehold.world.calls();
     let refusals: Vec<_> = refusals.recent().filter_map(|call| call.error.as_deref()).collect();
     assert!(refusals.contains(&"ConflictException"), "{refusals:?}");
@@ -72,18 +74,18 @@ async fn two_grants_of_one_permission_set_follow_each_other() {
 }
 
 #[tokio::test]
-async fn identity_center_that_is_not_let_into_a_fresh_account_yet_is_asked_again_and_again() {
+async fn an_assignment_denied_by_a_fresh_account_is_retried() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let fault = Fault::failed("Received a 403 status error: Access denied by IAM. Please check your policy");
-    // More often than a failure of another kind is borne.
+    // More often than the limit for other failures.
     freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", fault).times(7));
-    let ended = onboard(&freehold).await;
-    is_ready(&ended);
+    let outcome = onboard(&freehold).await;
+    is_ready(&outcome);
     assert_eq!(calls(&freehold, "ssoadmin:CreateAccountAssignment").0, 8);
 }
 
 #[tokio::test]
-async fn a_quota_that_waiting_does_not_raise_is_told() {
+async fn a_quota_that_does_not_reset_needs_attention() {
     let freehold = Freehold::instant().await;
     let fault =
         error("ServiceQuotaExceededException", "The account has 500 permission sets, the most that it can have");

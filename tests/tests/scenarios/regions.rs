@@ -8,7 +8,7 @@ use freehold_tenancy::Region;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::cloud::Cloud;
 
-use super::{LONG, calls, is_ready, meanwhile, onboard_in, region, somebody_elses_account, target, target_of};
+use super::{LONG, calls, create_external_account, is_ready, meanwhile, onboard_in, region, target, target_of};
 
 const ZURICH: &str = "eu-central-2";
 
@@ -18,54 +18,54 @@ fn slow_regions(seconds: f64) -> Settings {
 }
 
 #[tokio::test]
-async fn a_region_that_somebody_else_has_just_asked_for_is_waited_for() {
+async fn an_opt_in_of_another_actor_is_waited_for() {
     let freehold = Freehold::with(slow_regions(900.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", ZURICH, "standard").await;
     meanwhile(&freehold, &freehold.worker("worker-1"), ("account", "EnableRegion", ""), async {
-        freehold.aws(None).enable_region(&target(&freehold, &tenant), region(ZURICH)).await.expect("accepted");
+        freehold.aws(None).enable_region(&target(&freehold, &tenant), region(ZURICH)).await.expect("a request");
     })
     .await;
-    is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
+    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     assert_eq!(calls(&freehold, "account:EnableRegion"), (2, 1));
 }
 
 #[tokio::test]
-async fn the_organisations_fifty_opt_ins_are_waited_for() {
+async fn the_opt_in_quota_of_the_organisation_is_waited_for() {
     let freehold = Freehold::with(slow_regions(1800.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", ZURICH, "standard").await;
     let opt_in: Vec<Region> = Region::all().filter(|region| region.is_opt_in()).take(5).collect();
     for number in 0..10 {
-        let account = somebody_elses_account(&freehold, &format!("another-{number}")).await;
+        let account = create_external_account(&freehold, &format!("another-{number}")).await;
         let target = target_of(&freehold, &tenant, account.as_str());
         for region in &opt_in {
-            freehold.aws(None).enable_region(&target, *region).await.expect("accepted");
+            freehold.aws(None).enable_region(&target, *region).await.expect("a request");
         }
     }
-    freehold.settle(&freehold.worker("worker-1"), LONG).await;
-    is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
-    let (asked, refused) = calls(&freehold, "account:EnableRegion");
-    assert_eq!(asked - refused, 51);
-    assert!(refused > 0, "there was room at once");
+    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    let (attempts, refused) = calls(&freehold, "account:EnableRegion");
+    assert_eq!(attempts - refused, 51);
+    assert!(refused > 0, "no request was refused");
 }
 
 #[tokio::test]
-async fn a_region_may_take_hours() {
+async fn an_opt_in_may_take_hours() {
     let freehold = Freehold::with(slow_regions(5.0 * 3600.0), CONFIG).await;
     let (tenant, operation) = onboard_in(&freehold, ZURICH).await;
     let took = tenant.environments[0].ready_at.map(|at| at - tenant.created_at);
     is_ready(&(tenant, operation));
     assert!(took.is_some_and(|took| took > TimeDelta::hours(5)), "{took:?}");
-    assert!(calls(&freehold, "account:GetRegionOptStatus").0 < 40, "looked at too often");
+    assert!(calls(&freehold, "account:GetRegionOptStatus").0 < 40, "polled too often");
 }
 
 #[tokio::test]
-async fn a_region_that_is_enabled_before_lambda_is_there_gets_its_stack_all_the_same() {
+async fn a_region_without_lambda_yet_gets_its_stack_later() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let reason = "Resource handler returned message: \"The security token included in the request is invalid. (Service: \
                   Lambda, Status Code: 403)\"";
-    // More often than a failure of another kind is borne.
+    // More often than the limit for other failures.
     freehold.world.inject(Rule::on("cloudformation", "AWS::Lambda::Function", Fault::failed(reason)).times(4));
-    let ended = onboard_in(&freehold, ZURICH).await;
-    is_ready(&ended);
+    let outcome = onboard_in(&freehold, ZURICH).await;
+    is_ready(&outcome);
     assert_eq!(freehold.world.fault_hits().len(), 4);
 }

@@ -13,12 +13,12 @@ use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_tag
 const TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
 const STACK: &str = "freehold-tenant";
 
-/// The tenant's own stack, where a fault shall not hit the baseline.
+/// Applies to the tenant's own stack only, so that the baseline is not affected.
 fn on_create(fault: Fault) -> Rule {
     Rule::on("cloudformation", "CreateStack", fault).containing("TIER: !Ref Tier")
 }
 
-/// The stack as Freehold asks for it, by another token.
+/// Returns the stack as Freehold would create it, without its token.
 fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags) -> NewStack {
     let environment = &tenant.environments[0];
     let account = target(freehold, tenant);
@@ -41,11 +41,11 @@ fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags) -> NewSta
 
 async fn create(freehold: &Freehold, tenant: &Tenant, stack: &NewStack) {
     let home = region("eu-central-1");
-    freehold.aws(None).create_stack(&target(freehold, tenant), Role::Access, home, stack).await.expect("accepted");
+    freehold.aws(None).create_stack(&target(freehold, tenant), Role::Access, home, stack).await.expect("a request");
 }
 
-/// A tenant whose stack somebody makes by hand at the very moment at which Freehold asks for it.
-async fn beaten_to_it(freehold: &Freehold, tier: &str, tags: fn(&Freehold, &Tenant) -> Tags) -> Tenant {
+/// Onboards a tenant whose stack is created by another actor while Freehold's call is on the way.
+async fn onboard_with_existing_stack(freehold: &Freehold, tier: &str, tags: fn(&Freehold, &Tenant) -> Tags) -> Tenant {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let call = ("cloudformation", "CreateStack", "TIER: !Ref Tier");
     meanwhile(freehold, &freehold.worker("worker-1"), call, async {
@@ -60,7 +60,7 @@ fn states(freehold: &Freehold) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn a_stack_that_a_policy_denies_is_told_at_once() {
+async fn a_stack_denied_by_a_policy_needs_attention_at_once() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let reason = "Resource handler returned message: \"User is not authorized to perform: lambda:CreateFunction with an \
                   explicit deny in a service control policy\"";
@@ -69,53 +69,53 @@ async fn a_stack_that_a_policy_denies_is_told_at_once() {
     let (code, message) = attention(&operation);
     assert_eq!(code, "stack_denied_by_policy");
     assert!(message.contains("Function") && message.contains("lambda:CreateFunction"), "{message}");
-    assert_eq!(states(&freehold).len(), 1, "tried again in vain");
+    assert_eq!(states(&freehold).len(), 1, "the stack was created again");
     freehold.world.clear_faults();
     is_ready(&retry(&freehold, &tenant).await);
 }
 
 #[tokio::test]
-async fn a_stack_that_is_there_already_is_taken_and_brought_up_to_date() {
+async fn an_existing_stack_with_our_tags_is_adopted_and_updated() {
     let freehold = Freehold::instant().await;
-    let tenant = beaten_to_it(&freehold, "enterprise", our_tags).await;
-    is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
-    assert_eq!(states(&freehold), ["UPDATE_COMPLETE"], "it was of another tier");
+    let tenant = onboard_with_existing_stack(&freehold, "enterprise", our_tags).await;
+    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
+    assert_eq!(states(&freehold), ["UPDATE_COMPLETE"], "the stack was updated to the tier");
 }
 
 #[tokio::test]
-async fn a_stack_that_is_there_already_and_needs_no_update_is_taken_as_it_is() {
+async fn an_existing_stack_that_is_up_to_date_is_adopted() {
     let freehold = Freehold::instant().await;
-    let tenant = beaten_to_it(&freehold, "standard", our_tags).await;
-    is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
+    let tenant = onboard_with_existing_stack(&freehold, "standard", our_tags).await;
+    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     assert_eq!(states(&freehold), ["CREATE_COMPLETE"]);
-    assert_eq!(calls(&freehold, "cloudformation:UpdateStack"), (1, 1), "no updates are to be performed");
+    assert_eq!(calls(&freehold, "cloudformation:UpdateStack"), (1, 1), "(calls, refusals)");
 }
 
 #[tokio::test]
-async fn somebody_elses_stack_of_the_same_name_is_left_alone() {
+async fn an_external_stack_of_the_same_name_is_not_changed() {
     let freehold = Freehold::instant().await;
-    let tenant = beaten_to_it(&freehold, "standard", |_, _| Tags::new()).await;
+    let tenant = onboard_with_existing_stack(&freehold, "standard", |_, _| Tags::new()).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(attention(&operation).0, "stack_name_taken");
     assert_eq!(states(&freehold), ["CREATE_COMPLETE"]);
 }
 
 #[tokio::test]
-async fn a_token_that_was_used_for_what_is_gone_is_followed_by_another() {
+async fn the_token_of_a_deleted_stack_is_replaced() {
     let freehold = Freehold::instant().await;
-    freehold.wire.inject(
+    freehold.faulty_client.inject(
         WireRule::on("cloudformation", "CreateStack", WireEffect::ResetAfterCall).containing("TIER: !Ref Tier").nth(1),
     );
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
-    while freehold.wire.hits().is_empty() {
-        freehold.step(&worker).await.expect("it goes on");
+    while freehold.faulty_client.hits().is_empty() {
+        freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
-    // The answer was lost, and before anybody has looked, somebody deletes what came of it.
+    // The response is lost, and the new stack is deleted before Freehold's next poll.
     let (target, home) = (target(&freehold, &tenant), region("eu-central-1"));
-    freehold.aws(None).delete_stack(&target, Role::Access, home, STACK).await.expect("deleted");
-    freehold.settle(&worker, LONG).await;
-    is_ready(&(freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await));
+    freehold.aws(None).delete_stack(&target, Role::Access, home, STACK).await.expect("a deletion");
+    freehold.run_until_idle(&worker, LONG).await;
+    is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     let mut states = states(&freehold);
     states.sort_unstable();
     assert_eq!(states, ["CREATE_COMPLETE", "DELETE_COMPLETE"]);
@@ -124,20 +124,20 @@ async fn a_token_that_was_used_for_what_is_gone_is_followed_by_another() {
 }
 
 #[tokio::test]
-async fn a_creation_that_could_not_even_be_taken_back_is_deleted_and_made_anew() {
+async fn a_stack_with_a_failed_rollback_is_deleted_and_created_again() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold
         .world
         .inject(Rule::on("cloudformation", "AWS::Lambda::Function", Fault::failed("Internal Failure")).nth(1));
     let fault = Fault::failed("The role is in use");
     freehold.world.inject(Rule::on("cloudformation", "Delete AWS::IAM::Role", fault).nth(1));
-    let ended = onboard(&freehold).await;
-    is_ready(&ended);
+    let outcome = onboard(&freehold).await;
+    is_ready(&outcome);
     assert_eq!(freehold.world.fault_hits().len(), 2);
 }
 
 #[tokio::test]
-async fn an_update_that_could_not_be_taken_back_is_told_and_goes_on_when_it_is_tried_again() {
+async fn a_retry_continues_a_failed_update_rollback() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let call = ("cloudformation", "CreateStack", "TIER: !Ref Tier");
@@ -149,7 +149,7 @@ async fn an_update_that_could_not_be_taken_back_is_told_and_goes_on_when_it_is_t
         }
         let update = stack(&freehold, &tenant, "enterprise", tags);
         let (target, home) = (target(&freehold, &tenant), region("eu-central-1"));
-        assert!(freehold.aws(None).update_stack(&target, Role::Access, home, &update).await.expect("accepted"));
+        assert!(freehold.aws(None).update_stack(&target, Role::Access, home, &update).await.expect("a request"));
     })
     .await;
     assert_eq!(states(&freehold), ["UPDATE_ROLLBACK_FAILED"]);
@@ -163,7 +163,7 @@ async fn an_update_that_could_not_be_taken_back_is_told_and_goes_on_when_it_is_t
 }
 
 #[tokio::test]
-async fn what_cannot_be_deleted_is_told_and_left_behind_when_it_is_tried_again() {
+async fn a_retry_keeps_resources_that_cannot_be_deleted() {
     let freehold = Freehold::instant().await;
     freehold
         .world
@@ -177,13 +177,13 @@ async fn what_cannot_be_deleted_is_told_and_left_behind_when_it_is_tried_again()
     assert_eq!(states(&freehold), ["DELETE_FAILED"]);
     let (tenant, _) = retry(&freehold, &tenant).await;
     let account = target(&freehold, &tenant);
-    let gone = freehold.world.stacks().into_iter().find(|stack| stack.name == STACK).expect("the first").id;
-    let state = freehold.aws(None).stack(&account, Role::Access, region("eu-central-1"), &gone).await;
-    assert_eq!(state.expect("an answer").expect("it is known by its id").status, StackStatus::Deleted);
+    let first_stack = freehold.world.stacks().into_iter().find(|stack| stack.name == STACK).expect("the first").id;
+    let state = freehold.aws(None).stack(&account, Role::Access, region("eu-central-1"), &first_stack).await;
+    assert_eq!(state.expect("an answer").expect("a deleted stack").status, StackStatus::Deleted);
 }
 
 #[tokio::test]
-async fn a_stack_that_somebody_has_protected_is_told_as_protected() {
+async fn a_protected_stack_has_its_own_attention_code() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(on_create(Fault::failed("Internal Failure")).nth(1));
     let protected = "Stack [freehold-tenant] cannot be deleted while TerminationProtection is enabled";
@@ -195,7 +195,7 @@ async fn a_stack_that_somebody_has_protected_is_told_as_protected() {
 }
 
 #[tokio::test]
-async fn a_template_that_aws_does_not_take_is_told_by_what_is_wrong_with_it() {
+async fn a_rejected_template_is_reported_with_its_cause() {
     for (aws, message, expected) in [
         (
             "InsufficientCapabilitiesException",
@@ -211,22 +211,22 @@ async fn a_template_that_aws_does_not_take_is_told_by_what_is_wrong_with_it() {
         let (code, message) = attention(&operation);
         assert_eq!(code, expected);
         assert!(message.contains(message), "{message}");
-        assert_eq!(freehold.world.fault_hits().len(), 1, "asked again by itself");
+        assert_eq!(freehold.world.fault_hits().len(), 1, "the SDK retried by itself");
         is_ready(&retry(&freehold, &tenant).await);
     }
 }
 
 #[tokio::test]
-async fn throttling_inside_an_account_is_sat_out() {
+async fn throttling_inside_an_account_is_retried() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     freehold.world.inject(Rule::on("cloudformation", "*", Fault::Throttle).times(20));
-    let ended = onboard(&freehold).await;
-    is_ready(&ended);
+    let outcome = onboard(&freehold).await;
+    is_ready(&outcome);
     assert_eq!(freehold.world.fault_hits().len(), 20);
 }
 
 #[tokio::test]
-async fn a_template_that_reserves_concurrency_is_told_why_a_new_account_refuses_it() {
+async fn reserved_concurrency_has_its_own_attention_code() {
     let reserving =
         TEMPLATE.replace("      Timeout: 10\n", "      Timeout: 10\n      ReservedConcurrentExecutions: 5\n");
     assert_ne!(reserving, TEMPLATE);
@@ -238,5 +238,5 @@ async fn a_template_that_reserves_concurrency_is_told_why_a_new_account_refuses_
     let (code, message) = attention(&operation);
     assert_eq!(code, "stack_reserves_concurrency");
     assert!(message.contains("Function") && message.contains("ReservedConcurrentExecutions"), "{message}");
-    assert_eq!(states(&freehold).len(), 1, "tried again in vain");
+    assert_eq!(states(&freehold).len(), 1, "the stack was created again");
 }

@@ -1,4 +1,4 @@
-//! The table of the scenarios, kept true: each is there, each names a test that is there, and docs/scenarios.md shows it.
+//! The table of scenarios is complete, names existing tests, and matches docs/scenarios.md.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-/// Every test there is, as `module::…::name`: those of tests/tests, and of the crates as `crate::module::name`.
+/// Returns the paths of all tests: `module::…::name` in tests/tests, `crate::module::name` in the other crates.
 fn tests() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+    let mut names = BTreeSet::new();
     let mut folders = vec![root().join("tests/tests"), root().join("worker/src"), root().join("api/src")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
@@ -30,17 +30,17 @@ fn tests() -> BTreeSet<String> {
                         && std::mem::take(&mut is_test)
                     {
                         let name = name.split('(').next().unwrap_or_default();
-                        found.insert(format!("{}::{name}", parts.join("::")));
+                        names.insert(format!("{}::{name}", parts.join("::")));
                     }
                 }
             }
         }
     }
-    found
+    names
 }
 
 #[test]
-fn every_scenario_is_there_and_each_has_a_test_that_is_there() {
+fn every_scenario_is_listed_with_existing_tests() {
     let excluded = [43, 44, 45, 48, 49];
     let expected: BTreeSet<u8> = (1..=50).filter(|number| !excluded.contains(number)).collect();
     let numbers: Vec<u8> = SCENARIOS.iter().map(|scenario| scenario.number).collect();
@@ -53,7 +53,7 @@ fn every_scenario_is_there_and_each_has_a_test_that_is_there() {
         .flat_map(|scenario| scenario.tests.iter().map(|test| (scenario.number, *test)))
         .filter(|(_, test)| !tests.contains(*test))
         .collect();
-    assert_eq!(missing, [], "tests that are named and not there");
+    assert_eq!(missing, [], "names without a test");
     assert!(SCENARIOS.iter().all(|scenario| !scenario.tests.is_empty()), "a scenario without a test");
 }
 
@@ -98,21 +98,21 @@ fn every_aws_code_that_the_worker_knows_has_a_test() {
 }
 
 #[test]
-fn the_document_shows_the_table() {
+fn the_document_matches_the_table() {
     let (path, expected) = (root().join("docs/scenarios.md"), scenarios::document());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &expected).expect("the document");
     }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(found, expected, "write it anew: UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table");
+    let names = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(names, expected, "regenerate it: UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table");
 }
 
 #[test]
-fn every_test_that_the_lessons_name_is_there() {
+fn every_test_named_in_the_lessons_exists() {
     let tests = tests();
     let text = std::fs::read_to_string(root().join("docs/lessons.md")).expect("the lessons");
     let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
     assert!(named.len() > 15, "only {} tests are named", named.len());
     let missing: Vec<_> = named.into_iter().filter(|name| !tests.contains(*name)).collect();
-    assert_eq!(missing, [""; 0], "tests that are named and not there");
+    assert_eq!(missing, [""; 0], "names without a test");
 }

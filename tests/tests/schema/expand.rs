@@ -1,5 +1,6 @@
-//! Migrations expand: while one is applied, and until the last process of the version before has stopped, that version
-//! reads and writes the same tables. A change that would break the version before goes into a later release.
+//! Migrations expand: while one is applied, and until the last process of the previous version has stopped, that
+//! version
+//! reads and writes the same tables. A change that would break it belongs into a later release.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,9 +39,9 @@ fn broken_rules(statement: &str, new_tables: &BTreeSet<String>) -> Vec<&'static 
     let has = |phrase: &str| format!(" {statement} ").contains(&format!(" {phrase} "));
     let names_new = || words.iter().any(|word| new_tables.contains(*word));
     let mut broken = Vec::new();
-    let mut rule = |applies: bool, what: &'static str| {
+    let mut rule = |applies: bool, rule: &'static str| {
         if applies {
-            broken.push(what);
+            broken.push(rule);
         }
     };
     rule(statement.starts_with("drop table") || statement.starts_with("drop view"), "drops a table");
@@ -58,18 +59,15 @@ fn broken_rules(statement: &str, new_tables: &BTreeSet<String>) -> Vec<&'static 
             let padded = format!(" {column} ");
             rule(
                 padded.contains(" not null ") && !padded.contains(" default "),
-                "adds a column that the version before does not fill",
+                "adds a column that the previous version does not fill",
             );
         }
         let constraint = ["add constraint", "add check", "add unique", "add foreign key", "add primary key"];
-        rule(
-            constraint.iter().any(|one| has(one)) && !has("not valid"),
-            "checks every row and blocks writes meanwhile",
-        );
+        rule(constraint.iter().any(|one| has(one)) && !has("not valid"), "checks every row while it blocks writes");
     }
     if (statement.starts_with("create index") || statement.starts_with("create unique index")) && !names_new() {
         rule(!has("concurrently"), "builds an index over existing rows and blocks writes meanwhile");
-        rule(statement.starts_with("create unique"), "refuses what the version before may write");
+        rule(statement.starts_with("create unique"), "refuses rows that the previous version may write");
     }
     broken
 }
@@ -78,7 +76,7 @@ fn broken_rules(statement: &str, new_tables: &BTreeSet<String>) -> Vec<&'static 
 fn statements(text: &str) -> Vec<String> {
     let code: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
     let mut code = code.join(" ").to_lowercase();
-    // Between these quotes stands a text or the body of a function, not a statement of the migration.
+    // Text between these quotes is a literal or a function body, not a statement of the migration.
     for quote in ["$$", "'"] {
         code = code.split(quote).step_by(2).collect::<Vec<_>>().join(" ? ");
     }
@@ -90,7 +88,7 @@ fn statements(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the statements of a migration that would break the version before.
+/// Returns the statements of a migration that would break the previous version.
 fn offences(number: i64, text: &str) -> Vec<String> {
     let statements = statements(text);
     let table = |statement: &String| {
@@ -103,13 +101,13 @@ fn offences(number: i64, text: &str) -> Vec<String> {
         let is_exception =
             EXCEPTIONS.iter().any(|(migration, beginning, _)| *migration == number && statement.starts_with(beginning));
         let broken = if is_exception { Vec::new() } else { broken_rules(statement, &new_tables) };
-        offences.extend(broken.into_iter().map(|what| format!("{number:04} {what}: {statement}")));
+        offences.extend(broken.into_iter().map(|rule| format!("{number:04} {rule}: {statement}")));
     }
     offences
 }
 
 #[test]
-fn the_version_before_bears_every_migration() {
+fn every_migration_is_compatible_with_the_previous_version() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("migrations");
     let mut offending = Vec::new();
     for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -135,7 +133,7 @@ fn a_released_migration_never_changes() {
 }
 
 #[test]
-fn a_change_that_breaks_the_version_before_is_found() {
+fn an_incompatible_migration_is_detected() {
     for text in [
         "drop table tenants;",
         "alter table tenants rename column tier to plan;",

@@ -1,4 +1,5 @@
-//! A database is used and migrated only if its applied migrations are those of this version, or begin with them.
+//! A database is used only if its applied migrations match this version, and migrated only if they are a prefix of
+//! them.
 
 use freehold_tenancy::db::{self, DbError};
 use freehold_tests::database::Database;
@@ -9,7 +10,7 @@ use crate::cli::process::{freehold, text};
 /// Returns a database that no other test uses, after `changes` to its record of applied migrations.
 async fn database(changes: &str) -> Database {
     let mut database = Database::new().await;
-    database.spoil();
+    database.do_not_reuse();
     sqlx::raw_sql(sqlx::AssertSqlSafe(changes)).execute(&database.pool).await.unwrap();
     database
 }
@@ -25,7 +26,7 @@ fn applied(versions: &str) -> String {
 const CHANGED: &str = "update _sqlx_migrations set checksum = 'another' where version = 1;";
 
 #[tokio::test]
-async fn a_database_with_a_foreign_schema_is_refused() {
+async fn a_database_with_a_foreign_schema_is_rejected() {
     let removed = "delete from _sqlx_migrations;".to_owned();
     let cases = [
         ("another checksum", CHANGED.to_owned(), 1),
@@ -50,7 +51,7 @@ async fn a_database_with_a_foreign_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refused_database_is_reported_with_what_to_do() {
+async fn a_rejected_database_is_reported_with_the_fix() {
     // Another schema may lack a column that this version reads first.
     let database = database(&format!("{CHANGED} alter table installation rename kind to type;")).await;
     let files = tempfile::tempdir().unwrap();
@@ -58,9 +59,9 @@ async fn a_refused_database_is_reported_with_what_to_do() {
     std::fs::write(&config, CONFIG).unwrap();
     let config = config.to_str().unwrap();
     for command in ["migrate", "api", "sandbox"] {
-        let ended = freehold(&[command, "--config", config, "--database-url", &database.url]);
-        let message = text(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(1), "{command}: {message}");
+        let output = freehold(&[command, "--config", config, "--database-url", &database.url]);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {message}");
         assert!(
             message.contains("migration 1 differs") && message.contains("--data directory"),
             "{command}: {message}"

@@ -1,4 +1,4 @@
-//! An account is asked for once, found again after anything, and never taken from somebody else.
+//! Account requests: requested once, found after lost responses, and external accounts are never adopted.
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
@@ -8,7 +8,7 @@ use freehold_tenancy::attention::Remedy;
 use freehold_tenancy::db::lifecycle;
 use freehold_tenancy::operation::{Operation, OperationState};
 use freehold_tenancy::tenant::{Tenant, TenantState};
-use freehold_tests::database::mapped_now;
+use freehold_tests::database::current_mappings;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot;
 use freehold_worker::cloud::{Cloud, NewAccount, Tags};
@@ -17,21 +17,21 @@ const LONG: TimeDelta = TimeDelta::days(1);
 
 async fn sign_up_and_settle(freehold: &Freehold) -> (Tenant, Operation) {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.settle(&freehold.worker("worker-1"), LONG).await;
-    (freehold.tenant_now(&tenant).await, freehold.operation_of(&tenant).await)
+    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    (freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await)
 }
 
-fn asks(operation: &Operation) -> (&str, &str) {
+fn attention(operation: &Operation) -> (&str, &str) {
     let attention = operation.attention.as_ref().unwrap_or_else(|| panic!("{operation:#?} needs no attention"));
     let offered = |remedy| attention.remedies.contains(&remedy);
     assert!(offered(Remedy::Retry) && offered(Remedy::Cancel), "{attention:?}");
     (&attention.code, &attention.message)
 }
 
-/// The account that the environment of `tenant` would ask for.
-fn wanted(freehold: &Freehold, tenant: &Tenant, tags: Tags) -> NewAccount {
+/// Returns the account request of the tenant's environment.
+fn account_request(freehold: &Freehold, tenant: &Tenant, tags: Tags) -> NewAccount {
     let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
-    NewAccount { name: "Made before".to_owned(), email, tags }
+    NewAccount { name: "External".to_owned(), email, tags }
 }
 
 fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
@@ -43,127 +43,131 @@ fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
 }
 
 #[tokio::test]
-async fn an_account_whose_answer_was_lost_is_found_and_not_asked_for_again() {
+async fn an_account_with_a_lost_response_is_found_and_not_requested_again() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(1));
+    freehold.faulty_client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(freehold.wire.hits().len(), 1);
+    assert_eq!(freehold.faulty_client.hits().len(), 1);
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
-    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 1);
+    assert_eq!(world_snapshot::account_requests(&freehold.world), 1);
 }
 
 #[tokio::test]
-async fn an_account_that_was_never_asked_for_is_asked_for_again_only_after_five_minutes_of_certainty() {
+async fn an_account_is_requested_again_only_after_five_minutes_without_it() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    freehold.wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetBeforeCall).nth(1));
+    freehold.faulty_client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetBeforeCall).nth(1));
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
-    while world_snapshot::accounts_asked_for(&freehold.world) == 0 {
-        freehold.step(&worker).await.expect("the operation goes on");
+    while world_snapshot::account_requests(&freehold.world) == 0 {
+        freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
-    let asked_at = freehold.world.create_requests()[0].requested_at;
+    let requested_at = freehold.world.create_requests()[0].requested_at;
     assert!(
-        asked_at - tenant.created_at >= TimeDelta::minutes(5),
-        "asked again after {}",
-        asked_at - tenant.created_at
+        requested_at - tenant.created_at >= TimeDelta::minutes(5),
+        "requested again after {}",
+        requested_at - tenant.created_at
     );
-    freehold.settle(&worker, LONG).await;
-    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
+    freehold.run_until_idle(&worker, LONG).await;
+    assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
 }
 
 #[tokio::test]
 async fn our_own_account_with_the_email_address_is_adopted() {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.aws(None).create_account(&wanted(&freehold, &tenant, our_tags(&freehold, &tenant))).await.expect("made");
-    let made = freehold.world.accounts().last().expect("an account").id.clone();
-    freehold.settle(&freehold.worker("worker-1"), LONG).await;
-    let tenant = freehold.tenant_now(&tenant).await;
+    freehold
+        .aws(None)
+        .create_account(&account_request(&freehold, &tenant, our_tags(&freehold, &tenant)))
+        .await
+        .expect("a request");
+    let account_id = freehold.world.accounts().last().expect("an account").id.clone();
+    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
+    let tenant = freehold.reload_tenant(&tenant).await;
     assert_eq!(tenant.state(), TenantState::Ready);
-    assert_eq!(tenant.environments[0].aws_account_id.as_ref().expect("an account").as_str(), made);
+    assert_eq!(tenant.environments[0].aws_account_id.as_ref().expect("an account").as_str(), account_id);
 }
 
 #[tokio::test]
-async fn an_account_of_somebody_else_with_the_email_address_is_left_alone() {
+async fn an_external_account_with_the_email_address_is_not_adopted() {
     for tags in [None, Some(Tags::new()), Some(Tags::from([("freehold:environment".to_owned(), "env_x".to_owned())]))] {
         let freehold = Freehold::instant().await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
         match tags {
-            // Outside the organisation.
-            None => freehold.world.reserve_email(&wanted(&freehold, &tenant, Tags::new()).email),
-            // Inside it, but not marked as this environment's.
+            // An account outside the organisation.
+            None => freehold.world.reserve_email(&account_request(&freehold, &tenant, Tags::new()).email),
+            // An account of the organisation without the tags of this environment.
             Some(tags) => {
-                freehold.aws(None).create_account(&wanted(&freehold, &tenant, tags)).await.expect("made");
+                freehold.aws(None).create_account(&account_request(&freehold, &tenant, tags)).await.expect("a request");
             }
         }
-        freehold.settle(&freehold.worker("worker-1"), LONG).await;
+        freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
         let operation = freehold.operation_of(&tenant).await;
-        assert_eq!(asks(&operation).0, "account_email_taken");
-        assert_eq!(freehold.tenant_now(&tenant).await.environments[0].aws_account_id, None);
-        assert_eq!(mapped_now(freehold.pool()).await, []);
+        assert_eq!(attention(&operation).0, "account_email_taken");
+        assert_eq!(freehold.reload_tenant(&tenant).await.environments[0].aws_account_id, None);
+        assert_eq!(current_mappings(freehold.pool()).await, []);
     }
 }
 
 #[tokio::test]
-async fn a_creation_that_aws_failed_is_asked_for_again_and_one_that_it_refuses_is_parked() {
+async fn internal_failures_are_retried_and_refused_creations_are_parked() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INTERNAL_FAILURE")).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
-    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 2);
+    assert_eq!(world_snapshot::account_requests(&freehold.world), 2);
 
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::failed("INVALID_PAYMENT_INSTRUMENT")));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::NeedsAttention);
-    let (code, message) = asks(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "payment_instrument_needed");
     assert!(message.contains("INVALID_PAYMENT_INSTRUMENT"), "{message}");
 
-    // Parked, it holds no place; and tried again, it asks again instead of looking at the old failure.
-    assert_eq!(places_taken(&freehold).await, 0);
+    // A parked operation holds no slot. A retry requests an account instead of reading the old failure.
+    assert_eq!(used_slots(&freehold).await, 0);
     freehold.world.clear_faults();
     retry(&freehold, &operation).await;
-    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
+    assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
 }
 
 #[tokio::test]
-async fn a_creation_that_is_refused_holds_no_place() {
+async fn a_refused_creation_holds_no_slot() {
     let freehold = Freehold::instant().await;
     let fault = Fault::error("AccessDeniedException", "You don't have permissions to access this resource.");
     freehold.world.inject(Rule::on("organizations", "CreateAccount", fault));
     let (_, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(asks(&operation).0, "aws_access_denied");
-    assert_eq!(places_taken(&freehold).await, 0);
+    assert_eq!(attention(&operation).0, "aws_access_denied");
+    assert_eq!(used_slots(&freehold).await, 0);
 }
 
 #[tokio::test]
-async fn an_assignment_that_keeps_failing_is_parked_and_goes_on_when_it_is_tried_again() {
+async fn a_failing_assignment_is_parked_and_can_be_retried() {
     let freehold = Freehold::instant().await;
     let fault = Fault::failed("Received a 403 status error: Access denied by IAM");
     freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", fault));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
-    let (code, message) = asks(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "assignment_failed");
     assert!(message.contains("403"), "{message}");
-    assert_eq!(places_taken(&freehold).await, 0);
+    assert_eq!(used_slots(&freehold).await, 0);
     freehold.world.clear_faults();
     retry(&freehold, &operation).await;
-    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
+    assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
 }
 
 #[tokio::test]
-async fn what_is_late_needs_a_person_and_goes_on_looking_all_the_same() {
+async fn a_late_creation_needs_attention_and_is_still_polled() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(asks(&operation).0, "deadline_passed");
+    assert_eq!(attention(&operation).0, "deadline_passed");
     assert_eq!(tenant.state(), TenantState::NeedsAttention);
-    assert!(operation.wake_at.is_some(), "it has stopped looking");
-    assert_eq!(places_taken(&freehold).await, 1, "AWS still counts what is stuck");
+    assert!(operation.wake_at.is_some(), "polling has stopped");
+    assert_eq!(used_slots(&freehold).await, 1, "the request still occupies a slot of AWS");
 }
 
 #[tokio::test]
-async fn what_was_late_needs_nobody_once_aws_comes_round() {
+async fn a_late_creation_that_finishes_no_longer_needs_attention() {
     let settings = Settings {
         durations: Durations { create_account: Spread::exactly(20.0 * 60.0), ..Durations::instant() },
         ..Settings::instant()
@@ -172,17 +176,17 @@ async fn what_was_late_needs_nobody_once_aws_comes_round() {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let worker = freehold.worker("worker-1");
     while freehold.operation_of(&tenant).await.state != OperationState::NeedsAttention {
-        freehold.step(&worker).await.expect("it goes on");
+        freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
     let late = freehold.clock.now() - tenant.created_at;
     assert!(late >= TimeDelta::minutes(15) && late < TimeDelta::minutes(20), "late after {late}");
-    freehold.settle(&worker, LONG).await;
+    freehold.run_until_idle(&worker, LONG).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!((operation.state, operation.attention), (OperationState::Succeeded, None));
 }
 
 #[tokio::test]
-async fn who_is_tried_again_after_a_deadline_gets_as_long_once_more() {
+async fn a_retry_after_a_deadline_gets_a_new_deadline() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
@@ -190,31 +194,31 @@ async fn who_is_tried_again_after_a_deadline_gets_as_long_once_more() {
     lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer");
     let worker = freehold.worker("worker-2");
     while freehold.operation_of(&tenant).await.state != OperationState::NeedsAttention {
-        freehold.step(&worker).await.expect("it goes on");
+        freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
     let elapsed = freehold.clock.now() - now;
-    assert!(elapsed >= TimeDelta::minutes(15), "asked again after {elapsed}");
+    assert!(elapsed >= TimeDelta::minutes(15), "late again after {elapsed}");
 }
 
-/// Tries a parked operation again and lets it go on.
+/// Retries a parked operation and runs it until nothing is due.
 async fn retry(freehold: &Freehold, operation: &Operation) {
     let retried = lifecycle::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
     assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Yes);
-    freehold.settle(&freehold.worker("another"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("another"), LONG).await;
 }
 
-/// How many places under AWS's quotas are taken or waited for.
-async fn places_taken(freehold: &Freehold) -> i64 {
+/// Returns the number of slots that are held or queued for.
+async fn used_slots(freehold: &Freehold) -> i64 {
     sqlx::query_scalar("select count(*) from slots").fetch_one(freehold.pool()).await.expect("an answer")
 }
 
 #[tokio::test]
-async fn a_parked_operation_goes_on_when_a_person_has_removed_the_cause() {
+async fn a_parked_operation_continues_after_a_retry() {
     let freehold = Freehold::instant().await;
     freehold.world.inject(Rule::on("organizations", "MoveAccount", Fault::error("AccessDeniedException", "no")));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!(asks(&operation).0, "aws_access_denied");
-    assert_eq!(operation.wake_at, None, "it sleeps until a person wakes it");
+    assert_eq!(attention(&operation).0, "aws_access_denied");
+    assert_eq!(operation.wake_at, None, "a parked operation has no wake-up");
 
     freehold.world.clear_faults();
     let now = freehold.clock.now();
@@ -222,13 +226,13 @@ async fn a_parked_operation_goes_on_when_a_person_has_removed_the_cause() {
         lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
         lifecycle::RetryResult::Yes
     );
-    freehold.settle(&freehold.worker("worker-2"), LONG).await;
-    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
-    assert_eq!(world_snapshot::accounts_asked_for(&freehold.world), 1);
+    freehold.run_until_idle(&freehold.worker("worker-2"), LONG).await;
+    assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
+    assert_eq!(world_snapshot::account_requests(&freehold.world), 1);
 }
 
 #[tokio::test]
-async fn a_stack_that_fails_once_is_made_anew_and_one_that_keeps_failing_says_why() {
+async fn a_failed_stack_is_created_again_and_reported_if_it_keeps_failing() {
     let freehold = Freehold::instant().await;
     let fault = Fault::failed("Resource handler returned message: Rate exceeded");
     freehold.world.inject(Rule::on("cloudformation", "CreateStack", fault.clone()).nth(1));
@@ -239,30 +243,30 @@ async fn a_stack_that_fails_once_is_made_anew_and_one_that_keeps_failing_says_wh
     freehold.world.inject(Rule::on("cloudformation", "CreateStack", fault));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
     assert_eq!(tenant.state(), TenantState::NeedsAttention);
-    let (code, message) = asks(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "stack_failed");
     assert!(message.contains("Rate exceeded"), "{message}");
 }
 
 #[tokio::test]
-async fn a_stack_whose_answer_was_lost_and_which_then_failed_is_made_anew() {
+async fn a_stack_that_fails_after_a_lost_response_is_created_again() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
-    freehold.wire.inject(WireRule::on("cloudformation", "CreateStack", WireEffect::ResetAfterCall).nth(1));
+    freehold.faulty_client.inject(WireRule::on("cloudformation", "CreateStack", WireEffect::ResetAfterCall).nth(1));
     freehold.world.inject(Rule::on("cloudformation", "CreateStack", Fault::failed("Internal Failure")).nth(1));
     let (tenant, operation) = sign_up_and_settle(&freehold).await;
-    assert_eq!((freehold.wire.hits().len(), freehold.world.fault_hits().len()), (1, 1));
+    assert_eq!((freehold.faulty_client.hits().len(), freehold.world.fault_hits().len()), (1, 1));
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
 }
 
 #[tokio::test]
-async fn without_a_bootstrapped_organisation_no_account_is_placed_anywhere() {
+async fn without_a_bootstrapped_organisation_no_account_is_moved() {
     let more = "\n[[residencies]]\nname = \"jp\"\nregions = [\"ap-northeast-1\"]\n";
-    let freehold = Freehold::instant().await.declaring(&format!("{CONFIG}{more}"));
+    let freehold = Freehold::instant().await.with_config(&format!("{CONFIG}{more}"));
     let tenant = freehold.sign_up("Example", "ap-northeast-1", "standard").await;
-    freehold.settle(&freehold.worker("worker-1"), LONG).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::NeedsAttention);
-    let (code, message) = asks(&operation);
+    let (code, message) = attention(&operation);
     assert_eq!(code, "residency_not_prepared");
     assert!(message.contains("freehold bootstrap"), "{message}");
 }

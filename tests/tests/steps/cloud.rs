@@ -1,6 +1,6 @@
-//! Every verb that a step may ask for, asked of the simulated AWS by the real SDK.
+//! Every AWS call of the steps, sent to the simulated AWS by the real SDK.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use freehold_worker::cloud::{
     StackStatus, Tags, Target,
 };
 
-/// A prepared organisation, and Freehold's way to it.
+/// A prepared organisation and a client for it.
 struct Prepared {
     world: World,
     clock: Clock,
@@ -29,11 +29,11 @@ struct Prepared {
 
 impl Prepared {
     async fn new() -> Self {
-        Self::behind(|world, _| http::client(world)).await
+        Self::with_http_client(|world, _| http::client(world)).await
     }
 
-    /// With a client of its own between Freehold and the organisation.
-    async fn behind(wire: impl FnOnce(&World, &Clock) -> SharedHttpClient) -> Self {
+    /// Creates the fixture with another HTTP client between Freehold and the organisation.
+    async fn with_http_client(wire: impl FnOnce(&World, &Clock) -> SharedHttpClient) -> Self {
         let clock = Clock::manual(DateTime::UNIX_EPOCH + Duration::from_hours(500_000));
         let world =
             World::new(Settings { control_policy: Some(control_policy()), ..Settings::instant() }, clock.clone());
@@ -55,12 +55,12 @@ impl Prepared {
         }
     }
 
-    /// An account in the OU of its residency, as `place-account` leaves it.
-    async fn placed(&self) -> Target {
+    /// Creates an account and moves it to the OU of its residency, as `place-account` does.
+    async fn account_in_ou(&self) -> Target {
         let environment = EnvironmentId::new(self.clock.now());
         let creation = self.aws.create_account(&self.account(environment)).await.unwrap();
         let CreationState::Succeeded(id) = self.aws.creation_status(&creation.request_id).await.unwrap().state else {
-            panic!("an instant organisation took its time");
+            panic!("the creation is not instant");
         };
         let target = Target::new(id, environment, &self.config.organization).unwrap();
         let root = self.aws.parent_of(&target).await.unwrap();
@@ -70,9 +70,9 @@ impl Prepared {
         target
     }
 
-    /// With the two narrow roles in it, as `install-baseline` leaves it.
+    /// Creates an account with the two narrow roles, as `install-baseline` does.
     async fn with_roles(&self) -> Target {
-        let target = self.placed().await;
+        let target = self.account_in_ou().await;
         let stack = NewStack {
             name: "freehold-baseline".to_owned(),
             template: include_str!("../../../stacks/baseline.yaml").to_owned(),
@@ -109,17 +109,17 @@ fn home() -> Region {
 }
 
 #[tokio::test]
-async fn an_account_is_created_found_again_and_moved() {
+async fn an_account_is_created_found_and_moved() {
     let prepared = Prepared::new().await;
     let Prepared { aws, clock, config, .. } = &prepared;
     let environment = EnvironmentId::new(clock.now());
     let account = prepared.account(environment);
-    let asked_at = clock.now();
+    let before = clock.now();
     assert_eq!(aws.find_account(&account.email).await.unwrap(), None);
-    assert_eq!(aws.find_creation(&account.name, asked_at).await.unwrap(), None);
+    assert_eq!(aws.find_creation(&account.name, before).await.unwrap(), None);
 
     let creation = aws.create_account(&account).await.unwrap();
-    assert_eq!(aws.find_creation(&account.name, asked_at).await.unwrap().unwrap().request_id, creation.request_id);
+    assert_eq!(aws.find_creation(&account.name, before).await.unwrap().unwrap().request_id, creation.request_id);
     let found = aws.find_account(&account.email.to_uppercase()).await.unwrap().unwrap();
     assert_eq!(found.state, "ACTIVE");
     assert_eq!(aws.account_tags(&found.id).await.unwrap(), account.tags);
@@ -129,16 +129,17 @@ async fn an_account_is_created_found_again_and_moved() {
     let quarantine = aws.quarantine_ou().await.unwrap().unwrap();
     aws.move_account(&target, &root, &quarantine).await.unwrap();
     assert_eq!(aws.parent_of(&target).await.unwrap(), quarantine);
-    aws.move_account(&target, &root, &quarantine).await.expect("it is there already");
+    aws.move_account(&target, &root, &quarantine).await.expect("success for an account that was moved already");
     let refused = aws.move_account(&target, "ou-none-12345678", &root).await.unwrap_err();
     assert_eq!((refused.kind, refused.code.as_str()), (CloudErrorKind::NotYet, "SourceParentNotFoundException"));
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_an_unknown_effect_and_is_not_asked_for_again() {
+async fn a_lost_response_is_an_unknown_effect_without_an_sdk_retry() {
     let mut wire = None;
-    let prepared =
-        Prepared::behind(|world, clock| wire.insert(FaultyClient::new(http::client(world), clock.clone())).shared());
+    let prepared = Prepared::with_http_client(|world, clock| {
+        wire.insert(FaultyClient::new(http::client(world), clock.clone())).shared()
+    });
     let prepared = prepared.await;
     let wire = wire.unwrap();
     wire.inject(WireRule::on("organizations", "CreateAccount", WireEffect::ResetAfterCall).times(1));
@@ -146,26 +147,26 @@ async fn a_lost_answer_is_an_unknown_effect_and_is_not_asked_for_again() {
     let lost = prepared.aws.create_account(&account).await.unwrap_err();
     assert_eq!(lost.kind, CloudErrorKind::Unknown, "{lost}");
     assert!(!lost.had_no_effect());
-    assert_eq!(prepared.world.calls().of("organizations:CreateAccount").calls, 1, "the SDK asked again by itself");
+    assert_eq!(prepared.world.calls().of("organizations:CreateAccount").calls, 1, "the SDK retried by itself");
     assert!(prepared.aws.find_account(&account.email).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn a_throttled_call_is_told_as_a_quota() {
+async fn a_throttled_call_is_reported_as_throttled() {
     let prepared = Prepared::new().await;
     prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).times(1));
-    let throttled = prepared.aws.find_account("nobody@example.com").await.unwrap_err();
+    let throttled = prepared.aws.find_account("unknown@example.com").await.unwrap_err();
     assert_eq!(
         (throttled.kind, throttled.code.as_str()),
         (CloudErrorKind::Throttled { until: None }, "TooManyRequestsException")
     );
-    assert_eq!(prepared.world.calls().of("organizations:ListAccounts").throttled, 1, "the SDK asked again by itself");
+    assert_eq!(prepared.world.calls().of("organizations:ListAccounts").throttled, 1, "the SDK retried by itself");
 }
 
 #[tokio::test]
 async fn an_empty_page_does_not_end_a_search() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let email = prepared.config.organization.account_email.address(target.environment());
     prepared.world.inject(Rule::on("organizations", "*", Fault::EmptyPage).times(1));
     assert_eq!(prepared.aws.find_account(&email).await.unwrap().unwrap().id, *target.id());
@@ -176,7 +177,7 @@ async fn an_empty_page_does_not_end_a_search() {
 }
 
 #[tokio::test]
-async fn a_search_that_ran_out_of_its_rate_goes_on_where_it_stopped() {
+async fn a_rate_limited_search_resumes_at_its_page() {
     let prepared = Prepared::new().await;
     let mut sought = None;
     for _ in 0..45 {
@@ -184,18 +185,18 @@ async fn a_search_that_ran_out_of_its_rate_goes_on_where_it_stopped() {
         prepared.aws.create_account(&account).await.unwrap();
         sought = Some(account);
     }
-    // Two accounts were there before, so the last one is on the third page of twenty.
+    // Two accounts exist already, so the last one is on the third page of twenty.
     let (sought, calls) = (sought.unwrap(), || prepared.world.calls().of("organizations:ListAccounts").calls);
     let before = calls();
     prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).nth(2));
-    let broken_off = prepared.aws.find_account(&sought.email).await.unwrap_err();
-    assert_eq!(broken_off.kind, CloudErrorKind::Throttled { until: None });
+    let throttled = prepared.aws.find_account(&sought.email).await.unwrap_err();
+    assert_eq!(throttled.kind, CloudErrorKind::Throttled { until: None });
     assert!(prepared.aws.find_account(&sought.email).await.unwrap().is_some());
     assert_eq!(calls() - before, 4, "the first page was read twice");
 }
 
 #[tokio::test]
-async fn an_email_that_is_taken_fails_with_its_reason() {
+async fn a_creation_with_a_used_email_fails_with_its_reason() {
     let prepared = Prepared::new().await;
     let account = prepared.account(EnvironmentId::new(prepared.clock.now()));
     prepared.world.reserve_email(&account.email);
@@ -207,19 +208,19 @@ async fn an_email_that_is_taken_fails_with_its_reason() {
 #[tokio::test]
 async fn an_account_is_closed_and_closing_it_again_is_no_error() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let state = async || prepared.aws.account(target.id()).await.unwrap().map(|account| account.state);
     assert_eq!(state().await.as_deref(), Some("ACTIVE"));
     prepared.aws.close_account(&target).await.unwrap();
     assert_eq!(state().await.as_deref(), Some("CLOSED"));
-    prepared.aws.close_account(&target).await.expect("it is closed already");
+    prepared.aws.close_account(&target).await.expect("success for a closed account");
     assert_eq!(prepared.aws.account(&"999988887777".parse().unwrap()).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn an_opt_in_region_is_enabled() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let zurich = "eu-central-2".parse().unwrap();
     assert_eq!(prepared.aws.region_status(&target, home()).await.unwrap(), RegionStatus::Enabled);
     assert_eq!(prepared.aws.region_status(&target, zurich).await.unwrap(), RegionStatus::Disabled);
@@ -228,9 +229,9 @@ async fn an_opt_in_region_is_enabled() {
 }
 
 #[tokio::test]
-async fn roles_are_reached_only_where_they_are() {
+async fn a_role_is_reachable_only_in_its_account() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     let refused = prepared.aws.check_role(&target, Role::Access).await.unwrap_err();
     assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false });
@@ -239,13 +240,13 @@ async fn roles_are_reached_only_where_they_are() {
     prepared.aws.check_role(&target, Role::Access).await.unwrap();
     prepared.aws.check_role(&target, Role::Verify).await.unwrap();
     let other = EnvironmentId::new(prepared.clock.now());
-    let mistaken = Target::new(target.id().clone(), other, &prepared.config.organization).unwrap();
-    let refused = prepared.aws.check_role(&mistaken, Role::Access).await.unwrap_err();
+    let wrong_environment = Target::new(target.id().clone(), other, &prepared.config.organization).unwrap();
+    let refused = prepared.aws.check_role(&wrong_environment, Role::Access).await.unwrap_err();
     assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false }, "the external id names another environment");
 }
 
 #[tokio::test]
-async fn a_stack_is_deployed_and_its_url_answers() {
+async fn a_stack_is_deployed_and_its_url_responds() {
     let prepared = Prepared::new().await;
     let target = prepared.with_roles().await;
     let (aws, stack) = (&prepared.aws, prepared.tenant_stack(&target));
@@ -261,26 +262,30 @@ async fn a_stack_is_deployed_and_its_url_answers() {
 
     aws.delete_stack(&target, Role::Access, home(), &stack.name).await.unwrap();
     assert_eq!(aws.stack(&target, Role::Access, home(), &stack.name).await.unwrap(), None);
-    let gone = aws.stack(&target, Role::Access, home(), &id).await.unwrap().unwrap();
-    assert_eq!(gone.status, StackStatus::Deleted);
+    let deleted = aws.stack(&target, Role::Access, home(), &id).await.unwrap().unwrap();
+    assert_eq!(deleted.status, StackStatus::Deleted);
     aws.delete_stack(&target, Role::Access, home(), &stack.name).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stack_that_fails_says_which_resource_and_why() {
+async fn a_failed_stack_names_the_resource_and_the_reason() {
     let prepared = Prepared::new().await;
     let target = prepared.with_roles().await;
-    prepared.world.inject(Rule::on("cloudformation", "CreateStack", Fault::failed("the function could not be made")));
+    prepared.world.inject(Rule::on(
+        "cloudformation",
+        "CreateStack",
+        Fault::failed("the function could not be created"),
+    ));
     let stack = prepared.tenant_stack(&target);
     let id = prepared.aws.create_stack(&target, Role::Access, home(), &stack).await.unwrap();
     let state = prepared.aws.stack(&target, Role::Access, home(), &id).await.unwrap().unwrap();
     assert_eq!(state.status, StackStatus::RolledBack, "{state:?}");
     let failure = prepared.aws.stack_failure(&target, Role::Access, home(), &id).await.unwrap().unwrap();
-    assert!(failure.reason.contains("could not be made"), "{failure:?}");
+    assert!(failure.reason.contains("could not be created"), "{failure:?}");
 }
 
 #[tokio::test]
-async fn the_verifier_may_read_at_home_and_meets_the_guardrail_elsewhere() {
+async fn the_verifier_role_may_read_at_home_and_is_denied_elsewhere() {
     let prepared = Prepared::new().await;
     let target = prepared.with_roles().await;
     prepared.aws.read_in_region(&target, home()).await.unwrap();
@@ -290,14 +295,14 @@ async fn the_verifier_may_read_at_home_and_meets_the_guardrail_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_group_gets_a_permission_set_and_loses_it() {
+async fn a_permission_set_is_assigned_and_unassigned() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let aws = &prepared.aws;
     let group = aws.ensure_group("tenant-example", "Administrators of Example").await.unwrap();
     assert_eq!(aws.ensure_group("tenant-example", "").await.unwrap(), group);
     assert_eq!(aws.group("tenant-example").await.unwrap(), Some(group.clone()));
-    assert_eq!(aws.group("nobody").await.unwrap(), None);
+    assert_eq!(aws.group("missing").await.unwrap(), None);
     let ada = Person { email: "ada@example.com", display_name: "Ada Lovelace" };
     let user = aws.ensure_user(&ada).await.unwrap();
     assert_eq!(aws.ensure_user(&ada).await.unwrap(), user);
@@ -305,7 +310,7 @@ async fn a_group_gets_a_permission_set_and_loses_it() {
     aws.ensure_member(&group, &user).await.unwrap();
 
     let arn = aws.permission_set("support").await.unwrap().unwrap();
-    assert_eq!(aws.permission_set("nothing").await.unwrap(), None);
+    assert_eq!(aws.permission_set("unknown").await.unwrap(), None);
     let grant = Grant { permission_set_arn: arn.clone(), group_id: group.clone() };
     let assigned = aws.assign(&target, &grant).await.unwrap();
     assert_eq!(aws.assignment_status(&assigned.request_id).await.unwrap(), AssignmentState::Succeeded);
@@ -316,7 +321,7 @@ async fn a_group_gets_a_permission_set_and_loses_it() {
 }
 
 #[tokio::test]
-async fn somebody_leaves_a_group_and_is_still_there() {
+async fn a_user_who_leaves_a_group_still_exists() {
     let Prepared { aws, .. } = Prepared::new().await;
     let ada = aws.ensure_user(&Person { email: "ada@example.com", display_name: "Ada Lovelace" }).await.unwrap();
     let group = aws.ensure_group("example", "Example GmbH").await.unwrap();
@@ -329,9 +334,9 @@ async fn somebody_leaves_a_group_and_is_still_there() {
 }
 
 #[tokio::test]
-async fn an_ou_tells_which_accounts_are_in_it() {
+async fn an_ou_lists_its_accounts() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let [home, other] = [0, 1].map(|number| &prepared.config.residencies[number]);
     for (residency, expected) in [(home, vec![target.id().clone()]), (other, vec![])] {
         let ou = prepared.aws.residency_ou(residency).await.unwrap().unwrap();
@@ -340,7 +345,7 @@ async fn an_ou_tells_which_accounts_are_in_it() {
 }
 
 #[tokio::test]
-async fn a_thousand_questions_about_one_residency_are_a_handful_of_calls() {
+async fn a_thousand_reads_of_one_residency_need_few_calls() {
     let prepared = Prepared::new().await;
     let before: u64 = prepared.world.calls().by_operation().values().map(|count| count.calls).sum();
     let residency = &prepared.config.residencies[0];
@@ -351,22 +356,22 @@ async fn a_thousand_questions_about_one_residency_are_a_handful_of_calls() {
 }
 
 #[tokio::test]
-async fn sessions_are_opened_once_an_hour_and_anew_when_aws_ends_one() {
+async fn sessions_are_opened_hourly_and_after_aws_expires_one() {
     let prepared = Prepared::new().await;
-    let target = prepared.placed().await;
+    let target = prepared.account_in_ou().await;
     let opened = || prepared.world.calls().of("sts:AssumeRole").calls;
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
-    let once = opened();
+    let opened_first = opened();
     prepared.clock.advance(Duration::from_mins(50));
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     prepared.aws.parent_of(&target).await.unwrap();
-    assert!(opened() <= once + 1, "the control role's own session may have ended");
+    assert!(opened() <= opened_first + 1, "only the control role's session may be renewed");
     prepared.clock.advance(Duration::from_mins(10));
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
-    assert!(opened() > once);
+    assert!(opened() > opened_first);
 
-    let ended = Fault::error("ExpiredToken", "The security token included in the request is expired");
-    prepared.world.inject(Rule::on("sts", "GetCallerIdentity", ended).nth(1));
+    let expired = Fault::error("ExpiredToken", "The security token included in the request is expired");
+    prepared.world.inject(Rule::on("sts", "GetCallerIdentity", expired).nth(1));
     prepared.clock.advance(Duration::from_hours(1));
     let refused = prepared.aws.check_role(&target, Role::Organization).await.unwrap_err();
     assert_eq!(refused.kind, CloudErrorKind::NotYet);

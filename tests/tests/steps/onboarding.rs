@@ -1,57 +1,57 @@
-//! The story: a signup becomes a ready tenant.
+//! Onboarding: a signup becomes a ready tenant.
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_tenancy::db::events;
 use freehold_tenancy::event::Event;
 use freehold_tenancy::tenant::{Tenant, TenantState};
-use freehold_tests::database::mapped_now;
+use freehold_tests::database::current_mappings;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::onboarding::ONBOARDING;
 use serde_json::Value;
 
-/// A standard tenant at home in Frankfurt, in an organisation that takes its time as AWS does, and when all is done.
-async fn onboarded() -> (Freehold, Tenant) {
+/// Onboards a standard tenant in eu-central-1, in an organisation with AWS's durations.
+async fn onboard() -> (Freehold, Tenant) {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.settle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
-    let tenant = freehold.tenant_now(&tenant).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
+    let tenant = freehold.reload_tenant(&tenant).await;
     assert_eq!(tenant.state(), TenantState::Ready, "{:#?}", freehold.operation_of(&tenant).await);
     (freehold, tenant)
 }
 
-/// What happened, line by line, without when and to whom. Steps that run side by side race for what happens in one
-/// instant: that is told in the order of the list.
-fn lines(events: &[Event]) -> String {
-    let mut place = 0;
-    let placed = events.iter().map(|event| {
-        let said = |field: &str| event.data.get(field).and_then(Value::as_str);
-        // What is not a step's own belongs to the one before it.
-        place = ONBOARDING.iter().position(|step| Some(step.name.as_str()) == said("step")).unwrap_or(place);
-        let more = ["step", "waits_for", "error"].into_iter().filter_map(said);
+/// Formats events without times and ids. Concurrent steps write events of the same instant in any order, so these are
+/// sorted in the order of the workflow.
+fn format_events(events: &[Event]) -> String {
+    let mut index = 0;
+    let lines = events.iter().map(|event| {
+        let field = |field: &str| event.data.get(field).and_then(Value::as_str);
+        // Other events are sorted with the step event before them.
+        index = ONBOARDING.iter().position(|step| Some(step.name.as_str()) == field("step")).unwrap_or(index);
+        let more = ["step", "waits_for", "error"].into_iter().filter_map(field);
         let line = std::iter::once(event.event_type.as_str()).chain(more).collect::<Vec<_>>().join(" | ");
-        (event.occurred_at, place, line)
+        (event.occurred_at, index, line)
     });
-    let mut placed: Vec<_> = placed.collect();
-    placed.sort_by_key(|(at, place, _)| (*at, *place));
-    placed.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_by_key(|(at, index, _)| (*at, *index));
+    lines.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]
 async fn a_signup_becomes_a_ready_tenant_step_by_step() {
-    let (freehold, tenant) = onboarded().await;
-    let told = events::after(freehold.pool(), tenant.environments[0].operation_id, 0, 1000).await.expect("events");
-    insta::assert_snapshot!(lines(&told));
+    let (freehold, tenant) = onboard().await;
+    let events = events::after(freehold.pool(), tenant.environments[0].operation_id, 0, 1000).await.expect("events");
+    insta::assert_snapshot!(format_events(&events));
 
-    let places: Vec<i64> = told.iter().map(|event| event.seq).collect();
-    let without_gaps: Vec<i64> = (1..).take(told.len()).collect();
-    assert_eq!(places, without_gaps);
-    assert!(told.is_sorted_by_key(|event| event.occurred_at), "an event from before the one before it");
+    let positions: Vec<i64> = events.iter().map(|event| event.seq).collect();
+    let without_gaps: Vec<i64> = (1..).take(events.len()).collect();
+    assert_eq!(positions, without_gaps);
+    assert!(events.is_sorted_by_key(|event| event.occurred_at), "events are not in the order of time");
 }
 
 #[tokio::test]
 async fn a_ready_tenant_has_an_account_of_its_own_behind_its_guardrail() {
-    let (freehold, tenant) = onboarded().await;
+    let (freehold, tenant) = onboard().await;
     let environment = &tenant.environments[0];
     let id = environment.aws_account_id.as_ref().expect("an account");
     let account = freehold.world.account_by_email(&format!("aws+{}@example.com", environment.id)).expect("an account");
@@ -63,14 +63,14 @@ async fn a_ready_tenant_has_an_account_of_its_own_behind_its_guardrail() {
     let guardrail = policies.iter().find(|policy| policy.name == "freehold-region-eu").expect("a guardrail");
     assert!(guardrail.targets.contains(&account.parent), "{guardrail:?}");
 
-    let mapped = mapped_now(freehold.pool()).await;
+    let mapped = current_mappings(freehold.pool()).await;
     let mapped: Vec<_> = mapped.iter().map(|one| (&one.tenant_id, &one.environment_id, &one.aws_account_id)).collect();
     assert_eq!(mapped, [(&tenant.id, &environment.id, id)]);
 }
 
 #[tokio::test]
-async fn a_ready_tenant_can_be_helped_and_answers() {
-    let (freehold, tenant) = onboarded().await;
+async fn a_ready_tenant_has_access_stacks_and_a_responding_url() {
+    let (freehold, tenant) = onboard().await;
     let account = tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string();
     let assignments = freehold.world.assignments().into_iter();
     let assigned: Vec<_> = assignments.map(|one| (one.account, one.permission_set, one.principal_type)).collect();
@@ -89,7 +89,7 @@ async fn a_ready_tenant_can_be_helped_and_answers() {
     let operation = freehold.operation_of(&tenant).await;
     let verified = operation.steps.last().expect("a last step");
     let url = verified.facts["answered_at"].as_str().expect("a URL");
-    // Where the world is served, under the function's own id.
+    // The simulator serves the URL below the id of the function.
     let (id, _) = stack.outputs["FunctionUrl"].trim_start_matches("https://").split_once('.').expect("a URL");
-    assert!(url.contains(id), "{url} is not {id}'s");
+    assert!(url.contains(id), "{url} does not contain {id}");
 }

@@ -1,4 +1,4 @@
-//! Comparing AWS with the database: things that were broken by hand, and what becomes of them.
+//! Reconcile: differences that are made by hand, their findings and their repairs.
 
 pub(crate) mod administrator;
 mod command;
@@ -14,7 +14,7 @@ use freehold_tests::fixture::Freehold;
 use freehold_worker::reconcile::{RepairMode, Report};
 use tokio_util::sync::CancellationToken;
 
-/// An organisation with so many ready tenants in Frankfurt, some days after the last was signed up.
+/// Creates an installation with ready tenants in eu-central-1, some days after the last signup.
 pub(crate) async fn ready(tenants: usize) -> (Freehold, Vec<Tenant>) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
@@ -22,40 +22,40 @@ pub(crate) async fn ready(tenants: usize) -> (Freehold, Vec<Tenant>) {
     for number in 1..=tenants {
         ready.push(freehold.sign_up(&format!("Example {number}"), "eu-central-1", "standard").await);
     }
-    freehold.settle(&worker, TimeDelta::days(1)).await;
-    // An account can leave the organisation when it is four days old.
+    freehold.run_until_idle(&worker, TimeDelta::days(1)).await;
+    // An account can leave the organisation four days after its creation.
     freehold.clock.advance(std::time::Duration::from_hours(5 * 24));
     let mut now = Vec::new();
     for tenant in &ready {
-        now.push(freehold.tenant_now(tenant).await);
+        now.push(freehold.reload_tenant(tenant).await);
     }
     (freehold, now)
 }
 
-/// The AWS account of a tenant's only environment.
+/// Returns the AWS account of a tenant's only environment.
 pub(crate) fn account(tenant: &Tenant) -> String {
     tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string()
 }
 
-/// One comparison by a worker of its own, while time passes.
-pub(crate) async fn compared(freehold: &Freehold, heal: RepairMode) -> Report {
+/// Runs one comparison while the clock advances.
+pub(crate) async fn compare(freehold: &Freehold, mode: RepairMode) -> Report {
     let (worker, never) = (freehold.worker("reconciler"), CancellationToken::new());
     let reconciler = worker.reconciler();
     let report = tokio::select! {
-        report = reconciler.run_once(heal, &never) => report.expect("a report"),
-        () = freehold.pass_time() => unreachable!("time does not end"),
+        report = reconciler.run_once(mode, &never) => report.expect("a report"),
+        () = freehold.run_clock() => unreachable!("time does not end"),
     };
-    assert_eq!(report.unseen, [], "everything can be looked at");
+    assert_eq!(report.unseen, [], "unreadable accounts");
     report
 }
 
-/// Kind, severity and subject of everything in a report.
-fn told(report: &Report) -> Vec<(&'static str, &'static str, String)> {
+/// Returns kind, severity and subject of each finding of a report.
+fn summary(report: &Report) -> Vec<(&'static str, &'static str, String)> {
     let findings = report.findings.iter().map(|one| &one.finding);
     findings.map(|one| (one.kind.as_str(), one.severity.as_str(), one.subject.clone())).collect()
 }
 
-/// Breaks ten things, and says what should be found.
+/// Makes ten differences and returns the expected findings.
 pub(crate) async fn break_ten_things(
     freehold: &Freehold,
     tenants: &[Tenant],
@@ -90,29 +90,29 @@ pub(crate) async fn break_ten_things(
 }
 
 #[tokio::test]
-async fn nothing_is_found_in_an_organisation_that_is_as_freehold_left_it() {
+async fn an_unchanged_organisation_has_no_findings() {
     let (freehold, _) = ready(2).await;
-    let report = compared(&freehold, RepairMode::All).await;
+    let report = compare(&freehold, RepairMode::All).await;
     assert!(report.is_clean(), "{:#?}", report.findings);
     assert_eq!((report.accounts, report.environments), (4, 2));
 }
 
 #[tokio::test]
-async fn ten_things_that_were_broken_by_hand_are_ten_findings() {
+async fn ten_differences_give_ten_findings() {
     let (freehold, tenants) = ready(8).await;
     let expected = break_ten_things(&freehold, &tenants).await;
-    let report = compared(&freehold, RepairMode::Off).await;
-    let mut found = told(&report);
+    let report = compare(&freehold, RepairMode::Off).await;
+    let mut found = summary(&report);
     found.sort();
     assert_eq!(found, expected);
     assert!(report.findings.iter().all(|one| one.is_new));
-    // The eighth tenant is left alone.
+    // The eighth tenant is unchanged.
     let about = |tenant: &Tenant| report.findings.iter().any(|one| one.finding.subject.contains(&account(tenant)));
     assert!(!about(&tenants[7]));
 
-    // What was found is not found anew, but seen again.
+    // A second comparison updates the findings and adds none.
     freehold.clock.advance(std::time::Duration::from_mins(1));
-    let again = compared(&freehold, RepairMode::Off).await;
+    let again = compare(&freehold, RepairMode::Off).await;
     assert_eq!(again.findings.len(), 10);
     assert!(again.findings.iter().all(|one| !one.is_new && one.finding.last_seen_at > one.finding.first_seen_at));
     let ids = |report: &Report| report.findings.iter().map(|one| one.finding.id).collect::<Vec<_>>();
@@ -120,68 +120,68 @@ async fn ten_things_that_were_broken_by_hand_are_ten_findings() {
 }
 
 #[tokio::test]
-async fn what_a_person_has_put_right_is_resolved_and_stays_on_record() {
+async fn a_finding_that_a_person_fixes_is_resolved_and_kept() {
     let (freehold, tenants) = ready(1).await;
     let admin = Administrator::of(&freehold);
     admin.detach("freehold-region-us", "freehold-us").await;
     let group = admin.assign(&account(&tenants[0]), "tenant-admin", "support").await;
-    assert_eq!(compared(&freehold, RepairMode::Off).await.findings.len(), 2);
+    assert_eq!(compare(&freehold, RepairMode::Off).await.findings.len(), 2);
 
     admin.attach("freehold-region-us", "freehold-us").await;
     freehold.clock.advance(std::time::Duration::from_mins(2));
-    let report = compared(&freehold, RepairMode::Off).await;
+    let report = compare(&freehold, RepairMode::Off).await;
     let extra = format!("{}/tenant-admin/GROUP/{group}", account(&tenants[0]));
-    assert_eq!(told(&report), [("assignment_extra", "critical", extra)]);
+    assert_eq!(summary(&report), [("assignment_extra", "critical", extra)]);
     assert_eq!(report.resolved, 1);
     let resolved = FindingFilter { state: Some(FindingState::Resolved), ..FindingFilter::default() };
-    let kept = findings::list(freehold.pool(), &resolved, None, 10).await.expect("findings");
-    let kinds: Vec<_> = kept.iter().map(|finding| finding.kind).collect();
+    let resolved_findings = findings::list(freehold.pool(), &resolved, None, 10).await.expect("findings");
+    let kinds: Vec<_> = resolved_findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(kinds, [FindingKind::GuardrailDetached]);
-    // Broken again, it is news again.
+    // After a new difference, the finding is new again.
     admin.detach("freehold-region-us", "freehold-us").await;
     freehold.clock.advance(std::time::Duration::from_mins(2));
-    let report = compared(&freehold, RepairMode::Off).await;
+    let report = compare(&freehold, RepairMode::Off).await;
     assert_eq!(report.findings.iter().filter(|one| one.is_new).count(), 1);
 }
 
 #[tokio::test]
-async fn an_account_whose_roles_are_gone_cannot_be_entered() {
+async fn an_account_without_roles_is_a_finding() {
     let (freehold, tenants) = ready(1).await;
     Administrator::of(&freehold).delete_stack(&account(&tenants[0]), "freehold-baseline").await;
-    // The session that the worker had is over.
+    // The worker's session has expired.
     freehold.clock.advance(std::time::Duration::from_hours(2));
-    let report = compared(&freehold, RepairMode::Off).await;
-    assert_eq!(told(&report), [("access_lost", "error", account(&tenants[0]))]);
+    let report = compare(&freehold, RepairMode::Off).await;
+    assert_eq!(summary(&report), [("access_lost", "error", account(&tenants[0]))]);
 }
 
 #[tokio::test]
-async fn an_onboarding_is_left_alone() {
+async fn an_unfinished_onboarding_has_no_findings() {
     let (freehold, _) = ready(1).await;
     let worker = freehold.worker("worker-1");
-    freehold.sign_up("On its way", "eu-central-1", "standard").await;
-    // Its account exists, in the root and without anything in it, from the first steps on.
+    freehold.sign_up("Onboarding", "eu-central-1", "standard").await;
+    // The account of an onboarding is in the root and empty at first.
     for _ in 0..2 {
-        worker.drain().await.expect("what is due to be carried on");
-        let report = compared(&freehold, RepairMode::All).await;
+        worker.drain().await.expect("finished work");
+        let report = compare(&freehold, RepairMode::All).await;
         assert!(report.is_clean(), "{:#?}", report.findings);
     }
 }
 
 #[tokio::test]
-async fn one_worker_at_a_time_compares_and_the_next_time_is_about_an_hour_away() {
+async fn one_worker_compares_and_the_next_run_is_an_hour_later() {
     let (freehold, _) = ready(1).await;
     let pool = freehold.pool();
     let now = freehold.clock.now();
     let never = CancellationToken::new();
     let (one, other) = (freehold.worker("worker-1"), freehold.worker("worker-2"));
-    assert!(!one.compare_if_due(&never).await.expect("an answer"), "nothing was scheduled");
+    assert!(!one.compare_if_due(&never).await.expect("an answer"), "a comparison without a schedule");
     freehold_tenancy::db::reconcile::schedule(pool, now).await.expect("a schedule");
     let both = async { tokio::join!(one.compare_if_due(&never), other.compare_if_due(&never)) };
     let (one_did, other_did) = tokio::select! {
         both = both => both,
-        () = freehold.pass_time() => unreachable!("time does not end"),
+        () = freehold.run_clock() => unreachable!("time does not end"),
     };
-    assert!(one_did.expect("an answer") != other_did.expect("an answer"), "one of the two compares");
+    assert!(one_did.expect("an answer") != other_did.expect("an answer"), "exactly one worker compares");
     let next = freehold_tenancy::db::reconcile::next_due(pool).await.expect("an answer").expect("a time");
     let pause = (next - freehold.clock.now()).as_seconds_f64() / 3600.0;
     assert!((0.8..1.2).contains(&pause), "the next comparison is {pause} hours away");

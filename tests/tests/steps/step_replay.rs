@@ -1,5 +1,5 @@
-//! Every step of the list, found by walking the list, run once more when all is done, as after a worker that died before
-//! it could journal what came of it: it finds what it did, and does none of it again.
+//! Each step of the workflow runs once more after it is done, as after a worker that died before it journaled the
+//! result: the step finds its result and does not repeat its calls.
 
 use std::collections::BTreeMap;
 
@@ -10,65 +10,60 @@ use freehold_tests::fixture::Freehold;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARDING;
 
-/// Begins the name of every call that changes nothing.
+/// Prefixes of the names of read-only calls.
 const READS: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", "List"];
 
-/// Puts a step of a finished operation back to where it had written its intent, asked, and not yet heard.
-async fn forget_the_outcome(freehold: &Freehold, operation: &Operation, step: &str) {
+/// Resets a step of a finished operation to the state after its intent and its call, without the result.
+async fn forget_result(freehold: &Freehold, operation: &Operation, step: &str) {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    let put_back = "update operation_steps set state = 'running', facts = '{}', finished_at = null
+    let reset = "update operation_steps set state = 'running', facts = '{}', finished_at = null
         where operation_id = $1 and name = $2 and state = 'done'";
-    let put_back = sqlx::query(put_back).bind(operation.id.as_uuid()).bind(step).execute(pool).await;
-    assert_eq!(put_back.expect("put back").rows_affected(), 1, "{step} was not done");
+    let reset = sqlx::query(reset).bind(operation.id.as_uuid()).bind(step).execute(pool).await;
+    assert_eq!(reset.expect("a reset").rows_affected(), 1, "{step} was not done");
     let reopen = "update operations set state = 'running', wake_at = $2, finished_at = null where id = $1";
-    sqlx::query(reopen).bind(operation.id.as_uuid()).bind(now).execute(pool).await.expect("reopened");
+    sqlx::query(reopen).bind(operation.id.as_uuid()).bind(now).execute(pool).await.expect("an open operation");
 }
 
-/// What the organisation has been asked to do, with how often; looking does not count.
-fn deeds(freehold: &Freehold) -> BTreeMap<String, u64> {
+/// Counts the write calls by name.
+fn write_calls(freehold: &Freehold) -> BTreeMap<String, u64> {
     let counts = freehold.world.calls().by_operation().into_iter();
-    counts.filter(|(call, _)| !looks(call)).map(|(call, count)| (call, count.calls)).collect()
+    counts.filter(|(call, _)| !is_read(call)).map(|(call, count)| (call, count.calls)).collect()
 }
 
-/// Whether a call changes nothing, or at most once: Identity Center refuses a membership that is there already, so that
-/// asking for it is looking.
-fn looks(call: &str) -> bool {
+/// Returns whether a call is read-only, or harmless when repeated: Identity Center refuses a membership that exists
+/// already, so that the call only checks for it.
+fn is_read(call: &str) -> bool {
     let (_, name) = call.split_once(':').expect("service:Operation");
     name == "CreateGroupMembership" || READS.iter().any(|read| name.starts_with(read))
 }
 
 async fn onboard(freehold: &Freehold) -> Tenant {
-    // An enterprise tenant in an opt-in region gives every step something to do.
+    // In an opt-in region, an enterprise tenant skips no step.
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
-    freehold.settle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
-    assert_eq!(freehold.tenant_now(&tenant).await.state(), TenantState::Ready);
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
+    assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
     tenant
 }
 
 #[tokio::test]
-async fn a_step_that_is_run_twice_does_nothing_twice() {
+async fn a_repeated_step_does_not_repeat_its_effects() {
     for step in ONBOARDING {
         let freehold = Freehold::instant().await;
         let tenant = onboard(&freehold).await;
         let before = freehold.operation_of(&tenant).await;
-        let (picture, done) = (world_snapshot::of(&freehold.world), deeds(&freehold));
+        let (world, writes) = (world_snapshot::describe(&freehold.world), write_calls(&freehold));
 
-        forget_the_outcome(&freehold, &before, step.name.as_str()).await;
-        freehold.settle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
+        forget_result(&freehold, &before, step.name.as_str()).await;
+        freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
 
         let after = freehold.operation_of(&tenant).await;
-        assert_eq!(after.state, OperationState::Succeeded, "{} twice: {after:#?}", step.name);
+        assert_eq!(after.state, OperationState::Succeeded, "{} repeated: {after:#?}", step.name);
         let attempts = |operation: &Operation| {
             operation.steps.iter().find(|entry| entry.name == step.name).expect("the step").attempts
         };
         assert!(attempts(&after) > attempts(&before), "{} was not run again", step.name);
-        assert_eq!(world_snapshot::of(&freehold.world), picture, "{} twice changed the end", step.name);
-        assert_eq!(deeds(&freehold), done, "{} twice asked for something twice", step.name);
-        assert_eq!(
-            world_snapshot::accounts_asked_for(&freehold.world),
-            1,
-            "{} twice asked for another account",
-            step.name
-        );
+        assert_eq!(world_snapshot::describe(&freehold.world), world, "{} changed the result when repeated", step.name);
+        assert_eq!(write_calls(&freehold), writes, "{} repeated a write", step.name);
+        assert_eq!(world_snapshot::account_requests(&freehold.world), 1, "{} requested another account", step.name);
     }
 }

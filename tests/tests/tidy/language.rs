@@ -15,7 +15,7 @@ use super::{root, sources};
 
 const CRATES: &[&str] = &["api", "cli", "fuzz", "sandbox", "tenancy", "tests", "worker"];
 
-/// This file, which cannot avoid the words that it searches for.
+/// This file contains the words that it searches for.
 const THIS_FILE: &str = "tests/tests/tidy/language.rs";
 
 const WH_WORDS: &[&str] =
@@ -95,7 +95,7 @@ fn doc_comments(source: &str) -> Vec<DocComment> {
 }
 
 fn opens_with_wh_word(text: &str) -> bool {
-    // A quoted identifier is no word.
+    // A quoted identifier is not a word.
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '`');
     let first = text.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
     WH_WORDS.contains(&first.to_lowercase().as_str())
@@ -221,7 +221,7 @@ fn count_repository() -> Vec<Fault> {
 fn write_list(faults: &[Fault]) -> PathBuf {
     let mut list = String::new();
     for fault in faults {
-        writeln!(list, "# {fault}").expect("a string takes everything");
+        writeln!(list, "# {fault}").expect("a formatted line");
         for place in &fault.found {
             writeln!(list, "{}: {place}", fault.name).expect("a string takes everything");
         }

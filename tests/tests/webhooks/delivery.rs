@@ -1,21 +1,21 @@
-//! What is sent: the feed's events, signed, to whoever wants them, and nothing twice for want of care.
+//! Deliveries: the events of the feed, signed, sent to the endpoints that select them, without avoidable duplicates.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use freehold_tests::receiver::{Receiver, StoredResponse};
+use freehold_tests::receiver::{Receiver, Reply};
 use freehold_tests::webhook_fixture::{WebhookFixture, id};
 use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
 #[tokio::test]
-async fn an_event_is_sent_signed_as_the_feed_has_it_and_the_attempt_is_logged() {
+async fn a_delivery_is_the_signed_event_and_the_attempt_is_logged() {
     let hooks = WebhookFixture::new().await;
     hooks.sign_up_tenant().await;
     let receiver = Receiver::start().await;
-    let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
+    let endpoint = hooks.create_endpoint(&receiver.url(), &[]).await;
     let tenant = hooks.sign_up_tenant().await;
     assert_eq!(Arc::new(hooks.worker()).drain_webhooks().await.unwrap(), 1);
 
@@ -23,17 +23,17 @@ async fn an_event_is_sent_signed_as_the_feed_has_it_and_the_attempt_is_logged() 
     let [received] = &all[..] else { panic!("{all:?}") };
     assert_eq!(received.line, "POST /hook?of=billing HTTP/1.1");
     assert_eq!(received.headers["content-type"], "application/json");
-    assert_eq!(received.signatures(), [received.expected(endpoint["secret"].as_str().unwrap())]);
+    assert_eq!(received.signatures(), [received.expected_signature(endpoint["secret"].as_str().unwrap())]);
     let timestamp: i64 = received.headers["webhook-timestamp"].parse().unwrap();
     assert!((freehold_tenancy::Clock::real().now().timestamp() - timestamp).abs() < 60, "{timestamp}");
-    // What happened before the endpoint was made is not for it; the rest is told as the feed tells it.
+    // Events from before the endpoint are not sent. The body is the event of the feed.
     let feed = hooks.api.get("/v1/events").await.json();
     assert_eq!(feed["events"].as_array().unwrap().len(), 2);
     assert_eq!(received.json(), feed["events"][1]);
     assert_eq!(received.json()["data"]["tenant_id"], tenant["id"]);
     assert!(received.body.len() < 20_000);
 
-    let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("not one delivery") };
+    let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("expected one delivery") };
     assert_eq!(
         (&delivery["state"], &delivery["type"], &delivery["attempt_count"], &delivery["next_attempt_at"]),
         (&json!("delivered"), &json!("tenant.onboarding.accepted"), &json!(1), &json!(null))
@@ -42,32 +42,33 @@ async fn an_event_is_sent_signed_as_the_feed_has_it_and_the_attempt_is_logged() 
     let attempt = hooks.last_attempt(&endpoint, delivery).await;
     assert_eq!((&attempt["response_status"], &attempt["error"]), (&json!(204), &json!(null)));
     assert_eq!(attempt["message"], "The receiver has taken it (204).");
-    assert_eq!(Arc::new(hooks.worker()).drain_webhooks().await.unwrap(), 0, "it was sent again");
+    assert_eq!(Arc::new(hooks.worker()).drain_webhooks().await.unwrap(), 0, "the delivery was sent again");
 }
 
 #[tokio::test]
-async fn each_endpoint_gets_the_types_that_it_wants_and_each_event_once_whoever_sends_it() {
+async fn concurrent_workers_send_each_selected_event_once() {
     let hooks = WebhookFixture::new().await;
     let (all, some) = (Receiver::start().await, Receiver::start().await);
-    hooks.endpoint(&all.url(), &[]).await;
-    hooks.endpoint(&some.url(), &["environment.account.assigned", "tenant.updated"]).await;
+    hooks.create_endpoint(&all.url(), &[]).await;
+    hooks.create_endpoint(&some.url(), &["environment.account.assigned", "tenant.updated"]).await;
     for account in 0..6 {
         hooks.sign_up_tenant().await;
-        hooks.api.succeed(&format!("00000000000{account}")).await;
+        hooks.api.succeed_operation(&format!("00000000000{account}")).await;
     }
     let workers = [Arc::new(hooks.worker()), Arc::new(hooks.worker()), Arc::new(hooks.worker())];
     let sent = futures::future::join_all(workers.iter().map(Worker::drain)).await;
     let feed = hooks.api.get("/v1/events").await.json();
-    let told: BTreeSet<_> = feed["events"].as_array().unwrap().iter().map(|event| event["id"].to_string()).collect();
+    let feed_ids: BTreeSet<_> =
+        feed["events"].as_array().unwrap().iter().map(|event| event["id"].to_string()).collect();
     let got: Vec<_> = all.received().iter().map(|received| received.json()["id"].to_string()).collect();
-    assert_eq!(got.len(), told.len(), "something came twice, or not at all");
-    assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), told);
+    assert_eq!(got.len(), feed_ids.len(), "events are missing or repeated");
+    assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), feed_ids);
     let types: Vec<_> = some.received().iter().map(|received| received.json()["type"].clone()).collect();
     assert_eq!(types, vec![json!("environment.account.assigned"); 6]);
-    assert_eq!(sent.into_iter().sum::<usize>(), told.len() + 6);
+    assert_eq!(sent.into_iter().sum::<usize>(), feed_ids.len() + 6);
 }
 
-/// Shorthand for several workers at a time.
+/// Runs several workers concurrently.
 struct Worker;
 
 impl Worker {
@@ -77,71 +78,74 @@ impl Worker {
 }
 
 #[tokio::test]
-async fn after_a_rotation_both_secrets_are_good_for_a_day() {
+async fn after_a_rotation_both_secrets_are_valid_for_a_day() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    let before = hooks.endpoint(&receiver.url(), &[]).await;
+    let before = hooks.create_endpoint(&receiver.url(), &[]).await;
     let rotated = hooks.post(&before, "/rotate-secret", &json!({})).await.json();
     let (old, new) = (before["secret"].as_str().unwrap(), rotated["secret"].as_str().unwrap());
     assert_ne!(old, new);
-    assert_eq!(hooks.get(&before, "").await.get("secret"), None, "it was shown again");
+    assert_eq!(hooks.get(&before, "").await.get("secret"), None, "the secret was shown again");
     let worker = Arc::new(hooks.worker());
     for (hours, both) in [(0, true), (23, true), (2, false)] {
-        hooks.wait(Duration::from_hours(hours));
+        hooks.advance(Duration::from_hours(hours));
         hooks.sign_up_tenant().await;
         worker.drain_webhooks().await.unwrap();
         let received = receiver.received().pop().unwrap();
-        let expected =
-            if both { vec![received.expected(new), received.expected(old)] } else { vec![received.expected(new)] };
+        let expected = if both {
+            vec![received.expected_signature(new), received.expected_signature(old)]
+        } else {
+            vec![received.expected_signature(new)]
+        };
         assert_eq!(received.signatures(), expected, "{hours} hours later");
     }
-    // The one that is not good any more is not kept either.
-    let kept: i64 = sqlx::query_scalar("select count(previous_secret) from webhook_endpoints")
+    // The expired secret is deleted.
+    let stored: i64 = sqlx::query_scalar("select count(previous_secret) from webhook_endpoints")
         .fetch_one(&hooks.database().pool)
         .await
         .unwrap();
-    hooks.wait(Duration::from_hours(2));
+    hooks.advance(Duration::from_hours(2));
     hooks.sign_up_tenant().await;
     Arc::new(hooks.worker()).drain_webhooks().await.unwrap();
     let later: i64 = sqlx::query_scalar("select count(previous_secret) from webhook_endpoints")
         .fetch_one(&hooks.database().pool)
         .await
         .unwrap();
-    assert!(kept <= 1 && later == 0, "{kept}, then {later}");
+    assert!(stored <= 1 && later == 0, "{stored}, then {later}");
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_amid_a_delivery_delays_it_by_its_lease_and_it_keeps_its_id() {
+async fn a_delivery_of_a_dead_worker_is_repeated_with_its_id() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    receiver.answers(StoredResponse::Silence);
-    let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
+    receiver.set_reply(Reply::NoResponse);
+    let endpoint = hooks.create_endpoint(&receiver.url(), &[]).await;
     hooks.sign_up_tenant().await;
     let dying = Arc::new(hooks.worker());
     let death = tokio::spawn(async move { dying.drain_webhooks().await });
-    assert!(receiver.has(1, Duration::from_secs(10)).await);
+    assert!(receiver.wait_for(1, Duration::from_secs(10)).await);
     death.abort();
     _ = death.await;
-    receiver.answers(StoredResponse::Status(200, String::new()));
+    receiver.set_reply(Reply::Status(200, String::new()));
     let other = Arc::new(hooks.worker());
     assert_eq!(other.drain_webhooks().await.unwrap(), 0, "two workers sent the same attempt");
-    hooks.wait(Duration::from_secs(25));
+    hooks.advance(Duration::from_secs(25));
     assert_eq!(other.drain_webhooks().await.unwrap(), 1);
     let received = receiver.received();
     assert_eq!((received.len(), received[0].id()), (2, received[1].id()));
-    let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("not one delivery") };
+    let [delivery] = &hooks.deliveries(&endpoint).await[..] else { panic!("expected one delivery") };
     assert_eq!((&delivery["state"], &delivery["attempt_count"]), (&json!("delivered"), &json!(1)));
 }
 
 #[tokio::test]
-async fn an_event_can_be_replayed_alone_and_all_since_a_time_also_what_was_missed() {
+async fn one_event_or_all_since_a_time_can_be_replayed() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let worker = Arc::new(hooks.worker());
     hooks.sign_up_tenant().await;
-    hooks.wait(Duration::from_hours(1));
+    hooks.advance(Duration::from_hours(1));
     let since = hooks.clock().now();
-    let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
+    let endpoint = hooks.create_endpoint(&receiver.url(), &[]).await;
     hooks.sign_up_tenant().await;
     worker.drain_webhooks().await.unwrap();
     let first = receiver.received()[0].clone();
@@ -155,12 +159,12 @@ async fn an_event_can_be_replayed_alone_and_all_since_a_time_also_what_was_misse
     let disabled = hooks.post(&endpoint, "/disable", &json!({})).await.json();
     assert_eq!((&disabled["state"], &disabled["disabled_reason"]), (&json!("disabled"), &json!("by_request")));
     hooks.sign_up_tenant().await;
-    assert_eq!(worker.drain_webhooks().await.unwrap(), 0, "a disabled endpoint was sent something");
+    assert_eq!(worker.drain_webhooks().await.unwrap(), 0, "a disabled endpoint received a delivery");
     let refused = hooks.post(&endpoint, "/replay", &json!({ "since": since })).await;
-    assert_eq!(refused.outcome(), (409, "webhook_disabled".into()));
+    assert_eq!(refused.status_and_code(), (409, "webhook_disabled".into()));
     let enabled = hooks.post(&endpoint, "/enable", &json!({})).await.json();
     assert_eq!(enabled["state"], "enabled");
-    assert_eq!(worker.drain_webhooks().await.unwrap(), 0, "what happened meanwhile was kept for it");
+    assert_eq!(worker.drain_webhooks().await.unwrap(), 0, "events were stored for a disabled endpoint");
 
     let replayed = hooks.post(&endpoint, "/replay", &json!({ "since": since })).await;
     assert_eq!((replayed.status.as_u16(), replayed.json()), (202, json!({ "events": 2 })));
@@ -169,14 +173,14 @@ async fn an_event_can_be_replayed_alone_and_all_since_a_time_also_what_was_misse
     assert_eq!(everything.json(), json!({ "events": 3 }));
     worker.drain_webhooks().await.unwrap();
     let ids: BTreeSet<_> = receiver.received().iter().map(|received| received.id().to_owned()).collect();
-    assert_eq!((ids.len(), receiver.received().len()), (3, 7), "ids, and requests");
-    hooks.wait(Duration::from_hours(24 * 31));
+    assert_eq!((ids.len(), receiver.received().len()), (3, 7), "(ids, requests)");
+    hooks.advance(Duration::from_hours(24 * 31));
     let long_ago = hooks.post(&endpoint, "/replay", &json!({ "since": since })).await;
-    assert_eq!(long_ago.outcome(), (422, "validation_failed".into()));
+    assert_eq!(long_ago.status_and_code(), (422, "validation_failed".into()));
 }
 
 #[tokio::test]
-async fn what_happens_reaches_a_running_worker_within_a_second_and_old_deliveries_go() {
+async fn events_are_sent_within_a_second_and_old_deliveries_deleted() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
     let (worker, shutdown) = (Arc::new(hooks.worker()), tokio_util::sync::CancellationToken::new());
@@ -185,35 +189,35 @@ async fn what_happens_reaches_a_running_worker_within_a_second_and_old_deliverie
         async move { worker.run(shutdown).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    // It learns of the endpoint while it runs.
-    let endpoint = hooks.endpoint(&receiver.url(), &["tenant.onboarding.accepted", "tenant.updated"]).await;
+    // The endpoint is created while the worker runs.
+    let endpoint = hooks.create_endpoint(&receiver.url(), &["tenant.onboarding.accepted", "tenant.updated"]).await;
     let tenant = hooks.sign_up_tenant().await;
-    let begun = Instant::now();
-    assert!(receiver.has(1, Duration::from_secs(5)).await);
-    let took = begun.elapsed();
+    let start = Instant::now();
+    assert!(receiver.wait_for(1, Duration::from_secs(5)).await);
+    let took = start.elapsed();
     let path = format!("/v1/tenants/{}", id(&tenant));
     let change = hooks.api.request(Method::PATCH, &path).header("If-Match", "*").json(&json!({ "tier": "enterprise" }));
     assert_eq!(freehold_tests::api_fixture::send(change).await.status, 200);
     let changed = Instant::now();
-    assert!(receiver.has(2, Duration::from_secs(5)).await);
+    assert!(receiver.wait_for(2, Duration::from_secs(5)).await);
     let later = changed.elapsed();
     assert!(took < Duration::from_secs(1) && later < Duration::from_secs(1), "{took:?}, {later:?}");
     shutdown.cancel();
     running.await.unwrap();
 
-    hooks.wait(Duration::from_hours(24 * 31));
+    hooks.advance(Duration::from_hours(24 * 31));
     Arc::new(hooks.worker()).drain_webhooks().await.unwrap();
-    assert_eq!(hooks.deliveries(&endpoint).await.len(), 0, "kept for longer than 30 days");
+    assert_eq!(hooks.deliveries(&endpoint).await.len(), 0, "deliveries older than 30 days");
     let attempts: i64 =
         sqlx::query_scalar("select count(*) from webhook_attempts").fetch_one(&hooks.database().pool).await.unwrap();
     assert_eq!(attempts, 0);
 }
 
 #[tokio::test]
-async fn the_lines_in_the_readme_tell_what_is_ours_from_what_is_not() {
+async fn the_code_in_the_readme_verifies_signatures() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    let endpoint = hooks.endpoint(&receiver.url(), &[]).await;
+    let endpoint = hooks.create_endpoint(&receiver.url(), &[]).await;
     hooks.post(&endpoint, "/rotate-secret", &json!({})).await;
     hooks.sign_up_tenant().await;
     Arc::new(hooks.worker()).drain_webhooks().await.unwrap();
@@ -224,36 +228,36 @@ async fn the_lines_in_the_readme_tell_what_is_ours_from_what_is_not() {
     );
     let received = receiver.received().remove(0);
     let headers = json!(received.headers).to_string();
-    let says = |secret: &str, body: &str| {
+    let is_accepted = |secret: &str, body: &str| {
         let python =
             std::process::Command::new("python3").args(["-c", &script, secret, &headers, body]).output().unwrap();
         String::from_utf8_lossy(&python.stdout).trim().to_owned() + &String::from_utf8_lossy(&python.stderr)
     };
-    // It still knows the secret from before the rotation.
+    // Uses the secret from before the rotation.
     let secret = endpoint["secret"].as_str().unwrap();
-    assert_eq!(says(secret, &received.body), "True");
-    assert_eq!(says(secret, &received.body.replace("accepted", "canceled")), "False");
-    assert_eq!(says("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &received.body), "False");
+    assert_eq!(is_accepted(secret, &received.body), "True");
+    assert_eq!(is_accepted(secret, &received.body.replace("accepted", "canceled")), "False");
+    assert_eq!(is_accepted("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &received.body), "False");
 }
 
 #[tokio::test]
-async fn what_has_been_looked_through_is_not_looked_through_again_however_much_it_was() {
+async fn events_that_were_read_once_are_not_read_again() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    hooks.endpoint(&receiver.url(), &["environment.account.released"]).await;
+    hooks.create_endpoint(&receiver.url(), &["environment.account.released"]).await;
     hooks.sign_up_tenant().await;
     let (pool, now) = (&hooks.api.database.pool, hooks.api.clock.now());
     let fan_out = async || {
         let fanned = freehold_tenancy::db::webhooks::fanout::fan_out(pool, now);
-        tokio::time::timeout(Duration::from_secs(30), fanned).await.expect("an end").unwrap()
+        tokio::time::timeout(Duration::from_secs(30), fanned).await.expect("a finished task").unwrap()
     };
     assert_eq!(fan_out().await, 1);
-    let much = "with told as (
+    let much = "with inserted as (
             insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
             select head.position + n, (select id from tenants), 'tenant.updated', '{}', $1, $1
             from feed_head head, generate_series(1, 2500) n returning position)
-        update feed_head set position = (select max(position) from told)";
+        update feed_head set position = (select max(position) from inserted)";
     sqlx::query(much).bind(now).execute(pool).await.unwrap();
     assert_eq!(fan_out().await, 2500);
-    assert_eq!(fan_out().await, 0, "it was looked through again");
+    assert_eq!(fan_out().await, 0, "events were read again");
 }

@@ -1,4 +1,4 @@
-//! What webhooks cost an installation that has none.
+//! Cost of webhooks in an installation without endpoints.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,39 +11,39 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-/// How long idleness is watched.
-const WATCHED: Duration = Duration::from_secs(21);
+/// Duration of the measurement.
+const MEASURED_TIME: Duration = Duration::from_secs(21);
 
-/// Queries a second that an idle worker may make.
-const MOST: f64 = 0.2;
+/// Maximum queries per second of an idle worker.
+const MAX_QUERIES_PER_SECOND: f64 = 0.2;
 
 #[tokio::test]
-async fn a_worker_without_endpoints_asks_for_nothing_more_than_before() {
+async fn a_worker_without_endpoints_makes_no_additional_queries() {
     let hooks = WebhookFixture::new().await;
     let directory = tempfile::tempdir().unwrap();
     let (base, server) = hooks.database().url.split_once("?host=").unwrap();
     let server = PathBuf::from(server.replace("%2F", "/")).join(".s.PGSQL.5432");
     let listener = UnixListener::bind(directory.path().join(".s.PGSQL.5432")).unwrap();
-    let asked = Arc::new(AtomicU64::new(0));
-    let relaying = tokio::spawn(relay(listener, server, Arc::clone(&asked)));
+    let queries = Arc::new(AtomicU64::new(0));
+    let relaying = tokio::spawn(relay(listener, server, Arc::clone(&queries)));
     let url = format!("{base}?host={}", directory.path().to_str().unwrap().replace('/', "%2F"));
     let pool = PgPoolOptions::new().max_connections(10).connect_lazy(&url).unwrap();
-    let worker = Arc::new(hooks.worker_on(pool, &hooks.api.config));
+    let worker = Arc::new(hooks.worker_with_pool(pool, &hooks.api.config));
     let running = tokio::spawn(async move { worker.run(CancellationToken::new()).await });
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = asked.load(Ordering::SeqCst);
-    assert!(before > 0, "the worker does not come this way");
-    tokio::time::sleep(WATCHED).await;
-    #[expect(clippy::cast_precision_loss, reason = "a few")]
-    let a_second = (asked.load(Ordering::SeqCst) - before) as f64 / WATCHED.as_secs_f64();
+    let before = queries.load(Ordering::SeqCst);
+    assert!(before > 0, "the relay saw no queries of the worker");
+    tokio::time::sleep(MEASURED_TIME).await;
+    #[expect(clippy::cast_precision_loss, reason = "the number is small")]
+    let per_second = (queries.load(Ordering::SeqCst) - before) as f64 / MEASURED_TIME.as_secs_f64();
     running.abort();
     relaying.abort();
-    assert!(a_second > 0.0 && a_second < MOST, "{a_second} queries a second");
+    assert!(per_second > 0.0 && per_second < MAX_QUERIES_PER_SECOND, "{per_second} queries a second");
 }
 
-async fn relay(listener: UnixListener, server: PathBuf, asked: Arc<AtomicU64>) {
+async fn relay(listener: UnixListener, server: PathBuf, queries: Arc<AtomicU64>) {
     while let Ok((client, _)) = listener.accept().await {
-        let (server, asked) = (server.clone(), Arc::clone(&asked));
+        let (server, queries) = (server.clone(), Arc::clone(&queries));
         tokio::spawn(async move {
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_server, mut to_server) = UnixStream::connect(server).await?.into_split();
@@ -56,9 +56,9 @@ async fn relay(listener: UnixListener, server: PathBuf, asked: Arc<AtomicU64>) {
                 }
                 pending.extend_from_slice(&buffer[..read]);
                 while let Some((kind, rest)) = message(&pending, is_first) {
-                    asked.fetch_add(u64::from(kind == b'E' || kind == b'Q'), Ordering::SeqCst);
+                    queries.fetch_add(u64::from(kind == b'E' || kind == b'Q'), Ordering::SeqCst);
                     pending = rest.to_vec();
-                    // What asks for TLS comes before the first.
+                    // A request for TLS precedes the first message.
                     is_first = is_first && kind == SSL_REQUEST;
                 }
                 to_server.write_all(&buffer[..read]).await?;
@@ -67,10 +67,11 @@ async fn relay(listener: UnixListener, server: PathBuf, asked: Arc<AtomicU64>) {
     }
 }
 
-/// What stands for the kind of a request for TLS.
+/// Stands for the kind of a TLS request.
 const SSL_REQUEST: u8 = 1;
 
-/// The first message's kind and what comes after it; the first of a connection has no kind ("Message Formats").
+/// Splits off the first message. Returns its kind and the remaining bytes. The first message of a connection has no
+/// kind (PostgreSQL documentation, "Message Formats").
 fn message(bytes: &[u8], is_first: bool) -> Option<(u8, &[u8])> {
     let (kind, bytes) = if is_first { (0, bytes) } else { bytes.split_first().map(|(kind, rest)| (*kind, rest))? };
     let length = u32::from_be_bytes(*bytes.first_chunk()?);

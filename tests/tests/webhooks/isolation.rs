@@ -1,25 +1,24 @@
-//! A receiver that is dead or slow delays nobody else.
+//! A dead or slow receiver does not delay other receivers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use freehold_tests::receiver::{Receiver, StoredResponse};
+use freehold_tests::receiver::{Receiver, Reply};
 use freehold_tests::webhook_fixture::WebhookFixture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How many events there are.
 const EVENTS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_who_fall_silent_at_the_same_moment_do_not_keep_the_others_waiting() {
+async fn many_silent_receivers_do_not_delay_the_others() {
     let hooks = WebhookFixture::new().await;
     let mut silent = Vec::new();
-    // None of them has failed before: together they want as much as all that is sent at a time.
+    // No receiver has failed before, and together they fill all concurrent deliveries.
     for _ in 0..20 {
         let receiver = Receiver::start().await;
-        receiver.answers(StoredResponse::Silence);
-        hooks.endpoint(&receiver.url(), &[]).await;
+        receiver.set_reply(Reply::NoResponse);
+        hooks.create_endpoint(&receiver.url(), &[]).await;
         silent.push(receiver);
     }
     for _ in 0..10 {
@@ -32,58 +31,64 @@ async fn many_who_fall_silent_at_the_same_moment_do_not_keep_the_others_waiting(
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let healthy = Receiver::start().await;
-    hooks.endpoint(&healthy.url(), &[]).await;
+    hooks.create_endpoint(&healthy.url(), &[]).await;
     for _ in 0..10 {
         hooks.sign_up_tenant().await;
     }
-    // They are given up after 15 seconds.
-    assert!(healthy.has(10, Duration::from_secs(10)).await, "{} came", healthy.received().len());
+    // Deliveries to silent receivers time out after 15 seconds.
+    assert!(healthy.wait_for(10, Duration::from_secs(10)).await, "{} arrived", healthy.received().len());
     running.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn slow_and_dead_receivers_delay_neither_the_others_nor_the_rest_of_the_work() {
+async fn slow_and_dead_receivers_delay_neither_others_nor_operations() {
     let hooks = WebhookFixture::new().await;
     let (silent, slow, healthy) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
-    silent.answers(StoredResponse::Silence);
-    slow.answers(StoredResponse::Late(Duration::from_secs(2)));
-    // More who are dead than all that is sent at a time would do for, if they were let.
+    silent.set_reply(Reply::NoResponse);
+    slow.set_reply(Reply::Delayed(Duration::from_secs(2)));
+    // More dead receivers than concurrent deliveries.
     let mut dead = Vec::new();
     for _ in 0..25 {
         let receiver = Receiver::start().await;
-        receiver.answers(StoredResponse::Silence);
-        hooks.endpoint(&receiver.url(), &[]).await;
+        receiver.set_reply(Reply::NoResponse);
+        hooks.create_endpoint(&receiver.url(), &[]).await;
         dead.push(receiver);
     }
     let all = "update webhook_endpoints set failing_since = created_at";
     sqlx::query(all).execute(&hooks.database().pool).await.unwrap();
     for receiver in [&silent, &slow] {
-        hooks.endpoint(&receiver.url(), &[]).await;
+        hooks.create_endpoint(&receiver.url(), &[]).await;
     }
-    hooks.endpoint(&healthy.url(), &[]).await;
+    hooks.create_endpoint(&healthy.url(), &[]).await;
     for _ in 0..EVENTS {
         hooks.sign_up_tenant().await;
     }
     let (worker, shutdown) = (Arc::new(hooks.worker()), CancellationToken::new());
-    let begun = Instant::now();
+    let start = Instant::now();
     let running = tokio::spawn({
         let shutdown = shutdown.clone();
         async move { worker.run(shutdown).await }
     });
-    assert!(healthy.has(EVENTS, Duration::from_secs(10)).await, "{} of {EVENTS} came", healthy.received().len());
-    let took = begun.elapsed();
+    assert!(
+        healthy.wait_for(EVENTS, Duration::from_secs(10)).await,
+        "{} of {EVENTS} arrived",
+        healthy.received().len()
+    );
+    let took = start.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
-    // Operations are begun meanwhile.
-    let begun: i64 = sqlx::query_scalar("select count(*) from operations where started_at is not null")
+    // Operations continue.
+    let started: i64 = sqlx::query_scalar("select count(*) from operations where started_at is not null")
         .fetch_one(&hooks.database().pool)
         .await
         .unwrap();
-    assert!(begun > 0, "no operation was looked at");
-    assert!(silent.most_at_a_time() <= 5 && slow.most_at_a_time() <= 5 && healthy.most_at_a_time() <= 5);
-    assert!(silent.received().len() <= 5, "{} at a time to one that does not answer", silent.received().len());
+    assert!(started > 0, "no operation was started");
+    assert!(
+        silent.max_open_connections() <= 5 && slow.max_open_connections() <= 5 && healthy.max_open_connections() <= 5
+    );
+    assert!(silent.received().len() <= 5, "{} concurrent deliveries to a silent receiver", silent.received().len());
     running.abort();
     assert!(
-        dead.iter().all(|receiver| receiver.most_at_a_time() <= 1),
-        "one that fails is sent more than one at a time"
+        dead.iter().all(|receiver| receiver.max_open_connections() <= 1),
+        "concurrent deliveries to a failing receiver"
     );
 }

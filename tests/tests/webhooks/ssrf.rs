@@ -1,4 +1,4 @@
-//! Webhooks lead to nowhere but the public internet, however their URLs are spelled and whatever their names lead to later.
+//! Webhooks reach public addresses only, in every spelling of a URL and after every change of a DNS record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tests::api_fixture::send;
 use freehold_tests::receiver::Receiver;
-use freehold_tests::webhook_fixture::{KEY, WebhookFixture};
+use freehold_tests::webhook_fixture::{SECRETS_KEY, WebhookFixture};
 use reqwest::Method;
 use serde_json::json;
 
-/// Hosts that are this machine, this network, or nobody's; `{}` of a URL.
+/// Hosts in loopback, private or reserved networks; `{}` is the port of a URL.
 const HOSTS: &[&str] = &[
-    // This machine, in every spelling.
+    // Loopback in every spelling.
     "127.0.0.1",
     "127.1",
     "127.0.1",
@@ -42,7 +42,7 @@ const HOSTS: &[&str] = &[
     "[::ffff:7f00:1]",
     "[::FFFF:0177.0.0.1]",
     "[::ffff:0:127.0.0.1]",
-    // An IPv4 address in another's clothes.
+    // IPv4 addresses inside IPv6 addresses.
     "[64:ff9b::7f00:1]",
     "[64:ff9b::10.0.0.1]",
     "[64:ff9b:1::a9fe:a9fe]",
@@ -68,7 +68,7 @@ const HOSTS: &[&str] = &[
     "[fe80::1]",
     "[febf::1]",
     "[fec0::1]",
-    // Metadata of clouds.
+    // Cloud metadata services.
     "169.254.169.254",
     "2852039166",
     "0xA9FEA9FE",
@@ -81,7 +81,7 @@ const HOSTS: &[&str] = &[
     "100.100.100.200",
     "192.0.0.192",
     "168.63.129.16",
-    // What is for other purposes.
+    // Addresses reserved for other purposes.
     "100.64.0.1",
     "100.127.255.255",
     "192.0.0.1",
@@ -102,15 +102,15 @@ const HOSTS: &[&str] = &[
     "[ff02::1]",
     "[5f00::1]",
     "[4000::1]",
-    // Names that lead there.
+    // Names that resolve to these addresses.
     "private.example.com",
     "mixed.example.com",
     "six.example.com",
     "mapped.example.com",
-    "nobody.example.com",
+    "unresolvable.example.com",
 ];
 
-/// URLs that are wrong in other ways; `{}` is the port that is allowed.
+/// URLs with other faults; `{}` is the allowed port.
 const URLS: &[&str] = &[
     "http://good.example.com:{}/",
     "ftp://good.example.com:{}/",
@@ -147,11 +147,11 @@ const URLS: &[&str] = &[
     "https://0x100000000:{}/",
 ];
 
-/// A real installation. Its good addresses are public and given to nobody (IANA, "IPv6 Global Unicast Address Assignments"), so
-/// that not even a broken worker reaches anybody.
-async fn real(receiver: &Receiver) -> WebhookFixture {
-    let config = format!("[secrets]\nkey = \"{KEY}\"\n[webhooks]\nallowed_ports = [{}]", receiver.port);
-    let hooks = WebhookFixture::of(InstallationKind::Real, &config).await;
+/// Creates a real installation. Its valid addresses are public but unassigned (IANA, "IPv6 Global Unicast Address
+/// Assignments"), so that even a faulty worker reaches no host.
+async fn real_installation(receiver: &Receiver) -> WebhookFixture {
+    let config = format!("[secrets]\nkey = \"{SECRETS_KEY}\"\n[webhooks]\nallowed_ports = [{}]", receiver.port);
+    let hooks = WebhookFixture::with_config(InstallationKind::Real, &config).await;
     for (name, addresses) in [
         ("good.example.com", &["2e00::1", "2e00::2"][..]),
         ("localhost", &["127.0.0.1", "::1"]),
@@ -160,7 +160,7 @@ async fn real(receiver: &Receiver) -> WebhookFixture {
         ("six.example.com", &["fd00:ec2::254"]),
         ("mapped.example.com", &["::ffff:127.0.0.1"]),
     ] {
-        hooks.names.set(name, addresses);
+        hooks.resolver.set(name, addresses);
     }
     hooks
 }
@@ -171,33 +171,33 @@ fn all(port: u16) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_endpoint_is_made_of_a_url_that_leads_astray() {
-    // Whatever of it leads to this machine would come here.
-    let receiver = Receiver::on("[::]:0").await;
-    let hooks = real(&receiver).await;
+async fn no_endpoint_is_created_for_an_unsafe_url() {
+    // A request to this machine would arrive at this receiver.
+    let receiver = Receiver::start_at("[::]:0").await;
+    let hooks = real_installation(&receiver).await;
     let urls = all(receiver.port);
     assert!(urls.len() >= 60, "{}", urls.len());
     for url in &urls {
         let request = hooks.api.request(Method::POST, "/v1/webhook-endpoints").json(&json!({ "url": url }));
         let refused = send(request).await;
-        assert_eq!(refused.outcome(), (422, "validation_failed".into()), "{url:?}: {}", refused.text);
+        assert_eq!(refused.status_and_code(), (422, "validation_failed".into()), "{url:?}: {}", refused.text);
         assert_eq!(refused.json()["errors"][0]["field"], "url", "{url:?}");
         for address in ["10.0.0.1", "fd00:ec2", "2e00::1"] {
-            let told = refused.text.contains(address);
-            assert!(!told, "{url:?} tells what a name inside leads to: {}", refused.text);
+            let shows_address = refused.text.contains(address);
+            assert!(!shows_address, "{url:?} shows the address of an internal name: {}", refused.text);
         }
     }
     assert_eq!(receiver.connections(), 0);
     for good in ["https://good.example.com/hook", &format!("https://good.example.com:{}/hook?token=x", receiver.port)] {
-        hooks.endpoint(good, &[]).await;
+        hooks.create_endpoint(good, &[]).await;
     }
 }
 
 #[tokio::test]
-async fn nothing_is_sent_to_a_url_that_leads_astray_though_it_is_there() {
-    let receiver = Receiver::on("[::]:0").await;
-    let hooks = real(&receiver).await;
-    hooks.endpoint("https://good.example.com/hook", &[]).await;
+async fn nothing_is_sent_to_a_stored_unsafe_url() {
+    let receiver = Receiver::start_at("[::]:0").await;
+    let hooks = real_installation(&receiver).await;
+    hooks.create_endpoint("https://good.example.com/hook", &[]).await;
     let worker = Arc::new(hooks.worker());
     let (pool, mut count) = (&hooks.database().pool, 0);
     for url in all(receiver.port).iter().filter(|url| !url.is_empty()) {
@@ -218,11 +218,11 @@ async fn nothing_is_sent_to_a_url_that_leads_astray_though_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_elsewhere_later_is_asked_again_and_believed_once() {
-    let receiver = Receiver::on("[::]:0").await;
-    let hooks = real(&receiver).await;
-    hooks.names.set("rebound.example.com", &["2e00::1"]);
-    let endpoint = hooks.endpoint(&format!("https://rebound.example.com:{}/", receiver.port), &[]).await;
+async fn a_changed_name_is_resolved_once_per_attempt_and_validated() {
+    let receiver = Receiver::start_at("[::]:0").await;
+    let hooks = real_installation(&receiver).await;
+    hooks.resolver.set("rebound.example.com", &["2e00::1"]);
+    let endpoint = hooks.create_endpoint(&format!("https://rebound.example.com:{}/", receiver.port), &[]).await;
     let worker = Arc::new(hooks.worker());
     for addresses in [
         &["127.0.0.1"][..],
@@ -240,7 +240,7 @@ async fn a_name_that_leads_elsewhere_later_is_asked_again_and_believed_once() {
         &["2e00::2", "::1"],
         &[],
     ] {
-        hooks.names.set("rebound.example.com", addresses);
+        hooks.resolver.set("rebound.example.com", addresses);
         hooks.sign_up_tenant().await;
         assert_eq!(worker.drain_webhooks().await.unwrap(), 1, "{addresses:?}");
         let delivery = hooks.deliveries(&endpoint).await.remove(0);
@@ -254,14 +254,14 @@ async fn a_name_that_leads_elsewhere_later_is_asked_again_and_believed_once() {
 }
 
 #[tokio::test]
-async fn a_sandbox_may_send_to_its_own_machine_and_to_nobody_elses() {
+async fn a_sandbox_sends_to_loopback_only() {
     let receiver = Receiver::start().await;
     let hooks = WebhookFixture::new().await;
     let port = receiver.port;
     for (name, addresses) in
         [("inside.example.com", "10.0.0.1"), ("here.example.com", "127.0.0.1"), ("localhost", "127.0.0.1")]
     {
-        hooks.names.set(name, &[addresses]);
+        hooks.resolver.set(name, &[addresses]);
     }
     for url in [
         format!("https://127.0.0.1:{port}/"),
@@ -274,19 +274,19 @@ async fn a_sandbox_may_send_to_its_own_machine_and_to_nobody_elses() {
         format!("http://[::ffff:127.0.0.1]:{port}/"),
     ] {
         let request = hooks.api.request(Method::POST, "/v1/webhook-endpoints").json(&json!({ "url": url }));
-        assert_eq!(send(request).await.outcome(), (422, "validation_failed".into()), "{url}");
+        assert_eq!(send(request).await.status_and_code(), (422, "validation_failed".into()), "{url}");
     }
-    hooks.endpoint(&format!("http://localhost:{port}/"), &[]).await;
+    hooks.create_endpoint(&format!("http://localhost:{port}/"), &[]).await;
     hooks.sign_up_tenant().await;
     let worker = Arc::new(hooks.worker());
     worker.drain_webhooks().await.unwrap();
     assert_eq!((worker.webhooks_sent(), receiver.connections()), (1, 1));
-    // It connects to what was judged, not to what the machine's own resolver says of the name.
-    hooks.names.set("nowhere.invalid", &["127.0.0.1"]);
-    hooks.endpoint(&format!("http://nowhere.invalid:{port}/"), &[]).await;
+    // The connection uses the validated address, not the answer of the system's resolver.
+    hooks.resolver.set("nowhere.invalid", &["127.0.0.1"]);
+    hooks.create_endpoint(&format!("http://nowhere.invalid:{port}/"), &[]).await;
     hooks.sign_up_tenant().await;
     worker.drain_webhooks().await.unwrap();
-    assert!(receiver.has(3, Duration::from_secs(1)).await);
+    assert!(receiver.wait_for(3, Duration::from_secs(1)).await);
     let hosts: Vec<_> = receiver.received().iter().map(|received| received.headers["host"].clone()).collect();
     assert!(hosts.contains(&format!("nowhere.invalid:{port}")), "{hosts:?}");
 }

@@ -1,4 +1,4 @@
-//! AWS Account Management: which regions an account has.
+//! AWS Account Management: the opt-in regions of an account.
 
 use aws_sdk_account::Client;
 use aws_sdk_account::types::RegionOptStatus;
@@ -9,7 +9,7 @@ use super::call::missing_field;
 use super::sts::Session;
 use crate::cloud::{RegionStatus, Result, Target};
 
-/// Account Management has one endpoint.
+/// Region of the only endpoint of Account Management.
 const REGION: &str = "us-east-1";
 
 pub(super) fn client(session: &Session) -> Client {
@@ -30,7 +30,7 @@ fn status(status: &RegionOptStatus) -> RegionStatus {
         RegionOptStatus::Enabled | RegionOptStatus::EnabledByDefault => RegionStatus::Enabled,
         RegionOptStatus::Disabling => RegionStatus::Disabling,
         RegionOptStatus::Disabled => RegionStatus::Disabled,
-        // Also a state that AWS invents later: at the worst it is looked at until the step's deadline.
+        // A state unknown to this version is polled until the step's deadline.
         _ => RegionStatus::Enabling,
     }
 }
@@ -46,10 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_of_a_region_that_nobody_knows_is_looked_at_again() {
+    fn an_unknown_region_status_counts_as_enabling() {
         let status = |text: &str| status(&RegionOptStatus::from(text));
         assert_eq!(status("ENABLED_BY_DEFAULT"), RegionStatus::Enabled);
         assert_eq!(status("DISABLED"), RegionStatus::Disabled);
-        assert_eq!(status("ALMOST_THERE"), RegionStatus::Enabling);
+        assert_eq!(status("FUTURE_STATUS"), RegionStatus::Enabling);
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of AWS that changes something goes into the audit trail: before it is asked, and with what came of it.
+//! Audit entries of AWS calls that change something: opened before the call, completed with its outcome.
 
 use aws_sdk_sts::operation::RequestId;
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, AuditWriter, OpenEntry};
@@ -9,45 +9,43 @@ use crate::cloud::{CloudError, CloudErrorKind, Result, Role};
 use crate::current_step::RunningStep;
 use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
 
-/// Where calls are put on record, and in whose name.
+/// The audit trail, and the process in whose name calls are recorded.
 #[derive(Debug, Clone)]
 pub(super) struct Audited {
     audit_writer: AuditWriter,
     process: String,
 }
 
-/// What calls that change nothing begin with.
-const READS: [&str; 3] = ["Describe", "List", "Get"];
+const READ_PREFIXES: [&str; 3] = ["Describe", "List", "Get"];
 
-/// Services none of whose calls changes anything: who assumes a role has changed nothing yet, and neither has who calls a
-/// Function URL.
+/// Services of which Freehold makes no call that changes something: assuming a role and calling a Function URL do not.
 const READ_ONLY_SERVICES: [&str; 2] = ["sts", "lambda"];
 
-/// Whether a call, such as `organizations:MoveAccount`, changes something.
-fn changes(call: &str) -> bool {
+/// Returns whether a call, such as `organizations:MoveAccount`, changes something.
+fn is_write(call: &str) -> bool {
     let (service, operation) = call.split_once(':').unwrap_or(("", call));
-    !READ_ONLY_SERVICES.contains(&service) && !READS.iter().any(|read| operation.starts_with(read))
+    !READ_ONLY_SERVICES.contains(&service) && !READ_PREFIXES.iter().any(|prefix| operation.starts_with(prefix))
 }
 
 impl Aws {
-    /// Makes `call`, on record if it changes something. What cannot be put on record is not asked.
-    pub(super) async fn on_record<T: RequestId>(
+    /// Makes `call`, with an audit entry if it changes something. If the entry cannot be written, the call is not made.
+    pub(super) async fn audited_call<T: RequestId>(
         &self,
         session: &Session,
         call: &'static str,
         answer: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let Some(audited) = self.audit.as_ref().filter(|_| changes(call)) else { return answer.await };
-        let begun = audited.begin(self.role_of(&session.who), call).await?;
+        let Some(audited) = self.audit.as_ref().filter(|_| is_write(call)) else { return answer.await };
+        let entry = audited.open_entry(self.role_of(&session.identity), call).await?;
         let answer = answer.await;
-        audited.audit_writer.end(begun, &outcome(&answer)).await;
+        audited.audit_writer.end(entry, &outcome(&answer)).await;
         answer
     }
 
-    /// The role as which a call is made.
-    fn role_of(&self, who: &Identity) -> String {
+    /// Returns the role under which a call is made.
+    fn role_of(&self, identity: &Identity) -> String {
         let organization = &self.config.organization;
-        match who {
+        match identity {
             Identity::Process => "ambient".to_owned(),
             Identity::ControlRole => organization.control_role_arn.clone(),
             Identity::TenantRole(target, role) => {
@@ -67,7 +65,7 @@ impl Audited {
         Self { audit_writer, process: process.to_owned() }
     }
 
-    async fn begin(&self, aws_role: String, call: &'static str) -> Result<OpenEntry> {
+    async fn open_entry(&self, aws_role: String, call: &'static str) -> Result<OpenEntry> {
         let work = RunningStep::current();
         let actor = Actor::Process { process: self.process.clone() };
         let entry = AuditEntry {
@@ -77,7 +75,7 @@ impl Audited {
             ..AuditEntry::new(AuditKind::AwsCall, call, actor)
         };
         let tenant = work.map(|work| work.tenant);
-        // A moment later the database may answer again.
+        // The database may be available again soon.
         self.audit_writer.begin(&entry, tenant).await.map_err(|error| CloudError {
             kind: CloudErrorKind::NotYet,
             call,
@@ -90,8 +88,8 @@ impl Audited {
 
 fn outcome<T: RequestId>(answer: &Result<T>) -> AuditOutcome {
     match answer {
-        Ok(answered) => AuditOutcome {
-            aws_request_id: answered.request_id().map(str::to_owned),
+        Ok(response) => AuditOutcome {
+            aws_request_id: response.request_id().map(str::to_owned),
             ..AuditOutcome::of(AuditResult::Succeeded)
         },
         Err(error) => AuditOutcome {
@@ -107,14 +105,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_looks_is_not_on_record() {
+    fn only_calls_that_change_something_are_audited() {
         for call in [
             "organizations:CreateAccount",
             "sso:DeleteAccountAssignment",
             "account:EnableRegion",
             "cloudformation:ContinueUpdateRollback",
         ] {
-            assert!(changes(call), "{call}");
+            assert!(is_write(call), "{call}");
         }
         for call in [
             "organizations:ListParents",
@@ -123,7 +121,7 @@ mod tests {
             "sts:AssumeRole",
             "lambda:InvokeFunctionUrl",
         ] {
-            assert!(!changes(call), "{call}");
+            assert!(!is_write(call), "{call}");
         }
     }
 }

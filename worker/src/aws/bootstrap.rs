@@ -1,4 +1,4 @@
-//! What `freehold bootstrap` asks of AWS, and does there, beyond the verbs of [`crate::cloud::Cloud`].
+//! AWS calls of `freehold bootstrap` beyond those of [`crate::cloud::Cloud`].
 
 mod access;
 mod contacts;

@@ -1,5 +1,5 @@
-//! The one door to AWS: every call passes here, so that it keeps within its rate, is measured, is logged with AWS's
-//! request id, and its failure is put into Freehold's words.
+//! The single path of all AWS calls: waits for the rate limit, measures the call, logs it with AWS's request id and
+//! classifies its error.
 
 use std::time::Instant;
 
@@ -18,9 +18,9 @@ use super::sts::Session;
 use crate::cloud::{CloudError, CloudErrorKind, Result};
 
 impl Aws {
-    /// Makes `call`, such as `organizations:MoveAccount`, as `session`. A request does nothing before it is awaited here.
+    /// Makes `call`, such as `organizations:MoveAccount`, in `session`. The request is sent when it is awaited here.
     ///
-    /// Boxed: the SDK's futures are large, and a step's own would otherwise hold each of them.
+    /// Boxed, because the SDK's futures are large and every step's future would contain all of them.
     pub(super) fn send<'a, T, E>(
         &'a self,
         session: &'a Session,
@@ -32,19 +32,19 @@ impl Aws {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         async move {
-            let asked = async { request.await.map_err(|error| from_sdk_error(call, error)) };
-            let answer = self.measured(call, self.on_record(session, call, asked)).await;
+            let request = async { request.await.map_err(|error| from_sdk_error(call, error)) };
+            let answer = self.measured(call, self.audited_call(session, call, request)).await;
             if let Err(error) = &answer
                 && errors::ends_session(&error.code)
             {
-                self.sessions.forget(&session.who);
+                self.sessions.forget(&session.identity);
             }
             answer
         }
         .boxed()
     }
 
-    /// Takes `call` out of its quota, then measures and logs how it goes.
+    /// Takes a token of the rate limit for `call`, then makes, measures and logs the call.
     pub(super) async fn measured<T: RequestId>(
         &self,
         call: &'static str,
@@ -69,7 +69,7 @@ impl Aws {
         metrics::histogram!("freehold_aws_call_duration_seconds", "service" => service, "operation" => operation)
             .record(elapsed.as_secs_f64());
         match &answer {
-            Ok(answered) => tracing::debug!(call, outcome, request_id = answered.request_id(), ?elapsed, "aws call"),
+            Ok(response) => tracing::debug!(call, outcome, request_id = response.request_id(), ?elapsed, "aws call"),
             Err(error) => tracing::info!(call, outcome, request_id = error.request_id, ?elapsed, %error, "aws call"),
         }
 
@@ -83,8 +83,8 @@ impl Aws {
     }
 }
 
-/// The span of a call, as OpenTelemetry names what is called ("Semantic conventions for AWS SDK"): one of the step that makes
-/// it. What is called on behalf of many, or of nobody, belongs to no trace.
+/// Creates the span of a call, named as in OpenTelemetry's "Semantic conventions for AWS SDK". A call outside a step
+/// belongs to no trace and gets no span.
 fn span(service: &str, operation: &str) -> Span {
     if !trace::installed() || Span::current().is_none() {
         return Span::none();
@@ -104,12 +104,12 @@ fn span(service: &str, operation: &str) -> Span {
     span
 }
 
-/// Whether a quota error is about the rate of calls, as opposed to the number of things.
+/// Returns whether a quota error is about the rate of calls, as opposed to the number of resources.
 fn is_throttle(code: &str) -> bool {
     !matches!(code, "ConstraintViolationException" | "ServiceQuotaExceededException" | "LimitExceededException")
 }
 
-/// What a metric calls an outcome.
+/// Returns the metric label of an error kind.
 fn label(kind: &CloudErrorKind) -> &'static str {
     match kind {
         CloudErrorKind::Unknown => "unknown",
@@ -121,7 +121,7 @@ fn label(kind: &CloudErrorKind) -> &'static str {
     }
 }
 
-/// A call that AWS refused, or that never came back.
+/// Converts an error of the SDK: an error response of AWS, or no response at all.
 fn from_sdk_error<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> CloudError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -130,25 +130,25 @@ where
     let metadata = service_error.err().meta();
     let raw = service_error.raw();
     let reason = raw.body().bytes().and_then(reason_in);
-    let refusal = AwsErrorResponse {
+    let response = AwsErrorResponse {
         service: call.split_once(':').map_or("", |(service, _)| service),
         code: metadata.code().unwrap_or_default(),
         reason: reason.as_deref().unwrap_or_default(),
         message: metadata.message().unwrap_or_default(),
         status: raw.status().as_u16(),
     };
-    let code = match (refusal.code, refusal.reason) {
-        ("", _) => format!("HTTP {}", refusal.status),
+    let code = match (response.code, response.reason) {
+        ("", _) => format!("HTTP {}", response.status),
         (code, _) => code.to_owned(),
     };
-    let message = match (refusal.message, refusal.reason) {
+    let message = match (response.message, response.reason) {
         (message, "") => message.to_owned(),
         (message, reason) => format!("{reason}: {message}"),
     };
-    CloudError { kind: errors::kind(&refusal), call, code, message, request_id: error.request_id().map(str::to_owned) }
+    CloudError { kind: errors::kind(&response), call, code, message, request_id: error.request_id().map(str::to_owned) }
 }
 
-/// A call that has no answer, or none that can be read: whether it had an effect is unknown, unless it was never sent.
+/// Creates the error of a call without a readable response. Its effect is unknown, unless the request was never sent.
 pub(super) fn no_response<E>(call: &'static str, error: &SdkError<E, HttpResponse>) -> CloudError
 where
     E: std::error::Error + Send + Sync + 'static,
@@ -169,26 +169,26 @@ where
     }
 }
 
-/// An error and what caused it, in one line.
+/// Returns an error and its causes in one line.
 pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut told: Vec<String> = causes.map(ToString::to_string).collect();
-    told.dedup();
-    told.join(": ")
+    let mut messages: Vec<String> = causes.map(ToString::to_string).collect();
+    messages.dedup();
+    messages.join(": ")
 }
 
-/// AWS answered, but left out what the answer is for; what it did is unknown.
+/// Creates the error of a response that lacks a required field; the effect of the call is unknown.
 pub(super) fn missing_field(call: &'static str, missing: &str) -> CloudError {
     CloudError {
         kind: CloudErrorKind::Unknown,
         call,
         code: "UnreadableAnswer".to_owned(),
-        message: format!("the answer has no {missing}"),
+        message: format!("the response has no {missing}"),
         request_id: None,
     }
 }
 
-/// That it is there, or done, already is as good as having done it.
+/// Treats a conflict as success: the object exists, or the change is made, already.
 pub(super) fn ok_if_conflict<T>(answer: Result<T>) -> Result<()> {
     match answer {
         Err(error) if error.kind == CloudErrorKind::Conflict => Ok(()),
@@ -196,7 +196,7 @@ pub(super) fn ok_if_conflict<T>(answer: Result<T>) -> Result<()> {
     }
 }
 
-/// Nothing of that name is a fine answer.
+/// Returns `None` instead of an error with the code `not_found`.
 pub(super) fn none_if<T>(answer: Result<T>, not_found: &str) -> Result<Option<T>> {
     match answer {
         Err(error) if error.code == not_found => Ok(None),
@@ -204,7 +204,7 @@ pub(super) fn none_if<T>(answer: Result<T>, not_found: &str) -> Result<Option<T>
     }
 }
 
-/// The `Reason` of an error that is told in JSON.
+/// Returns the field `Reason` of an error response in JSON.
 fn reason_in(body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     body.get("Reason").or_else(|| body.get("reason"))?.as_str().map(str::to_owned)

@@ -1,4 +1,4 @@
-//! CloudFormation, inside a tenant's account and in one of its regions.
+//! CloudFormation calls inside a tenant's account.
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, DeletionMode, OnFailure, Parameter, Stack, StackEvent, Tag};
@@ -25,7 +25,7 @@ pub(super) async fn stack(
     let request = client(&inside, region).describe_stacks().stack_name(name);
     match aws.send(&inside, CALL, request.send()).await {
         Ok(answer) => Ok(answer.stacks.unwrap_or_default().into_iter().next().and_then(state_of)),
-        // There is no code of its own for a stack that is not there.
+        // CloudFormation has no error code of its own for a missing stack.
         Err(error) if error.code == "ValidationError" && error.message.contains("does not exist") => Ok(None),
         Err(error) => Err(error),
     }
@@ -112,7 +112,7 @@ pub(super) async fn force_delete_stack(
 pub(super) async fn delete_stack(aws: &Aws, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).delete_stack().stack_name(name);
-    // CloudFormation itself takes the deletion of what is not there for done.
+    // CloudFormation reports success if there is no such stack.
     aws.send(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
 }
 
@@ -140,11 +140,11 @@ pub(super) async fn stack_failure(
 
 pub(super) async fn read_in_region(aws: &Aws, account: &Target, region: Region) -> Result<()> {
     let inside = aws.inside(account, Role::Verify).await?;
-    // The one regional read that freehold-verify may do (stacks/baseline.yaml); one page is enough.
+    // The only regional read that freehold-verify is allowed (stacks/baseline.yaml). One page is enough.
     aws.send(&inside, "cloudformation:ListStacks", client(&inside, region).list_stacks().send()).await.map(drop)
 }
 
-/// The earliest failure of a resource; the stack's own, where no resource failed. Events come latest first.
+/// Returns the earliest failure of a resource, or of the stack if no resource failed. `events` is latest first.
 fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
     let mut failures: Vec<StackEvent> = events.into_iter().rev().filter(is_failure).collect();
     let of_resource = failures.iter().position(|event| event.physical_resource_id != event.stack_id).unwrap_or(0);
@@ -155,7 +155,7 @@ fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
     })
 }
 
-/// A failure of its own, and not a creation that was given up because another failed.
+/// Returns whether a resource failed by itself, as opposed to being cancelled because another one failed.
 fn is_failure(event: &StackEvent) -> bool {
     let failed = event.resource_status.as_ref().is_some_and(|status| status.as_str().ends_with("_FAILED"));
     let reason = event.resource_status_reason.as_deref().unwrap_or_default();
@@ -179,19 +179,19 @@ fn state_of(stack: Stack) -> Option<StackState> {
     })
 }
 
-#[expect(clippy::match_same_arms, reason = "what stands together means the same for the same reason")]
+#[expect(clippy::match_same_arms, reason = "each arm groups states for one reason")]
 fn status(text: &str) -> StackStatus {
     match text {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => StackStatus::Complete,
-        // An update or an import was taken back: what stood before stands again.
+        // A rolled-back update or import leaves the previous version in place.
         "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => StackStatus::Complete,
-        // None of these was ever complete, so nothing is lost by deleting it.
+        // These stacks were never complete, so deleting them loses nothing.
         "ROLLBACK_COMPLETE" | "CREATE_FAILED" | "ROLLBACK_FAILED" => StackStatus::RolledBack,
         "UPDATE_ROLLBACK_FAILED" => StackStatus::UpdateStuck,
         "DELETE_FAILED" => StackStatus::DeleteStuck,
         "DELETE_IN_PROGRESS" => StackStatus::Deleting,
         "DELETE_COMPLETE" => StackStatus::Deleted,
-        // Somebody made a change set by hand and has not run it.
+        // A change set was created manually and not executed.
         "REVIEW_IN_PROGRESS" => StackStatus::Broken,
         working if working.ends_with("_IN_PROGRESS") => StackStatus::InProgress,
         _ => StackStatus::Broken,
@@ -205,9 +205,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_of_cloudformation_means_something() {
+    fn every_status_of_cloudformation_is_mapped() {
         for text in AwsStatus::values().iter().filter(|text| text.ends_with("_COMPLETE")) {
-            assert_ne!(status(text), StackStatus::InProgress, "{text} would be waited for without an end");
+            assert_ne!(status(text), StackStatus::InProgress, "{text} would be polled forever");
         }
         for (text, expected) in [
             ("CREATE_IN_PROGRESS", StackStatus::InProgress),
@@ -221,7 +221,7 @@ mod tests {
             ("DELETE_COMPLETE", StackStatus::Deleted),
             ("DELETE_FAILED", StackStatus::DeleteStuck),
             ("UPDATE_ROLLBACK_FAILED", StackStatus::UpdateStuck),
-            ("TAKEN_BY_ELVES", StackStatus::Broken),
+            ("FUTURE_STATUS", StackStatus::Broken),
         ] {
             assert_eq!(status(text), expected, "{text}");
         }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_resource_that_failed_by_itself_is_to_blame() {
+    fn the_first_resource_that_failed_by_itself_is_reported() {
         let latest_first = vec![
             event("the-stack", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create: [Function]."),
             event("Logs", "CREATE_FAILED", "Resource creation cancelled"),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_that_failed_as_a_whole_tells_its_own_reason() {
+    fn a_stack_without_a_failed_resource_reports_its_own_reason() {
         let failure = first_failure(vec![event("the-stack", "CREATE_FAILED", "no permission")]).unwrap();
         assert_eq!(failure.reason, "no permission");
         assert_eq!(first_failure(vec![event("the-stack", "CREATE_COMPLETE", "")]), None);

@@ -1,7 +1,7 @@
-//! How AWS is reached: the real one as the `aws` command finds it, or a stand-in on loopback or in this process.
+//! Connections to AWS: the real AWS, configured as for the `aws` command, or a simulated one on loopback or in process.
 //!
-//! The two never mix. A real installation refuses every override of an endpoint; a stand-in reads nothing of the
-//! ambient AWS configuration and speaks no TLS, so it could not reach AWS if it tried.
+//! The two never mix. A real installation rejects every endpoint override. A simulated one reads no ambient AWS
+//! configuration and does not use TLS, so it cannot reach AWS.
 
 use std::time::Duration;
 
@@ -18,51 +18,49 @@ use aws_smithy_types::retry::RetryConfig;
 
 use super::call::error_chain;
 
-/// Real time to open a connection.
+/// Timeout for opening a connection, in real time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Real time for one attempt at a call, and there is one attempt only.
+/// Timeout of a call, in real time. Calls are not retried.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why AWS cannot be reached as configured.
+/// A configuration with which AWS cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// Something stands between a real installation and AWS.
+    /// An endpoint override in a real installation.
     #[error(
-        "{0} redirects calls meant for AWS; a real installation speaks to AWS itself, so unset it (to try Freehold \
-         without AWS, use `freehold sandbox`)"
+        "{0} redirects AWS calls. A real installation must call AWS directly: unset it. To try Freehold without AWS, \
+         use `freehold sandbox`."
     )]
     EndpointOverride(String),
     /// Neither the environment nor the profile names a region.
-    #[error("no AWS region is configured: set AWS_REGION to the region that Freehold runs in")]
+    #[error("no AWS region is configured; set AWS_REGION to the region in which Freehold runs")]
     NoRegion,
-    /// No source of credentials at all.
-    #[error("no AWS credentials are configured: set AWS_PROFILE, or run where a role provides them")]
+    #[error("no AWS credentials are configured; set AWS_PROFILE, or run on a machine with an IAM role")]
     NoCredentials,
-    /// A stand-in must be on this machine.
-    #[error("{0} is not a loopback address such as http://127.0.0.1:4566; a stand-in for AWS must be on this machine")]
+    /// A simulated AWS that is not on this machine.
+    #[error("{0} must be a loopback address such as http://127.0.0.1:4566; a simulated AWS must run on this machine")]
     NotLoopback(String),
 }
 
-/// How AWS is reached.
+/// The region, credentials and HTTP client for AWS calls.
 #[derive(Debug, Clone)]
 pub struct Connection {
     region: Region,
     credentials: SharedCredentialsProvider,
     http: SharedHttpClient,
-    at: At,
+    endpoint: Endpoint,
     use_fips: Option<bool>,
     use_dual_stack: Option<bool>,
 }
 
-/// Where calls go.
+/// The destination of AWS calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum At {
-    /// To AWS.
+pub(super) enum Endpoint {
     Aws,
-    /// To one address on this machine, whatever the service.
+    /// A base URL on this machine, for all services.
     Loopback(String),
-    /// To a client that answers by itself, under AWS's own host names.
+    /// An HTTP client that simulates AWS, under AWS's own host names.
     InProcess,
 }
 
@@ -71,26 +69,25 @@ pub(super) enum At {
 pub struct AccessKey<'a> {
     /// `AKIA…`
     pub id: &'a str,
-    /// Its secret; a simulation takes any.
+    /// Secret access key; a simulated AWS accepts any.
     pub secret: &'a str,
 }
 
-/// Fails if a variable of the environment (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_…`) redirects calls to AWS.
+/// Fails if an environment variable (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_…`) redirects AWS calls.
 pub fn refuse_endpoint_override() -> Result<(), ConnectError> {
     let name = std::env::vars_os().filter(|(_, value)| !value.is_empty()).find_map(|(name, _)| {
         let name = name.into_string().ok()?;
-        redirects(&name).then_some(name)
+        is_endpoint_override(&name).then_some(name)
     });
     name.map_or(Ok(()), |name| Err(ConnectError::EndpointOverride(name)))
 }
 
-/// Whether a variable of this name redirects calls.
-fn redirects(name: &str) -> bool {
+fn is_endpoint_override(name: &str) -> bool {
     name == "AWS_ENDPOINT_URL" || name.starts_with("AWS_ENDPOINT_URL_")
 }
 
 impl Connection {
-    /// The real AWS, with the credentials and region of the environment, the profile or the machine's role.
+    /// Connects to the real AWS, with the credentials and region of the environment, the profile or the machine's role.
     pub async fn ambient() -> Result<Self, ConnectError> {
         refuse_endpoint_override()?;
         let ambient = aws_config::load_defaults(BehaviorVersion::latest()).await;
@@ -102,78 +99,76 @@ impl Connection {
             .proxy_config(ProxyConfig::from_env())
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
             .build();
-        // Only these few pieces are taken over: an endpoint that a profile sets for one service stays behind.
+        // Nothing else of the ambient configuration is used: a profile may also set endpoints of single services.
         Ok(Self {
             region: ambient.region().cloned().ok_or(ConnectError::NoRegion)?,
             credentials: ambient.credentials_provider().ok_or(ConnectError::NoCredentials)?,
-            http: always(connector),
-            at: At::Aws,
+            http: shared_client(connector),
+            endpoint: Endpoint::Aws,
             use_fips: ambient.use_fips(),
             use_dual_stack: ambient.use_dual_stack(),
         })
     }
 
-    /// A stand-in for AWS that listens on loopback.
+    /// Connects to a simulated AWS that listens on loopback.
     pub fn loopback(key: AccessKey<'_>, region: &str, endpoint: &str) -> Result<Self, ConnectError> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         if !is_loopback(&endpoint) {
             return Err(ConnectError::NotLoopback(endpoint));
         }
-        let http = always(Connector::builder().connector_settings(settings()).build_http());
-        Ok(Self::stand_in(key, region, http, At::Loopback(endpoint)))
+        let http = shared_client(Connector::builder().connector_settings(settings()).build_http());
+        Ok(Self::simulated(key, region, http, Endpoint::Loopback(endpoint)))
     }
 
-    /// A stand-in for AWS in this process: `http` answers every call by itself.
+    /// Connects to a simulated AWS in this process: the HTTP client `http` handles every call.
     pub fn in_process(key: AccessKey<'_>, region: &str, http: SharedHttpClient) -> Self {
-        Self::stand_in(key, region, http, At::InProcess)
+        Self::simulated(key, region, http, Endpoint::InProcess)
     }
 
-    /// The same stand-in, reached through `wrap(client)`: for tests that lose answers on the way.
+    /// Wraps the HTTP client. Tests use this to lose responses.
     #[must_use]
     pub fn through(mut self, wrap: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> Self {
         self.http = wrap(self.http);
         self
     }
 
-    fn stand_in(key: AccessKey<'_>, region: &str, http: SharedHttpClient, at: At) -> Self {
-        let credentials = Credentials::new(key.id, key.secret, None, None, "stand-in");
+    fn simulated(key: AccessKey<'_>, region: &str, http: SharedHttpClient, endpoint: Endpoint) -> Self {
+        let credentials = Credentials::new(key.id, key.secret, None, None, "simulated");
         Self {
             region: Region::new(region.to_owned()),
             credentials: SharedCredentialsProvider::new(credentials),
             http,
-            at,
+            endpoint,
             use_fips: None,
             use_dual_stack: None,
         }
     }
 
-    /// The region that Freehold itself runs in.
+    /// Returns the region in which Freehold itself runs.
     pub fn region(&self) -> &str {
         self.region.as_ref()
     }
 
-    /// Where calls go.
-    pub(super) fn at(&self) -> &At {
-        &self.at
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    /// What carries the calls.
     pub(super) fn http(&self) -> SharedHttpClient {
         self.http.clone()
     }
 
-    /// The credentials that Freehold starts with; the error is told as it came.
+    /// Returns the process's credentials, or the error message of their provider.
     pub(super) async fn credentials(&self) -> Result<Credentials, String> {
-        let found = self.credentials.provide_credentials().await;
-        found.map_err(|error| error_chain(&error))
+        let credentials = self.credentials.provide_credentials().await;
+        credentials.map_err(|error| error_chain(&error))
     }
 
-    /// What an SDK client needs to act with `credentials` in `region`. The SDK retries nothing: we do, in one place.
+    /// Returns the configuration of an SDK client. The SDK does not retry, because Freehold does.
     pub(super) fn sdk(&self, credentials: Credentials, region: &str) -> SdkConfig {
         let mut sdk = SdkConfig::builder();
-        sdk.set_endpoint_url(match &self.at {
-            At::Loopback(endpoint) => Some(endpoint.clone()),
-            At::Aws | At::InProcess => None,
+        sdk.set_endpoint_url(match &self.endpoint {
+            Endpoint::Loopback(endpoint) => Some(endpoint.clone()),
+            Endpoint::Aws | Endpoint::InProcess => None,
         });
         sdk.set_app_name(AppName::new("freehold").ok());
         sdk.set_use_fips(self.use_fips);
@@ -189,7 +184,7 @@ impl Connection {
     }
 }
 
-/// The timeouts of every call; an answer is small, so a stalled one is caught by these too.
+/// Returns the timeouts of a call. They also cover stalled responses, because responses are small.
 pub(super) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(CALL_TIMEOUT).build()
 }
@@ -198,13 +193,13 @@ fn settings() -> HttpConnectorSettings {
     HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build()
 }
 
-/// A client that keeps to one connector, and so to one pool of connections, whoever asks.
-fn always(connector: Connector) -> SharedHttpClient {
+/// Creates a client with one connector, so that all SDK clients share its connection pool.
+fn shared_client(connector: Connector) -> SharedHttpClient {
     let connector = SharedHttpConnector::new(connector);
     http_client_fn(move |_, _| connector.clone())
 }
 
-/// Whether a URL is plain HTTP to this machine.
+/// Returns whether a URL uses plain HTTP and a loopback host.
 pub(super) fn is_loopback(url: &str) -> bool {
     let Ok(url) = url.parse::<http::Uri>() else { return false };
     let host = url.host().unwrap_or_default();
@@ -219,7 +214,7 @@ mod tests {
     const KEY: AccessKey<'_> = AccessKey { id: "AKIAEXAMPLE", secret: "secret" };
 
     #[test]
-    fn a_stand_in_is_on_this_machine_or_nowhere() {
+    fn a_simulated_aws_must_be_on_this_machine() {
         for url in ["http://127.0.0.1:4566", "http://localhost:1/", "http://[::1]:9"] {
             assert!(Connection::loopback(KEY, "eu-central-1", url).is_ok(), "{url}");
         }
@@ -231,15 +226,19 @@ mod tests {
             "http://169.254.169.254",
             "",
         ] {
-            let refused = Connection::loopback(KEY, "eu-central-1", url);
-            assert!(matches!(refused, Err(ConnectError::NotLoopback(_))), "{url}");
+            let connection = Connection::loopback(KEY, "eu-central-1", url);
+            assert!(matches!(connection, Err(ConnectError::NotLoopback(_))), "{url}");
         }
     }
 
     #[test]
-    fn every_variable_that_redirects_calls_is_known() {
-        assert!(redirects("AWS_ENDPOINT_URL") && redirects("AWS_ENDPOINT_URL_ORGANIZATIONS"));
-        assert!(!redirects("AWS_ENDPOINT") && !redirects("MY_AWS_ENDPOINT_URL") && !redirects("AWS_REGION"));
+    fn every_endpoint_variable_is_recognised() {
+        assert!(is_endpoint_override("AWS_ENDPOINT_URL") && is_endpoint_override("AWS_ENDPOINT_URL_ORGANIZATIONS"));
+        assert!(
+            !is_endpoint_override("AWS_ENDPOINT")
+                && !is_endpoint_override("MY_AWS_ENDPOINT_URL")
+                && !is_endpoint_override("AWS_REGION")
+        );
         assert!(
             ConnectError::EndpointOverride("AWS_ENDPOINT_URL_STS".into()).to_string().contains("AWS_ENDPOINT_URL_STS")
         );

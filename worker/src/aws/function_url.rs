@@ -1,7 +1,6 @@
-//! A signed call of a stack's Function URL, as the tenant's own verifier.
+//! Signed call of a stack's Function URL, in the tenant's verify role.
 //!
-//! It goes out through the same client as every other call, so it follows no redirect, and a stand-in for AWS answers it
-//! as well.
+//! The call uses the same HTTP client as all AWS calls: it follows no redirect, and a simulated AWS handles it too.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,25 +16,25 @@ use freehold_tenancy::{Clock, Region};
 
 use super::Aws;
 use super::call::no_response;
-use super::connection::{At, is_loopback};
+use super::connection::{Endpoint, is_loopback};
 use super::errors::{self, AwsErrorResponse};
 use super::sts::Session;
 use crate::cloud::{CloudError, CloudErrorKind, Result, Role, Target};
 
 const CALL: &str = "lambda:InvokeFunctionUrl";
 
-/// Real time for the whole call; a cold start takes a second or two.
+/// Timeout of the call in real time; a cold start takes one or two seconds.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What came back, whatever it is.
+/// HTTP response of the function.
 #[derive(Debug)]
-struct Answer {
+struct Response {
     status: u16,
     request_id: Option<String>,
     body: Vec<u8>,
 }
 
-impl RequestId for Answer {
+impl RequestId for Response {
     fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
@@ -47,39 +46,40 @@ pub(super) async fn call_function_url(
     region: Region,
     url: &str,
 ) -> Result<serde_json::Value> {
-    check(aws.connection.at(), region, url)?;
+    check_url(aws.connection.endpoint(), region, url)?;
     let url = format!("{}/", url.trim_end_matches('/'));
     let inside = aws.inside(account, Role::Verify).await?;
-    let answer = aws.measured(CALL, async { judged(send(aws, &inside, region, &url).await?) }).await?;
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| refusal(CloudErrorKind::Failed, "NotJson", error.to_string(), None))
+    let response = aws.measured(CALL, async { check_status(send(aws, &inside, region, &url).await?) }).await?;
+    serde_json::from_slice(&response.body)
+        .map_err(|invalid| error(CloudErrorKind::Failed, "NotJson", invalid.to_string(), None))
 }
 
-/// A session of the tenant's account goes to a Function URL in its region and nowhere else, whatever a stack's output says.
-fn check(at: &At, region: Region, url: &str) -> Result<()> {
-    let of_region = || {
+/// Checks that `url` is a Function URL in `region`, because the request carries a session of the tenant's account and
+/// a stack's outputs are not trusted.
+fn check_url(endpoint: &Endpoint, region: Region, url: &str) -> Result<()> {
+    let is_function_url = || {
         let url = url.parse::<http::Uri>().ok()?;
-        let plain = url.scheme_str() == Some("https") && url.authority()?.as_str() == url.host()?;
-        let plain = plain && url.path() == "/" && url.query().is_none();
+        let is_plain = url.scheme_str() == Some("https") && url.authority()?.as_str() == url.host()?;
+        let is_plain = is_plain && url.path() == "/" && url.query().is_none();
         let id = url.host()?.strip_suffix(&format!(".lambda-url.{region}.on.aws"))?;
-        (plain && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(())
+        (is_plain && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(())
     };
-    let fits = match at {
-        At::Aws => of_region().is_some(),
-        At::Loopback(_) => is_loopback(url),
-        // Nothing leaves the process, whatever the host.
-        At::InProcess => of_region().is_some() || is_loopback(url),
+    let is_allowed = match endpoint {
+        Endpoint::Aws => is_function_url().is_some(),
+        Endpoint::Loopback(_) => is_loopback(url),
+        // No request leaves the process, so any Function URL is safe.
+        Endpoint::InProcess => is_function_url().is_some() || is_loopback(url),
     };
-    if fits {
+    if is_allowed {
         return Ok(());
     }
-    let message = format!("`{url}` is not a Function URL in {region}; it was not called");
-    Err(refusal(CloudErrorKind::Failed, "NotAFunctionUrl", message, None))
+    let message = format!("`{url}` must be a Function URL in {region}; it was not called");
+    Err(error(CloudErrorKind::Failed, "NotAFunctionUrl", message, None))
 }
 
-async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<Answer> {
-    let request = signed(inside, region, url)
-        .map_err(|problem| refusal(CloudErrorKind::Failed, "RequestNotBuilt", problem, None))?;
+async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<Response> {
+    let request = signed_headers(inside, region, url)
+        .map_err(|problem| error(CloudErrorKind::Failed, "RequestNotBuilt", problem, None))?;
     let operation = Operation::builder()
         .service_name("lambda")
         .operation_name("InvokeFunctionUrl")
@@ -88,8 +88,8 @@ async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<
         .no_auth()
         .no_retry()
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(TIMEOUT).build())
-        .serializer(|request: Signed| {
-            // The endpoint that is put before the path is the rest of the URL.
+        .serializer(|request: SignedHeaders| {
+            // The SDK puts the endpoint in front of the path.
             let mut http = HttpRequest::get("/")?;
             for (name, value) in request.0 {
                 http.headers_mut().try_insert(name, value)?;
@@ -97,7 +97,7 @@ async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<
             Ok(http)
         })
         .deserializer::<_, Infallible>(|response| {
-            Ok(Answer {
+            Ok(Response {
                 status: response.status().as_u16(),
                 request_id: response.request_id().map(str::to_owned),
                 body: response.body().bytes().unwrap_or_default().to_vec(),
@@ -107,17 +107,17 @@ async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<
     operation.invoke(request).await.map_err(|error| no_response(CALL, &error))
 }
 
-/// The headers that sign a request.
+/// Headers of a signed request.
 #[derive(Debug)]
-struct Signed(Vec<(&'static str, String)>);
+struct SignedHeaders(Vec<(&'static str, String)>);
 
-fn signed(inside: &Session, region: Region, url: &str) -> std::result::Result<Signed, String> {
+fn signed_headers(inside: &Session, region: Region, url: &str) -> std::result::Result<SignedHeaders, String> {
     let identity = Identity::from(inside.credentials.clone());
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(region.as_str())
         .name("lambda")
-        // A signature is in real time, whatever the sandbox's clock shows.
+        // Signatures need real time, also if the sandbox's clock differs.
         .time(Clock::real().now().into())
         .settings(SigningSettings::default())
         .build()
@@ -127,17 +127,17 @@ fn signed(inside: &Session, region: Region, url: &str) -> std::result::Result<Si
         .map_err(|error| error.to_string())?;
     let (instructions, _) = sign(request, &parameters).map_err(|error| error.to_string())?.into_parts();
     let (headers, _) = instructions.into_parts();
-    let signed = headers.iter().map(|header| (header.name(), header.value().to_owned()));
-    Ok(Signed(signed.chain([("user-agent", "app/freehold".to_owned())]).collect()))
+    let headers = headers.iter().map(|header| (header.name(), header.value().to_owned()));
+    Ok(SignedHeaders(headers.chain([("user-agent", "app/freehold".to_owned())]).collect()))
 }
 
-fn judged(answer: Answer) -> Result<Answer> {
-    if (200..300).contains(&answer.status) {
-        return Ok(answer);
+fn check_status(response: Response) -> Result<Response> {
+    if (200..300).contains(&response.status) {
+        return Ok(response);
     }
-    let message: String = String::from_utf8_lossy(&answer.body).chars().take(500).collect();
-    let kind = match answer.status {
-        // The name of a fresh URL may resolve before anything stands behind it.
+    let message: String = String::from_utf8_lossy(&response.body).chars().take(500).collect();
+    let kind = match response.status {
+        // The host name of a new URL may resolve before the function is available.
         404 => CloudErrorKind::NotYet,
         status => errors::kind(&AwsErrorResponse {
             service: "lambda",
@@ -146,10 +146,10 @@ fn judged(answer: Answer) -> Result<Answer> {
             ..AwsErrorResponse::default()
         }),
     };
-    Err(refusal(kind, &format!("HTTP {}", answer.status), message, answer.request_id))
+    Err(error(kind, &format!("HTTP {}", response.status), message, response.request_id))
 }
 
-fn refusal(kind: CloudErrorKind, code: &str, message: String, request_id: Option<String>) -> CloudError {
+fn error(kind: CloudErrorKind, code: &str, message: String, request_id: Option<String>) -> CloudError {
     CloudError { kind, call: CALL, code: code.to_owned(), message, request_id }
 }
 
@@ -162,8 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn credentials_go_to_a_function_url_of_the_region_only() {
-        assert!(check(&At::Aws, region(), "https://abc123.lambda-url.eu-central-1.on.aws/").is_ok());
+    fn only_a_function_url_of_the_region_is_called() {
+        assert!(check_url(&Endpoint::Aws, region(), "https://abc123.lambda-url.eu-central-1.on.aws/").is_ok());
         for url in [
             "http://abc.lambda-url.eu-central-1.on.aws/",
             "https://abc.lambda-url.eu-west-1.on.aws/",
@@ -178,22 +178,23 @@ mod tests {
             "http://127.0.0.1:4566/lambda-url/eu-central-1/abc/",
             "not a url",
         ] {
-            assert!(check(&At::Aws, region(), url).is_err(), "{url}");
+            assert!(check_url(&Endpoint::Aws, region(), url).is_err(), "{url}");
         }
     }
 
     #[test]
-    fn a_stand_in_is_called_on_loopback_only() {
-        let stand_in = At::Loopback("http://127.0.0.1:4566".to_owned());
-        assert!(check(&stand_in, region(), "http://127.0.0.1:4566/lambda-url/eu-central-1/abc/").is_ok());
-        assert!(check(&stand_in, region(), "https://abc.lambda-url.eu-central-1.on.aws/").is_err());
-        assert!(check(&At::InProcess, region(), "https://example.com/").is_err());
+    fn a_simulated_aws_is_called_on_loopback_only() {
+        let simulated = Endpoint::Loopback("http://127.0.0.1:4566".to_owned());
+        assert!(check_url(&simulated, region(), "http://127.0.0.1:4566/lambda-url/eu-central-1/abc/").is_ok());
+        assert!(check_url(&simulated, region(), "https://abc.lambda-url.eu-central-1.on.aws/").is_err());
+        assert!(check_url(&Endpoint::InProcess, region(), "https://example.com/").is_err());
     }
 
     #[test]
-    fn an_answer_is_judged_by_its_status() {
-        let kind =
-            |status| judged(Answer { status, request_id: None, body: b"{}".to_vec() }).map_err(|error| error.kind);
+    fn a_response_is_classified_by_its_status() {
+        let kind = |status| {
+            check_status(Response { status, request_id: None, body: b"{}".to_vec() }).map_err(|error| error.kind)
+        };
         assert!(kind(200).is_ok());
         assert_eq!(kind(403).unwrap_err(), CloudErrorKind::Denied { explicit: false });
         assert_eq!(kind(404).unwrap_err(), CloudErrorKind::NotYet);

@@ -1,4 +1,4 @@
-//! The Identity Store: groups, and the people in them.
+//! IAM Identity Center's Identity Store: users, groups and memberships.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ const GET_GROUP: &str = "identitystore:GetGroupId";
 const GET_USER: &str = "identitystore:GetUserId";
 const NOT_FOUND: &str = "ResourceNotFoundException";
 
-/// The `UserType` of users that Freehold has made: those it may delete again.
-const MADE_HERE: &str = "freehold";
+/// `UserType` of users that Freehold created. Only these may be deleted.
+const FREEHOLD_USER_TYPE: &str = "freehold";
 
-/// A way to the store: as whom, which one, and through what.
+/// The Identity Store of the instance, with a session and a client for it.
 struct Store {
     session: Arc<Session>,
     id: String,
@@ -34,12 +34,12 @@ async fn store(aws: &Aws) -> Result<Store> {
 }
 
 pub(super) async fn group(aws: &Aws, display_name: &str) -> Result<Option<String>> {
-    let look = async {
+    let fetch = async {
         let store = store(aws).await?;
         let found = find_group(aws, &store, display_name).await?;
         Ok(found.map(|id| (id, aws.clock.now() + NAME_TTL)))
     };
-    aws.known.groups.get_or_fetch(&display_name.to_owned(), &aws.clock, look).await
+    aws.known.groups.get_or_fetch(&display_name.to_owned(), &aws.clock, fetch).await
 }
 
 async fn find_group(aws: &Aws, store: &Store, display_name: &str) -> Result<Option<String>> {
@@ -64,7 +64,7 @@ pub(super) async fn ensure_group(aws: &Aws, display_name: &str, description: &st
         store.client.create_group().identity_store_id(&store.id).display_name(display_name).description(description);
     let created = aws.send(&store.session, "identitystore:CreateGroup", request.send()).await;
     let created = created.map(|answer| answer.group_id);
-    made(aws, &aws.known.groups, &name, &missing, created, group(aws, display_name)).await
+    id_of_created(aws, &aws.known.groups, &name, &missing, created, group(aws, display_name)).await
 }
 
 pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String> {
@@ -75,7 +75,7 @@ pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String
         return Ok(id);
     }
     let store = store(aws).await?;
-    let (given, family) = split(person.display_name);
+    let (given, family) = split_name(person.display_name);
     let request = store
         .client
         .create_user()
@@ -83,38 +83,38 @@ pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String
         .user_name(person.email)
         .display_name(person.display_name)
         .name(Name::builder().given_name(given).family_name(family).build())
-        .user_type(MADE_HERE)
+        .user_type(FREEHOLD_USER_TYPE)
         .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
     let created = aws.send(&store.session, "identitystore:CreateUser", request.send()).await;
     let created = created.map(|answer| answer.user_id);
-    made(aws, &aws.known.users, &name, &missing, created, user_named(aws, person.email)).await
+    id_of_created(aws, &aws.known.users, &name, &missing, created, user_named(aws, person.email)).await
 }
 
-/// Whether `look` finds nothing. That is believed for a while: where the rate is used up between the look and the
-/// creation, the creation comes next, and not another look that uses it up again.
+/// Returns whether `find` finds nothing. The result is cached: if the rate limit stops the caller between this check
+/// and the creation, the next attempt goes straight to the creation instead of spending the tokens on this check again.
 async fn is_missing(
     aws: &Aws,
     what: &String,
-    look: impl Future<Output = Result<Option<String>>> + Send,
+    find: impl Future<Output = Result<Option<String>>> + Send,
 ) -> Result<bool> {
-    let looked = async { Ok(look.await?.is_none().then(|| ((), aws.clock.now() + NAME_TTL))) };
-    Ok(aws.known.missing.get_or_fetch(what, &aws.clock, looked).await?.is_some())
+    let fetch = async { Ok(find.await?.is_none().then(|| ((), aws.clock.now() + NAME_TTL))) };
+    Ok(aws.known.missing.get_or_fetch(what, &aws.clock, fetch).await?.is_some())
 }
 
-/// The id of what was created, or was there already; whoever asks for it next is told without a call.
-async fn made(
+/// Returns the id of the created or already existing object, and caches the id of a created one.
+async fn id_of_created(
     aws: &Aws,
     known: &Cache<String, String>,
     name: &String,
     missing: &String,
     created: Result<String>,
-    look: impl Future<Output = Result<Option<String>>> + Send,
+    find: impl Future<Output = Result<Option<String>>> + Send,
 ) -> Result<String> {
     let found = match created {
         Ok(id) => known.get_or_fetch(name, &aws.clock, async { Ok(Some((id, aws.clock.now() + NAME_TTL))) }).await?,
         Err(error) if error.kind == CloudErrorKind::Conflict => {
             aws.known.missing.forget(missing);
-            look.await?
+            find.await?
         }
         Err(error) => return Err(error),
     };
@@ -123,12 +123,12 @@ async fn made(
 }
 
 async fn user_named(aws: &Aws, user_name: &str) -> Result<Option<String>> {
-    let look = async {
+    let fetch = async {
         let store = store(aws).await?;
         let found = find_user(aws, &store, user_name).await?;
         Ok(found.map(|id| (id, aws.clock.now() + NAME_TTL)))
     };
-    aws.known.users.get_or_fetch(&user_name.to_owned(), &aws.clock, look).await
+    aws.known.users.get_or_fetch(&user_name.to_owned(), &aws.clock, fetch).await
 }
 
 async fn find_user(aws: &Aws, store: &Store, user_name: &str) -> Result<Option<String>> {
@@ -188,10 +188,10 @@ pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
         .list_group_memberships_for_member()
         .identity_store_id(&store.id)
         .member_id(MemberId::UserId(user_id.to_owned()));
-    // One page: more than one membership is all that anybody wants to know.
+    // One page is enough: callers only need to know whether there is more than one membership.
     let groups = aws.send(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
     Ok(Some(User {
-        made_here: answer.user_type.as_deref() == Some(MADE_HERE),
+        made_here: answer.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
         groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
         has_assignments: ssoadmin::assignments::is_assigned_directly(aws, user_id).await?,
     }))
@@ -217,8 +217,8 @@ fn unique(path: &str, value: &str) -> Option<AlternateIdentifier> {
     attribute.ok().map(AlternateIdentifier::UniqueAttribute)
 }
 
-/// The store wants a given and a family name; a person who goes by one word is called by it twice.
-fn split(display_name: &str) -> (&str, &str) {
+/// Splits a name into given and family name, which are both mandatory. A single word is used for both.
+fn split_name(display_name: &str) -> (&str, &str) {
     display_name.trim().split_once(' ').unwrap_or((display_name, display_name))
 }
 
@@ -227,9 +227,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_has_a_given_and_a_family_name() {
-        assert_eq!(split("Ada Lovelace"), ("Ada", "Lovelace"));
-        assert_eq!(split("Juan de la Cruz"), ("Juan", "de la Cruz"));
-        assert_eq!(split("Example"), ("Example", "Example"));
+    fn every_display_name_has_a_given_and_a_family_name() {
+        assert_eq!(split_name("Ada Lovelace"), ("Ada", "Lovelace"));
+        assert_eq!(split_name("Juan de la Cruz"), ("Juan", "de la Cruz"));
+        assert_eq!(split_name("Example"), ("Example", "Example"));
     }
 }

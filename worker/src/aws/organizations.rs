@@ -15,7 +15,7 @@ use crate::cloud::{ListedAccount, Result, Tags, Target};
 pub(super) use creations::{create_account, creation_status, creations_in_progress, find_creation};
 pub(super) use ous::{ous_in, parent_of_ous, policies_on, policy_content, quarantine_ou, residency_ou};
 
-/// Organizations has one endpoint.
+/// Region of the only endpoint of Organizations.
 pub(super) const REGION: &str = "us-east-1";
 
 pub(super) fn client(session: &Session) -> Client {
@@ -25,19 +25,19 @@ pub(super) fn client(session: &Session) -> Client {
 pub(super) async fn find_account(aws: &Aws, email: &str) -> Result<Option<ListedAccount>> {
     const CALL: &str = "organizations:ListAccounts";
     let control = aws.control().await?;
-    let mut walk = aws.known.searches_of_accounts.resume(email);
+    let mut cursor = aws.known.account_searches.resume(email);
     loop {
-        let request = client(&control).list_accounts().set_next_token(walk.token.clone());
+        let request = client(&control).list_accounts().set_next_token(cursor.token.clone());
         let page = match aws.send(&control, CALL, request.send()).await {
             Ok(page) => page,
-            Err(error) => return Err(aws.known.searches_of_accounts.pause(email, walk, error)),
+            Err(error) => return Err(aws.known.account_searches.pause(email, cursor, error)),
         };
         let mut accounts = page.accounts.unwrap_or_default().into_iter().filter_map(listed);
         if let Some(account) = accounts.find(|account| account.email.eq_ignore_ascii_case(email)) {
             return Ok(Some(account));
         }
-        walk.token = page.next_token;
-        if walk.token.is_none() {
+        cursor.token = page.next_token;
+        if cursor.token.is_none() {
             return Ok(None);
         }
     }
@@ -51,9 +51,9 @@ pub(super) async fn account(aws: &Aws, account: &AwsAccountId) -> Result<Option<
     Ok(answer.and_then(|answer| answer.account).and_then(listed))
 }
 
-pub(super) async fn tag_account(aws: &Aws, account: &Target, marks: &Tags) -> Result<()> {
+pub(super) async fn tag_account(aws: &Aws, account: &Target, new_tags: &Tags) -> Result<()> {
     let control = aws.control().await?;
-    let request = client(&control).tag_resource().resource_id(account.id().as_str()).set_tags(Some(tags(marks)));
+    let request = client(&control).tag_resource().resource_id(account.id().as_str()).set_tags(Some(tags(new_tags)));
     aws.send(&control, "organizations:TagResource", request.send()).await.map(drop)
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn parent_of(aws: &Aws, account: &Target) -> Result<String> {
     loop {
         let request = client(&control).list_parents().child_id(account.id().as_str()).set_next_token(token);
         let page = aws.send(&control, CALL, request.send()).await?;
-        // An account has exactly one.
+        // An account has exactly one parent.
         if let Some(parent) = page.parents.unwrap_or_default().into_iter().next().and_then(|parent| parent.id) {
             return Ok(parent);
         }
@@ -108,7 +108,7 @@ fn tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect()
 }
 
-/// `Status` is what `State` was called before 2026-09; some stand-ins only know that.
+/// `State` was named `Status` before 2026-09; some simulators only know the old name.
 fn state_of(account: &Account) -> String {
     match (&account.state, &account.status) {
         (Some(state), _) => state.as_str().to_owned(),
@@ -119,7 +119,7 @@ fn state_of(account: &Account) -> String {
 
 pub(super) fn listed(account: Account) -> Option<ListedAccount> {
     let state = state_of(&account);
-    // `o-…/r-…/ou-…/{account}/`, younger than most of the API; some stand-ins do not know it.
+    // `o-…/r-…/ou-…/{account}/`; a recent field, which some simulators do not have.
     let path = account.paths.as_deref().and_then(<[String]>::first);
     let parent = path.and_then(|path| path.trim_end_matches('/').rsplit('/').nth(1)).map(str::to_owned);
     Some(ListedAccount {

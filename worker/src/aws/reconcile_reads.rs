@@ -1,4 +1,4 @@
-//! What a comparison of AWS with the database reads: long lists, a page at a time.
+//! Reads of the reconciler: long lists, page by page.
 
 use aws_sdk_organizations::types::PolicyType;
 use freehold_tenancy::AwsAccountId;
@@ -8,8 +8,8 @@ use super::organizations::{client, listed, ous_in, parent_of_ous, policies_on, p
 use super::ssoadmin::sso;
 use crate::cloud::{GuardedOu, ListedAccount, Page, PolicyAttachment, Principal, Result, Target};
 
-/// The most that Identity Center puts on a page (`MaxResults`); without being asked it may give fewer.
-const LONGEST_PAGE: i32 = 100;
+/// Largest page of Identity Center (`MaxResults`); its default may be smaller.
+const MAX_PAGE_SIZE: i32 = 100;
 
 pub(super) async fn accounts(aws: &Aws, page: Option<&str>) -> Result<Page<ListedAccount>> {
     let control = aws.control().await?;
@@ -29,10 +29,10 @@ pub(super) async fn accounts_in(aws: &Aws, parent: &str, page: Option<&str>) -> 
 
 pub(super) async fn guarded_ou(aws: &Aws, ou_name: &str, policy_name: &str) -> Result<Option<GuardedOu>> {
     let parent = parent_of_ous(aws).await?;
-    let found = ous_in(aws, &parent).await?.into_iter().find(|(name, _)| name == ou_name);
-    let Some((_, ou_id)) = found else { return Ok(None) };
-    let on_it = policies_on(aws, &ou_id).await?.into_iter().find(|(name, _)| name == policy_name);
-    let policy = match on_it {
+    let ou = ous_in(aws, &parent).await?.into_iter().find(|(name, _)| name == ou_name);
+    let Some((_, ou_id)) = ou else { return Ok(None) };
+    let attached = policies_on(aws, &ou_id).await?.into_iter().find(|(name, _)| name == policy_name);
+    let policy = match attached {
         Some((_, id)) => PolicyAttachment::Attached(policy_content(aws, &id).await?),
         None if policy_exists(aws, policy_name).await? => PolicyAttachment::Detached,
         None => PolicyAttachment::Missing,
@@ -67,7 +67,7 @@ pub(super) async fn accounts_with_permission_set(
         .list_accounts_for_provisioned_permission_set()
         .instance_arn(&sso.instance.arn)
         .permission_set_arn(permission_set_arn)
-        .max_results(LONGEST_PAGE)
+        .max_results(MAX_PAGE_SIZE)
         .set_next_token(page.map(str::to_owned));
     let answer = aws.send(&sso.session, "sso:ListAccountsForProvisionedPermissionSet", request.send()).await?;
     let accounts = answer.account_ids.unwrap_or_default().into_iter();
@@ -87,12 +87,12 @@ pub(super) async fn assignment_principals(
         .instance_arn(&sso.instance.arn)
         .account_id(account.id().as_str())
         .permission_set_arn(permission_set_arn)
-        .max_results(LONGEST_PAGE)
+        .max_results(MAX_PAGE_SIZE)
         .set_next_token(page.map(str::to_owned));
     let answer = aws.send(&sso.session, "sso:ListAccountAssignments", request.send()).await?;
     let assignments = answer.account_assignments.unwrap_or_default().into_iter();
-    let holders = assignments.filter_map(|assignment| {
+    let principals = assignments.filter_map(|assignment| {
         Some(Principal { kind: assignment.principal_type?.as_str().to_owned(), id: assignment.principal_id? })
     });
-    Ok(Page { items: holders.collect(), next: answer.next_token })
+    Ok(Page { items: principals.collect(), next: answer.next_token })
 }

@@ -1,24 +1,24 @@
-//! Long lists, read page by page. One that ran out of its rate half-way goes on there when it is asked again: an
-//! organisation may have 50,000 accounts, and 20 come with a page.
+//! Long lists that are read page by page. A list that a rate limit interrupts continues at the same page later: an
+//! organisation may have 50,000 accounts, with 20 per page.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::cloud::{CloudError, CloudErrorKind};
 
-/// Walks that are broken off at a time; one that had to go begins anew.
-const MOST_WALKS: usize = 256;
+/// Maximum number of interrupted lists. A list beyond it starts again at its first page.
+const MAX_CURSORS: usize = 256;
 
-/// How far a list has been read.
+/// The position within a list that is being read.
 #[derive(Debug)]
 pub(super) struct ListCursor<T> {
-    /// The next page; at first none.
+    /// Token of the next page; `None` for the first page.
     pub(super) token: Option<String>,
-    /// What was found on the way.
+    /// Matches on the pages read so far.
     pub(super) found: Vec<T>,
 }
 
-/// The walks that are broken off, by what they look for.
+/// Cursors of interrupted lists, by search text.
 #[derive(Debug)]
 pub(super) struct ListCursors<T>(Mutex<HashMap<String, ListCursor<T>>>);
 
@@ -29,21 +29,21 @@ impl<T> Default for ListCursors<T> {
 }
 
 impl<T> ListCursors<T> {
-    /// The walk in search of `what`, from where it was broken off.
-    pub(super) fn resume(&self, what: &str) -> ListCursor<T> {
-        let walk = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
-        walk.unwrap_or(ListCursor { token: None, found: Vec::new() })
+    /// Returns the cursor of an interrupted search, or one at the first page.
+    pub(super) fn resume(&self, search: &str) -> ListCursor<T> {
+        let cursor = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(search);
+        cursor.unwrap_or(ListCursor { token: None, found: Vec::new() })
     }
 
-    /// Breaks `resumable_list` off because of `error`, which is given back. A page that AWS refuses for good ends the walk: tokens
-    /// do not hold for ever.
-    pub(super) fn pause(&self, what: &str, walk: ListCursor<T>, error: CloudError) -> CloudError {
+    /// Stores the cursor of a search that `error` interrupted, and returns the error. After a permanent error the
+    /// search starts again at the first page, because page tokens expire.
+    pub(super) fn pause(&self, search: &str, cursor: ListCursor<T>, error: CloudError) -> CloudError {
         if matches!(error.kind, CloudErrorKind::Throttled { .. } | CloudErrorKind::NotYet | CloudErrorKind::Unknown) {
-            let mut list_cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if list_cursors.len() >= MOST_WALKS {
-                list_cursors.clear();
+            let mut cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if cursors.len() >= MAX_CURSORS {
+                cursors.clear();
             }
-            list_cursors.insert(what.to_owned(), walk);
+            cursors.insert(search.to_owned(), cursor);
         }
         error
     }

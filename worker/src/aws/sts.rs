@@ -1,4 +1,4 @@
-//! Who acts: the ambient identity assumes the control role and, from there, account by account, the roles in them.
+//! Sessions: the process's credentials assume the control role, which assumes the roles in tenants' accounts.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -16,28 +16,28 @@ use super::{Aws, to_chrono};
 use crate::cloud::{CloudError, CloudErrorKind, Result, Role, Target};
 use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
 
-/// A session that another session opens lasts an hour at most (IAM, "Role chaining").
+/// With role chaining, a session lasts at most one hour (IAM, "Role chaining").
 const SESSION_SECONDS: i32 = 3_600;
 
-/// A session is given up this long before it ends.
-const MARGIN: TimeDelta = TimeDelta::minutes(5);
+/// A session is replaced this long before it expires.
+const EXPIRY_MARGIN: TimeDelta = TimeDelta::minutes(5);
 
-/// Sessions kept at a time: a few for each account that is being worked on. One that had to go is opened again.
-pub(super) const MOST_SESSIONS: usize = 512;
+/// Maximum number of cached sessions: a few for each account with a running operation. An evicted session is reopened.
+pub(super) const MAX_SESSIONS: usize = 512;
 
-/// What a session is called in an account's CloudTrail.
+/// Session name in CloudTrail.
 pub(super) const SESSION_NAME: &str = "freehold";
 
-/// What it is called where an organisation is being prepared.
-const SESSION_NAME_OF_BOOTSTRAP: &str = "freehold-bootstrap";
+/// Session name in CloudTrail for calls of `freehold bootstrap`.
+const BOOTSTRAP_SESSION_NAME: &str = "freehold-bootstrap";
 
 const ASSUME_ROLE: &str = "sts:AssumeRole";
-const WHO_AM_I: &str = "sts:GetCallerIdentity";
+const GET_CALLER_IDENTITY: &str = "sts:GetCallerIdentity";
 
-/// As whom a call is made.
+/// The identity under which a call is made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Identity {
-    /// The identity that Freehold was started with.
+    /// The credentials of the process itself.
     Process,
     /// The control role in the management account.
     ControlRole,
@@ -45,21 +45,20 @@ pub(super) enum Identity {
     TenantRole(Target, Role),
 }
 
-/// The open sessions.
 pub(super) type Sessions = Cache<Identity, Arc<Session>>;
 
-/// Credentials of somebody, for a while, and the clients that speak as them.
+/// Temporary credentials of one identity, and the SDK clients that use them.
 pub(super) struct Session {
-    pub(super) who: Identity,
+    pub(super) identity: Identity,
     pub(super) credentials: Credentials,
-    /// Whether AWS has said that it is where it is thought to be.
-    proven: AtomicBool,
+    /// Whether AWS has confirmed that the session belongs to the expected account.
+    verified: AtomicBool,
     connection: Connection,
     clients: Mutex<HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>>,
 }
 
 impl Session {
-    /// The client of one service in `region`; `new` makes it, which takes longer than most of its calls' other work.
+    /// Returns the client of one service in `region`. Clients are cached, because `new` is slow.
     pub(super) fn client<C: Clone + Send + Sync + 'static>(&self, region: &str, new: fn(&SdkConfig) -> C) -> C {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (TypeId::of::<C>(), region.to_owned());
@@ -71,39 +70,39 @@ impl Session {
         client
     }
 
-    /// STS in Freehold's own region: the tokens of a regional endpoint hold in every region, opt-in ones included.
+    /// Returns the STS client of Freehold's own region: tokens of a regional endpoint are valid in all regions, opt-in
+    /// regions included.
     fn sts(&self) -> aws_sdk_sts::Client {
         self.client(self.connection.region(), aws_sdk_sts::Client::new)
     }
 }
 
-/// An identity in AWS.
+/// The result of GetCallerIdentity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The account that it belongs to.
     pub account: String,
-    /// `arn:aws:sts::…` or `arn:aws:iam::…`
+    /// ARN of an STS session or an IAM identity.
     pub arn: String,
 }
 
 impl Aws {
-    /// The session that works on the organisation.
+    /// Returns the session for calls on the organisation.
     pub(super) async fn control(&self) -> Result<Arc<Session>> {
         if self.acts_directly {
-            return self.ambient().await;
+            return self.process_session().await;
         }
         let organization = &self.config.organization;
         self.session(Identity::ControlRole, async {
             let external_id = organization.control_role_external_id.clone();
-            self.assume(&*self.ambient().await?, organization.control_role_arn.clone(), external_id).await
+            self.assume(&*self.process_session().await?, organization.control_role_arn.clone(), external_id).await
         })
         .await
     }
 
-    /// The session that works inside a tenant's account.
+    /// Returns the session for calls inside a tenant's account.
     pub(super) async fn inside(&self, account: &Target, role: Role) -> Result<Arc<Session>> {
         let (name, external_id) = match role {
-            // Organizations makes this role with a trust that asks for no external id.
+            // Organizations creates this role with a trust policy that requires no external id.
             Role::Organization => (self.config.organization.access_role_name.as_str(), None),
             Role::Access => (ACCESS_ROLE, Some(account.environment().to_string())),
             Role::Verify => (VERIFY_ROLE, Some(account.environment().to_string())),
@@ -115,17 +114,17 @@ impl Aws {
         .await
     }
 
-    async fn ambient(&self) -> Result<Arc<Session>> {
+    async fn process_session(&self) -> Result<Arc<Session>> {
         self.session(Identity::Process, async {
             let credentials = self.connection.credentials().await.map_err(|message| CloudError {
-                // A source of credentials that is away for a moment must not end an onboarding.
+                // A short outage of the credentials source must not fail an onboarding.
                 kind: CloudErrorKind::NotYet,
                 call: ASSUME_ROLE,
                 code: "NoCredentials".to_owned(),
                 message,
                 request_id: None,
             })?;
-            // Their own expiry is in real time, which this clock may not show: asked for again soon, it costs nothing.
+            // The credentials expire in real time, which this clock may not show. Reading them again soon is free.
             Ok((credentials, self.clock.now() + TimeDelta::minutes(1)))
         })
         .await
@@ -133,21 +132,21 @@ impl Aws {
 
     async fn session(
         &self,
-        who: Identity,
+        identity: Identity,
         open: impl Future<Output = Result<(Credentials, DateTime<Utc>)>> + Send,
     ) -> Result<Arc<Session>> {
         let opened = async {
             let (credentials, until) = open.await?;
             let connection = self.connection.clone();
-            let (proven, clients) = (AtomicBool::new(false), Mutex::default());
-            let session = Session { who: who.clone(), credentials, proven, connection, clients };
+            let (verified, clients) = (AtomicBool::new(false), Mutex::default());
+            let session = Session { identity: identity.clone(), credentials, verified, connection, clients };
             Ok(Some((Arc::new(session), until)))
         };
-        let session = self.sessions.get_or_fetch(&who, &self.clock, opened).await?;
+        let session = self.sessions.get_or_fetch(&identity, &self.clock, opened).await?;
         session.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))
     }
 
-    /// Opens a session as `role_arn`, and says until when to use it.
+    /// Assumes a role. Returns the credentials and the time until which to use them.
     async fn assume(
         &self,
         from: &Session,
@@ -162,57 +161,58 @@ impl Aws {
             .duration_seconds(SESSION_SECONDS)
             .set_external_id(external_id);
         let answer = self.send(from, ASSUME_ROLE, request.send()).await?;
-        let given = answer.credentials.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))?;
-        let until = to_chrono(given.expiration()).ok_or_else(|| missing_field(ASSUME_ROLE, "expiration"))? - MARGIN;
-        let (id, secret, token) = (given.access_key_id, given.secret_access_key, given.session_token);
+        let credentials = answer.credentials.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))?;
+        let until = to_chrono(credentials.expiration()).ok_or_else(|| missing_field(ASSUME_ROLE, "expiration"))?
+            - EXPIRY_MARGIN;
+        let (id, secret, token) = (credentials.access_key_id, credentials.secret_access_key, credentials.session_token);
         Ok((Credentials::new(id, secret, Some(token), None, "freehold"), until))
     }
 
-    /// Who `session` is to AWS.
-    async fn who_is(&self, session: &Session) -> Result<Caller> {
-        let answer = self.send(session, WHO_AM_I, session.sts().get_caller_identity().send()).await?;
-        let account = answer.account.ok_or_else(|| missing_field(WHO_AM_I, "account"))?;
+    /// Returns the identity that AWS reports for a session.
+    async fn caller_of(&self, session: &Session) -> Result<Caller> {
+        let answer = self.send(session, GET_CALLER_IDENTITY, session.sts().get_caller_identity().send()).await?;
+        let account = answer.account.ok_or_else(|| missing_field(GET_CALLER_IDENTITY, "account"))?;
         Ok(Caller { account, arn: answer.arn.unwrap_or_default() })
     }
 
-    /// Who Freehold was started as.
+    /// Returns the identity of the process's own credentials.
     pub async fn caller(&self) -> Result<Caller> {
-        self.who_is(&*self.ambient().await?).await
+        self.caller_of(&*self.process_session().await?).await
     }
 
-    /// As whom the organisation is worked on: an ARN.
+    /// Returns the ARN under which calls on the organisation are made.
     pub(crate) async fn acting_as(&self) -> Result<String> {
-        Ok(self.who_is(&*self.control().await?).await?.arn)
+        Ok(self.caller_of(&*self.control().await?).await?.arn)
     }
 
-    /// The same AWS, for preparing the organisation: an administrator of the management account acts as such, anybody
-    /// else through the control role.
+    /// Returns a client for preparing the organisation. An administrator of the management account acts directly; any
+    /// other identity goes through the control role.
     pub async fn as_administrator(&self) -> Result<Self> {
         let caller = self.caller().await?;
         let mut administrator = self.clone();
-        administrator.session_name = SESSION_NAME_OF_BOOTSTRAP;
-        administrator.sessions = Arc::new(Sessions::new(MOST_SESSIONS));
+        administrator.session_name = BOOTSTRAP_SESSION_NAME;
+        administrator.sessions = Arc::new(Sessions::new(MAX_SESSIONS));
         administrator.acts_directly = caller.account == self.config.organization.management_account_id.as_str();
         Ok(administrator)
     }
 }
 
-/// That `role` can be assumed in an account, and that what comes of it can be used and is in that account.
+/// Checks that `role` can be assumed in an account and that its credentials belong to that account.
 pub(super) async fn check_role(aws: &Aws, account: &Target, role: Role) -> Result<()> {
     let session = aws.inside(account, role).await?;
-    if session.proven.load(Ordering::Relaxed) {
+    if session.verified.load(Ordering::Relaxed) {
         return Ok(());
     }
-    let caller = aws.who_is(&session).await?;
+    let caller = aws.caller_of(&session).await?;
     if caller.account == account.id().as_str() {
-        session.proven.store(true, Ordering::Relaxed);
+        session.verified.store(true, Ordering::Relaxed);
         return Ok(());
     }
     Err(CloudError {
         kind: CloudErrorKind::Failed,
-        call: WHO_AM_I,
+        call: GET_CALLER_IDENTITY,
         code: "AnotherAccount".to_owned(),
-        message: format!("a session for {account} turned out to be {}", caller.arn),
+        message: format!("the session for account {account} belongs to {} instead", caller.arn),
         request_id: None,
     })
 }

@@ -1,4 +1,4 @@
-//! Permission sets, their policies, and the groups that get them.
+//! Plans permission sets and their policies, and checks that the configured groups exist.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(super) async fn plan(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<
             }
         }
     }
-    groups(aws, config, plan).await
+    check_groups(aws, config, plan).await
 }
 
 fn create(set: &PermissionSet) -> Vec<Action> {
@@ -41,7 +41,7 @@ fn create(set: &PermissionSet) -> Vec<Action> {
     actions
 }
 
-/// What to change in a permission set so that it is as configured, and brought to the accounts that have it.
+/// Returns the actions that make a permission set match the configuration and provision it in its accounts.
 fn repair(set: &PermissionSet, facts: &PermissionSetFacts) -> Vec<Action> {
     let mut actions = Vec::new();
     if set.description != facts.description || set.session_duration != facts.session_duration {
@@ -80,14 +80,14 @@ fn put(set: &PermissionSet, policy: &str) -> Action {
     Action::PutInlinePolicy { set: set.name.clone(), policy: policy.to_owned() }
 }
 
-/// Groups come from the identity provider: one made here would stay empty beside the real one.
-async fn groups(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
+/// Warns about missing groups. They are not created here, because the identity provider would not fill them.
+async fn check_groups(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
     let names: BTreeSet<&str> = config.access.iter().map(|access| access.group.as_str()).collect();
     for name in names {
         if retry_while_busy(aws.clock(), || aws.group(name)).await?.is_none() {
             plan.warnings.push(format!(
-                "Identity Center has no group `{name}`: create it, or let your identity provider bring it; until then \
-                 operations park at grant-access"
+                "Identity Center has no group `{name}`: create it, or let your identity provider create it; until then \
+                 operations need attention at grant-access"
             ));
         }
     }
@@ -101,7 +101,7 @@ mod tests {
     fn set() -> PermissionSet {
         PermissionSet {
             name: "support".into(),
-            description: "Looks".into(),
+            description: "Read-only".into(),
             session_duration: "PT4H".into(),
             managed_policies: vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".into()],
             inline_policy: Some(r#"{"Version":"2012-10-17","Statement":[]}"#.into()),
@@ -110,7 +110,7 @@ mod tests {
 
     fn facts() -> PermissionSetFacts {
         PermissionSetFacts {
-            description: "Looks".into(),
+            description: "Read-only".into(),
             session_duration: "PT4H".into(),
             managed_policies: BTreeSet::from(["arn:aws:iam::aws:policy/ReadOnlyAccess".into()]),
             inline_policy: "{ \"Statement\": [], \"Version\": \"2012-10-17\" }".into(),
@@ -124,17 +124,17 @@ mod tests {
     }
 
     #[test]
-    fn a_permission_set_as_configured_is_left_alone() {
+    fn a_permission_set_that_matches_needs_no_action() {
         assert_eq!(repair(&set(), &facts()), []);
     }
 
     #[test]
-    fn a_new_one_gets_its_policies() {
+    fn a_new_permission_set_gets_its_policies() {
         assert_eq!(create(&set()).len(), 3);
     }
 
     #[test]
-    fn a_change_is_brought_to_the_accounts_that_have_it() {
+    fn a_changed_permission_set_is_provisioned_in_its_accounts() {
         let changed = PermissionSetFacts {
             session_duration: "PT1H".into(),
             managed_policies: BTreeSet::from(["arn:aws:iam::aws:policy/AdministratorAccess".into()]),
@@ -148,21 +148,21 @@ mod tests {
                 "attach arn:aws:iam::aws:policy/ReadOnlyAccess to permission set support",
                 "detach arn:aws:iam::aws:policy/AdministratorAccess from permission set support",
                 "set the inline policy of permission set support",
-                "bring permission set support to the accounts that have it",
+                "provision permission set support in the accounts that have it",
             ]
         );
-        let nowhere = PermissionSetFacts { provisioned: false, ..changed };
-        assert!(!repair(&set(), &nowhere).contains(&Action::Provision { set: "support".into() }));
+        let unprovisioned = PermissionSetFacts { provisioned: false, ..changed };
+        assert!(!repair(&set(), &unprovisioned).contains(&Action::Provision { set: "support".into() }));
     }
 
     #[test]
-    fn a_change_that_did_not_arrive_is_brought_again() {
+    fn an_outdated_permission_set_is_provisioned_again() {
         let outdated = PermissionSetFacts { outdated: true, ..facts() };
         assert_eq!(repair(&set(), &outdated), [Action::Provision { set: "support".into() }]);
     }
 
     #[test]
-    fn an_inline_policy_that_is_not_configured_goes() {
+    fn an_inline_policy_that_is_not_configured_is_deleted() {
         let bare = PermissionSet { inline_policy: None, ..set() };
         assert_eq!(lines(&repair(&bare, &facts()))[0], "delete the inline policy of permission set support");
     }

@@ -1,8 +1,8 @@
-//! What bootstrap can do, one line each.
+//! The actions of bootstrap.
 
 use std::fmt;
 
-/// One change to the organisation.
+/// One change to the organisation; its `Display` is one line for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     EnableScps { root: String },
@@ -43,7 +43,7 @@ impl fmt::Display for Action {
             Self::DetachManagedPolicy { set, policy } => write!(f, "detach {policy} from permission set {set}"),
             Self::PutInlinePolicy { set, .. } => write!(f, "set the inline policy of permission set {set}"),
             Self::DeleteInlinePolicy { set } => write!(f, "delete the inline policy of permission set {set}"),
-            Self::Provision { set } => write!(f, "bring permission set {set} to the accounts that have it"),
+            Self::Provision { set } => write!(f, "provision permission set {set} in the accounts that have it"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Carrying a plan out.
+//! Execution of a plan.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use super::{Action, Ids, Plan, Problem, retry_while_busy};
 use crate::aws::Aws;
 use crate::cloud::{AssignmentState, CloudErrorKind};
 
-/// Between two looks at how far a permission set has come.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// Interval between two polls of a provisioning request.
+const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Looks before giving up: ten minutes.
-const MOST_LOOKS: usize = 200;
+/// Maximum number of polls: ten minutes.
+const MAX_POLLS: usize = 200;
 
-/// Carries out `plan`, one action after the other, and tells `progress` of each that is done. What failed half-way is
-/// finished by the next run.
+/// Executes `plan` one action after the other, and calls `progress` after each. The next run of bootstrap completes a
+/// plan that failed.
 pub async fn apply(aws: &Aws, plan: Plan, mut progress: impl FnMut(&Action)) -> Result<(), Problem> {
     let aws = aws.as_administrator().await?;
     let mut known = plan.known;
     for action in &plan.actions {
-        carry_out(&aws, action, &mut known).await?;
+        execute(&aws, action, &mut known).await?;
         progress(action);
     }
     Ok(())
 }
 
-async fn carry_out(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Problem> {
+async fn execute(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Problem> {
     let clock = aws.clock();
     match action {
         Action::EnableScps { root } => retry_while_busy(clock, || aws.enable_scps(root)).await?,
@@ -32,7 +32,7 @@ async fn carry_out(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Pr
         Action::CreateOu { name, parent } => {
             let id = match retry_while_busy(clock, || aws.create_ou(parent, name)).await {
                 Ok(id) => id,
-                // Somebody has made it since the plan.
+                // The OU was created after the plan was made.
                 Err(error) if error.kind == CloudErrorKind::Conflict => {
                     id_of(&retry_while_busy(clock, || aws.ous(parent)).await?, name)?.to_owned()
                 }
@@ -43,7 +43,7 @@ async fn carry_out(aws: &Aws, action: &Action, known: &mut Ids) -> Result<(), Pr
         Action::CreatePolicy { name, description, content } => {
             let id = match retry_while_busy(clock, || aws.create_policy(name, description, content)).await {
                 Ok(id) => id,
-                // Somebody has made it since the plan: it is brought to what it should be.
+                // The policy was created after the plan was made; its content may differ.
                 Err(error) if error.kind == CloudErrorKind::Conflict => {
                     let policies = retry_while_busy(clock, || aws.policies()).await?;
                     let id = id_of(&policies, name)?.to_owned();
@@ -96,14 +96,14 @@ async fn provision(aws: &Aws, set: &str, arn: &str) -> Result<(), Problem> {
     let clock = aws.clock();
     let request = retry_while_busy(clock, || aws.provision_permission_set(arn)).await?;
     let failed = |reason: String| Problem::NotProvisioned { set: set.to_owned(), reason };
-    for _ in 0..MOST_LOOKS {
+    for _ in 0..MAX_POLLS {
         match retry_while_busy(clock, || aws.provisioning(&request)).await? {
             AssignmentState::Succeeded => return Ok(()),
             AssignmentState::Failed(reason) => return Err(failed(reason)),
-            AssignmentState::InProgress => clock.sleep(LOOK_AGAIN).await,
+            AssignmentState::InProgress => clock.sleep(POLL_INTERVAL).await,
         }
     }
-    Err(failed("it is still under way; run bootstrap again later".to_owned()))
+    Err(failed("provisioning is still in progress; run bootstrap again later".to_owned()))
 }
 
 fn id_of<'a>(ids: &'a std::collections::BTreeMap<String, String>, name: &str) -> Result<&'a str, Problem> {

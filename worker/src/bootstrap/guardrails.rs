@@ -1,4 +1,4 @@
-//! OUs, the policies on them, and the services that the organisation trusts.
+//! Plans OUs, their policies and trusted access.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use super::{Action, Plan, Problem, retry_while_busy};
 use crate::aws::Aws;
 use crate::guardrail;
 
-/// Lets the management account ask for regions and contacts on behalf of a member.
+/// Service that lets the management account manage regions and contacts of member accounts.
 const ACCOUNT_MANAGEMENT: &str = "account.amazonaws.com";
 
-/// Lets Identity Center make roles in members.
+/// Service that lets Identity Center create roles in member accounts.
 const IDENTITY_CENTER: &str = "sso.amazonaws.com";
 
-/// One OU and the policy on it.
+/// A required OU and its policy.
 struct Wanted {
     ou: String,
     policy: String,
@@ -40,7 +40,7 @@ pub(super) async fn plan(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<
 
     plan.known.policies = retry_while_busy(clock, || aws.policies()).await?;
     for wanted in wanted {
-        policy(aws, wanted, plan).await?;
+        plan_policy(aws, wanted, plan).await?;
     }
 
     let trusted = retry_while_busy(clock, || aws.trusted_services()).await?;
@@ -61,7 +61,7 @@ fn wanted(config: &Config) -> Result<Vec<Wanted>, Problem> {
             ou: residency.ou_name(),
             policy: residency.guardrail_name(),
             description: format!(
-                "Freehold: the regions of residency {}. Kept by `freehold bootstrap`.",
+                "Freehold: the regions of residency {}. Managed by `freehold bootstrap`.",
                 residency.name
             ),
             content: guardrail::of_residency(residency, organization)?,
@@ -70,13 +70,13 @@ fn wanted(config: &Config) -> Result<Vec<Wanted>, Problem> {
     wanted.push(Wanted {
         ou: organization.quarantine_ou.clone(),
         policy: guardrail::QUARANTINE_POLICY.to_owned(),
-        description: "Freehold: accounts taken out of service. Kept by `freehold bootstrap`.".to_owned(),
+        description: "Freehold: suspended accounts. Managed by `freehold bootstrap`.".to_owned(),
         content: guardrail::of_quarantine(organization)?,
     });
     Ok(wanted)
 }
 
-async fn policy(aws: &Aws, wanted: Wanted, plan: &mut Plan) -> Result<(), Problem> {
+async fn plan_policy(aws: &Aws, wanted: Wanted, plan: &mut Plan) -> Result<(), Problem> {
     let Wanted { ou, policy: name, description, content } = wanted;
     let clock = aws.clock();
     let id = plan.known.policies.get(&name);

@@ -1,4 +1,4 @@
-//! Asking again where AWS is only busy: bootstrap has no queue to go back to.
+//! Retries while AWS is busy, because bootstrap has no queue.
 
 use std::time::Duration;
 
@@ -7,22 +7,20 @@ use freehold_tenancy::Clock;
 
 use crate::cloud::{CloudErrorKind, Result};
 
-/// How long to go on asking.
-const PATIENCE: TimeDelta = TimeDelta::minutes(5);
+const MAX_RETRY_TIME: TimeDelta = TimeDelta::minutes(5);
 
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+const MAX_PAUSE: Duration = Duration::from_secs(20);
 
-/// What `ask` answers, once it is neither throttled nor told to wait. A call whose effect is unknown is not repeated:
-/// running bootstrap again looks before it acts.
-pub(super) async fn retry_while_busy<T, F>(clock: &Clock, mut ask: impl FnMut() -> F) -> Result<T>
+/// Repeats `call` while AWS throttles it or answers that it is too early. A call with unknown effect is not repeated:
+/// the next run of bootstrap reads before it writes.
+pub(super) async fn retry_while_busy<T, F>(clock: &Clock, mut call: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let deadline = clock.now() + PATIENCE;
+    let deadline = clock.now() + MAX_RETRY_TIME;
     let mut pause = Duration::from_secs(1);
     loop {
-        let error = match ask().await {
+        let error = match call().await {
             Err(error) if clock.now() < deadline => error,
             answer => return answer,
         };
@@ -31,7 +29,7 @@ where
             CloudErrorKind::Throttled { until: None } | CloudErrorKind::NotYet => clock.sleep(pause).await,
             _ => return Err(error),
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 
@@ -59,39 +57,40 @@ mod tests {
         }
     }
 
-    async fn asked_until(kinds: &[CloudErrorKind]) -> (usize, Result<()>) {
-        let (asked, clock) = (Cell::new(0), fast());
+    async fn attempts_after(kinds: &[CloudErrorKind]) -> (usize, Result<()>) {
+        let (attempts, clock) = (Cell::new(0), fast());
         let answer = retry_while_busy(&clock, || {
-            let turn = asked.replace(asked.get() + 1);
-            std::future::ready(kinds.get(turn).map_or(Ok(()), |kind| Err(error(kind.clone()))))
+            let attempt = attempts.replace(attempts.get() + 1);
+            std::future::ready(kinds.get(attempt).map_or(Ok(()), |kind| Err(error(kind.clone()))))
         });
         let answer = answer.await;
-        (asked.get(), answer)
+        (attempts.get(), answer)
     }
 
     #[tokio::test]
-    async fn a_busy_aws_is_asked_again() {
-        let (asked, answer) = asked_until(&[CloudErrorKind::Throttled { until: None }, CloudErrorKind::NotYet]).await;
-        assert_eq!((asked, answer), (3, Ok(())));
+    async fn a_call_is_repeated_while_aws_is_busy() {
+        let (attempts, answer) =
+            attempts_after(&[CloudErrorKind::Throttled { until: None }, CloudErrorKind::NotYet]).await;
+        assert_eq!((attempts, answer), (3, Ok(())));
     }
 
     #[tokio::test]
-    async fn a_refusal_and_an_unknown_effect_are_final() {
+    async fn a_permanent_error_and_an_unknown_effect_are_not_retried() {
         for kind in [
             CloudErrorKind::Failed,
             CloudErrorKind::Denied { explicit: false },
             CloudErrorKind::Unknown,
             CloudErrorKind::Conflict,
         ] {
-            let (asked, answer) = asked_until(std::slice::from_ref(&kind)).await;
-            assert_eq!((asked, answer.unwrap_err().kind), (1, kind));
+            let (attempts, answer) = attempts_after(std::slice::from_ref(&kind)).await;
+            assert_eq!((attempts, answer.unwrap_err().kind), (1, kind));
         }
     }
 
     #[tokio::test]
-    async fn patience_ends() {
+    async fn retries_stop_after_the_time_limit() {
         let busy = vec![CloudErrorKind::NotYet; 1_000];
-        let (asked, answer) = asked_until(&busy).await;
-        assert!(answer.is_err() && asked < 100, "asked {asked} times");
+        let (attempts, answer) = attempts_after(&busy).await;
+        assert!(answer.is_err() && attempts < 100, "{attempts} attempts");
     }
 }

@@ -1,47 +1,46 @@
-//! What bootstrap cannot do, but a person should.
+//! Recommendations for the operator that bootstrap cannot carry out.
 
 use freehold_tenancy::Config;
 
 use super::{Plan, Problem, retry_while_busy};
 use crate::aws::{Aws, Contact};
 
-/// Accounts that a new organisation may have (AWS Organizations quotas, "Default maximum number of accounts").
+/// Account limit of a new organisation (AWS Organizations quotas, "Default maximum number of accounts").
 const DEFAULT_ACCOUNTS: usize = 10;
 
 pub(super) async fn collect(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
     let accounts = retry_while_busy(aws.clock(), || aws.count_accounts()).await?;
     plan.warnings.push(account_quota(accounts));
     for contact in Contact::ALL {
-        // What cannot be read is no reason to stop.
+        // A failed read must not stop bootstrap.
         match retry_while_busy(aws.clock(), || aws.has_contact(contact)).await {
             Ok(true) => {}
             Ok(false) => plan.warnings.push(format!(
-                "account {} has no {} contact: name one (AWS Account Management, alternate contacts), or AWS writes to \
+                "account {} has no {} contact: set one (AWS Account Management, alternate contacts), or AWS writes to \
                  the root user's mailbox only",
                 config.organization.management_account_id,
                 contact.as_str()
             )),
             Err(error) => {
-                plan.warnings
-                    .push(format!("whether there is a {} contact could not be read: {error}", contact.as_str()));
+                plan.warnings.push(format!("cannot read whether there is a {} contact: {error}", contact.as_str()));
             }
         }
     }
     Ok(())
 }
 
-/// The quota itself is not readable with the permissions that Freehold has.
+/// Returns the message about the account quota, which Freehold has no permission to read.
 fn account_quota(accounts: usize) -> String {
-    let raise = "ask for as many as you expect tenants (Service Quotas, AWS Organizations, L-29A0C5DF)";
+    let raise = "request at least the expected number of tenants (Service Quotas, AWS Organizations, L-29A0C5DF)";
     if accounts < DEFAULT_ACCOUNTS {
         let left = DEFAULT_ACCOUNTS - accounts;
         format!(
-            "accounts in the organisation: {accounts}; AWS allows {DEFAULT_ACCOUNTS} unless you had that raised, so {left} \
-             more may be all: {raise}"
+            "accounts in the organisation: {accounts}; AWS allows {DEFAULT_ACCOUNTS} by default, so possibly only \
+             {left} more: {raise}"
         )
     } else {
         format!(
-            "accounts in the organisation: {accounts}; how many AWS allows cannot be read here: make sure that it is \
+            "accounts in the organisation: {accounts}; the quota cannot be read here: make sure that it is high \
              enough, or {raise}"
         )
     }
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_account_quota_is_told_in_numbers() {
+    fn the_account_warning_gives_numbers() {
         assert!(account_quota(3).contains("7 more"));
         assert!(account_quota(250).contains("organisation: 250"));
     }

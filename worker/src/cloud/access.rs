@@ -1,61 +1,54 @@
-//! IAM Identity Center: who may do what in an account, and the people and groups behind it.
+//! IAM Identity Center: assignments of permission sets, users and groups.
 
 use serde::{Deserialize, Serialize};
 
-/// Who gets which permission set.
+/// The assignment of a permission set to a group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Grant {
-    /// The ARN of the permission set.
     pub permission_set_arn: String,
-    /// The id of the group in the Identity Store.
+    /// Id of the group in the Identity Store.
     pub group_id: String,
 }
 
-/// How far an account assignment has come.
+/// A request to create or delete an account assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// The id of the request; a UUID.
+    /// Id of the request; a UUID.
     pub request_id: String,
-    /// Where it stands.
     pub state: AssignmentState,
 }
 
-/// The state of an account assignment's creation or deletion.
+/// The status of a request to create or delete an account assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssignmentState {
-    /// Look again later.
     InProgress,
-    /// Done.
     Succeeded,
-    /// AWS's reason, in its own words.
+    /// The failure reason that AWS gives.
     Failed(String),
 }
 
-/// The person that administers a tenant.
+/// The administrator of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person<'a> {
-    /// The user name, and where mail goes.
+    /// E-mail address, which is also the user name.
     pub email: &'a str,
-    /// Shown beside it.
     pub display_name: &'a str,
 }
 
-/// A user's place in a group.
+/// The membership of a user in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    /// Its own id.
     pub id: String,
-    /// The user's id.
     pub user_id: String,
 }
 
-/// What a user of the Identity Store is there for.
+/// A user of the Identity Store, with the facts that decide whether it may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Whether Freehold made it.
+    /// Whether Freehold created the user.
     pub made_here: bool,
-    /// In how many groups it is.
+    /// Number of groups of the user; exact up to one page.
     pub groups: usize,
-    /// Whether permission sets are assigned to it beside those of its groups.
+    /// Whether permission sets are assigned to the user directly, besides those of its groups.
     pub has_assignments: bool,
 }

@@ -1,4 +1,4 @@
-//! Accounts: asked for, being made, and as the organisation has them.
+//! AWS accounts: requests, their status, and accounts as listed by the organisation.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;
@@ -6,76 +6,70 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 
-/// An account to be created.
+/// The parameters of a CreateAccount request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAccount {
-    /// 1 to 50 printable ASCII characters; holds the environment's id, by which a creation is found again.
+    /// 1 to 50 printable ASCII characters. Contains the environment's id, by which the request is found again.
     pub name: String,
-    /// Never used before and never again; by it the account is found again.
+    /// Unique per account and never reused, so that the account can be found by it.
     pub email: String,
-    /// Names this installation and this environment.
+    /// Tags that identify the installation and the environment.
     pub tags: Tags,
 }
 
-/// How far a CreateAccount has come.
+/// The status of a CreateAccount request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
-    /// `car-…`
+    /// Id of the request: `car-…`.
     pub request_id: String,
-    /// The name that was asked for; AWS does not give the e-mail address back.
+    /// Name of the requested account. AWS does not report the requested e-mail address.
     pub account_name: String,
-    /// When AWS accepted it.
+    /// Time at which AWS accepted the request.
     pub requested_at: DateTime<Utc>,
-    /// When it ended, once it has.
+    /// Time at which the request succeeded or failed; `None` before.
     pub completed_at: Option<DateTime<Utc>>,
-    /// Where it stands.
     pub state: CreationState,
 }
 
-/// The state of a CreateAccount.
+/// The state of a CreateAccount request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreationState {
-    /// Look again later.
     InProgress,
-    /// The account exists.
+    /// The account has been created.
     Succeeded(AwsAccountId),
-    /// AWS's failure reason, such as `EMAIL_ALREADY_EXISTS`.
+    /// Failure reason of AWS, such as `EMAIL_ALREADY_EXISTS`.
     Failed(String),
 }
 
 /// An account as the organisation lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedAccount {
-    /// Its id.
     pub id: AwsAccountId,
-    /// Its root user's e-mail address.
+    /// E-mail address of the root user.
     pub email: String,
-    /// Its name.
     pub name: String,
-    /// `ACTIVE`, `SUSPENDED`, …
+    /// State in AWS's terms, such as `ACTIVE` or `SUSPENDED`.
     pub state: String,
-    /// The OU or root that it is in, where AWS says so.
+    /// Id of the OU or root that contains the account; `None` if AWS does not report it.
     pub parent: Option<String>,
 }
 
-/// A residency's OU and its guardrail, as they are.
+/// The OU of a residency and the state of its guardrail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResidencyOu {
-    /// `ou-…`
     pub ou_id: String,
-    /// Whether the OU carries the residency's region SCP, with the content that the configuration asks for.
+    /// Whether the residency's guardrail is attached to the OU, with the content that the configuration requires.
     pub guarded: bool,
 }
 
-/// Where a region stands in an account.
+/// The opt-in status of a region in an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegionStatus {
-    /// It can be used.
     Enabled,
-    /// It will be.
+    /// Opt-in has started; the region is not usable yet.
     Enabling,
-    /// It has to be asked for.
+    /// Not usable before an opt-in.
     Disabled,
-    /// Somebody is switching it off.
+    /// Opt-out has started.
     Disabling,
 }

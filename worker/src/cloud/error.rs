@@ -1,54 +1,52 @@
-//! Why a cloud did not do what it was asked, in the six kinds that a step tells apart.
+//! Errors of cloud calls, in the six kinds that steps distinguish.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-/// A call that failed, or whose answer was lost.
+/// A call that failed or whose response was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudError {
-    /// What to do about it.
+    /// Kind of error, which decides how to continue.
     pub kind: CloudErrorKind,
-    /// The call, such as `organizations:MoveAccount`.
+    /// Name of the call, such as `organizations:MoveAccount`.
     pub call: &'static str,
-    /// AWS's error code, or one of ours for what never reached AWS (`Timeout`, `RateReached`).
+    /// Error code of AWS, or of Freehold if the call did not reach AWS (`Timeout`, `RateReached`).
     pub code: String,
-    /// AWS's message.
     pub message: String,
-    /// AWS's id of the request, for its support.
+    /// AWS's request id, which AWS support asks for.
     pub request_id: Option<String>,
 }
 
-/// The six kinds.
+/// The kind of a cloud error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloudErrorKind {
-    /// It may or may not have been done: a timeout, a reset, a 5xx. Look, then ask again.
+    /// The effect is unknown, for example after a timeout, a connection reset or a 5xx: read the state before a retry.
     Unknown,
-    /// It cannot be done yet: a fresh account, a policy on its way, another change under way. Ask again later.
+    /// Not possible yet, for example in a new account or during another change: retry later.
     NotYet,
-    /// It is there, or done, already.
+    /// The object exists, or the change is made, already.
     Conflict,
-    /// Not allowed; `explicit` where a policy denies it in so many words.
     Denied {
-        /// Whether AWS said that a policy denies it explicitly.
+        /// Whether AWS reports an explicit deny in a policy.
         explicit: bool,
     },
-    /// A rate or quota is used up; nothing was done.
+    /// A rate limit or quota is exhausted; the call had no effect.
     Throttled {
-        /// When to ask again, where that is known.
+        /// Time of the next attempt, if known.
         until: Option<DateTime<Utc>>,
     },
-    /// It will fail again for the same reason.
+    /// Permanent: a retry would fail for the same reason.
     Failed,
 }
 
 impl CloudError {
-    /// Whether AWS gave this as its reason, which stands first in the message.
+    /// Returns whether AWS gave this reason. The message starts with the reason.
     pub fn has_reason(&self, reason: &str) -> bool {
         self.message.starts_with(reason)
     }
 
-    /// Whether it is known that nothing was done.
+    /// Returns whether the call certainly had no effect.
     pub fn had_no_effect(&self) -> bool {
         self.kind != CloudErrorKind::Unknown
     }
@@ -56,7 +54,7 @@ impl CloudError {
 
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the request id, which the log has: what happens again reads the same again.
+        // The request id is only logged, so that repeated failures have identical messages.
         write!(f, "{} answered {}", self.call, self.code)?;
         if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }

@@ -1,39 +1,38 @@
-//! What a comparison of the cloud with the database reads: long lists, a page at a time.
+//! Types of the reconciler's paginated reads.
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it; it may be empty although others follow.
+    /// Items of the page. It may be empty although more pages follow.
     pub items: Vec<T>,
-    /// Leads to the next page, if there is one.
+    /// Token of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// One of Freehold's OUs, and the policy that it should carry.
+/// An OU of Freehold and the state of its policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardedOu {
-    /// `ou-…`
     pub ou_id: String,
-    /// How the policy of the name asked for stands to it.
+    /// State of the requested policy on this OU.
     pub policy: PolicyAttachment,
 }
 
-/// How a policy stands to an OU.
+/// The relation of a policy to an OU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyAttachment {
-    /// It is on the OU, with this text.
+    /// Attached to the OU, with this content.
     Attached(String),
-    /// It exists, but not on this OU.
+    /// Exists, but is not attached to this OU.
     Detached,
-    /// There is none of that name.
+    /// No policy of this name exists.
     Missing,
 }
 
-/// Somebody who holds a permission set in an account.
+/// A user or group with a permission set in an account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Principal {
-    /// `GROUP` or `USER`.
+    /// Type in AWS's terms: `GROUP` or `USER`.
     pub kind: String,
-    /// The id in the Identity Store.
+    /// Id in the Identity Store.
     pub id: String,
 }

@@ -1,4 +1,4 @@
-//! CloudFormation stacks in an account, and the roles that they are deployed and looked at with.
+//! CloudFormation stacks, and the roles in a tenant's account.
 
 use std::collections::BTreeMap;
 
@@ -7,80 +7,66 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 
-/// Which role to act as in a tenant's account.
+/// A role in a tenant's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// The role that Organizations made; installs the baseline and then rests.
+    /// The role that Organizations creates. It installs the baseline and is not used afterwards.
     Organization,
-    /// `freehold-access`: deploys.
+    /// `freehold-access`, which deploys stacks.
     Access,
-    /// `freehold-verify`: looks, and is held by the guardrail as a tenant would be.
+    /// `freehold-verify`, which only reads. The guardrail restricts it like the tenant.
     Verify,
 }
 
-/// A CloudFormation stack to be created.
+/// A CloudFormation stack to be created or updated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewStack {
-    /// The stack's name.
     pub name: String,
-    /// The template's text.
     #[serde(skip)]
     pub template: String,
-    /// Its parameters.
     pub parameters: BTreeMap<String, String>,
-    /// Its tags.
     pub tags: Tags,
-    /// Names this attempt: 1 to 128 letters, digits and hyphens.
+    /// Client request token of this attempt: 1 to 128 letters, digits and hyphens.
     pub token: String,
 }
 
-/// A CloudFormation stack as it is.
+/// The current state of a CloudFormation stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackState {
-    /// `arn:aws:cloudformation:…`
     pub id: String,
-    /// Where it stands.
     pub status: StackStatus,
-    /// CloudFormation's own word for it, such as `CREATE_IN_PROGRESS`.
+    /// Status in CloudFormation's terms, such as `CREATE_IN_PROGRESS`.
     pub status_text: String,
-    /// What the stack says of itself, where it says something.
+    /// Status reason of CloudFormation, if there is one.
     pub reason: Option<String>,
-    /// Its outputs.
     pub outputs: BTreeMap<String, String>,
-    /// Its tags.
     pub tags: Tags,
-    /// Its parameters.
     pub parameters: BTreeMap<String, String>,
-    /// When it was last updated; `None` where it never was since it was created.
+    /// Time of the last update; `None` if the stack has not been updated since its creation.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// What CloudFormation's twenty-odd states mean to a step.
+/// The statuses of CloudFormation, grouped by how a step continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StackStatus {
-    /// Look again later.
     InProgress,
-    /// Deployed.
     Complete,
-    /// The creation failed, whether or not all that it made is gone: delete the rest, then create anew.
+    /// The creation failed. Delete the rest of the stack, then create it again.
     RolledBack,
-    /// An update failed, and so did taking it back.
+    /// An update and its rollback failed.
     UpdateStuck,
-    /// Something in it could not be deleted.
+    /// The deletion failed because of at least one resource.
     DeleteStuck,
-    /// On its way out.
     Deleting,
-    /// Gone.
     Deleted,
-    /// Stands still in a state that only a person can judge.
+    /// A final state that needs a person.
     Broken,
 }
 
-/// The first thing that went wrong in a stack.
+/// The first failure in a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackFailure {
-    /// The resource's name in the template.
+    /// Logical id of the resource in the template.
     pub resource: String,
-    /// CloudFormation's reason.
     pub reason: String,
 }

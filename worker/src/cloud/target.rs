@@ -1,4 +1,4 @@
-//! The one place that says which accounts Freehold may act on.
+//! The accounts that Freehold may act on.
 
 use std::fmt;
 
@@ -7,27 +7,25 @@ use freehold_tenancy::{AwsAccountId, EnvironmentId};
 
 /// An account that Freehold may act on, on behalf of one environment.
 ///
-/// The environment's id is the external id of the roles in the account, so that a session for one environment cannot be
-/// opened by mistake for another.
+/// The roles in the account have the environment's id as external id, so a session for one environment cannot be opened
+/// for another by mistake.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     account: AwsAccountId,
     environment: EnvironmentId,
 }
 
-/// An account that must be left alone.
+/// The error for an account that Freehold must not act on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("account {account} is left alone: {why}")]
+#[error("Freehold must not act on account {account}: {why}")]
 pub struct ProtectedAccount {
-    /// The account.
     pub account: AwsAccountId,
-    /// Why.
     pub why: &'static str,
 }
 
 impl Target {
-    /// `account`, unless it is the management account or Freehold's own. That it is not another environment's is the
-    /// database's to know: one mapping per account at a time.
+    /// Creates a target, unless the account is the management account or Freehold's own. The database ensures that
+    /// the account does not belong to another environment: at most one open mapping per account.
     pub fn new(
         account: AwsAccountId,
         environment: EnvironmentId,
@@ -39,12 +37,11 @@ impl Target {
         Ok(Self { account, environment })
     }
 
-    /// The account's id.
     pub fn id(&self) -> &AwsAccountId {
         &self.account
     }
 
-    /// The environment on whose behalf: the external id of the roles in the account.
+    /// Returns the environment, whose id is the external id of the roles in the account.
     pub fn environment(&self) -> EnvironmentId {
         self.environment
     }

@@ -1,4 +1,4 @@
-//! Looks that serve everybody who waits for work under one quota.
+//! Schedule of shared polls, which serve all operations that wait under the same quota.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::clock::seconds;
@@ -6,154 +6,154 @@ use freehold_tenancy::db::shared_polls::{InProgress, QuotaUsage};
 
 use super::DurationEstimate;
 
-/// From so many in progress on, one list is better than a look at each.
-const CROWD: usize = 3;
+/// Number of items in progress from which one List call is cheaper than individual polls.
+const MIN_ITEMS_FOR_LIST: usize = 3;
 
-/// What a list costs under a quota of one place, as a share of the usual time, while others wait for a place: an empty one
-/// loses as much for all of them. It grows with the root of the places, of which each is the less worth the more there are.
-/// That makes about two lists for each that ends.
-const LIST_COSTS_WHEN_FULL: f64 = 0.0085;
+/// Cost of one List call when all slots are taken, as a fraction of the expected duration, for a quota of one slot. It
+/// grows with the square root of the slots, because one idle slot of many matters less. Tuned with the onboarding
+/// benchmark: about two List calls per finished job.
+const LIST_COST_WHEN_FULL: f64 = 0.0085;
 
-/// What a look at one by itself costs then; one that was in progress is not looked at a second time.
-const OWN_LOOK_COSTS_WHEN_FULL: f64 = 0.008;
+/// Cost of an individual poll when all slots are taken. An item is polled individually at most once then.
+const INDIVIDUAL_POLL_COST_WHEN_FULL: f64 = 0.008;
 
-/// What a list costs while places are free.
-const LIST_COSTS: f64 = 0.06;
+/// Cost of one List call while slots are free.
+const LIST_COST: f64 = 0.06;
 
-/// What a look at one by itself costs while there are only one or two.
-const OWN_LOOK_COSTS: f64 = 0.12;
+/// Cost of an individual poll while there are only one or two items.
+const INDIVIDUAL_POLL_COST: f64 = 0.12;
 
-/// No two looks come closer than this.
-const LEAST_PAUSE: f64 = 1.0;
+/// Minimum pause between two polls, in seconds.
+const MIN_PAUSE: f64 = 1.0;
 
-/// Work that has been in progress for more than so many times its usual duration hangs: then a look is worth while after a
-/// share of the time that it has hung, and not of what is usual.
-const HANGS: f64 = 10.0;
+/// Work that takes more than this many times its expected duration counts as hanging. Its polls then depend on the time
+/// that it has hung, no longer on the expected duration.
+const HANGING_FACTOR: f64 = 10.0;
 
-/// How many there are that a look serves, and how much an empty place is worth.
+/// The load of a quota, which decides the cost of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QuotaLoad {
-    /// One or two.
+    /// One or two items are in progress.
     Few,
-    /// More, and places are free.
+    /// More items are in progress, and slots are free.
     Many,
-    /// Hardly one of so many places is free, and others wait for one.
+    /// At most one of this many slots is free, and operations are queued.
     Full(u16),
 }
 
 impl QuotaLoad {
-    /// As things stand under a quota of so many `places`.
+    /// Returns the load of a quota with `places` slots.
     pub(crate) fn of(watched: &QuotaUsage, places: u16) -> Self {
-        // The last place is soon taken: by whoever is first in line when there is a token.
+        // The last free slot is taken soon, as soon as the first queued operation gets a token.
         if watched.in_line > 0 && watched.taken + 1 >= i64::from(places) {
             Self::Full(places)
-        } else if watched.in_progress.len() >= CROWD || watched.external_in_progress > 0 {
+        } else if watched.in_progress.len() >= MIN_ITEMS_FOR_LIST || watched.external_in_progress > 0 {
             Self::Many
         } else {
             Self::Few
         }
     }
 
-    /// What a list costs, if one is worth while.
-    fn list(self) -> f64 {
+    /// Returns the cost of a List call; infinite if individual polls are better.
+    fn list_cost(self) -> f64 {
         match self {
             Self::Few => f64::INFINITY,
-            Self::Many => LIST_COSTS,
-            Self::Full(places) => LIST_COSTS_WHEN_FULL * f64::from(places).sqrt(),
+            Self::Many => LIST_COST,
+            Self::Full(places) => LIST_COST_WHEN_FULL * f64::from(places).sqrt(),
         }
     }
 
-    /// What it costs to have `one` look by itself.
-    fn own(self, one: &InProgress) -> f64 {
+    /// Returns the cost of an individual poll of `item`; infinite if it must not be polled individually.
+    fn individual_cost(self, item: &InProgress) -> f64 {
         match self {
-            Self::Few => OWN_LOOK_COSTS,
-            Self::Full(_) if one.individual_polls == 0 => OWN_LOOK_COSTS_WHEN_FULL,
+            Self::Few => INDIVIDUAL_POLL_COST,
+            Self::Full(_) if item.individual_polls == 0 => INDIVIDUAL_POLL_COST_WHEN_FULL,
             Self::Many | Self::Full(_) => f64::INFINITY,
         }
     }
 }
 
-/// Through what to look.
+/// The way in which to poll now.
 #[derive(Debug, PartialEq)]
 pub(crate) enum PollMethod<'a> {
-    /// A look would be wasted now.
+    /// No poll is due.
     None,
-    /// These look by themselves.
+    /// These operations poll individually.
     Own(Vec<&'a InProgress>),
-    /// Everything in progress is listed.
+    /// One List call reports all items in progress.
     List,
 }
 
-/// Through what to look at `now`.
+/// Chooses the way in which to poll at `now`.
 pub(crate) fn instrument(
     in_progress: &[InProgress],
     expected: DurationEstimate,
-    crowd: QuotaLoad,
+    load: QuotaLoad,
     now: DateTime<Utc>,
 ) -> PollMethod<'_> {
-    let losses: Vec<f64> = in_progress.iter().map(|one| Loss::until(one, expected, now).lost).collect();
-    // What is due a moment later is due as well.
-    let due = |lost: f64, costs: f64| lost >= 0.95 * costs * expected.median;
-    if due(losses.iter().sum(), crowd.list()) {
+    let losses: Vec<f64> = in_progress.iter().map(|item| Loss::until(item, expected, now).lost).collect();
+    // 5 % of tolerance: a poll that is due a moment later is made now.
+    let due = |lost: f64, cost: f64| lost >= 0.95 * cost * expected.median;
+    if due(losses.iter().sum(), load.list_cost()) {
         return PollMethod::List;
     }
-    let own = in_progress.iter().zip(&losses).filter(|(one, lost)| due(**lost, crowd.own(one)));
-    let own: Vec<_> = own.map(|(one, _)| one).collect();
-    if own.is_empty() { PollMethod::None } else { PollMethod::Own(own) }
+    let individual = in_progress.iter().zip(&losses).filter(|(item, lost)| due(**lost, load.individual_cost(item)));
+    let individual: Vec<_> = individual.map(|(item, _)| item).collect();
+    if individual.is_empty() { PollMethod::None } else { PollMethod::Own(individual) }
 }
 
-/// When the next look is due; never where nothing is in progress.
+/// Returns the time of the next poll, or `None` if nothing is in progress.
 pub(crate) fn next_shared_look(
     in_progress: &[InProgress],
     expected: DurationEstimate,
-    crowd: QuotaLoad,
+    load: QuotaLoad,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let mut losses: Vec<_> = in_progress.iter().map(|one| (one, Loss::until(one, expected, now))).collect();
+    let mut losses: Vec<_> = in_progress.iter().map(|item| (item, Loss::until(item, expected, now))).collect();
     if losses.is_empty() {
         return None;
     }
     let oldest = losses.iter().map(|(_, loss)| loss.age).fold(0.0, f64::max);
-    let (mut pause, step) = (0.0, expected.step().max(0.01 * oldest));
+    let (mut pause, step) = (0.0, expected.time_step().max(0.01 * oldest));
     while pause < 10.0 * expected.median + oldest {
         pause += step;
         for (_, loss) in &mut losses {
-            loss.go_on(expected, step);
+            loss.advance(expected, step);
         }
         let all: f64 = losses.iter().map(|(_, loss)| loss.lost).sum();
-        let own = losses.iter().any(|(one, loss)| loss.lost >= crowd.own(one) * expected.median);
-        if own || all >= crowd.list() * expected.median {
+        let individual = losses.iter().any(|(item, loss)| loss.lost >= load.individual_cost(item) * expected.median);
+        if individual || all >= load.list_cost() * expected.median {
             break;
         }
     }
-    Some(now + seconds(pause.max(LEAST_PAUSE)))
+    Some(now + seconds(pause.max(MIN_PAUSE)))
 }
 
-/// The time lost, on average, since work was last seen in progress.
+/// The expected time lost since an item was last seen in progress. Ages are in seconds.
 struct Loss {
     seen: f64,
     age: f64,
     lost: f64,
-    /// How much a second counts.
+    /// Weight of a lost second; below 1 for hanging work.
     weight: f64,
 }
 
 impl Loss {
-    fn until(one: &InProgress, expected: DurationEstimate, now: DateTime<Utc>) -> Self {
-        let seen = (one.seen - one.since).as_seconds_f64().max(0.0);
-        let weight = (HANGS * expected.median / seen).min(1.0);
+    fn until(item: &InProgress, expected: DurationEstimate, now: DateTime<Utc>) -> Self {
+        let seen = (item.seen - item.since).as_seconds_f64().max(0.0);
+        let weight = (HANGING_FACTOR * expected.median / seen).min(1.0);
         let mut loss = Self { seen, age: seen, lost: 0.0, weight };
-        let (until, step) = ((now - one.since).as_seconds_f64(), expected.step());
-        // Whoever comes back after an hour need not count it in small steps.
+        let (until, step) = ((now - item.since).as_seconds_f64(), expected.time_step());
+        // At most 500 steps, also after a long interruption.
         let step = step.max((until - seen) / 500.0);
         while loss.age < until {
-            loss.go_on(expected, step.min(until - loss.age));
+            loss.advance(expected, step.min(until - loss.age));
         }
         loss
     }
 
-    fn go_on(&mut self, expected: DurationEstimate, step: f64) {
-        self.lost += self.weight * step * expected.over(self.seen, self.age + 0.5 * step);
+    fn advance(&mut self, expected: DurationEstimate, step: f64) {
+        self.lost += self.weight * step * expected.finished(self.seen, self.age + 0.5 * step);
         self.age += step;
     }
 }
@@ -168,28 +168,28 @@ mod tests {
     const USUAL: DurationEstimate = DurationEstimate { median: 100.0, spread: 0.3, guessed: false };
     const NOON: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-    /// Work that began so many seconds before noon and was last seen so many seconds before.
-    fn work(began: i64, seen: i64) -> InProgress {
+    /// Returns an item that started and was last seen the given numbers of seconds before noon.
+    fn work(started: i64, seen: i64) -> InProgress {
         InProgress {
             operation_id: OperationId::new(NOON),
             item: String::new(),
-            since: NOON - TimeDelta::seconds(began),
+            since: NOON - TimeDelta::seconds(started),
             seen: NOON - TimeDelta::seconds(seen),
             individual_polls: 0,
         }
     }
 
-    fn pause(in_progress: &[InProgress], crowd: QuotaLoad) -> f64 {
-        (next_shared_look(in_progress, USUAL, crowd, NOON).expect("a look") - NOON).as_seconds_f64()
+    fn pause(in_progress: &[InProgress], load: QuotaLoad) -> f64 {
+        (next_shared_look(in_progress, USUAL, load, NOON).expect("a poll") - NOON).as_seconds_f64()
     }
 
     #[test]
-    fn nothing_in_progress_is_not_looked_at() {
+    fn nothing_in_progress_needs_no_poll() {
         assert_eq!(next_shared_look(&[], USUAL, QuotaLoad::Full(5), NOON), None);
     }
 
     #[test]
-    fn looks_come_closer_together_the_more_wait_and_the_nearer_the_end() {
+    fn polls_are_closer_with_more_items_and_near_the_expected_end() {
         let fresh = vec![work(10, 10); 5];
         let old = vec![work(90, 5); 5];
         assert!(pause(&fresh, QuotaLoad::Full(5)) > 40.0);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn one_or_two_look_by_themselves_and_only_those_that_may_be_over() {
+    fn one_or_two_items_are_polled_individually_when_they_may_be_done() {
         let two = [work(130, 130), work(20, 20)];
         assert_eq!(instrument(&two, USUAL, QuotaLoad::Few, NOON), PollMethod::Own(vec![&two[0]]));
         let five = vec![work(130, 130); 5];
@@ -208,22 +208,22 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_for_days_is_looked_at_some_dozens_of_times() {
-        for (crowd, count) in [(QuotaLoad::Few, 1), (QuotaLoad::Many, 3), (QuotaLoad::Full(5), 5)] {
-            let (mut age, mut looks) = (0, 0);
+    fn work_that_hangs_for_days_is_polled_a_few_dozen_times() {
+        for (load, count) in [(QuotaLoad::Few, 1), (QuotaLoad::Many, 3), (QuotaLoad::Full(5), 5)] {
+            let (mut age, mut polls) = (0, 0);
             while age < 3 * 24 * 3600 {
                 #[expect(clippy::cast_possible_truncation, reason = "some days")]
-                let next = age + pause(&vec![work(age, 0); count], crowd).ceil() as i64;
+                let next = age + pause(&vec![work(age, 0); count], load).ceil() as i64;
                 let due = vec![work(next, next - age); count];
-                assert_ne!(instrument(&due, USUAL, crowd, NOON), PollMethod::None, "{crowd:?}: too soon after {age} s");
-                (age, looks) = (next, looks + 1);
+                assert_ne!(instrument(&due, USUAL, load, NOON), PollMethod::None, "{load:?}: too soon after {age} s");
+                (age, polls) = (next, polls + 1);
             }
-            assert!((20..400).contains(&looks), "{crowd:?}: looked {looks} times");
+            assert!((20..400).contains(&polls), "{load:?}: {polls} polls");
         }
     }
 
     #[test]
-    fn what_was_just_seen_is_not_looked_at_again() {
+    fn an_item_that_was_just_seen_is_not_polled_again() {
         assert_eq!(instrument(&[work(130, 0), work(100, 1)], USUAL, QuotaLoad::Full(5), NOON), PollMethod::None);
     }
 }

@@ -134,7 +134,7 @@ impl Comparison {
             environment: Some((of.tenant_id, of.id)),
             message,
             // Whatever a rule thinks, what is not known to be safe is not done.
-            remedy: if kind.is_safe_to_heal() { remedy } else { FindingRemedy::Person },
+            remedy: if kind.is_safe_to_repair() { remedy } else { FindingRemedy::Person },
         });
     }
 

@@ -1,48 +1,46 @@
-//! How much is sent at a time: to one endpoint, to those that fail, and altogether.
+//! Limits of concurrent deliveries: per endpoint, for failing endpoints, and per worker.
 
 use std::collections::HashMap;
 
 use freehold_tenancy::WebhookEndpointId;
 use freehold_tenancy::db::webhooks::claims::Claim;
 
-/// Altogether, by one worker: each is a connection and a timer, no more.
-const TOGETHER: i64 = 100;
+/// Concurrent deliveries of one worker. Each costs a connection and a timer.
+const MAX_DELIVERIES: i64 = 100;
 
-/// Of those, so many are only for endpoints that nothing is being sent to. However slow others are, and however many of them fall
-/// silent at the same moment, whoever has nothing under way gets something.
-const FIRST_ONLY: i64 = 50;
+/// Share reserved for endpoints without a delivery in progress, so that slow endpoints cannot delay all others.
+const RESERVED: i64 = 50;
 
-/// To endpoints that fail, altogether: they wait for their timeouts at nobody else's cost.
-const FAILING: i64 = 40;
+/// Concurrent deliveries to failing endpoints, which mostly wait for timeouts.
+const MAX_FAILING: i64 = 40;
 
-/// To one endpoint.
-const EACH: i64 = 5;
+/// Concurrent deliveries to one endpoint.
+const MAX_PER_ENDPOINT: i64 = 5;
 
-/// To one endpoint that fails: enough to find out that it works again.
-const EACH_FAILING: i64 = 1;
+/// Concurrent deliveries to one failing endpoint: enough to notice its recovery.
+const MAX_PER_FAILING_ENDPOINT: i64 = 1;
 
-/// Whom a place is for.
+/// A group of endpoints with its own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pool {
-    /// Endpoints that do not fail, each as much as it may have.
+    /// Endpoints that do not fail.
     Healthy,
-    /// Those of them that nothing is being sent to.
+    /// Endpoints that do not fail and have no delivery in progress.
     Reserved,
-    /// Endpoints that fail.
+    /// Endpoints whose last attempt failed.
     Failing,
 }
 
 impl Pool {
-    /// In the order in which they are given out.
+    /// All pools, in the order in which deliveries are claimed.
     pub(super) const ALL: [Self; 3] = [Self::Healthy, Self::Reserved, Self::Failing];
 
-    /// Whether it is for those that fail.
     pub(super) fn failing(self) -> bool {
         self == Self::Failing
     }
 }
 
-/// What is being sent.
+/// The number of deliveries in progress.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryConcurrency {
     busy: HashMap<WebhookEndpointId, i64>,
@@ -50,7 +48,7 @@ pub(super) struct DeliveryConcurrency {
     healthy: i64,
 }
 
-/// A place in a lane.
+/// One delivery in progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Permit {
     endpoint_id: WebhookEndpointId,
@@ -58,35 +56,35 @@ pub(super) struct Permit {
 }
 
 impl DeliveryConcurrency {
-    /// How many more there may be of a share: altogether, and of each endpoint.
-    pub(super) fn room(&self, share: Pool) -> (i64, i64) {
-        let left = TOGETHER - self.failing - self.healthy;
-        match share {
-            Pool::Healthy => (left - FIRST_ONLY, EACH),
+    /// Returns how many more deliveries a pool allows: in total, and per endpoint.
+    pub(super) fn room(&self, pool: Pool) -> (i64, i64) {
+        let left = MAX_DELIVERIES - self.failing - self.healthy;
+        match pool {
+            Pool::Healthy => (left - RESERVED, MAX_PER_ENDPOINT),
             Pool::Reserved => (left, 1),
-            Pool::Failing => (left.min(FAILING - self.failing), EACH_FAILING),
+            Pool::Failing => (left.min(MAX_FAILING - self.failing), MAX_PER_FAILING_ENDPOINT),
         }
     }
 
-    /// How many of whom are being sent.
+    /// Returns the number of deliveries in progress per endpoint.
     pub(super) fn busy(&self) -> Vec<(WebhookEndpointId, i64)> {
         self.busy.iter().map(|(id, count)| (*id, *count)).collect()
     }
 
-    /// Gives a claim its place.
+    /// Counts a delivery as started.
     pub(super) fn enter(&mut self, claim: &Claim, failing: bool) -> Permit {
         *self.busy.entry(claim.endpoint_id).or_default() += 1;
         *self.count(failing) += 1;
         Permit { endpoint_id: claim.endpoint_id, failing }
     }
 
-    /// Takes a place back.
-    pub(super) fn leave(&mut self, place: Permit) {
-        *self.count(place.failing) -= 1;
-        if let Some(count) = self.busy.get_mut(&place.endpoint_id) {
+    /// Counts a delivery as finished.
+    pub(super) fn leave(&mut self, permit: Permit) {
+        *self.count(permit.failing) -= 1;
+        if let Some(count) = self.busy.get_mut(&permit.endpoint_id) {
             *count -= 1;
             if *count <= 0 {
-                self.busy.remove(&place.endpoint_id);
+                self.busy.remove(&permit.endpoint_id);
             }
         }
     }

@@ -149,7 +149,7 @@ impl Deliverer {
             next_attempt_at: next.filter(|_| error.is_some()).map(|next| next.max(paused_until.unwrap_or(next))),
             paused_until,
             disable: (status == Some(StatusCode::GONE)).then_some(DisabledReason::Gone),
-            failing_before: error.and(retry::given_up_before(claim.started_at, next.is_none(), now)),
+            failing_before: error.and(retry::failing_before(claim.started_at, next.is_none(), now)),
             error,
         }
     }

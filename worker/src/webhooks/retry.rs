@@ -1,12 +1,12 @@
-//! When a delivery is tried again, and when an endpoint is given up.
+//! Retry schedule of deliveries, and the rule that disables failing endpoints.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-/// How long after each failed attempt the next one comes (Standard Webhooks 1.0, "Deliverability and reliability"). The first
-/// attempt is made at once, the tenth is the last.
+/// Pauses after each failed attempt (Standard Webhooks 1.0, "Deliverability and reliability"). The first attempt is
+/// made immediately; the tenth is the last.
 const INTERVALS: [TimeDelta; 9] = [
     TimeDelta::seconds(5),
     TimeDelta::minutes(5),
@@ -19,19 +19,19 @@ const INTERVALS: [TimeDelta; 9] = [
     TimeDelta::hours(24),
 ];
 
-/// An interval is longer or shorter by up to this part, so that what failed together is not tried together.
+/// Random variation of the pauses as a fraction, so that deliveries that failed together are not retried together.
 const JITTER: f64 = 0.1;
 
-/// How long a receiver may ask to be left alone at most: as long as the longest interval.
+/// Upper limit for a receiver's Retry-After: the longest pause.
 const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 
-/// An endpoint is given up after so long with nothing but failures …
-const GIVEN_UP_AFTER: TimeDelta = TimeDelta::days(5);
+/// An endpoint is disabled if all attempts have failed for this long …
+const DISABLE_AFTER: TimeDelta = TimeDelta::days(5);
 
-/// … when a delivery fails that was tried for so long.
-const TRIED_FOR: TimeDelta = TimeDelta::days(3);
+/// … and the delivery that fails now was tried for this long.
+const MIN_DELIVERY_AGE: TimeDelta = TimeDelta::days(3);
 
-/// When the attempt after `tries` failed ones is due; `None` where there is none.
+/// Returns the time of the next attempt after `tries` failed ones, or `None` after the last.
 pub(super) fn next(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let interval = INTERVALS.get(usize::try_from(tries.checked_sub(1)?).ok()?)?;
     let jitter = rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER);
@@ -40,7 +40,7 @@ pub(super) fn next(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     Some(now + TimeDelta::milliseconds(interval))
 }
 
-/// Until when the receiver wants to be left alone, if it says so.
+/// Returns the time until which the receiver asks for a pause, or `None` if it does not ask for one.
 pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         return None;
@@ -49,15 +49,15 @@ pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime
     let time = |text: &str| DateTime::parse_from_rfc2822(text).ok().map(|time| time.to_utc());
     let wait = match text.parse::<u32>() {
         Ok(seconds) => TimeDelta::seconds(seconds.into()),
-        // By the receiver's own clock, where it shows that.
+        // Relative to the receiver's own clock if the response has a Date header.
         Err(_) => time(text)? - headers.get(DATE).and_then(|date| time(date.to_str().ok()?)).unwrap_or(now),
     };
     (wait > TimeDelta::zero()).then(|| now + wait.min(MAX_RETRY_AFTER))
 }
 
-/// The endpoint is given up if it has failed since before then; `None` where this failure decides nothing.
-pub(super) fn given_up_before(started_at: DateTime<Utc>, is_last: bool, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    (is_last || started_at <= now - TRIED_FOR).then(|| now - GIVEN_UP_AFTER)
+/// Returns the time since which the endpoint must have failed to be disabled now, or `None` to keep it enabled.
+pub(super) fn failing_before(started_at: DateTime<Utc>, is_last: bool, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    (is_last || started_at <= now - MIN_DELIVERY_AGE).then(|| now - DISABLE_AFTER)
 }
 
 #[cfg(test)]
@@ -69,9 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn there_are_ten_attempts_within_three_days_and_a_half() {
-        let begin = DateTime::UNIX_EPOCH;
-        let (mut now, mut attempts) = (begin, 1);
+    fn there_are_ten_attempts_within_three_and_a_half_days() {
+        let start = DateTime::UNIX_EPOCH;
+        let (mut now, mut attempts) = (start, 1);
         while let Some(next) = next(attempts, now) {
             let usual = INTERVALS[usize::try_from(attempts - 1).unwrap()];
             assert!(
@@ -86,15 +86,15 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_is_busy_says_for_how_long_within_reason() {
+    fn retry_after_is_respected_up_to_its_limit() {
         let now = DateTime::UNIX_EPOCH;
         let wait_of = |status: u16, all: &[_]| retry_after(StatusCode::from_u16(status).unwrap(), &headers(all), now);
         assert_eq!(wait_of(429, &[(RETRY_AFTER, "90")]), Some(now + TimeDelta::seconds(90)));
         assert_eq!(wait_of(503, &[(RETRY_AFTER, "4294967295")]), Some(now + MAX_RETRY_AFTER));
         let dates = [(DATE, "Tue, 24 Nov 2026 18:00:00 GMT"), (RETRY_AFTER, "Tue, 24 Nov 2026 18:10:00 GMT")];
         assert_eq!(wait_of(503, &dates), Some(now + TimeDelta::minutes(10)));
-        for nothing in ["", "soon", "-5", "0", "99999999999999", "Tue, 24 Nov 1969 18:10:00 GMT"] {
-            assert_eq!(wait_of(429, &[(RETRY_AFTER, nothing)]), None, "{nothing}");
+        for invalid in ["", "soon", "-5", "0", "99999999999999", "Tue, 24 Nov 1969 18:10:00 GMT"] {
+            assert_eq!(wait_of(429, &[(RETRY_AFTER, invalid)]), None, "{invalid}");
         }
         assert_eq!(wait_of(500, &[(RETRY_AFTER, "90")]), None);
         assert_eq!(wait_of(429, &[]), None);

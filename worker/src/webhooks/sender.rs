@@ -1,4 +1,4 @@
-//! One request to one receiver: to exactly the addresses that were judged, without redirects and proxies.
+//! Sends one request to one receiver: only to addresses that the policy allows, without redirects and proxies.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,16 +13,16 @@ use reqwest::{Client, StatusCode, redirect, retry};
 #[cfg(test)]
 mod tests;
 
-/// Sends to receivers.
+/// HTTP client for webhook receivers.
 pub(super) struct Sender {
     destination_policy: DestinationPolicy,
-    judged: PinnedResolver,
-    /// Made when it is first needed: most workers never send anything.
+    resolver: PinnedResolver,
+    /// Created on first use, because most workers never send a webhook. `None` if TLS cannot be set up.
     http: OnceLock<Option<Client>>,
     sent: AtomicU64,
 }
 
-/// What is sent.
+/// Body and signature headers of a webhook request.
 pub(super) struct Message {
     pub(super) id: String,
     pub(super) timestamp: i64,
@@ -30,30 +30,30 @@ pub(super) struct Message {
     pub(super) body: String,
 }
 
-/// Why there was no answer.
+/// A failure without a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SendError {
     pub(super) error: AttemptError,
     pub(super) message: String,
 }
 
-/// The addresses that were judged, by host: whoever connects knows no others.
+/// Resolves a host only to the addresses that the policy has allowed for it.
 #[derive(Clone, Default)]
 struct PinnedResolver(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
 
 impl Resolve for PinnedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name.as_str()).cloned();
+        let addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name.as_str()).cloned();
         Box::pin(async move {
-            let known = known.ok_or("nobody has judged the addresses of this host")?;
-            Ok(Box::new(known.into_iter()) as Addrs)
+            let addresses = addresses.ok_or("the addresses of this host have not been checked")?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
 impl Sender {
     pub(super) fn new(destination_policy: DestinationPolicy) -> Self {
-        Self { destination_policy, judged: PinnedResolver::default(), http: OnceLock::new(), sent: AtomicU64::new(0) }
+        Self { destination_policy, resolver: PinnedResolver::default(), http: OnceLock::new(), sent: AtomicU64::new(0) }
     }
 
     fn http(&self) -> Option<&Client> {
@@ -63,9 +63,9 @@ impl Sender {
                 .redirect(redirect::Policy::none())
                 .retry(retry::never())
                 .referer(false)
-                // Each delivery goes to the addresses that were judged for it.
+                // Each delivery opens a connection to the addresses that were checked for it.
                 .pool_max_idle_per_host(0)
-                .dns_resolver(self.judged.clone())
+                .dns_resolver(self.resolver.clone())
                 .user_agent(concat!("freehold/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .ok()
@@ -77,27 +77,27 @@ impl Sender {
         Self { destination_policy: self.destination_policy.with_resolver(resolver), ..self }
     }
 
-    /// How many requests have got so far that a connection was opened for them, or tried to be.
+    /// Returns the number of requests for which opening a connection was attempted.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Posts a message and answers the status and the headers of the answer, whose body nobody reads.
+    /// Posts a message. Returns status and headers of the response; the body is not read.
     pub(super) async fn post(&self, url: &str, message: Message) -> Result<(StatusCode, HeaderMap), SendError> {
-        // It was judged when it was written; the rules, and what its name leads to, may be others today.
+        // The URL was checked when it was saved, but the policy and its addresses may have changed since.
         let url: ReceiverUrl = url.parse().map_err(|why: &str| SendError {
             error: AttemptError::Refused,
             message: format!("Nothing was sent: {why}."),
         })?;
-        let mut addresses = self.destination_policy.addresses(&url).await.map_err(refused)?;
-        // The port is the URL's; another endpoint of the same host may have another.
+        let mut addresses = self.destination_policy.addresses(&url).await.map_err(destination_error)?;
+        // Port 0 selects the port of the URL; endpoints on the same host may have other ports.
         for address in &mut addresses {
             address.set_port(0);
         }
         self.send(&url, addresses, message).await
     }
 
-    /// Posts to these addresses, whatever else the host of `url` may have.
+    /// Posts a message to exactly these addresses of the URL's host.
     async fn send(
         &self,
         url: &ReceiverUrl,
@@ -106,9 +106,9 @@ impl Sender {
     ) -> Result<(StatusCode, HeaderMap), SendError> {
         let http = self.http().ok_or_else(|| SendError {
             error: AttemptError::Unreachable,
-            message: "Nothing was sent: the worker's machine cannot set TLS up.".to_owned(),
+            message: "Nothing was sent: TLS cannot be set up on the worker's machine.".to_owned(),
         })?;
-        self.judged.0.lock().unwrap_or_else(PoisonError::into_inner).insert(url.host().to_owned(), addresses);
+        self.resolver.0.lock().unwrap_or_else(PoisonError::into_inner).insert(url.host().to_owned(), addresses);
         self.sent.fetch_add(1, Ordering::Relaxed);
         let request = http
             .post(url.as_str())
@@ -117,25 +117,25 @@ impl Sender {
             .header("webhook-timestamp", message.timestamp)
             .header("webhook-signature", message.signature)
             .body(message.body);
-        let response = request.send().await.map_err(|error| unanswered(&error))?;
+        let response = request.send().await.map_err(|error| no_response(&error))?;
         Ok((response.status(), response.headers().clone()))
     }
 }
 
-fn refused(refused: DestinationError) -> SendError {
-    let error = match refused {
+fn destination_error(reason: DestinationError) -> SendError {
+    let error = match reason {
         DestinationError::Unresolvable => AttemptError::Unresolvable,
         _ => AttemptError::Refused,
     };
-    SendError { error, message: format!("Nothing was sent: {refused}.") }
+    SendError { error, message: format!("Nothing was sent: {reason}.") }
 }
 
-/// What a failure means; its own words may hold the URL, which may hold secrets of the receiver's.
-fn unanswered(error: &reqwest::Error) -> SendError {
+/// Converts an error of the HTTP client. Its own text is not used, because it may contain the URL and secrets in it.
+fn no_response(error: &reqwest::Error) -> SendError {
     let (error, message) = if error.is_connect() {
-        (AttemptError::Unreachable, "The receiver takes no connection, or its certificate does not fit its name.")
+        (AttemptError::Unreachable, "Cannot connect to the receiver, or its certificate is not valid for its name.")
     } else {
-        (AttemptError::ConnectionClosed, "The connection broke before the receiver had answered.")
+        (AttemptError::ConnectionClosed, "The connection was closed before the receiver responded.")
     };
     SendError { error, message: message.to_owned() }
 }

@@ -2,13 +2,13 @@ use super::super::{Hash, Signer};
 use super::*;
 use crate::InstallationId;
 
-const KEPT_FOR: TimeDelta = TimeDelta::days(10);
+const RETENTION: TimeDelta = TimeDelta::days(10);
 
 fn day(number: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(number * 86_400, 0).unwrap()
 }
 
-/// A trail to which a record was added on each of these days; the last of them may tell of a drop.
+/// Trail with its anchors. The last record may document a deletion.
 struct Trail {
     records: Vec<Record>,
     anchors: Vec<Anchor>,
@@ -43,8 +43,8 @@ impl Trail {
         self.anchors.push(self.signer.sign(InstallationId::new(at), self.head(), at));
     }
 
-    /// A record on each day, signed in the evening.
-    fn day_by_day(days: std::ops::RangeInclusive<i64>) -> Self {
+    /// Creates a trail with one record per day, anchored in the evening.
+    fn with_daily_records(days: std::ops::RangeInclusive<i64>) -> Self {
         let mut trail = Self::new();
         for number in days {
             trail.add(day(number), "{}");
@@ -53,7 +53,7 @@ impl Trail {
         trail
     }
 
-    /// Drops what comes before `from`, and says at `at` that it has.
+    /// Deletes the records before `from` and adds a record of that at `at`.
     fn drop_before(&mut self, from: i64, at: DateTime<Utc>) -> ChainHead {
         let dropped = ChainHead { position: from - 1, hash: self.hash(from - 1) };
         let hash = hex::encode(dropped.hash);
@@ -65,7 +65,7 @@ impl Trail {
     }
 
     fn verify(&self, dropped: ChainHead, now: DateTime<Utc>) -> Result<(ChainHead, Option<i64>), ChainDefect> {
-        let mut verifier = Verifier::new(dropped, KEPT_FOR, self.anchors.clone());
+        let mut verifier = Verifier::new(dropped, RETENTION, self.anchors.clone());
         for record in &self.records {
             verifier.next(record)?;
         }
@@ -74,24 +74,24 @@ impl Trail {
 }
 
 #[test]
-fn what_was_dropped_in_its_time_is_not_missed() {
-    let mut trail = Trail::day_by_day(1..=20);
+fn deletion_after_the_retention_period_is_accepted() {
+    let mut trail = Trail::with_daily_records(1..=20);
     let dropped = trail.drop_before(10, day(20));
     trail.sign(day(20));
     assert_eq!(trail.verify(dropped, day(21)), Ok((trail.head(), Some(21))));
 }
 
 #[test]
-fn what_was_dropped_before_its_time_is_missed_whatever_a_record_says() {
-    let mut trail = Trail::day_by_day(1..=20);
+fn deletion_within_the_retention_period_is_detected() {
+    let mut trail = Trail::with_daily_records(1..=20);
     let dropped = trail.drop_before(15, day(20));
     trail.sign(day(20));
     let early = ChainDefect::DroppedEarly { from: 15, after: day(13) + TimeDelta::hours(20), days: 10 };
     assert_eq!(trail.verify(dropped, day(21)), Err(early.clone()));
 
-    // Nor is it any use to say that it was done in a year, whether or not that has been signed meanwhile.
+    // A record with a date in the future does not hide the deletion, whether or not an anchor covers it.
     for signed in [false, true] {
-        let mut trail = Trail::day_by_day(1..=20);
+        let mut trail = Trail::with_daily_records(1..=20);
         let dropped = trail.drop_before(15, day(400));
         if signed {
             trail.sign(day(20));
@@ -101,8 +101,8 @@ fn what_was_dropped_before_its_time_is_missed_whatever_a_record_says() {
 }
 
 #[test]
-fn a_drop_that_reaches_beyond_every_anchor_hides_nothing() {
-    let mut trail = Trail::day_by_day(1..=20);
+fn deletion_beyond_the_last_anchor_is_detected() {
+    let mut trail = Trail::with_daily_records(1..=20);
     trail.add(day(20), "{}");
     trail.add(day(20), "{}");
     let dropped = trail.drop_before(23, day(20));
@@ -110,19 +110,19 @@ fn a_drop_that_reaches_beyond_every_anchor_hides_nothing() {
 }
 
 #[test]
-fn the_end_of_what_was_dropped_is_compared_too() {
-    let mut trail = Trail::day_by_day(1..=20);
+fn the_last_deleted_hash_is_compared_with_the_anchors() {
+    let mut trail = Trail::with_daily_records(1..=20);
     let mut dropped = trail.drop_before(6, day(20));
     dropped.hash = [7; 32];
     trail.records.clear();
     trail.add(day(20), "{}");
-    let verifier = Verifier::new(dropped, KEPT_FOR, trail.anchors.clone());
-    assert_eq!(verifier.compare(dropped), Err(ChainDefect::Rewritten(5)));
+    let verifier = Verifier::new(dropped, RETENTION, trail.anchors.clone());
+    assert_eq!(verifier.compare_with_anchors(dropped), Err(ChainDefect::Rewritten(5)));
 }
 
 #[test]
-fn a_head_that_was_signed_twice_has_to_be_the_same_twice() {
-    let mut trail = Trail::day_by_day(1..=3);
+fn different_anchors_at_one_position_are_detected() {
+    let mut trail = Trail::with_daily_records(1..=3);
     trail.records.pop();
     trail.add(day(3), r#"{"forged":true}"#);
     trail.sign(day(4));

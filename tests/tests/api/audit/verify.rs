@@ -1,4 +1,4 @@
-//! `freehold audit verify`: whatever was done to the trail since it was written is found.
+//! `freehold audit verify` detects every manipulation of the trail.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::KEY;
 
-/// What `freehold audit verify` says, and whether it is content.
+/// Runs `freehold audit verify`. Returns whether the trail is valid, and the output.
 fn verify(freehold: &Freehold, directory: &Path) -> (bool, String) {
     let config = directory.join("freehold.toml");
     let anchors = directory.join("anchors.jsonl");
@@ -22,8 +22,8 @@ fn verify(freehold: &Freehold, directory: &Path) -> (bool, String) {
         .args(["audit", "verify", "--config", config.to_str().expect("text"), "--database-url", &freehold.database.url])
         .output()
         .expect("the program");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    (output.status.success(), told)
+    let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), output_text)
 }
 
 async fn execute(pool: &PgPool, statement: &'static str) {
@@ -31,35 +31,38 @@ async fn execute(pool: &PgPool, statement: &'static str) {
 }
 
 #[tokio::test]
-async fn whatever_is_edited_removed_reordered_or_cut_off_is_found() {
+async fn edited_removed_reordered_and_truncated_records_are_detected() {
     let freehold = Freehold::instant().await;
     let directory = tempfile::tempdir().expect("a directory");
     let pool = freehold.pool();
     freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.settle(&freehold.worker("worker-1"), TimeDelta::minutes(30)).await;
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::minutes(30)).await;
     let head = audit::advance(pool, TimeDelta::days(1), freehold.clock.now()).await.expect("a chain");
     assert!(head.position > 5, "{head:?}");
     let signer = Signer::new(&KEY.to_owned().into()).expect("a key");
     let file = AnchorFile::new(&directory.path().join("anchors.jsonl"));
     file.append(&signer.sign(freehold.installation.id, head, freehold.clock.now())).expect("an anchor");
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(sound && told.contains(&format!("from 1 to {0}, anchored up to {0}", head.position)), "{told}");
+    let (valid, output_text) = verify(&freehold, directory.path());
+    assert!(
+        valid && output_text.contains(&format!("from 1 to {0}, anchored up to {0}", head.position)),
+        "{output_text}"
+    );
 
-    execute(pool, "create table kept as table audit_records; create table kept_head as table audit_head").await;
+    execute(pool, "create table backup as table audit_records; create table backup_head as table audit_head").await;
     let rehash = "update audit_head set position = r.position, hash = r.hash
         from (select position, hash from audit_records order by position desc limit 1) r";
-    for (what, change, says) in [
+    for (what, change, message) in [
         ("edited", "update audit_records set record = replace(record::text, 'worker-1', 'worker-2')::json where position = 3", "the record at 3 was edited"),
         ("backdated", "update audit_records set recorded_at = recorded_at - interval '1 hour' where position = 3", "the record at 3 was edited"),
         ("removed", "delete from audit_records where position = 3", "4 follows 2"),
         ("beheaded", "delete from audit_records where position = 1", "2 follows 0"),
         ("reordered", "update audit_records set position = -position where position in (3, 4);
             update audit_records set position = 7 + position where position < 0", "the record at 3 was edited"),
-        ("cut off", "delete from audit_records where position = (select max(position) from audit_records)", "its end was cut off"),
-        ("cut off with its head", "delete from audit_records where position > 3", "its end was cut off"),
+        ("cut off", "delete from audit_records where position = (select max(position) from audit_records)", "its end was removed"),
+        ("cut off with its head", "delete from audit_records where position > 3", "its end was removed"),
         ("dropped before its time", "update audit_head set dropped_position = 2, dropped_hash = (select hash from audit_records where position = 2);
-            delete from audit_records where position <= 2", "no record says that what came before was dropped"),
-        ("emptied", "delete from audit_records", "its end was cut off"),
+            delete from audit_records where position <= 2", "no record says that the records before it were deleted"),
+        ("emptied", "delete from audit_records", "its end was removed"),
     ] {
         let unchecked = "alter table audit_records drop constraint if exists audit_records_position_check";
         execute(pool, unchecked).await;
@@ -67,13 +70,13 @@ async fn whatever_is_edited_removed_reordered_or_cut_off_is_found() {
         if what == "cut off with its head" {
             execute(pool, rehash).await;
         }
-        let (sound, told) = verify(&freehold, directory.path());
-        assert!(!sound && told.contains(says), "{what}: {told}");
-        execute(pool, "delete from audit_records; insert into audit_records table kept; delete from audit_head; insert into audit_head table kept_head").await;
+        let (valid, output_text) = verify(&freehold, directory.path());
+        assert!(!valid && output_text.contains(message), "{what}: {output_text}");
+        execute(pool, "delete from audit_records; insert into audit_records table backup; delete from audit_head; insert into audit_head table backup_head").await;
         assert!(verify(&freehold, directory.path()).0, "{what}");
     }
 
-    // Written anew from the beginning, the chain holds, and the anchor tells.
+    // The chain of a fully rewritten trail is consistent; the anchor reveals the change.
     let records = audit::list(pool, &audit::AuditFilter::default(), 0, 1000).await.expect("the trail");
     execute(pool, "delete from audit_records").await;
     let mut hash = [0; 32];
@@ -90,45 +93,48 @@ async fn whatever_is_edited_removed_reordered_or_cut_off_is_found() {
             .expect("a record");
     }
     execute(pool, rehash).await;
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(!sound && told.contains("was written anew"), "{told}");
+    let (valid, output_text) = verify(&freehold, directory.path());
+    assert!(!valid && output_text.contains("was rewritten"), "{output_text}");
 
-    // An anchor that somebody else has signed is none.
+    // An anchor with a signature of another key is invalid.
     let other = Signer::new(&"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=".to_owned().into()).expect("a key");
     file.append(&other.sign(freehold.installation.id, head, freehold.clock.now())).expect("an anchor");
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(!sound && told.contains("was not signed with the key"), "{told}");
-    execute(pool, "drop table kept; drop table kept_head; alter table audit_records add constraint audit_records_position_check check (position > 0)").await;
+    let (valid, output_text) = verify(&freehold, directory.path());
+    assert!(!valid && output_text.contains("was not signed with the key"), "{output_text}");
+    execute(pool, "drop table backup; drop table backup_head; alter table audit_records add constraint audit_records_position_check check (position > 0)").await;
 }
 
 #[tokio::test]
-async fn whoever_drops_records_and_says_that_their_time_was_over_is_found() {
+async fn a_forged_end_of_retention_is_detected() {
     let freehold = Freehold::instant().await;
     let directory = tempfile::tempdir().expect("a directory");
     let (pool, clock) = (freehold.pool(), &freehold.clock);
     let signer = Signer::new(&KEY.to_owned().into()).expect("a key");
     let file = AnchorFile::new(&directory.path().join("anchors.jsonl"));
-    let entry = freehold_tests::signup::entry();
+    let entry = freehold_tests::signup::audit_entry();
     let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
     let chain = async || {
         let head = audit::advance(pool, TimeDelta::days(1), clock.now()).await.expect("a chain");
         file.append(&signer.sign(freehold.installation.id, head, clock.now())).expect("an anchor");
     };
     for _ in 0..3 {
-        audit::note(pool, &entry, None, &done, clock.now()).await.expect("on record");
+        audit::note(pool, &entry, None, &done, clock.now()).await.expect("an audit entry");
         chain().await;
     }
-    // The disk was full while a line was written: the others are as good as before.
+    // A torn line, as after a full disk, does not invalidate the other anchors.
     let path = directory.path().join("anchors.jsonl");
     let mut lines = std::fs::read_to_string(&path).expect("anchors");
     lines.truncate(lines.len() - 20);
     std::fs::write(&path, lines).expect("a torn line");
-    audit::note(pool, &entry, None, &done, clock.now()).await.expect("on record");
+    audit::note(pool, &entry, None, &done, clock.now()).await.expect("an audit entry");
     chain().await;
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(sound && told.contains("from 1 to 4, anchored up to 4") && told.contains("line 3 of"), "{told}");
+    let (valid, output_text) = verify(&freehold, directory.path());
+    assert!(
+        valid && output_text.contains("from 1 to 4, anchored up to 4") && output_text.contains("line 3 of"),
+        "{output_text}"
+    );
 
-    // Freehold itself chains and signs whatever somebody has put there.
+    // Freehold itself chains and signs the inserted rows.
     sqlx::raw_sql(
         r#"update audit_head set dropped_position = 3, dropped_hash = (select hash from audit_records where position = 3);
         delete from audit_records where position <= 3;
@@ -142,37 +148,37 @@ async fn whoever_drops_records_and_says_that_their_time_was_over_is_found() {
     .await
     .expect("a forgery");
     chain().await;
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(!sound && told.contains("what came before 4 was dropped before its time"), "{told}");
+    let (valid, output_text) = verify(&freehold, directory.path());
+    assert!(!valid && output_text.contains("records before 4 were deleted too early"), "{output_text}");
 }
 
 #[tokio::test]
-async fn what_was_begun_by_somebody_who_died_is_unknown_and_old_records_go_on_record() {
+async fn abandoned_entries_become_unknown_and_old_records_are_dropped() {
     let freehold = Freehold::instant().await;
     let directory = tempfile::tempdir().expect("a directory");
-    std::fs::write(directory.path().join("anchors.jsonl"), "").expect("no anchors yet");
+    std::fs::write(directory.path().join("anchors.jsonl"), "").expect("an empty file of anchors");
     let (pool, clock) = (freehold.pool(), &freehold.clock);
     let advance = async |days| audit::advance(pool, TimeDelta::days(days), clock.now()).await.expect("a chain");
-    let entry = freehold_tests::signup::entry();
-    let begun = audit::begin(pool, &entry, None, clock.now()).await.expect("on record");
-    assert_eq!(advance(10).await.position, 0, "chained while it is under way");
+    let entry = freehold_tests::signup::audit_entry();
+    let open_entry = audit::begin(pool, &entry, None, clock.now()).await.expect("an audit entry");
+    assert_eq!(advance(10).await.position, 0, "an open entry was chained");
     clock.advance(Duration::from_secs(61));
     assert_eq!(advance(10).await.position, 1);
     let records = audit::list(pool, &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
     assert!(records[0].text.contains(r#""outcome":{"result":"unknown"}"#), "{}", records[0].text);
-    // Who comes to its end later than that changes nothing.
-    let late = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
-    audit::end(pool, begun, &late).await.expect("an answer");
+    // A later result changes nothing.
+    let outcome = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
+    audit::end(pool, open_entry, &outcome).await.expect("an answer");
 
     for _ in 0..3 {
         clock.advance(Duration::from_hours(5 * 24));
-        audit::note(pool, &entry, None, &late, clock.now()).await.expect("on record");
+        audit::note(pool, &entry, None, &outcome, clock.now()).await.expect("an audit entry");
         advance(10).await;
     }
     let records = audit::list(pool, &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
-    let places: Vec<_> = records.iter().map(|record| record.position).collect();
-    assert_eq!(places, [2, 3, 4, 5], "the first is fifteen days old");
+    let positions: Vec<_> = records.iter().map(|record| record.position).collect();
+    assert_eq!(positions, [2, 3, 4, 5], "the first is fifteen days old");
     assert!(records[3].text.contains("audit.dropped"), "{}", records[3].text);
-    let (sound, told) = verify(&freehold, directory.path());
-    assert!(sound && told.contains("from 2 to 5, never anchored"), "{told}");
+    let (valid, output_text) = verify(&freehold, directory.path());
+    assert!(valid && output_text.contains("from 2 to 5, never anchored"), "{output_text}");
 }

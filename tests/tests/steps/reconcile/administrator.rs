@@ -1,4 +1,4 @@
-//! Somebody with administrator's credentials in the management account, who breaks things as one does with the `aws` command.
+//! An administrator of the management account who changes resources by hand.
 
 use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::types::Capability;
@@ -8,11 +8,10 @@ use freehold_tests::fixture::Freehold;
 
 use crate::conformance::cloud::{ACCESS_ROLE, Cloud, Member};
 
-/// The administrator.
 pub(crate) struct Administrator(Cloud);
 
 impl Administrator {
-    /// Of the organisation around this Freehold.
+    /// Returns the administrator of this installation's organisation.
     pub(crate) fn of(freehold: &Freehold) -> Self {
         let key = &freehold.world.settings().management_access_key;
         Self(Cloud {
@@ -23,29 +22,29 @@ impl Administrator {
         })
     }
 
-    /// Creates an account with one tag and answers its id.
+    /// Creates an account with one tag. Returns its id.
     pub(crate) async fn create_account_tagged(&self, key: &str, value: &str) -> String {
         let tag = Tag::builder().key(key).value(value).build().expect("a tag");
         let organizations = self.0.organizations();
-        let asked = organizations.create_account().account_name("by hand").email("by-hand@example.com").tags(tag);
-        let asked = asked.send().await.expect("a request").create_account_status.expect("a status");
-        let status = organizations.describe_create_account_status().set_create_account_request_id(asked.id);
+        let request = organizations.create_account().account_name("by hand").email("by-hand@example.com").tags(tag);
+        let request = request.send().await.expect("a request").create_account_status.expect("a status");
+        let status = organizations.describe_create_account_status().set_create_account_request_id(request.id);
         let status = status.send().await.expect("an answer").create_account_status.expect("a status");
         status.account_id.expect("an account")
     }
 
     pub(crate) async fn remove_from_organization(&self, account: &str) {
-        self.0.organizations().remove_account_from_organization().account_id(account).send().await.expect("its leave");
+        self.0.organizations().remove_account_from_organization().account_id(account).send().await.expect("a removal");
     }
 
     pub(crate) async fn close(&self, account: &str) {
-        self.0.organizations().close_account().account_id(account).send().await.expect("its end");
+        self.0.organizations().close_account().account_id(account).send().await.expect("a closure");
     }
 
     pub(crate) async fn move_to_root(&self, account: &str) {
         let organizations = self.0.organizations();
         let parents = organizations.list_parents().child_id(account).send().await.expect("parents").parents;
-        let parent = parents.into_iter().flatten().next().expect("a parent").id.expect("its id");
+        let parent = parents.into_iter().flatten().next().expect("a parent").id.expect("an id");
         let moving = organizations.move_account().account_id(account).source_parent_id(parent);
         moving.destination_parent_id(self.0.root().await.expect("a root")).send().await.expect("a move");
     }
@@ -54,41 +53,36 @@ impl Administrator {
         let root = self.0.root().await.expect("a root");
         let units = self.0.organizations().list_organizational_units_for_parent().parent_id(root).send().await;
         let units = units.expect("units").organizational_units.unwrap_or_default();
-        units.into_iter().find(|unit| unit.name.as_deref() == Some(name)).expect("the unit").id.expect("its id")
+        units.into_iter().find(|unit| unit.name.as_deref() == Some(name)).expect("the unit").id.expect("an id")
     }
 
     async fn policy(&self, name: &str) -> String {
         let policies = self.0.organizations().list_policies().filter(PolicyType::ServiceControlPolicy).send().await;
         let policies = policies.expect("policies").policies.unwrap_or_default();
-        policies
-            .into_iter()
-            .find(|policy| policy.name.as_deref() == Some(name))
-            .expect("the policy")
-            .id
-            .expect("its id")
+        policies.into_iter().find(|policy| policy.name.as_deref() == Some(name)).expect("the policy").id.expect("an id")
     }
 
     pub(crate) async fn detach(&self, policy: &str, ou: &str) {
         let (policy, ou) = (self.policy(policy).await, self.ou(ou).await);
-        self.0.organizations().detach_policy().policy_id(policy).target_id(ou).send().await.expect("it off");
+        self.0.organizations().detach_policy().policy_id(policy).target_id(ou).send().await.expect("a detachment");
     }
 
     pub(crate) async fn attach(&self, policy: &str, ou: &str) {
         let (policy, ou) = (self.policy(policy).await, self.ou(ou).await);
-        self.0.organizations().attach_policy().policy_id(policy).target_id(ou).send().await.expect("it on");
+        self.0.organizations().attach_policy().policy_id(policy).target_id(ou).send().await.expect("an attachment");
     }
 
     pub(crate) async fn delete_policy(&self, policy: &str) {
         let policy = self.policy(policy).await;
-        self.0.organizations().delete_policy().policy_id(policy).send().await.expect("it gone");
+        self.0.organizations().delete_policy().policy_id(policy).send().await.expect("a deletion");
     }
 
-    /// The instance of Identity Center, the ARN of a permission set and the id of a group.
+    /// Returns the instance of Identity Center, the ARN of a permission set and the id of a group.
     async fn access(&self, set: &str, group: &str) -> (String, String, String) {
         let sso = self.0.sso();
         let instances = sso.list_instances().send().await.expect("instances").instances.unwrap_or_default();
         let instance = instances.into_iter().next().expect("an instance");
-        let arn = instance.instance_arn.expect("its ARN");
+        let arn = instance.instance_arn.expect("an ARN");
         let sets = sso.list_permission_sets().instance_arn(&arn).send().await.expect("sets").permission_sets;
         let mut found = None;
         for one in sets.unwrap_or_default() {
@@ -108,10 +102,10 @@ impl Administrator {
         let (instance, set, group) = self.access(set, group).await;
         let call = self.0.sso().delete_account_assignment().instance_arn(instance).target_id(account);
         let call = call.target_type(TargetType::AwsAccount).permission_set_arn(set);
-        call.principal_type(PrincipalType::Group).principal_id(group).send().await.expect("the end of an assignment");
+        call.principal_type(PrincipalType::Group).principal_id(group).send().await.expect("a deletion");
     }
 
-    /// Assigns a permission set to a group and answers the group's id.
+    /// Assigns a permission set to a group. Returns the group's id.
     pub(crate) async fn assign(&self, account: &str, set: &str, group: &str) -> String {
         let (instance, set, group) = self.access(set, group).await;
         let call = self.0.sso().create_account_assignment().instance_arn(instance).target_id(account);
@@ -126,10 +120,10 @@ impl Administrator {
     }
 
     pub(crate) async fn delete_stack(&self, account: &str, name: &str) {
-        self.inside(account).await.delete_stack().stack_name(name).send().await.expect("it gone");
+        self.inside(account).await.delete_stack().stack_name(name).send().await.expect("a deletion");
     }
 
-    /// Updates a stack so that it carries a tag of the administrator's and no other.
+    /// Replaces all tags of a stack by one tag of the administrator.
     pub(crate) async fn retag_stack(&self, account: &str, name: &str) {
         let inside = self.inside(account).await;
         let stacks = inside.describe_stacks().stack_name(name).send().await.expect("stacks").stacks;

@@ -1,10 +1,10 @@
-//! How long a comparison of many accounts takes under AWS's rates, and how many calls it costs.
+//! Reconcile with many accounts: duration under AWS's rate limits and number of calls.
 //!
-//! `FREEHOLD_ACCOUNTS=5000 cargo test --workspace --test main -- reconcile::many --nocapture` does it for 5,000, which
-//! takes some minutes; without it there are fewer. The clock is simulated and moves only while everybody waits.
+//! `FREEHOLD_ACCOUNTS=5000 cargo test --workspace --test main -- reconcile::many --nocapture` compares 5,000 accounts,
+//! which takes some minutes. The clock is simulated and advances only while all tasks wait.
 
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
-#![expect(clippy::print_stdout, reason = "the figures are what this is for")]
+#![expect(clippy::print_stdout, reason = "the figures are for manual runs")]
 
 use std::time::Duration;
 
@@ -23,23 +23,23 @@ use uuid::Uuid;
 
 use super::account;
 
-/// How many there are where nobody says so.
-const FEW: usize = 300;
+/// Default number of accounts.
+const DEFAULT_ACCOUNTS: usize = 300;
 
-/// Half of AWS's rates: ListAccounts, and Identity Center as a whole.
+/// Half of AWS's rate limits: ListAccounts, and Identity Center in total.
 const ACCOUNTS_A_SECOND: f64 = 4.0;
 const ACCESS_A_SECOND: f64 = 10.0;
 
 #[tokio::test]
-async fn a_comparison_of_many_accounts_keeps_to_half_of_the_rates_of_aws_and_ends_in_time() {
-    let asked = std::env::var("FREEHOLD_ACCOUNTS").ok().map(|text| text.parse().expect("a number"));
-    let count: usize = asked.unwrap_or(FEW);
+async fn many_accounts_are_compared_at_half_of_the_rate_limits() {
+    let requested = std::env::var("FREEHOLD_ACCOUNTS").ok().map(|text| text.parse().expect("a number"));
+    let count: usize = requested.unwrap_or(DEFAULT_ACCOUNTS);
     let settings = Settings { durations: Durations::instant(), account_quota: 10_000, ..Settings::default() };
     let freehold = Freehold::with(settings, CONFIG).await;
     let worker = freehold.worker("worker-1");
     let first = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    freehold.settle(&worker, TimeDelta::days(1)).await;
-    let first = freehold.tenant_now(&first).await;
+    freehold.run_until_idle(&worker, TimeDelta::days(1)).await;
+    let first = freehold.reload_tenant(&first).await;
     copy(&freehold, &first, count - 1).await;
     freehold.clock.advance(Duration::from_hours(2));
 
@@ -54,7 +54,7 @@ async fn a_comparison_of_many_accounts_keeps_to_half_of_the_rates_of_aws_and_end
     assert_eq!((report.environments, report.accounts), (count, count + 2));
 
     let calls = freehold.world.calls();
-    let made = |operation: &str| calls.of(operation).calls - before.of(operation).calls;
+    let calls_of = |operation: &str| calls.of(operation).calls - before.of(operation).calls;
     let pages = |size: usize, items: usize| items.div_ceil(size) as u64;
     for (operation, expected) in [
         ("organizations:ListAccounts", pages(20, count + 2)),
@@ -64,8 +64,8 @@ async fn a_comparison_of_many_accounts_keeps_to_half_of_the_rates_of_aws_and_end
         ("ssoadmin:ListAccountAssignments", count as u64),
         ("cloudformation:DescribeStacks", 2 * count as u64),
     ] {
-        println!("{operation:<55}{:>8}", made(operation));
-        assert_eq!(made(operation), expected, "{operation}");
+        println!("{operation:<55}{:>8}", calls_of(operation));
+        assert_eq!(calls_of(operation), expected, "{operation}");
     }
     assert_eq!(calls.throttled() - before.throttled(), 0, "throttled calls");
 
@@ -77,15 +77,15 @@ async fn a_comparison_of_many_accounts_keeps_to_half_of_the_rates_of_aws_and_end
     assert!(took <= 1.2 * sum(count) + 5.0, "{count} accounts took {took:.0} s");
 }
 
-/// Lets the clock run on while no call is under way: what this machine takes for a call is not AWS's time.
+/// Advances the clock while no call is running, so that the speed of the machine does not count.
 async fn pass_idle_time(freehold: &Freehold) {
     let calls = || freehold.world.state().calls.by_operation().values().map(|count| count.calls).sum::<u64>();
-    let (mut seen, mut quiet) = (calls(), 0);
+    let (mut last_calls, mut quiet) = (calls(), 0);
     loop {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let now = calls();
-        quiet = if now == seen { quiet + 1 } else { 0 };
-        seen = now;
+        quiet = if now == last_calls { quiet + 1 } else { 0 };
+        last_calls = now;
         if quiet == 3 {
             freehold.clock.advance(Duration::from_millis(50));
             quiet = 0;
@@ -93,7 +93,7 @@ async fn pass_idle_time(freehold: &Freehold) {
     }
 }
 
-/// Copies of a ready tenant, in AWS and in the database: each in an account of its own, with everything that is in it.
+/// Copies a ready tenant in AWS and in the database, each copy with its own account and resources.
 async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
     let environment = &tenant.environments[0];
     let from = account(tenant);
@@ -102,7 +102,7 @@ async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
     {
         let state = &mut *freehold.world.state();
         for (id, account) in &copies {
-            let renamed = Renamed(vec![
+            let renamed = Replacements(vec![
                 (from.clone(), account.clone()),
                 (environment.id.to_string(), EnvironmentId::from(*id).to_string()),
                 (tenant.id.to_string(), TenantId::from(*id).to_string()),
@@ -152,12 +152,12 @@ async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
     sqlx::query("analyze").execute(freehold.pool()).await.expect("statistics");
 }
 
-/// Texts, and what they become in a copy.
-struct Renamed(Vec<(String, String)>);
+/// Replacements that turn a tenant into its copy.
+struct Replacements(Vec<(String, String)>);
 
-impl Renamed {
+impl Replacements {
     fn copy<T: Serialize + DeserializeOwned>(&self, original: &T) -> T {
-        let text = serde_json::to_string(original).expect("it as JSON");
+        let text = serde_json::to_string(original).expect("JSON");
         let text = self.0.iter().fold(text, |text, (from, to)| text.replace(from, to));
         serde_json::from_str(&text).expect("the copy")
     }

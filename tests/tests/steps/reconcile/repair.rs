@@ -1,4 +1,4 @@
-//! What is safe is put right by an ordinary repair of the environment, once.
+//! Safe findings are fixed by a repair operation of the environment, once.
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::operations;
@@ -6,14 +6,14 @@ use freehold_tenancy::operation::{OperationKind, OperationState};
 use freehold_worker::reconcile::RepairMode;
 
 use super::administrator::Administrator;
-use super::{account, break_ten_things, compared, ready, told};
+use super::{account, break_ten_things, compare, ready, summary};
 
 #[tokio::test]
-async fn of_ten_things_the_safe_ones_are_healed_and_the_others_wait_for_a_person() {
+async fn safe_findings_are_repaired_and_others_wait_for_a_person() {
     let (freehold, tenants) = ready(8).await;
     let expected = break_ten_things(&freehold, &tenants).await;
-    let report = compared(&freehold, RepairMode::All).await;
-    let mut begun = Vec::new();
+    let report = compare(&freehold, RepairMode::All).await;
+    let mut started = Vec::new();
     for one in report.findings.iter().map(|one| &one.finding) {
         if let Some(id) = one.operation_id {
             let operation = operations::get(freehold.pool(), id).await.expect("an answer").expect("the operation");
@@ -21,51 +21,51 @@ async fn of_ten_things_the_safe_ones_are_healed_and_the_others_wait_for_a_person
                 (operation.kind, Some(operation.environment_id)),
                 (OperationKind::Repair, one.environment.map(|of| of.1))
             );
-            begun.push((one.kind.as_str(), id));
+            started.push((one.kind.as_str(), id));
         }
     }
-    let kinds: Vec<_> = begun.iter().map(|(kind, _)| *kind).collect();
+    let kinds: Vec<_> = started.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, ["wrong_ou", "stack_missing", "assignment_missing"]);
 
-    freehold.settle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
-    for (kind, id) in &begun {
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
+    for (kind, id) in &started {
         let operation = operations::get(freehold.pool(), *id).await.expect("an answer").expect("the operation");
         assert_eq!(operation.state, OperationState::Succeeded, "{kind}: {operation:#?}");
     }
     freehold.clock.advance(std::time::Duration::from_mins(5));
-    let after = compared(&freehold, RepairMode::All).await;
-    let mut left = told(&after);
-    left.sort();
+    let after = compare(&freehold, RepairMode::All).await;
+    let mut remaining = summary(&after);
+    remaining.sort();
     let unsafe_ones: Vec<_> = expected.into_iter().filter(|(kind, ..)| !kinds.contains(kind)).collect();
-    assert_eq!(left, unsafe_ones);
+    assert_eq!(remaining, unsafe_ones);
     assert_eq!(after.resolved, 3);
-    assert!(after.findings.iter().all(|one| one.finding.operation_id.is_none()), "nothing else was begun");
+    assert!(after.findings.iter().all(|one| one.finding.operation_id.is_none()), "another repair was started");
 }
 
 #[tokio::test]
-async fn an_account_whose_roles_are_gone_gets_them_back() {
+async fn the_roles_of_an_account_are_repaired() {
     let (freehold, tenants) = ready(1).await;
     Administrator::of(&freehold).delete_stack(&account(&tenants[0]), "freehold-baseline").await;
     freehold.clock.advance(std::time::Duration::from_hours(2));
-    assert_eq!(compared(&freehold, RepairMode::Limited).await.findings.len(), 1);
-    freehold.settle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
+    assert_eq!(compare(&freehold, RepairMode::Limited).await.findings.len(), 1);
+    freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
     freehold.clock.advance(std::time::Duration::from_mins(5));
-    assert!(compared(&freehold, RepairMode::Limited).await.is_clean());
+    assert!(compare(&freehold, RepairMode::Limited).await.is_clean());
 }
 
 #[tokio::test]
-async fn where_more_is_wrong_than_the_configuration_allows_a_person_looks_first() {
+async fn repairs_over_the_configured_limit_wait_for_a_person() {
     let (freehold, tenants) = ready(2).await;
     let config = format!("{}\n[reconcile]\nmax_repairs_per_run = 1", freehold_tests::fixture::CONFIG);
-    let freehold = freehold.declaring(&config);
+    let freehold = freehold.with_config(&config);
     let admin = Administrator::of(&freehold);
     for tenant in &tenants {
         admin.move_to_root(&account(tenant)).await;
     }
-    let begun = |report: &freehold_worker::reconcile::Report| {
+    let started = |report: &freehold_worker::reconcile::Report| {
         report.findings.iter().filter(|one| one.finding.operation_id.is_some()).count()
     };
-    let report = compared(&freehold, RepairMode::Limited).await;
-    assert_eq!((report.findings.len(), begun(&report)), (2, 0));
-    assert_eq!(begun(&compared(&freehold, RepairMode::All).await), 2, "a person has asked for it");
+    let report = compare(&freehold, RepairMode::Limited).await;
+    assert_eq!((report.findings.len(), started(&report)), (2, 0));
+    assert_eq!(started(&compare(&freehold, RepairMode::All).await), 2, "a manual repair ignores the limit");
 }

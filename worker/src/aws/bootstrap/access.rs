@@ -1,4 +1,4 @@
-//! Permission sets: what they allow, and bringing a change to the accounts that have them.
+//! Permission sets: their content, and provisioning changes to accounts.
 
 use std::collections::BTreeSet;
 
@@ -10,29 +10,27 @@ use super::super::ssoadmin::permission_sets::find_permission_set;
 use super::super::ssoadmin::{Instance, instance, sso};
 use crate::cloud::{AssignmentState, Result};
 
-/// A permission set as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PermissionSetFacts {
     pub(crate) description: String,
-    /// ISO 8601
+    /// Duration in ISO 8601.
     pub(crate) session_duration: String,
-    /// ARNs of AWS-managed policies.
     pub(crate) managed_policies: BTreeSet<String>,
-    /// Empty where there is none.
+    /// Empty if there is none.
     pub(crate) inline_policy: String,
-    /// Whether any account has it.
+    /// Whether the permission set is provisioned in any account.
     pub(crate) provisioned: bool,
-    /// Whether an account has an older version of it.
+    /// Whether any account has an older version.
     pub(crate) outdated: bool,
 }
 
-// What is there.
+// Reads.
 impl Aws {
     pub(crate) async fn identity_center(&self) -> Result<Instance> {
         instance(self).await
     }
 
-    /// The ARN of a permission set, looked up anew.
+    /// Returns the ARN of a permission set, without using the cache.
     pub(crate) async fn find_permission_set(&self, name: &str) -> Result<Option<String>> {
         find_permission_set(self, name).await
     }
@@ -105,7 +103,7 @@ impl Aws {
         }
     }
 
-    /// How far bringing a permission set to its accounts has come.
+    /// Returns the status of a provisioning request.
     pub(crate) async fn provisioning(&self, request_id: &str) -> Result<AssignmentState> {
         const CALL: &str = "sso:DescribePermissionSetProvisioningStatus";
         let sso = sso(self).await?;
@@ -124,7 +122,7 @@ impl Aws {
     }
 }
 
-// What is made.
+// Writes.
 impl Aws {
     pub(crate) async fn create_permission_set(&self, name: &str, description: &str, duration: &str) -> Result<String> {
         const CALL: &str = "sso:CreatePermissionSet";
@@ -195,7 +193,7 @@ impl Aws {
         self.send(&sso.session, "sso:DeleteInlinePolicyFromPermissionSet", request.send()).await.map(drop)
     }
 
-    /// Brings a permission set to every account that has it, and answers the id of the request.
+    /// Provisions a permission set in every account that has it. Returns the request id.
     pub(crate) async fn provision_permission_set(&self, arn: &str) -> Result<String> {
         const CALL: &str = "sso:ProvisionPermissionSet";
         let sso = sso(self).await?;
@@ -210,7 +208,7 @@ impl Aws {
     }
 }
 
-/// A description of no characters is refused; none at all is fine.
+/// Returns `None` for an empty text, because AWS rejects an empty description but accepts a missing one.
 fn not_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }

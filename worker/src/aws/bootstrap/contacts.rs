@@ -1,4 +1,4 @@
-//! Whom AWS writes to beside the root user.
+//! Alternate contacts, to which AWS writes besides the root user.
 
 use aws_sdk_account::types::AlternateContactType;
 
@@ -7,7 +7,6 @@ use super::super::account::client;
 use super::super::call::none_if;
 use crate::cloud::Result;
 
-/// What a contact is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contact {
     Billing,
@@ -28,7 +27,7 @@ impl Contact {
 }
 
 impl Aws {
-    /// Whether the caller's own account has named somebody.
+    /// Returns whether the management account has an alternate contact of this kind.
     pub(crate) async fn has_contact(&self, contact: Contact) -> Result<bool> {
         let kind = match contact {
             Contact::Billing => AlternateContactType::Billing,

@@ -1,4 +1,4 @@
-//! The organisation itself: its features, OUs, policies and the services that it trusts.
+//! The organisation: its features, OUs, policies and trusted services.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,25 +9,20 @@ use super::super::call::{missing_field, ok_if_conflict};
 use super::super::organizations::{client, ous_in, parent_of_ous, policies_on, policy_content};
 use crate::cloud::Result;
 
-/// What the organisation says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrganizationFacts {
-    /// The account that owns it.
     pub(crate) management_account_id: String,
-    /// Whether it has all features, of which policies are one, or consolidated billing only.
+    /// Whether all features are enabled (they include policies), as opposed to consolidated billing only.
     pub(crate) all_features: bool,
 }
 
-/// What its root says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RootFacts {
-    /// `r-…`
     pub(crate) id: String,
-    /// Whether service control policies can be attached anywhere under it.
     pub(crate) scps_enabled: bool,
 }
 
-// What is there.
+// Reads.
 impl Aws {
     pub(crate) async fn organization_facts(&self) -> Result<OrganizationFacts> {
         const CALL: &str = "organizations:DescribeOrganization";
@@ -58,7 +53,7 @@ impl Aws {
         Ok(RootFacts { id: root.id.ok_or_else(|| missing_field(CALL, "root"))?, scps_enabled })
     }
 
-    /// The services that may act in the organisation's accounts, such as `account.amazonaws.com`.
+    /// Returns the services with trusted access to the organisation's accounts, such as `account.amazonaws.com`.
     pub(crate) async fn trusted_services(&self) -> Result<BTreeSet<String>> {
         const CALL: &str = "organizations:ListAWSServiceAccessForOrganization";
         let control = self.control().await?;
@@ -76,7 +71,7 @@ impl Aws {
         }
     }
 
-    /// How many accounts there are, the management account and closed ones included.
+    /// Returns the number of accounts, including the management account and closed accounts.
     pub(crate) async fn count_accounts(&self) -> Result<usize> {
         const CALL: &str = "organizations:ListAccounts";
         let control = self.control().await?;
@@ -92,17 +87,17 @@ impl Aws {
         }
     }
 
-    /// The OU or root that Freehold's OUs are in.
+    /// Returns the id of the OU or root that contains Freehold's OUs.
     pub(crate) async fn parent_of_ous(&self) -> Result<String> {
         parent_of_ous(self).await
     }
 
-    /// Ids by name of the OUs directly in `parent`.
+    /// Returns the ids of the OUs directly in `parent`, by name.
     pub(crate) async fn ous(&self, parent: &str) -> Result<BTreeMap<String, String>> {
         Ok(ous_in(self, parent).await?.into_iter().collect())
     }
 
-    /// Ids by name of all service control policies.
+    /// Returns the ids of all service control policies, by name.
     pub(crate) async fn policies(&self) -> Result<BTreeMap<String, String>> {
         const CALL: &str = "organizations:ListPolicies";
         let control = self.control().await?;
@@ -121,18 +116,17 @@ impl Aws {
         }
     }
 
-    /// The text of a policy.
     pub(crate) async fn policy_content(&self, policy_id: &str) -> Result<String> {
         policy_content(self, policy_id).await
     }
 
-    /// Ids of the service control policies directly on an OU.
+    /// Returns the ids of the service control policies attached directly to an OU.
     pub(crate) async fn policies_on(&self, target: &str) -> Result<BTreeSet<String>> {
         Ok(policies_on(self, target).await?.into_iter().map(|(_, id)| id).collect())
     }
 }
 
-// What is made.
+// Writes.
 impl Aws {
     pub(crate) async fn enable_scps(&self, root: &str) -> Result<()> {
         let control = self.control().await?;

@@ -1,4 +1,4 @@
-//! Accounts that are being made.
+//! CreateAccount requests and their status.
 
 use aws_sdk_organizations::types::{CreateAccountState, CreateAccountStatus};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,7 +8,7 @@ use crate::aws::call::missing_field;
 use crate::aws::{Aws, to_chrono};
 use crate::cloud::{Creation, CreationState, NewAccount, Result};
 
-/// How far AWS's clock may be behind ours.
+/// AWS's clock may be behind Freehold's by this much.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
 pub(in crate::aws) async fn create_account(aws: &Aws, account: &NewAccount) -> Result<Creation> {
@@ -42,7 +42,7 @@ pub(in crate::aws) async fn creations_in_progress(aws: &Aws) -> Result<Vec<Strin
         let page = aws.send(&control, CALL, request.send()).await?;
         found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(|status| status.id));
         token = page.next_token;
-        // AWS allows five at a time: this is one page, unless pages come empty.
+        // AWS allows five at a time, so there is one page unless AWS returns empty pages.
         if token.is_none() {
             return Ok(found);
         }
@@ -52,23 +52,23 @@ pub(in crate::aws) async fn creations_in_progress(aws: &Aws) -> Result<Vec<Strin
 pub(in crate::aws) async fn find_creation(aws: &Aws, name: &str, since: DateTime<Utc>) -> Result<Option<Creation>> {
     const CALL: &str = "organizations:ListCreateAccountStatus";
     let control = aws.control().await?;
-    let mut walk = aws.known.searches_of_creations.resume(name);
+    let mut cursor = aws.known.creation_searches.resume(name);
     loop {
-        let request = client(&control).list_create_account_status().set_next_token(walk.token.clone());
+        let request = client(&control).list_create_account_status().set_next_token(cursor.token.clone());
         let page = match aws.send(&control, CALL, request.send()).await {
             Ok(page) => page,
-            Err(error) => return Err(aws.known.searches_of_creations.pause(name, walk, error)),
+            Err(error) => return Err(aws.known.creation_searches.pause(name, cursor, error)),
         };
         let creations = page.create_account_statuses.unwrap_or_default().into_iter().filter_map(creation_of);
-        walk.found.extend(creations.filter(|creation| creation.account_name == name));
-        walk.token = page.next_token;
-        if walk.token.is_none() {
-            return Ok(latest(walk.found, since));
+        cursor.found.extend(creations.filter(|creation| creation.account_name == name));
+        cursor.token = page.next_token;
+        if cursor.token.is_none() {
+            return Ok(latest(cursor.found, since));
         }
     }
 }
 
-/// The latest of those that AWS accepted at or after `since`.
+/// Returns the latest creation that AWS accepted at or after `since`, apart from clock skew.
 fn latest(creations: Vec<Creation>, since: DateTime<Utc>) -> Option<Creation> {
     let recent = creations.into_iter().filter(|creation| creation.requested_at >= since - CLOCK_SKEW);
     recent.max_by_key(|creation| creation.requested_at)
@@ -80,7 +80,7 @@ fn creation_of(status: CreateAccountStatus) -> Option<Creation> {
         Some(CreateAccountState::Failed) => CreationState::Failed(
             status.failure_reason.map_or_else(|| "UNKNOWN".to_owned(), |reason| reason.as_str().to_owned()),
         ),
-        // A state that AWS invents later is, at the worst, looked at until the step's deadline.
+        // A state unknown to this version is polled until the step's deadline.
         _ => CreationState::InProgress,
     };
     Some(Creation {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_creation_counts_only_if_it_is_not_from_before_and_the_latest_counts() {
+    fn the_latest_creation_since_the_given_time_is_found() {
         let statuses = || vec![status("env_1", 5_000, "IN_PROGRESS"), status("env_1", 1_000, "FAILED")];
         assert_eq!(found(statuses(), 4_000).as_deref(), Some("car-env_1-5000"));
         assert_eq!(found(statuses(), 0).as_deref(), Some("car-env_1-5000"));
@@ -122,21 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn aws_may_be_a_minute_behind() {
+    fn a_clock_skew_of_one_minute_is_tolerated() {
         let one = || vec![status("env_1", 5_000, "IN_PROGRESS")];
         assert!(found(one(), 5_060).is_some());
         assert!(found(one(), 5_061).is_none());
     }
 
     #[test]
-    fn a_state_that_nobody_knows_is_taken_for_work_in_progress() {
-        let creation = creation_of(status("env_1", 1, "PAUSED_FOR_A_CHAT")).unwrap();
+    fn an_unknown_state_counts_as_in_progress() {
+        let creation = creation_of(status("env_1", 1, "FUTURE_STATE")).unwrap();
         assert_eq!(creation.state, CreationState::InProgress);
     }
 
     #[test]
-    fn a_failure_keeps_its_reason_even_one_that_nobody_knows() {
-        for reason in ["EMAIL_ALREADY_EXISTS", "A_REASON_OF_NEXT_YEAR"] {
+    fn a_failure_keeps_its_reason_even_an_unknown_one() {
+        for reason in ["EMAIL_ALREADY_EXISTS", "FUTURE_REASON"] {
             let mut failed = status("env_1", 1, "FAILED");
             failed.failure_reason = Some(CreateAccountFailureReason::from(reason));
             assert_eq!(creation_of(failed).unwrap().state, CreationState::Failed(reason.to_owned()));

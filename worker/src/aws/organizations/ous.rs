@@ -1,4 +1,4 @@
-//! OUs, and the policies on them.
+//! OUs and the service control policies attached to them.
 
 use aws_sdk_organizations::types::PolicyType;
 use chrono::TimeDelta;
@@ -11,13 +11,13 @@ use crate::aws::call::missing_field;
 use crate::cloud::{CloudError, CloudErrorKind, ResidencyOu, Result};
 use crate::guardrail;
 
-/// The root never changes; asking once an hour is plenty.
-const ROOT_HOLDS: TimeDelta = TimeDelta::hours(1);
+/// The root of an organisation never changes.
+const ROOT_TTL: TimeDelta = TimeDelta::hours(1);
 
 pub(in crate::aws) async fn residency_ou(aws: &Aws, residency: &Residency) -> Result<Option<ResidencyOu>> {
     let Some(ou_id) = ou(aws, &residency.ou_name()).await? else { return Ok(None) };
     let guarded = aws.known.guarded.get_or_fetch(&ou_id, &aws.clock, async {
-        let carried = policy_on(aws, &ou_id, &residency.guardrail_name()).await?;
+        let attached = policy_on(aws, &ou_id, &residency.guardrail_name()).await?;
         let wanted = guardrail::of_residency(residency, &aws.config.organization).map_err(|too_long| CloudError {
             kind: CloudErrorKind::Failed,
             call: "organizations:DescribePolicy",
@@ -25,7 +25,7 @@ pub(in crate::aws) async fn residency_ou(aws: &Aws, residency: &Residency) -> Re
             message: too_long.to_string(),
             request_id: None,
         })?;
-        let same = carried.is_some_and(|carried| guardrail::same(&carried, &wanted));
+        let same = attached.is_some_and(|attached| guardrail::same(&attached, &wanted));
         Ok(same.then(|| ((), aws.clock.now() + STATE_TTL)))
     });
     let guarded = guarded.await?.is_some();
@@ -36,17 +36,17 @@ pub(in crate::aws) async fn quarantine_ou(aws: &Aws) -> Result<Option<String>> {
     ou(aws, &aws.config.organization.quarantine_ou).await
 }
 
-/// The id of one of Freehold's OUs.
+/// Returns the id of one of Freehold's OUs, or `None` if there is no such OU.
 async fn ou(aws: &Aws, name: &str) -> Result<Option<String>> {
-    let look = async {
+    let fetch = async {
         let parent = parent_of_ous(aws).await?;
         let found = ous_in(aws, &parent).await?.into_iter().find(|(known, _)| known == name);
         Ok(found.map(|(_, id)| (id, aws.clock.now() + STATE_TTL)))
     };
-    aws.known.ous.get_or_fetch(&name.to_owned(), &aws.clock, look).await
+    aws.known.ous.get_or_fetch(&name.to_owned(), &aws.clock, fetch).await
 }
 
-/// The OU, or the root, that Freehold's OUs are in.
+/// Returns the id of the OU or root that contains Freehold's OUs.
 pub(in crate::aws) async fn parent_of_ous(aws: &Aws) -> Result<String> {
     match &aws.config.organization.parent_ou {
         Some(parent) => Ok(parent.clone()),
@@ -54,10 +54,9 @@ pub(in crate::aws) async fn parent_of_ous(aws: &Aws) -> Result<String> {
     }
 }
 
-/// The id of the organisation's root.
 async fn root(aws: &Aws) -> Result<String> {
     const CALL: &str = "organizations:ListRoots";
-    let look = async {
+    let fetch = async {
         let control = aws.control().await?;
         let mut token = None;
         loop {
@@ -65,14 +64,14 @@ async fn root(aws: &Aws) -> Result<String> {
             let root = page.roots.unwrap_or_default().into_iter().next().and_then(|root| root.id);
             token = page.next_token;
             if root.is_some() || token.is_none() {
-                return Ok(root.map(|id| (id, aws.clock.now() + ROOT_HOLDS)));
+                return Ok(root.map(|id| (id, aws.clock.now() + ROOT_TTL)));
             }
         }
     };
-    aws.known.root.get_or_fetch(&(), &aws.clock, look).await?.ok_or_else(|| missing_field(CALL, "root"))
+    aws.known.root.get_or_fetch(&(), &aws.clock, fetch).await?.ok_or_else(|| missing_field(CALL, "root"))
 }
 
-/// Names and ids of the OUs directly in `parent`.
+/// Returns names and ids of the OUs directly in `parent`.
 pub(in crate::aws) async fn ous_in(aws: &Aws, parent: &str) -> Result<Vec<(String, String)>> {
     const CALL: &str = "organizations:ListOrganizationalUnitsForParent";
     let control = aws.control().await?;
@@ -90,22 +89,22 @@ pub(in crate::aws) async fn ous_in(aws: &Aws, parent: &str) -> Result<Vec<(Strin
     }
 }
 
-/// The content of the service control policy called `name` on `target`, if that carries it.
+/// Returns the content of the service control policy `name` attached to `target`, or `None` if it is not attached.
 async fn policy_on(aws: &Aws, target: &str, name: &str) -> Result<Option<String>> {
-    let look = async { Ok(Some((policies_on(aws, target).await?, aws.clock.now() + PARTIAL_TTL))) };
-    let carried = aws.known.carried_policies.get_or_fetch(&target.to_owned(), &aws.clock, look).await?;
-    let content = match carried.unwrap_or_default().into_iter().find(|(known, _)| known == name) {
+    let fetch = async { Ok(Some((policies_on(aws, target).await?, aws.clock.now() + PARTIAL_TTL))) };
+    let attached = aws.known.attached_policies.get_or_fetch(&target.to_owned(), &aws.clock, fetch).await?;
+    let content = match attached.unwrap_or_default().into_iter().find(|(known, _)| known == name) {
         Some((_, id)) => policy_content(aws, &id).await.map(Some),
         None => Ok(None),
     };
-    // A guardrail that is taken away is to be seen soon: only a look that was broken off goes on with what it has found.
+    // A detached guardrail must be noticed soon, so the list is only kept for a read that a rate limit interrupted.
     if !content.as_ref().is_err_and(|error| matches!(error.kind, CloudErrorKind::Throttled { .. })) {
-        aws.known.carried_policies.forget(&target.to_owned());
+        aws.known.attached_policies.forget(&target.to_owned());
     }
     content
 }
 
-/// Names and ids of the service control policies directly on `target`.
+/// Returns names and ids of the service control policies attached directly to `target`.
 pub(in crate::aws) async fn policies_on(aws: &Aws, target: &str) -> Result<Vec<(String, String)>> {
     const CALL: &str = "organizations:ListPoliciesForTarget";
     let control = aws.control().await?;
@@ -127,7 +126,6 @@ pub(in crate::aws) async fn policies_on(aws: &Aws, target: &str) -> Result<Vec<(
     }
 }
 
-/// The text of a policy.
 pub(in crate::aws) async fn policy_content(aws: &Aws, policy_id: &str) -> Result<String> {
     const CALL: &str = "organizations:DescribePolicy";
     let control = aws.control().await?;

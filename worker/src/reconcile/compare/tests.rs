@@ -283,6 +283,6 @@ fn what_holds_a_tenants_data_where_it_belongs_is_critical() {
     }
     // Nothing that takes away what somebody has is done unasked.
     let safe: Vec<_> =
-        FindingKind::ALL.iter().filter(|kind| kind.is_safe_to_heal()).map(|kind| kind.as_str()).collect();
+        FindingKind::ALL.iter().filter(|kind| kind.is_safe_to_repair()).map(|kind| kind.as_str()).collect();
     assert_eq!(safe, ["wrong_ou", "assignment_missing", "access_lost", "stack_missing"]);
 }

@@ -1,5 +1,5 @@
-//! Whom a webhook is told to: who shows a certificate for the name, from an authority that this machine trusts, and nobody in
-//! between. What a machine trusts and which proxy it has is in the environment of its processes, so the test has one of its own.
+//! Certificates and proxies: a webhook is sent only to a receiver with a trusted certificate for its name, never through
+//! a proxy. Both are configured in the environment of a process, so the test runs in a separate process.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
@@ -16,60 +16,58 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::*;
 
-/// Where the certificates are that the machine trusts.
-const TRUSTED: &str = "SSL_CERT_FILE";
+/// Variable with the path of the trusted certificates.
+const TRUST_FILE: &str = "SSL_CERT_FILE";
 
-/// The same to a process that may write them; to no other.
-const TO_BE_WRITTEN: &str = "FREEHOLD_TEST_CERTIFICATES";
+/// Variable with the same path, set only for the test process that writes the file.
+const WRITE_FILE: &str = "FREEHOLD_TEST_CERTIFICATES";
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Whom webhooks are sent to.
 const HOST: &str = "receiver.example.com";
 
 #[test]
-fn only_who_has_a_certificate_for_the_name_is_told_and_no_proxy_is_asked() {
+fn a_webhook_needs_a_valid_certificate_and_uses_no_proxy() {
     let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
     let directory = tempfile::tempdir().unwrap();
     let mut process = Command::new(std::env::current_exe().unwrap());
-    process.args(["--exact", "--ignored", "--nocapture", "webhooks::sender::tests::in_a_process_of_its_own"]);
+    process.args(["--exact", "--ignored", "--nocapture", "webhooks::sender::tests::in_a_separate_process"]);
     let trusted = directory.path().join("trusted.pem");
-    process.env(TRUSTED, &trusted).env(TO_BE_WRITTEN, &trusted);
+    process.env(TRUST_FILE, &trusted).env(WRITE_FILE, &trusted);
     for proxies in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         process.env(proxies, &url);
     }
-    let ended = process.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
-    assert!(proxy.accept().is_err(), "a proxy was asked");
+    let output = process.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert!(proxy.accept().is_err(), "a proxy was used");
 }
 
 #[tokio::test]
-#[ignore = "the test above runs it, in a process of its own"]
-async fn in_a_process_of_its_own() {
+#[ignore = "the test above runs it in a separate process"]
+async fn in_a_separate_process() {
     let (trusted, unknown) = (Authority::new(), Authority::new());
-    let file = std::env::var_os(TO_BE_WRITTEN).expect("to be run by the test above");
+    let file = std::env::var_os(WRITE_FILE).expect("the path that the test above sets");
     std::fs::write(file, &trusted.pem).unwrap();
     let sender = Sender::new(DestinationPolicy::new(&Webhooks::default(), InstallationKind::Real));
 
-    let its_own = Receiver::start(trusted.certificate(HOST, 4096)).await;
-    assert_eq!(its_own.told_by(&sender).await, (Some(204), 1));
-    let any_of_the_domain = Receiver::start(trusted.certificate("*.example.com", 4096)).await;
-    assert_eq!(any_of_the_domain.told_by(&sender).await, (Some(204), 1));
+    let exact_name = Receiver::start(trusted.certificate(HOST, 4096)).await;
+    assert_eq!(exact_name.receive_from(&sender).await, (Some(204), 1));
+    let wildcard = Receiver::start(trusted.certificate("*.example.com", 4096)).await;
+    assert_eq!(wildcard.receive_from(&sender).await, (Some(204), 1));
     for (name, certificate) in [
-        ("another's", trusted.certificate("other.example.com", 4096)),
+        ("for another name", trusted.certificate("other.example.com", 4096)),
         ("expired", trusted.certificate(HOST, 2020)),
-        ("from nobody who is trusted", unknown.certificate(HOST, 4096)),
+        ("from an unknown authority", unknown.certificate(HOST, 4096)),
     ] {
         let receiver = Receiver::start(certificate).await;
-        assert_eq!(receiver.told_by(&sender).await, (None, 0), "a certificate that is {name}");
+        assert_eq!(receiver.receive_from(&sender).await, (None, 0), "a certificate that is {name}");
     }
 }
 
-/// Who signs certificates.
+/// A certificate authority.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -84,7 +82,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// A server's, for `name`, until the end of a year.
+    /// Creates a server configuration with a certificate for `name`, valid until the end of the given year.
     fn certificate(&self, name: &str, until: i32) -> ServerConfig {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(until, 12, 31);
@@ -97,17 +95,17 @@ impl Authority {
     }
 }
 
-/// Who takes whatever gets through to it.
+/// A TLS server that counts and accepts all requests.
 struct Receiver {
     address: SocketAddr,
-    told: Arc<AtomicU64>,
+    requests: Arc<AtomicU64>,
 }
 
 impl Receiver {
     async fn start(certificate: ServerConfig) -> Self {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let (address, told) = (listener.local_addr().unwrap(), Arc::<AtomicU64>::default());
-        let (acceptor, count) = (TlsAcceptor::from(Arc::new(certificate)), Arc::clone(&told));
+        let (address, requests) = (listener.local_addr().unwrap(), Arc::<AtomicU64>::default());
+        let (acceptor, count) = (TlsAcceptor::from(Arc::new(certificate)), Arc::clone(&requests));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -119,18 +117,18 @@ impl Receiver {
                 }
             }
         });
-        Self { address, told }
+        Self { address, requests }
     }
 
-    /// What it answers, and how often it has been told anything.
-    async fn told_by(&self, sender: &Sender) -> (Option<u16>, u64) {
+    /// Lets `sender` post to this receiver. Returns the status of the response and the number of requests so far.
+    async fn receive_from(&self, sender: &Sender) -> (Option<u16>, u64) {
         let url = format!("https://{HOST}:{}/hook", self.address.port()).parse().unwrap();
         let message =
             Message { id: "evt_1".to_owned(), timestamp: 0, signature: "v1,none".to_owned(), body: "{}".to_owned() };
         let addresses = vec![SocketAddr::new(self.address.ip(), 0)];
-        // Whoever else is asked does not answer.
-        let answered = tokio::time::timeout(PATIENCE, sender.send(&url, addresses, message)).await;
-        let answered = answered.expect("an answer, or none to be had");
-        (answered.ok().map(|(status, _)| status.as_u16()), self.told.load(Ordering::Relaxed))
+        // A request to any other address gets no response.
+        let result = tokio::time::timeout(RESPONSE_TIMEOUT, sender.send(&url, addresses, message)).await;
+        let result = result.expect("a response or an error");
+        (result.ok().map(|(status, _)| status.as_u16()), self.requests.load(Ordering::Relaxed))
     }
 }

@@ -9,7 +9,7 @@ const MOST_CALLS: f64 = 2.0;
 
 /// The figures so far.
 #[derive(Default)]
-pub(crate) struct Verdicts {
+pub(crate) struct Results {
     rows: Vec<Row>,
     calls: Vec<(String, Vec<Calls>)>,
 }
@@ -22,7 +22,7 @@ struct Row {
     kept: bool,
 }
 
-impl Verdicts {
+impl Results {
     /// A figure that must not be above its bound.
     pub(crate) fn at_most(&mut self, run: &str, figure: &'static str, measured: f64, bound: f64, detail: &str) {
         self.push(run, figure, format!("{measured:.3}{detail}"), format!("≤ {bound}"), measured <= bound);

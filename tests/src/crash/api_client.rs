@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::api_fixture::EVERY_SCOPE;
+use crate::api_fixture::ALL_SCOPES;
 use crate::tokens::Issuer;
 
 /// The issuer whose tokens a process beside a simulated AWS believes.
@@ -24,7 +24,7 @@ const HOMES: [(&str, &str); 4] = [
 
 /// The API, as a signup flow and a person use it.
 #[derive(Clone)]
-pub struct Caller {
+pub struct ApiClient {
     http: Client,
     url: String,
     token: String,
@@ -41,22 +41,22 @@ struct Shared {
     wrong: Mutex<Vec<String>>,
 }
 
-impl Caller {
+impl ApiClient {
     /// A caller of the API at `url` with a token of `issuer`.
     pub fn new(url: &str, issuer: &Issuer) -> Self {
         let claims = json!({ "iss": ISSUER, "exp": crate::tokens::now() + 6 * 3600 });
-        let token = issuer.token_with(EVERY_SCOPE, &claims);
+        let token = issuer.token_with(ALL_SCOPES, &claims);
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(15)).build().expect("a client");
         Self { http, url: url.to_owned(), token, shared: Arc::default() }
     }
 
     /// Signs up the customer of this number once, and answers the status.
-    pub async fn try_sign_up(&self, number: usize) -> Result<u16, reqwest::Error> {
-        Ok(self.signup(number).send().await?.status().as_u16())
+    pub async fn sign_up_once(&self, number: usize) -> Result<u16, reqwest::Error> {
+        Ok(self.signup_request(number).send().await?.status().as_u16())
     }
 
     /// The signup of the customer of this number, to be sent.
-    pub fn signup(&self, number: usize) -> reqwest::RequestBuilder {
+    pub fn signup_request(&self, number: usize) -> reqwest::RequestBuilder {
         let key = format!("customer-{number}");
         let (home_region, tier) = HOMES[number % HOMES.len()];
         let body = json!({
@@ -71,7 +71,7 @@ impl Caller {
         let key = format!("customer-{number}");
         loop {
             let answered = async {
-                let response = self.signup(number).send().await?;
+                let response = self.signup_request(number).send().await?;
                 Ok::<_, reqwest::Error>((response.status(), response.text().await?))
             };
             match answered.await {

@@ -7,8 +7,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::Options;
-use crate::fixture::House;
-use crate::server::checkpoint;
+use crate::fixture::Installation;
+use crate::postgres_tools::checkpoint;
 use crate::signups::Flow;
 use crate::table::{Table, list, median, quantile};
 
@@ -24,7 +24,7 @@ struct Steady {
 }
 
 /// `rate` signups a second, beside what one client of pgbench waits for one row.
-pub(crate) async fn measure(house: &House, flow: &Flow, rate: f64, options: &Options, table: &mut Table) {
+pub(crate) async fn measure(house: &Installation, flow: &Flow, rate: f64, options: &Options, table: &mut Table) {
     let mut single = Vec::new();
     let mut slow = Vec::new();
     let mut all = Steady { latencies: Vec::new(), errors: 0 };

@@ -31,7 +31,7 @@ pub enum Stop {
 }
 
 /// Everything that is not one of Freehold's processes.
-pub struct Stage {
+pub struct Infrastructure {
     /// The simulated organisation, bootstrapped.
     pub world: World,
     /// Connections of the harness's own.
@@ -45,7 +45,7 @@ pub struct Stage {
     directory: TempDir,
 }
 
-impl Stage {
+impl Infrastructure {
     /// A stage whose clock runs `speed` times as fast as the wall.
     pub async fn set(settings: Settings, speed: f64) -> Self {
         // Whoever repeats every request until it is answered asks more often than a client should.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::environment::Stop;
+use super::infrastructure::Stop;
 
 /// One blow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Kill {
         gone: Duration,
     },
     /// Every connection to the database is ended.
-    ConnectionFault,
+    DropConnections,
     /// PostgreSQL goes down and comes up again.
     Restart(Stop),
 }
@@ -34,7 +34,7 @@ pub(super) fn schedule(seed: u64, kills: usize, workers: usize) -> Vec<(Duration
         blows.push((pause(&mut dice), Kill::Kill { place, gone }));
         // After one in eight the connections go as well, and after one in twenty PostgreSQL itself.
         if kill % 8 == 3 {
-            blows.push((pause(&mut dice), Kill::ConnectionFault));
+            blows.push((pause(&mut dice), Kill::DropConnections));
         }
         if kill % 20 == 7 {
             let stop = if dice.random_bool(0.5) { Stop::Fast } else { Stop::Immediate };

@@ -42,7 +42,7 @@ impl Run {
     }
 
     /// Lets the workers work and time pass until nothing is due any more; `each` is told the time whenever it has passed.
-    pub(crate) async fn settle(&self, mut each: impl FnMut(DateTime<Utc>)) {
+    pub(crate) async fn run_until_idle(&self, mut each: impl FnMut(DateTime<Utc>)) {
         loop {
             // Each takes up what it had before; what none of them had, and what nobody has taken, whoever is first.
             while join_all(self.workers.iter().map(|worker| worker.drain_own())).await.into_iter().any(did_something) {}
