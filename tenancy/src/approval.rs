@@ -25,7 +25,7 @@ string_enum! {
 string_enum! {
     /// State of an approval.
     ApprovalState {
-        /// Not decided yet.
+        /// Waiting for the decision of a second person.
         Pending = "pending",
         /// Approved by a second person.
         Approved = "approved",

@@ -102,7 +102,7 @@ pub enum Actor {
         /// Claim `client_id` or `azp`, or else the subject.
         client: String,
     },
-    /// Process of Freehold.
+    /// Process of this installation, such as a worker.
     Process { process: String },
 }
 

@@ -28,7 +28,7 @@ pub use webhooks::{Secrets, Webhooks};
 
 use crate::{Region, ResidencyName, Tier};
 
-/// Contents of `freehold.toml`.
+/// Complete configuration of an installation.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -71,7 +71,6 @@ pub struct Config {
     pub reconcile: Reconcile,
     #[serde(default)]
     pub audit: Audit,
-    /// Metrics and tracing.
     #[serde(default)]
     pub telemetry: Telemetry,
     #[serde(default)]

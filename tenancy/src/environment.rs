@@ -8,9 +8,9 @@ use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, R
 string_enum! {
     /// State of an environment. Changed only in the transaction that changes its operation.
     EnvironmentState {
-        /// Onboarding in progress.
+        /// Onboarding is in progress.
         Onboarding = "onboarding",
-        /// Verified and usable.
+        /// Environment is verified and usable.
         Ready = "ready",
         /// Stopped or late; a person must act.
         NeedsAttention = "needs_attention",
@@ -18,7 +18,7 @@ string_enum! {
         Offboarding = "offboarding",
         /// Restore or repair in progress.
         Restoring = "restoring",
-        /// Offboarding completed.
+        /// Offboarding has been completed.
         Offboarded = "offboarded",
     }
 }

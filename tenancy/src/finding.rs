@@ -30,7 +30,7 @@ string_enum! {
         WrongOu = "wrong_ou",
         /// Missing OU of a residency or of the quarantine.
         OuMissing = "ou_missing",
-        /// Missing guardrail policy.
+        /// Guardrail policy that is missing in the organisation.
         GuardrailMissing = "guardrail_missing",
         /// Guardrail that exists but is not attached to its OU.
         GuardrailDetached = "guardrail_detached",

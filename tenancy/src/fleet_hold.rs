@@ -1,4 +1,4 @@
-//! A hold: work that nobody asks AWS for, because AWS would refuse it whoever asked.
+//! Fleet hold: a circuit breaker for calls that AWS would refuse for every tenant.
 
 use chrono::{DateTime, Utc};
 
@@ -6,52 +6,50 @@ use crate::OperationId;
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// Why work is held; the stable code of the alert.
+    /// Cause of a fleet hold and stable code of its alert.
     HoldKind {
-        /// The organisation has as many accounts as AWS allows it.
+        /// Account quota of the organisation, which is exhausted.
         AccountQuotaReached = "account_quota_reached",
-        /// AWS has not finished setting the organisation up, which takes it up to an hour.
+        /// Setup of a new organisation by AWS, which takes at most an hour.
         OrganizationFinalizing = "organization_finalizing",
     }
 }
 
 impl HoldKind {
-    /// What has happened and what to do, in plain words.
+    /// Returns the message for people: the cause and what to do.
     pub fn message(self) -> &'static str {
         match self {
             Self::AccountQuotaReached => {
-                "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota; Freehold tries again \
-                 by itself."
+                "The organisation has reached its AWS account quota. Request an increase from AWS; Freehold retries \
+                 automatically."
             }
             Self::OrganizationFinalizing => {
-                "AWS has not finished setting the organisation up, which takes up to an hour. Freehold tries again by \
-                 itself."
+                "AWS has not finished setting up the organisation, which takes up to an hour. Freehold retries \
+                 automatically."
             }
         }
     }
 
-    /// For what an operation that is held waits, as the end of "it waits for …".
+    /// Returns the condition for which held operations wait, as the end of "waits for …".
     pub fn waits_for(self) -> &'static str {
         match self {
-            Self::AccountQuotaReached => "AWS to allow the organisation more accounts",
-            Self::OrganizationFinalizing => "AWS to finish setting the organisation up",
+            Self::AccountQuotaReached => "AWS to raise the account quota of the organisation",
+            Self::OrganizationFinalizing => "AWS to finish setting up the organisation",
         }
     }
 }
 
-/// A hold that is in force.
+/// Fleet hold in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetHold {
-    /// What is not asked for meanwhile, such as `account-creations`.
+    /// Name of the quota whose calls are paused, such as `account-creations`.
     pub quota: String,
-    /// Why.
     pub kind: HoldKind,
-    /// Since when.
     pub started_at: DateTime<Utc>,
-    /// When the first in line asks AWS again.
+    /// Time at which the first operation in the queue retries the call.
     pub probe_at: DateTime<Utc>,
-    /// Which operation is asking.
+    /// Operation whose probe is running.
     pub probing_operation: Option<OperationId>,
-    /// How many operations stand in line.
+    /// Number of operations in the queue.
     pub waiting: i64,
 }

@@ -1,6 +1,6 @@
-//! Typed ids: a prefix that says what it names, then 26 characters of Crockford's base 32 (`ten_01jb…`).
+//! Typed ids: a prefix for the kind, then 26 characters of Crockford's base 32 (`ten_01jb…`).
 //!
-//! An id is a version 7 UUID, so ids sort by the time at which they were made; the database keeps them as `uuid`.
+//! An id is a version 7 UUID, so that ids sort by creation time. The database stores them as `uuid`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,15 +9,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-/// Crockford's base 32, lower case: no i, l, o, u.
+/// Crockford's base 32 in lower case, without i, l, o and u.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Characters of an id after its prefix.
+/// Number of characters of an id after its prefix.
 pub const ID_CHARACTERS: usize = 26;
 
-/// A text that is not an id of the kind asked for.
+/// Error for a text that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an id of the form {prefix}_ and {ID_CHARACTERS} characters")]
+#[error("`{text}` must be an id: {prefix}_ followed by {ID_CHARACTERS} characters")]
 pub struct InvalidId {
     text: String,
     prefix: &'static str,
@@ -31,15 +31,15 @@ macro_rules! ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// What stands before the underscore.
+            /// Prefix of the id, without the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new id, made at `now`.
+            /// Generates an id with the creation time `now`.
             pub fn new(now: DateTime<Utc>) -> Self {
                 Self(uuid_at(now))
             }
 
-            /// The id as the database keeps it.
+            /// Returns the id in the form that the database stores.
             pub fn as_uuid(self) -> Uuid {
                 self.0
             }
@@ -89,27 +89,27 @@ macro_rules! ids {
 }
 
 ids! {
-    /// One installation of Freehold: a database and the organisation that it vends accounts in.
+    /// Id of an installation of Freehold: one database with its organisation.
     InstallationId = "ins";
-    /// One B2B customer.
+    /// Id of a tenant, a B2B customer.
     TenantId = "ten";
-    /// One isolated installation of a tenant, in an AWS account of its own.
+    /// Id of an environment of a tenant.
     EnvironmentId = "env";
-    /// One long-running piece of work on one environment.
+    /// Id of an operation on an environment.
     OperationId = "op";
-    /// One account mapping.
+    /// Id of an account mapping.
     MappingId = "map";
-    /// One thing that was found not to be as it should.
+    /// Id of a finding.
     FindingId = "find";
-    /// Something that a second person has to approve.
+    /// Id of an approval.
     ApprovalId = "apr";
-    /// Where events are sent.
+    /// Id of a webhook endpoint.
     WebhookEndpointId = "whe";
-    /// One event on its way to one endpoint.
+    /// Id of a webhook delivery.
     WebhookDeliveryId = "whd";
 }
 
-/// A version 7 UUID for `now`: 48 bits of milliseconds, the rest random.
+/// Generates a version 7 UUID: 48 bits of milliseconds, the rest random.
 fn uuid_at(now: DateTime<Utc>) -> Uuid {
     let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos()))
@@ -126,8 +126,8 @@ fn decode(text: &str) -> Option<Uuid> {
     }
     let mut bits: u128 = 0;
     for (position, character) in text.bytes().enumerate() {
-        let digit = ALPHABET.iter().position(|known| *known == character)?;
-        // 26 digits hold 130 bits: the first may only use its lower three.
+        let digit = ALPHABET.iter().position(|symbol| *symbol == character)?;
+        // 26 digits hold 130 bits, so that the first digit may use only its lower three bits.
         if position == 0 && digit > 7 {
             return None;
         }
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_as_itself() {
+    fn an_id_survives_formatting_and_parsing() {
         let id = TenantId::new(DateTime::UNIX_EPOCH);
         let text = id.to_string();
         assert_eq!(text.len(), "ten_".len() + ID_CHARACTERS);
@@ -149,18 +149,18 @@ mod tests {
     }
 
     #[test]
-    fn ids_sort_by_the_time_at_which_they_were_made() {
+    fn ids_sort_by_creation_time() {
         let earlier = OperationId::new(DateTime::UNIX_EPOCH);
         let later = OperationId::new(DateTime::UNIX_EPOCH + chrono::TimeDelta::milliseconds(1));
         assert!(earlier.to_string() < later.to_string());
     }
 
     #[test]
-    fn another_kind_of_id_and_anything_malformed_is_refused() {
+    fn other_kinds_and_malformed_ids_are_rejected() {
         let tenant = TenantId::new(DateTime::UNIX_EPOCH).to_string();
         assert!(tenant.parse::<OperationId>().is_err());
         for text in ["", "ten_", "ten_8zzzzzzzzzzzzzzzzzzzzzzzzz", "ten_0000000000000000000000000u", &tenant[..29]] {
-            assert!(text.parse::<TenantId>().is_err(), "{text} was taken for an id");
+            assert!(text.parse::<TenantId>().is_err(), "{text} was accepted as an id");
         }
     }
 }

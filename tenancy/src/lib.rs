@@ -1,4 +1,4 @@
-//! The vocabulary of Freehold, its state machines and every SQL statement. No HTTP, no AWS.
+//! Domain types of Freehold, their states and all SQL statements. No HTTP, no AWS.
 
 pub mod account_mapping;
 pub mod approval;

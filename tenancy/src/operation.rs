@@ -33,7 +33,7 @@ string_enum! {
         Running = "running",
         /// Stopped or late; a person must act.
         NeedsAttention = "needs_attention",
-        /// Finished successfully.
+        /// All steps of the workflow are done.
         Succeeded = "succeeded",
         /// Finished without success.
         Failed = "failed",

@@ -1,20 +1,20 @@
-//! AWS regions, and whether an account has to opt in to one.
+//! AWS regions of the commercial partition, with those that require an opt-in.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An AWS region of the commercial partition that Freehold knows, such as `eu-central-1`.
+/// Known AWS region of the commercial partition, such as `eu-central-1`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Region(&'static str);
 
-/// A text that is not the code of a known region.
+/// Error for a text that is not the code of a known region.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an AWS region that Freehold knows; use a region code such as eu-central-1")]
 pub struct UnknownRegion(String);
 
-/// Enabled in every account from the start (AWS Account Management, "Enable or disable AWS Regions").
+/// Regions that are enabled by default (AWS Account Management, "Enable or disable AWS Regions").
 const DEFAULT: [&str; 17] = [
     "ap-northeast-1",
     "ap-northeast-2",
@@ -35,7 +35,7 @@ const DEFAULT: [&str; 17] = [
     "us-west-2",
 ];
 
-/// An account has to opt in to these (same source).
+/// Regions that require an opt-in (same source).
 const OPT_IN: [&str; 17] = [
     "af-south-1",
     "ap-east-1",
@@ -57,17 +57,16 @@ const OPT_IN: [&str; 17] = [
 ];
 
 impl Region {
-    /// The region's code.
     pub fn as_str(self) -> &'static str {
         self.0
     }
 
-    /// Whether an account has to opt in before the region can be used.
+    /// Returns true if an account must opt in before it can use the region.
     pub fn is_opt_in(self) -> bool {
         OPT_IN.contains(&self.0)
     }
 
-    /// Every region that Freehold knows.
+    /// Returns all known regions.
     pub fn all() -> impl Iterator<Item = Region> {
         DEFAULT.into_iter().chain(OPT_IN).map(Region)
     }
@@ -110,15 +109,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_is_known_by_its_code_alone() {
+    fn only_exact_region_codes_are_accepted() {
         assert_eq!("eu-central-1".parse::<Region>().unwrap().as_str(), "eu-central-1");
         for text in ["", "EU-CENTRAL-1", "eu-central-1a", "mars-north-1"] {
-            assert!(text.parse::<Region>().is_err(), "{text} was taken for a region");
+            assert!(text.parse::<Region>().is_err(), "{text} was accepted as a region");
         }
     }
 
     #[test]
-    fn only_newer_regions_want_an_opt_in() {
+    fn only_newer_regions_require_an_opt_in() {
         assert!("eu-central-2".parse::<Region>().unwrap().is_opt_in());
         assert!(!"us-east-1".parse::<Region>().unwrap().is_opt_in());
     }

@@ -76,7 +76,7 @@ pub struct JournalEntry {
     pub check_at: Option<DateTime<Utc>>,
     /// Reason for which the step needs attention. A waiting step with this field is late.
     pub attention: Option<Attention>,
-    /// Start of the present wait for a quota, a rate limit or a fleet hold.
+    /// Time since which AWS has refused to start or continue the work.
     pub blocked_since: Option<DateTime<Utc>>,
     /// Message of the latest error.
     pub last_error: Option<String>,

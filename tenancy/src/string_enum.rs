@@ -1,20 +1,20 @@
-//! Closed sets of words, the same in code, SQL and API.
+//! Macro for enums whose variants have the same text in SQL, JSON and on the command line.
 
-/// An enum whose variants are words in SQL (`text`), JSON and on the command line.
+/// Defines an enum that is stored as `text` in SQL and converts to and from that text.
 macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, sqlx::Type)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(serde::Serialize, serde::Deserialize, sqlx::Type)]
         #[sqlx(type_name = "text")]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $word)] #[sqlx(rename = $word)] $variant,)+
         }
 
         impl $name {
-            /// Every word of the set.
+            /// All variants, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
@@ -30,9 +30,9 @@ macro_rules! string_enum {
             type Err = String;
 
             fn from_str(text: &str) -> std::result::Result<Self, String> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| {
-                    let known: Vec<_> = Self::ALL.iter().map(|word| word.as_str()).collect();
-                    format!("wants one of {}", known.join(", "))
+                Self::ALL.iter().copied().find(|variant| variant.as_str() == text).ok_or_else(|| {
+                    let texts: Vec<_> = Self::ALL.iter().map(|variant| variant.as_str()).collect();
+                    format!("must be one of {}", texts.join(", "))
                 })
             }
         }

@@ -1,12 +1,12 @@
-//! Texts that mean something: parsed at the edge, so that inside an e-mail address is an [`EmailAddress`] and an account
-//! id an [`AwsAccountId`], never a bare string.
+//! Validated text types, such as [`EmailAddress`] and [`AwsAccountId`]. Input is parsed once at the boundary, so that
+//! all other code needs no validation.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a text was refused; says what is wanted instead.
+/// Error for an invalid text. The message says what the text must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(String);
@@ -20,7 +20,6 @@ macro_rules! texts {
         pub struct $name(String);
 
         impl $name {
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -64,19 +63,19 @@ macro_rules! texts {
 }
 
 texts! {
-    /// The id of an AWS account: 12 digits, of which leading zeros count.
+    /// Id of an AWS account: 12 digits, including leading zeros.
     AwsAccountId by account_id;
-    /// An e-mail address of at most 254 characters (RFC 5321).
+    /// E-mail address of at most 254 characters (RFC 5321).
     EmailAddress by email;
-    /// What a customer calls itself: 1 to 120 characters, none of them a control character.
+    /// Name of a tenant: 1 to 120 characters without control characters.
     CompanyName by company_name;
-    /// What an environment is called within its tenant: `production`, `staging`, …
+    /// Name of an environment, unique within its tenant, such as `production`.
     EnvironmentName by slug;
-    /// The commercial plan, from configuration: `standard`, `enterprise`, …
+    /// Name of a commercial plan in the configuration, such as `standard`.
     Tier by slug;
-    /// What a residency is called in configuration: `eu`, `us`, …
+    /// Name of a residency in the configuration, such as `eu`.
     ResidencyName by slug;
-    /// The id that the SaaS itself gives a customer: 1 to 128 visible ASCII characters.
+    /// Id of a tenant in the SaaS: 1 to 128 visible ASCII characters.
     ExternalId by external_id;
 }
 
@@ -84,45 +83,46 @@ fn account_id(text: &str) -> Result<(), String> {
     if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(());
     }
-    Err("an AWS account id has 12 digits, such as 111122223333".to_owned())
+    Err("must be an AWS account id of 12 digits, such as 111122223333".to_owned())
 }
 
 fn email(text: &str) -> Result<(), String> {
     let options = email_address::Options::default().without_display_text().with_required_tld();
     if text.len() > 254 {
-        return Err("an e-mail address has at most 254 characters".to_owned());
+        return Err("must be an e-mail address of at most 254 characters".to_owned());
     }
     match email_address::EmailAddress::parse_with_options(text, options) {
-        Ok(_) if text.contains(char::is_whitespace) => Err("an e-mail address has no blanks".to_owned()),
+        Ok(_) if text.contains(char::is_whitespace) => Err("must be an e-mail address without whitespace".to_owned()),
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("this is not an e-mail address such as admin@example.com: {error}")),
+        Err(error) => Err(format!("must be an e-mail address such as admin@example.com: {error}")),
     }
 }
 
 fn company_name(text: &str) -> Result<(), String> {
     match text.chars().count() {
         1..=120 if text.trim() == text && !text.chars().any(char::is_control) => Ok(()),
-        1..=120 => Err("a company name neither starts nor ends with a blank and has no control characters".to_owned()),
-        length => Err(format!("a company name has 1 to 120 characters; this one has {length}")),
+        1..=120 => Err("must not start or end with whitespace or contain control characters".to_owned()),
+        length => Err(format!("must have 1 to 120 characters, not {length}")),
     }
 }
 
 fn slug(text: &str) -> Result<(), String> {
-    let fits = (1..=32).contains(&text.len())
+    let valid = (1..=32).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && !text.ends_with('-');
-    if fits {
+    if valid {
         return Ok(());
     }
-    Err("this wants 1 to 32 lower-case letters, digits and hyphens, starting with a letter".to_owned())
+    Err("must be 1 to 32 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen"
+        .to_owned())
 }
 
 fn external_id(text: &str) -> Result<(), String> {
     if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err("an external id has 1 to 128 visible ASCII characters and no blanks".to_owned())
+    Err("must be 1 to 128 visible ASCII characters without spaces".to_owned())
 }
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ mod tests {
     fn an_account_id_keeps_its_leading_zeros() {
         assert_eq!("001122223333".parse::<AwsAccountId>().unwrap().as_str(), "001122223333");
         for text in ["1122223333", "1111222233334", "11112222333x", ""] {
-            assert!(text.parse::<AwsAccountId>().is_err(), "{text} was taken for an account id");
+            assert!(text.parse::<AwsAccountId>().is_err(), "{text} was accepted as an account id");
         }
     }
 
@@ -142,23 +142,23 @@ mod tests {
         assert!("admin+eu@example.com".parse::<EmailAddress>().is_ok());
         for text in ["", "admin", "admin@", "@example.com", "admin@example", "Ann <ann@example.com>", "a b@example.com"]
         {
-            assert!(text.parse::<EmailAddress>().is_err(), "{text} was taken for an e-mail address");
+            assert!(text.parse::<EmailAddress>().is_err(), "{text} was accepted as an e-mail address");
         }
     }
 
     #[test]
-    fn a_company_name_is_counted_in_characters() {
+    fn the_length_of_a_company_name_counts_characters() {
         assert!("ü".repeat(120).parse::<CompanyName>().is_ok());
         for text in ["", " Example", "Exam\0ple", &"x".repeat(121)] {
-            assert!(text.parse::<CompanyName>().is_err(), "{text:?} was taken for a company name");
+            assert!(text.parse::<CompanyName>().is_err(), "{text:?} was accepted as a company name");
         }
     }
 
     #[test]
-    fn names_in_urls_are_lower_case() {
+    fn names_in_urls_must_be_lower_case() {
         assert!("production".parse::<EnvironmentName>().is_ok());
         for text in ["", "Production", "-a", "a-", "1a", "a_b", &"a".repeat(33)] {
-            assert!(text.parse::<EnvironmentName>().is_err(), "{text} was taken for a name");
+            assert!(text.parse::<EnvironmentName>().is_err(), "{text} was accepted as a name");
         }
     }
 }

@@ -43,24 +43,27 @@ async fn main() -> ExitCode {
 }
 
 fn show(plan: &Plan, report: &Report) {
-    let (first, last) = (&report.verdicts.0, &report.verdicts.1);
+    let (first, last) = (&report.invariants.0, &report.invariants.1);
     let attention: usize = first.needs_attention.values().sum();
     println!();
     for (what, figure) in [
         ("seed", plan.seed.to_string()),
         ("kill -9 of the API, of workers", format!("{}, {}", report.kills.0, report.kills.1)),
-        ("cuts of all connections, connections", format!("{}, {}", report.cuts.0, report.cuts.1)),
+        (
+            "cuts of all connections, connections",
+            format!("{}, {}", report.dropped_connections.0, report.dropped_connections.1),
+        ),
         ("restarts of PostgreSQL", report.restarts.to_string()),
-        ("processes that ended by themselves", report.ended.to_string()),
-        ("requests that were repeated", report.repeated.to_string()),
+        ("processes that ended by themselves", report.unexpected_exits.to_string()),
+        ("requests that were repeated", report.retried_requests.to_string()),
         ("signups accepted", last.environments.to_string()),
         ("ready, needing attention", format!("{}, {attention} {:?}", first.ready, first.needs_attention)),
-        ("ready after a person's retries", format!("{} ({} retried)", last.ready, report.retried)),
+        ("ready after a person's retries", format!("{} ({} retried)", last.ready, report.retried_operations)),
         ("accounts, asked for", format!("{}, {}", last.accounts, last.account_requests)),
         ("stacks, assignments", format!("{}, {}", last.stacks, last.assignments)),
         (
             "seconds of blows, until rest",
-            format!("{:.0}, {:.0}", report.took.0.as_secs_f64(), report.took.1.as_secs_f64()),
+            format!("{:.0}, {:.0}", report.durations.0.as_secs_f64(), report.durations.1.as_secs_f64()),
         ),
         ("violations", report.violations.len().to_string()),
     ] {

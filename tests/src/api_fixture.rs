@@ -1,4 +1,4 @@
-//! The REST API on a free port, with a database and an issuer of its own, and no worker.
+//! Fixture for API tests: the REST API on a free port, with its own database and token issuer, without a worker.
 
 use std::sync::Arc;
 
@@ -21,74 +21,63 @@ use crate::database::Database;
 use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
-/// Every scope there is.
 pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
 
-/// A served API.
 pub struct ApiFixture {
-    /// Where it is, without a slash at the end.
+    /// Base URL without a trailing slash.
     pub url: String,
-    /// Whose tokens it believes.
     pub issuer: Issuer,
-    /// What it writes to.
     pub database: Database,
-    /// What its operator has declared.
     pub config: Arc<Config>,
-    /// The clock that dates what it writes.
     pub clock: Clock,
-    /// Ends it.
     pub shutdown: CancellationToken,
-    /// What serves it; ends after `shutdown`.
+    /// Server task; it ends after `shutdown` is cancelled.
     pub server: JoinHandle<()>,
     http: reqwest::Client,
 }
 
-/// An answer, read to its end.
+/// Response with its whole body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiResponse {
-    /// Its status.
     pub status: StatusCode,
-    /// Its headers.
     pub headers: reqwest::header::HeaderMap,
-    /// Its body.
     pub text: String,
 }
 
 impl ApiResponse {
-    /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("this is not JSON: {}", self.text))
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// The status and, where it is a problem, its code.
+    /// Returns the status and the problem code; the code is empty if the response is not a problem.
     pub fn status_and_code(&self) -> (u16, String) {
         let code = serde_json::from_str::<Value>(&self.text).ok();
         let code = code.and_then(|body| body.get("code")?.as_str().map(ToOwned::to_owned));
         (self.status.as_u16(), code.unwrap_or_default())
     }
 
-    /// A header's value.
+    /// Returns the value of a header, or an empty string if it is missing.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("a header of text"))
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a text header"))
     }
 }
 
 impl ApiFixture {
-    /// An API that believes an issuer with its keys in a file.
+    /// Starts an API whose issuer publishes its keys in a file.
     pub async fn new() -> Self {
         let issuer = Issuer::new();
         let jwks = issuer.jwks().display().to_string();
         Self::with(issuer, &jwks).await
     }
 
-    /// An API whose `[api]` goes on with these lines.
+    /// Starts an API with additional configuration, appended to the section `[api]`.
     pub async fn with_config(more: &str) -> Self {
         let issuer = Issuer::new();
         let jwks = issuer.jwks().display().to_string();
         Self::start(issuer, &jwks, more).await
     }
 
-    /// An API that looks for the issuer's keys at `jwks`.
+    /// Starts an API that reads the issuer's keys from `jwks`, a path or URL.
     pub async fn with(issuer: Issuer, jwks: &str) -> Self {
         Self::start(issuer, jwks, "").await
     }
@@ -97,7 +86,7 @@ impl ApiFixture {
         Self::with_app(issuer, jwks, more, Clock::real(), |app| app).await
     }
 
-    /// An API whose `[api]` goes on with these lines, with this clock, and adapted.
+    /// Starts an API with additional configuration and a clock; `adapt` changes the app before it is served.
     pub async fn with_app(
         issuer: Issuer,
         jwks: &str,
@@ -117,75 +106,72 @@ impl ApiFixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let shutdown = CancellationToken::new();
-        let serving = freehold_api::serve(app, listener, shutdown.clone());
-        let server = tokio::spawn(async move { serving.await.expect("an API that ends well") });
+        let server = freehold_api::serve(app, listener, shutdown.clone());
+        let server = tokio::spawn(async move { server.await.expect("a clean shutdown") });
         Self { url, issuer, database, config, clock, shutdown, server, http: reqwest::Client::new() }
     }
 
-    /// A request with a token for everything.
+    /// Returns a request with a token that has all scopes.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_without_token(method, path).bearer_auth(self.issuer.token(ALL_SCOPES))
     }
 
-    /// What a request in the name of somebody answers, with a token for everything.
+    /// Sends a request as the subject `sub`, with all scopes.
     pub async fn send_as(&self, sub: &str, method: Method, path: &str, body: &Value) -> ApiResponse {
         let token = self.issuer.token_with(ALL_SCOPES, &json!({ "sub": sub }));
         send(self.request_without_token(method, path).bearer_auth(token).json(body)).await
     }
 
-    /// A request without a token.
     pub fn request_without_token(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// What a GET with a token for everything answers.
     pub async fn get(&self, path: &str) -> ApiResponse {
         send(self.request(Method::GET, path)).await
     }
 
-    /// What a DELETE with a token for everything answers.
     pub async fn delete(&self, path: &str) -> ApiResponse {
         send(self.request(Method::DELETE, path)).await
     }
 
-    /// What a POST with a token for everything, and no body, answers.
+    /// Sends a POST without a body.
     pub async fn post(&self, path: &str) -> ApiResponse {
         send(self.request(Method::POST, path)).await
     }
 
-    /// A signup under this key.
+    /// Returns a signup request with this idempotency key.
     pub fn signup_request(&self, key: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", key).json(body)
     }
 
-    /// A tenant that has been signed up, as the API shows it.
+    /// Signs up a tenant and returns the response body.
     pub async fn sign_up(&self, body: &Value) -> Value {
-        let answered = send(self.signup_request(&uuid::Uuid::now_v7().to_string(), body)).await;
-        assert_eq!(answered.status, 202, "{}", answered.text);
-        answered.json()
+        let response = send(self.signup_request(&uuid::Uuid::now_v7().to_string(), body)).await;
+        assert_eq!(response.status, 202, "{}", response.text);
+        response.json()
     }
 
-    /// How many rows there are in each table that a signup writes to.
+    /// Returns the number of rows in each table that a signup writes to.
     pub async fn row_counts(&self) -> [i64; 5] {
         let count = "select array[(select count(*) from tenants), (select count(*) from environments),
             (select count(*) from operations), (select count(*) from events), (select count(*) from idempotency_keys)]";
         let rows: Vec<i64> = sqlx::query_scalar(count).fetch_one(&self.database.pool).await.expect("the counts");
-        rows.try_into().expect("five of them")
+        rows.try_into().expect("five counts")
     }
 
-    /// Claims the one operation that is due, as a worker would, and begins its first step.
+    /// Claims the only due operation, as a worker does, and starts its first step.
     pub async fn claim_operation(&self) -> Claim {
         let (pool, now) = (&self.database.pool, self.clock.now());
         let mut claims = operations::claim(pool, "tests", now, TimeDelta::minutes(1), 10).await.expect("claims");
-        assert_eq!(claims.len(), 1, "operations that are due");
+        assert_eq!(claims.len(), 1, "due operations");
         let claim = claims.remove(0);
         let plan = [PlannedStep { name: StepName::RequestAccount, after: vec![] }];
         steps::plan(pool, &claim, &plan, now).await.expect("a plan");
-        steps::begin(pool, &claim, &[StepName::RequestAccount], now).await.expect("a beginning");
+        steps::begin(pool, &claim, &[StepName::RequestAccount], now).await.expect("a started step");
         claim
     }
 
-    /// Ends the step that was begun; `account` is what it has learnt.
+    /// Records the result of the started step; `account` is mapped to the environment.
     pub async fn record_step(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome = StepRecord {
@@ -200,25 +186,24 @@ impl ApiFixture {
         lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 
-    /// Parks the one operation that is due.
+    /// Parks the only due operation with the remedy `retry`.
     pub async fn park(&self, code: &str) {
         self.park_with_remedies(code, &[Remedy::Retry]).await;
     }
 
-    /// Parks the one operation that is due, with these remedies.
     pub async fn park_with_remedies(&self, code: &str, remedies: &[Remedy]) {
         let claim = self.claim_operation().await;
-        let message = "Somebody has to look at this.".to_owned();
+        let message = "A person must check this.".to_owned();
         let attention = Attention { code: code.to_owned(), message, remedies: remedies.to_vec() };
         self.record_step(&claim, StepDisposition::Parked(attention), None).await;
         operations::release(&self.database.pool, &claim, None, self.clock.now()).await.expect("a release");
     }
 
-    /// Carries the one operation that is due to its end.
+    /// Completes the only due operation.
     pub async fn succeed_operation(&self, account: &str) {
         let claim = self.claim_operation().await;
         self.record_step(&claim, StepDisposition::Done, Some(account)).await;
-        lifecycle::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a good end");
+        lifecycle::succeed(&self.database.pool, &claim, self.clock.now()).await.expect("a succeeded operation");
     }
 }
 
@@ -228,23 +213,21 @@ impl Drop for ApiFixture {
     }
 }
 
-/// Sends a request and reads the answer.
 pub async fn send(request: RequestBuilder) -> ApiResponse {
-    read(request.send().await.expect("an answer")).await
+    read(request.send().await.expect("a response")).await
 }
 
-/// Reads an answer to its end.
 pub async fn read(response: Response) -> ApiResponse {
     let (status, headers) = (response.status(), response.headers().clone());
     ApiResponse { status, headers, text: response.text().await.expect("a body") }
 }
 
-/// The smallest signup.
+/// Returns a signup with the required fields only.
 pub fn signup_body() -> Value {
     json!({ "company_name": "Example GmbH", "admin_email": "admin@example.com", "home_region": "eu-central-1" })
 }
 
-/// The smallest signup with other fields as well; `null` leaves one out.
+/// Returns the minimal signup with some fields replaced or added.
 pub fn signup_body_with(changes: Value) -> Value {
     let mut body = signup_body();
     for (name, value) in changes.as_object().expect("an object") {

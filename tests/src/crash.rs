@@ -1,13 +1,14 @@
-//! Freehold as processes that are killed: an API and some workers beside a real PostgreSQL and a simulated AWS, blows by
-//! the seed, and what must hold when all has come to rest.
+//! Crash test: an API process and several workers, with a real PostgreSQL and a simulated AWS. Faults are injected at
+//! random times that depend on the seed; when all operations have finished, the invariants are checked.
 //!
-//! The clock runs fast so that minutes of AWS pass in seconds. A claim holds for [`LEASE`] seconds and not for the usual
-//! 25: those outlast AWS's slowest calls, which a simulated AWS does not have, and every kill would cost a run as long.
+//! The clock runs fast, so that minutes of AWS pass in seconds. A claim is valid for [`LEASE`] seconds instead of the
+//! default of 25: the default allows for slow AWS calls, which the simulated AWS does not have, and would prolong the
+//! run by 25 seconds per kill.
 
+mod api_client;
 mod fault_schedule;
 mod infrastructure;
 mod processes;
-mod api_client;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,192 +18,190 @@ use freehold_tenancy::OperationId;
 use freehold_tenancy::db::PgPool;
 use uuid::Uuid;
 
-pub use fault_schedule::Kill;
-pub use infrastructure::{Infrastructure, Stop};
-pub use processes::{Process, Processes};
 pub use api_client::{ApiClient, ISSUER};
+pub use fault_schedule::ProcessFault;
+pub use infrastructure::{Infrastructure, StopMode};
+pub use processes::{Process, Processes};
 
 use crate::invariants::InvariantReport;
 
-/// Simulated seconds a second.
+/// Simulated seconds per real second.
 const SPEED: f64 = 60.0;
 
-/// How long a claim holds, in real seconds.
+/// Duration of a claim in real seconds.
 const LEASE: f64 = 5.0;
 
-/// How long it may take after the last blow until nothing is under way any more, in real time.
-const REST: Duration = Duration::from_mins(15);
+/// Maximum real time from the last fault until no operation is open.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(15);
 
-/// How long the API may take to answer again, in real time.
-const BACK: Duration = Duration::from_mins(1);
+/// Maximum real time until the API is ready again.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often a person tries again what needs attention.
+/// Maximum number of manual retries per operation that needs attention.
 const RETRIES: usize = 6;
 
-/// What a run is made of.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The program that is killed.
+    /// Program under test.
     pub program: PathBuf,
-    /// What decides about every blow.
+    /// Seed of the fault schedule and of the simulated AWS.
     pub seed: u64,
-    /// How many processes are killed.
+    /// Number of kills.
     pub kills: usize,
-    /// How many workers there are.
     pub workers: usize,
-    /// How many customers sign up meanwhile.
+    /// Number of signups during the faults.
     pub signups: usize,
 }
 
-/// What came of a run.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Kills of the API and of workers.
+    /// Kills of the API, kills of workers.
     pub kills: (usize, usize),
-    /// Times that connections were cut, and how many those were.
-    pub cuts: (usize, u64),
-    /// Restarts of PostgreSQL.
+    /// Number of times that connections were dropped, number of dropped connections.
+    pub dropped_connections: (usize, u64),
     pub restarts: usize,
-    /// Processes that ended by themselves and were started again.
-    pub ended: usize,
-    /// Requests of the signup flow that had to be repeated.
-    pub repeated: usize,
-    /// Operations that a person had to try again.
-    pub retried: usize,
-    /// How long the blows took, and how long it then took to come to rest.
-    pub took: (Duration, Duration),
-    /// What was found before anybody tried anything again, and in the end.
-    pub verdicts: (InvariantReport, InvariantReport),
-    /// What does not hold, one sentence each.
+    /// Processes that exited by themselves and were restarted.
+    pub unexpected_exits: usize,
+    /// Signup requests that were sent again.
+    pub retried_requests: usize,
+    /// Operations that were retried manually.
+    pub retried_operations: usize,
+    /// Duration of the fault phase, and of the recovery after it.
+    pub durations: (Duration, Duration),
+    /// Invariants before and after the manual retries.
+    pub invariants: (InvariantReport, InvariantReport),
+    /// Violated expectations, one sentence each.
     pub violations: Vec<String>,
 }
 
-/// Carries out a run; `tell` hears how it goes.
-pub async fn run(plan: &Plan, tell: impl Fn(&str)) -> Report {
-    let mut stage = Infrastructure::set(Settings { seed: plan.seed, ..Settings::default() }, SPEED).await;
-    let mut processes = Processes::new(&plan.program, &stage, plan.workers, Some(LEASE));
-    for place in 0..=plan.workers {
-        processes.start(place);
+/// Executes a run and reports its progress to `log`.
+pub async fn run(plan: &Plan, log: impl Fn(&str)) -> Report {
+    let mut infrastructure = Infrastructure::start(Settings { seed: plan.seed, ..Settings::default() }, SPEED).await;
+    let mut processes = Processes::new(&plan.program, &infrastructure, plan.workers, Some(LEASE));
+    for index in 0..=plan.workers {
+        processes.start(index);
     }
-    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
-    wait_until_ready(&caller).await;
-    tell("everything runs");
+    let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
+    wait_until_ready(&client).await;
+    log("all processes are ready");
 
-    let begun = Instant::now();
-    let blows = fault_schedule::schedule(plan.seed, plan.kills, plan.workers);
-    let flow = tokio::spawn(flow(caller.clone(), plan.signups, blows.iter().map(|(pause, _)| *pause).sum()));
+    let started = Instant::now();
+    let faults = fault_schedule::schedule(plan.seed, plan.kills, plan.workers);
+    let signups = tokio::spawn(run_signups(client.clone(), plan.signups, faults.iter().map(|(pause, _)| *pause).sum()));
     let mut report = Report::default();
-    let mut gone: Vec<(Instant, usize)> = Vec::new();
-    for (pause, blow) in blows {
+    let mut stopped: Vec<(Instant, usize)> = Vec::new();
+    for (pause, fault) in faults {
         let until = Instant::now() + pause;
         while Instant::now() < until {
-            revive(&mut processes, &mut gone);
+            restart_due(&mut processes, &mut stopped);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        match blow {
-            Kill::Kill { place, gone: duration } => {
-                // Who is gone already is started first: a kill hits somebody.
-                processes.start(place);
-                gone.retain(|(_, other)| *other != place);
-                processes.kill(place);
-                gone.push((Instant::now() + duration, place));
-                let count = if place == 0 { &mut report.kills.0 } else { &mut report.kills.1 };
+        match fault {
+            ProcessFault::Kill { index, downtime } => {
+                // A process that is down is started first, so that each kill hits a running process.
+                processes.start(index);
+                stopped.retain(|(_, other)| *other != index);
+                processes.kill(index);
+                stopped.push((Instant::now() + downtime, index));
+                let count = if index == 0 { &mut report.kills.0 } else { &mut report.kills.1 };
                 *count += 1;
                 let killed = report.kills.0 + report.kills.1;
                 if killed.is_multiple_of(10) {
-                    let tenants = caller.tenants().len();
-                    tell(&format!("{killed} killed, {tenants} signups accepted"));
+                    let tenants = client.accepted_signups().len();
+                    log(&format!("{killed} processes killed, {tenants} signups accepted"));
                 }
             }
-            Kill::DropConnections => {
-                report.cuts.0 += 1;
-                report.cuts.1 += stage.cut_connections().await;
+            ProcessFault::DropConnections => {
+                report.dropped_connections.0 += 1;
+                report.dropped_connections.1 += infrastructure.drop_connections().await;
             }
-            Kill::Restart(stop) => {
+            ProcessFault::RestartDatabase(stop) => {
                 report.restarts += 1;
-                stage.restart_database(stop).await;
+                infrastructure.restart_database(stop).await;
             }
         }
     }
-    report.took.0 = begun.elapsed();
-    tell("the last blow has fallen");
+    report.durations.0 = started.elapsed();
+    log("the last fault was injected; waiting until all operations have finished");
 
-    let resting = Instant::now();
-    gone.extend((0..=plan.workers).map(|place| (Instant::now(), place)));
-    let rest = async {
-        flow.await.expect("the signup flow");
-        wait_until_ready(&caller).await;
-        rests(&stage.pool).await;
+    let recovery_started = Instant::now();
+    stopped.extend((0..=plan.workers).map(|index| (Instant::now(), index)));
+    let recovery = async {
+        signups.await.expect("the signups");
+        wait_until_ready(&client).await;
+        wait_until_idle(&infrastructure.pool).await;
     };
-    let mut rest = Box::pin(tokio::time::timeout(REST, rest));
-    let rested = loop {
+    let mut recovery = Box::pin(tokio::time::timeout(IDLE_TIMEOUT, recovery));
+    let recovered = loop {
         tokio::select! {
-            rested = &mut rest => break rested,
-            () = tokio::time::sleep(Duration::from_millis(50)) => revive(&mut processes, &mut gone),
+            recovered = &mut recovery => break recovered,
+            () = tokio::time::sleep(Duration::from_millis(50)) => restart_due(&mut processes, &mut stopped),
         }
     };
-    drop(rest);
-    if rested.is_err() {
-        report.violations.push(format!("it has not come to rest within {REST:?}"));
+    drop(recovery);
+    if recovered.is_err() {
+        report.violations.push(format!("operations were still open after {IDLE_TIMEOUT:?}"));
     }
-    report.took.1 = resting.elapsed();
-    report.verdicts.0 = InvariantReport::check(&stage.world, &stage.pool, &stage.config).await;
-    report.retried = retry_all(&caller, &stage.pool).await;
-    report.verdicts.1 = InvariantReport::check(&stage.world, &stage.pool, &stage.config).await;
+    report.durations.1 = recovery_started.elapsed();
+    report.invariants.0 =
+        InvariantReport::check(&infrastructure.world, &infrastructure.pool, &infrastructure.config).await;
+    report.retried_operations = retry_operations_needing_attention(&client, &infrastructure.pool).await;
+    report.invariants.1 =
+        InvariantReport::check(&infrastructure.world, &infrastructure.pool, &infrastructure.config).await;
 
-    report.repeated = caller.repeated();
-    report.ended = processes.ended;
-    report.violations.extend(caller.wrong_answers());
-    report.violations.extend(lost(&caller, plan.signups, &stage.pool).await);
-    report.violations.append(&mut report.verdicts.0.violations);
-    report.violations.append(&mut report.verdicts.1.violations);
-    let (ready, asked) = (report.verdicts.1.ready, report.verdicts.1.environments);
-    if ready != asked {
-        report.violations.push(format!("{ready} of {asked} environments became ready in the end"));
+    report.retried_requests = client.retried_requests();
+    report.unexpected_exits = processes.unexpected_exits;
+    report.violations.extend(client.unexpected_responses());
+    report.violations.extend(check_signups(&client, plan.signups, &infrastructure.pool).await);
+    report.violations.append(&mut report.invariants.0.violations);
+    report.violations.append(&mut report.invariants.1.violations);
+    let (ready, requested) = (report.invariants.1.ready, report.invariants.1.environments);
+    if ready != requested {
+        report.violations.push(format!("only {ready} of {requested} environments are ready after the retries"));
     }
     if !report.violations.is_empty() {
-        tell(&format!("the logs are in {}", stage.keep().display()));
+        log(&format!("the logs are kept in {}", infrastructure.keep_files().display()));
     }
     drop(processes);
-    stage.end().await;
+    infrastructure.stop().await;
     report
 }
 
-/// Starts what has been gone long enough, and at once what has ended by itself.
-fn revive(processes: &mut Processes, gone: &mut Vec<(Instant, usize)>) {
+/// Restarts the processes whose downtime is over, and schedules those that exited by themselves.
+fn restart_due(processes: &mut Processes, stopped: &mut Vec<(Instant, usize)>) {
     let now = Instant::now();
-    gone.extend(processes.reap().into_iter().map(|place| (now + Duration::from_millis(200), place)));
-    gone.retain(|(at, place)| {
+    stopped.extend(processes.reap_exited().into_iter().map(|index| (now + Duration::from_millis(200), index)));
+    stopped.retain(|(at, index)| {
         if *at <= now {
-            processes.start(*place);
+            processes.start(*index);
         }
         *at > now
     });
 }
 
-/// Signs up so many customers, spread over so much time, each of whom insists.
-async fn flow(caller: ApiClient, signups: usize, over: Duration) {
-    let mut insisting = tokio::task::JoinSet::new();
+/// Signs up customers, evenly spread over a period; each signup is repeated until it is accepted.
+async fn run_signups(client: ApiClient, signups: usize, over: Duration) {
+    let mut tasks = tokio::task::JoinSet::new();
     for number in 0..signups {
-        let caller = caller.clone();
-        insisting.spawn(async move { caller.sign_up(number).await });
+        let client = client.clone();
+        tasks.spawn(async move { client.sign_up_until_accepted(number).await });
         tokio::time::sleep(over / u32::try_from(signups.max(1)).unwrap_or(u32::MAX)).await;
     }
-    while insisting.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
 }
 
-/// Returns when the API says that it can serve requests.
-pub async fn wait_until_ready(caller: &ApiClient) {
+/// Waits until the API reports that it is ready.
+pub async fn wait_until_ready(client: &ApiClient) {
     let ready = async {
-        while !caller.is_ready().await {
+        while !client.is_ready().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(BACK, ready).await.expect("an API that is ready");
+    tokio::time::timeout(READY_TIMEOUT, ready).await.expect("a ready API");
 }
 
-/// Returns when no operation is under way.
-async fn rests(pool: &PgPool) {
+/// Waits until no operation is pending or running.
+async fn wait_until_idle(pool: &PgPool) {
     let open = "select count(*) from operations where state in ('pending', 'running')";
     loop {
         let open: Result<i64, _> = sqlx::query_scalar(open).fetch_one(pool).await;
@@ -213,9 +212,9 @@ async fn rests(pool: &PgPool) {
     }
 }
 
-/// Has everything tried again that needs a person, until nothing does; answers how many operations that were.
-async fn retry_all(caller: &ApiClient, pool: &PgPool) -> usize {
-    let mut retried = std::collections::BTreeSet::new();
+/// Retries all operations that need attention until none is left; returns their number.
+async fn retry_operations_needing_attention(client: &ApiClient, pool: &PgPool) -> usize {
+    let mut retried_operations = std::collections::BTreeSet::new();
     for _ in 0..RETRIES {
         let parked = "select id from operations where state = 'needs_attention'";
         let parked: Vec<Uuid> = sqlx::query_scalar(parked).fetch_all(pool).await.expect("the operations");
@@ -223,33 +222,33 @@ async fn retry_all(caller: &ApiClient, pool: &PgPool) -> usize {
             break;
         }
         for id in parked {
-            caller.retry(&OperationId::from(id).to_string()).await;
-            retried.insert(id);
+            client.retry(&OperationId::from(id).to_string()).await;
+            retried_operations.insert(id);
         }
-        _ = tokio::time::timeout(REST, rests(pool)).await;
+        _ = tokio::time::timeout(IDLE_TIMEOUT, wait_until_idle(pool)).await;
     }
-    retried.len()
+    retried_operations.len()
 }
 
-/// Signups that were accepted and are not there, and tenants that nobody signed up.
-async fn lost(caller: &ApiClient, signups: usize, pool: &PgPool) -> Vec<String> {
-    let accepted = caller.tenants();
+/// Returns accepted signups that are missing from the database, and tenants without an accepted signup.
+async fn check_signups(client: &ApiClient, signups: usize, pool: &PgPool) -> Vec<String> {
+    let accepted = client.accepted_signups();
     let known: Vec<(Uuid, String)> =
         sqlx::query_as("select id, external_id from tenants").fetch_all(pool).await.expect("the tenants");
-    let mut lost = Vec::new();
+    let mut problems = Vec::new();
     if accepted.len() != signups {
-        lost.push(format!("{} of {signups} signups were accepted", accepted.len()));
+        problems.push(format!("{} of {signups} signups were accepted", accepted.len()));
     }
     if known.len() != accepted.len() {
-        lost.push(format!("{} signups were accepted, and there are {} tenants", accepted.len(), known.len()));
+        problems.push(format!("{} signups were accepted, but there are {} tenants", accepted.len(), known.len()));
     }
     for (key, id) in &accepted {
-        let there = known
+        let found = known
             .iter()
             .any(|(known, external)| external == key && freehold_tenancy::TenantId::from(*known).to_string() == *id);
-        if !there {
-            lost.push(format!("the signup {key} was accepted as {id} and is lost"));
+        if !found {
+            problems.push(format!("the signup {key} was accepted as {id} but is missing"));
         }
     }
-    lost
+    problems
 }

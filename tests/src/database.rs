@@ -1,6 +1,6 @@
-//! A database of its own for every test, on one private PostgreSQL that ends with the program.
+//! Isolated databases for tests, on one private PostgreSQL that stops with the test program.
 //!
-//! Making one means making some hundreds of files, so that one whose test is over is emptied and used again.
+//! A new database costs hundreds of new files; therefore the database of a finished test is emptied and reused.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,25 +13,23 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::OnceCell;
 
-/// A migrated, empty database.
+/// Migrated, empty database of one test.
 pub struct Database {
-    /// Connections to it.
     pub pool: PgPool,
-    /// Where it is.
     pub url: String,
-    /// Here until this is dropped.
-    taken: Option<TestDatabase>,
-    spoilt: bool,
+    /// `None` only during the drop.
+    database: Option<TestDatabase>,
+    do_not_reuse: bool,
 }
 
 static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
 
-/// Databases whose tests are over.
-static USED: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
+/// Databases of finished tests, for reuse.
+static REUSABLE: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
-/// Ends whoever is still connected, then takes every row out of every table, whatever guards it. The migrations put one row
-/// into some of them, and so does this.
-const EMPTY: &str = "
+/// Terminates open connections and deletes all rows of all tables, with triggers disabled. The single rows that the
+/// migrations insert are inserted again.
+const RESET: &str = "
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();
     set session_replication_role = replica;
@@ -46,47 +44,47 @@ const EMPTY: &str = "
     insert into webhook_cursor (position) values (0)";
 
 impl Database {
-    /// A database that no other test sees.
+    /// Returns a database that no other running test uses.
     pub async fn new() -> Self {
-        let (_, databases) = SERVER.get_or_init(start).await;
-        let used = USED.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let taken = match used {
+        let (_, databases) = SERVER.get_or_init(start_server).await;
+        let used = REUSABLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let database = match used {
             Some(used) => {
-                empty(&used).await;
+                reset(&used).await;
                 used
             }
-            None => databases.create().await.expect("a database of its own"),
+            None => databases.create().await.expect("a new database"),
         };
-        let url = taken.url().to_owned();
+        let url = database.url().to_owned();
         let pool = db::connect(&SecretString::from(url.clone()), 10).await.expect("a connection to it");
-        Self { pool, url, taken: Some(taken), spoilt: false }
+        Self { pool, url, database: Some(database), do_not_reuse: false }
     }
 
-    /// The test changes more than rows: no other test gets this database after it.
+    /// Excludes this database from reuse, because the test changes more than rows.
     pub fn do_not_reuse(&mut self) {
-        self.spoilt = true;
+        self.do_not_reuse = true;
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let taken = self.taken.take().filter(|_| !self.spoilt);
-        USED.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
+        let database = self.database.take().filter(|_| !self.do_not_reuse);
+        REUSABLE.lock().unwrap_or_else(PoisonError::into_inner).extend(database);
     }
 }
 
-async fn empty(database: &TestDatabase) {
+async fn reset(database: &TestDatabase) {
     let mut connection = PgConnection::connect(database.url()).await.expect("a connection to a used database");
-    sqlx::raw_sql(EMPTY).execute(&mut connection).await.expect("an empty database");
-    // What was deleted would be looked at again and again.
+    sqlx::raw_sql(RESET).execute(&mut connection).await.expect("an empty database");
+    // Without a vacuum, later queries would scan the deleted rows again and again.
     let tables = "select string_agg(tablename, ', ') from pg_tables where schemaname = 'public'";
     let tables: String = sqlx::query_scalar(tables).fetch_one(&mut connection).await.expect("the tables");
     let vacuum = sqlx::AssertSqlSafe(format!("vacuum {tables}"));
-    sqlx::raw_sql(vacuum).execute(&mut connection).await.expect("a tidy database");
+    sqlx::raw_sql(vacuum).execute(&mut connection).await.expect("a vacuumed database");
     connection.close().await.expect("a closed connection");
 }
 
-async fn start() -> (Postgres, TestDatabases) {
+async fn start_server() -> (Postgres, TestDatabases) {
     let server = Postgres::start(PostgresOptions::for_tests()).await.expect("PostgreSQL for the tests");
     let migrate = |url: String| async move {
         let pool = db::connect(&SecretString::from(url), 1).await?;
@@ -98,7 +96,7 @@ async fn start() -> (Postgres, TestDatabases) {
     (server, databases)
 }
 
-/// The account mappings that hold now, at most a hundred.
+/// Returns the current account mappings, at most 100.
 pub async fn current_mappings(pool: &PgPool) -> Vec<AccountMapping> {
     let now = account_mappings::snapshot(pool, Clock::real().now()).await.expect("a position");
     account_mappings::list(pool, &now, None, 100).await.expect("the mappings")

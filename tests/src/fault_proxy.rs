@@ -1,8 +1,7 @@
-//! The wire between one worker and PostgreSQL, which cuts the worker off at one particular write: as a death there would.
+//! Proxy between a worker and PostgreSQL that simulates a crash of the worker at a chosen write.
 //!
-//! It speaks as much of PostgreSQL's protocol as tells a write from a read and a commit from what leads up to it. A write
-//! is what outlives the worker: a commit of a transaction that has written something, or a statement that writes by
-//! itself. The worker's code knows nothing of it.
+//! The proxy parses enough of PostgreSQL's protocol to find the writes: commits of transactions that have written, and
+//! writing statements outside a transaction. These are the writes that survive a crash. The worker is not modified.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,58 +15,57 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The name of the socket in the directory that a client is given.
+/// File name of the socket in the directory that the client gets as host.
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// A client's request for TLS, which is answered with one letter ("Frontend/Backend Protocol").
+/// TLS request of a client. The server responds with a single byte (PostgreSQL manual, "Frontend/Backend Protocol").
 const SSL_REQUEST: [u8; 4] = 80_877_103_i32.to_be_bytes();
 
-/// What happens at the write.
+/// Fault injected at a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionFault {
-    /// The worker dies before the write has any effect.
+    /// The worker crashes before the write has any effect.
     CrashBeforeWrite,
-    /// The worker dies when the write has had its effect, before it hears of that.
+    /// The worker crashes after the write, before it gets the response.
     CrashAfterWrite,
-    /// The connection breaks before the write has any effect, and the worker lives on.
+    /// The connection is closed before the write has any effect; the worker keeps running.
     DisconnectBeforeWrite,
 }
 
 #[derive(Debug)]
 struct Plan {
-    spared: usize,
-    /// Only writes of this name count.
+    skip: usize,
+    /// If set, only writes of this statement name are counted.
     only: Option<&'static str>,
-    cut: ConnectionFault,
+    fault: ConnectionFault,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     plan: Mutex<Option<Plan>>,
-    /// The write at which the worker died.
-    at: Mutex<Option<String>>,
-    /// How many writes there have been until then.
+    /// Statement name of the write at which the fault was injected.
+    crashed_statement: Mutex<Option<String>>,
     writes: AtomicUsize,
-    dead: CancellationToken,
+    crashed: CancellationToken,
 }
 
-/// The wire of one worker.
+/// Proxy for the database connections of one worker.
 pub struct DatabaseProxy {
     url: String,
     shared: Arc<Shared>,
-    listening: JoinHandle<()>,
+    listener_task: JoinHandle<()>,
     _directory: TempDir,
 }
 
 impl DatabaseProxy {
-    /// A wire to the database at `url`, on which the worker dies at the write that comes after so many `spared` ones.
-    pub fn new(url: &str, spared: usize, cut: ConnectionFault) -> Self {
-        Self::with(url, Plan { spared, only: None, cut })
+    /// Starts a proxy for the database at `url` that injects the fault after `skip` writes.
+    pub fn new(url: &str, skip: usize, fault: ConnectionFault) -> Self {
+        Self::with(url, Plan { skip, only: None, fault })
     }
 
-    /// Likewise, where only writes called `name` count.
-    pub fn for_statement(url: &str, name: &'static str, spared: usize, cut: ConnectionFault) -> Self {
-        Self::with(url, Plan { spared, only: Some(name), cut })
+    /// Starts a proxy that counts only the writes of the statement `name`.
+    pub fn for_statement(url: &str, name: &'static str, skip: usize, fault: ConnectionFault) -> Self {
+        Self::with(url, Plan { skip, only: Some(name), fault })
     }
 
     fn with(url: &str, plan: Plan) -> Self {
@@ -77,53 +75,53 @@ impl DatabaseProxy {
         let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket");
         let host = directory.path().to_str().expect("a path of text").replace('/', "%2F");
         let shared = Arc::new(Shared { plan: Mutex::new(Some(plan)), ..Shared::default() });
-        let listening = tokio::spawn(listen(listener, server, Arc::clone(&shared)));
-        Self { url: format!("{base}?host={host}"), shared, listening, _directory: directory }
+        let listener_task = tokio::spawn(listen(listener, server, Arc::clone(&shared)));
+        Self { url: format!("{base}?host={host}"), shared, listener_task, _directory: directory }
     }
 
-    /// Where the worker finds its database.
+    /// Returns the database URL for the worker.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Returns when the worker has died.
+    /// Waits until the simulated crash.
     pub async fn wait_until_crashed(&self) {
-        self.shared.dead.cancelled().await;
+        self.shared.crashed.cancelled().await;
     }
 
-    /// How many writes the worker has made.
+    /// Returns the number of writes so far.
     pub fn writes(&self) -> usize {
         self.shared.writes.load(Ordering::Relaxed)
     }
 
-    /// The write at which it happened, if it has: the statement's name, as it opens with.
+    /// Returns the statement name of the write at which the fault was injected, or `None` before that.
     pub fn crashed_at(&self) -> Option<String> {
-        self.shared.lock_at().clone()
+        self.shared.lock_crashed_statement().clone()
     }
 }
 
 impl Drop for DatabaseProxy {
     fn drop(&mut self) {
-        self.listening.abort();
+        self.listener_task.abort();
     }
 }
 
 impl Shared {
-    fn lock_at(&self) -> MutexGuard<'_, Option<String>> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_crashed_statement(&self) -> MutexGuard<'_, Option<String>> {
+        self.crashed_statement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the worker dies at the write that is now on its way, if it does.
+    /// Counts a write and returns the fault to inject at it.
     fn next(&self, name: &str) -> Option<ConnectionFault> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let planned = plan.as_mut().filter(|planned| planned.only.is_none_or(|only| only == name))?;
-        if planned.spared > 0 {
-            planned.spared -= 1;
+        if planned.skip > 0 {
+            planned.skip -= 1;
             return None;
         }
-        *self.lock_at() = Some(name.to_owned());
-        plan.take().map(|plan| plan.cut)
+        *self.lock_crashed_statement() = Some(name.to_owned());
+        plan.take().map(|plan| plan.fault)
     }
 }
 
@@ -131,43 +129,43 @@ async fn listen(listener: UnixListener, server: PathBuf, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
         let (server, shared) = (server.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
-            // A connection that breaks is one that ends.
-            _ = carry(client, server, shared).await;
+            // A broken connection is treated like a closed one.
+            _ = forward(client, server, shared).await;
         });
     }
 }
 
-/// What both directions of a connection know.
+/// State shared by both directions of a connection.
 #[derive(Default)]
-struct Known {
-    /// `I` where no transaction is open, as the server said last.
+struct ConnectionState {
+    /// Transaction status from the last ReadyForQuery message; `I` means that no transaction is open.
     status: AtomicU8,
-    /// Whether the next answer is the last that the server gives.
-    last_answer: AtomicBool,
+    /// Whether the worker crashes with the next response, which is discarded.
+    crash_after_response: AtomicBool,
 }
 
-async fn carry(client: UnixStream, server: PathBuf, shared: Arc<Shared>) -> std::io::Result<()> {
+async fn forward(client: UnixStream, server: PathBuf, shared: Arc<Shared>) -> std::io::Result<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = UnixStream::connect(server).await?.into_split();
-    greet(&mut from_client, &mut to_client, &mut from_server, &mut to_server).await?;
-    let known = Known::default();
+    forward_startup(&mut from_client, &mut to_client, &mut from_server, &mut to_server).await?;
+    let state = ConnectionState::default();
     tokio::select! {
         biased;
-        () = shared.dead.cancelled() => {}
-        ended = ask(&mut from_client, &mut to_server, &known, &shared) => ended?,
-        ended = answer(&mut from_server, &mut to_client, &known, &shared) => ended?,
+        () = shared.crashed.cancelled() => {}
+        result = forward_requests(&mut from_client, &mut to_server, &state, &shared) => result?,
+        result = forward_responses(&mut from_server, &mut to_client, &state, &shared) => result?,
     }
-    if !shared.dead.is_cancelled() {
+    if !shared.crashed.is_cancelled() {
         return Ok(());
     }
-    // The server sees the worker gone and rolls back what was open; the worker hears nothing any more.
+    // The server sees a closed connection and rolls back the open transaction; the worker gets no response.
     drop((from_server, to_server));
     while from_client.read(&mut [0; 1024]).await? > 0 {}
     Ok(())
 }
 
-/// Carries the first messages, which have no letter.
-async fn greet(
+/// Forwards the startup messages, which have no type byte.
+async fn forward_startup(
     from_client: &mut OwnedReadHalf,
     to_client: &mut OwnedWriteHalf,
     from_server: &mut OwnedReadHalf,
@@ -182,33 +180,38 @@ async fn greet(
         if body != SSL_REQUEST {
             return Ok(());
         }
-        let refusal = from_server.read_u8().await?;
-        to_client.write_all(&[refusal]).await?;
+        let response = from_server.read_u8().await?;
+        to_client.write_all(&[response]).await?;
     }
 }
 
-/// Reads one message: its letter, and all of it.
-async fn message(from: &mut OwnedReadHalf) -> std::io::Result<(u8, Vec<u8>)> {
+/// Reads one message and returns its type and all of its bytes.
+async fn read_message(from: &mut OwnedReadHalf) -> std::io::Result<(u8, Vec<u8>)> {
     let mut head = [0; 5];
     from.read_exact(&mut head).await?;
     let length = i32::from_be_bytes([head[1], head[2], head[3], head[4]]).unsigned_abs() as usize;
-    let mut whole = head.to_vec();
-    whole.resize(1 + length.max(4), 0);
-    from.read_exact(&mut whole[5..]).await?;
-    Ok((head[0], whole))
+    let mut message = head.to_vec();
+    message.resize(1 + length.max(4), 0);
+    from.read_exact(&mut message[5..]).await?;
+    Ok((head[0], message))
 }
 
-/// Carries what the worker asks, up to the write at which it dies.
-async fn ask(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, known: &Known, shared: &Shared) -> std::io::Result<()> {
+/// Forwards the worker's messages up to the write at which the fault is injected.
+async fn forward_requests(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    state: &ConnectionState,
+    shared: &Shared,
+) -> std::io::Result<()> {
     let mut statements = HashMap::new();
-    // What the open transaction has written last.
-    let mut written = None;
+    // Name of the last write of the open transaction.
+    let mut pending_write = None;
     loop {
-        let (letter, whole) = message(from).await?;
-        let mut texts = whole[5..].split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
-        let mut text = || texts.next().unwrap_or_default();
-        let write = match letter {
-            // Parse: a name and the text. Bind: a portal and the name.
+        let (kind, message) = read_message(from).await?;
+        let mut strings = message[5..].split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
+        let mut text = || strings.next().unwrap_or_default();
+        let write = match kind {
+            // Parse: statement name and text. Bind: portal and statement name.
             b'P' => {
                 let (name, text) = (text(), text());
                 statements.insert(name, text);
@@ -216,18 +219,18 @@ async fn ask(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, known: &Known, s
             }
             b'B' => {
                 let (_, name) = (text(), text());
-                let name = statements.get(&name).and_then(|text| write(text));
-                if known.status.load(Ordering::SeqCst) == b'I' {
+                let name = statements.get(&name).and_then(|text| name_of_write(text));
+                if state.status.load(Ordering::SeqCst) == b'I' {
                     name
                 } else {
-                    written = name.or(written);
+                    pending_write = name.or(pending_write);
                     None
                 }
             }
             b'Q' => match text().as_str() {
-                "COMMIT" => written.take(),
+                "COMMIT" => pending_write.take(),
                 "ROLLBACK" => {
-                    written = None;
+                    pending_write = None;
                     None
                 }
                 _ => None,
@@ -236,48 +239,48 @@ async fn ask(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, known: &Known, s
         };
         match write.and_then(|name| shared.next(&name)) {
             Some(ConnectionFault::CrashBeforeWrite) => {
-                shared.dead.cancel();
+                shared.crashed.cancel();
                 return Ok(());
             }
             Some(ConnectionFault::DisconnectBeforeWrite) => return Ok(()),
-            Some(ConnectionFault::CrashAfterWrite) => known.last_answer.store(true, Ordering::SeqCst),
+            Some(ConnectionFault::CrashAfterWrite) => state.crash_after_response.store(true, Ordering::SeqCst),
             None => {}
         }
-        to.write_all(&whole).await?;
+        to.write_all(&message).await?;
     }
 }
 
-/// Carries what the server answers, up to the answer that the worker does not hear any more.
-async fn answer(
+/// Forwards the server's responses up to the response that the crashed worker does not get.
+async fn forward_responses(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
-    known: &Known,
+    state: &ConnectionState,
     shared: &Shared,
 ) -> std::io::Result<()> {
     loop {
-        let (letter, whole) = message(from).await?;
-        let last = known.last_answer.load(Ordering::SeqCst);
-        if letter == b'Z' {
-            known.status.store(whole[5], Ordering::SeqCst);
+        let (kind, message) = read_message(from).await?;
+        let last = state.crash_after_response.load(Ordering::SeqCst);
+        if kind == b'Z' {
+            state.status.store(message[5], Ordering::SeqCst);
             if last {
-                shared.dead.cancel();
+                shared.crashed.cancel();
                 return Ok(());
             }
         }
         if !last {
-            to.write_all(&whole).await?;
+            to.write_all(&message).await?;
         }
     }
 }
 
-/// The name of a statement that writes. Taking leave to make a call is none of them, nor is taking on a look, of which
-/// there is one for every claim: dying there is dying before the call, or before the write that ends the look.
-fn write(text: &str) -> Option<String> {
-    if text.contains("insert into aws_call_rates ") || text.contains("db::shared_polls::claim_due") {
+/// Returns the name of a writing statement, `None` for other statements. Rate-limit tokens and claims of shared polls
+/// are not counted: a crash there is equivalent to a crash before the call, or before the write that ends the poll.
+fn name_of_write(text: &str) -> Option<String> {
+    if text.contains("insert into aws_call_rates ") || text.contains("update shared_polls set lease_until = $2") {
         return None;
     }
-    let words = text.replace("for no key update", "").replace("for update", "");
-    let writes = ["insert into ", "update ", "delete from "].iter().any(|word| words.contains(word));
+    let sql = text.replace("for no key update", "").replace("for update", "");
+    let writes = ["insert into ", "update ", "delete from "].iter().any(|keyword| sql.contains(keyword));
     let name = text.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */")).map_or(text, |(name, _)| name);
     writes.then(|| name.to_owned())
 }
@@ -287,11 +290,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_no_write() {
-        assert_eq!(
-            write("/* db::fence::begin_fenced */ select 1 from operations where id = $1 for no key update"),
-            None
-        );
-        assert_eq!(write("/* db::begin */ update operation_steps set x = 1").as_deref(), Some("db::begin"));
+    fn a_row_lock_is_not_a_write() {
+        assert_eq!(name_of_write("/* db::fence::begin_fenced */ select 1 from operations where id = $1 for no key update"), None);
+        assert_eq!(name_of_write("/* db::begin */ update operation_steps set x = 1").as_deref(), Some("db::begin"));
     }
 }

@@ -1,6 +1,6 @@
-//! What the tests share: a database each, and a whole Freehold around a simulated organisation whose clock they move.
+//! Shared test code: fixtures, fault injectors, invariants and load generators.
 
-#![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unwrap_used, reason = "this is for tests")]
+#![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unwrap_used, reason = "test code may panic")]
 
 pub mod api_fixture;
 pub mod crash;

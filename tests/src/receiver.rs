@@ -1,4 +1,4 @@
-//! Somebody who is sent webhooks: an HTTP server on loopback that notes what comes, and answers as it is told to.
+//! Webhook receiver for tests: an HTTP server on loopback that records requests and sends a configurable reply.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,48 +14,42 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// How it answers.
+/// Reply of the receiver.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// With this status and these headers.
+    /// A status and headers.
     Status(u16, String),
-    /// After so long.
+    /// Status 204 after a delay.
     Delayed(Duration),
-    /// Never.
+    /// No response; the connection stays open.
     NoResponse,
-    /// Not at all: it hangs up.
+    /// The connection is closed without a response.
     CloseConnection,
 }
 
-/// One request.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
-    /// Its first line.
+    /// Request line.
     pub line: String,
-    /// Its headers, in lower case.
+    /// Headers; the names are in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Its body.
     pub body: String,
-    /// When it came.
     pub at: Instant,
 }
 
-/// What a receiver has noted.
 #[derive(Debug, Default)]
-struct Notes {
+struct State {
     received: Mutex<Vec<ReceivedRequest>>,
-    answer: Mutex<Option<Reply>>,
+    reply: Mutex<Option<Reply>>,
     connections: AtomicU64,
     open: AtomicU64,
-    most: AtomicU64,
+    max_open: AtomicU64,
 }
 
-/// A receiver.
 #[derive(Debug)]
 pub struct Receiver {
-    /// Its port.
     pub port: u16,
-    notes: Arc<Notes>,
+    state: Arc<State>,
     server: JoinHandle<()>,
 }
 
@@ -66,62 +60,61 @@ impl Drop for Receiver {
 }
 
 impl Receiver {
-    /// A receiver that takes everything.
+    /// Starts a receiver on a free port that replies with status 204.
     pub async fn start() -> Self {
         Self::start_at("127.0.0.1:0").await
     }
 
-    /// A receiver at this address.
+    /// Starts a receiver at this address.
     pub async fn start_at(address: &str) -> Self {
         let listener = TcpListener::bind(address).await.expect("a port");
         let port = listener.local_addr().expect("its address").port();
-        let notes = Arc::new(Notes::default());
+        let state = Arc::new(State::default());
         let server = tokio::spawn({
-            let notes = Arc::clone(&notes);
+            let state = Arc::clone(&state);
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    notes.connections.fetch_add(1, Ordering::SeqCst);
-                    let open = notes.open.fetch_add(1, Ordering::SeqCst) + 1;
-                    notes.most.fetch_max(open, Ordering::SeqCst);
-                    let notes = Arc::clone(&notes);
+                    state.connections.fetch_add(1, Ordering::SeqCst);
+                    let open = state.open.fetch_add(1, Ordering::SeqCst) + 1;
+                    state.max_open.fetch_max(open, Ordering::SeqCst);
+                    let state = Arc::clone(&state);
                     tokio::spawn(async move {
-                        _ = serve(stream, &notes).await;
-                        notes.open.fetch_sub(1, Ordering::SeqCst);
+                        _ = serve(stream, &state).await;
+                        state.open.fetch_sub(1, Ordering::SeqCst);
                     });
                 }
             }
         });
-        Self { port, notes, server }
+        Self { port, state, server }
     }
 
-    /// Its URL.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook?of=billing", self.port)
     }
 
-    /// Answers like this from now on.
-    pub fn set_reply(&self, answer: Reply) {
-        *self.notes.answer.lock().expect("the answer") = Some(answer);
+    /// Sets the reply to all further requests.
+    pub fn set_reply(&self, reply: Reply) {
+        *self.state.reply.lock().expect("the reply") = Some(reply);
     }
 
-    /// Everything that has come.
+    /// Returns all requests so far.
     pub fn received(&self) -> Vec<ReceivedRequest> {
-        self.notes.received.lock().expect("the notes").clone()
+        self.state.received.lock().expect("the requests").clone()
     }
 
-    /// How many connections were opened.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> u64 {
-        self.notes.connections.load(Ordering::SeqCst)
+        self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// How many were open at one time, at most.
+    /// Returns the maximum number of simultaneous connections.
     pub fn max_open_connections(&self) -> u64 {
-        self.notes.most.load(Ordering::SeqCst)
+        self.state.max_open.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many requests have come, for at most `patience`.
-    pub async fn wait_for(&self, count: usize, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
+    /// Waits until `count` requests have arrived; returns `false` after the timeout.
+    pub async fn wait_for(&self, count: usize, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
         while self.received().len() < count {
             if Instant::now() > until {
                 return false;
@@ -133,22 +126,20 @@ impl Receiver {
 }
 
 impl ReceivedRequest {
-    /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    /// The `webhook-id`.
+    /// Returns the header `webhook-id`.
     pub fn id(&self) -> &str {
         &self.headers["webhook-id"]
     }
 
-    /// Its signatures.
     pub fn signatures(&self) -> Vec<&str> {
         self.headers["webhook-signature"].split(' ').collect()
     }
 
-    /// The signature that somebody with this secret expects, as the specification has it.
+    /// Returns the signature that the Standard Webhooks specification defines for this secret.
     pub fn expected_signature(&self, secret: &str) -> String {
         let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("a secret")).expect("base64");
         let content = format!("{}.{}.{}", self.id(), self.headers["webhook-timestamp"], self.body);
@@ -157,7 +148,7 @@ impl ReceivedRequest {
     }
 }
 
-async fn serve(mut stream: TcpStream, notes: &Notes) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
     let (head, length) = loop {
         let read = stream.read(&mut buffer).await?;
@@ -182,16 +173,16 @@ async fn serve(mut stream: TcpStream, notes: &Notes) -> std::io::Result<()> {
         lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
     let body = String::from_utf8_lossy(&text[length..]).into_owned();
     let received = ReceivedRequest { line, headers: headers.collect(), body, at: Instant::now() };
-    notes.received.lock().expect("the notes").push(received);
-    let answer = notes.answer.lock().expect("the answer").clone();
-    match answer.unwrap_or(Reply::Status(204, String::new())) {
-        Reply::Status(status, headers) => answered(&mut stream, status, &headers).await,
+    state.received.lock().expect("the requests").push(received);
+    let reply = state.reply.lock().expect("the reply").clone();
+    match reply.unwrap_or(Reply::Status(204, String::new())) {
+        Reply::Status(status, headers) => write_response(&mut stream, status, &headers).await,
         Reply::Delayed(wait) => {
             tokio::time::sleep(wait).await;
-            answered(&mut stream, 204, "").await
+            write_response(&mut stream, 204, "").await
         }
         Reply::NoResponse => {
-            // Until the other side gives up.
+            // Wait until the sender closes the connection.
             while stream.read(&mut buffer).await? > 0 {}
             Ok(())
         }
@@ -199,8 +190,8 @@ async fn serve(mut stream: TcpStream, notes: &Notes) -> std::io::Result<()> {
     }
 }
 
-async fn answered(stream: &mut TcpStream, status: u16, headers: &str) -> std::io::Result<()> {
-    let text = format!("HTTP/1.1 {status} As Told\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
+async fn write_response(stream: &mut TcpStream, status: u16, headers: &str) -> std::io::Result<()> {
+    let text = format!("HTTP/1.1 {status} Test\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
     stream.write_all(text.as_bytes()).await?;
     stream.shutdown().await
 }

@@ -1,4 +1,4 @@
-//! A signup as the API accepts it, for tests that have no API.
+//! Signups for tests without an API.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind};
@@ -12,28 +12,28 @@ use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Config, EnvironmentId, OperationId, TenantId};
 use uuid::Uuid;
 
-/// A tenant that wants one environment; `drawn` becomes its id, the environment's and the operation's.
+/// Returns a tenant with one environment; `id` becomes the id of the tenant, its environment and its operation.
 pub fn new_tenant(
     config: &Config,
     now: DateTime<Utc>,
-    drawn: u128,
+    id: u128,
     company: &str,
     home_region: &str,
     tier: &str,
 ) -> Tenant {
-    let drawn = Uuid::from_u128(drawn);
-    let id = TenantId::from(drawn);
+    let uuid = Uuid::from_u128(id);
+    let id = TenantId::from(uuid);
     let home_region = home_region.parse().expect("a region");
     let residency: &Residency = config.residency_of(home_region).expect("a residency");
     let environment = Environment {
-        id: EnvironmentId::from(drawn),
+        id: EnvironmentId::from(uuid),
         tenant_id: id,
         name: "production".parse().expect("a name"),
         residency: residency.name.clone(),
         home_region,
         state: EnvironmentState::Onboarding,
         aws_account_id: None,
-        operation_id: OperationId::from(drawn),
+        operation_id: OperationId::from(uuid),
         created_at: now,
         ready_at: None,
         offboarded_at: None,
@@ -52,7 +52,6 @@ pub fn new_tenant(
     }
 }
 
-/// What the audit trail says of it.
 pub fn audit_entry() -> AuditEntry {
     AuditEntry::new(AuditKind::ApiCall, "createTenant", Actor::Process { process: "tests".to_owned() })
 }
@@ -65,18 +64,18 @@ pub async fn accept_signup(pool: &PgPool, tenant: &Tenant) {
         route: "POST /v1/tenants".to_owned(),
         key: tenant.id.to_string(),
     };
-    let by = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
+    let requester = Requester { issuer: key.issuer.clone(), subject: "tests".to_owned() };
     let answer = StoredResponse { status: 202, location: format!("/v1/tenants/{}", tenant.id), body: "{}".to_owned() };
     let entry = audit_entry();
     let signup = Signup {
         key: &key,
         request_hash: [0; 32],
         tenant,
-        requested_by: &by,
+        requested_by: &requester,
         answer: &answer,
         per_day: None,
         entry: &entry,
     };
-    let done = signup::sign_up(pool, &signup).await.expect("a signup");
-    assert_eq!(done, SignupResult::Created);
+    let result = signup::sign_up(pool, &signup).await.expect("a signup");
+    assert_eq!(result, SignupResult::Created);
 }

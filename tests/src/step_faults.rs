@@ -1,4 +1,4 @@
-//! Something goes wrong at one particular call of one particular step.
+//! Fault injection at one AWS call of one step.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,28 +11,27 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::Notify;
 
-/// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepFault {
     /// The connection is reset before the call has any effect.
     ResetBeforeCall,
-    /// The call has its effect, and the answer is lost.
+    /// The call has its effect, but the connection is reset before the response.
     ResetAfterCall,
-    /// The worker dies before the call has any effect.
+    /// The worker crashes before the call has any effect.
     CrashBeforeCall,
-    /// The worker dies when the call has had its effect, before the outcome is journaled.
+    /// The worker crashes after the call, before the outcome is written to the journal.
     CrashAfterCall,
 }
 
 impl StepFault {
-    /// Each of them.
-    pub const ALL: [Self; 4] = [Self::ResetBeforeCall, Self::ResetAfterCall, Self::CrashBeforeCall, Self::CrashAfterCall];
+    pub const ALL: [Self; 4] =
+        [Self::ResetBeforeCall, Self::ResetAfterCall, Self::CrashBeforeCall, Self::CrashAfterCall];
 
     fn has_effect(self) -> bool {
         matches!(self, Self::ResetAfterCall | Self::CrashAfterCall)
     }
 
-    fn kills(self) -> bool {
+    fn is_crash(self) -> bool {
         matches!(self, Self::CrashBeforeCall | Self::CrashAfterCall)
     }
 }
@@ -40,18 +39,18 @@ impl StepFault {
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     step: &'static str,
-    /// How many more calls of the step go well.
-    spared: usize,
-    mishap: StepFault,
+    /// Number of calls of the step before the fault.
+    skip: usize,
+    fault: StepFault,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     plan: Mutex<Option<Plan>>,
-    died: Notify,
+    crashed: Notify,
 }
 
-/// An HTTP client on whose way something goes wrong, once.
+/// HTTP client that injects at most one planned fault.
 #[derive(Clone)]
 pub struct FaultInjector {
     inner: SharedHttpClient,
@@ -59,27 +58,27 @@ pub struct FaultInjector {
 }
 
 impl FaultInjector {
-    /// Nothing goes wrong yet on the way to `inner`.
+    /// Wraps `inner`; no fault is planned.
     pub fn new(inner: SharedHttpClient) -> Self {
         Self { inner, shared: Arc::default() }
     }
 
-    /// Lets `step_faults` befall the call of `step` that comes after so many `spared` ones.
-    pub fn plan(&self, step: &'static str, spared: usize, mishap: StepFault) {
-        *self.lock() = Some(Plan { step, spared, mishap });
+    /// Plans a fault at a call of `step`, after `skip` calls of this step.
+    pub fn plan(&self, step: &'static str, skip: usize, fault: StepFault) {
+        *self.lock() = Some(Plan { step, skip, fault });
     }
 
-    /// Whether the planned mishap has happened; none is planned any more afterwards.
+    /// Returns whether the planned fault was injected, and discards the plan.
     pub fn was_injected(&self) -> bool {
         self.lock().take().is_none()
     }
 
-    /// Returns when the worker has died of it.
+    /// Waits until the simulated crash.
     pub async fn wait_until_crashed(&self) {
-        self.shared.died.notified().await;
+        self.shared.crashed.notified().await;
     }
 
-    /// This client as the SDK wants it.
+    /// Returns this client as the type that the AWS SDK expects.
     pub fn shared(&self) -> SharedHttpClient {
         SharedHttpClient::new(self.clone())
     }
@@ -88,15 +87,15 @@ impl FaultInjector {
         self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What befalls the call that is being made.
+    /// Returns the fault to inject at the current call.
     fn next(&self) -> Option<StepFault> {
         let mut plan = self.lock();
         let planned = plan.as_mut().filter(|plan| freehold_worker::current_step() == Some(plan.step))?;
-        if planned.spared > 0 {
-            planned.spared -= 1;
+        if planned.skip > 0 {
+            planned.skip -= 1;
             return None;
         }
-        plan.take().map(|plan| plan.mishap)
+        plan.take().map(|plan| plan.fault)
     }
 }
 
@@ -109,27 +108,27 @@ impl fmt::Debug for FaultInjector {
 impl HttpClient for FaultInjector {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Wire { mishaps: self.clone(), inner })
+        SharedHttpConnector::new(FaultyConnector { injector: self.clone(), inner })
     }
 }
 
 #[derive(Debug)]
-struct Wire {
-    mishaps: FaultInjector,
+struct FaultyConnector {
+    injector: FaultInjector,
     inner: SharedHttpConnector,
 }
 
-impl HttpConnector for Wire {
+impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Some(mishap) = self.mishaps.next() else { return self.inner.call(request) };
-        let answer = mishap.has_effect().then(|| self.inner.call(request));
-        let shared = Arc::clone(&self.mishaps.shared);
+        let Some(fault) = self.injector.next() else { return self.inner.call(request) };
+        let response = fault.has_effect().then(|| self.inner.call(request));
+        let shared = Arc::clone(&self.injector.shared);
         HttpConnectorFuture::new(async move {
-            if let Some(answer) = answer {
-                answer.await?;
+            if let Some(response) = response {
+                response.await?;
             }
-            if mishap.kills() {
-                shared.died.notify_one();
+            if fault.is_crash() {
+                shared.crashed.notify_one();
                 std::future::pending::<()>().await;
             }
             let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "reset by the test");

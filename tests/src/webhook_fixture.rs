@@ -1,4 +1,4 @@
-//! A sandbox's API and a worker beside it, on a clock that the test moves, for webhooks.
+//! Fixture for webhook tests: the API of a sandbox and workers, with a clock that the test moves.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,19 +20,19 @@ use futures::future::BoxFuture;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api_fixture::{ApiResponse, ApiFixture, send, signup_body};
+use crate::api_fixture::{ApiFixture, ApiResponse, send, signup_body};
 use crate::database::Database;
 use crate::tokens::Issuer;
 
-/// What secrets are encrypted with: base64 of 32 bytes.
+/// Key that encrypts webhook secrets: base64 of 32 bytes.
 pub const SECRETS_KEY: &str = "a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=";
 
-/// The addresses of names, as the test has it; what is not named has none.
+/// DNS resolver with addresses set by the test; other names do not resolve.
 #[derive(Clone, Default)]
 pub struct TestResolver(Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>);
 
 impl TestResolver {
-    /// This name has these addresses from now on.
+    /// Sets the addresses of a name.
     pub fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
         self.0.lock().expect("the names").insert(name.to_owned(), addresses);
@@ -41,28 +41,26 @@ impl TestResolver {
 
 impl Resolver for TestResolver {
     fn resolve(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        let found = self.0.lock().expect("the names").get(host).cloned();
-        async move { found.ok_or_else(|| io::ErrorKind::NotFound.into()) }.boxed()
+        let addresses = self.0.lock().expect("the names").get(host).cloned();
+        async move { addresses.ok_or_else(|| io::ErrorKind::NotFound.into()) }.boxed()
     }
 }
 
-/// An API and a worker for webhooks.
 pub struct WebhookFixture {
-    /// The API.
     pub api: ApiFixture,
-    /// The names that both know.
+    /// Resolver of both the API and the workers.
     pub resolver: TestResolver,
     kind: InstallationKind,
     world: World,
 }
 
 impl WebhookFixture {
-    /// Of a sandbox, which may send to loopback.
+    /// Starts a sandbox, which may send webhooks to loopback addresses.
     pub async fn new() -> Self {
         Self::with_config(InstallationKind::Sandbox, &format!("[secrets]\nkey = \"{SECRETS_KEY}\"")).await
     }
 
-    /// Of an installation of this kind, with these lines in its configuration.
+    /// Starts an installation of this kind; `config` is appended to its configuration.
     pub async fn with_config(kind: InstallationKind, config: &str) -> Self {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
         let (clock, resolver, issuer) = (Clock::manual(start), TestResolver::default(), Issuer::new());
@@ -76,27 +74,22 @@ impl WebhookFixture {
         Self { api, resolver, kind, world }
     }
 
-    /// The clock of both.
     pub fn clock(&self) -> &Clock {
         &self.api.clock
     }
 
-    /// The database of both.
     pub fn database(&self) -> &Database {
         &self.api.database
     }
 
-    /// A worker, as a process of its own would be.
     pub fn worker(&self) -> Worker {
         self.worker_with(&self.api.config)
     }
 
-    /// A worker with another configuration.
     pub fn worker_with(&self, config: &Arc<Config>) -> Worker {
         self.worker_with_pool(self.database().pool.clone(), config)
     }
 
-    /// A worker with other connections to the database.
     pub fn worker_with_pool(&self, pool: PgPool, config: &Arc<Config>) -> Worker {
         self.create_worker(pool, config, None)
     }
@@ -117,67 +110,65 @@ impl WebhookFixture {
         let key = AccessKey { id: &self.world.settings().freehold_access_key, secret: "secret" };
         let connection = Connection::in_process(key, "eu-central-1", freehold_sandbox::http::client(&self.world));
         let aws = Aws::connect(Arc::clone(&config), clock.clone(), None, connection);
-        let options = WorkerOptions { lease, resolver: Some(Arc::new(self.names.clone())) };
+        let options = WorkerOptions { lease, resolver: Some(Arc::new(self.resolver.clone())) };
         Worker::with_options("worker", pool, config, clock, &installation, Arc::new(aws), options).expect("a worker")
     }
 
-    /// An endpoint at this URL, as it was shown when it was made.
+    /// Creates an endpoint and returns the response body, which contains its secret.
     pub async fn create_endpoint(&self, url: &str, types: &[&str]) -> Value {
         let types = if types.is_empty() { Value::Null } else { json!(types) };
         let body = json!({ "url": url, "types": types });
-        let made = send(self.api.request(Method::POST, "/v1/webhook-endpoints").json(&body)).await;
-        assert_eq!(made.status, 201, "{}", made.text);
-        made.json()
+        let created = send(self.api.request(Method::POST, "/v1/webhook-endpoints").json(&body)).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        created.json()
     }
 
-    /// What a POST to something of an endpoint answers.
-    pub async fn post(&self, endpoint: &Value, what: &str, body: &Value) -> ApiResponse {
-        let path = format!("/v1/webhook-endpoints/{}{what}", id(endpoint));
+    /// Sends a POST to a path below an endpoint.
+    pub async fn post(&self, endpoint: &Value, path: &str, body: &Value) -> ApiResponse {
+        let path = format!("/v1/webhook-endpoints/{}{path}", id(endpoint));
         send(self.api.request(Method::POST, &path).json(body)).await
     }
 
-    /// What a GET of something of an endpoint answers.
-    pub async fn get(&self, endpoint: &Value, what: &str) -> Value {
-        let answered = self.api.get(&format!("/v1/webhook-endpoints/{}{what}", id(endpoint))).await;
-        assert_eq!(answered.status, 200, "{}", answered.text);
-        answered.json()
+    /// Returns the body of a GET of a path below an endpoint.
+    pub async fn get(&self, endpoint: &Value, path: &str) -> Value {
+        let response = self.api.get(&format!("/v1/webhook-endpoints/{}{path}", id(endpoint))).await;
+        assert_eq!(response.status, 200, "{}", response.text);
+        response.json()
     }
 
-    /// The deliveries of an endpoint, newest first.
+    /// Returns the deliveries of an endpoint, newest first.
     pub async fn deliveries(&self, endpoint: &Value) -> Vec<Value> {
         self.get(endpoint, "/deliveries").await["webhook_deliveries"].as_array().expect("deliveries").clone()
     }
 
-    /// The latest attempt of a delivery.
+    /// Returns the latest attempt of a delivery.
     pub async fn last_attempt(&self, endpoint: &Value, delivery: &Value) -> Value {
-        let shown = self.get(endpoint, &format!("/deliveries/{}", id(delivery))).await;
-        shown["attempts"][0].clone()
+        let object = self.get(endpoint, &format!("/deliveries/{}", id(delivery))).await;
+        object["attempts"][0].clone()
     }
 
-    /// Something happens: a tenant is signed up.
+    /// Signs up a tenant, which writes an event to the feed.
     pub async fn sign_up_tenant(&self) -> Value {
-        // Ids sort by the millisecond.
+        // Ids are ordered by the millisecond.
         self.advance(Duration::from_millis(2));
         self.api.sign_up(&signup_body()).await
     }
 
-    /// Moves the clock to a time that the API has shown.
     pub fn advance_to(&self, time: &Value) {
-        self.clock().advance_to(at(time));
+        self.clock().advance_to(parse_time(time));
     }
 
-    /// Moves the clock.
     pub fn advance(&self, duration: Duration) {
         self.clock().advance(duration);
     }
 }
 
-/// The id of what the API has shown.
-pub fn id(shown: &Value) -> &str {
-    shown["id"].as_str().expect("an id")
+/// Returns the id of an object in a response.
+pub fn id(object: &Value) -> &str {
+    object["id"].as_str().expect("an id")
 }
 
-/// A time that the API has shown.
-pub fn at(time: &Value) -> DateTime<Utc> {
-    time.as_str().and_then(|time| time.parse().ok()).unwrap_or_else(|| panic!("{time} is no time"))
+/// Parses a time from a response.
+pub fn parse_time(time: &Value) -> DateTime<Utc> {
+    time.as_str().and_then(|time| time.parse().ok()).unwrap_or_else(|| panic!("not a time: {time}"))
 }

@@ -1,16 +1,16 @@
-//! What the simulated organisation looks like, with nothing in it that differs from run to run: to compare two runs by.
+//! Comparable description of the simulated organisation, without ids and times, which differ between runs.
 
 use std::collections::BTreeMap;
 
 use freehold_sandbox::World;
 use serde_json::Value;
 
-/// One line for each thing that Freehold has brought about.
+/// Returns one line per account, stack, region opt-in and assignment, and the numbers of groups, users and memberships.
 pub fn describe(world: &World) -> Vec<String> {
     let accounts = world.accounts();
-    // Ids are drawn anew in every run: an account is called by its place in the order of joining.
+    // Account ids differ between runs, so that accounts are numbered in the order of their creation.
     let names: BTreeMap<String, String> =
-        accounts.iter().enumerate().map(|(place, account)| (account.id.clone(), format!("account-{place}"))).collect();
+        accounts.iter().enumerate().map(|(index, account)| (account.id.clone(), format!("account-{index}"))).collect();
     let mut lines: Vec<String> = accounts
         .iter()
         .map(|account| {
@@ -21,18 +21,18 @@ pub fn describe(world: &World) -> Vec<String> {
                 account.state,
                 account.parent_name,
                 tags.join(","),
-                account.roles.iter().map(|role| named(role)).collect::<Vec<_>>().join(",")
+                account.roles.iter().map(|role| stable_role_name(role)).collect::<Vec<_>>().join(",")
             )
         })
         .collect();
     let state = serde_json::to_value(&*world.state()).expect("the world as JSON");
     for (id, account) in state["accounts"].as_object().into_iter().flatten() {
-        for (region, here) in account["regions"].as_object().into_iter().flatten() {
-            stacks(&here["stacks"], &mut |name, status| {
+        for (region, region_state) in account["regions"].as_object().into_iter().flatten() {
+            visit_stacks(&region_state["stacks"], &mut |name, status| {
                 lines.push(format!("{} {region} stack {name} {status}", names[id]));
             });
-            if here["opt_in"] != Value::Null {
-                lines.push(format!("{} {region} opted in {}", names[id], word(&here["opt_in"])));
+            if region_state["opt_in"] != Value::Null {
+                lines.push(format!("{} {region} opted in {}", names[id], variant_name(&region_state["opt_in"])));
             }
         }
     }
@@ -51,30 +51,30 @@ pub fn describe(world: &World) -> Vec<String> {
     lines
 }
 
-/// A role's name without the number that Identity Center draws for its own.
-fn named(role: &str) -> &str {
+/// Returns the name of a role without the random suffix of Identity Center.
+fn stable_role_name(role: &str) -> &str {
     role.strip_prefix("AWSReservedSSO_").and_then(|rest| rest.rsplit_once('_')).map_or(role, |(name, _)| name)
 }
 
-/// How many accounts were ever asked for.
+/// Returns the number of account creation requests, including failed ones.
 pub fn account_requests(world: &World) -> usize {
     world.create_requests().len()
 }
 
-/// Finds the stacks, live ones only, wherever the state keeps them.
-fn stacks(value: &Value, found: &mut impl FnMut(&str, &str)) {
+/// Calls `found` with name and status of each stack that is not deleted.
+fn visit_stacks(value: &Value, found: &mut impl FnMut(&str, &str)) {
     match value {
         Value::Object(fields) => match (fields.get("name"), fields.get("status"), fields.get("deleted_at")) {
-            (Some(Value::String(name)), Some(status), Some(Value::Null)) => found(name, &word(status)),
-            _ => fields.values().for_each(|value| stacks(value, found)),
+            (Some(Value::String(name)), Some(status), Some(Value::Null)) => found(name, &variant_name(status)),
+            _ => fields.values().for_each(|value| visit_stacks(value, found)),
         },
-        Value::Array(values) => values.iter().for_each(|value| stacks(value, found)),
+        Value::Array(values) => values.iter().for_each(|value| visit_stacks(value, found)),
         _ => {}
     }
 }
 
-/// The first word of a value: a string, or the name of a variant.
-fn word(value: &Value) -> String {
+/// Returns a string value, or the variant name of an enum with fields.
+fn variant_name(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Object(fields) => fields.keys().next().cloned().unwrap_or_default(),

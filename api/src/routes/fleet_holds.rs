@@ -21,7 +21,7 @@ pub struct FleetHold {
     pub code: String,
     /// What has happened and what to do, for people.
     #[schema(
-        example = "The organisation has as many accounts as AWS allows it. Ask AWS to raise the quota; Freehold tries again by itself."
+        example = "The organisation has reached its AWS account quota. Request an increase from AWS; Freehold retries automatically."
     )]
     pub message: String,
     /// Since when.

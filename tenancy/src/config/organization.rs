@@ -141,19 +141,19 @@ impl Default for Stack {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// CreateAccount to SUCCEEDED.
+    /// From the CreateAccount call to SUCCEEDED.
     pub account_creation_seconds: u64,
-    /// SUCCEEDED to a role that can be assumed.
+    /// From SUCCEEDED to a role that can be assumed.
     pub account_usable_seconds: u64,
-    /// CreateAccountAssignment to SUCCEEDED.
+    /// From the CreateAccountAssignment call to SUCCEEDED.
     pub assignment_seconds: u64,
-    /// CreateStack to CREATE_COMPLETE.
+    /// From the CreateStack call to CREATE_COMPLETE.
     pub stack_seconds: u64,
-    /// EnableRegion to ENABLED.
+    /// From the EnableRegion call to ENABLED.
     pub region_opt_in_seconds: u64,
     /// Propagation of policies and permissions to all regions.
     pub propagation_seconds: u64,
-    /// CloseAccount to CLOSED.
+    /// From the CloseAccount call to CLOSED.
     pub account_closure_seconds: u64,
 }
 

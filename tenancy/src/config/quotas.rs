@@ -128,11 +128,11 @@ pub struct ExpectedDurations {
     pub baseline_stack_seconds: u64,
     /// Creation of the tenant stack. Depends on the template.
     pub tenant_stack_seconds: u64,
-    /// CreateAccountAssignment to SUCCEEDED.
+    /// From the CreateAccountAssignment call to SUCCEEDED.
     pub assignment_seconds: u64,
     /// EnableRegion to ENABLED. "Minutes to hours" (AWS); usually minutes.
     pub region_opt_in_seconds: u64,
-    /// CloseAccount to CLOSED.
+    /// From the CloseAccount call to CLOSED.
     pub account_closure_seconds: u64,
     /// Propagation of policies and permissions to all regions.
     pub propagation_seconds: u64,

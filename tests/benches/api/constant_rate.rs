@@ -31,7 +31,7 @@ pub(crate) async fn measure(house: &Installation, flow: &Flow, rate: f64, option
     let time = Duration::from_secs(options.seconds).div_f64(f64::from(u32::try_from(options.rounds).expect("few")));
     for round in 0..options.rounds {
         single.push(house.tools.insert(1, 1, Duration::from_secs(options.round_seconds.min(5))).latency);
-        checkpoint(&house.stage.pool).await;
+        checkpoint(&house.infrastructure.pool).await;
         let steady = open_loop(flow, rate, time, round as u64);
         slow.push(quantile(&steady.latencies, 0.99));
         all.latencies.extend(steady.latencies);

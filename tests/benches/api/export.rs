@@ -60,9 +60,11 @@ async fn memory(
         "select to_char(valid_from at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
         from account_mappings where opened_at_position = {few}"
     );
-    let instant: String =
-        sqlx::query_scalar(sqlx::AssertSqlSafe(instant)).fetch_one(&house.stage.pool).await.expect("an instant");
-    wait_until_ready(&ApiClient::new(&house.processes.api_url, &house.stage.issuer)).await;
+    let instant: String = sqlx::query_scalar(sqlx::AssertSqlSafe(instant))
+        .fetch_one(&house.infrastructure.pool)
+        .await
+        .expect("an instant");
+    wait_until_ready(&ApiClient::new(&house.processes.api_url, &house.infrastructure.issuer)).await;
     let peak = |query: &str, rows: u32| {
         forget_peak(house.api());
         exported.all(media_type, query, rows as usize + headers);

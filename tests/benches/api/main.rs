@@ -6,14 +6,14 @@
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
 
 mod client;
+mod constant_rate;
 mod export;
 mod feed;
 mod fixture;
+mod postgres_tools;
 mod process;
 mod seed;
-mod postgres_tools;
 mod signups;
-mod constant_rate;
 mod table;
 mod wakeup;
 

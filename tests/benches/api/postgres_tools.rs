@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use freehold_tenancy::db::PgPool;
-use freehold_tests::crash::{Infrastructure, Stop};
+use freehold_tests::crash::{Infrastructure, StopMode};
 use tempfile::NamedTempFile;
 
 use crate::client::drain;
@@ -91,17 +91,17 @@ pub(crate) async fn checkpoint(pool: &PgPool) {
 /// Has the server be one that has been in use for a while, and is set up for that as its manual says ("Resource Consumption",
 /// "WAL Configuration"). What a new server does in its first minute would be measured otherwise: it makes each file of its
 /// log anew, while nobody commits, and has no room for more pages than those of the first 50,000 signups.
-pub(crate) async fn break_in(stage: &mut Infrastructure) {
+pub(crate) async fn break_in(infrastructure: &mut Infrastructure) {
     for setting in ["shared_buffers = '2GB'", "min_wal_size = '1GB'", "max_wal_size = '4GB'"] {
         let set = sqlx::AssertSqlSafe(format!("alter system set {setting}"));
-        sqlx::query(set).execute(&stage.pool).await.expect("a setting");
+        sqlx::query(set).execute(&infrastructure.pool).await.expect("a setting");
     }
-    stage.restart_database(Stop::Fast).await;
+    infrastructure.restart_database(StopMode::Fast).await;
     for _ in 0..60 {
         let file = "select pg_logical_emit_message(true, '', ''), pg_switch_wal()";
-        sqlx::query(file).execute(&stage.pool).await.expect("a file of the log");
+        sqlx::query(file).execute(&infrastructure.pool).await.expect("a file of the log");
     }
-    checkpoint(&stage.pool).await;
+    checkpoint(&infrastructure.pool).await;
 }
 
 /// Has every flush to the disk wait for so long first, whoever else commits meanwhile or not.

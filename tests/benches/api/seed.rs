@@ -38,7 +38,7 @@ const FILL: &str = "
 pub(crate) async fn fill(house: &Installation, rows: u32) {
     let begun = Instant::now();
     // One connection: the first line is for it alone, and each statement is a transaction of its own.
-    let mut connection = house.stage.pool.acquire().await.expect("a connection");
+    let mut connection = house.infrastructure.pool.acquire().await.expect("a connection");
     connection.close_on_drop();
     let now = freehold_tenancy::Clock::real().now().to_rfc3339();
     let statements = FILL.replace("ROWS", &rows.to_string()).replace("RECORDED", &format!("timestamptz '{now}'"));

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, signup};
 use crate::fixture::Installation;
-use crate::process::cpu_seconds;
 use crate::postgres_tools::{CLIENTS, checkpoint};
+use crate::process::cpu_seconds;
 use crate::table::{Table, list, median};
 use crate::{Options, constant_rate};
 
@@ -46,9 +46,9 @@ pub(crate) async fn measure(options: &Options, table: &mut Table) {
 
     let (mut ratios, mut signups, mut inserts, mut cpu) = (vec![], vec![], vec![], vec![]);
     for _ in 0..options.rounds {
-        checkpoint(&house.stage.pool).await;
+        checkpoint(&house.infrastructure.pool).await;
         let single_rows = house.tools.insert(CLIENTS, 2, time).per_second;
-        checkpoint(&house.stage.pool).await;
+        checkpoint(&house.infrastructure.pool).await;
         let used = [cpu_seconds(house.api()), cpu_seconds(std::process::id())];
         let per_second = as_fast_as_it_goes(&flow, time);
         let used = [cpu_seconds(house.api()) - used[0], cpu_seconds(std::process::id()) - used[1]];

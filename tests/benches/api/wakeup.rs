@@ -58,7 +58,7 @@ async fn latencies(house: &Installation, flow: &Flow) -> Vec<f64> {
         assert_eq!(status, 202, "{}", String::from_utf8_lossy(client.body()));
         let tenant: Value = serde_json::from_slice(client.body()).expect("a tenant");
         let operation = tenant["environments"][0]["operation_id"].as_str().expect("an operation");
-        place(&house.stage.pool, operation.parse().expect("an id"), begun).await;
+        place(&house.infrastructure.pool, operation.parse().expect("an id"), begun).await;
         if number >= 5 {
             latencies.push(begun.elapsed().as_secs_f64());
         }
@@ -97,7 +97,7 @@ async fn queue_up(house: &Installation, flow: &Flow, queued: usize) {
     let waiting = "select count(*) from operations where started_at is null or lease_until is not null";
     let mut quiet = 0;
     while quiet < 3 {
-        let left: i64 = sqlx::query_scalar(waiting).fetch_one(&house.stage.pool).await.expect("a count");
+        let left: i64 = sqlx::query_scalar(waiting).fetch_one(&house.infrastructure.pool).await.expect("a count");
         // A few are always being carried on.
         quiet = if left < 10 { quiet + 1 } else { 0 };
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -6,8 +6,8 @@ use freehold_sandbox::settings::{Durations, Settings, Spread};
 use freehold_tenancy::db::{operations, queue};
 use freehold_tenancy::{OperationId, db};
 
-use crate::run::Run;
 use crate::results::Results;
+use crate::run::Run;
 
 /// How many sign up at the same moment.
 const TENANTS: usize = 200;

@@ -7,8 +7,8 @@ use freehold_sandbox::settings::Settings;
 use freehold_sandbox::world::CallCount;
 use freehold_tests::fleet::MinimumCalls;
 
-use crate::run::Run;
 use crate::results::Results;
+use crate::run::Run;
 
 /// How many come one after another, the next when the last has long been ready.
 const TENANTS: usize = 10;
@@ -21,7 +21,7 @@ pub(crate) async fn measure(seed: u64, results: &mut Results) {
         run.run_until_idle(|_| {}).await;
         if number == 0 {
             let (_, after) = run.calls();
-            results.calls("alone, the first ever", MinimumCalls::read().compare(&before, &after, 1, true));
+            results.calls("alone, the first ever", MinimumCalls::load().compare(&before, &after, 1, true));
             before = after;
         }
         run.freehold.clock.advance(Duration::from_hours(1));
@@ -29,5 +29,5 @@ pub(crate) async fn measure(seed: u64, results: &mut Results) {
     run.took("alone");
     run.ready(TENANTS).await;
     let (_, after) = run.calls();
-    results.calls("alone, the next nine, on average", MinimumCalls::read().compare(&before, &after, TENANTS - 1, true));
+    results.calls("alone, the next nine, on average", MinimumCalls::load().compare(&before, &after, TENANTS - 1, true));
 }

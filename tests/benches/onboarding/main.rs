@@ -5,13 +5,13 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
 
-mod run;
 mod estimate;
 mod idle;
 mod makespan;
 mod processes;
-mod storm;
 mod results;
+mod run;
+mod storm;
 
 use std::process::ExitCode;
 

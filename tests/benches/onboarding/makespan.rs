@@ -3,8 +3,8 @@
 use freehold_sandbox::settings::{Durations, Settings, Spread};
 use freehold_tests::fleet::{MinimumCalls, TenantTimeline, ideal_timelines};
 
-use crate::run::Run;
 use crate::results::Results;
+use crate::run::Run;
 
 /// What decides how long all of them take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,17 +46,17 @@ pub(crate) async fn measure(bound: Bound, tenants: usize, workers: usize, seed: 
     run.took(&name);
 
     let environments = run.ready(tenants).await;
-    let journeys = TenantTimeline::all(&run.freehold.world.busy(), &environments, run.start);
-    let soonest = ideal_timelines(&journeys);
-    let last = journeys.iter().map(|journey| journey.ready).fold(0.0, f64::max);
+    let timelines = TenantTimeline::all(&run.freehold.world.busy(), &environments, run.start);
+    let soonest = ideal_timelines(&timelines);
+    let last = timelines.iter().map(|timeline| timeline.ready).fold(0.0, f64::max);
     let could = soonest.iter().map(|soonest| soonest.ready).fold(0.0, f64::max);
     let detail = format!(" ({last:.0} s for {could:.0})");
     results.at_most(&name, "makespan ÷ bound", last / could, 1.05, &detail);
-    let waits = journeys.iter().zip(&soonest).map(|(journey, soonest)| journey.ready / soonest.ready);
+    let waits = timelines.iter().zip(&soonest).map(|(timeline, soonest)| timeline.ready / soonest.ready);
     results.at_most(&name, "longest wait ÷ first come, first served", waits.fold(0.0, f64::max), 2.0, "");
     let (made, throttled) = run.made_and_throttled();
     let detail = format!(" ({throttled} of {made})");
     results.at_most(&name, "throttled calls, %", 100.0 * throttled as f64 / made as f64, 1.0, &detail);
     let (before, after) = run.calls();
-    results.calls(&name, MinimumCalls::read().compare(before, &after, tenants, false));
+    results.calls(&name, MinimumCalls::load().compare(before, &after, tenants, false));
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use freehold_sandbox::Settings;
-use freehold_tests::crash::{ApiClient, Processes, Infrastructure, Stop, wait_until_ready};
+use freehold_tests::crash::{ApiClient, Infrastructure, Processes, StopMode, wait_until_ready};
 use futures::{StreamExt, stream};
 use nix::sys::signal::Signal;
 use uuid::Uuid;
@@ -55,36 +55,36 @@ fn program() -> PathBuf {
 }
 
 /// An API and so many workers, all ready.
-async fn started(stage: &Infrastructure, workers: usize) -> (Processes, ApiClient) {
-    let mut processes = Processes::new(&program(), stage, workers, None);
+async fn started(infrastructure: &Infrastructure, workers: usize) -> (Processes, ApiClient) {
+    let mut processes = Processes::new(&program(), infrastructure, workers, None);
     for place in 0..=workers {
         processes.start(place);
     }
-    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
-    wait_until_ready(&caller).await;
-    (processes, caller)
+    let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
+    wait_until_ready(&client).await;
+    (processes, client)
 }
 
 /// Idle, then with thousands of operations that wait.
 async fn cost(table: &mut Table) {
     // What is asked of AWS takes longer than this measurement: whoever waits goes on waiting.
     let settings = Settings { throttling: false, ..Settings::default() };
-    let stage = Infrastructure::set(settings, 0.02).await;
-    let (processes, caller) = started(&stage, 1).await;
+    let infrastructure = Infrastructure::start(settings, 0.02).await;
+    let (processes, client) = started(&infrastructure, 1).await;
     // Connections are made, keys are read, code is touched.
-    caller.sign_up(0).await;
+    client.sign_up_until_accepted(0).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     for set in ["alter system set log_statement = 'all'", "alter system set log_line_prefix = '%u '"] {
-        sqlx::query(set).execute(&stage.pool).await.expect("a setting");
+        sqlx::query(set).execute(&infrastructure.pool).await.expect("a setting");
     }
-    sqlx::query("select pg_reload_conf()").execute(&stage.pool).await.expect("read anew");
+    sqlx::query("select pg_reload_conf()").execute(&infrastructure.pool).await.expect("read anew");
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    let (statements, began) = (statements(&stage), Instant::now());
+    let (statements, began) = (statements(&infrastructure), Instant::now());
     let cpu: Vec<f64> = places(&processes).map(cpu_seconds).collect();
     tokio::time::sleep(WATCHED).await;
     let seconds = began.elapsed().as_secs_f64();
-    let asked = self::statements(&stage);
+    let asked = self::statements(&infrastructure);
     let mut resident = Vec::new();
     for (place, id) in places(&processes).enumerate() {
         let name = processes.all[place].name();
@@ -101,12 +101,12 @@ async fn cost(table: &mut Table) {
         table.row(&format!("idle {name}: resident memory"), resident[place] / 1024.0, 60.0, "MB");
     }
 
-    sqlx::query("alter system reset all").execute(&stage.pool).await.expect("a setting");
-    sqlx::query("select pg_reload_conf()").execute(&stage.pool).await.expect("read anew");
+    sqlx::query("alter system reset all").execute(&infrastructure.pool).await.expect("a setting");
+    sqlx::query("select pg_reload_conf()").execute(&infrastructure.pool).await.expect("read anew");
     let waiting = std::env::var("FREEHOLD_WAITING").ok().and_then(|text| text.parse().ok()).unwrap_or(WAITING);
-    stream::iter(1..=waiting).for_each_concurrent(AT_ONCE, |number| caller.sign_up(number)).await;
+    stream::iter(1..=waiting).for_each_concurrent(AT_ONCE, |number| client.sign_up_until_accepted(number)).await;
     let begun = "select count(*) from operations where started_at is not null and lease_until is null";
-    until(&stage, begun, i64::try_from(waiting).unwrap_or(i64::MAX)).await;
+    until(&infrastructure, begun, i64::try_from(waiting).unwrap_or(i64::MAX)).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     for (place, id) in places(&processes).enumerate() {
         let more = (resident_kilobytes(id) - resident[place]) / waiting as f64;
@@ -114,47 +114,47 @@ async fn cost(table: &mut Table) {
         table.row(&format!("{name}: resident memory for each of {waiting} waiting operations"), more, 4.0, "kB");
     }
     drop(processes);
-    stage.end().await;
+    infrastructure.stop().await;
 }
 
 /// After a worker was killed, and after PostgreSQL was restarted.
 async fn return_of_work(table: &mut Table) {
-    let mut stage = Infrastructure::set(Settings::default(), 20.0).await;
-    let (mut processes, caller) = started(&stage, 2).await;
+    let mut infrastructure = Infrastructure::start(Settings::default(), 20.0).await;
+    let (mut processes, client) = started(&infrastructure, 2).await;
     // Always somebody on the way, so that there is something that can move.
     let signups = tokio::spawn({
-        let caller = caller.clone();
+        let client = client.clone();
         async move {
             for number in 0.. {
-                caller.sign_up(number).await;
+                client.sign_up_until_accepted(number).await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
     });
-    until(&stage, "select count(*) from operations where started_at is not null", 5).await;
+    until(&infrastructure, "select count(*) from operations where started_at is not null", 5).await;
     let mut worst = [0.0_f64; 2];
     for round in 0..TIMES {
-        worst[0] = worst[0].max(after_a_kill(&stage, &mut processes, 1 + round % 2).await);
+        worst[0] = worst[0].max(after_a_kill(&infrastructure, &mut processes, 1 + round % 2).await);
     }
     table.row("kill -9 of a worker: until its operations move on", worst[0], 35.0, "s");
-    for stop in [Stop::Fast, Stop::Immediate, Stop::Fast].into_iter().take(TIMES) {
-        worst[1] = worst[1].max(after_a_restart(&mut stage, &caller, stop).await);
+    for stop in [StopMode::Fast, StopMode::Immediate, StopMode::Fast].into_iter().take(TIMES) {
+        worst[1] = worst[1].max(after_a_restart(&mut infrastructure, &client, stop).await);
     }
     table.row("restart of PostgreSQL: until the service is ready and work moves", worst[1], 5.0, "s");
     signups.abort();
     drop(processes);
-    stage.end().await;
+    infrastructure.stop().await;
 }
 
 /// The seconds until every operation that a worker had claimed when it was killed is claimed by another.
-async fn after_a_kill(stage: &Infrastructure, processes: &mut Processes, place: usize) -> f64 {
+async fn after_a_kill(infrastructure: &Infrastructure, processes: &mut Processes, place: usize) -> f64 {
     let id = processes.id(place).expect("a worker that runs");
     // It is only killed when it holds something.
     let held = loop {
         processes.signal(place, Signal::SIGSTOP);
         let held = "select id, fence from operations where lease_until is not null and leased_by like '%-' || $1";
         let held: Vec<(Uuid, i64)> =
-            sqlx::query_as(held).bind(id.to_string()).fetch_all(&stage.pool).await.expect("what it holds");
+            sqlx::query_as(held).bind(id.to_string()).fetch_all(&infrastructure.pool).await.expect("what it holds");
         if !held.is_empty() {
             break held;
         }
@@ -166,8 +166,12 @@ async fn after_a_kill(stage: &Infrastructure, processes: &mut Processes, place: 
     for (operation, fence) in held {
         let moved = "select count(*) from operations where id = $1 and fence > $2";
         loop {
-            let moved: i64 =
-                sqlx::query_scalar(moved).bind(operation).bind(fence).fetch_one(&stage.pool).await.expect("a count");
+            let moved: i64 = sqlx::query_scalar(moved)
+                .bind(operation)
+                .bind(fence)
+                .fetch_one(&infrastructure.pool)
+                .await
+                .expect("a count");
             if moved > 0 {
                 break;
             }
@@ -180,13 +184,13 @@ async fn after_a_kill(stage: &Infrastructure, processes: &mut Processes, place: 
 }
 
 /// The seconds from when PostgreSQL accepts connections until the API says that it is ready and operations are claimed.
-async fn after_a_restart(stage: &mut Infrastructure, caller: &ApiClient, stop: Stop) -> f64 {
-    stage.restart_database(stop).await;
+async fn after_a_restart(infrastructure: &mut Infrastructure, client: &ApiClient, stop: StopMode) -> f64 {
+    infrastructure.restart_database(stop).await;
     let up = Instant::now();
     let claims = "select coalesce(sum(fence), 0)::bigint from operations";
-    let before: i64 = sqlx::query_scalar(claims).fetch_one(&stage.pool).await.expect("a sum");
-    let ready = async { wait_until_ready(caller).await };
-    let moves = until(stage, claims, before + 1);
+    let before: i64 = sqlx::query_scalar(claims).fetch_one(&infrastructure.pool).await.expect("a sum");
+    let ready = async { wait_until_ready(client).await };
+    let moves = until(infrastructure, claims, before + 1);
     tokio::join!(ready, moves);
     let took = up.elapsed().as_secs_f64();
     // What was interrupted comes to rest before the next.
@@ -195,9 +199,9 @@ async fn after_a_restart(stage: &mut Infrastructure, caller: &ApiClient, stop: S
 }
 
 /// Returns when a query answers at least this.
-async fn until(stage: &Infrastructure, query: &'static str, least: i64) {
+async fn until(infrastructure: &Infrastructure, query: &'static str, least: i64) {
     loop {
-        let answer: Result<i64, _> = sqlx::query_scalar(query).fetch_one(&stage.pool).await;
+        let answer: Result<i64, _> = sqlx::query_scalar(query).fetch_one(&infrastructure.pool).await;
         if answer.is_ok_and(|answer| answer >= least) {
             return;
         }
@@ -211,8 +215,8 @@ fn places(processes: &Processes) -> impl Iterator<Item = u32> {
 }
 
 /// How many statements each user has had executed, as PostgreSQL's log tells.
-fn statements(stage: &Infrastructure) -> BTreeMap<String, usize> {
-    let log = std::fs::read(stage.database_log()).expect("the server's log");
+fn statements(infrastructure: &Infrastructure) -> BTreeMap<String, usize> {
+    let log = std::fs::read(infrastructure.database_log()).expect("the server's log");
     let mut counts = BTreeMap::new();
     for line in String::from_utf8_lossy(&log).lines() {
         if let Some((user, said)) = line.split_once(" LOG:  ")

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use freehold_tests::fleet::Calls;
+use freehold_tests::fleet::CallComparison;
 
 /// More than so many times the fewest calls are too many.
 const MOST_CALLS: f64 = 2.0;
@@ -11,7 +11,7 @@ const MOST_CALLS: f64 = 2.0;
 #[derive(Default)]
 pub(crate) struct Results {
     rows: Vec<Row>,
-    calls: Vec<(String, Vec<Calls>)>,
+    calls: Vec<(String, Vec<CallComparison>)>,
 }
 
 struct Row {
@@ -34,9 +34,9 @@ impl Results {
     }
 
     /// The calls of a run: none more often than twice the fewest.
-    pub(crate) fn calls(&mut self, run: &str, calls: Vec<Calls>) {
+    pub(crate) fn calls(&mut self, run: &str, calls: Vec<CallComparison>) {
         let worst = calls.iter().max_by(|one, other| one.ratio().total_cmp(&other.ratio())).expect("calls");
-        let detail = format!(" ({}: {:.2} for {})", worst.operation, worst.made, worst.fewest);
+        let detail = format!(" ({}: {:.2} for {})", worst.operation, worst.actual, worst.minimum);
         self.at_most(run, "calls ÷ fewest, worst operation", worst.ratio(), MOST_CALLS, &detail);
         self.calls.push((run.to_owned(), calls));
     }
@@ -57,7 +57,7 @@ impl Results {
             let shown = calls.iter().filter(|calls| every_call || calls.ratio() > MOST_CALLS);
             let lines: Vec<_> = shown
                 .map(|calls| {
-                    format!("  {:<53}{:>8.2}{:>8.2}{:>7.2}", calls.operation, calls.made, calls.fewest, calls.ratio())
+                    format!("  {:<53}{:>8.2}{:>8.2}{:>7.2}", calls.operation, calls.actual, calls.minimum, calls.ratio())
                 })
                 .collect();
             if !lines.is_empty() {

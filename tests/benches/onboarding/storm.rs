@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use freehold_sandbox::faults::{Fault, Rule};
 use freehold_sandbox::settings::Settings;
 
-use crate::run::Run;
 use crate::results::Results;
+use crate::run::Run;
 
 /// How many sign up at the same moment.
 const TENANTS: usize = 200;

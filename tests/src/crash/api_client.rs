@@ -1,4 +1,4 @@
-//! A signup flow that does not give up: it sends each signup under its key until it is accepted, whatever happens.
+//! API client that repeats each signup with the same idempotency key until it is accepted.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::api_fixture::ALL_SCOPES;
 use crate::tokens::Issuer;
 
-/// The issuer whose tokens a process beside a simulated AWS believes.
+/// Token issuer that processes with a simulated AWS accept.
 pub const ISSUER: &str = "urn:freehold:sandbox";
 
-/// Home regions and tiers, one of which has to be opted in to.
+/// Home regions and tiers of the signups. `eu-central-2` requires an opt-in.
 const HOMES: [(&str, &str); 4] = [
     ("eu-central-1", "standard"),
     ("us-east-1", "enterprise"),
@@ -22,7 +22,6 @@ const HOMES: [(&str, &str); 4] = [
     ("eu-central-2", "standard"),
 ];
 
-/// The API, as a signup flow and a person use it.
 #[derive(Clone)]
 pub struct ApiClient {
     http: Client,
@@ -33,16 +32,15 @@ pub struct ApiClient {
 
 #[derive(Default)]
 struct Shared {
-    /// The tenant that came of each key.
+    /// Tenant id of each accepted idempotency key.
     accepted: Mutex<BTreeMap<String, String>>,
-    /// Requests that had no answer, or none that ended the matter.
-    repeated: AtomicUsize,
-    /// What should not have been answered.
-    wrong: Mutex<Vec<String>>,
+    /// Requests without a response, or with a response that calls for a retry.
+    retried_requests: AtomicUsize,
+    unexpected: Mutex<Vec<String>>,
 }
 
 impl ApiClient {
-    /// A caller of the API at `url` with a token of `issuer`.
+    /// Returns a client of the API at `url` with a token of `issuer`.
     pub fn new(url: &str, issuer: &Issuer) -> Self {
         let claims = json!({ "iss": ISSUER, "exp": crate::tokens::now() + 6 * 3600 });
         let token = issuer.token_with(ALL_SCOPES, &claims);
@@ -50,12 +48,12 @@ impl ApiClient {
         Self { http, url: url.to_owned(), token, shared: Arc::default() }
     }
 
-    /// Signs up the customer of this number once, and answers the status.
+    /// Sends the signup of this customer number once and returns the response status.
     pub async fn sign_up_once(&self, number: usize) -> Result<u16, reqwest::Error> {
         Ok(self.signup_request(number).send().await?.status().as_u16())
     }
 
-    /// The signup of the customer of this number, to be sent.
+    /// Returns the signup request of this customer number.
     pub fn signup_request(&self, number: usize) -> reqwest::RequestBuilder {
         let key = format!("customer-{number}");
         let (home_region, tier) = HOMES[number % HOMES.len()];
@@ -66,67 +64,67 @@ impl ApiClient {
         self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", &key).json(&body)
     }
 
-    /// Signs up the customer of this number until that is accepted.
-    pub async fn sign_up(&self, number: usize) {
+    /// Sends the signup of this customer number until it is accepted.
+    pub async fn sign_up_until_accepted(&self, number: usize) {
         let key = format!("customer-{number}");
         loop {
-            let answered = async {
+            let attempt = async {
                 let response = self.signup_request(number).send().await?;
                 Ok::<_, reqwest::Error>((response.status(), response.text().await?))
             };
-            match answered.await {
-                Ok((StatusCode::ACCEPTED, text)) => return self.accepted(&key, &text),
+            match attempt.await {
+                Ok((StatusCode::ACCEPTED, text)) => return self.record_accepted(&key, &text),
                 Ok((status, _)) if status == StatusCode::CONFLICT || status.is_server_error() => {}
                 Ok((status, text)) => {
-                    self.wrong(format!("{key} was answered {status}: {text}"));
+                    self.add_unexpected(format!("{key} got the response {status}: {text}"));
                     return;
                 }
-                // Nobody there, or the answer broke off: it may or may not have been accepted.
+                // No response, or an incomplete one: the signup may or may not have been accepted.
                 Err(_) => {}
             }
-            self.shared.repeated.fetch_add(1, Ordering::Relaxed);
+            self.shared.retried_requests.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    fn accepted(&self, key: &str, text: &str) {
+    fn record_accepted(&self, key: &str, text: &str) {
         let body: Value = serde_json::from_str(text).unwrap_or_default();
         let id = body["id"].as_str().unwrap_or("nothing").to_owned();
         let before =
             self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), id.clone());
         if before.as_ref().is_some_and(|before| *before != id) {
-            self.wrong(format!("{key} became {id} and {}", before.unwrap_or_default()));
+            self.add_unexpected(format!("{key} was accepted as {id} and as {}", before.unwrap_or_default()));
         }
     }
 
-    /// Every tenant that was accepted, by its key.
-    pub fn tenants(&self) -> BTreeMap<String, String> {
+    /// Returns the tenant ids of the accepted signups by idempotency key.
+    pub fn accepted_signups(&self) -> BTreeMap<String, String> {
         self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many requests had to be repeated.
-    pub fn repeated(&self) -> usize {
-        self.shared.repeated.load(Ordering::Relaxed)
+    /// Returns the number of requests that were sent again.
+    pub fn retried_requests(&self) -> usize {
+        self.shared.retried_requests.load(Ordering::Relaxed)
     }
 
-    /// Answers that should not have been given.
-    pub fn wrong_answers(&self) -> Vec<String> {
-        self.shared.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns a description of each response that a correct API does not send.
+    pub fn unexpected_responses(&self) -> Vec<String> {
+        self.shared.unexpected.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn wrong(&self, what: String) {
-        self.shared.wrong.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    fn add_unexpected(&self, description: String) {
+        self.shared.unexpected.lock().unwrap_or_else(PoisonError::into_inner).push(description);
     }
 
-    /// Has an operation tried again, as a person would; it is not there to insist.
+    /// Requests a retry of an operation once and ignores the response.
     pub async fn retry(&self, operation: &str) {
         _ = self.request(Method::POST, &format!("/v1/operations/{operation}/retry")).send().await;
     }
 
-    /// Whether the API says that it can serve requests.
+    /// Returns whether the API reports that it is ready.
     pub async fn is_ready(&self) -> bool {
-        let asked = self.http.get(format!("{}/readyz", self.url)).send().await;
-        asked.is_ok_and(|answer| answer.status() == StatusCode::OK)
+        let response = self.http.get(format!("{}/readyz", self.url)).send().await;
+        response.is_ok_and(|response| response.status() == StatusCode::OK)
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -1,51 +1,49 @@
-//! What befalls the processes under one seed, and when: all of it is known beforehand.
+//! Random but reproducible schedule of faults: the same seed gives the same faults.
 
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::infrastructure::Stop;
+use super::infrastructure::StopMode;
 
-/// One blow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kill {
-    /// A process is killed, and started again after so long.
+pub enum ProcessFault {
+    /// Kills a process.
     Kill {
-        /// Which: the API is 0, the workers follow.
-        place: usize,
-        /// How long it is gone.
-        gone: Duration,
+        /// Index of the process: 0 is the API, the workers follow.
+        index: usize,
+        /// Time until the process is started again.
+        downtime: Duration,
     },
-    /// Every connection to the database is ended.
+    /// Terminates all connections to the database.
     DropConnections,
-    /// PostgreSQL goes down and comes up again.
-    Restart(Stop),
+    RestartDatabase(StopMode),
 }
 
-/// The blows of one run, each with the pause before it.
-pub(super) fn schedule(seed: u64, kills: usize, workers: usize) -> Vec<(Duration, Kill)> {
-    let mut dice = StdRng::seed_from_u64(seed);
-    let mut blows = Vec::new();
+/// Returns the faults of a run, each with the pause before it.
+pub(super) fn schedule(seed: u64, kills: usize, workers: usize) -> Vec<(Duration, ProcessFault)> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut faults = Vec::new();
     for kill in 0..kills {
-        // One in four hits the API.
-        let place = if dice.random_bool(0.25) { 0 } else { dice.random_range(1..=workers) };
-        let gone = Duration::from_millis(dice.random_range(0..=900));
-        blows.push((pause(&mut dice), Kill::Kill { place, gone }));
-        // After one in eight the connections go as well, and after one in twenty PostgreSQL itself.
+        // One kill in four hits the API.
+        let index = if rng.random_bool(0.25) { 0 } else { rng.random_range(1..=workers) };
+        let downtime = Duration::from_millis(rng.random_range(0..=900));
+        faults.push((pause(&mut rng), ProcessFault::Kill { index, downtime }));
+        // One kill in eight is followed by a drop of all connections, one in twenty by a restart of PostgreSQL.
         if kill % 8 == 3 {
-            blows.push((pause(&mut dice), Kill::DropConnections));
+            faults.push((pause(&mut rng), ProcessFault::DropConnections));
         }
         if kill % 20 == 7 {
-            let stop = if dice.random_bool(0.5) { Stop::Fast } else { Stop::Immediate };
-            blows.push((pause(&mut dice), Kill::Restart(stop)));
+            let stop = if rng.random_bool(0.5) { StopMode::Fast } else { StopMode::Immediate };
+            faults.push((pause(&mut rng), ProcessFault::RestartDatabase(stop)));
         }
     }
-    blows
+    faults
 }
 
-fn pause(dice: &mut StdRng) -> Duration {
-    Duration::from_millis(dice.random_range(50..=1_200))
+fn pause(rng: &mut StdRng) -> Duration {
+    Duration::from_millis(rng.random_range(50..=1_200))
 }
 
 #[cfg(test)]
@@ -53,9 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_always_brings_the_same_blows() {
+    fn the_same_seed_gives_the_same_faults() {
         assert_eq!(schedule(7, 20, 3), schedule(7, 20, 3));
         assert_ne!(schedule(7, 20, 3), schedule(8, 20, 3));
-        assert!(schedule(7, 20, 3).iter().any(|(_, blow)| matches!(blow, Kill::Restart(_))));
+        assert!(schedule(7, 20, 3).iter().any(|(_, fault)| matches!(fault, ProcessFault::RestartDatabase(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! Where the processes play: a PostgreSQL that keeps what it has committed, and a simulated AWS behind a loopback port.
+//! Infrastructure of the crash test: a durable PostgreSQL and a simulated AWS on a loopback port.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -21,49 +21,47 @@ use tempfile::TempDir;
 use crate::fixture::{CONFIG, control_policy};
 use crate::tokens::Issuer;
 
-/// How PostgreSQL goes down.
+/// Shutdown mode of PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// Told to: it ends every connection and writes down what it has.
+pub enum StopMode {
+    /// Orderly shutdown: connections are terminated and all data is written.
     Fast,
-    /// At once: the next start recovers from its log, as after a power cut.
+    /// Immediate shutdown: the next start recovers from the write-ahead log, as after a power cut.
     Immediate,
 }
 
-/// Everything that is not one of Freehold's processes.
+/// Database, simulated AWS, configuration and token issuer of one installation.
 pub struct Infrastructure {
-    /// The simulated organisation, bootstrapped.
+    /// Simulated organisation, bootstrapped.
     pub world: World,
-    /// Connections of the harness's own.
+    /// Connections of the test itself.
     pub pool: PgPool,
-    /// What the operator has declared.
     pub config: Arc<Config>,
-    /// Whose tokens the API believes.
     pub issuer: Issuer,
     postgres: Option<Postgres>,
-    served: freehold_sandbox::http::Served,
+    aws_server: freehold_sandbox::http::Served,
     directory: TempDir,
 }
 
 impl Infrastructure {
-    /// A stage whose clock runs `speed` times as fast as the wall.
-    pub async fn set(settings: Settings, speed: f64) -> Self {
-        // Whoever repeats every request until it is answered asks more often than a client should.
-        Self::set_with(settings, speed, "requests_per_minute = 0\nsignups_per_day = 0").await
+    /// Starts the infrastructure with a clock that runs `speed` times as fast as real time.
+    pub async fn start(settings: Settings, speed: f64) -> Self {
+        // The test repeats requests more often than the rate limits allow.
+        Self::start_with_api_config(settings, speed, "requests_per_minute = 0\nsignups_per_day = 0").await
     }
 
-    /// The same, whose `[api]` consists of these lines.
-    pub async fn set_with(settings: Settings, speed: f64, api: &str) -> Self {
+    /// Starts the infrastructure with the section `[api]` of the configuration.
+    pub async fn start_with_api_config(settings: Settings, speed: f64, api: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("freehold-crash-").tempdir().expect("a directory");
-        // The user that PostgreSQL runs as, where the tests run as root, has to get in.
-        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("an open door");
+        // If the tests run as root, PostgreSQL runs as another user, which needs access to the directory.
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("readable by all users");
         let config = format!("{CONFIG}\n[api]\n{api}");
         std::fs::write(directory.path().join("freehold.toml"), config).expect("the configuration");
         let config = Arc::new(Config::parse(CONFIG).expect("a configuration"));
-        let postgres = start(directory.path()).await;
+        let postgres = start_postgres(directory.path()).await;
         let pool = PgPoolOptions::new().max_connections(5).connect_lazy(&postgres.url()).expect("a pool");
         db::migrate(&pool).await.expect("a migrated database");
-        // A name for each kind of process, so that what they ask can be told apart in the server's log.
+        // One role per kind of process distinguishes their queries in the server log.
         for role in ["create role api superuser login", "create role worker superuser login"] {
             sqlx::query(role).execute(&pool).await.expect("a role");
         }
@@ -76,79 +74,78 @@ impl Infrastructure {
         let settings = Settings { control_policy: Some(control_policy()), ..settings };
         let world = World::new(settings, clock.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
-        let served = freehold_sandbox::http::serve(&world, listener).expect("a served world");
+        let aws_server = freehold_sandbox::http::serve(&world, listener).expect("a served world");
         let key = AccessKey { id: &world.settings().management_access_key, secret: "secret" };
         let region = world.settings().home_region.clone();
         let connection = Connection::in_process(key, &region, freehold_sandbox::http::client(&world));
         let aws = Aws::connect(Arc::clone(&config), clock, None, connection);
         let plan = bootstrap::plan(&aws, &config).await.expect("a plan");
         bootstrap::apply(&aws, plan, |_| {}).await.expect("a bootstrapped organisation");
-        Self { world, pool, config, issuer: Issuer::new(), postgres: Some(postgres), served, directory }
+        Self { world, pool, config, issuer: Issuer::new(), postgres: Some(postgres), aws_server, directory }
     }
 
-    /// Where the simulated AWS is.
     pub fn aws_url(&self) -> String {
-        self.served.url()
+        self.aws_server.url()
     }
 
-    /// Where the database is; always the same.
+    /// Returns the URL of the database, which does not change when the database is restarted.
     pub fn database_url(&self) -> String {
         self.postgres().url()
     }
 
-    /// A place for the files of this run.
+    /// Returns the directory with the files of this run.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The configuration that the processes read.
+    /// Returns the path of the configuration file of the processes.
     pub fn config_file(&self) -> PathBuf {
         self.directory.path().join("freehold.toml")
     }
 
-    /// What PostgreSQL has logged since it was started last.
+    /// Returns the path of the PostgreSQL log, which begins at the last start of the server.
     pub fn database_log(&self) -> PathBuf {
         self.postgres().directory().join("log")
     }
 
     fn postgres(&self) -> &Postgres {
-        self.postgres.as_ref().expect("a PostgreSQL that runs")
+        self.postgres.as_ref().expect("a running PostgreSQL")
     }
 
-    /// Takes PostgreSQL down and starts it again; returns when it accepts connections.
-    pub async fn restart_database(&mut self, stop: Stop) {
-        let postgres = self.postgres.take().expect("a PostgreSQL that runs");
-        if stop == Stop::Immediate {
+    /// Restarts PostgreSQL and waits until it accepts connections.
+    pub async fn restart_database(&mut self, stop: StopMode) {
+        let postgres = self.postgres.take().expect("a running PostgreSQL");
+        if stop == StopMode::Immediate {
             kill(Pid::from_raw(postgres.pid()), Signal::SIGQUIT).expect("PostgreSQL's process");
         }
-        postgres.stop().await.expect("a PostgreSQL that stops");
-        self.postgres = Some(start(self.directory.path()).await);
+        postgres.stop().await.expect("a stopped PostgreSQL");
+        self.postgres = Some(start_postgres(self.directory.path()).await);
     }
 
-    /// Ends every connection that is not the harness's own, and answers how many those were.
-    pub async fn cut_connections(&self) -> u64 {
-        let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+    /// Terminates all connections except those of the test, and returns their number.
+    pub async fn drop_connections(&self) -> u64 {
+        let terminate = "select pg_terminate_backend(pid) from pg_stat_activity
             where datname = current_database() and application_name = 'freehold' and pid <> pg_backend_pid()";
-        sqlx::query(cut).execute(&self.pool).await.map_or(0, |done| done.rows_affected())
+        sqlx::query(terminate).execute(&self.pool).await.map_or(0, |result| result.rows_affected())
     }
 
-    /// Takes everything down, and removes the files of this run unless they are to be kept.
-    pub async fn end(mut self) {
+    /// Stops everything and removes the files of this run, unless [`Self::keep_files`] was called.
+    pub async fn stop(mut self) {
         self.pool.close().await;
-        self.served.stop();
+        self.aws_server.stop();
         if let Some(postgres) = self.postgres.take() {
-            postgres.stop().await.expect("a PostgreSQL that stops");
+            postgres.stop().await.expect("a stopped PostgreSQL");
         }
     }
 
-    /// Leaves the files of this run where they are, for whoever wants to know what happened.
-    pub fn keep(&mut self) -> &Path {
+    /// Keeps the files of this run for diagnosis and returns their directory.
+    pub fn keep_files(&mut self) -> &Path {
         self.directory.disable_cleanup(true);
         self.directory.path()
     }
 }
 
-async fn start(directory: &Path) -> Postgres {
+async fn start_postgres(directory: &Path) -> Postgres {
     let options = PostgresOptions {
         data_dir: Some(directory.to_owned()),
         durable: true,

@@ -1,4 +1,4 @@
-//! Freehold's own processes: started, killed as `kill -9` does, and started again as a supervisor would.
+//! Processes of Freehold under test: the API and the workers, which can be started, killed and restarted.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 
 use super::Infrastructure;
 
-/// Kills whatever was started and not ended, when nobody holds its standard input any more: also when the harness itself
-/// is killed.
+/// Shell script that kills the remaining processes when its standard input is closed, even if the test itself is killed.
+/// It reads `+ PID` for a started process and `- PID` for a stopped one.
 const GUARD: &str = r#"
 pids=
 while read -r sign pid; do
@@ -25,7 +25,6 @@ done
 [ -z "$pids" ] || kill -9 $pids 2>/dev/null
 "#;
 
-/// Where a process is to be found, and how it is started.
 pub struct Process {
     name: String,
     program: PathBuf,
@@ -34,40 +33,38 @@ pub struct Process {
     child: Option<Child>,
 }
 
-/// The processes of one installation.
+/// Processes of one installation.
 pub struct Processes {
-    /// The API, then the workers.
     pub all: Vec<Process>,
-    /// Where the API is.
     pub api_url: String,
-    /// How often a process ended by itself.
-    pub ended: usize,
+    /// Number of processes that exited by themselves.
+    pub unexpected_exits: usize,
     guard: Child,
-    lifeline: ChildStdin,
+    guard_stdin: ChildStdin,
 }
 
 impl Processes {
-    /// An API and `workers` workers of `program`, none of which is started. A worker's claim holds for `lease` seconds;
-    /// as long as usual where nothing is said.
-    pub fn new(program: &Path, stage: &Infrastructure, workers: usize, lease: Option<f64>) -> Self {
+    /// Returns an API and `workers` workers of `program`, none of them started. `lease` is the duration of a claim in
+    /// seconds, `None` the default.
+    pub fn new(program: &Path, infrastructure: &Infrastructure, workers: usize, lease: Option<f64>) -> Self {
         let mut guard = Command::new("/bin/sh");
         let guard = guard.args(["-c", GUARD, "freehold-crash-guard"]).stdin(Stdio::piped()).process_group(0);
         let mut guard = guard.spawn().expect("a shell");
-        let lifeline = guard.stdin.take().expect("its standard input");
+        let guard_stdin = guard.stdin.take().expect("its standard input");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a free port").port();
         let process = |name: &str, user: &str, more: &[&str]| {
-            let database = stage.database_url().replace("//freehold@", &format!("//{user}@"));
+            let database = infrastructure.database_url().replace("//freehold@", &format!("//{user}@"));
             let mut arguments = vec![user.to_owned()];
             for (flag, value) in [
-                ("--sandbox", stage.aws_url()),
+                ("--sandbox", infrastructure.aws_url()),
                 ("--database-url", database),
-                ("--config", stage.config_file().display().to_string()),
-                ("--jwks", stage.issuer.jwks().display().to_string()),
+                ("--config", infrastructure.config_file().display().to_string()),
+                ("--jwks", infrastructure.issuer.jwks().display().to_string()),
             ] {
                 arguments.extend([flag.to_owned(), value]);
             }
             arguments.extend(more.iter().map(ToString::to_string));
-            let log = stage.directory().join(format!("{name}.log"));
+            let log = infrastructure.directory().join(format!("{name}.log"));
             Process { name: name.to_owned(), program: program.to_owned(), arguments, log, child: None }
         };
         let lease = lease.map(|seconds| seconds.to_string());
@@ -75,79 +72,78 @@ impl Processes {
         let listen = format!("127.0.0.1:{port}");
         let mut all = vec![process("api", "api", &["--listen", &listen])];
         all.extend((1..=workers).map(|number| process(&format!("worker-{number}"), "worker", &lease)));
-        Self { all, api_url: format!("http://{listen}"), ended: 0, guard, lifeline }
+        Self { all, api_url: format!("http://{listen}"), unexpected_exits: 0, guard, guard_stdin }
     }
 
-    /// Has the process at `place` started with these arguments besides.
+    /// Adds arguments to the command line of the process at `index`.
     #[must_use]
-    pub fn with(mut self, place: usize, arguments: &[&str]) -> Self {
-        self.all[place].arguments.extend(arguments.iter().map(ToString::to_string));
+    pub fn with_arguments(mut self, index: usize, arguments: &[&str]) -> Self {
+        self.all[index].arguments.extend(arguments.iter().map(ToString::to_string));
         self
     }
 
-    /// Starts the process at `place`, unless it runs.
-    pub fn start(&mut self, place: usize) {
-        let process = &mut self.all[place];
+    /// Starts the process at `index`, unless it is running.
+    pub fn start(&mut self, index: usize) {
+        let process = &mut self.all[index];
         if process.child.is_some() {
             return;
         }
         let child = process.command().spawn().expect("the program");
-        // A guard that is gone guards nothing, which the end of this run will not need.
-        _ = writeln!(self.lifeline, "+ {}", child.id());
+        // Without a guard the run still works; only the clean-up after a killed test is lost.
+        _ = writeln!(self.guard_stdin, "+ {}", child.id());
         process.child = Some(child);
     }
 
-    /// Ends the process at `place` as `kill -9` does; answers its id, if it ran.
-    pub fn kill(&mut self, place: usize) -> Option<u32> {
-        let mut child = self.all[place].child.take()?;
+    /// Kills the process at `index` with SIGKILL and returns its process id, or `None` if it is not running.
+    pub fn kill(&mut self, index: usize) -> Option<u32> {
+        let mut child = self.all[index].child.take()?;
         let id = child.id();
         child.kill().expect("a killed process");
-        child.wait().expect("its end");
-        _ = writeln!(self.lifeline, "- {id}");
+        child.wait().expect("an exit status");
+        _ = writeln!(self.guard_stdin, "- {id}");
         Some(id)
     }
 
-    /// Sends a signal to the process at `place`.
-    pub fn signal(&self, place: usize, signal: Signal) {
-        let id = self.id(place).expect("a process that runs");
+    pub fn signal(&self, index: usize, signal: Signal) {
+        let id = self.id(index).expect("a running process");
         kill(Pid::from_raw(i32::try_from(id).expect("a process id")), signal).expect("a process");
     }
 
-    /// The id of the process at `place`, if it runs.
-    pub fn id(&self, place: usize) -> Option<u32> {
-        self.all[place].child.as_ref().map(Child::id)
+    /// Returns the process id of the process at `index`, or `None` if it is not running.
+    pub fn id(&self, index: usize) -> Option<u32> {
+        self.all[index].child.as_ref().map(Child::id)
     }
 
-    /// How the process at `place` has ended, if it has.
-    pub fn ended(&mut self, place: usize) -> Option<ExitStatus> {
-        let child = self.all[place].child.as_mut()?;
-        let status = child.try_wait().expect("its state")?;
-        _ = writeln!(self.lifeline, "- {}", child.id());
-        self.all[place].child = None;
+    /// Returns the exit status of the process at `index` and marks it as stopped; `None` if it is still running.
+    pub fn take_exit_status(&mut self, index: usize) -> Option<ExitStatus> {
+        let child = self.all[index].child.as_mut()?;
+        let status = child.try_wait().expect("a process status")?;
+        _ = writeln!(self.guard_stdin, "- {}", child.id());
+        self.all[index].child = None;
         Some(status)
     }
 
-    /// Takes note of processes that have ended by themselves, as one does that finds no database at its start.
-    pub fn reap(&mut self) -> Vec<usize> {
-        let mut gone = Vec::new();
-        for (place, process) in self.all.iter_mut().enumerate() {
+    /// Returns the processes that exited by themselves, for example because the database was down at their start.
+    pub fn reap_exited(&mut self) -> Vec<usize> {
+        let mut exited = Vec::new();
+        for (index, process) in self.all.iter_mut().enumerate() {
             if let Some(child) = &mut process.child
-                && child.try_wait().expect("its state").is_some()
+                && child.try_wait().expect("a process status").is_some()
             {
-                _ = writeln!(self.lifeline, "- {}", child.id());
+                _ = writeln!(self.guard_stdin, "- {}", child.id());
                 process.child = None;
-                gone.push(place);
+                exited.push(index);
             }
         }
-        self.ended += gone.len();
-        gone
+        self.unexpected_exits += exited.len();
+        exited
     }
 }
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        for place in 0..self.all.len() {
-            self.kill(place);
+        for index in 0..self.all.len() {
+            self.kill(index);
         }
         _ = self.guard.kill();
         _ = self.guard.wait();
@@ -155,7 +151,6 @@ impl Drop for Processes {
 }
 
 impl Process {
-    /// What it is called.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -167,7 +162,7 @@ impl Process {
         for name in ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "FREEHOLD_LOG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
-        // Of its own group, so that a Ctrl-C on the terminal reaches the harness alone.
+        // A process group of its own, so that Ctrl-C on the terminal reaches only the test.
         command.process_group(0);
         command
     }

@@ -110,35 +110,35 @@ fn hex(bytes: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_trace_joins_a_request_its_steps_and_their_aws_calls() {
     let collector = Collector::start().await;
-    let stage = Infrastructure::set(Settings::instant(), 20.0).await;
-    let mut config = std::fs::OpenOptions::new().append(true).open(stage.config_file()).unwrap();
+    let infrastructure = Infrastructure::start(Settings::instant(), 20.0).await;
+    let mut config = std::fs::OpenOptions::new().append(true).open(infrastructure.config_file()).unwrap();
     writeln!(config, "\n[telemetry]\notlp_endpoint = \"{}\"", collector.url).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
-    let mut processes = Processes::new(program, &stage, 1, None);
+    let mut processes = Processes::new(program, &infrastructure, 1, None);
     processes.start(0);
     processes.start(1);
-    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
+    let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
     let start = Instant::now();
-    while !caller.is_ready().await {
+    while !client.is_ready().await {
         assert!(start.elapsed() < TIMEOUT, "the API did not start in time");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let signup = caller.signup_request(1).header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
+    let signup = client.signup_request(1).header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
     assert_eq!(signup.send().await.unwrap().status(), 202);
     let done = "select count(*) from operations where state = 'succeeded'";
-    while sqlx::query_scalar::<_, i64>(done).fetch_one(&stage.pool).await.unwrap() == 0 {
+    while sqlx::query_scalar::<_, i64>(done).fetch_one(&infrastructure.pool).await.unwrap() == 0 {
         assert!(start.elapsed() < TIMEOUT, "the onboarding did not finish in time");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for index in [0, 1] {
         processes.signal(index, Signal::SIGTERM);
-        while processes.ended(index).is_none() {
+        while processes.take_exit_status(index).is_none() {
             assert!(start.elapsed() < TIMEOUT, "a process did not stop in time");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
     drop(processes);
-    stage.end().await;
+    infrastructure.stop().await;
 
     let sent = collector.sent.lock().unwrap();
     let ours = |name: &str| {

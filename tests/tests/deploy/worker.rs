@@ -22,17 +22,18 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_serves_health_and_metrics() {
-    let stage = Infrastructure::set(Settings::instant(), 20.0).await;
+    let infrastructure = Infrastructure::start(Settings::instant(), 20.0).await;
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
-    let mut processes = Processes::new(program, &stage, 1, None).with(1, &["--metrics-listen", &address]);
+    let mut processes =
+        Processes::new(program, &infrastructure, 1, None).with_arguments(1, &["--metrics-listen", &address]);
     processes.start(0);
     processes.start(1);
-    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
-    eventually("the API is ready", async || caller.is_ready().await).await;
-    caller.sign_up(1).await;
+    let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
+    eventually("the API is ready", async || client.is_ready().await).await;
+    client.sign_up_until_accepted(1).await;
     let done = "select count(*) from operations where state = 'succeeded'";
-    let succeeded = async || sqlx::query_scalar::<_, i64>(done).fetch_one(&stage.pool).await.unwrap() == 1;
+    let succeeded = async || sqlx::query_scalar::<_, i64>(done).fetch_one(&infrastructure.pool).await.unwrap() == 1;
     eventually("the tenant is ready", succeeded).await;
 
     for path in ["livez", "readyz"] {
@@ -49,12 +50,12 @@ async fn a_worker_serves_health_and_metrics() {
     }
     processes.signal(1, Signal::SIGTERM);
     let start = Instant::now();
-    while processes.ended(1).is_none() {
+    while processes.take_exit_status(1).is_none() {
         assert!(start.elapsed() < TIMEOUT, "the worker did not stop in time");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let health = freehold(&["health", &format!("http://{address}/livez")]);
     assert_eq!(health.status.code(), Some(1), "{}", text(&health.stderr));
     drop(processes);
-    stage.end().await;
+    infrastructure.stop().await;
 }

@@ -14,15 +14,15 @@ use sqlx::{PgPool, Postgres, Transaction};
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Prepares one API and some workers, none of which is started.
-async fn stage(workers: usize) -> (Infrastructure, Processes) {
-    let stage = Infrastructure::set(Settings::instant(), 20.0).await;
+async fn infrastructure(workers: usize) -> (Infrastructure, Processes) {
+    let infrastructure = Infrastructure::start(Settings::instant(), 20.0).await;
     let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
-    let processes = Processes::new(program, &stage, workers, None);
-    (stage, processes)
+    let processes = Processes::new(program, &infrastructure, workers, None);
+    (infrastructure, processes)
 }
 
-async fn ready(caller: &ApiClient) {
-    eventually("the API is ready", async || caller.is_ready().await).await;
+async fn ready(client: &ApiClient) {
+    eventually("the API is ready", async || client.is_ready().await).await;
 }
 
 async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
@@ -58,7 +58,7 @@ async fn count(pool: &PgPool, statement: &'static str) -> i64 {
 async fn exit_code(processes: &mut Processes, index: usize, timeout: Duration) -> Option<i32> {
     let start = Instant::now();
     loop {
-        if let Some(status) = processes.ended(index) {
+        if let Some(status) = processes.take_exit_status(index) {
             return status.code();
         }
         assert!(start.elapsed() < timeout, "{} did not stop in time", processes.all[index].name());
@@ -67,83 +67,87 @@ async fn exit_code(processes: &mut Processes, index: usize, timeout: Duration) -
 }
 
 /// Signs up and stops the worker while its write to the journal waits for the returned lock.
-async fn stop_during_write(stage: &Infrastructure, processes: &mut Processes) -> Transaction<'static, Postgres> {
+async fn stop_during_write(
+    infrastructure: &Infrastructure,
+    processes: &mut Processes,
+) -> Transaction<'static, Postgres> {
     processes.start(0);
-    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
-    ready(&caller).await;
-    caller.sign_up(1).await;
+    let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
+    ready(&client).await;
+    client.sign_up_until_accepted(1).await;
 
-    let lock = lock_table(&stage.pool, "operation_steps").await;
+    let lock = lock_table(&infrastructure.pool, "operation_steps").await;
     processes.start(1);
-    eventually("the worker is writing its journal", async || count_lock_waiters(&stage.pool).await > 0).await;
+    eventually("the worker is writing its journal", async || count_lock_waiters(&infrastructure.pool).await > 0).await;
     processes.signal(1, Signal::SIGTERM);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(processes.ended(1).is_none(), "the worker stopped before its write");
+    assert!(processes.take_exit_status(1).is_none(), "the worker stopped before its write");
     lock
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_signup_is_answered_before_the_api_stops() {
-    let (stage, mut processes) = stage(0).await;
+    let (infrastructure, mut processes) = infrastructure(0).await;
     processes.start(0);
-    let caller = ApiClient::new(&processes.api_url, &stage.issuer);
-    ready(&caller).await;
+    let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
+    ready(&client).await;
 
-    let lock = lock_table(&stage.pool, "tenants").await;
+    let lock = lock_table(&infrastructure.pool, "tenants").await;
     let signup = tokio::spawn({
-        let caller = caller.clone();
-        async move { caller.sign_up_once(1).await }
+        let client = client.clone();
+        async move { client.sign_up_once(1).await }
     });
-    eventually("the signup is being written", async || count_lock_waiters(&stage.pool).await > 0).await;
+    eventually("the signup is being written", async || count_lock_waiters(&infrastructure.pool).await > 0).await;
     processes.signal(0, Signal::SIGTERM);
-    eventually("the API accepts no more requests", async || !caller.is_ready().await).await;
-    assert!(caller.sign_up_once(2).await.is_err(), "a request after the signal was not rejected");
+    eventually("the API accepts no more requests", async || !client.is_ready().await).await;
+    assert!(client.sign_up_once(2).await.is_err(), "a request after the signal was not rejected");
     lock.rollback().await.unwrap();
 
     assert_eq!(signup.await.unwrap().unwrap(), 202);
     assert_eq!(exit_code(&mut processes, 0, TIMEOUT).await, Some(0));
-    let whole = "select count(*) from tenants join environments on tenant_id = tenants.id
+    let complete = "select count(*) from tenants join environments on tenant_id = tenants.id
         join operations on environment_id = environments.id join events on operation_id = operations.id";
-    assert_eq!(count(&stage.pool, whole).await, 1);
-    assert_eq!(count(&stage.pool, "select count(*) from tenants").await, 1);
+    assert_eq!(count(&infrastructure.pool, complete).await, 1);
+    assert_eq!(count(&infrastructure.pool, "select count(*) from tenants").await, 1);
 
     // A caller without a response repeats its request, and nothing happens twice.
     processes.start(0);
     for number in [1, 2] {
-        caller.sign_up(number).await;
+        client.sign_up_until_accepted(number).await;
     }
-    assert_eq!(count(&stage.pool, "select count(*) from tenants").await, 2);
+    assert_eq!(count(&infrastructure.pool, "select count(*) from tenants").await, 2);
     drop(processes);
-    stage.end().await;
+    infrastructure.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_worker_releases_its_operations() {
-    let (stage, mut processes) = stage(2).await;
-    let lock = stop_during_write(&stage, &mut processes).await;
+    let (infrastructure, mut processes) = infrastructure(2).await;
+    let lock = stop_during_write(&infrastructure, &mut processes).await;
     lock.rollback().await.unwrap();
     assert_eq!(exit_code(&mut processes, 1, TIMEOUT).await, Some(0));
 
     let free = "select count(*) from operations where lease_until is null and state in ('pending', 'running')";
-    assert_eq!(count(&stage.pool, free).await, 1, "the operation was not released");
+    assert_eq!(count(&infrastructure.pool, free).await, 1, "the operation was not released");
     let start = Instant::now();
     processes.start(2);
     let done = "select count(*) from operations where state = 'succeeded'";
-    eventually("another worker ends it", async || count(&stage.pool, done).await == 1).await;
+    eventually("another worker finishes the operation", async || count(&infrastructure.pool, done).await == 1).await;
     assert!(start.elapsed() < TIMEOUT, "it took {:?}", start.elapsed());
-    let ours = stage.world.accounts().into_iter().filter(|account| account.email.starts_with("aws+env_")).count();
+    let ours =
+        infrastructure.world.accounts().into_iter().filter(|account| account.email.starts_with("aws+env_")).count();
     assert_eq!(ours, 1, "a second account was created");
     drop(processes);
-    stage.end().await;
+    infrastructure.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_stops_a_process_at_once() {
-    let (stage, mut processes) = stage(1).await;
-    let lock = stop_during_write(&stage, &mut processes).await;
+    let (infrastructure, mut processes) = infrastructure(1).await;
+    let lock = stop_during_write(&infrastructure, &mut processes).await;
     processes.signal(1, Signal::SIGINT);
     assert_eq!(exit_code(&mut processes, 1, Duration::from_secs(2)).await, Some(130));
     lock.rollback().await.unwrap();
     drop(processes);
-    stage.end().await;
+    infrastructure.stop().await;
 }

@@ -92,7 +92,7 @@ async fn a_full_organisation_causes_one_hold_one_alert_and_one_probe() {
     freehold.run_until_idle(&worker, TimeDelta::minutes(13)).await;
     assert_eq!(account_requests(&freehold) - before, 1, "only the first request is refused");
     assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
-    all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
+    all_wait(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
     let holds = fleet_holds::in_force(freehold.pool()).await.expect("an answer");
     assert_eq!((holds.len(), holds[0].kind, holds[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
     // A tenant that has its account is not affected by the hold.
@@ -114,7 +114,7 @@ async fn a_full_organisation_is_probed_once_an_hour() {
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(4)).await;
     // Probes at once and after 15, 45, 105, 165 and 225 minutes.
     assert_eq!(account_requests(&freehold), 6);
-    all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
+    all_wait(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_creation_that_fails_for_the_quota_starts_the_same_hold() {
     let worker = freehold.worker("worker-1");
     freehold.run_until_idle(&worker, TimeDelta::minutes(14)).await;
     assert_eq!(account_requests(&freehold), 2, "both requests were sent before the first failure");
-    all_wait(&freehold, &tenants, "AWS to allow the organisation more accounts").await;
+    all_wait(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
     freehold.run_until_idle(&worker, LONG).await;
     all_ready(&freehold, &tenants).await;
     assert_eq!(account_requests(&freehold), 4);
@@ -158,7 +158,7 @@ async fn an_organisation_that_is_being_finalized_is_held_for_an_hour() {
     let worker = freehold.worker("worker-1");
     freehold.run_until_idle(&worker, TimeDelta::minutes(55)).await;
     assert_eq!(account_requests(&freehold), 1);
-    all_wait(&freehold, &tenants, "AWS to finish setting the organisation up").await;
+    all_wait(&freehold, &tenants, "AWS to finish setting up the organisation").await;
     freehold.run_until_idle(&worker, LONG).await;
     all_ready(&freehold, &tenants).await;
     assert_eq!(account_requests(&freehold), 4);

@@ -1,11 +1,11 @@
-//! What is, held against what the database and the configuration say. Pure: no call, no clock.
+//! Compares the observed state of AWS with the database and the configuration. Pure: no call, no clock.
 //!
-//! An environment is compared in full while it is ready with nothing under way. Of one that is being onboarded, repaired or
-//! offboarded only its account is looked for: its operation knows better. Accounts whose mapping has ended rest in the
-//! quarantine OU or are closed, and are no finding.
+//! An environment is compared in full if it is ready and has no open operation. For an environment with an operation,
+//! only the existence of its account is checked. Accounts whose mapping has ended are in the quarantine OU or closed,
+//! and cause no finding.
 //!
-//! What is left out: changes inside a stack's resources that were made past CloudFormation (a function's code, a role's
-//! policy). Only CloudFormation's own drift detection sees those, at a call and some minutes for each stack.
+//! Not detected: changes of a stack's resources made outside CloudFormation (a function's code, a role's policy). Only
+//! CloudFormation's drift detection finds these, at a call and some minutes per stack.
 
 mod access;
 mod organization;
@@ -21,34 +21,33 @@ use freehold_tenancy::{AwsAccountId, Config, InstallationId};
 
 use super::observe::{Inside, Observed};
 
-/// What two sides are held against each other.
+/// The states to compare.
 pub(super) struct CompareInput<'a> {
-    /// AWS, read since `started_at`.
+    /// State of AWS, read since `started_at`.
     pub(super) seen: &'a Observed,
-    /// The database, read afterwards: what was accepted or done meanwhile is in it.
+    /// State of the database, read after AWS, so that it includes changes made meanwhile.
     pub(super) known: &'a ExpectedState,
-    /// What the operator has declared.
     pub(super) config: &'a Config,
-    /// Whose tags are ours.
+    /// The installation, whose tags mark its accounts.
     pub(super) installation: InstallationId,
-    /// When the first look was taken.
+    /// Time of the first read.
     pub(super) started_at: DateTime<Utc>,
 }
 
-/// What came of it.
+/// The result of a comparison.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Comparison {
-    /// What is not as it should be.
+    /// Differences between AWS and the expected state.
     pub(super) found: Vec<NewFinding>,
-    /// What could not be told of which account.
+    /// Aspects of accounts that were not compared.
     unseen: BTreeSet<(AwsAccountId, Aspect)>,
 }
 
-/// What a finding is about: each is looked at by itself.
+/// A part of an account's state. The aspects are read independently of each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Aspect {
     Organization,
-    Place,
+    Ou,
     Access,
     Inside,
 }
@@ -56,7 +55,7 @@ enum Aspect {
 impl Aspect {
     fn of(kind: FindingKind) -> Self {
         match kind {
-            FindingKind::WrongOu => Self::Place,
+            FindingKind::WrongOu => Self::Ou,
             FindingKind::AssignmentMissing | FindingKind::AssignmentExtra => Self::Access,
             FindingKind::AccessLost
             | FindingKind::StackMissing
@@ -67,19 +66,18 @@ impl Aspect {
     }
 }
 
-/// Compares.
 pub(super) fn compare(sides: &CompareInput<'_>) -> Comparison {
     let mut comparison = Comparison::default();
     organization::unknown_accounts(sides, &mut comparison);
     organization::guardrails(sides, &mut comparison);
-    access::declared(sides, &mut comparison);
+    access::check_identity_center(sides, &mut comparison);
     for environment in &sides.known.environments {
         let account = &environment.aws_account_id;
         if !organization::account(sides, environment, &mut comparison) {
             continue;
         }
         if !is_settled(sides, environment) {
-            comparison.unseen.extend([Aspect::Place, Aspect::Access, Aspect::Inside].map(|one| (account.clone(), one)));
+            comparison.unseen.extend([Aspect::Ou, Aspect::Access, Aspect::Inside].map(|one| (account.clone(), one)));
             continue;
         }
         ou::check(sides, environment, &mut comparison);
@@ -91,20 +89,20 @@ pub(super) fn compare(sides: &CompareInput<'_>) -> Comparison {
             Some(Inside::Stacks { baseline, stack }) => {
                 stacks::check(sides, environment, baseline.as_ref(), stack.as_ref(), &mut comparison);
             }
-            Some(Inside::AccessDenied(why)) => stacks::no_way_in(environment, why, &mut comparison),
+            Some(Inside::AccessDenied(why)) => stacks::report_lost_access(environment, why, &mut comparison),
             None => _ = comparison.unseen.insert((account.clone(), Aspect::Inside)),
         }
     }
     comparison
 }
 
-/// Whether the environment was ready, with nothing under way, from before the first look until after the last.
+/// Returns whether the environment was ready, without open operation, during all reads.
 fn is_settled(sides: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
     environment.settled_at.is_some_and(|at| at < sides.started_at)
 }
 
 impl Comparison {
-    /// Notes a finding about the organisation as a whole.
+    /// Adds a finding about the organisation as a whole.
     fn organization(&mut self, kind: FindingKind, subject: &str, message: String) {
         self.found.push(NewFinding {
             kind,
@@ -116,8 +114,7 @@ impl Comparison {
         });
     }
 
-    /// Notes a finding about an environment; `detail` tells it from others of its kind there, and `remedy` is what it takes
-    /// as things stand.
+    /// Adds a finding about an environment. `detail` distinguishes several findings of the same kind there.
     fn environment(
         &mut self,
         kind: FindingKind,
@@ -133,19 +130,19 @@ impl Comparison {
             aws_account_id: Some(account.clone()),
             environment: Some((of.tenant_id, of.id)),
             message,
-            // Whatever a rule thinks, what is not known to be safe is not done.
+            // Only kinds that are safe to repair may be repaired, whichever remedy the rule requests.
             remedy: if kind.is_safe_to_repair() { remedy } else { FindingRemedy::Person },
         });
     }
 
-    /// Whether an open finding would have been found again if it still held.
+    /// Returns whether an open finding would have been found again if it still existed.
     pub(super) fn would_have_found(&self, finding: &Finding) -> bool {
         let aspect = Aspect::of(finding.kind);
         finding.aws_account_id.as_ref().is_none_or(|account| !self.unseen.contains(&(account.clone(), aspect)))
     }
 }
 
-/// An environment as people call it.
+/// Returns the environment's name for messages.
 fn called(environment: &MappedEnvironment) -> String {
     format!("{} of {}", environment.name, environment.company_name)
 }

@@ -1,19 +1,19 @@
-//! What is: AWS as it can be read with the fewest calls.
+//! Reads the state of AWS with as few calls as possible.
 //!
-//! | what | calls | at most, a second |
+//! | state | calls | maximum per second |
 //! |---|---|---|
-//! | accounts, their states and their OUs | one `ListAccounts` for 20 | 4 |
-//! | tags of accounts that no mapping knows | one `ListTagsForResource` each | 5 |
-//! | OUs and guardrails | three for each residency | |
-//! | which accounts have a permission set | one for 100, for each set | 10, shared |
-//! | who holds it there | one `ListAccountAssignments` for each account and set that it has | 10, shared |
-//! | stacks | one `AssumeRole` and two `DescribeStacks` for each account, 16 accounts at a time | |
+//! | accounts, their states and their OUs | one `ListAccounts` per 20 | 4 |
+//! | tags of accounts without mapping | one `ListTagsForResource` each | 5 |
+//! | OUs and guardrails | three per residency | |
+//! | accounts with a permission set | one per 100, for each set | 10, shared |
+//! | principals with the set there | one `ListAccountAssignments` for each account and set | 10, shared |
+//! | stacks | one `AssumeRole` and two `DescribeStacks` per account, 16 accounts at a time | |
 //!
-//! The rates are half of AWS's ([`super::throttle`]). An account's OU comes with the list of accounts; only where AWS leaves it
-//! out, the OUs' own lists are read. Access and stacks are read side by side, after the accounts. For 5,000 accounts with one
-//! permission set each that makes 250 / 4 s + (50 + 5,000) / 10 s: **about nine and a half minutes**; with two sets each,
-//! eighteen. The stacks, at 16 accounts at a time and half a second for the three calls, are read in under three minutes
-//! meanwhile. A test holds a smaller organisation to the same sum.
+//! The rates are half of AWS's ([`super::throttle`]). The OU of an account comes with the list of accounts; only if AWS
+//! omits it, the lists of the OUs are read. Access and stacks are read concurrently, after the accounts. For 5,000
+//! accounts with one permission set each, this takes 250 / 4 s + (50 + 5,000) / 10 s: **about nine and a half
+//! minutes**; with two sets each, eighteen. Meanwhile the stacks take less than three minutes, at 16 accounts at a time
+//! and half a second for the three calls. A test checks the same formula with a smaller organisation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,76 +29,76 @@ use crate::cloud::{
 };
 use crate::guardrail;
 
-/// Accounts whose stacks are read at one time.
-const INSIDE_AT_ONCE: usize = 16;
+/// Accounts whose stacks are read concurrently.
+const STACKS_CONCURRENCY: usize = 16;
 
-/// Accounts whose assignments are asked for at one time; the rate is what holds them back.
-const ACCESS_AT_ONCE: usize = 8;
+/// Accounts whose assignments are read concurrently; the rate limit is usually lower.
+const ACCESS_CONCURRENCY: usize = 8;
 
-/// AWS as it was found.
+/// The observed state of AWS.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observed {
-    /// Every account of the organisation.
+    /// All accounts of the organisation.
     pub(super) accounts: BTreeMap<AwsAccountId, ListedAccount>,
-    /// The tags of the active accounts that no mapping knows.
+    /// Tags of the active accounts without mapping.
     pub(super) tags: BTreeMap<AwsAccountId, Tags>,
-    /// Freehold's OUs by name.
+    /// Freehold's OUs by name; `None` if missing.
     pub(super) ous: BTreeMap<String, Option<GuardedOu>>,
-    /// The ARNs of the declared permission sets by name.
+    /// ARNs of the configured permission sets by name; `None` if missing.
     pub(super) permission_sets: BTreeMap<String, Option<String>>,
-    /// The ids of the groups with access everywhere by name.
+    /// Ids of the groups with access to all accounts, by name; `None` if missing.
     pub(super) groups: BTreeMap<String, Option<String>>,
-    /// Who holds which declared permission set in each account that was looked at.
+    /// Principals by configured permission set, for each account that could be read.
     pub(super) access: BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>,
-    /// The stacks in each account that was looked into.
+    /// Stacks in each account that could be read.
     pub(super) inside: BTreeMap<AwsAccountId, Inside>,
-    /// Accounts that could not be looked at or into, and why.
+    /// Accounts that could not be read, with the error.
     pub(super) unseen: Vec<(AwsAccountId, String)>,
 }
 
-/// What is in an account.
+/// The stacks in an account, or the reason for which they cannot be read.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every account can be looked into")]
+#[expect(clippy::large_enum_variant, reason = "nearly every account can be read")]
 pub(super) enum Inside {
-    /// The stacks, where they are there.
+    /// The stacks; `None` for a missing one.
     Stacks {
-        /// The one with the roles.
+        /// The stack with Freehold's roles.
         baseline: Option<StackState>,
-        /// The one with the tenant's own things.
+        /// The stack with the tenant's resources.
         stack: Option<StackState>,
     },
-    /// The role that looks cannot be assumed or may not look.
+    /// The role cannot be assumed or may not read. Holds the error message.
     AccessDenied(String),
 }
 
-/// Reads AWS. A look at the organisation that fails ends it; one at a single account is noted as unseen.
+/// Reads AWS. A failed read of the organisation is an error; a failed read of a single account is noted in `unseen`.
 pub(super) async fn observe(
     cloud: &dyn Cloud,
     config: &Config,
     known: &ExpectedState,
-    pace: &ReadThrottle,
+    throttle: &ReadThrottle,
 ) -> Result<Observed, ObserveError> {
     let mut seen = Observed::default();
-    organization(cloud, config, known, pace, &mut seen).await?;
-    let there = |environment: &&MappedEnvironment| {
+    organization(cloud, config, known, throttle, &mut seen).await?;
+    let is_readable = |environment: &&MappedEnvironment| {
         let listed = seen.accounts.get(&environment.aws_account_id);
         environment.settled_at.is_some() && listed.is_some_and(|account| account.state == "ACTIVE")
     };
     let targets: Vec<(Target, &MappedEnvironment)> = known
         .environments
         .iter()
-        .filter(there)
+        .filter(is_readable)
         .filter_map(|environment| {
             let account = environment.aws_account_id.clone();
-            // The management account and Freehold's own are not even looked into.
+            // The management account and Freehold's own account are not read.
             Some((Target::new(account, environment.id, &config.organization).ok()?, environment))
         })
         .collect();
-    let (access, inside) = tokio::join!(access(cloud, config, &targets, pace), inside(cloud, &targets, pace));
+    let (access, inside) = tokio::join!(access(cloud, config, &targets, throttle), inside(cloud, &targets, throttle));
     let (access, inside) = (access?, inside?);
     seen.permission_sets = access.permission_sets;
     seen.groups = access.groups;
-    seen.access = access.holders;
+    seen.access = access.principals;
     seen.inside = inside.0;
     seen.unseen = access.unseen.into_iter().chain(inside.1).collect();
     Ok(seen)
@@ -108,10 +108,10 @@ async fn organization(
     cloud: &dyn Cloud,
     config: &Config,
     known: &ExpectedState,
-    pace: &ReadThrottle,
+    throttle: &ReadThrottle,
     seen: &mut Observed,
 ) -> Result<(), ObserveError> {
-    let accounts = pages(pace, "organizations:ListAccounts", move |page| {
+    let accounts = all_pages(throttle, "organizations:ListAccounts", move |page| {
         Box::pin(async move { cloud.accounts(page.as_deref()).await })
     })
     .await?;
@@ -120,16 +120,17 @@ async fn organization(
     let residencies = config.residencies.iter().map(|residency| (residency.ou_name(), residency.guardrail_name()));
     let quarantine = (config.organization.quarantine_ou.clone(), guardrail::QUARANTINE_POLICY.to_owned());
     for (ou, policy) in residencies.chain([quarantine]) {
-        let found = pace.ask("organizations:ListPoliciesForTarget", || cloud.guarded_ou(&ou, &policy)).await?;
+        let found = throttle.read("organizations:ListPoliciesForTarget", || cloud.guarded_ou(&ou, &policy)).await?;
         seen.ous.insert(ou, found);
     }
     if seen.accounts.values().any(|account| account.parent.is_none()) {
         for ou in seen.ous.values().flatten() {
             let ou_id = ou.ou_id.as_str();
             let call = "organizations:ListAccountsForParent";
-            for id in
-                pages(pace, call, move |page| Box::pin(async move { cloud.accounts_in(ou_id, page.as_deref()).await }))
-                    .await?
+            for id in all_pages(throttle, call, move |page| {
+                Box::pin(async move { cloud.accounts_in(ou_id, page.as_deref()).await })
+            })
+            .await?
             {
                 if let Some(account) = seen.accounts.get_mut(&id) {
                     account.parent = Some(ou.ou_id.clone());
@@ -142,17 +143,17 @@ async fn organization(
     let own = [&organization.management_account_id, &organization.freehold_account_id];
     let unknown = seen.accounts.values().filter(|account| account.state == "ACTIVE");
     for account in unknown.filter(|account| !known.accounts.contains(&account.id) && !own.contains(&&account.id)) {
-        let tags = pace.ask("organizations:ListTagsForResource", || cloud.account_tags(&account.id)).await?;
+        let tags = throttle.read("organizations:ListTagsForResource", || cloud.account_tags(&account.id)).await?;
         seen.tags.insert(account.id.clone(), tags);
     }
     Ok(())
 }
 
-/// Who has access to what.
+/// Observed permission sets, groups and assignments.
 struct Access {
     permission_sets: BTreeMap<String, Option<String>>,
     groups: BTreeMap<String, Option<String>>,
-    holders: BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>,
+    principals: BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>,
     unseen: Vec<(AwsAccountId, String)>,
 }
 
@@ -160,20 +161,20 @@ async fn access(
     cloud: &dyn Cloud,
     config: &Config,
     targets: &[(Target, &MappedEnvironment)],
-    pace: &ReadThrottle,
+    throttle: &ReadThrottle,
 ) -> Result<Access, ObserveError> {
     let (mut permission_sets, mut groups) = (BTreeMap::new(), BTreeMap::new());
     for set in &config.permission_sets {
-        let arn = pace.ask("sso:ListPermissionSets", || cloud.permission_set(&set.name)).await?;
+        let arn = throttle.read("sso:ListPermissionSets", || cloud.permission_set(&set.name)).await?;
         permission_sets.insert(set.name.clone(), arn);
     }
     for group in config.access.iter().map(|access| &access.group).collect::<BTreeSet<_>>() {
-        groups.insert(group.clone(), pace.ask("identitystore:GetGroupId", || cloud.group(group)).await?);
+        groups.insert(group.clone(), throttle.read("identitystore:GetGroupId", || cloud.group(group)).await?);
     }
     let mut sets_of: BTreeMap<AwsAccountId, Vec<(&str, &str)>> = BTreeMap::new();
     for (name, arn) in permission_sets.iter().filter_map(|(name, arn)| Some((name, arn.as_deref()?))) {
         let call = "sso:ListAccountsForProvisionedPermissionSet";
-        for account in pages(pace, call, move |page| {
+        for account in all_pages(throttle, call, move |page| {
             Box::pin(async move { cloud.accounts_with_permission_set(arn, page.as_deref()).await })
         })
         .await?
@@ -182,88 +183,88 @@ async fn access(
         }
     }
 
-    let looks = targets.iter().map(|(target, _)| {
+    let reads = targets.iter().map(|(target, _)| {
         let sets = sets_of.get(target.id()).cloned().unwrap_or_default();
-        // Boxed, so that the compiler need not prove for every lifetime that the whole may change threads.
+        // Boxed, because the compiler cannot prove that the whole future is `Send` for every lifetime.
         async move {
-            let mut holders = BTreeMap::new();
+            let mut principals = BTreeMap::new();
             for (name, arn) in sets {
                 let call = "sso:ListAccountAssignments";
-                let found = pages(pace, call, move |page| {
+                let found = all_pages(throttle, call, move |page| {
                     Box::pin(async move { cloud.assignment_principals(target, arn, page.as_deref()).await })
                 })
                 .await;
-                holders.insert(name.to_owned(), found.map_err(|trouble| (target.id().clone(), trouble))?);
+                principals.insert(name.to_owned(), found.map_err(|error| (target.id().clone(), error))?);
             }
-            Ok((target.id().clone(), holders))
+            Ok((target.id().clone(), principals))
         }
         .boxed()
     });
-    let looks: Vec<BoxFuture<'_, _>> = looks.collect();
-    let looks: Vec<_> = stream::iter(looks).buffer_unordered(ACCESS_AT_ONCE).collect().await;
-    let (holders, unseen) = sorted(looks)?;
-    Ok(Access { permission_sets, groups, holders, unseen })
+    let reads: Vec<BoxFuture<'_, _>> = reads.collect();
+    let reads: Vec<_> = stream::iter(reads).buffer_unordered(ACCESS_CONCURRENCY).collect().await;
+    let (principals, unseen) = split_results(reads)?;
+    Ok(Access { permission_sets, groups, principals, unseen })
 }
 
-/// What is in the accounts, and those into which one could not look.
+/// The stacks by account, and the accounts that could not be read.
 type Insides = (BTreeMap<AwsAccountId, Inside>, Vec<(AwsAccountId, String)>);
 
 async fn inside(
     cloud: &dyn Cloud,
     targets: &[(Target, &MappedEnvironment)],
-    pace: &ReadThrottle,
+    throttle: &ReadThrottle,
 ) -> Result<Insides, ObserveError> {
-    let looks = targets.iter().map(|(target, environment)| look_inside(cloud, target, environment, pace).boxed());
-    let looks: Vec<BoxFuture<'_, _>> = looks.collect();
-    let looks: Vec<_> = stream::iter(looks).buffer_unordered(INSIDE_AT_ONCE).collect().await;
-    sorted(looks)
+    let reads = targets.iter().map(|(target, environment)| read_account(cloud, target, environment, throttle).boxed());
+    let reads: Vec<BoxFuture<'_, _>> = reads.collect();
+    let reads: Vec<_> = stream::iter(reads).buffer_unordered(STACKS_CONCURRENCY).collect().await;
+    split_results(reads)
 }
 
-async fn look_inside(
+async fn read_account(
     cloud: &dyn Cloud,
     target: &Target,
     environment: &MappedEnvironment,
-    pace: &ReadThrottle,
+    throttle: &ReadThrottle,
 ) -> Result<(AwsAccountId, Inside), (AwsAccountId, ObserveError)> {
     let id = target.id().clone();
-    // One after the other: the session that the first opens serves the second.
-    let stacks = match stack(cloud, target, environment.baseline.as_ref(), pace).await {
-        Ok(baseline) => match stack(cloud, target, environment.stack.as_ref(), pace).await {
+    // Sequential, so that the second call reuses the session of the first.
+    let stacks = match stack(cloud, target, environment.baseline.as_ref(), throttle).await {
+        Ok(baseline) => match stack(cloud, target, environment.stack.as_ref(), throttle).await {
             Ok(stack) => Ok(Inside::Stacks { baseline, stack }),
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         },
-        Err(trouble) => Err(trouble),
+        Err(error) => Err(error),
     };
     match stacks {
         Ok(stacks) => Ok((id, stacks)),
         Err(ObserveError::Cloud(error @ CloudError { kind: CloudErrorKind::Denied { .. }, .. })) => {
             Ok((id, Inside::AccessDenied(error.to_string())))
         }
-        Err(trouble) => Err((id, trouble)),
+        Err(error) => Err((id, error)),
     }
 }
 
-/// The stack that is there under the name of one that was deployed.
+/// Returns the stack with the name of a deployed one.
 async fn stack(
     cloud: &dyn Cloud,
     target: &Target,
     deployed: Option<&Deployed>,
-    pace: &ReadThrottle,
+    throttle: &ReadThrottle,
 ) -> Result<Option<StackState>, ObserveError> {
     let Some(deployed) = deployed else { return Ok(None) };
-    // By its name, so that another one in its place is found too.
+    // By name, so that a stack that replaced it is found too.
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
-    pace.ask("cloudformation:DescribeStacks", || cloud.stack(target, Role::Access, deployed.region, name)).await
+    throttle.read("cloudformation:DescribeStacks", || cloud.stack(target, Role::Access, deployed.region, name)).await
 }
 
-/// What was seen of each account, and what was not and why; nothing, where it was broken off.
-#[expect(clippy::type_complexity, reason = "it is the answer of two lists of looks, told apart")]
-fn sorted<T>(
-    looks: Vec<Result<(AwsAccountId, T), (AwsAccountId, ObserveError)>>,
+/// Splits the results into accounts that were read and accounts that were not. Fails if the process is stopping.
+#[expect(clippy::type_complexity, reason = "the results of two kinds of reads")]
+fn split_results<T>(
+    results: Vec<Result<(AwsAccountId, T), (AwsAccountId, ObserveError)>>,
 ) -> Result<(BTreeMap<AwsAccountId, T>, Vec<(AwsAccountId, String)>), ObserveError> {
     let (mut seen, mut unseen) = (BTreeMap::new(), Vec::new());
-    for look in looks {
-        match look {
+    for result in results {
+        match result {
             Ok((account, found)) => _ = seen.insert(account, found),
             Err((_, ObserveError::Stopped)) => return Err(ObserveError::Stopped),
             Err((account, ObserveError::Cloud(error))) => unseen.push((account, error.to_string())),
@@ -272,15 +273,15 @@ fn sorted<T>(
     Ok((seen, unseen))
 }
 
-/// Everything on the pages of a list.
-async fn pages<'a, T>(
-    pace: &ReadThrottle,
+/// Returns all items of a paginated list.
+async fn all_pages<'a, T>(
+    throttle: &ReadThrottle,
     call: &'static str,
-    look: impl Fn(Option<String>) -> BoxFuture<'a, CloudResult<Page<T>>>,
+    read_page: impl Fn(Option<String>) -> BoxFuture<'a, CloudResult<Page<T>>>,
 ) -> Result<Vec<T>, ObserveError> {
     let (mut items, mut next) = (Vec::new(), None::<String>);
     loop {
-        let page = pace.ask(call, || look(next.clone())).await?;
+        let page = throttle.read(call, || read_page(next.clone())).await?;
         items.extend(page.items);
         next = page.next;
         if next.is_none() {
@@ -290,7 +291,7 @@ async fn pages<'a, T>(
 }
 
 impl Observed {
-    /// The id of the OU of this name, and whether it carries its policy with the text that it should have.
+    /// Returns the id of an OU and whether its policy is attached with the wanted content. `None`: the OU is missing.
     pub(super) fn ou(&self, name: &str, wanted: &str) -> Option<(&str, bool)> {
         let ou = self.ous.get(name)?.as_ref()?;
         let guarded = matches!(&ou.policy, PolicyAttachment::Attached(text) if guardrail::same(text, wanted));

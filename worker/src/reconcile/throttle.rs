@@ -1,4 +1,4 @@
-//! How fast a comparison asks: at most half of what AWS allows, so that whoever waits for an account has the other half.
+//! Throttles the reads of a comparison to half of AWS's rates, so that operations have the other half.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,59 +12,59 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{self, CloudError, CloudErrorKind};
 
-/// The share of each rate that a comparison takes.
+/// Share of each rate that a comparison uses.
 const SHARE: f64 = 0.5;
 
-/// How often one look is tried that AWS does not answer.
-const TRIES: u32 = 4;
+/// Maximum number of attempts of a read that AWS does not answer.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// How long one look waits for a rate that others use up.
-const PATIENCE: TimeDelta = TimeDelta::minutes(5);
+/// Maximum time that a read waits for a rate limit.
+const MAX_WAIT: TimeDelta = TimeDelta::minutes(5);
 
-/// Why a look came to nothing.
+/// The reason for which a read failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
-    /// The process is about to end.
-    #[error("it was broken off, because the process ends")]
+    /// The process is stopping.
+    #[error("the comparison was interrupted, because the process is stopping")]
     Stopped,
-    /// AWS does not answer, or refuses.
+    /// AWS does not respond or rejected the call.
     #[error("{0}")]
     Cloud(#[from] CloudError),
 }
 
-/// Paces the looks of one comparison.
+/// Rate limiter for the reads of one comparison.
 pub(super) struct ReadThrottle {
     clock: Clock,
     quotas: Quotas,
     stop: CancellationToken,
-    /// When the next call may be made, by bucket.
-    turns: Mutex<HashMap<&'static str, DateTime<Utc>>>,
+    /// Time of the next permitted call, by token bucket.
+    next_calls: Mutex<HashMap<&'static str, DateTime<Utc>>>,
 }
 
 impl ReadThrottle {
-    /// Looks end when `stop` is canceled.
+    /// Creates a limiter. Reads fail once `stop` is cancelled.
     pub(super) fn new(clock: Clock, quotas: Quotas, stop: CancellationToken) -> Self {
-        Self { clock, quotas, stop, turns: Mutex::default() }
+        Self { clock, quotas, stop, next_calls: Mutex::default() }
     }
 
-    /// What `look`, which makes `call`, answers. Looking changes nothing, so it is tried again also when the answer was
-    /// lost.
-    pub(super) async fn ask<T, F>(&self, call: &'static str, mut look: impl FnMut() -> F) -> Result<T, ObserveError>
+    /// Runs `read`, which makes `call`, within the rate limit. It is retried also if the response was lost, because
+    /// reading changes nothing.
+    pub(super) async fn read<T, F>(&self, call: &'static str, mut read: impl FnMut() -> F) -> Result<T, ObserveError>
     where
         F: Future<Output = cloud::Result<T>>,
     {
-        let deadline = self.clock.now() + PATIENCE;
+        let deadline = self.clock.now() + MAX_WAIT;
         let mut failures = 0;
         loop {
-            self.turn(call).await?;
-            let error = match look().await {
+            self.wait_for_rate_limit(call).await?;
+            let error = match read().await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             match error.kind {
                 CloudErrorKind::Throttled { until: Some(until) } if until < deadline => self.sleep_until(until).await?,
                 CloudErrorKind::Throttled { .. } | CloudErrorKind::NotYet | CloudErrorKind::Unknown
-                    if failures + 1 < TRIES =>
+                    if failures + 1 < MAX_ATTEMPTS =>
                 {
                     self.sleep_until(self.clock.now() + TimeDelta::seconds(1 << failures)).await?;
                     failures += 1;
@@ -75,12 +75,12 @@ impl ReadThrottle {
     }
 
     /// Waits until `call` may be made.
-    async fn turn(&self, call: &'static str) -> Result<(), ObserveError> {
+    async fn wait_for_rate_limit(&self, call: &'static str) -> Result<(), ObserveError> {
         let now = self.clock.now();
         let at = match self.quotas.bucket(call) {
             Some(Bucket { name: bucket, rate }) => {
-                let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-                let next = turns.entry(bucket).or_insert(now);
+                let mut next_calls = self.next_calls.lock().unwrap_or_else(PoisonError::into_inner);
+                let next = next_calls.entry(bucket).or_insert(now);
                 let at = (*next).max(now);
                 *next = at + seconds(1.0 / (SHARE * rate.per_second));
                 at
@@ -94,7 +94,7 @@ impl ReadThrottle {
         if self.stop.is_cancelled() {
             return Err(ObserveError::Stopped);
         }
-        // A timer that has run out already would cost a turn of the runtime for each call.
+        // An expired timer would still yield to the runtime on each call.
         if at <= self.clock.now() {
             return Ok(());
         }
@@ -105,7 +105,7 @@ impl ReadThrottle {
     }
 }
 
-/// So many seconds, a tenth more or less, so that what began together does not stay together.
+/// Returns `every` with 10 % of jitter, so that workers that started together do not stay synchronised.
 pub(super) fn about(every: Duration) -> TimeDelta {
     seconds(every.as_secs_f64() * (0.9 + 0.2 * rand::random::<f64>()))
 }
@@ -116,11 +116,11 @@ mod tests {
 
     use super::*;
 
-    fn pace(clock: &Clock) -> ReadThrottle {
+    fn throttle(clock: &Clock) -> ReadThrottle {
         ReadThrottle::new(clock.clone(), Quotas::default(), CancellationToken::new())
     }
 
-    fn refused(kind: CloudErrorKind) -> CloudError {
+    fn error(kind: CloudErrorKind) -> CloudError {
         CloudError {
             kind,
             call: "organizations:ListAccounts",
@@ -130,9 +130,9 @@ mod tests {
         }
     }
 
-    /// Lets time pass for whoever sleeps.
-    async fn passing<T>(clock: &Clock, work: impl Future<Output = T>) -> T {
-        let passing = async {
+    /// Runs `work` while the clock advances.
+    async fn with_passing_time<T>(clock: &Clock, work: impl Future<Output = T>) -> T {
+        let time = async {
             loop {
                 tokio::task::yield_now().await;
                 clock.advance(Duration::from_millis(50));
@@ -140,47 +140,47 @@ mod tests {
         };
         tokio::select! {
             done = work => done,
-            never = passing => never,
+            never = time => never,
         }
     }
 
     #[tokio::test]
-    async fn it_takes_half_of_the_rate_of_aws() {
+    async fn reads_use_half_of_the_rate_of_aws() {
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
-        let pace = pace(&clock);
+        let throttle = throttle(&clock);
         let calls = async {
             for _ in 0..41 {
-                pace.ask("organizations:ListAccounts", async || Ok(())).await.unwrap();
+                throttle.read("organizations:ListAccounts", async || Ok(())).await.unwrap();
             }
         };
-        passing(&clock, calls).await;
-        let took = (clock.now() - DateTime::UNIX_EPOCH).as_seconds_f64();
-        assert!((10.0..10.3).contains(&took), "forty calls at half of 8 a second took {took} s");
+        with_passing_time(&clock, calls).await;
+        let elapsed = (clock.now() - DateTime::UNIX_EPOCH).as_seconds_f64();
+        assert!((10.0..10.3).contains(&elapsed), "40 calls at half of 8 per second took {elapsed} s");
     }
 
     #[tokio::test]
-    async fn an_answer_that_was_lost_is_asked_for_again_and_a_refusal_is_not() {
+    async fn a_lost_response_is_retried_and_a_rejection_is_not() {
         for (kind, expected) in
             [(CloudErrorKind::Unknown, 4), (CloudErrorKind::NotYet, 4), (CloudErrorKind::Denied { explicit: false }, 1)]
         {
             let clock = Clock::manual(DateTime::UNIX_EPOCH);
-            let (pace, asked) = (pace(&clock), Cell::new(0));
-            let look = || {
-                asked.set(asked.get() + 1);
-                std::future::ready(Err::<(), _>(refused(kind.clone())))
+            let (throttle, attempts) = (throttle(&clock), Cell::new(0));
+            let read = || {
+                attempts.set(attempts.get() + 1);
+                std::future::ready(Err::<(), _>(error(kind.clone())))
             };
-            let answer = passing(&clock, pace.ask("organizations:ListAccounts", look)).await;
-            assert_eq!(answer, Err(ObserveError::Cloud(refused(kind.clone()))));
-            assert_eq!(asked.get(), expected, "{kind:?}");
+            let answer = with_passing_time(&clock, throttle.read("organizations:ListAccounts", read)).await;
+            assert_eq!(answer, Err(ObserveError::Cloud(error(kind.clone()))));
+            assert_eq!(attempts.get(), expected, "{kind:?}");
         }
     }
 
     #[tokio::test]
-    async fn it_ends_with_the_process() {
+    async fn reads_fail_when_the_process_stops() {
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
-        let pace = pace(&clock);
-        pace.ask("account:EnableRegion", async || Ok(())).await.unwrap();
-        pace.stop.cancel();
-        assert_eq!(pace.ask("account:EnableRegion", async || Ok(())).await, Err(ObserveError::Stopped));
+        let throttle = throttle(&clock);
+        throttle.read("account:EnableRegion", async || Ok(())).await.unwrap();
+        throttle.stop.cancel();
+        assert_eq!(throttle.read("account:EnableRegion", async || Ok(())).await, Err(ObserveError::Stopped));
     }
 }

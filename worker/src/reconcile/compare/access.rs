@@ -1,4 +1,4 @@
-//! Who has which permission set where.
+//! Compares assignments of permission sets.
 
 use std::collections::BTreeMap;
 
@@ -10,52 +10,53 @@ use super::{CompareInput, Comparison, called};
 use crate::cloud::Principal;
 use crate::steps::grant_access::own_group_grant;
 
-/// Permission sets and groups that the configuration names and Identity Center does not know: one finding each, and not
-/// one for each account.
-pub(super) fn declared(sides: &CompareInput<'_>, comparison: &mut Comparison) {
+/// Reports configured permission sets and groups that Identity Center does not have: one finding each, not one per
+/// account.
+pub(super) fn check_identity_center(sides: &CompareInput<'_>, comparison: &mut Comparison) {
     for (set, _) in sides.seen.permission_sets.iter().filter(|(_, arn)| arn.is_none()) {
-        let message =
-            format!("Identity Center has no permission set `{set}`, so that nobody has it. Run `freehold bootstrap`.");
+        let message = format!(
+            "Identity Center has no permission set `{set}`; its groups have no access. Run `freehold bootstrap`."
+        );
         comparison.organization(FindingKind::PermissionSetMissing, set, message);
     }
     for (group, _) in sides.seen.groups.iter().filter(|(_, id)| id.is_none()) {
         let message = format!(
-            "Identity Center has no group `{group}`, so that its people get in nowhere. Create it, or let your identity \
-             provider bring it."
+            "Identity Center has no group `{group}`; its members have no access. Create it, or let your identity \
+             provider create it."
         );
         comparison.organization(FindingKind::GroupMissing, group, message);
     }
 }
 
-/// One assignment that should be there.
+/// An assignment that should exist.
 struct Wanted<'a> {
     set: &'a str,
-    /// What the group is called.
+    /// Display name of the group.
     group: &'a str,
-    /// Its id, where that is known.
+    /// Id of the group, if known.
     id: Option<String>,
 }
 
 pub(super) fn check(
     sides: &CompareInput<'_>,
     environment: &MappedEnvironment,
-    holders: &BTreeMap<String, Vec<Principal>>,
+    principals: &BTreeMap<String, Vec<Principal>>,
     comparison: &mut Comparison,
 ) {
     let (account, called) = (&environment.aws_account_id, called(environment));
     let wanted = wanted(sides, environment);
     for Wanted { set, group, id } in &wanted {
-        let known = |name: &BTreeMap<String, Option<String>>, what: &str| name.get(what).is_none_or(Option::is_some);
-        if !known(&sides.seen.permission_sets, set) || !known(&sides.seen.groups, group) {
+        let exists = |ids: &BTreeMap<String, Option<String>>, name: &str| ids.get(name).is_none_or(Option::is_some);
+        if !exists(&sides.seen.permission_sets, set) || !exists(&sides.seen.groups, group) {
             continue;
         }
-        let held = holders.get(*set).into_iter().flatten();
-        if !held.clone().any(|holder| holder.kind == "GROUP" && Some(&holder.id) == id.as_ref()) {
+        let assigned = principals.get(*set).into_iter().flatten();
+        if !assigned.clone().any(|principal| principal.kind == "GROUP" && Some(&principal.id) == id.as_ref()) {
             let who =
                 if sides.seen.groups.contains_key(*group) { format!("group {group}") } else { (*group).to_owned() };
             let message = format!(
-                "In account {account}, {called}, {who} does not have `{set}`, which is declared. A repair of the environment \
-                 assigns it."
+                "Account {account} ({called}): {who} lacks the configured permission set `{set}`. A repair of the \
+                 environment assigns it."
             );
             comparison.environment(
                 FindingKind::AssignmentMissing,
@@ -66,17 +67,17 @@ pub(super) fn check(
             );
         }
     }
-    for (set, holder) in holders.iter().flat_map(|(set, held)| held.iter().map(move |holder| (set, holder))) {
-        let declared = |one: &Wanted<'_>| one.set == set && one.id.as_ref() == Some(&holder.id);
-        if holder.kind == "GROUP" && wanted.iter().any(declared) {
+    for (set, principal) in principals.iter().flat_map(|(set, assigned)| assigned.iter().map(move |one| (set, one))) {
+        let is_wanted = |one: &Wanted<'_>| one.set == set && one.id.as_ref() == Some(&principal.id);
+        if principal.kind == "GROUP" && wanted.iter().any(is_wanted) {
             continue;
         }
-        let Principal { kind, id } = holder;
+        let Principal { kind, id } = principal;
         let group = sides.seen.groups.iter().find(|(_, known)| known.as_ref() == Some(id));
         let who = group.map_or_else(|| format!("{} {id}", kind.to_lowercase()), |(name, _)| format!("group {name}"));
         let message = format!(
-            "In account {account}, {called}, {who} has `{set}`, which nothing declares. Find out who gave it to them, then \
-             declare it or take it away."
+            "Account {account} ({called}): {who} has the permission set `{set}`, which is not configured. Find out who \
+             assigned it, then configure it or remove the assignment."
         );
         comparison.environment(
             FindingKind::AssignmentExtra,
@@ -88,7 +89,7 @@ pub(super) fn check(
     }
 }
 
-/// What the configuration and the tenant's tier declare.
+/// Returns the assignments that the configuration and the tenant's tier require.
 fn wanted<'a>(sides: &CompareInput<'a>, environment: &MappedEnvironment) -> Vec<Wanted<'a>> {
     let everywhere = sides.config.access.iter().map(|access| Wanted {
         set: &access.permission_set,

@@ -1,4 +1,4 @@
-//! Accounts, OUs and guardrails.
+//! Compares accounts, OUs and guardrails.
 
 use chrono::TimeDelta;
 use freehold_tenancy::EnvironmentId;
@@ -10,33 +10,33 @@ use super::{CompareInput, Comparison, called};
 use crate::cloud::{GuardedOu, PolicyAttachment};
 use crate::guardrail::{self, QUARANTINE_POLICY};
 
-/// How long a fresh account may take to be in every list.
-const IN_EVERY_LIST: TimeDelta = TimeDelta::minutes(10);
+/// A new account may take this long to appear in all lists of AWS.
+const LISTING_DELAY: TimeDelta = TimeDelta::minutes(10);
 
-/// Accounts with our tag that belong to nothing we know.
+/// Reports accounts that have this installation's tag but no environment.
 pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Comparison) {
     let installation = sides.installation.to_string();
     for (account, tags) in &sides.seen.tags {
-        let ours = tags.get("freehold:installation") == Some(&installation);
-        // What was mapped while we looked is known by now.
-        if !ours || sides.known.accounts.contains(account) {
+        let has_tag = tags.get("freehold:installation") == Some(&installation);
+        // The database was read after AWS, so it contains accounts that were mapped in between.
+        if !has_tag || sides.known.accounts.contains(account) {
             continue;
         }
         let environment: Option<EnvironmentId> = tags.get("freehold:environment").and_then(|id| id.parse().ok());
         if environment.is_some_and(|id| sides.known.awaiting.contains(&id)) {
-            // Its onboarding will come across it.
+            // The onboarding of this environment will find the account.
             continue;
         }
         let Some(listed) = sides.seen.accounts.get(account) else { continue };
-        let has = |id| sides.known.environments.iter().find(|known| known.id == id);
-        let whose = match environment.map(|id| (id, has(id))) {
+        let mapped = |id| sides.known.environments.iter().find(|known| known.id == id);
+        let reason = match environment.map(|id| (id, mapped(id))) {
             Some((id, Some(known))) => format!("its tags name {id}, whose account is {}", known.aws_account_id),
-            Some((id, None)) => format!("its tags name {id}, which waits for no account"),
+            Some((id, None)) => format!("its tags name {id}, which does not wait for an account"),
             None => "its tags name no environment".to_owned(),
         };
         let message = format!(
-            "Account {account} ({}, {}) carries this installation's tag and is nobody's: {whose}. Find out who made it, then \
-             close it or take the tags off.",
+            "Account {account} ({}, {}) has this installation's tag but no environment: {reason}. Find out who created \
+             it, then close it or remove the tags.",
             listed.name, listed.email
         );
         comparison.found.push(NewFinding {
@@ -50,24 +50,24 @@ pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Compar
     }
 }
 
-/// Whether the environment's account is there and in use, so that there is more to compare.
+/// Reports a missing or suspended account. Returns whether the account is active, so that there is more to compare.
 pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment, comparison: &mut Comparison) -> bool {
     let (account, called) = (&environment.aws_account_id, called(environment));
     match sides.seen.accounts.get(account) {
-        None if environment.mapped_at + IN_EVERY_LIST > sides.started_at => false,
+        None if environment.mapped_at + LISTING_DELAY > sides.started_at => false,
         None => {
             let message = format!(
-                "Account {account}, {called}, is not in the organisation any more. No guardrail holds it and Freehold cannot \
-                 reach it. Find out who took it out; invite it back, or offboard the environment."
+                "Account {account} ({called}) is no longer in the organisation: no guardrail applies to it, and \
+                 Freehold has no access. Find out who removed it, then invite it back or offboard the environment."
             );
             comparison.environment(FindingKind::AccountMissing, environment, "", Person, message);
             false
         }
-        // One that is being offboarded is closed by Freehold itself, at the end.
+        // Freehold itself closes the account at the end of offboarding.
         Some(listed) if listed.state != "ACTIVE" && environment.settled_at.is_some() => {
             let message = format!(
-                "Account {account}, {called}, is {}, and not because Freehold closed it: the tenant is without service. Find \
-                 out who did it; within 90 days AWS can reopen it.",
+                "Account {account} ({called}) is {}, but Freehold did not close it: the tenant is without service. \
+                 Find out who closed it. AWS can reopen it within 90 days.",
                 listed.state
             );
             comparison.environment(FindingKind::AccountSuspended, environment, "", Person, message);
@@ -77,46 +77,49 @@ pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment,
     }
 }
 
-/// OUs that are gone, and guardrails that are gone, off their OU or changed.
+/// Reports missing OUs and missing, detached or changed guardrails.
 pub(super) fn guardrails(sides: &CompareInput<'_>, comparison: &mut Comparison) {
     let organization = &sides.config.organization;
     for residency in &sides.config.residencies {
         let policy = residency.guardrail_name();
-        let what = format!("the region guardrail {policy} of residency `{}`", residency.name);
+        let guardrail = format!("the region guardrail {policy} of residency `{}`", residency.name);
         let Ok(wanted) = guardrail::of_residency(residency, organization) else { continue };
-        check(sides, comparison, &residency.ou_name(), &policy, &what, &wanted);
+        check_ou(sides, comparison, &residency.ou_name(), &policy, &guardrail, &wanted);
     }
     if let Ok(wanted) = guardrail::of_quarantine(organization) {
-        let (ou, what) = (&organization.quarantine_ou, format!("its policy {QUARANTINE_POLICY}"));
-        check(sides, comparison, ou, QUARANTINE_POLICY, &what, &wanted);
+        let (ou, guardrail) = (&organization.quarantine_ou, format!("the policy {QUARANTINE_POLICY}"));
+        check_ou(sides, comparison, ou, QUARANTINE_POLICY, &guardrail, &wanted);
     }
 }
 
-fn check(sides: &CompareInput<'_>, comparison: &mut Comparison, ou: &str, policy: &str, what: &str, wanted: &str) {
+fn check_ou(sides: &CompareInput<'_>, comparison: &mut Comparison, ou: &str, policy: &str, name: &str, wanted: &str) {
     let remedy = "Run `freehold bootstrap`";
     match sides.seen.ous.get(ou) {
         None => {}
         Some(None) => comparison.organization(
             FindingKind::OuMissing,
             ou,
-            format!("There is no OU {ou}. {remedy}, and find out what became of the accounts in it."),
+            format!("OU {ou} is missing. {remedy}, and find out where its accounts are."),
         ),
-        Some(Some(GuardedOu { ou_id, policy: carried })) => match carried {
+        Some(Some(GuardedOu { ou_id, policy: attachment })) => match attachment {
             PolicyAttachment::Attached(text) if guardrail::same(text, wanted) => {}
             PolicyAttachment::Attached(_) => comparison.organization(
                 FindingKind::GuardrailChanged,
                 policy,
-                format!("On OU {ou} ({ou_id}), {what} says something else than the configuration. {remedy}."),
+                format!("On OU {ou} ({ou_id}), {name} differs from the configuration. {remedy}."),
             ),
             PolicyAttachment::Detached => comparison.organization(
                 FindingKind::GuardrailDetached,
                 policy,
-                format!("OU {ou} ({ou_id}) does not carry {what}: nothing holds its accounts. {remedy}."),
+                format!("On OU {ou} ({ou_id}), {name} is not attached: its accounts are not restricted. {remedy}."),
             ),
             PolicyAttachment::Missing => comparison.organization(
                 FindingKind::GuardrailMissing,
                 policy,
-                format!("OU {ou} ({ou_id}) has lost {what}, which was deleted: nothing holds its accounts. {remedy}."),
+                format!(
+                    "On OU {ou} ({ou_id}), {name} is missing, because it was deleted: its accounts are not restricted. \
+                     {remedy}."
+                ),
             ),
         },
     }

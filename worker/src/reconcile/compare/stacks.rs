@@ -1,4 +1,4 @@
-//! What was deployed into an account.
+//! Compares the stacks in an account.
 
 use freehold_tenancy::db::reconcile::{Deployed, MappedEnvironment};
 use freehold_tenancy::finding::FindingKind;
@@ -16,22 +16,22 @@ pub(super) fn check(
 ) {
     for (deployed, found) in [(&environment.baseline, baseline), (&environment.stack, stack)] {
         if let Some(deployed) = deployed {
-            one(sides, environment, deployed, found, comparison);
+            check_stack(sides, environment, deployed, found, comparison);
         }
     }
 }
 
-/// Freehold's role in the account cannot be used: without its roles there is no look at its stacks either.
-pub(super) fn no_way_in(environment: &MappedEnvironment, why: &str, comparison: &mut Comparison) {
+/// Reports that Freehold's role in the account cannot be used; then the stacks cannot be read either.
+pub(super) fn report_lost_access(environment: &MappedEnvironment, why: &str, comparison: &mut Comparison) {
     let message = format!(
-        "Freehold cannot work in account {}, {}: {why}. A repair of the environment installs its roles anew.",
+        "Freehold has no access to account {} ({}): {why}. A repair of the environment reinstalls its roles.",
         environment.aws_account_id,
         called(environment)
     );
     comparison.environment(FindingKind::AccessLost, environment, "", Repair, message);
 }
 
-fn one(
+fn check_stack(
     sides: &CompareInput<'_>,
     environment: &MappedEnvironment,
     deployed: &Deployed,
@@ -39,22 +39,21 @@ fn one(
     comparison: &mut Comparison,
 ) {
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
-    let place = format!("account {}, {}, in {}", environment.aws_account_id, called(environment), deployed.region);
+    let location = format!("account {} ({}) in {}", environment.aws_account_id, called(environment), deployed.region);
     let Some(stack) = found.filter(|stack| stack.status != StackStatus::Deleted) else {
-        let message = format!("The stack {name} is gone from {place}. A repair of the environment deploys it again.");
+        let message = format!("Stack {name} is missing in {location}. A repair of the environment deploys it again.");
         return comparison.environment(FindingKind::StackMissing, environment, name, Repair, message);
     };
     match stack.status {
         StackStatus::Deleting | StackStatus::Deleted => {
-            let message = format!(
-                "The stack {name} is being deleted from {place}. A repair of the environment deploys it again."
-            );
+            let message =
+                format!("Stack {name} in {location} is being deleted. A repair of the environment deploys it again.");
             comparison.environment(FindingKind::StackMissing, environment, name, Repair, message);
         }
         StackStatus::Broken | StackStatus::RolledBack | StackStatus::UpdateStuck | StackStatus::DeleteStuck => {
             let reason = stack.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
             let message = format!(
-                "The stack {name} in {place}, stands in {}{reason}, which it does not leave by itself. Look at its events.",
+                "Stack {name} in {location} is stuck in {}{reason}. Check its events in CloudFormation.",
                 stack.status_text
             );
             comparison.environment(FindingKind::StackFailed, environment, name, Person, message);
@@ -63,7 +62,8 @@ fn one(
             let differences = differences(sides, environment, deployed, stack);
             if !differences.is_empty() {
                 let message = format!(
-                    "The stack {name} in {place}, is not as Freehold left it: {}. Find out who changed it, and put it back.",
+                    "Stack {name} in {location} was changed outside Freehold: {}. Find out who changed it, then undo \
+                     the change.",
                     differences.join("; ")
                 );
                 comparison.environment(FindingKind::StackDrifted, environment, name, Person, message);
@@ -72,8 +72,8 @@ fn one(
     }
 }
 
-/// What tells that somebody else has been at a stack. A changed template needs no look of its own: it takes an update, and
-/// that has its time.
+/// Returns the signs of a change outside Freehold. A changed template is noticed too, because it requires an update,
+/// which has a time.
 fn differences(
     sides: &CompareInput<'_>,
     environment: &MappedEnvironment,
@@ -82,29 +82,29 @@ fn differences(
 ) -> Vec<String> {
     let mut differences = Vec::new();
     if stack.id != deployed.stack_id {
-        differences.push("it is another stack of the same name".to_owned());
+        differences.push("another stack has its name".to_owned());
     }
     if let Some(at) = stack.updated_at.filter(|at| *at > deployed.at) {
         differences.push(format!("it was updated at {}", at.format("%Y-%m-%d %H:%M:%S")));
     }
     let ids = (environment.tenant_id.to_string(), environment.id.to_string());
-    let marks = [
+    let identity = [
         ("freehold:installation", sides.installation.to_string()),
         ("freehold:tenant", ids.0.clone()),
         ("freehold:environment", ids.1.clone()),
     ];
-    for (tag, wanted) in marks {
+    for (tag, wanted) in identity {
         if stack.tags.get(tag) != Some(&wanted) {
-            let found = stack.tags.get(tag).map_or("nothing", String::as_str);
-            differences.push(format!("its tag {tag} says {found}"));
+            let found = stack.tags.get(tag).map_or("missing", String::as_str);
+            differences.push(format!("its tag {tag} is {found}"));
         }
     }
-    // Those of Freehold's own parameters that say whose it is, where the stack has them.
+    // Parameters of Freehold that identify the environment, if the stack has them.
     for (parameter, wanted) in
         [("TenantId", &ids.0), ("EnvironmentId", &ids.1), ("HomeRegion", &environment.home_region.to_string())]
     {
         if let Some(found) = stack.parameters.get(parameter).filter(|found| *found != wanted) {
-            differences.push(format!("its parameter {parameter} says {found}"));
+            differences.push(format!("its parameter {parameter} is {found}"));
         }
     }
     differences

@@ -1,5 +1,5 @@
-//! Certificates and proxies: a webhook is sent only to a receiver with a trusted certificate for its name, never through
-//! a proxy. Both are configured in the environment of a process, so the test runs in a separate process.
+//! Certificates and proxies: a webhook is sent only to a receiver with a trusted certificate for its name, and never
+//! through a proxy. Both are configured in the environment of a process, so the test runs in a separate process.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! A world in which everything is as it should be, and what the database says of it.
+//! A consistent state of AWS and the database, which tests change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ const CONFIG: &str = r#"
 
 pub(super) const ACCOUNT: &str = "777788889999";
 
-/// A world, and what the database says of it.
+/// The input of a comparison.
 pub(super) struct Scene {
     pub(super) seen: Observed,
     pub(super) known: ExpectedState,
@@ -55,8 +55,8 @@ pub(super) fn group(id: &str) -> Principal {
 }
 
 impl Scene {
-    /// Everything is as it should be.
-    pub(super) fn in_order() -> Self {
+    /// Creates a state without differences.
+    pub(super) fn consistent() -> Self {
         let config = Config::parse(CONFIG).unwrap();
         let installation = InstallationId::new(now());
         let (tenant_id, id) = (TenantId::new(now()), EnvironmentId::new(now()));
@@ -138,7 +138,7 @@ impl Scene {
         compare(&CompareInput { seen, known, config, installation: *installation, started_at: now() })
     }
 
-    /// Kind, subject and remedy of everything that is found.
+    /// Returns kind, subject and remedy of each finding.
     pub(super) fn found(&self) -> Vec<(&'static str, String, &'static str)> {
         let found = self.compared().found.into_iter();
         found.map(|one| (one.kind.as_str(), one.subject, one.remedy.as_str())).collect()
@@ -148,7 +148,6 @@ impl Scene {
         &mut self.known.environments[0]
     }
 
-    /// The tenant's stack.
     pub(super) fn stack(&mut self) -> &mut StackState {
         match self.seen.inside.get_mut(&account()) {
             Some(Inside::Stacks { stack: Some(stack), .. }) => stack,
