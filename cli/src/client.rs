@@ -28,7 +28,7 @@ pub(crate) struct ClientArgs {
     /// Access token [default: token of the running sandbox]
     #[arg(long, value_name = "TOKEN", env = "FREEHOLD_TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
-    /// Output format
+    /// Format of the output
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
 }

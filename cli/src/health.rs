@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
     /livez checks that the process runs, /readyz that it can serve or work. The API serves both at its own address, \
     a worker at the address of --metrics-listen.")]
 pub(crate) struct HealthArgs {
-    /// URL to check
+    /// URL of the health check
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080/livez")]
     url: String,
 }

@@ -14,7 +14,7 @@ use crate::output::{LogWriter, print_note};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// Text for reading
+    /// Text, for reading on a terminal
     Text,
     /// One JSON object per line, for a log collector
     Json,

@@ -46,7 +46,7 @@ struct ListArgs {
     /// Only operations with this attention code
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
-    /// Only operations of this tenant: ten_…
+    /// Only operations of this tenant (ten_…)
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ struct ListArgs {
     exit_codes!(),
 ))]
 struct ShowArgs {
-    /// Operation id: op_…
+    /// Id of the operation (op_…)
     #[arg(value_name = "OPERATION")]
     id: String,
     #[command(flatten)]

@@ -14,7 +14,7 @@ pub(crate) static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress:
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Table for reading
+    /// Table, for reading on a terminal
     Table,
     /// JSON in the format of the API
     Json,

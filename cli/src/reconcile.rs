@@ -49,7 +49,7 @@ pub(crate) struct ReconcileArgs {
     /// Start a repair operation for each finding that is safe to repair
     #[arg(long)]
     repair: bool,
-    /// Output format
+    /// Format of the output
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Format,
     #[command(flatten)]

@@ -16,7 +16,7 @@ pub(crate) struct StepsArgs {
     /// Kind of operation: onboard, offboard, restore, repair
     #[arg(long, value_name = "KIND", default_value = "onboard")]
     kind: OperationKind,
-    /// Output format
+    /// Format of the output
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }

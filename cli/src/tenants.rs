@@ -72,7 +72,7 @@ struct ListArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!("Example:\n  freehold tenants show ten_01k2m8v3x9e7rt4s5q6w7y8z9b\n\n", exit_codes!()))]
 struct ShowArgs {
-    /// Tenant id: ten_…
+    /// Id of the tenant (ten_…)
     #[arg(value_name = "TENANT")]
     id: String,
     #[command(flatten)]
@@ -92,7 +92,7 @@ struct ShowArgs {
     )
 )]
 struct WatchArgs {
-    /// Tenant id: ten_…
+    /// Id of the tenant (ten_…)
     #[arg(value_name = "TENANT")]
     id: String,
     #[command(flatten)]

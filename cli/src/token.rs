@@ -25,7 +25,7 @@ pub(crate) struct TokenArgs {
     /// Scope of the token; repeatable [default: all scopes]
     #[arg(long = "scope", value_name = "SCOPE", value_parser = str::parse::<Scope>)]
     scopes: Vec<Scope>,
-    /// Tenant id: ten_…; limits the token to this tenant
+    /// Limit the token to the tenant with this id (ten_…)
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantId>,
     /// Lifetime of the token, e.g. 90s, 15m, 1h, 7d

@@ -71,7 +71,7 @@ struct CreateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!("Example:\n  freehold webhooks list\n\n", exit_codes!()))]
 struct EndpointArgs {
-    /// Endpoint id: whe_…
+    /// Id of the webhook endpoint (whe_…)
     #[arg(value_name = "ENDPOINT")]
     id: String,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use crate::string_enum::string_enum;
 pub struct Attention {
     /// Stable code for programs, such as `account_email_taken`.
     pub code: String,
-    /// Message for people.
+    /// Message for people: the cause and what to do.
     pub message: String,
     /// Remedies that are offered.
     pub remedies: Vec<Remedy>,
@@ -21,7 +21,7 @@ impl Attention {
         Self { code: code.to_owned(), message: message.into(), remedies: vec![Remedy::Retry] }
     }
 
-    /// Adds a remedy.
+    /// Adds a remedy to those that are offered.
     #[must_use]
     pub fn with_remedy(mut self, remedy: Remedy) -> Self {
         self.remedies.push(remedy);

@@ -1,4 +1,4 @@
-//! A whole Freehold around a simulated organisation: real PostgreSQL, the real SDK, a clock that the test moves.
+//! Fixture for tests of the worker: a simulated organisation, a real PostgreSQL, the real AWS SDK, and a manual clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ use crate::database::Database;
 use crate::signup;
 use crate::step_faults::FaultInjector;
 
-/// What the operator of the tests has declared.
+/// Default configuration of the tests.
 pub const CONFIG: &str = r#"
     [organization]
     management_account_id = "111122223333"
@@ -66,45 +66,42 @@ pub const CONFIG: &str = r#"
     tenant_group_permission_set = "tenant-admin"
 "#;
 
-/// What the control role may do: what `deploy/iam` says, with what `freehold bootstrap` needs.
+/// Returns the policy of the control role from `deploy/iam`, including the permissions for `freehold bootstrap`.
 pub fn control_policy() -> Document {
-    let [mut all, bootstrap] = ["control-role", "bootstrap"].map(|name| {
+    let [mut policy, bootstrap] = ["control-role", "bootstrap"].map(|name| {
         let path = format!("{}/../deploy/iam/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).expect("a policy");
         serde_json::from_str::<serde_json::Value>(&text).expect("a policy in JSON")
     });
-    let more = bootstrap["Statement"].as_array().expect("statements").clone();
-    all["Statement"].as_array_mut().expect("statements").extend(more);
-    Document::from_value(all).expect("a policy")
+    let bootstrap_statements = bootstrap["Statement"].as_array().expect("statements").clone();
+    policy["Statement"].as_array_mut().expect("statements").extend(bootstrap_statements);
+    Document::from_value(policy).expect("a policy")
 }
 
-/// A whole Freehold.
+/// Installation with a simulated AWS organisation.
 pub struct Freehold {
-    /// The simulated organisation, bootstrapped.
+    /// Simulated organisation, bootstrapped.
     pub world: World,
-    /// The wire between the workers and it.
+    /// HTTP client between workers and organisation, for faults in any call.
     pub faulty_client: FaultyClient,
-    /// What can go wrong at one call of one step.
+    /// Injector of a fault at one call of one step.
     pub step_faults: FaultInjector,
-    /// Everybody's clock; it moves when the test moves it.
+    /// Clock of all components, moved by the test.
     pub clock: Clock,
-    /// What the operator has declared.
     pub config: Arc<Config>,
-    /// What the database belongs to.
     pub installation: Installation,
-    /// The database.
     pub database: Database,
     signups: AtomicU64,
-    _served: freehold_sandbox::http::Served,
+    _aws_server: freehold_sandbox::http::Served,
 }
 
 impl Freehold {
-    /// With an organisation that does everything at once.
+    /// Starts an installation whose organisation finishes all work immediately.
     pub async fn instant() -> Self {
         Self::with(Settings::instant(), CONFIG).await
     }
 
-    /// With an organisation set up like this, and this configuration.
+    /// Starts an installation with these settings of the simulated organisation and this configuration.
     pub async fn with(settings: Settings, config: &str) -> Self {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
         let clock = Clock::manual(start);
@@ -119,8 +116,8 @@ impl Freehold {
             Settings { control_policy: settings.control_policy.or_else(|| Some(control_policy())), ..settings };
         let world = World::new(settings, clock.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
-        // Function URLs are reached over loopback; everything else in process.
-        let served = freehold_sandbox::http::serve(&world, listener).expect("a served world");
+        // Function URLs are called over loopback, all other services in process.
+        let aws_server = freehold_sandbox::http::serve(&world, listener).expect("a simulated AWS");
         let faulty_client = FaultyClient::new(freehold_sandbox::http::client(&world), clock.clone());
         let step_faults = FaultInjector::new(faulty_client.shared());
         let freehold = Self {
@@ -132,13 +129,13 @@ impl Freehold {
             installation,
             database,
             signups: AtomicU64::new(1),
-            _served: served,
+            _aws_server: aws_server,
         };
         freehold.bootstrap().await;
         freehold
     }
 
-    /// With this configuration from now on; the organisation stays as it is.
+    /// Replaces the configuration; the organisation does not change.
     #[must_use]
     pub fn with_config(mut self, config: &str) -> Self {
         self.config = Arc::new(Config::parse(config).expect("a configuration"));
@@ -156,11 +153,11 @@ impl Freehold {
             () = prepare => {}
             () = self.run_clock() => {}
         }
-        // Policies need their time to reach everywhere.
+        // Changes of policies take effect after a delay.
         self.clock.advance(std::time::Duration::from_mins(1));
     }
 
-    /// Lets the clock run on by itself.
+    /// Advances the clock by one second per millisecond of real time, until the future is dropped.
     pub async fn run_clock(&self) {
         loop {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -168,21 +165,21 @@ impl Freehold {
         }
     }
 
-    /// AWS as Freehold's account reaches it.
+    /// Returns an AWS client with the credentials of Freehold's account.
     pub fn aws(&self, limits: Option<Arc<Limits>>) -> Aws {
         let key = AccessKey { id: &self.world.settings().freehold_access_key, secret: "secret" };
         let connection = Connection::in_process(key, "eu-central-1", self.step_faults.shared());
         Aws::connect(Arc::clone(&self.config), self.clock.clone(), limits, connection)
     }
 
-    /// A worker, as a process of its own would be: nothing in memory is shared with another.
+    /// Returns a worker that shares no memory with other workers, like a separate process.
     pub fn worker(&self, name: &str) -> Arc<Worker> {
         self.worker_on(name, &self.database.url)
     }
 
-    /// A worker that finds the database at `url`.
+    /// Returns a worker that connects to the database at `url`.
     pub fn worker_on(&self, name: &str, url: &str) -> Arc<Worker> {
-        // Connections of its own: those of a worker that dies in the middle of a transaction die with it.
+        // Separate connections, which are closed when the worker crashes within a transaction.
         let pool = PgPoolOptions::new().max_connections(10).connect_lazy(url).expect("a pool");
         let limits = Limits::new(pool.clone(), self.clock.clone(), self.config.quotas.clone());
         let audit_writer = AuditWriter::new(pool.clone(), self.clock.clone());
@@ -191,46 +188,45 @@ impl Freehold {
         Arc::new(Worker::new(name, pool, config, self.clock.clone(), &self.installation, cloud).expect("a worker"))
     }
 
-    /// Connections to the database.
     pub fn pool(&self) -> &PgPool {
         &self.database.pool
     }
 
-    /// Signs up a tenant with one environment, as the API would.
+    /// Signs up a tenant with one environment, as the API does.
     pub async fn sign_up(&self, company: &str, home_region: &str, tier: &str) -> Tenant {
-        // Everything that the simulator draws hangs on these ids: the same in every run.
-        let drawn = self.signups.fetch_add(1, Ordering::Relaxed).into();
-        let tenant = signup::new_tenant(&self.config, self.clock.now(), drawn, company, home_region, tier);
+        // The random values of the simulated AWS depend on these ids, which are therefore the same in every run.
+        let id = self.signups.fetch_add(1, Ordering::Relaxed).into();
+        let tenant = signup::new_tenant(&self.config, self.clock.now(), id, company, home_region, tier);
         signup::accept_signup(self.pool(), &tenant).await;
         tenant
     }
 
-    /// The tenant as it is now.
+    /// Reads the tenant from the database.
     pub async fn reload_tenant(&self, tenant: &Tenant) -> Tenant {
-        tenants::get(self.pool(), tenant.id).await.expect("an answer").expect("the tenant")
+        tenants::get(self.pool(), tenant.id).await.expect("a result").expect("the tenant")
     }
 
-    /// Every tenant as it is now, at most a thousand.
+    /// Reads all tenants from the database, at most 1000.
     pub async fn tenants(&self) -> Vec<Tenant> {
-        tenants::list(self.pool(), &tenants::TenantFilter::default(), None, 1000).await.expect("an answer")
+        tenants::list(self.pool(), &tenants::TenantFilter::default(), None, 1000).await.expect("a result")
     }
 
-    /// The operation of the tenant's only environment as it is now.
+    /// Reads the latest operation of the tenant's only environment.
     pub async fn operation_of(&self, tenant: &Tenant) -> Operation {
         let id = tenant.environments[0].operation_id;
-        operations::get(self.pool(), id).await.expect("an answer").expect("the operation")
+        operations::get(self.pool(), id).await.expect("a result").expect("the operation")
     }
 
-    /// Lets `worker` work and time pass until nothing is due any more, at most for `at_most` of simulated time.
+    /// Runs `worker` and advances the clock until nothing is due, at most for `at_most` of simulated time.
     pub async fn run_until_idle(&self, worker: &Arc<Worker>, at_most: TimeDelta) {
         let until = self.clock.now() + at_most;
         while self.run_due_and_advance(worker).await.is_some_and(|at| at <= until) {}
     }
 
-    /// Lets `worker` do what is due, then moves the clock to what is due next, and answers when that is.
+    /// Runs all due work, then advances the clock to the next wake-up and returns its time, or `None` if there is none.
     pub async fn run_due_and_advance(&self, worker: &Arc<Worker>) -> Option<DateTime<Utc>> {
-        worker.drain().await.expect("what is due to be carried on");
-        let next = operations::next_wake(self.pool()).await.expect("an answer")?;
+        worker.drain().await.expect("the due work");
+        let next = operations::next_wake(self.pool()).await.expect("a result")?;
         self.clock.advance_to(next);
         Some(next)
     }

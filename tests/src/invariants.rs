@@ -1,7 +1,7 @@
-//! What must hold whatever has happened: the simulated organisation compared with the database, thing by thing.
+//! Invariants that hold after any sequence of faults, checked by comparing the simulated organisation with the database.
 //!
-//! It starts from what there is in the organisation, not from a list of steps, so that it also judges operations of other
-//! kinds.
+//! The checks start from the objects in the organisation and not from a list of steps, so that they are valid for
+//! operations of every kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,169 +15,176 @@ use freehold_tenancy::{Config, EnvironmentId};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// What was found.
 #[derive(Debug, Default)]
 pub struct InvariantReport {
-    /// Environments that were asked for.
+    /// Number of environments.
     pub environments: usize,
-    /// Those that are ready.
+    /// Number of ready environments.
     pub ready: usize,
-    /// Those that need a person, by the code of the reason.
+    /// Number of environments that need attention, by attention code.
     pub needs_attention: BTreeMap<String, usize>,
-    /// Accounts in the organisation besides its own two.
+    /// Number of accounts without the management account and Freehold's account.
     pub accounts: usize,
-    /// Requests for accounts, failed ones included.
+    /// Number of account creation requests, including failed ones.
     pub account_requests: usize,
-    /// Stacks, deleted ones included.
+    /// Number of stacks, including deleted ones.
     pub stacks: usize,
-    /// Assignments.
     pub assignments: usize,
-    /// What does not hold, one sentence each.
+    /// Violated invariants, one sentence each.
     pub violations: Vec<String>,
 }
 
-/// An environment as the database has it.
-struct Known {
+/// Environment with its current account mapping and its latest operation.
+struct EnvironmentRow {
     state: String,
     tier: String,
     residency: String,
-    /// The account that it is mapped to now.
+    /// Account of the current mapping.
     account: Option<String>,
-    /// State and attention of its latest operation.
+    /// State of the latest operation; attention code and message follow.
     operation: String,
     code: Option<String>,
     message: Option<String>,
 }
 
 impl InvariantReport {
-    /// Judges an installation at rest: nothing is under way any more.
+    /// Checks an installation in which no operation is pending or running.
     pub async fn check(world: &World, pool: &PgPool, config: &Config) -> Self {
         let environments = environments(pool).await;
-        let mut verdict = Self { environments: environments.len(), ..Self::default() };
-        verdict.operations(&environments);
-        verdict.accounts(world, pool, config, &environments).await;
-        verdict.creations(world, &environments);
-        verdict.stacks(world, &environments);
-        verdict.assignments(world, config, &environments);
-        verdict.journal(pool).await;
-        verdict
+        let mut report = Self { environments: environments.len(), ..Self::default() };
+        report.check_operations(&environments);
+        report.check_accounts(world, pool, config, &environments).await;
+        report.check_creations(world, &environments);
+        report.check_stacks(world, &environments);
+        report.check_assignments(world, config, &environments);
+        report.check_journal(pool).await;
+        report
     }
 
-    /// Panics with everything that does not hold.
+    /// Panics with all violated invariants; `after` names the preceding event.
     pub fn assert_ok(&self, after: &str) {
         assert!(self.violations.is_empty(), "{after}:\n{}", self.violations.join("\n"));
     }
 
-    fn violated(&mut self, what: String) {
-        self.violations.push(what);
+    fn add_violation(&mut self, description: String) {
+        self.violations.push(description);
     }
 
-    /// Nobody is forgotten: each environment is ready, or needs attention for a reason that is told.
-    fn operations(&mut self, environments: &BTreeMap<Uuid, Known>) {
-        for (id, known) in environments {
+    /// Checks that every environment is ready or needs attention with a code and a message.
+    fn check_operations(&mut self, environments: &BTreeMap<Uuid, EnvironmentRow>) {
+        for (id, environment) in environments {
             let id = EnvironmentId::from(*id);
-            let told = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
-            match (known.operation.as_str(), known.state.as_str()) {
+            let has_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+            match (environment.operation.as_str(), environment.state.as_str()) {
                 ("succeeded", "ready") => {
                     self.ready += 1;
-                    if known.account.is_none() {
-                        self.violated(format!("{id} is ready and has no account"));
+                    if environment.account.is_none() {
+                        self.add_violation(format!("{id} is ready but has no account"));
                     }
                 }
                 ("succeeded", _) => {}
-                ("needs_attention", _) if told(&known.code) && told(&known.message) => {
-                    *self.needs_attention.entry(known.code.clone().unwrap_or_default()).or_default() += 1;
+                ("needs_attention", _) if has_text(&environment.code) && has_text(&environment.message) => {
+                    *self.needs_attention.entry(environment.code.clone().unwrap_or_default()).or_default() += 1;
                 }
                 (operation, state) => {
-                    self.violated(format!("{id} is {state} and was left behind: its operation is {operation}"));
+                    self.add_violation(format!("{id} is {state}, but its operation is {operation}"));
                 }
             }
         }
     }
 
-    /// No account that nobody asked for, none that nobody owns, and each where it belongs.
-    async fn accounts(&mut self, world: &World, pool: &PgPool, config: &Config, environments: &BTreeMap<Uuid, Known>) {
+    /// Checks that every account belongs to an environment, is mapped to no other environment, and is in the right OU.
+    async fn check_accounts(
+        &mut self,
+        world: &World,
+        pool: &PgPool,
+        config: &Config,
+        environments: &BTreeMap<Uuid, EnvironmentRow>,
+    ) {
         let settings = world.settings();
         let own = [&settings.management_account, &settings.freehold_account];
         let accounts: Vec<AccountView> =
             world.accounts().into_iter().filter(|account| !own.contains(&&account.id)).collect();
         self.accounts = accounts.len();
-        let mapped: Vec<(String, Uuid)> = sqlx::query_as("select aws_account_id, environment_id from account_mappings")
-            .fetch_all(pool)
-            .await
-            .expect("the mappings");
+        let mappings: Vec<(String, Uuid)> =
+            sqlx::query_as("select aws_account_id, environment_id from account_mappings")
+                .fetch_all(pool)
+                .await
+                .expect("the mappings");
         for account in &accounts {
             let id = &account.id;
             let owner = owner(&account.tags);
-            let Some((environment, known)) = owner.and_then(|owner| environments.get_key_value(&owner)) else {
-                self.violated(format!("account {id} belongs to no environment: {:?}", account.tags));
+            let Some((environment_id, environment)) = owner.and_then(|owner| environments.get_key_value(&owner)) else {
+                self.add_violation(format!("account {id} belongs to no environment: {:?}", account.tags));
                 continue;
             };
-            let mapping = mapped.iter().find(|(mapped, _)| mapped == id);
+            let mapping = mappings.iter().find(|(mapped, _)| mapped == id);
             match mapping {
-                Some((_, to)) if to != environment => {
-                    self.violated(format!(
-                        "account {id} of {} is mapped to another",
-                        EnvironmentId::from(*environment)
+                Some((_, to)) if to != environment_id => {
+                    self.add_violation(format!(
+                        "account {id} of {} is mapped to another environment",
+                        EnvironmentId::from(*environment_id)
                     ));
                 }
-                None if known.operation == "succeeded" => {
-                    self.violated(format!("account {id} has no mapping, and no operation owns it"));
+                None if environment.operation == "succeeded" => {
+                    self.add_violation(format!("account {id} has no mapping although its operation has succeeded"));
                 }
                 _ => {}
             }
-            let home = config.residencies.iter().find(|one| one.name.as_str() == known.residency);
-            if known.state == "ready" && home.is_none_or(|home| home.ou_name() != account.parent_name) {
-                self.violated(format!("account {id} is ready and in {}", account.parent_name));
+            let home = config.residencies.iter().find(|one| one.name.as_str() == environment.residency);
+            if environment.state == "ready" && home.is_none_or(|home| home.ou_name() != account.parent_name) {
+                self.add_violation(format!("account {id} is ready but in the OU {}", account.parent_name));
             }
         }
-        let there: BTreeSet<_> = accounts.iter().map(|account| &account.id).collect();
-        for (account, _) in mapped.iter().filter(|(account, _)| !there.contains(account)) {
-            self.violated(format!("account {account} is mapped and does not exist"));
+        let existing: BTreeSet<_> = accounts.iter().map(|account| &account.id).collect();
+        for (account, _) in mappings.iter().filter(|(account, _)| !existing.contains(account)) {
+            self.add_violation(format!("account {account} is mapped but does not exist"));
         }
     }
 
-    /// No account is asked for twice: only when AWS has failed one request may there be another.
-    fn creations(&mut self, world: &World, environments: &BTreeMap<Uuid, Known>) {
+    /// Checks that an account is requested again only after AWS has reported the failure of the previous request.
+    fn check_creations(&mut self, world: &World, environments: &BTreeMap<Uuid, EnvironmentRow>) {
         let requests = world.create_requests();
         self.account_requests = requests.len();
-        let mut over: BTreeMap<&str, Option<DateTime<Utc>>> = BTreeMap::new();
+        let mut last_failure: BTreeMap<&str, Option<DateTime<Utc>>> = BTreeMap::new();
         for request in &requests {
             if owner(&request.tags).is_none_or(|owner| !environments.contains_key(&owner)) {
-                self.violated(format!("{} was asked for by nobody who is known", request.email));
+                self.add_violation(format!("the account request for {} belongs to no environment", request.email));
             }
             let failed_at = match &request.state {
                 RequestState::Failed { at, .. } => Some(*at),
                 _ => None,
             };
-            let before = over.insert(&request.email, failed_at);
-            if before.is_some_and(|failed_at| failed_at.is_none_or(|at| at > request.requested_at)) {
-                self.violated(format!("the account of {} was asked for twice", request.email));
+            let previous = last_failure.insert(&request.email, failed_at);
+            if previous.is_some_and(|failed_at| failed_at.is_none_or(|at| at > request.requested_at)) {
+                self.add_violation(format!("the account of {} was requested twice", request.email));
             }
         }
     }
 
-    /// No stack twice: one of each name in an account, and none deleted that had not failed.
-    fn stacks(&mut self, world: &World, environments: &BTreeMap<Uuid, Known>) {
+    /// Checks that an account has at most one stack of each name, and no stack was deleted after it was complete.
+    fn check_stacks(&mut self, world: &World, environments: &BTreeMap<Uuid, EnvironmentRow>) {
         let stacks = world.stacks();
         self.stacks = stacks.len();
-        let mut live: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        let mut active: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for stack in stacks.iter().filter(|stack| stack.status != "DELETE_COMPLETE") {
-            *live.entry((&stack.account, &stack.name)).or_default() += 1;
+            *active.entry((&stack.account, &stack.name)).or_default() += 1;
         }
-        for ((account, name), count) in live.iter().filter(|(_, count)| **count > 1) {
-            self.violated(format!("account {account} has {count} stacks {name}"));
+        for ((account, name), count) in active.iter().filter(|(_, count)| **count > 1) {
+            self.add_violation(format!("account {account} has {count} stacks {name}"));
         }
-        for account in
-            environments.values().filter(|known| known.state == "ready").filter_map(|known| known.account.as_ref())
+        for account in environments
+            .values()
+            .filter(|environment| environment.state == "ready")
+            .filter_map(|environment| environment.account.as_ref())
         {
             let complete = stacks.iter().filter(|stack| stack.account == *account && stack.status == "CREATE_COMPLETE");
             let complete = complete.count();
             if complete != 2 {
-                self.violated(format!("account {account} is ready with {complete} complete stacks"));
+                self.add_violation(format!("account {account} is ready with {complete} complete stacks"));
             }
         }
-        let undone: Vec<String> = {
+        let deleted_complete: Vec<String> = {
             let state = world.state();
             let regions = state.accounts.values().flat_map(|account| account.regions.values());
             let deleted = regions.flat_map(|region| region.stacks.iter()).filter(|stack| stack.deleted_at.is_some());
@@ -189,41 +196,44 @@ impl InvariantReport {
             });
             had_succeeded.map(|stack| stack.id.clone()).collect()
         };
-        for id in undone {
-            self.violated(format!("{id} was complete and was deleted"));
+        for id in deleted_complete {
+            self.add_violation(format!("{id} was deleted after it was complete"));
         }
     }
 
-    /// No assignment twice, and none missing where all is done.
-    fn assignments(&mut self, world: &World, config: &Config, environments: &BTreeMap<Uuid, Known>) {
-        let there = world.assignments();
-        self.assignments = there.len();
-        let mut granted = BTreeMap::new();
+    /// Checks that no assignment is created twice, and that ready environments have all declared assignments.
+    fn check_assignments(&mut self, world: &World, config: &Config, environments: &BTreeMap<Uuid, EnvironmentRow>) {
+        let existing = world.assignments();
+        self.assignments = existing.len();
+        let mut creations = BTreeMap::new();
         for request in world.state().identity_center.requests.values().filter(|one| one.progress == Progress::Succeeded)
         {
-            *granted.entry(request.assignment.clone()).or_insert(0) += if request.creates { 1 } else { -1 };
+            *creations.entry(request.assignment.clone()).or_insert(0) += if request.creates { 1 } else { -1 };
         }
-        for (assignment, times) in granted.iter().filter(|(_, times)| **times > 1) {
-            self.violated(format!("{assignment:?} was assigned {times} times"));
+        for (assignment, times) in creations.iter().filter(|(_, times)| **times > 1) {
+            self.add_violation(format!("{assignment:?} was assigned {times} times"));
         }
-        for known in environments.values().filter(|known| known.state == "ready") {
+        for environment in environments.values().filter(|environment| environment.state == "ready") {
             let own_group = config
                 .tiers
                 .iter()
-                .any(|tier| tier.name.as_str() == known.tier && tier.tenant_group_permission_set.is_some());
-            let declared = config.access.len() + usize::from(own_group);
-            let has = there.iter().filter(|one| Some(&one.account) == known.account.as_ref()).count();
-            if has != declared {
-                self.violated(format!("account {:?} is ready with {has} assignments of {declared}", known.account));
+                .any(|tier| tier.name.as_str() == environment.tier && tier.tenant_group_permission_set.is_some());
+            let expected = config.access.len() + usize::from(own_group);
+            let actual = existing.iter().filter(|one| Some(&one.account) == environment.account.as_ref()).count();
+            if actual != expected {
+                self.add_violation(format!(
+                    "account {:?} is ready with {actual} of {expected} assignments",
+                    environment.account
+                ));
             }
         }
     }
 
-    /// The journal itself is in order.
-    async fn journal(&mut self, pool: &PgPool) {
-        for (what, query) in [
+    /// Checks that finished operations hold no slots and have no open steps, and that event numbers have no gaps.
+    async fn check_journal(&mut self, pool: &PgPool) {
+        for (description, query) in [
             (
-                "an operation that has ended holds a place under a quota",
+                "a finished operation holds a slot",
                 "select count(*) from slots s join operations o on o.id = s.operation_id where o.finished_at is not null",
             ),
             (
@@ -231,26 +241,26 @@ impl InvariantReport {
                 "select count(*) from (select from events group by operation_id having max(seq) <> count(*)) gaps",
             ),
             (
-                "an operation has ended with steps that are not done",
+                "a succeeded operation has steps that are not done",
                 "select count(distinct o.id) from operations o join operation_steps s on s.operation_id = o.id
                  where o.state = 'succeeded' and s.state <> 'done'",
             ),
         ] {
             let count: i64 = sqlx::query_scalar(query).fetch_one(pool).await.expect("a count");
             if count > 0 {
-                self.violated(format!("{what}: {count} times"));
+                self.add_violation(format!("{description}: {count} times"));
             }
         }
     }
 }
 
-/// The environment that something was made for.
+/// Returns the environment id from the tags of an AWS object.
 fn owner(tags: &BTreeMap<String, String>) -> Option<Uuid> {
     let id: EnvironmentId = tags.get("freehold:environment")?.parse().ok()?;
     Some(id.as_uuid())
 }
 
-async fn environments(pool: &PgPool) -> BTreeMap<Uuid, Known> {
+async fn environments(pool: &PgPool) -> BTreeMap<Uuid, EnvironmentRow> {
     let rows = sqlx::query(
         "select e.id, e.state, t.tier, e.residency, m.aws_account_id, o.state as operation, o.attention_code,
             o.attention_message
@@ -261,9 +271,9 @@ async fn environments(pool: &PgPool) -> BTreeMap<Uuid, Known> {
          ) o on true",
     );
     let rows = rows.fetch_all(pool).await.expect("the environments");
-    let known = |row: sqlx::postgres::PgRow| {
+    let environment = |row: sqlx::postgres::PgRow| {
         let operation: Option<String> = row.get("operation");
-        let known = Known {
+        let environment = EnvironmentRow {
             state: row.get("state"),
             tier: row.get("tier"),
             residency: row.get("residency"),
@@ -272,7 +282,7 @@ async fn environments(pool: &PgPool) -> BTreeMap<Uuid, Known> {
             code: row.get("attention_code"),
             message: row.get("attention_message"),
         };
-        (row.get("id"), known)
+        (row.get("id"), environment)
     };
-    rows.into_iter().map(known).collect()
+    rows.into_iter().map(environment).collect()
 }

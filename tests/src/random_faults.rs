@@ -1,4 +1,4 @@
-//! Bad luck by the seed: which calls go wrong, how, and how often. The same seed brings the same.
+//! Random but reproducible faults in AWS calls: the same seed gives the same faults.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-/// Every call that onboarding and what follows it make, by service.
+/// Calls of all workflows, by service.
 const CALLS: &[(&str, &str)] = &[
     ("organizations", "CreateAccount"),
     ("organizations", "ListCreateAccountStatus"),
@@ -45,7 +45,7 @@ const CALLS: &[(&str, &str)] = &[
     ("lambda", "InvokeFunctionUrl"),
 ];
 
-/// Calls that begin work which takes its time, and how that work may fail; a request for a region never fails.
+/// Calls that start asynchronous work, with the failure reasons of that work. A region opt-in never fails.
 const WORK: &[(&str, &str, &[&str])] = &[
     (
         "organizations",
@@ -66,8 +66,8 @@ const WORK: &[(&str, &str, &[&str])] = &[
     ("account", "EnableRegion", &[]),
 ];
 
-/// Refusals, with the calls that give them; `*` for any of the service.
-const REFUSALS: &[(&str, &str, u16, &str)] = &[
+/// Error responses with their calls; `*` stands for all calls of the service.
+const ERRORS: &[(&str, &str, u16, &str)] = &[
     ("organizations", "CreateAccount", 400, "ConcurrentModificationException"),
     ("organizations", "CreateAccount", 400, "FinalizingOrganizationException"),
     ("organizations", "MoveAccount", 400, "ConcurrentModificationException"),
@@ -91,90 +91,93 @@ const REFUSALS: &[(&str, &str, u16, &str)] = &[
     ("lambda", "*", 502, "BadGateway"),
 ];
 
-/// The longest that a call is held up: longer than a lease, so that its worker is thought dead, and shorter than the
-/// certainty that is needed before an account is asked for again.
-const LONGEST_DELAY: u64 = 200;
+/// Maximum delay of a call in seconds. It is longer than a lease, so that another worker claims the operation, and
+/// shorter than the time after which an account is requested again.
+const MAX_DELAY_SECONDS: u64 = 200;
 
-/// One thing that goes wrong.
+/// Fault in some calls of one operation of AWS.
 #[derive(Debug, Clone)]
 struct RandomFault {
     service: &'static str,
     call: &'static str,
-    /// Which of the matching calls is the first, counted from 1, and how many there are.
+    /// Number of the first affected call, counted from 1.
     nth: u64,
     times: u64,
-    what: What,
+    effect: Effect,
 }
 
 #[derive(Debug, Clone)]
-enum What {
-    Wire(WireEffect),
-    World(Fault),
+enum Effect {
+    Http(WireEffect),
+    Service(Fault),
 }
 
-/// Everything that goes wrong under one seed.
+/// All faults of one seed.
 #[derive(Debug, Clone)]
 pub struct RandomFaults {
-    mishaps: Vec<RandomFault>,
+    faults: Vec<RandomFault>,
 }
 
 impl RandomFaults {
-    /// What `seed` brings.
     pub fn from_seed(seed: u64) -> Self {
-        let mut dice = StdRng::seed_from_u64(seed);
-        let count = dice.random_range(3..=14);
-        Self { mishaps: (0..count).map(|_| mishap(&mut dice)).collect() }
+        let mut rng = StdRng::seed_from_u64(seed);
+        let count = rng.random_range(3..=14);
+        Self { faults: (0..count).map(|_| random_fault(&mut rng)).collect() }
     }
 
-    /// Lets it befall an organisation and the wire to it.
+    /// Injects the faults into the simulated organisation and into the HTTP client.
     pub fn apply(&self, world: &World, wire: &FaultyClient) {
-        for RandomFault { service, call, nth, times, what } in &self.mishaps {
-            match what {
-                What::Wire(effect) => wire.inject(WireRule::on(service, call, effect.clone()).nth(*nth).times(*times)),
-                What::World(fault) => world.inject(Rule::on(service, call, fault.clone()).nth(*nth).times(*times)),
+        for RandomFault { service, call, nth, times, effect } in &self.faults {
+            match effect {
+                Effect::Http(http_effect) => {
+                    wire.inject(WireRule::on(service, call, http_effect.clone()).nth(*nth).times(*times))
+                }
+                Effect::Service(fault) => world.inject(Rule::on(service, call, fault.clone()).nth(*nth).times(*times)),
             }
         }
     }
 }
 
-fn mishap(dice: &mut StdRng) -> RandomFault {
-    let (service, call) = *CALLS.choose(dice).expect("a call");
-    let (nth, times) = (dice.random_range(1..=10), dice.random_range(1..=3));
-    let on = |service, call, what| RandomFault { service, call, nth, times, what };
-    match dice.random_range(0..100) {
-        0..15 => on(service, call, What::Wire(WireEffect::Throttle)),
-        15..30 => on(service, call, What::Wire(WireEffect::ResetBeforeCall)),
-        30..50 => on(service, call, What::Wire(WireEffect::ResetAfterCall)),
+fn random_fault(rng: &mut StdRng) -> RandomFault {
+    let (service, call) = *CALLS.choose(rng).expect("a call");
+    let (nth, times) = (rng.random_range(1..=10), rng.random_range(1..=3));
+    let on = |service, call, effect| RandomFault { service, call, nth, times, effect };
+    match rng.random_range(0..100) {
+        0..15 => on(service, call, Effect::Http(WireEffect::Throttle)),
+        15..30 => on(service, call, Effect::Http(WireEffect::ResetBeforeCall)),
+        30..50 => on(service, call, Effect::Http(WireEffect::ResetAfterCall)),
         50..60 => {
-            let seconds = dice.random_range(1..=LONGEST_DELAY);
-            on(service, call, What::Wire(WireEffect::Delay(Duration::from_secs(seconds))))
+            let seconds = rng.random_range(1..=MAX_DELAY_SECONDS);
+            on(service, call, Effect::Http(WireEffect::Delay(Duration::from_secs(seconds))))
         }
         60..72 => {
-            let (service, call, status, code) = *REFUSALS.choose(dice).expect("a refusal");
-            let fault = Fault::Error { status, code: code.to_owned(), message: "as the seed has it".to_owned() };
-            on(service, call, What::World(fault))
+            let (service, call, status, code) = *ERRORS.choose(rng).expect("an error");
+            let fault = Fault::Error { status, code: code.to_owned(), message: "injected by the test".to_owned() };
+            on(service, call, Effect::Service(fault))
         }
-        72..75 => on(service, call, What::World(Fault::EmptyPage)),
+        72..75 => on(service, call, Effect::Service(Fault::EmptyPage)),
         75..90 => {
-            let (service, call, reasons) = *WORK.choose(dice).expect("some work");
-            let fault = reasons.choose(dice).map_or(Fault::Stuck, |reason| Fault::failed(reason));
-            on(service, call, What::World(fault))
+            let (service, call, reasons) = *WORK.choose(rng).expect("some work");
+            let fault = reasons.choose(rng).map_or(Fault::Stuck, |reason| Fault::failed(reason));
+            on(service, call, Effect::Service(fault))
         }
-        // Stuck work holds a place until its deadline: seldom more than one.
+        // Stuck work holds a slot until its deadline, so that only one call is affected.
         _ => {
-            let (service, call, _) = *WORK.choose(dice).expect("some work");
-            RandomFault { times: 1, ..on(service, call, What::World(Fault::Stuck)) }
+            let (service, call, _) = *WORK.choose(rng).expect("some work");
+            RandomFault { times: 1, ..on(service, call, Effect::Service(Fault::Stuck)) }
         }
     }
 }
 
 impl fmt::Display for RandomFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for RandomFault { service, call, nth, times, what } in &self.mishaps {
+        for RandomFault { service, call, nth, times, effect } in &self.faults {
             let (from, until) = (nth, nth + times - 1);
-            match what {
-                What::Wire(effect) => writeln!(f, "  {service}:{call} {from} to {until}, on the wire: {effect:?}")?,
-                What::World(fault) => writeln!(f, "  {service}:{call} {from} to {until}: {fault:?}")?,
+            match effect {
+                Effect::Http(http_effect) => {
+                    writeln!(f, "  {service}:{call} calls {from} to {until}, HTTP: {http_effect:?}")?
+                }
+                Effect::Service(fault) => writeln!(f, "  {service}:{call} calls {from} to {until}: {fault:?}")?,
             }
         }
         Ok(())
@@ -186,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_always_brings_the_same() {
+    fn the_same_seed_gives_the_same_faults() {
         assert_eq!(RandomFaults::from_seed(7).to_string(), RandomFaults::from_seed(7).to_string());
         assert_ne!(RandomFaults::from_seed(7).to_string(), RandomFaults::from_seed(8).to_string());
     }

@@ -1,12 +1,9 @@
 //! Conformance of the simulator and of two external emulators with AWS.
 //!
 //! A simulator and its client that are written together can contain the same mistake. Therefore each behaviour that
-//! Freehold
-//! relies on is a small case, run with the real SDK against the simulator, moto and ministack. Results are compared
-//! with
-//! `conformance/expected.toml`, which records what AWS documents and the known deviations of the three. A result that
-//! is
-//! better than recorded fails too.
+//! Freehold relies on is a small case, run with the real SDK against the simulator, moto and ministack. Results are
+//! compared with `conformance/expected.toml`, which records what AWS documents and the known deviations of the three. A
+//! result that is better than recorded fails too.
 
 pub(crate) mod case;
 pub(crate) mod cloud;

@@ -1,10 +1,8 @@
 //! Onboarding with moto instead of AWS, up to the known gaps of moto.
 //!
 //! moto starts without an organisation and without groups; on AWS both exist before Freehold. The rest is done by
-//! `freehold
-//! bootstrap` and a worker. A [`Gap`] records a feature that moto lacks. The test fails if a newer moto has the
-//! feature, or
-//! if Freehold handles the gap differently.
+//! `freehold bootstrap` and a worker. A [`Gap`] records a feature that moto lacks. The test fails if a newer moto has
+//! the feature, or if Freehold handles the gap differently.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,8 +38,7 @@ struct Gap {
 }
 
 /// moto 5.2 has no `AWS::Lambda::Url`. It fails on the output that refers to the resource with an empty response of
-/// status
-/// 500, which Freehold treats as a failure of AWS and retries.
+/// status 500, which Freehold treats as a failure of AWS and retries.
 const NO_FUNCTION_URLS: Gap = Gap {
     step: "deploy-stack",
     code: "step_keeps_failing",

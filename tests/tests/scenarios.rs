@@ -97,7 +97,7 @@ fn target_of(freehold: &Freehold, tenant: &Tenant, account: &str) -> Target {
 async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountId {
     let account = NewAccount { name: name.to_owned(), email: format!("{name}@example.com"), tags: Tags::new() };
     let aws = freehold.aws(None);
-    let request = aws.create_account(&account).await.expect("accepted").request_id;
+    let request = aws.create_account(&account).await.expect("a request").request_id;
     match aws.creation_status(&request).await.expect("a status").state {
         CreationState::Succeeded(id) => id,
         state => panic!("{name} is {state:?}"),
@@ -109,14 +109,14 @@ async fn meanwhile(freehold: &Freehold, worker: &Arc<Worker>, call: (&str, &str,
     let (service, operation, text) = call;
     let delay = WireEffect::Delay(Duration::from_secs(1));
     freehold.faulty_client.inject(WireRule::on(service, operation, delay.clone()).containing(text).nth(1));
-    let on_its_way = async {
+    let during_call = async {
         while !freehold.faulty_client.hits().iter().any(|hit| hit.effect == delay) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         act.await;
         freehold.clock.advance(Duration::from_secs(2));
     };
-    tokio::join!(freehold.run_until_idle(worker, LONG), on_its_way);
+    tokio::join!(freehold.run_until_idle(worker, LONG), during_call);
 }
 
 /// Returns how often a call was made, including refusals, and how often it was refused.

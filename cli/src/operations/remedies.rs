@@ -20,7 +20,7 @@ use crate::exit::{Exit, exit_codes};
     exit_codes!(),
 ))]
 pub(super) struct RetryArgs {
-    /// Operation id: op_…
+    /// Id of the operation (op_…)
     #[arg(value_name = "OPERATION")]
     id: String,
     /// Use this e-mail address for the AWS account; a second person must approve
@@ -37,7 +37,7 @@ pub(super) struct RetryArgs {
     exit_codes!(),
 ))]
 pub(super) struct CancelArgs {
-    /// Operation id: op_…
+    /// Id of the operation (op_…)
     #[arg(value_name = "OPERATION")]
     id: String,
     #[command(flatten)]
@@ -51,10 +51,10 @@ pub(super) struct CancelArgs {
     exit_codes!(),
 ))]
 pub(super) struct AdoptArgs {
-    /// Operation id: op_…
+    /// Id of the operation (op_…)
     #[arg(value_name = "OPERATION")]
     id: String,
-    /// AWS account id; the account must be active, in this organisation, and never mapped to another environment
+    /// Id of the AWS account; must be active, in this organisation and never mapped to another environment
     #[arg(long, value_name = "ACCOUNT")]
     account: String,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub(super) struct AdoptArgs {
     exit_codes!(),
 ))]
 pub(super) struct DecideArgs {
-    /// Operation id: op_…
+    /// Id of the operation (op_…)
     #[arg(value_name = "OPERATION")]
     id: String,
     /// Hash of the request, or at least its first 8 characters

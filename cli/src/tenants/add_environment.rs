@@ -1,4 +1,4 @@
-//! `freehold tenants add-environment`
+//! `freehold tenants add-environment`: add an environment to a tenant.
 
 use clap::Args;
 use freehold_api::schema::{Environment, NewEnvironment};
@@ -15,7 +15,7 @@ use crate::output::{self, Format};
     exit_codes!(),
 ))]
 pub(super) struct AddEnvironmentArgs {
-    /// Tenant id: ten_…
+    /// Id of the tenant (ten_…)
     #[arg(value_name = "TENANT")]
     id: String,
     /// Name of the environment, unique within the tenant

@@ -1,4 +1,4 @@
-//! `freehold tenants create`
+//! `freehold tenants create`: create a tenant with its environments.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub(super) struct CreateArgs {
     /// Environment to create, with its own AWS account; repeatable, at most 5 [default: production]
     #[arg(long = "environment", value_name = "NAME")]
     environments: Vec<String>,
-    /// Label; repeatable
+    /// Label to add; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
     labels: Vec<(String, String)>,
     /// Idempotency key [default: generated and printed]

@@ -51,7 +51,7 @@ pub(super) struct RestoreArgs {
     exit_codes!(),
 ))]
 pub(super) struct LegalHoldArgs {
-    /// Tenant id: ten_…
+    /// Id of the tenant (ten_…)
     #[arg(value_name = "TENANT")]
     id: String,
     /// Reason for the legal hold
@@ -66,7 +66,7 @@ pub(super) struct LegalHoldArgs {
 
 #[derive(Debug, Args)]
 struct Target {
-    /// Tenant id: ten_…
+    /// Id of the tenant (ten_…)
     #[arg(value_name = "TENANT")]
     id: String,
     /// Only this environment [default: all environments]

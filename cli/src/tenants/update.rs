@@ -1,4 +1,4 @@
-//! `freehold tenants update`
+//! `freehold tenants update`: update the details of a tenant.
 
 use anyhow::bail;
 use clap::Args;
@@ -21,13 +21,13 @@ use crate::exit::{Exit, exit_codes};
     exit_codes!(),
 ))]
 pub(super) struct UpdateArgs {
-    /// Tenant id: ten_…
+    /// Id of the tenant (ten_…)
     #[arg(value_name = "TENANT")]
     id: String,
     /// Company name of the customer
     #[arg(long, value_name = "NAME")]
     company_name: Option<String>,
-    /// Tier (commercial plan)
+    /// Tier (commercial plan) of the tenant
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
     /// Id of the customer in your SaaS; '' removes it

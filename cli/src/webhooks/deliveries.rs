@@ -1,4 +1,4 @@
-//! `freehold webhooks show` and `replay`
+//! `freehold webhooks show` and `replay`: deliveries of a webhook endpoint.
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
@@ -25,10 +25,10 @@ const MAX_DELIVERIES: &str = "20";
     exit_codes!(),
 ))]
 pub(super) struct ShowArgs {
-    /// Endpoint id: whe_…
+    /// Id of the webhook endpoint (whe_…)
     #[arg(value_name = "ENDPOINT")]
     id: String,
-    /// Delivery id: whd_… [default: the latest 20 deliveries]
+    /// Id of the delivery (whd_…) [default: the latest 20 deliveries]
     #[arg(value_name = "DELIVERY")]
     delivery: Option<String>,
     /// Only deliveries in this state: pending, delivered, failed
@@ -47,10 +47,10 @@ pub(super) struct ShowArgs {
     exit_codes!(),
 ))]
 pub(super) struct ReplayArgs {
-    /// Endpoint id: whe_…
+    /// Id of the webhook endpoint (whe_…)
     #[arg(value_name = "ENDPOINT")]
     id: String,
-    /// Delivery id: whd_…; required without --since
+    /// Id of the delivery (whd_…); required without --since
     #[arg(value_name = "DELIVERY")]
     delivery: Option<String>,
     /// Replay all events since this time (RFC 3339), at most 30 days ago

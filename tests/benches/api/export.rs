@@ -1,4 +1,4 @@
-//! All account mappings in one answer, in turn with psql's `COPY` of the same rows.
+//! Export of all account mappings in one response, alternating with psql's `COPY` of the same rows.
 
 use std::time::Instant;
 
@@ -7,74 +7,80 @@ use freehold_tests::crash::{ApiClient, wait_until_ready};
 use crate::Options;
 use crate::client::{Client, count_lines, get};
 use crate::fixture::Installation;
-use crate::process::{forget_peak, peak_megabytes};
+use crate::process::{peak_memory_megabytes, reset_peak_memory};
 use crate::table::{Table, list, median};
 
-/// The first line of the CSV.
+/// Number of header lines of the CSV.
 const HEADERS: usize = 1;
 
-/// How many rows are few.
-const FEW: u32 = 10_000;
+/// Number of rows of a small export.
+const SMALL_EXPORT_ROWS: u32 = 10_000;
 
-/// The columns that the export has, of the mappings that hold.
+/// Query of the exported columns of all current mappings.
 const SAME_ROWS: &str =
     "select m.aws_account_id, m.tenant_id, m.account_name, t.external_id, t.tier, e.name, e.home_region,
     m.valid_from at time zone 'UTC', m.valid_to at time zone 'UTC'
     from account_mappings m join tenants t on t.id = m.tenant_id join environments e on e.id = m.environment_id
     where m.valid_to is null order by m.id";
 
-pub(crate) async fn measure(house: &Installation, options: &Options, table: &mut Table) {
-    let exported = Exports { address: &house.address, token: &house.tokens(1)[0] };
+pub(crate) async fn measure(installation: &Installation, options: &Options, table: &mut Table) {
+    let exports = Exports { address: &installation.address, token: &installation.tokens(1)[0] };
     let rows = options.rows as usize;
     let (mut ndjson, mut csv, mut copy) = (vec![], vec![], vec![]);
     for _ in 0..options.rounds {
-        let (copied, took) = house.tools.copy(SAME_ROWS);
-        assert_eq!(copied, rows, "psql copied others");
-        copy.push(took);
-        ndjson.push(exported.all("application/x-ndjson", "", rows));
-        csv.push(exported.all("text/csv", "", rows + HEADERS));
+        let (copied, duration) = installation.tools.copy(SAME_ROWS);
+        assert_eq!(copied, rows, "psql copied a wrong number of rows");
+        copy.push(duration);
+        ndjson.push(exports.export("application/x-ndjson", "", rows));
+        csv.push(exports.export("text/csv", "", rows + HEADERS));
     }
-    for (format, took) in [("NDJSON", &ndjson), ("CSV", &csv)] {
-        let ratios: Vec<_> = copy.iter().zip(took).map(|(copy, took)| copy / took).collect();
+    for (format, duration) in [("NDJSON", &ndjson), ("CSV", &csv)] {
+        let ratios: Vec<_> = copy.iter().zip(duration).map(|(copy, duration)| copy / duration).collect();
         let detail =
-            format!("{:.2} s ÷ {:.2} s for {rows} rows; rounds {}", median(&copy), median(took), list(&ratios, 3));
-        let figure = format!("rows a second as {format} ÷ psql's COPY");
+            format!("{:.2} s ÷ {:.2} s for {rows} rows; rounds: {}", median(&copy), median(duration), list(&ratios, 3));
+        let figure = format!("rows per second as {format} ÷ psql's COPY");
         table.at_least(&figure, median(&ratios), 0.4, "", &detail);
     }
     for (format, media_type, headers) in [("NDJSON", "application/x-ndjson", 0), ("CSV", "text/csv", HEADERS)] {
-        memory(house, &exported, options, (format, media_type, headers), table).await;
+        measure_memory(installation, &exports, options, (format, media_type, headers), table).await;
     }
 }
 
-/// The peak of a process that has only just begun, for few rows and for all of them.
-async fn memory(
-    house: &Installation,
-    exported: &Exports<'_>,
+/// Compares the peak memory of the API for a small and for the complete export.
+async fn measure_memory(
+    installation: &Installation,
+    exports: &Exports<'_>,
     options: &Options,
     (format, media_type, headers): (&str, &str, usize),
     table: &mut Table,
 ) {
-    let few = FEW.min(options.rows);
-    // The mappings were begun a second apart, and those that had begun by then are few.
+    let small = SMALL_EXPORT_ROWS.min(options.rows);
+    // The mappings start one second apart, so that an instant limits the export to the first rows.
     let instant = format!(
         "select to_char(valid_from at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
-        from account_mappings where opened_at_position = {few}"
+        from account_mappings where opened_at_position = {small}"
     );
     let instant: String = sqlx::query_scalar(sqlx::AssertSqlSafe(instant))
-        .fetch_one(&house.infrastructure.pool)
+        .fetch_one(&installation.infrastructure.pool)
         .await
         .expect("an instant");
-    wait_until_ready(&ApiClient::new(&house.processes.api_url, &house.infrastructure.issuer)).await;
+    wait_until_ready(&ApiClient::new(&installation.processes.api_url, &installation.infrastructure.issuer)).await;
     let peak = |query: &str, rows: u32| {
-        forget_peak(house.api());
-        exported.all(media_type, query, rows as usize + headers);
-        peak_megabytes(house.api())
+        reset_peak_memory(installation.api_pid());
+        exports.export(media_type, query, rows as usize + headers);
+        peak_memory_megabytes(installation.api_pid())
     };
-    // The first touches what every export touches.
-    peak(&format!("?at={instant}"), few);
-    let (of_few, of_all) = (peak(&format!("?at={instant}"), few), peak("", options.rows));
-    let detail = format!("{of_few:.1} MB for {few} rows, {of_all:.1} MB for {}", options.rows);
-    table.at_most(&format!("more memory for all rows than for few, as {format}"), of_all - of_few, 8.0, "MB", &detail);
+    // The first export loads everything that each export needs.
+    peak(&format!("?at={instant}"), small);
+    let (small_peak, full_peak) = (peak(&format!("?at={instant}"), small), peak("", options.rows));
+    let detail = format!("{small_peak:.1} MB for {small} rows, {full_peak:.1} MB for {}", options.rows);
+    table.at_most(
+        &format!("additional memory for a large export as {format}"),
+        full_peak - small_peak,
+        8.0,
+        "MB",
+        &detail,
+    );
 }
 
 struct Exports<'a> {
@@ -83,13 +89,13 @@ struct Exports<'a> {
 }
 
 impl Exports<'_> {
-    /// The seconds that an export takes, which must have so many lines.
-    fn all(&self, accept: &str, query: &str, expected: usize) -> f64 {
+    /// Returns the duration of an export in seconds; panics unless it has `expected` lines.
+    fn export(&self, accept: &str, query: &str, expected: usize) -> f64 {
         let mut client = Client::connect(self.address).expect("the API");
         let request = get(self.address, &format!("/v1/account-mappings{query}"), self.token, accept);
-        let (begun, mut lines) = (Instant::now(), 0);
-        let status = client.ask_for(&request, |chunk| lines += count_lines(chunk)).expect("an export");
+        let (started, mut lines) = (Instant::now(), 0);
+        let status = client.send_streaming(&request, |chunk| lines += count_lines(chunk)).expect("an export");
         assert_eq!((status, lines), (200, expected), "status and lines of an export as {accept}");
-        begun.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64()
     }
 }

@@ -1,4 +1,4 @@
-//! A Freehold to measure: a PostgreSQL that waits for the disk, an API, and workers if wanted.
+//! Installation under test: a durable PostgreSQL, an API process, and worker processes.
 
 use freehold_sandbox::Settings;
 use freehold_tests::api_fixture::ALL_SCOPES;
@@ -7,52 +7,51 @@ use freehold_tests::tokens;
 use serde_json::json;
 
 use crate::Options;
-use crate::postgres_tools::{Tools, break_in, delay_flushes};
+use crate::postgres_tools::{Tools, delay_flushes, warm_up};
 
-/// `[api]`: both limits are counted, as they usually are, and neither is met by [`Installation::tokens`].
+/// Section `[api]` of the configuration. Both rate limits are enabled, but so high that the benchmark never reaches them.
 const API: &str = "requests_per_minute = 6000000\nsignups_per_day = 1000";
 
-/// The processes of one Freehold, and what is beside them.
 pub(crate) struct Installation {
     pub(crate) infrastructure: Infrastructure,
     pub(crate) processes: Processes,
     pub(crate) tools: Tools,
-    /// Where the API is, as in `Host`.
+    /// Host and port of the API.
     pub(crate) address: String,
 }
 
 impl Installation {
-    /// One with so many workers, all of whom are ready.
-    pub(crate) async fn build(options: &Options, workers: usize) -> Self {
+    /// Starts an API and `workers` workers, and waits until the API is ready.
+    pub(crate) async fn start(options: &Options, workers: usize) -> Self {
         let mut infrastructure = Infrastructure::start_with_api_config(Settings::default(), 1.0, API).await;
-        break_in(&mut infrastructure).await;
+        warm_up(&mut infrastructure).await;
         delay_flushes(&infrastructure.pool, options.flush_delay).await;
         let tools = Tools::new(&infrastructure.pool, &infrastructure.database_url()).await;
         let mut processes = Processes::new(&options.program, &infrastructure, workers, None);
-        for place in 0..=workers {
-            processes.start(place);
+        for index in 0..=workers {
+            processes.start(index);
         }
         wait_until_ready(&ApiClient::new(&processes.api_url, &infrastructure.issuer)).await;
         let address = processes.api_url.trim_start_matches("http://").to_owned();
         Self { infrastructure, processes, tools, address }
     }
 
-    /// The id of the API's process.
-    pub(crate) fn api(&self) -> u32 {
-        self.processes.id(0).expect("an API that runs")
+    /// Returns the process id of the API.
+    pub(crate) fn api_pid(&self) -> u32 {
+        self.processes.id(0).expect("a running API")
     }
 
-    /// Tokens of so many clients.
+    /// Returns tokens of `count` different clients.
     pub(crate) fn tokens(&self, count: usize) -> Vec<String> {
         let token = |number| {
             let claims =
-                json!({ "iss": ISSUER, "exp": tokens::now() + 6 * 3600, "client_id": format!("flow-{number}") });
+                json!({ "iss": ISSUER, "exp": tokens::now() + 6 * 3600, "client_id": format!("client-{number}") });
             self.infrastructure.issuer.token_with(ALL_SCOPES, &claims)
         };
         (0..count).map(token).collect()
     }
 
-    pub(crate) async fn end(self) {
+    pub(crate) async fn stop(self) {
         drop(self.processes);
         self.infrastructure.stop().await;
     }

@@ -1,9 +1,10 @@
-//! How much of what PostgreSQL can do the REST API leaves to its callers: each figure beside one of PostgreSQL's own tools,
-//! in turn on the same server, which waits for the disk.
+//! Benchmark of the REST API relative to PostgreSQL: each figure is compared with one of PostgreSQL's own tools, measured
+//! alternately on the same durable server.
 //!
-//! `cargo bench --workspace --bench api -- --help`. The API is a process of its own and is called over HTTP on loopback.
+//! `cargo bench --workspace --bench api -- --help`. The API runs as a separate process and is called over HTTP on
+//! loopback.
 
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints results and panics on errors")]
 
 mod client;
 mod constant_rate;
@@ -23,74 +24,76 @@ use clap::{Parser, ValueEnum};
 
 use table::Table;
 
-/// Measures the API beside PostgreSQL's own tools. Ends with 1 if a bound is missed.
+/// Measure the API relative to PostgreSQL's own tools. Exits with 1 if a figure misses its bound.
 #[derive(Debug, Parser)]
-#[command(after_help = "It needs pgbench and psql beside the server. Nothing is left behind.")]
+#[command(
+    after_help = "Requires pgbench and psql in the directory of the PostgreSQL programs. All data is deleted at the end."
+)]
 struct Options {
-    /// What to measure; everything if left out
+    /// Benchmarks to run [default: all]
     #[arg(long, value_name = "SETTINGS", value_delimiter = ',')]
     setting: Vec<Setting>,
-    /// How often each figure is measured, in turn with PostgreSQL's; the median counts
+    /// Measurements per figure, alternating with PostgreSQL's tools; the median is reported
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     rounds: usize,
-    /// How long a round of signups, and one of pgbench, takes
+    /// Duration of one round of signups and of one round of pgbench
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     round_seconds: u64,
-    /// How long signups come at half the rate
+    /// Duration of the signups at half the maximum rate
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     seconds: u64,
-    /// How many mappings are exported, and how deep the feed is
+    /// Number of exported account mappings and of events in the feed
     #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
     rows: u32,
-    /// Another build of the program to measure, such as one that is built for production
+    /// Program to measure, e.g. a release build [default: the build of this benchmark]
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_freehold-under-test"), hide_default_value = true)]
     program: std::path::PathBuf,
-    /// How much longer each flush to the disk takes (`commit_delay`), as with a disk that is reached over a network
+    /// Additional duration of each disk flush (`commit_delay`), to simulate a network disk
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
     flush_delay: u32,
-    /// How many operations stand in line when one more signs up
+    /// Number of queued operations in the second part of the benchmark `wakeup`
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     queued: usize,
 }
 
-/// What `cargo bench` says to every benchmark is dropped before clap sees it.
+/// Parses the command line without the argument `--bench`, which cargo adds.
 fn options() -> Options {
     Options::parse_from(std::env::args_os().filter(|argument| argument != "--bench"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Setting {
-    /// Signups as fast as eight clients get them in, beside pgbench; then half as many a second
+    /// Maximum rate of signups with eight clients, compared with pgbench; then latency at half that rate
     Signups,
-    /// All account mappings as NDJSON and as CSV, beside psql's COPY
+    /// Export of all account mappings as NDJSON and CSV, compared with psql's COPY
     Export,
-    /// A page of the feed at its beginning and at its end
+    /// Feed pages at the beginning and at the end of the feed
     Feed,
-    /// From a signup until its place in line is journaled
+    /// Time from a signup until a worker has acquired or queued for a slot
     Wakeup,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let options = options();
-    let wanted = |setting| options.setting.is_empty() || options.setting.contains(&setting);
+    let selected = |setting| options.setting.is_empty() || options.setting.contains(&setting);
     let mut table = Table::default();
-    if wanted(Setting::Signups) {
+    if selected(Setting::Signups) {
         signups::measure(&options, &mut table).await;
     }
-    if wanted(Setting::Export) || wanted(Setting::Feed) {
-        let house = fixture::Installation::build(&options, 0).await;
-        seed::fill(&house, options.rows).await;
-        if wanted(Setting::Export) {
-            export::measure(&house, &options, &mut table).await;
+    if selected(Setting::Export) || selected(Setting::Feed) {
+        let installation = fixture::Installation::start(&options, 0).await;
+        seed::insert_rows(&installation, options.rows).await;
+        if selected(Setting::Export) {
+            export::measure(&installation, &options, &mut table).await;
         }
-        if wanted(Setting::Feed) {
-            feed::measure(&house, &options, &mut table);
+        if selected(Setting::Feed) {
+            feed::measure(&installation, &options, &mut table);
         }
-        house.end().await;
+        installation.stop().await;
     }
-    if wanted(Setting::Wakeup) {
+    if selected(Setting::Wakeup) {
         wakeup::measure(&options, &mut table).await;
     }
-    table.show()
+    table.print()
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL's own tools: pgbench and psql, on the server that the API writes to.
+//! pgbench and psql on the PostgreSQL server of the API.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -10,28 +10,27 @@ use tempfile::NamedTempFile;
 
 use crate::client::drain;
 
-/// Clients of pgbench, and of the API.
+/// Number of concurrent clients of pgbench and of the API.
 pub(crate) const CLIENTS: usize = 8;
 
-/// Where the tools write to, apart from what is Freehold's.
+/// Separate database for pgbench.
 const DATABASE: &str = "pgbench";
 
-/// One row, one transaction.
+/// pgbench script: one row per transaction.
 const SCRIPT: &str = "insert into single_rows (number, text) values (:client_id, 'one row and nothing else');\n";
 
-/// The tools, and a table that pgbench inserts into.
 pub(crate) struct Tools {
     directory: PathBuf,
     url: String,
-    freehold: String,
+    freehold_url: String,
     script: NamedTempFile,
 }
 
-/// What pgbench found.
+/// Result of pgbench.
 pub(crate) struct Inserts {
-    /// Transactions a second.
+    /// Transactions per second.
     pub(crate) per_second: f64,
-    /// Seconds a transaction, on average.
+    /// Average duration of a transaction in seconds.
     pub(crate) latency: f64,
 }
 
@@ -43,11 +42,11 @@ impl Tools {
         std::fs::write(script.path(), SCRIPT).expect("the script");
         sqlx::query("create database pgbench").execute(pool).await.expect("a database");
         let at = url.replace("/postgres?", &format!("/{DATABASE}?"));
-        let tools = Self { directory: directory.into(), url: at, freehold: url.to_owned(), script };
+        let tools = Self { directory: directory.into(), url: at, freehold_url: url.to_owned(), script };
         let table =
             "create table single_rows (id bigint generated always as identity primary key, number int, text text)";
-        let made = tools.command("psql").args(["-qX", "-d", &tools.url, "-c", table]).status().expect("psql");
-        assert!(made.success(), "psql could not make a table");
+        let status = tools.command("psql").args(["-qX", "-d", &tools.url, "-c", table]).status().expect("psql");
+        assert!(status.success(), "psql could not create the table");
         tools
     }
 
@@ -55,43 +54,43 @@ impl Tools {
         Command::new(self.directory.join(program))
     }
 
-    /// Single-row inserts by so many clients, for so long.
+    /// Runs pgbench with single-row inserts.
     pub(crate) fn insert(&self, clients: usize, threads: usize, time: Duration) -> Inserts {
         let mut pgbench = self.command("pgbench");
         pgbench.args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &threads.to_string()]);
         pgbench.args(["-T", &time.as_secs().to_string(), "-f"]).arg(self.script.path()).arg(&self.url);
         let output = pgbench.output().expect("pgbench");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
         let number = |name: &str| {
-            let line = said.lines().find_map(|line| line.strip_prefix(name)).expect("what pgbench says");
+            let line = stdout.lines().find_map(|line| line.strip_prefix(name)).expect("a line of pgbench's output");
             line.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).expect("a number")
         };
         Inserts { per_second: number("tps = "), latency: number("latency average = ") / 1000.0 }
     }
 
-    /// How many rows a second psql copies out of Freehold's database, for its `select`.
+    /// Copies the rows of `select` from Freehold's database with psql; returns their number and the duration in seconds.
     pub(crate) fn copy(&self, select: &str) -> (usize, f64) {
         let copy = format!("copy ({select}) to stdout");
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut psql = self.command("psql");
         let mut psql =
-            psql.args(["-qX", "-d", &self.freehold, "-c", &copy]).stdout(Stdio::piped()).spawn().expect("psql");
+            psql.args(["-qX", "-d", &self.freehold_url, "-c", &copy]).stdout(Stdio::piped()).spawn().expect("psql");
         let (rows, _) = drain(psql.stdout.take().expect("its output")).expect("the rows");
-        assert!(psql.wait().expect("its end").success(), "psql could not copy");
-        (rows, begun.elapsed().as_secs_f64())
+        assert!(psql.wait().expect("an exit status").success(), "psql could not copy");
+        (rows, started.elapsed().as_secs_f64())
     }
 }
 
-/// What was written is on the disk before the next is measured, so that nobody pays for another's pages.
+/// Writes all dirty pages to disk, so that they do not slow down the next measurement.
 pub(crate) async fn checkpoint(pool: &PgPool) {
     sqlx::query("checkpoint").execute(pool).await.expect("a checkpoint");
 }
 
-/// Has the server be one that has been in use for a while, and is set up for that as its manual says ("Resource Consumption",
-/// "WAL Configuration"). What a new server does in its first minute would be measured otherwise: it makes each file of its
-/// log anew, while nobody commits, and has no room for more pages than those of the first 50,000 signups.
-pub(crate) async fn break_in(infrastructure: &mut Infrastructure) {
+/// Configures memory and write-ahead log as PostgreSQL's manual recommends ("Resource Consumption", "WAL
+/// Configuration"), and creates the WAL files. Otherwise the benchmark would measure the first minute of a new server,
+/// which blocks commits while it creates each WAL file and whose cache is full after 50,000 signups.
+pub(crate) async fn warm_up(infrastructure: &mut Infrastructure) {
     for setting in ["shared_buffers = '2GB'", "min_wal_size = '1GB'", "max_wal_size = '4GB'"] {
         let set = sqlx::AssertSqlSafe(format!("alter system set {setting}"));
         sqlx::query(set).execute(&infrastructure.pool).await.expect("a setting");
@@ -104,7 +103,7 @@ pub(crate) async fn break_in(infrastructure: &mut Infrastructure) {
     checkpoint(&infrastructure.pool).await;
 }
 
-/// Has every flush to the disk wait for so long first, whoever else commits meanwhile or not.
+/// Delays every disk flush, regardless of concurrent commits.
 pub(crate) async fn delay_flushes(pool: &PgPool, microseconds: u32) {
     for setting in ["commit_siblings = 0", &format!("commit_delay = {microseconds}")] {
         let set = sqlx::AssertSqlSafe(format!("alter system set {setting}"));

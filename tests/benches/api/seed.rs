@@ -1,12 +1,12 @@
-//! Many customers at once: written by SQL, as no API would let anybody.
+//! Test data for a large installation, inserted directly by SQL.
 
 use std::time::Instant;
 
 use crate::fixture::Installation;
 
-/// As many tenants, environments, operations and mappings as `$1` says, each a second after the last, and the events that
-/// the feed tells of them. A UUID of version 7 begins with its time, so that they sort as they came.
-const FILL: &str = "
+/// Inserts ROWS tenants, environments, operations, account mappings and events, one second apart. The ids are UUIDs of
+/// version 7, which begin with the time, so that they sort in the order of creation.
+const INSERT_ROWS: &str = "
     set session_replication_role = replica;
     create temp table numbered as
         select n, timestamptz '2025-12-01 00:00:00Z' + n * interval '1 second' as at,
@@ -34,17 +34,18 @@ const FILL: &str = "
     drop table numbered;
     vacuum analyze";
 
-/// Fills the database with so many of each.
-pub(crate) async fn fill(house: &Installation, rows: u32) {
-    let begun = Instant::now();
-    // One connection: the first line is for it alone, and each statement is a transaction of its own.
-    let mut connection = house.infrastructure.pool.acquire().await.expect("a connection");
+/// Fills the database with `rows` rows per table.
+pub(crate) async fn insert_rows(installation: &Installation, rows: u32) {
+    let started = Instant::now();
+    // One connection, because the replication role and the temporary table belong to a session.
+    let mut connection = installation.infrastructure.pool.acquire().await.expect("a connection");
     connection.close_on_drop();
     let now = freehold_tenancy::Clock::real().now().to_rfc3339();
-    let statements = FILL.replace("ROWS", &rows.to_string()).replace("RECORDED", &format!("timestamptz '{now}'"));
+    let statements =
+        INSERT_ROWS.replace("ROWS", &rows.to_string()).replace("RECORDED", &format!("timestamptz '{now}'"));
     for statement in statements.split(';') {
         let statement = sqlx::AssertSqlSafe(statement.to_owned());
-        sqlx::raw_sql(statement).execute(&mut *connection).await.expect("many rows");
+        sqlx::raw_sql(statement).execute(&mut *connection).await.expect("inserted rows");
     }
-    println!("{rows} mappings and events written in {:.0} s", begun.elapsed().as_secs_f64());
+    println!("{rows} account mappings and events inserted in {:.0} s", started.elapsed().as_secs_f64());
 }

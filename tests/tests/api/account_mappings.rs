@@ -81,7 +81,7 @@ async fn all_pages_show_one_feed_position_and_events_show_the_rest() {
         sign_up_with_account(&api, "Example GmbH", &format!("11112222000{number}")).await;
     }
     let first = api.get("/v1/account-mappings?page_size=2").await.json();
-    sign_up_with_account(&api, "Comes in between", "999911112222").await;
+    sign_up_with_account(&api, "Later GmbH", "999911112222").await;
     let (mut read_accounts, mut page) = (Vec::new(), first.clone());
     loop {
         assert_eq!(page["feed_position"], first["feed_position"]);
@@ -100,8 +100,8 @@ async fn all_pages_show_one_feed_position_and_events_show_the_rest() {
 #[tokio::test]
 async fn csv_and_ndjson_exports_use_the_column_names_of_focus() {
     let api = ApiFixture::new().await;
-    let awkward = r#"Müller, "Söhne" \N & Co"#;
-    let tenant = sign_up_with_account(&api, awkward, "011122223333").await;
+    let special_characters = r#"Müller, "Söhne" \N & Co"#;
+    let tenant = sign_up_with_account(&api, special_characters, "011122223333").await;
     sign_up_with_account(&api, "Example GmbH", "222233334444").await;
     // The worker sets the account name; this test has no worker.
     sqlx::query(
@@ -174,7 +174,7 @@ async fn slow_readers_of_an_export_do_not_block_other_exports() {
     assert_eq!(api.get("/v1/account-mappings").await.status, 200);
     sqlx::query(rows).execute(&api.database.pool).await.unwrap();
     let request_export = || api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv").send();
-    // Start two exports whose bodies are never read.
+    // Start three exports without reading their bodies.
     let idle = (request_export().await.unwrap(), request_export().await.unwrap(), request_export().await.unwrap());
     let fourth = send(api.request(Method::GET, "/v1/account-mappings").header("Accept", "text/csv")).await;
     assert_eq!(fourth.status_and_code(), (503, "too_many_exports".into()));
@@ -199,13 +199,13 @@ async fn http_1_0_clients_get_pages_but_no_streamed_export() {
     sign_up_with_account(&api, "Example GmbH", "111122223333").await;
     let token = api.issuer.token(freehold_tests::api_fixture::ALL_SCOPES);
     let request_export = async |accept: &str| {
-        let mut caller = tokio::net::TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
+        let mut connection = tokio::net::TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
         let head =
             format!("GET /v1/account-mappings HTTP/1.0\r\nAuthorization: Bearer {token}\r\nAccept: {accept}\r\n\r\n");
-        caller.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        caller.read_to_string(&mut answer).await.unwrap();
-        answer
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        connection.read_to_string(&mut response).await.unwrap();
+        response
     };
     let page = request_export("application/json").await;
     assert!(page.starts_with("HTTP/1.0 200") && page.contains("111122223333"), "{page}");

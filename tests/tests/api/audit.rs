@@ -24,9 +24,9 @@ async fn trail(api: &ApiFixture, filter: &str) -> Vec<Value> {
     page.json()["audit_events"].as_array().expect("records").iter().map(|event| event["record"].clone()).collect()
 }
 
-async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     let poll = async {
-        while !holds().await {
+        while !condition().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -37,13 +37,13 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
 #[tokio::test]
 async fn each_change_is_recorded_with_its_caller_and_result() {
     let api = ApiFixture::new().await;
-    let send = async |request: reqwest::RequestBuilder| request.send().await.expect("an answer").status().as_u16();
+    let send = async |request: reqwest::RequestBuilder| request.send().await.expect("a response").status().as_u16();
     let request = api
         .signup_request("key-1", &signup_body())
         .header("X-Request-Id", "ours-1")
         .header("X-Forwarded-For", "203.0.113.7");
-    let tenant: Value = request.send().await.expect("an answer").json().await.expect("JSON");
-    assert_eq!(send(api.signup_request("key-1", &signup_body())).await, 202, "again");
+    let tenant: Value = request.send().await.expect("a response").json().await.expect("JSON");
+    assert_eq!(send(api.signup_request("key-1", &signup_body())).await, 202, "a replay");
     assert_eq!(send(api.signup_request("key-2", &json!({}))).await, 422);
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
     assert_eq!(api.post(&format!("{path}/retry")).await.status, 409);
@@ -68,16 +68,16 @@ async fn each_change_is_recorded_with_its_caller_and_result() {
             )
         })
         .collect();
-    let of = |action, subject, result, status| (Some(action), Some(subject), Some(result), Some(status));
+    let expected = |action, subject, result, status| (Some(action), Some(subject), Some(result), Some(status));
     assert_eq!(
         recorded_fields,
         [
-            of("createTenant", "ann", "succeeded", 202),
-            of("createTenant", "ann", "succeeded", 202),
-            of("createTenant", "ann", "refused", 422),
-            of("retryOperation", "ann", "refused", 409),
-            of("cancelOperation", "bob", "succeeded", 202),
-            of("offboardTenant", "ann", "refused", 403),
+            expected("createTenant", "ann", "succeeded", 202),
+            expected("createTenant", "ann", "succeeded", 202),
+            expected("createTenant", "ann", "refused", 422),
+            expected("retryOperation", "ann", "refused", 409),
+            expected("cancelOperation", "bob", "succeeded", 202),
+            expected("offboardTenant", "ann", "refused", 403),
         ]
     );
     let first = &records[0];
@@ -113,7 +113,7 @@ async fn disconnected_cancel(api: &ApiFixture) -> (String, Transaction<'static, 
     let mut lock = api.database.pool.begin().await.expect("a transaction");
     sqlx::query("select 1 from operations for update").execute(&mut *lock).await.expect("a lock");
     let cancel = api.request(Method::POST, &format!("{path}/cancel")).timeout(Duration::from_millis(300));
-    assert!(cancel.send().await.expect_err("no answer").is_timeout());
+    assert!(cancel.send().await.expect_err("a timeout").is_timeout());
     (path, lock)
 }
 
@@ -142,19 +142,19 @@ async fn a_slow_request_body_opens_no_audit_entry_until_it_is_complete() {
         tenant["id"].as_str().expect("an id"),
         body.len()
     );
-    let mut caller = tokio::net::TcpStream::connect(host).await.expect("a connection");
-    caller.write_all(head.as_bytes()).await.expect("a head");
-    caller.write_all(&body.as_bytes()[..10]).await.expect("half a body");
+    let mut connection = tokio::net::TcpStream::connect(host).await.expect("a connection");
+    connection.write_all(head.as_bytes()).await.expect("a head");
+    connection.write_all(&body.as_bytes()[..10]).await.expect("half a body");
     tokio::time::sleep(Duration::from_millis(300)).await;
     let open_entries: i64 = sqlx::query_scalar("select count(*) from audit_pending where outcome is null")
         .fetch_one(&api.database.pool)
         .await
         .expect("an answer");
     assert_eq!(open_entries, 0, "an open entry would be recorded as unknown after a minute");
-    caller.write_all(&body.as_bytes()[10..]).await.expect("the rest");
-    let mut answer = String::new();
-    caller.read_to_string(&mut answer).await.expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    connection.write_all(&body.as_bytes()[10..]).await.expect("the rest");
+    let mut response = String::new();
+    connection.read_to_string(&mut response).await.expect("an answer");
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     eventually("the change is recorded", async || !trail(&api, "&action=setLegalHold").await.is_empty()).await;
     let legal_holds = trail(&api, "&action=setLegalHold").await;
     assert_eq!(legal_holds[0]["outcome"], json!({ "result": "succeeded", "status": 200 }));
@@ -164,7 +164,7 @@ async fn a_slow_request_body_opens_no_audit_entry_until_it_is_complete() {
 async fn replays_and_account_closures_have_audit_actions_of_their_own() {
     let api = ApiFixture::new().await;
     for _ in 0..2 {
-        assert_eq!(api.signup_request("key-1", &signup_body()).send().await.expect("an answer").status(), 202);
+        assert_eq!(api.signup_request("key-1", &signup_body()).send().await.expect("a response").status(), 202);
     }
     let tenants = api.get("/v1/tenants").await.json();
     let id = tenants["tenants"][0]["id"].as_str().expect("an id");
@@ -199,7 +199,7 @@ async fn a_change_of_over_a_minute_is_recorded_again_with_its_result() {
     let freehold = Freehold::instant().await;
     let audit_writer = AuditWriter::new(freehold.pool().clone(), freehold.clock.clone());
     let entry = freehold_tests::signup::audit_entry();
-    let open_entries = audit_writer.begin(&entry, None).await.expect("an audit entry");
+    let open_entry = audit_writer.begin(&entry, None).await.expect("an audit entry");
     let results = async || {
         audit::advance(freehold.pool(), TimeDelta::days(1), freehold.clock.now()).await.expect("a chain");
         let trail = audit::list(freehold.pool(), &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
@@ -209,7 +209,7 @@ async fn a_change_of_over_a_minute_is_recorded_again_with_its_result() {
     freehold.clock.advance(Duration::from_secs(61));
     assert_eq!(results().await, ["unknown"]);
     let done = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
-    audit_writer.end(open_entries, &done).await;
+    audit_writer.end(open_entry, &done).await;
     assert_eq!(results().await, ["unknown", "succeeded"]);
 }
 
@@ -218,11 +218,14 @@ async fn a_change_that_cannot_be_recorded_is_not_made() {
     let mut api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     api.database.do_not_reuse();
-    sqlx::raw_sql("alter table audit_pending rename to renamed").execute(&api.database.pool).await.expect("no table");
+    sqlx::raw_sql("alter table audit_pending rename to renamed")
+        .execute(&api.database.pool)
+        .await
+        .expect("a renamed table");
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
     assert_eq!(api.post(&format!("{path}/cancel")).await.status, 500);
     assert_eq!(api.get(&path).await.json()["state"], "pending", "the operation was canceled without an audit entry");
-    let refused = api.signup_request("key-2", &signup_body()).send().await.expect("an answer");
+    let refused = api.signup_request("key-2", &signup_body()).send().await.expect("a response");
     assert_eq!(refused.status(), 500);
     assert_eq!(api.get("/v1/tenants").await.json()["tenants"].as_array().expect("tenants").len(), 1);
 }

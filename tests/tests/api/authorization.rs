@@ -226,9 +226,9 @@ async fn a_role_grants_the_scopes_of_the_configuration() {
     assert_eq!(get("/v1/operations", json!(["staff", "auditor"])).await, 200);
     assert_eq!(get("/v1/operations", json!("auditor")).await, 200, "a role as a single string");
     assert_eq!(get("/v1/tenants", json!(["auditor"])).await, 403, "a scope outside the role");
-    let unsaid = ApiFixture::new().await;
-    let admin = unsaid.issuer.token_with("", &json!({ "scope": null, "roles": ["admin", "support"] }));
-    let response = send(unsaid.request_without_token(Method::GET, "/v1/tenants").bearer_auth(admin)).await;
+    let without_roles = ApiFixture::new().await;
+    let admin = without_roles.issuer.token_with("", &json!({ "scope": null, "roles": ["admin", "support"] }));
+    let response = send(without_roles.request_without_token(Method::GET, "/v1/tenants").bearer_auth(admin)).await;
     assert_eq!(response.status, 403, "an undeclared role grants a scope");
     for claim in [json!(["admin"]), json!(["support"]), json!([]), json!(null), json!({ "auditor": true }), json!([7])]
     {

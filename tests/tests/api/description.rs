@@ -131,8 +131,8 @@ async fn responses_match_the_description() {
         ("Problem", send(api.signup_request("7f3a", &json!({}))).await.json()),
     ] {
         let described: BTreeSet<_> = schemas[name]["properties"].as_object().unwrap().keys().collect();
-        let response: BTreeSet<_> = value.as_object().unwrap().keys().collect();
-        assert_eq!(response, described, "{name}");
+        let fields: BTreeSet<_> = value.as_object().unwrap().keys().collect();
+        assert_eq!(fields, described, "{name}");
         let required = schemas[name]["required"].as_array().unwrap();
         let optional = described.into_iter().filter(|name| !required.contains(&json!(name)));
         let expected: &[&str] = match name {

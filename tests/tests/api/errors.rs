@@ -67,10 +67,10 @@ async fn a_body_that_is_too_large_is_rejected_with_and_without_length() {
         let chunk = format!("{:x}\r\n{}\r\n", 16 * 1024, " ".repeat(16 * 1024));
         connection.write_all(chunk.as_bytes()).await.unwrap();
     }
-    let mut answer = vec![0; 4096];
-    let length = connection.read(&mut answer).await.unwrap();
-    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
-    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+    let mut response = vec![0; 4096];
+    let length = connection.read(&mut response).await.unwrap();
+    let response = String::from_utf8_lossy(&response[..length]).into_owned();
+    assert!(response.starts_with("HTTP/1.1 413 ") && response.contains("body_too_large"), "{response}");
     assert_eq!(api.row_counts().await, [0; 5]);
 }
 

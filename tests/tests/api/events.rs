@@ -80,8 +80,8 @@ async fn a_long_poll_returns_as_soon_as_an_event_occurs() {
     let api = ApiFixture::new().await;
     let (waited, ()) = tokio::join!(
         async {
-            let began = Instant::now();
-            (api.get("/v1/events?after=0&wait=20").await.json(), began.elapsed())
+            let start = Instant::now();
+            (api.get("/v1/events?after=0&wait=20").await.json(), start.elapsed())
         },
         async {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -90,10 +90,10 @@ async fn a_long_poll_returns_as_soon_as_an_event_occurs() {
     );
     assert_eq!(types(&waited.0), ["tenant.onboarding.accepted"]);
     assert!(waited.1 >= Duration::from_millis(300), "the response came before the event");
-    let began = Instant::now();
+    let start = Instant::now();
     let empty = api.get("/v1/events?after=1&wait=1").await.json();
     assert_eq!((types(&empty).len(), &empty["next_after"]), (0, &json!(1)));
-    assert!(began.elapsed() >= Duration::from_secs(1), "the request did not wait");
+    assert!(start.elapsed() >= Duration::from_secs(1), "the request did not wait");
 }
 
 #[tokio::test]
@@ -178,15 +178,15 @@ async fn event_types_of_a_later_version_get_no_position() {
         (types(&page), &page["next_after"], &page["has_more"]),
         (vec!["tenant.onboarding.accepted"], &json!(1), &json!(false))
     );
-    let waiting: i64 =
+    let pending: i64 =
         sqlx::query_scalar("select count(*) from feed_pending").fetch_one(&api.database.pool).await.unwrap();
-    assert_eq!(waiting, 2, "an unknown entry was dropped");
+    assert_eq!(pending, 2, "an unknown entry was dropped");
     assert_eq!(api.get("/v1/account-mappings").await.status, 200);
 
     // A process of the later version assigned a position in the meantime.
-    let give = "insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
+    let insert = "insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
         values (2, $1, 'tenant.teleported', '{}', now(), now())";
-    sqlx::query(give).bind(id).execute(&api.database.pool).await.unwrap();
+    sqlx::query(insert).bind(id).execute(&api.database.pool).await.unwrap();
     sqlx::query("update feed_head set position = 2").execute(&api.database.pool).await.unwrap();
     let page = api.get("/v1/events").await.json();
     assert_eq!((types(&page).len(), &page["next_after"]), (1, &json!(1)));

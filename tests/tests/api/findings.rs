@@ -50,7 +50,7 @@ async fn findings_are_listed_by_state_and_severity_and_counted() {
 
     let metrics = api.get("/metrics").await.text;
     for line in [r#"freehold_findings{severity="critical"} 1"#, r#"freehold_findings{severity="error"} 1"#] {
-        assert!(metrics.lines().any(|new_finding| new_finding == line), "{line} is not in\n{metrics}");
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
 }
 
@@ -60,13 +60,13 @@ async fn a_finding_about_an_environment_names_the_tenant() {
     let tenant = api.sign_up(&signup_body()).await;
     let (id, environment) = (tenant["id"].as_str().expect("an id"), &tenant["environments"][0]["id"]);
     let subject = (id.parse().expect("an id"), environment.as_str().expect("an id").parse().expect("an id"));
-    let about = NewFinding {
+    let finding = NewFinding {
         aws_account_id: Some("012345678901".parse().expect("an account id")),
         environment: Some(subject),
         remedy: FindingRemedy::Repair,
         ..new_finding(FindingKind::WrongOu, "012345678901")
     };
-    record(&api.database.pool, &[about, new_finding(FindingKind::GroupMissing, "support")], api.clock.now())
+    record(&api.database.pool, &[finding, new_finding(FindingKind::GroupMissing, "support")], api.clock.now())
         .await
         .expect("findings");
     let listed = api.get(&format!("/v1/findings?tenant={id}")).await.json();

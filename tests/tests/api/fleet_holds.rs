@@ -21,14 +21,14 @@ async fn a_hold_is_shown_with_its_reason_and_measured() {
     let pause = ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) };
     let (pool, now) = (&api.database.pool, api.clock.now());
     let started =
-        fleet_holds::start(pool, &claim, &slot, HoldKind::AccountQuotaReached, pause, now).await.expect("started");
+        fleet_holds::start(pool, &claim, &slot, HoldKind::AccountQuotaReached, pause, now).await.expect("a hold");
     assert!(started.is_new);
 
     let shown = api.get("/v1/fleet-holds").await.json();
     let hold = &shown["holds"][0];
     assert_eq!((&hold["quota"], &hold["code"]), (&json!("account-creations"), &json!("account_quota_reached")));
     assert_eq!((&hold["waiting"], &hold["probing_operation_id"]), (&json!(1), &json!(null)));
-    assert!(hold["message"].as_str().expect("a sentence").contains("Ask AWS to raise the quota"), "{hold}");
+    assert!(hold["message"].as_str().expect("a message").contains("Ask AWS to raise the quota"), "{hold}");
     let metrics = api.get("/metrics").await.text;
     assert!(metrics.contains("freehold_fleet_holds{code=\"account_quota_reached\"} 1"), "{metrics}");
     assert!(metrics.contains("freehold_fleet_holds{code=\"organization_finalizing\"} 0"), "{metrics}");

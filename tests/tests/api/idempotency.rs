@@ -80,11 +80,11 @@ async fn a_key_belongs_to_the_client_that_uses_it() {
 async fn sixty_four_identical_signups_at_once_are_one() {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "external_id": "customer-4711", "environments": ["production", "staging"] }));
-    let answers = join_all((0..64).map(|_| send_until_finished(&api, "7f3a", &body))).await;
-    for answer in &answers {
-        assert_eq!((answer.status.as_u16(), &answer.text), (202, &answers[0].text));
+    let responses = join_all((0..64).map(|_| send_until_finished(&api, "7f3a", &body))).await;
+    for response in &responses {
+        assert_eq!((response.status.as_u16(), &response.text), (202, &responses[0].text));
     }
-    let first = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_empty()).count();
+    let first = responses.iter().filter(|response| response.header("idempotency-replayed").is_empty()).count();
     assert_eq!(first, 1, "responses that are not replays");
     assert_eq!(api.row_counts().await, [1, 2, 2, 2, 1]);
 }
@@ -184,7 +184,7 @@ async fn users_of_different_tenants_share_no_keys_and_no_rate_limit() {
         let response = send(retry).await;
         assert_eq!((response.status.as_u16(), response.header("idempotency-replayed")), (202, ""), "{}", response.text);
     }
-    // The rate limit of one user does not count for the other.
+    // Requests of one user do not count towards the rate limit of the other.
     let remaining_requests = async |token: &str| {
         let response = send(api.request_without_token(Method::GET, "/v1/operations").bearer_auth(token)).await;
         (response.status.as_u16(), response.header("ratelimit").to_owned())
@@ -194,8 +194,9 @@ async fn users_of_different_tenants_share_no_keys_and_no_rate_limit() {
         remaining_requests(&retries[0].1).await;
     }
     let after = remaining_requests(&retries[1].1).await;
-    let rest = |limit: &str| limit.split_once("r=").and_then(|(_, rest)| rest.split(';').next()?.parse::<i64>().ok());
-    let (before, after) = (rest(&before.1).expect("a number"), rest(&after.1).expect("a number"));
+    let remaining =
+        |limit: &str| limit.split_once("r=").and_then(|(_, rest)| rest.split(';').next()?.parse::<i64>().ok());
+    let (before, after) = (remaining(&before.1).expect("a number"), remaining(&after.1).expect("a number"));
     assert!(before - after <= 1, "{before} → {after}");
 }
 
@@ -216,20 +217,20 @@ async fn a_request_that_lost_its_key_neither_completes_nor_releases_it() {
     let slow = reserve(now).await.expect("the key");
     assert_eq!(reserve(now + chrono::TimeDelta::seconds(30)).await, None, "the key was reserved twice");
     let other = reserve(now + chrono::TimeDelta::seconds(61)).await.expect("the key of a dead process");
-    let answer = |body: &str| StoredResponse { status: 201, location: String::new(), body: body.to_owned() };
+    let response = |body: &str| StoredResponse { status: 201, location: String::new(), body: body.to_owned() };
     idempotency::release(pool, &slow).await.expect("an answer");
-    assert!(!idempotency::complete(pool, &slow, &answer("1")).await.expect("an answer"));
-    assert!(idempotency::complete(pool, &other, &answer("2")).await.expect("an answer"));
+    assert!(!idempotency::complete(pool, &slow, &response("1")).await.expect("an answer"));
+    assert!(idempotency::complete(pool, &other, &response("2")).await.expect("an answer"));
 }
 
 #[tokio::test]
 async fn responses_are_kept_for_seven_days() {
     let api = ApiFixture::new().await;
     api.sign_up(&signup_body()).await;
-    let forgotten = async |days| {
+    let delete_after = async |days| {
         let now = api.clock.now() + chrono::TimeDelta::days(days);
         freehold_tenancy::db::idempotency::delete_expired(&api.database.pool, now).await.expect("an answer")
     };
-    assert_eq!(forgotten(6).await, 0);
-    assert_eq!(forgotten(8).await, 1);
+    assert_eq!(delete_after(6).await, 0);
+    assert_eq!(delete_after(8).await, 1);
 }

@@ -27,8 +27,8 @@ async fn a_tenant_is_offboarded_and_restored() {
     let shown = api.get(&format!("/v1/operations/{}", operation.as_str().unwrap())).await.json();
     assert_eq!((&shown["kind"], &shown["approvals"]), (&json!("offboard"), &json!([])));
 
-    let back = api.post(&restore).await;
-    assert_eq!((back.status.as_u16(), &back.json()["state"]), (202, &json!("restoring")));
+    let restored = api.post(&restore).await;
+    assert_eq!((restored.status.as_u16(), &restored.json()["state"]), (202, &json!("restoring")));
     let finished = api.get(&format!("/v1/operations/{}", operation.as_str().unwrap())).await.json();
     assert_eq!(finished["state"], "canceled");
     assert_eq!(api.post(&restore).await.status, 202, "a repeated restore is idempotent");
@@ -109,19 +109,19 @@ async fn personal_data_of_an_offboarded_tenant_is_erased() {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "admin_email": "ada.lovelace@example.com" }));
     let tenant = send(api.signup_request("7f3a", &body)).await.json();
-    let traces = async || {
-        let mut traces = Vec::new();
+    let tables_with_name = async || {
+        let mut tables_with_name = Vec::new();
         let tables = "select tablename::text from pg_tables where schemaname = 'public' order by tablename";
         let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&api.database.pool).await.unwrap();
         for table in tables {
-            let named = format!("select exists (select from {table} t where t::text like '%lovelace%')");
-            if sqlx::query_scalar(sqlx::AssertSqlSafe(named)).fetch_one(&api.database.pool).await.unwrap() {
-                traces.push(table);
+            let query = format!("select exists (select from {table} t where t::text like '%lovelace%')");
+            if sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&api.database.pool).await.unwrap() {
+                tables_with_name.push(table);
             }
         }
-        traces
+        tables_with_name
     };
-    assert_eq!(traces().await, ["idempotency_keys", "tenants"]);
+    assert_eq!(tables_with_name().await, ["idempotency_keys", "tenants"]);
     let path = format!("/v1/tenants/{}", tenant["id"].as_str().unwrap());
     let hold =
         send(api.request(Method::PUT, &format!("{path}/legal-hold")).json(&json!({ "reason": "a lawsuit" }))).await;
@@ -129,10 +129,10 @@ async fn personal_data_of_an_offboarded_tenant_is_erased() {
     let operation = tenant["environments"][0]["operation_id"].as_str().unwrap();
     let cancel = format!("/v1/operations/{operation}/cancel");
     assert_eq!(api.post(&cancel).await.status_and_code(), (409, "legal_hold".into()));
-    assert_eq!(traces().await, ["idempotency_keys", "tenants"], "a legal hold prevents the erasure");
+    assert_eq!(tables_with_name().await, ["idempotency_keys", "tenants"], "a legal hold prevents the erasure");
     assert_eq!(api.delete(&format!("{path}/legal-hold")).await.status, 200);
     assert_eq!(api.post(&cancel).await.status, 202);
-    assert_eq!(traces().await, Vec::<String>::new());
+    assert_eq!(tables_with_name().await, Vec::<String>::new());
     let offboarded = api.get(&format!("/v1/tenants/{}", tenant["id"].as_str().unwrap())).await.json();
     assert_eq!(
         (&offboarded["state"], &offboarded["admin_email"], &offboarded["company_name"]),

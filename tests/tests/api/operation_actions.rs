@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const ALL_REMEDIES: [Remedy; 4] = [Remedy::Retry, Remedy::Correct, Remedy::Adopt, Remedy::Cancel];
 
 /// Creates a tenant whose onboarding is parked with every remedy. Returns the tenant and the path of the operation.
-async fn parked(api: &ApiFixture) -> (Value, String) {
+async fn park_operation(api: &ApiFixture) -> (Value, String) {
     let tenant = api.sign_up(&signup_body()).await;
     api.park_with_remedies("account_email_taken", &ALL_REMEDIES).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().unwrap());
@@ -16,16 +16,16 @@ async fn parked(api: &ApiFixture) -> (Value, String) {
 }
 
 /// Returns the hash of the pending approval.
-async fn pending(api: &ApiFixture, path: &str) -> String {
+async fn pending_hash(api: &ApiFixture, path: &str) -> String {
     let operation = api.get(path).await.json();
-    let waiting = operation["approvals"].as_array().unwrap().iter().find(|approval| approval["state"] == "pending");
-    waiting.expect("a pending approval")["request_hash"].as_str().unwrap().to_owned()
+    let pending = operation["approvals"].as_array().unwrap().iter().find(|approval| approval["state"] == "pending");
+    pending.expect("a pending approval")["request_hash"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn adopting_an_account_needs_a_second_person_for_that_account() {
     let api = ApiFixture::new().await;
-    let (_, path) = parked(&api).await;
+    let (_, path) = park_operation(&api).await;
     let (adopt, approve, reject) = (format!("{path}/adopt"), format!("{path}/approve"), format!("{path}/reject"));
     let requested = api.send_as("ann", Method::POST, &adopt, &json!({ "aws_account_id": "777788889999" })).await;
     assert_eq!(requested.status, 202, "{}", requested.text);
@@ -60,7 +60,7 @@ async fn adopting_an_account_needs_a_second_person_for_that_account() {
     assert_eq!(late.status_and_code(), (409, "approval_not_pending".into()), "a rejected request was approved");
 
     api.send_as("ann", Method::POST, &adopt, &json!({ "aws_account_id": "777788889999" })).await;
-    let hash = json!({ "request_hash": pending(&api, &path).await });
+    let hash = json!({ "request_hash": pending_hash(&api, &path).await });
     let approved = api.send_as("bob", Method::POST, &approve, &hash).await;
     assert_eq!(approved.status, 202);
     assert_eq!((&approved.json()["state"], &approved.json()["attention"]), (&json!("running"), &Value::Null));
@@ -87,7 +87,7 @@ async fn management_own_and_mapped_accounts_are_never_adopted() {
     let api = ApiFixture::new().await;
     api.sign_up(&signup_body()).await;
     api.succeed_operation("777788889999").await;
-    let (_, path) = parked(&api).await;
+    let (_, path) = park_operation(&api).await;
     for account in ["111122223333", "444455556666", "777788889999"] {
         let body = json!({ "aws_account_id": account });
         let refused = api.send_as("ann", Method::POST, &format!("{path}/adopt"), &body).await;
@@ -105,7 +105,7 @@ async fn management_own_and_mapped_accounts_are_never_adopted() {
 #[tokio::test]
 async fn correcting_the_address_needs_the_approval_of_a_second_person() {
     let api = ApiFixture::new().await;
-    let (_, path) = parked(&api).await;
+    let (_, path) = park_operation(&api).await;
     let retry = format!("{path}/retry");
     for unfit in ["a@b.c", "missing", &format!("{}@example.com", "x".repeat(60)), "ä@example.com"] {
         let refused = api.send_as("ann", Method::POST, &retry, &json!({ "account_email": unfit })).await;
@@ -115,19 +115,19 @@ async fn correcting_the_address_needs_the_approval_of_a_second_person() {
     let requested =
         api.send_as("ann", Method::POST, &retry, &json!({ "account_email": "aws+other@example.com" })).await;
     assert_eq!((requested.status.as_u16(), &requested.json()["state"]), (202, &json!("needs_attention")));
-    let hash = json!({ "request_hash": pending(&api, &path).await });
+    let hash = json!({ "request_hash": pending_hash(&api, &path).await });
     let approved = api.send_as("bob", Method::POST, &format!("{path}/approve"), &hash).await;
     assert_eq!(approved.json()["state"], "running", "{}", approved.text);
 }
 
 async fn assert_no_remedies(api: &ApiFixture, path: &str) {
-    for (what, body, code) in [
+    for (action, body, code) in [
         ("adopt", json!({ "aws_account_id": "777788889999" }), "remedy_not_offered"),
         ("retry", json!({ "account_email": "aws+other@example.com" }), "remedy_not_offered"),
         ("approve", json!({ "request_hash": "0".repeat(64) }), "approval_not_pending"),
     ] {
-        let refused = api.send_as("bob", Method::POST, &format!("{path}/{what}"), &body).await;
-        assert_eq!(refused.status_and_code(), (409, code.into()), "{what}");
+        let refused = api.send_as("bob", Method::POST, &format!("{path}/{action}"), &body).await;
+        assert_eq!(refused.status_and_code(), (409, code.into()), "{action}");
     }
 }
 
@@ -154,16 +154,16 @@ async fn a_retry_is_rejected_if_it_is_not_offered() {
 #[tokio::test]
 async fn a_finished_operation_accepts_no_requests() {
     let api = ApiFixture::new().await;
-    let (_, path) = parked(&api).await;
+    let (_, path) = park_operation(&api).await;
     let account = json!({ "aws_account_id": "777788889999" });
     let requested = api.send_as("ann", Method::POST, &format!("{path}/adopt"), &account).await;
     assert_eq!(requested.status, 202);
     assert_eq!(api.post(&format!("{path}/cancel")).await.status, 202);
     // The feed shows that the approval is no longer pending.
-    let event_types = api.get("/v1/events?types=operation.approval.requested,operation.approval.rejected").await.json();
-    let event_types: Vec<_> =
-        event_types["events"].as_array().unwrap().iter().map(|event| event["data"]["request_hash"].clone()).collect();
-    assert!(event_types.len() == 2 && event_types[0] == event_types[1], "{event_types:?}");
+    let events = api.get("/v1/events?types=operation.approval.requested,operation.approval.rejected").await.json();
+    let hashes: Vec<_> =
+        events["events"].as_array().unwrap().iter().map(|event| event["data"]["request_hash"].clone()).collect();
+    assert!(hashes.len() == 2 && hashes[0] == hashes[1], "{hashes:?}");
     assert_no_remedies(&api, &path).await;
     assert_eq!(api.get(&path).await.json()["approvals"][0]["state"], "rejected");
 }
@@ -188,7 +188,7 @@ async fn an_onboarding_is_canceled_once() {
 #[tokio::test]
 async fn a_late_cancellation_starts_an_offboarding() {
     let api = ApiFixture::new().await;
-    let (tenant, path) = parked(&api).await;
+    let (tenant, path) = park_operation(&api).await;
     sqlx::query("update operation_steps set intent = '{}', intent_at = now()")
         .execute(&api.database.pool)
         .await

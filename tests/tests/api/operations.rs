@@ -41,9 +41,9 @@ async fn operations_that_need_attention_are_found_by_code_and_retried() {
     let id = tenant["environments"][0]["operation_id"].as_str().unwrap();
     let retry = format!("/v1/operations/{id}/retry");
 
-    let too_early = api.post(&retry).await;
-    assert_eq!(too_early.status_and_code(), (409, "operation_not_parked".into()));
-    assert!(too_early.json()["detail"].as_str().unwrap().contains("pending"));
+    let pending = api.post(&retry).await;
+    assert_eq!(pending.status_and_code(), (409, "operation_not_parked".into()));
+    assert!(pending.json()["detail"].as_str().unwrap().contains("pending"));
 
     api.park("account_email_taken").await;
     let found = api.get("/v1/operations?state=needs_attention&code=account_email_taken").await.json();
@@ -85,16 +85,16 @@ async fn a_worker_is_woken_by_a_signup_and_by_a_retry() {
     let mut listener = WorkListener::new(api.database.pool.clone());
     // The first notification says that the listener is connected.
     listener.notified().await;
-    let woken = async |listener: &mut WorkListener| {
+    let wait_for_notification = async |listener: &mut WorkListener| {
         tokio::time::timeout(Duration::from_secs(30), listener.notified()).await.expect("no worker was woken");
     };
     let tenant = api.sign_up(&signup_body()).await;
-    woken(&mut listener).await;
+    wait_for_notification(&mut listener).await;
     api.park("account_email_taken").await;
     let id = tenant["environments"][0]["operation_id"].as_str().unwrap();
     let request = api.request(reqwest::Method::POST, &format!("/v1/operations/{id}/retry"));
     assert_eq!(send(request.header("Idempotency-Key", "7f3a")).await.status, 202);
-    woken(&mut listener).await;
+    wait_for_notification(&mut listener).await;
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn read_all_pages(api: &ApiFixture, list: &str, query: &str, between: impl
     }
 }
 
-async fn tenants(api: &ApiFixture, count: usize) -> Vec<String> {
+async fn sign_up_many(api: &ApiFixture, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for n in 0..count {
         let tenant = api.sign_up(&signup_body_with(json!({ "company_name": format!("Example {n}") }))).await;
@@ -34,7 +34,7 @@ async fn tenants(api: &ApiFixture, count: usize) -> Vec<String> {
 #[tokio::test]
 async fn new_tenants_neither_skip_nor_repeat_rows_of_later_pages() {
     let api = ApiFixture::new().await;
-    let mut expected = tenants(&api, 7).await;
+    let mut expected = sign_up_many(&api, 7).await;
     // Ids of the same millisecond are in random order.
     expected.sort_unstable_by(|one, other| other.cmp(one));
     let pages = read_all_pages(&api, "tenants", "page_size=3", async || _ = sign_up_one_more(&api).await).await;
@@ -43,13 +43,13 @@ async fn new_tenants_neither_skip_nor_repeat_rows_of_later_pages() {
 }
 
 async fn sign_up_one_more(api: &ApiFixture) -> Value {
-    api.sign_up(&signup_body_with(json!({ "company_name": "Comes in between" }))).await
+    api.sign_up(&signup_body_with(json!({ "company_name": "Later GmbH" }))).await
 }
 
 #[tokio::test]
 async fn a_full_last_page_has_no_next_page() {
     let api = ApiFixture::new().await;
-    tenants(&api, 4).await;
+    sign_up_many(&api, 4).await;
     let pages = read_all_pages(&api, "tenants", "page_size=2", async || ()).await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
 }
@@ -74,7 +74,7 @@ async fn operations_and_account_mappings_have_pages() {
 #[tokio::test]
 async fn a_page_token_is_valid_only_for_its_list_and_filters() {
     let api = ApiFixture::new().await;
-    tenants(&api, 3).await;
+    sign_up_many(&api, 3).await;
     let page = api.get("/v1/tenants?page_size=1&tier=standard").await.json();
     let token = page["next_page_token"].as_str().unwrap();
     // The page size may change between pages, and the order of filters is irrelevant.

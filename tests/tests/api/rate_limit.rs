@@ -33,7 +33,7 @@ async fn daily_signups_are_limited_per_client() {
     let wait: i64 = refused.header("retry-after").parse().unwrap();
     assert!((86_000..=86_400).contains(&wait), "{wait}");
     assert_eq!(send(api.signup_request("2", &signup_body())).await.status, 202, "a repeated signup does not count");
-    assert_eq!(api.row_counts().await, rows, "something was written");
+    assert_eq!(api.row_counts().await, rows, "a rejected signup was written");
     let dry = send(api.request(Method::POST, "/v1/tenants?dry_run=true").json(&signup_body())).await.json();
     assert_eq!(dry["accepted"], false, "{dry}");
     assert!(dry["signups_exhausted_until"].is_string(), "{dry}");

@@ -1,6 +1,5 @@
 //! Schemathesis (https://schemathesis.io) generates requests from the OpenAPI description and checks that every
-//! response
-//! is described and none is a server error.
+//! response is described and none is a server error.
 
 use std::path::Path;
 

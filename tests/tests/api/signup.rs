@@ -189,7 +189,7 @@ async fn a_dry_run_shows_the_result_and_writes_nothing() {
 
     let refused = dry_run(signup_body_with(json!({ "home_region": "mars-north-1" }))).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (422, &json!("home_region")));
-    assert_eq!(api.row_counts().await, rows, "something was written");
+    assert_eq!(api.row_counts().await, rows, "the dry run wrote rows");
 
     // The signup itself gives the same result.
     let tenant = api.sign_up(&body).await;
@@ -197,9 +197,9 @@ async fn a_dry_run_shows_the_result_and_writes_nothing() {
     let operation = api.get(&format!("/v1/operations/{operation}")).await.json();
     assert_eq!(operation["queue"]["position"], 2);
     let parse_time = |at: &Value| chrono::DateTime::parse_from_rfc3339(at.as_str().unwrap()).unwrap();
-    let off = parse_time(&operation["queue"]["estimated_ready_at"])
+    let difference = parse_time(&operation["queue"]["estimated_ready_at"])
         - parse_time(&preview["environments"][0]["queue"]["estimated_ready_at"]);
-    assert!(off.num_seconds().abs() <= 5, "{off}");
-    let odd = send(api.request(Method::POST, "/v1/tenants?dry_run=maybe").json(&body)).await;
-    assert_eq!((odd.status.as_u16(), &odd.json()["errors"][0]["field"]), (400, &json!("dry_run")));
+    assert!(difference.num_seconds().abs() <= 5, "{difference}");
+    let invalid = send(api.request(Method::POST, "/v1/tenants?dry_run=maybe").json(&body)).await;
+    assert_eq!((invalid.status.as_u16(), &invalid.json()["errors"][0]["field"]), (400, &json!("dry_run")));
 }

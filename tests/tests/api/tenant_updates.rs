@@ -105,10 +105,10 @@ async fn concurrent_updates_do_not_overwrite_each_other() {
     // Of eight concurrent updates with the same ETag, one succeeds.
     let names = (0..8).map(|n| json!({ "company_name": format!("Example {n}") })).collect::<Vec<_>>();
     let all = names.iter().map(|change| patch(&api, &path, Some(&etag), change));
-    let answers = futures::future::join_all(all).await;
-    let done: Vec<_> = answers.iter().filter(|response| response.status == 200).collect();
-    assert_eq!(done.len(), 1, "{answers:?}");
-    assert!(answers.iter().all(|response| [200, 412].contains(&response.status.as_u16())), "{answers:?}");
+    let responses = futures::future::join_all(all).await;
+    let done: Vec<_> = responses.iter().filter(|response| response.status == 200).collect();
+    assert_eq!(done.len(), 1, "{responses:?}");
+    assert!(responses.iter().all(|response| [200, 412].contains(&response.status.as_u16())), "{responses:?}");
     assert_eq!(api.get(&path).await.json(), done[0].json());
     assert_eq!(patch(&api, &path, Some("*"), &change).await.status, 200);
     let listed = format!("\"7f3a\", {}", api.get(&path).await.header("etag"));

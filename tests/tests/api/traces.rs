@@ -31,7 +31,7 @@ struct Sent {
 }
 
 impl Sent {
-    fn of(&self) -> BTreeMap<&str, String> {
+    fn attributes(&self) -> BTreeMap<&str, String> {
         let text = |value: &Value| match value {
             Value::StringValue(text) => text.clone(),
             other => format!("{other:?}"),
@@ -87,13 +87,14 @@ async fn receive(stream: TcpStream, sent: Arc<Mutex<Vec<Sent>>>) {
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.unwrap();
         let delivery = ExportTraceServiceRequest::decode(&*body).unwrap();
-        for of in delivery.resource_spans {
-            let service = of.resource.unwrap().attributes.into_iter().find(|one| one.key == "service.name").unwrap();
+        for resource in delivery.resource_spans {
+            let service =
+                resource.resource.unwrap().attributes.into_iter().find(|one| one.key == "service.name").unwrap();
             let service = match service.value.unwrap().value.unwrap() {
                 Value::StringValue(name) => name,
                 other => panic!("{other:?}"),
             };
-            let spans = of.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
             sent.lock().unwrap().extend(spans.map(|span| Sent { service: service.clone(), span }));
         }
         stream
@@ -141,7 +142,7 @@ async fn one_trace_joins_a_request_its_steps_and_their_aws_calls() {
     infrastructure.stop().await;
 
     let sent = collector.sent.lock().unwrap();
-    let ours = |name: &str| {
+    let find_span = |name: &str| {
         let named = |one: &&Sent| one.span.name == name && hex(&one.span.trace_id) == TRACE;
         sent.iter().find(named).unwrap_or_else(|| {
             let names: Vec<_> =
@@ -149,19 +150,22 @@ async fn one_trace_joins_a_request_its_steps_and_their_aws_calls() {
             panic!("no span {name} in the trace, but {names:#?}")
         })
     };
-    let request = ours("POST /v1/tenants");
+    let request = find_span("POST /v1/tenants");
     assert_eq!((request.service.as_str(), hex(&request.span.parent_span_id).as_str()), ("freehold-api", CALLER));
-    assert_eq!(request.of()["route"], "/v1/tenants");
-    let step = ours("request-account");
+    assert_eq!(request.attributes()["route"], "/v1/tenants");
+    let step = find_span("request-account");
     assert_eq!((step.service.as_str(), &step.span.parent_span_id), ("freehold-worker", &request.span.span_id));
-    assert!(step.of()["operation"].starts_with("op_") && step.of()["tenant"] == request.of()["tenant"]);
-    let call = ours("organizations.CreateAccount");
+    assert!(
+        step.attributes()["operation"].starts_with("op_")
+            && step.attributes()["tenant"] == request.attributes()["tenant"]
+    );
+    let call = find_span("organizations.CreateAccount");
     assert_eq!(call.span.parent_span_id, step.span.span_id);
-    let attributes = call.of();
+    let attributes = call.attributes();
     assert_eq!((attributes["rpc.system"].as_str(), attributes["rpc.method"].as_str()), ("aws-api", "CreateAccount"));
     assert!(!attributes["aws.request_id"].is_empty());
     for one in sent.iter() {
-        for (key, value) in one.of() {
+        for (key, value) in one.attributes() {
             let secrets = ["Bearer", "eyJ", "admin@example.com", "secret", "Token", "postgres://"];
             assert!(!secrets.iter().any(|word| value.contains(word)), "{}: {key} is {value}", one.span.name);
         }

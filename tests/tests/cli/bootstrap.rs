@@ -143,8 +143,8 @@ async fn a_weakened_guardrail_is_repaired() {
     let operator = Operator::instant();
     operator.bootstrap(CONFIG).await;
     let before = operator.policy("freehold-region-eu");
-    let loosened = CONFIG.replace(r#"["eu-central-1", "eu-west-1"]"#, r#"["eu-central-1", "eu-west-1", "eu-north-1"]"#);
-    operator.bootstrap(&loosened).await;
+    let weakened = CONFIG.replace(r#"["eu-central-1", "eu-west-1"]"#, r#"["eu-central-1", "eu-west-1", "eu-north-1"]"#);
+    operator.bootstrap(&weakened).await;
     assert_ne!(operator.policy("freehold-region-eu").content, before.content);
 
     let done = operator.bootstrap(CONFIG).await;
@@ -229,7 +229,7 @@ async fn manual_tasks_are_shown_as_warnings() {
     let operator = Operator::of(Settings { groups: vec![], ..Settings::instant() });
     let warnings = operator.plan(CONFIG).await.unwrap().warnings;
     for about in ["no group `support`", "accounts in the organisation: 2", "no security contact"] {
-        assert!(warnings.iter().any(|warning| warning.contains(about)), "nothing about {about}: {warnings:#?}");
+        assert!(warnings.iter().any(|warning| warning.contains(about)), "no warning about {about}: {warnings:#?}");
     }
 }
 

@@ -153,7 +153,7 @@ impl Sandbox {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-            client.get(url).send().await.expect("an answer").text().await.expect("a body")
+            client.get(url).send().await.expect("a response").text().await.expect("a body")
         })
     }
 

@@ -30,7 +30,7 @@ fn a_killed_sandbox_leaves_nothing_behind() {
     assert!(directory.exists());
     assert_ne!(process::processes_with(&directory), [""; 0]);
     sandbox.kill();
-    process::eventually("PostgreSQL ends and its data are removed", || {
+    process::eventually("PostgreSQL stops and its data are removed", || {
         !directory.exists() && process::processes_with(&directory).is_empty()
     });
     let tokens = sandbox.run(&["token"]);

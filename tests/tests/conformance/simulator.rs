@@ -18,8 +18,7 @@ pub(crate) struct Simulator {
 
 impl Simulator {
     /// Starts a simulator with AWS's durations, on a clock that only [`super::cloud::Cloud::pause`] advances. Rate
-    /// limits are
-    /// off, because the emulators have none.
+    /// limits are off, because the emulators have none.
     pub(crate) async fn start() -> Result<Self, Failure> {
         let settings = Settings { throttling: false, ..Settings::default() };
         let access_key = settings.management_access_key.clone();

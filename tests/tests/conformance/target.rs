@@ -38,8 +38,7 @@ impl Target {
     }
 
     /// <https://github.com/ministackorg/ministack>. The settings keep it on loopback, without its fixed device port,
-    /// and without
-    /// files in `/tmp`.
+    /// and without files in `/tmp`.
     pub(crate) async fn ministack() -> Self {
         let emulator = Emulator::start("ministack", "/_ministack/health", |command, port| {
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());

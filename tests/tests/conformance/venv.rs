@@ -1,6 +1,5 @@
 //! The programs of the emulators, in a virtual environment below `target/` with pinned versions. `.ci/run` creates it
-//! in
-//! advance; otherwise the first test run does.
+//! in advance; otherwise the first test run does.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

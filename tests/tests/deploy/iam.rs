@@ -94,6 +94,7 @@ fn the_readme_has_no_second_list_of_permissions() {
 }
 
 /// Reads the recorded AWS calls of a test run by principal. `FREEHOLD_TEST_CALLS` names the folder; see
+/// `sandbox/src/world/permissions.rs`.
 fn recorded_actions() -> BTreeMap<String, Actions> {
     let folder = std::env::var_os("FREEHOLD_TEST_CALLS").expect("FREEHOLD_TEST_CALLS names the record of a whole run");
     let mut recorded: BTreeMap<String, Actions> = BTreeMap::new();

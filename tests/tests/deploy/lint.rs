@@ -9,7 +9,7 @@ use crate::conformance::venv::program;
 fn every_template_passes_cfn_lint() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let [python, lint] = program("cfn-lint");
-    let ran = Command::new(python)
+    let output = Command::new(python)
         .arg(lint)
         .args(["--regions", "eu-central-1", "--"])
         .args(["stacks/baseline.yaml", "stacks/tenant.yaml"])
@@ -17,5 +17,10 @@ fn every_template_passes_cfn_lint() {
         .current_dir(root)
         .output()
         .unwrap();
-    assert!(ran.status.success(), "{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

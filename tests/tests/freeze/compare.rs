@@ -74,8 +74,7 @@ pub(super) fn report(file: &str, renames: &Renames, before: &Lines, now: &Lines)
 }
 
 /// Adds every leaf of a JSON value as a line: its pointer and the value. The order of array elements that are no
-/// objects
-/// does not count.
+/// objects does not count.
 pub(super) fn flatten(value: &Value, pointer: &str, lines: &mut Lines) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {

@@ -2,8 +2,7 @@
 //! closed account, a repair, and one operation that needs attention.
 //!
 //! Every `json` and `jsonb` column of every table is read after each step of a worker. The keys and the words of closed
-//! sets
-//! are compared; ids, times, numbers and texts for people are redacted.
+//! sets are compared; ids, times, numbers and texts for people are redacted.
 
 use std::sync::Arc;
 

@@ -16,6 +16,6 @@ async fn twenty_kills_lose_nothing_and_duplicate_nothing() {
     let report = run(&plan, |_| {}).await;
     assert!(report.violations.is_empty(), "seed {SEED}: {:#?}", report.violations);
     assert_eq!(report.kills.0 + report.kills.1, plan.kills);
-    assert_eq!((report.verdicts.1.accounts, report.verdicts.1.ready), (plan.signups, plan.signups));
+    assert_eq!((report.invariants.1.accounts, report.invariants.1.ready), (plan.signups, plan.signups));
     assert!(report.restarts > 0, "PostgreSQL was never restarted");
 }

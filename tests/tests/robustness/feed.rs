@@ -25,15 +25,16 @@ async fn late_commits_are_never_missed() {
     let api = ApiFixture::new().await;
     let (writers, events) =
         (read_variable("FREEHOLD_WRITERS", WRITERS), read_variable("FREEHOLD_EVENTS", EVENTS.into()));
-    let events = u32::try_from(events).expect("some thousands");
+    let events = u32::try_from(events).expect("a number of events");
     // Each writer holds a connection until its late commit.
     let url = SecretString::from(api.database.url.clone());
-    let pool = &db::connect(&url, u32::try_from(writers + 8).expect("a few")).await.expect("connections");
+    let pool =
+        &db::connect(&url, u32::try_from(writers + 8).expect("a number of connections")).await.expect("connections");
     let mut operations: Vec<(EnvironmentId, OperationId)> = Vec::new();
     for _ in 0..writers {
         let environment = api.sign_up(&signup_body()).await["environments"][0].clone();
         let id = |name: &str| environment[name].as_str().expect("an id").to_owned();
-        operations.push((id("id").parse().expect("one"), id("operation_id").parse().expect("one")));
+        operations.push((id("id").parse().expect("an id"), id("operation_id").parse().expect("an id")));
     }
     let written = AtomicBool::new(false);
     let writing = async {
@@ -42,7 +43,7 @@ async fn late_commits_are_never_missed() {
         written.store(true, Ordering::SeqCst);
     };
     // Reads a snapshot of the mappings and follows the feed from its position.
-    let keeping_up = |after: Duration| {
+    let follow = |after: Duration| {
         let written = &written;
         async move {
             tokio::time::sleep(after).await;
@@ -55,8 +56,8 @@ async fn late_commits_are_never_missed() {
     let ((), all, some, others) = tokio::join!(
         writing,
         tail(pool, 0, || written.load(Ordering::SeqCst)),
-        keeping_up(Duration::from_millis(150)),
-        keeping_up(Duration::from_millis(400)),
+        follow(Duration::from_millis(150)),
+        follow(Duration::from_millis(400)),
     );
     let expected: BTreeMap<_, _> = operations.iter().map(|(_, operation)| (*operation, events)).collect();
     println!("{} entries of {writers} writers", all.len());

@@ -15,8 +15,7 @@ use futures::{StreamExt, stream};
 const MAX_WRITES: usize = 400;
 
 /// After so many consecutive runs without a cut, no write is left. One run is not enough, because two concurrent
-/// branches
-/// make the number of writes vary.
+/// branches make the number of writes vary.
 const FINISHED_RUNS: usize = 5;
 
 /// Concurrent runs: one computes while another waits for PostgreSQL.
@@ -54,17 +53,17 @@ async fn onboard(at: CutAt, cut: ConnectionFault) -> RunResult {
     let freehold = Freehold::instant().await;
     inject_faults(&freehold);
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
-    let wire = match at {
+    let proxy = match at {
         CutAt::Count(spared) => DatabaseProxy::new(&freehold.database.url, spared, cut),
         CutAt::Name(name) => DatabaseProxy::for_statement(&freehold.database.url, name, 0, cut),
     };
-    let first = freehold.worker_on("worker-1", wire.url());
+    let first = freehold.worker_on("worker-1", proxy.url());
     tokio::select! {
         () = freehold.run_until_idle(&first, TimeDelta::days(1)) => {}
-        () = wire.wait_until_crashed() => {}
+        () = proxy.wait_until_crashed() => {}
     }
     drop(first);
-    let crashed_at = wire.crashed_at();
+    let crashed_at = proxy.crashed_at();
     if crashed_at.is_some() {
         // The operation of the dead worker is free when its lease expires.
         freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
@@ -82,20 +81,20 @@ async fn assert_same_result_for_every_cut(cut: ConnectionFault) {
     assert_eq!(expected.crashed_at, None);
     let runs = stream::iter((0..MAX_WRITES).map(CutAt::Count)).map(|at| async move { (at, onboard(at, cut).await) });
     let mut runs = std::pin::pin!(runs.buffered(CONCURRENCY));
-    let mut died: BTreeMap<String, usize> = BTreeMap::new();
-    let mut is_the_same = |at: CutAt, result: RunResult| {
+    let mut cuts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut check_result = |at: CutAt, result: RunResult| {
         let Some(name) = result.crashed_at else { return false };
         let case = format!("the cut {cut:?} write {name}, {at:?},");
         assert_eq!(result.world, expected.world, "{case} changed the result");
         assert_eq!(result.account_requests, 1, "{case} requested {} accounts", result.account_requests);
         assert_eq!(result.slots, 0, "{case} left a slot occupied");
-        *died.entry(name).or_default() += 1;
+        *cuts.entry(name).or_default() += 1;
         true
     };
-    let mut without_a_death = 0;
-    while without_a_death < FINISHED_RUNS {
+    let mut finished_runs = 0;
+    while finished_runs < FINISHED_RUNS {
         let (at, result) = runs.next().await.expect("more writes than any run makes");
-        without_a_death = if is_the_same(at, result) { 0 } else { without_a_death + 1 };
+        finished_runs = if check_result(at, result) { 0 } else { finished_runs + 1 };
     }
     // The number of writes varies a little, so each write is also cut by its name.
     for write in [
@@ -109,7 +108,7 @@ async fn assert_same_result_for_every_cut(cut: ConnectionFault) {
         "db::steps::set_intent",
     ] {
         let at = CutAt::Name(write);
-        assert!(is_the_same(at, onboard(at, cut).await), "no connection was cut at {write}");
+        assert!(check_result(at, onboard(at, cut).await), "no connection was cut at {write}");
     }
 }
 

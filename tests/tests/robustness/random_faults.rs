@@ -1,8 +1,7 @@
 //! Random faults in concurrent onboardings: every seed has the same result.
 //!
 //! `FREEHOLD_SEEDS=1000 cargo test --workspace --test main -- random_faults` runs 1000 seeds; `FREEHOLD_SEED=17` runs
-//! one
-//! seed and prints its faults.
+//! one seed and prints its faults.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,8 +32,7 @@ const TENANTS: usize = 5;
 const CONCURRENCY: usize = 4;
 
 /// Limit of real time for one seed, which usually needs a second or two. Contention for a throttled token bucket can
-/// cause
-/// thousands of rounds.
+/// cause thousands of rounds.
 const TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Maximum number of manual retries per seed.
@@ -53,7 +51,7 @@ const HOME_REGIONS: [(&str, &str); 4] = [
 
 /// A worker that dies after so many polls of its future: anywhere, also in a transaction or a call.
 struct MortalWorker<'a, T> {
-    life: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
+    future: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
     polls: u32,
 }
 
@@ -65,7 +63,7 @@ impl<T> Future for MortalWorker<'_, T> {
             return Poll::Ready(None);
         }
         self.polls -= 1;
-        self.life.as_mut().poll(context).map(Some)
+        self.future.as_mut().poll(context).map(Some)
     }
 }
 
@@ -73,7 +71,7 @@ impl<T> Future for MortalWorker<'_, T> {
 struct FaultyInstallation {
     freehold: Freehold,
     tenants: Vec<Tenant>,
-    dice: StdRng,
+    rng: StdRng,
     workers: [Arc<Worker>; 2],
     /// Number of workers that still die.
     deaths: u32,
@@ -81,7 +79,7 @@ struct FaultyInstallation {
 
 impl FaultyInstallation {
     async fn new(seed: u64) -> Self {
-        let mut dice = StdRng::seed_from_u64(seed);
+        let mut rng = StdRng::seed_from_u64(seed);
         // Some seeds slow down all of AWS.
         let durations = if seed.is_multiple_of(10) { Durations::default() } else { Durations::instant() };
         let settings = Settings { seed, durations, ..Settings::instant() };
@@ -89,12 +87,12 @@ impl FaultyInstallation {
         RandomFaults::from_seed(seed).apply(&freehold.world, &freehold.faulty_client);
         let mut tenants = Vec::new();
         for number in 0..TENANTS {
-            let (region, tier) = HOME_REGIONS[dice.random_range(0..HOME_REGIONS.len())];
+            let (region, tier) = HOME_REGIONS[rng.random_range(0..HOME_REGIONS.len())];
             tenants.push(freehold.sign_up(&format!("Example {number}"), region, tier).await);
         }
         let workers = [freehold.worker("worker-1"), freehold.worker("worker-2")];
-        let deaths = dice.random_range(0..=3);
-        Self { freehold, tenants, dice, workers, deaths }
+        let deaths = rng.random_range(0..=3);
+        Self { freehold, tenants, rng, workers, deaths }
     }
 
     /// Runs both workers, with deaths and replacements, until nothing is due or `LONG` is over.
@@ -108,20 +106,20 @@ impl FaultyInstallation {
     /// Runs both workers concurrently once, then advances the clock to the next wake-up.
     async fn round(&mut self) -> Option<chrono::DateTime<chrono::Utc>> {
         let [one, other] = [0, 1].map(|index| {
-            let dies = self.deaths > 0 && self.dice.random_bool(0.05);
+            let dies = self.deaths > 0 && self.rng.random_bool(0.05);
             self.deaths -= u32::from(dies);
             let worker = Arc::clone(&self.workers[index]);
-            let polls = if dies { self.dice.random_range(1..60) } else { u32::MAX };
-            MortalWorker { life: Box::pin(async move { worker.drain().await }), polls }
+            let polls = if dies { self.rng.random_range(1..60) } else { u32::MAX };
+            MortalWorker { future: Box::pin(async move { worker.drain().await }), polls }
         });
-        let (clock, wire) = (&self.freehold.clock, &self.freehold.faulty_client);
+        let (clock, client) = (&self.freehold.clock, &self.freehold.faulty_client);
         let mut both = Box::pin(async { tokio::join!(one, other) });
         let (one, other) = loop {
             tokio::select! {
                 result = &mut both => break result,
                 // A delayed call blocks its worker until the clock advances.
                 () = tokio::time::sleep(Duration::from_millis(4)) => {
-                    if let Some(until) = wire.next_delayed_call() {
+                    if let Some(until) = client.next_delayed_call() {
                         clock.advance_to(until.min(clock.now() + TimeDelta::seconds(10)));
                     }
                 }

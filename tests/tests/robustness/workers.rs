@@ -34,7 +34,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
 
     let step = ONBOARDING[0].name;
     let plan = steps::PlannedStep { name: step, after: vec![] };
-    steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("the holder plans");
+    steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("a plan of the new holder");
     let before = freehold.operation_of(&tenant).await;
     let (facts, released) = (Facts::new(), vec![]);
     let done =
@@ -57,8 +57,8 @@ async fn old_responses_are_deleted_also_without_reconcile() {
     let freehold = Freehold::instant().await.with_config(&config);
     freehold.sign_up("Example", "eu-central-1", "standard").await;
     let old = "update idempotency_keys set created_at = created_at - interval '8 days'";
-    let made_old = sqlx::query(old).execute(freehold.pool()).await.expect("an answer").rows_affected();
-    assert_eq!(made_old, 1, "the signup stored no key");
+    let aged = sqlx::query(old).execute(freehold.pool()).await.expect("an answer").rows_affected();
+    assert_eq!(aged, 1, "the signup stored no key");
     let (worker, shutdown) = (freehold.worker("worker-1"), CancellationToken::new());
     let running = tokio::spawn({
         let shutdown = shutdown.clone();
@@ -84,8 +84,8 @@ async fn two_workers_share_the_work_without_duplicates() {
     let (one, other) = (freehold.worker("worker-1"), freehold.worker("worker-2"));
     loop {
         let (first, second) = tokio::join!(one.drain(), other.drain());
-        first.expect("carried on");
-        second.expect("carried on");
+        first.expect("finished work");
+        second.expect("finished work");
         let Some(next) = operations::next_wake(freehold.pool()).await.expect("an answer") else { break };
         freehold.clock.advance_to(next);
     }
@@ -100,14 +100,13 @@ async fn two_workers_share_the_work_without_duplicates() {
 }
 
 /// Returns the duration of an onboarding by the installation's clock. The worker loses its database connection at the
-/// write
-/// after `spared` writes.
+/// write after `spared` writes.
 async fn onboarding_takes(spared: usize) -> (TimeDelta, Option<String>) {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    let wire = DatabaseProxy::new(&freehold.database.url, spared, ConnectionFault::DisconnectBeforeWrite);
-    let worker = freehold.worker_on("worker-1", wire.url());
-    let watch = async {
+    let proxy = DatabaseProxy::new(&freehold.database.url, spared, ConnectionFault::DisconnectBeforeWrite);
+    let worker = freehold.worker_on("worker-1", proxy.url());
+    let until_done = async {
         while freehold.operation_of(&tenant).await.state != OperationState::Succeeded {
             tokio::time::sleep(Duration::from_millis(10)).await;
             freehold.clock.advance(Duration::from_millis(100));
@@ -115,18 +114,18 @@ async fn onboarding_takes(spared: usize) -> (TimeDelta, Option<String>) {
     };
     tokio::select! {
         () = worker.run(CancellationToken::new()) => panic!("the worker stopped"),
-        () = watch => {}
+        () = until_done => {}
     }
-    (freehold.clock.now() - tenant.created_at, wire.crashed_at())
+    (freehold.clock.now() - tenant.created_at, proxy.crashed_at())
 }
 
 #[tokio::test]
 async fn an_operation_continues_after_an_outage_before_its_lease_ends() {
     let (usual, _) = onboarding_takes(usize::MAX).await;
-    let (took, broke_at) = onboarding_takes(8).await;
-    assert!(broke_at.is_some());
+    let (took, cut_at) = onboarding_takes(8).await;
+    assert!(cut_at.is_some());
     // A lease is 25 seconds; the operation is released after about a second.
-    assert!(took < usual + TimeDelta::seconds(18), "{took} with a cut at {broke_at:?}, {usual} without");
+    assert!(took < usual + TimeDelta::seconds(18), "{took} with a cut at {cut_at:?}, {usual} without");
 }
 
 #[tokio::test]
@@ -140,8 +139,8 @@ async fn a_wake_up_during_a_run_is_not_lost() {
         .expect("an answer")
         .pop()
         .expect("a claim");
-    sqlx::query("update operations set wake_at = $1").bind(now).execute(pool).await.expect("woken");
-    operations::release(pool, &claim, Some(now + TimeDelta::hours(1)), now).await.expect("released");
+    sqlx::query("update operations set wake_at = $1").bind(now).execute(pool).await.expect("a wake-up");
+    operations::release(pool, &claim, Some(now + TimeDelta::hours(1)), now).await.expect("a release");
     assert_eq!(freehold.operation_of(&tenant).await.wake_at, Some(now));
 }
 
@@ -149,18 +148,18 @@ async fn a_wake_up_during_a_run_is_not_lost() {
 async fn write_shared_poll(freehold: &Freehold, time: &str) {
     let sql = format!("insert into shared_polls (quota, {time}) values ('account-creations', $1)");
     let statement = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(freehold.clock.now());
-    statement.execute(freehold.pool()).await.expect("written");
+    statement.execute(freehold.pool()).await.expect("a shared poll");
 }
 
 #[tokio::test]
 async fn a_due_shared_poll_starts_once_and_not_in_a_busy_loop() {
     let freehold = Freehold::instant().await;
     write_shared_poll(&freehold, "next_at").await;
-    let wire = DatabaseProxy::new(&freehold.database.url, usize::MAX, ConnectionFault::DisconnectBeforeWrite);
-    let worker = freehold.worker_on("worker-1", wire.url());
+    let proxy = DatabaseProxy::new(&freehold.database.url, usize::MAX, ConnectionFault::DisconnectBeforeWrite);
+    let worker = freehold.worker_on("worker-1", proxy.url());
     let working = worker.run(CancellationToken::new());
     assert!(tokio::time::timeout(Duration::from_millis(500), working).await.is_err(), "the worker stopped");
-    assert!((1..50).contains(&wire.writes()), "{} writes in half a second", wire.writes());
+    assert!((1..50).contains(&proxy.writes()), "{} writes in half a second", proxy.writes());
 }
 
 #[tokio::test]
@@ -181,10 +180,10 @@ async fn a_step_with_several_calls_gets_past_an_empty_bucket() {
         freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
     // The next run lists assignments and then creates one: two calls, and no token.
-    let full_again = freehold.clock.now() + TimeDelta::seconds(1);
+    let token_at = freehold.clock.now() + TimeDelta::seconds(1);
     let empty =
         "insert into aws_call_rates (api, next_at) values ('sso', $1) on conflict (api) do update set next_at = $1";
-    sqlx::query(empty).bind(full_again).execute(freehold.pool()).await.expect("an empty bucket");
+    sqlx::query(empty).bind(token_at).execute(freehold.pool()).await.expect("an empty bucket");
     freehold.run_until_idle(&worker, TimeDelta::minutes(1)).await;
     let operation = freehold.operation_of(&tenant).await;
     assert_eq!(operation.state, OperationState::Succeeded, "{operation:#?}");

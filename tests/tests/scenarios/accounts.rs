@@ -51,7 +51,7 @@ async fn slots_of_another_actor_are_waited_for() {
     let freehold = Freehold::with(slow_creations(600.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let aws = freehold.aws(None);
-    let takes_all = async {
+    let take_all_slots = async {
         for number in 0..5 {
             let name = format!("another-{number}");
             let account = NewAccount { email: format!("{name}@example.com"), name, tags: Tags::new() };
@@ -60,7 +60,7 @@ async fn slots_of_another_actor_are_waited_for() {
     };
     // The slots are taken after Freehold's last poll, while its own call is on the way.
     let call = ("organizations", "CreateAccount", "freehold:tenant");
-    meanwhile(&freehold, &freehold.worker("worker-1"), call, takes_all).await;
+    meanwhile(&freehold, &freehold.worker("worker-1"), call, take_all_slots).await;
     is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
     let (attempts, refused) = calls(&freehold, "organizations:CreateAccount");
     assert!(refused > 0, "no request was refused");
@@ -105,7 +105,7 @@ async fn an_account_created_by_a_failed_request_is_adopted() {
 }
 
 #[tokio::test]
-async fn each_cause_for_a_person_has_its_own_attention_code() {
+async fn each_cause_for_a_person_has_own_id_attention_code() {
     for (reason, expected) in [
         ("INVALID_EMAIL", "account_email_invalid"),
         ("INVALID_ADDRESS", "organization_address_invalid"),
@@ -130,8 +130,8 @@ async fn a_creation_that_hangs_needs_attention_without_a_second_request() {
     let freehold = Freehold::instant().await;
     let signed_up = freehold.clock.now();
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    let its_own = tenant.environments[0].id.to_string();
-    freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).containing(&its_own));
+    let own_id = tenant.environments[0].id.to_string();
+    freehold.world.inject(Rule::on("organizations", "CreateAccount", Fault::Stuck).containing(&own_id));
     let another = freehold.sign_up("Another", "us-east-1", "standard").await;
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(2)).await;
     let operation = freehold.operation_of(&tenant).await;
@@ -197,7 +197,7 @@ async fn empty_pages_do_not_end_a_list() {
 }
 
 #[tokio::test]
-async fn a_tag_policy_violation_has_its_own_attention_code() {
+async fn a_tag_policy_violation_has_own_id_attention_code() {
     let freehold = Freehold::instant().await;
     let fault =
         error("ConstraintViolationException", "TAG_POLICY_VIOLATION: the tags do not comply with the tag policy.");

@@ -86,23 +86,23 @@ async fn a_full_organisation_causes_one_hold_one_alert_and_one_probe() {
     while freehold.reload_tenant(&early).await.environments[0].aws_account_id.is_none() {
         freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
-    let (before, since) = (account_requests(&freehold), freehold.clock.now());
+    let (requests_before, start) = (account_requests(&freehold), freehold.clock.now());
 
     let tenants = sign_up(&freehold, 5).await;
     freehold.run_until_idle(&worker, TimeDelta::minutes(13)).await;
-    assert_eq!(account_requests(&freehold) - before, 1, "only the first request is refused");
+    assert_eq!(account_requests(&freehold) - requests_before, 1, "only the first request is refused");
     assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
     all_wait(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
     let holds = fleet_holds::in_force(freehold.pool()).await.expect("an answer");
     assert_eq!((holds.len(), holds[0].kind, holds[0].waiting), (1, HoldKind::AccountQuotaReached, 5));
     // A tenant that has its account is not affected by the hold.
     let ready_at = freehold.reload_tenant(&early).await.environments[0].ready_at.expect("the early one is ready");
-    assert!(ready_at - since < TimeDelta::minutes(5), "ready after {}", ready_at - since);
+    assert!(ready_at - start < TimeDelta::minutes(5), "ready after {}", ready_at - start);
 
     freehold.world.raise_account_quota(100);
     freehold.run_until_idle(&worker, LONG).await;
     all_ready(&freehold, &tenants).await;
-    assert_eq!(account_requests(&freehold) - before, 1 + 5, "one refusal, then one request per tenant");
+    assert_eq!(account_requests(&freehold) - requests_before, 1 + 5, "one refusal, then one request per tenant");
     assert_eq!(order_of_requests(&freehold, &tenants), [0, 1, 2, 3, 4]);
     assert_eq!(on_call.0.load(Ordering::SeqCst), 1, "alerts");
 }

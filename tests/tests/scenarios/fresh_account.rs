@@ -12,7 +12,8 @@ use freehold_worker::cloud::Cloud;
 
 use super::{LONG, attention, calls, error, is_ready, onboard, target};
 
-/// Returns settings where fresh accounts refuse calls for minutes. `odd_refusals` is the share of refusals that are not AccessDenied.
+/// Returns settings where fresh accounts refuse calls for minutes. `odd_refusals` is the share of refusals that are not
+/// AccessDenied.
 fn slow_to_settle(odd_refusals: f64) -> Settings {
     let durations = Durations { settle: Spread::exactly(180.0), ..Durations::default() };
     Settings { odd_refusals, durations, ..Settings::default() }
@@ -38,11 +39,11 @@ async fn every_error_code_of_a_fresh_account_is_waited_for() {
     for tenant in freehold.tenants().await {
         is_ready(&(tenant.clone(), freehold.operation_of(&tenant).await));
     }
-    let mut words = error_codes(&freehold, "sts:AssumeRole");
-    words.sort();
-    words.dedup();
-    for word in ["InvalidClientTokenId", "RegionDisabledException"] {
-        assert!(words.iter().any(|code| code == word), "{word} is not among {words:?}");
+    let mut codes = error_codes(&freehold, "sts:AssumeRole");
+    codes.sort();
+    codes.dedup();
+    for expected in ["InvalidClientTokenId", "RegionDisabledException"] {
+        assert!(codes.iter().any(|code| code == expected), "{expected} is not among {codes:?}");
     }
 }
 
@@ -101,7 +102,7 @@ async fn an_account_that_is_closed_during_the_work_is_reported() {
         assert!(message.contains("CLOSED"), "{message}");
         let events = events::after(freehold.pool(), operation.id, 0, 1000).await.expect("events");
         let attention =
-            events.iter().find(|event| event.event_type == EventType::OperationNeedsAttention).expect("one");
+            events.iter().find(|event| event.event_type == EventType::OperationNeedsAttention).expect("an event");
         let after = attention.occurred_at - closed_at;
         assert!(after < chrono::TimeDelta::minutes(10), "closed after {step}, reported {after} later");
         is_ready(&(freehold.reload_tenant(&another).await, freehold.operation_of(&another).await));

@@ -49,11 +49,11 @@ async fn an_assignment_of_a_dead_worker_is_not_requested_again() {
         let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
         // The first noted request id belongs to the account, the second to the assignment.
-        let wire = DatabaseProxy::for_statement(&freehold.database.url, "db::quotas::note_request", 1, cut);
-        let first = freehold.worker_on("worker-1", wire.url());
+        let proxy = DatabaseProxy::for_statement(&freehold.database.url, "db::quotas::note_request", 1, cut);
+        let first = freehold.worker_on("worker-1", proxy.url());
         tokio::select! {
             () = freehold.run_until_idle(&first, super::LONG) => panic!("the worker survived"),
-            () = wire.wait_until_crashed() => {}
+            () = proxy.wait_until_crashed() => {}
         }
         freehold.run_until_idle(&freehold.worker("worker-2"), super::LONG).await;
         is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));

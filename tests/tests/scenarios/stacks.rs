@@ -144,8 +144,8 @@ async fn a_retry_continues_a_failed_update_rollback() {
     meanwhile(&freehold, &freehold.worker("worker-1"), call, async {
         let tags = our_tags(&freehold, &tenant);
         create(&freehold, &tenant, &stack(&freehold, &tenant, "standard", tags.clone())).await;
-        for what in ["AWS::Lambda::Function", "Restore AWS::Lambda::Function"] {
-            freehold.world.inject(Rule::on("cloudformation", what, Fault::failed("Internal Failure")));
+        for action in ["AWS::Lambda::Function", "Restore AWS::Lambda::Function"] {
+            freehold.world.inject(Rule::on("cloudformation", action, Fault::failed("Internal Failure")));
         }
         let update = stack(&freehold, &tenant, "enterprise", tags);
         let (target, home) = (target(&freehold, &tenant), region("eu-central-1"));
@@ -196,7 +196,7 @@ async fn a_protected_stack_has_its_own_attention_code() {
 
 #[tokio::test]
 async fn a_rejected_template_is_reported_with_its_cause() {
-    for (aws, message, expected) in [
+    for (aws_code, aws_message, expected) in [
         (
             "InsufficientCapabilitiesException",
             "Requires capabilities : [CAPABILITY_AUTO_EXPAND]",
@@ -206,11 +206,11 @@ async fn a_rejected_template_is_reported_with_its_cause() {
         ("ValidationError", "Template format error: unsupported structure.", "stack_rejected"),
     ] {
         let freehold = Freehold::instant().await;
-        freehold.world.inject(on_create(error(aws, message)).nth(1));
+        freehold.world.inject(on_create(error(aws_code, aws_message)).nth(1));
         let (tenant, operation) = onboard(&freehold).await;
         let (code, message) = attention(&operation);
         assert_eq!(code, expected);
-        assert!(message.contains(message), "{message}");
+        assert!(message.contains(aws_message), "{message}");
         assert_eq!(freehold.world.fault_hits().len(), 1, "the SDK retried by itself");
         is_ready(&retry(&freehold, &tenant).await);
     }

@@ -103,8 +103,11 @@ fn the_document_matches_the_table() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &expected).expect("the document");
     }
-    let names = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(names, expected, "regenerate it: UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table");
+    let document = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        document, expected,
+        "regenerate it: UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table"
+    );
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Migrations expand: while one is applied, and until the last process of the previous version has stopped, that
-//! version
-//! reads and writes the same tables. A change that would break it belongs into a later release.
+//! version reads and writes the same tables. A change that would break it belongs into a later release.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +9,8 @@ use freehold_tenancy::db::MIGRATIONS;
 
 /// Migrations of released versions with their checksums, as `sha384sum migrations/*.sql` prints them.
 ///
-/// None is released yet, so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations here; a
-/// listed migration never changes again.
+/// None is released yet, so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations here;
+/// a listed migration never changes again.
 const RELEASED: &[(i64, &str)] = &[];
 
 /// Statements that are accepted although they break a rule: migration, beginning of the statement, reason.

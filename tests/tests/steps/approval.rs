@@ -140,7 +140,7 @@ async fn a_dry_run_shows_that_an_approval_is_needed() {
     let signup = |tier: &str| json!({ "company_name": "Example", "admin_email": "a@example.com", "home_region": "eu-west-1", "tier": tier });
     for (tier, required) in [("careful", true), ("standard", false)] {
         let request = api.request(reqwest::Method::POST, "/v1/tenants?dry_run=true").json(&signup(tier));
-        let response: serde_json::Value = request.send().await.expect("an answer").json().await.expect("JSON");
+        let response: serde_json::Value = request.send().await.expect("a response").json().await.expect("JSON");
         assert_eq!(response["approval_required"], required, "{response}");
     }
 }

@@ -167,8 +167,8 @@ async fn a_rejected_account_closure_does_not_stop_the_offboarding() {
     freehold.run_until_idle(&worker, LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
     assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
-    // A repeated request to close succeeds if the closure was requested before, although it was rejected. If the account
-    // was to be kept, a later request to close is an error.
+    // A repeated request to close succeeds if the closure was requested before, although it was rejected. If the
+    // account was to be kept, a later request to close is an error.
     assert!(matches!(offboard(&freehold, &tenant, true).await, LifecycleResult::Yes(_)));
     let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
     freehold.run_until_idle(&worker, MINUTES).await;

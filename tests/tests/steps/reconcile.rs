@@ -18,18 +18,18 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn ready(tenants: usize) -> (Freehold, Vec<Tenant>) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
-    let mut ready = Vec::new();
+    let mut signed_up = Vec::new();
     for number in 1..=tenants {
-        ready.push(freehold.sign_up(&format!("Example {number}"), "eu-central-1", "standard").await);
+        signed_up.push(freehold.sign_up(&format!("Example {number}"), "eu-central-1", "standard").await);
     }
     freehold.run_until_idle(&worker, TimeDelta::days(1)).await;
     // An account can leave the organisation four days after its creation.
     freehold.clock.advance(std::time::Duration::from_hours(5 * 24));
-    let mut now = Vec::new();
-    for tenant in &ready {
-        now.push(freehold.reload_tenant(tenant).await);
+    let mut ready = Vec::new();
+    for tenant in &signed_up {
+        ready.push(freehold.reload_tenant(tenant).await);
     }
-    (freehold, now)
+    (freehold, ready)
 }
 
 /// Returns the AWS account of a tenant's only environment.
@@ -39,10 +39,10 @@ pub(crate) fn account(tenant: &Tenant) -> String {
 
 /// Runs one comparison while the clock advances.
 pub(crate) async fn compare(freehold: &Freehold, mode: RepairMode) -> Report {
-    let (worker, never) = (freehold.worker("reconciler"), CancellationToken::new());
+    let (worker, shutdown) = (freehold.worker("reconciler"), CancellationToken::new());
     let reconciler = worker.reconciler();
     let report = tokio::select! {
-        report = reconciler.run_once(mode, &never) => report.expect("a report"),
+        report = reconciler.run_once(mode, &shutdown) => report.expect("a report"),
         () = freehold.run_clock() => unreachable!("time does not end"),
     };
     assert_eq!(report.unseen, [], "unreadable accounts");
@@ -172,11 +172,11 @@ async fn one_worker_compares_and_the_next_run_is_an_hour_later() {
     let (freehold, _) = ready(1).await;
     let pool = freehold.pool();
     let now = freehold.clock.now();
-    let never = CancellationToken::new();
+    let shutdown = CancellationToken::new();
     let (one, other) = (freehold.worker("worker-1"), freehold.worker("worker-2"));
-    assert!(!one.compare_if_due(&never).await.expect("an answer"), "a comparison without a schedule");
+    assert!(!one.compare_if_due(&shutdown).await.expect("an answer"), "a comparison without a schedule");
     freehold_tenancy::db::reconcile::schedule(pool, now).await.expect("a schedule");
-    let both = async { tokio::join!(one.compare_if_due(&never), other.compare_if_due(&never)) };
+    let both = async { tokio::join!(one.compare_if_due(&shutdown), other.compare_if_due(&shutdown)) };
     let (one_did, other_did) = tokio::select! {
         both = both => both,
         () = freehold.run_clock() => unreachable!("time does not end"),

@@ -121,11 +121,11 @@ async fn a_delivery_of_a_dead_worker_is_repeated_with_its_id() {
     receiver.set_reply(Reply::NoResponse);
     let endpoint = hooks.create_endpoint(&receiver.url(), &[]).await;
     hooks.sign_up_tenant().await;
-    let dying = Arc::new(hooks.worker());
-    let death = tokio::spawn(async move { dying.drain_webhooks().await });
+    let dying_worker = Arc::new(hooks.worker());
+    let task = tokio::spawn(async move { dying_worker.drain_webhooks().await });
     assert!(receiver.wait_for(1, Duration::from_secs(10)).await);
-    death.abort();
-    _ = death.await;
+    task.abort();
+    _ = task.await;
     receiver.set_reply(Reply::Status(200, String::new()));
     let other = Arc::new(hooks.worker());
     assert_eq!(other.drain_webhooks().await.unwrap(), 0, "two workers sent the same attempt");
@@ -252,12 +252,12 @@ async fn events_that_were_read_once_are_not_read_again() {
         tokio::time::timeout(Duration::from_secs(30), fanned).await.expect("a finished task").unwrap()
     };
     assert_eq!(fan_out().await, 1);
-    let much = "with inserted as (
+    let many_events = "with inserted as (
             insert into feed (position, tenant_id, type, data, occurred_at, recorded_at)
             select head.position + n, (select id from tenants), 'tenant.updated', '{}', $1, $1
             from feed_head head, generate_series(1, 2500) n returning position)
         update feed_head set position = (select max(position) from inserted)";
-    sqlx::query(much).bind(now).execute(pool).await.unwrap();
+    sqlx::query(many_events).bind(now).execute(pool).await.unwrap();
     assert_eq!(fan_out().await, 2500);
     assert_eq!(fan_out().await, 0, "events were read again");
 }

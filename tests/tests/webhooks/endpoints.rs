@@ -71,16 +71,16 @@ async fn a_request_that_lost_its_key_creates_no_endpoint() {
         key: "7f3a".into(),
     };
     let ReserveResult::Reserved(slow) = idempotency::reserve(pool, &key, [7; 32], now).await.unwrap() else {
-        panic!("used")
+        panic!("the key is reserved")
     };
     idempotency::reserve(pool, &key, [7; 32], now + TimeDelta::seconds(61)).await.unwrap();
     let stored = endpoints::get(pool, id(&created).parse().unwrap()).await.unwrap().unwrap();
     let another = webhook::Endpoint { id: WebhookEndpointId::new(now), ..stored.clone() };
-    let answer = StoredResponse { status: 201, location: String::new(), body: "{}".into() };
-    let late = endpoints::create(pool, &another, &[7; 64], Some(&slow), &answer).await;
+    let response = StoredResponse { status: 201, location: String::new(), body: "{}".into() };
+    let late = endpoints::create(pool, &another, &[7; 64], Some(&slow), &response).await;
     assert!(matches!(late, Err(DbError::ReservationLost)), "{late:?}");
     let until = now + TimeDelta::hours(24);
-    let late = secrets::rotate(pool, stored.id, &[7; 64], until, now, Some(&slow), |_| answer.clone()).await;
+    let late = secrets::rotate(pool, stored.id, &[7; 64], until, now, Some(&slow), |_| response.clone()).await;
     assert!(matches!(late, Err(DbError::ReservationLost)), "{late:?}");
     let listed = hooks.api.get("/v1/webhook-endpoints").await.json();
     assert_eq!(listed["webhook_endpoints"].as_array().unwrap().len(), 1, "the endpoint was created twice");

@@ -76,6 +76,6 @@ fn message(bytes: &[u8], is_first: bool) -> Option<(u8, &[u8])> {
     let (kind, bytes) = if is_first { (0, bytes) } else { bytes.split_first().map(|(kind, rest)| (*kind, rest))? };
     let length = u32::from_be_bytes(*bytes.first_chunk()?);
     let rest = bytes.get(usize::try_from(length).ok()?..)?;
-    let asks_for_tls = is_first && bytes.get(4..8) == Some(&80_877_103_i32.to_be_bytes());
-    Some((if asks_for_tls { SSL_REQUEST } else { kind }, rest))
+    let is_tls_request = is_first && bytes.get(4..8) == Some(&80_877_103_i32.to_be_bytes());
+    Some((if is_tls_request { SSL_REQUEST } else { kind }, rest))
 }

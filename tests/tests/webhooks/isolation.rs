@@ -26,8 +26,8 @@ async fn many_silent_receivers_do_not_delay_the_others() {
     }
     let (worker, shutdown) = (Arc::new(hooks.worker()), CancellationToken::new());
     let running = tokio::spawn(async move { worker.run(shutdown).await });
-    let under_way = || silent.iter().map(|receiver| receiver.received().len()).sum::<usize>();
-    while under_way() < 60 {
+    let open_deliveries = || silent.iter().map(|receiver| receiver.received().len()).sum::<usize>();
+    while open_deliveries() < 60 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let healthy = Receiver::start().await;

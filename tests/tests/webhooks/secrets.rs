@@ -46,8 +46,8 @@ async fn the_key_can_be_rotated_and_a_missing_key_costs_no_attempt() {
 fn an_invalid_key_is_rejected_without_being_shown() {
     for key in ["c2VjcmV0LWNhbmFyeQ==", "secret-canary"] {
         let error = Config::parse(&format!("{CONFIG}\n[secrets]\nkey = \"{key}\"")).unwrap_err();
-        let outputs = format!("{error} {error:?}");
-        assert!(outputs.contains("base64 of 32 bytes") && !outputs.contains(key), "{outputs}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("base64 of 32 bytes") && !shown.contains(key), "{shown}");
     }
     let config = config(&format!("key = \"{SECRETS_KEY}\"\nold_keys = [\"{SECRETS_KEY}\"]"));
     assert!(!format!("{config:?}").contains(SECRETS_KEY), "{config:?}");

@@ -165,7 +165,7 @@ async fn real_installation(receiver: &Receiver) -> WebhookFixture {
     hooks
 }
 
-fn all(port: u16) -> Vec<String> {
+fn unsafe_urls(port: u16) -> Vec<String> {
     let of_hosts = HOSTS.iter().map(|host| format!("https://{host}:{port}/hook"));
     of_hosts.chain(URLS.iter().map(|url| url.replace("{}", &port.to_string()))).collect()
 }
@@ -175,7 +175,7 @@ async fn no_endpoint_is_created_for_an_unsafe_url() {
     // A request to this machine would arrive at this receiver.
     let receiver = Receiver::start_at("[::]:0").await;
     let hooks = real_installation(&receiver).await;
-    let urls = all(receiver.port);
+    let urls = unsafe_urls(receiver.port);
     assert!(urls.len() >= 60, "{}", urls.len());
     for url in &urls {
         let request = hooks.api.request(Method::POST, "/v1/webhook-endpoints").json(&json!({ "url": url }));
@@ -200,7 +200,7 @@ async fn nothing_is_sent_to_a_stored_unsafe_url() {
     hooks.create_endpoint("https://good.example.com/hook", &[]).await;
     let worker = Arc::new(hooks.worker());
     let (pool, mut count) = (&hooks.database().pool, 0);
-    for url in all(receiver.port).iter().filter(|url| !url.is_empty()) {
+    for url in unsafe_urls(receiver.port).iter().filter(|url| !url.is_empty()) {
         let put = "update webhook_endpoints set url = $1, failing_since = null";
         sqlx::query(put).bind(url).execute(pool).await.unwrap();
         hooks.sign_up_tenant().await;

@@ -21,8 +21,8 @@ pub(super) async fn region_status(aws: &Aws, account: &Target, region: Region) -
     let control = aws.control().await?;
     let request =
         client(&control).get_region_opt_status().account_id(account.id().as_str()).region_name(region.as_str());
-    let answer = aws.send(&control, CALL, request.send()).await?;
-    answer.region_opt_status.as_ref().map(status).ok_or_else(|| missing_field(CALL, "status"))
+    let response = aws.send(&control, CALL, request.send()).await?;
+    response.region_opt_status.as_ref().map(status).ok_or_else(|| missing_field(CALL, "status"))
 }
 
 fn status(status: &RegionOptStatus) -> RegionStatus {

@@ -33,13 +33,13 @@ impl Aws {
         &self,
         session: &Session,
         call: &'static str,
-        answer: impl Future<Output = Result<T>>,
+        response: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let Some(audited) = self.audit.as_ref().filter(|_| is_write(call)) else { return answer.await };
+        let Some(audited) = self.audit.as_ref().filter(|_| is_write(call)) else { return response.await };
         let entry = audited.open_entry(self.role_of(&session.identity), call).await?;
-        let answer = answer.await;
-        audited.audit_writer.end(entry, &outcome(&answer)).await;
-        answer
+        let response = response.await;
+        audited.audit_writer.end(entry, &outcome(&response)).await;
+        response
     }
 
     /// Returns the role under which a call is made.
@@ -86,8 +86,8 @@ impl Audited {
     }
 }
 
-fn outcome<T: RequestId>(answer: &Result<T>) -> AuditOutcome {
-    match answer {
+fn outcome<T: RequestId>(response: &Result<T>) -> AuditOutcome {
+    match response {
         Ok(response) => AuditOutcome {
             aws_request_id: response.request_id().map(str::to_owned),
             ..AuditOutcome::of(AuditResult::Succeeded)

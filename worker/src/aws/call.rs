@@ -33,13 +33,13 @@ impl Aws {
     {
         async move {
             let request = async { request.await.map_err(|error| from_sdk_error(call, error)) };
-            let answer = self.measured(call, self.audited_call(session, call, request)).await;
-            if let Err(error) = &answer
+            let response = self.measured(call, self.audited_call(session, call, request)).await;
+            if let Err(error) = &response
                 && errors::ends_session(&error.code)
             {
                 self.sessions.forget(&session.identity);
             }
-            answer
+            response
         }
         .boxed()
     }
@@ -48,7 +48,7 @@ impl Aws {
     pub(super) async fn measured<T: RequestId>(
         &self,
         call: &'static str,
-        answer: impl Future<Output = Result<T>>,
+        response: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         if let Some(limits) = &self.limits {
             limits.take(call).await?;
@@ -56,30 +56,33 @@ impl Aws {
         let (service, operation) = call.split_once(':').unwrap_or(("aws", call));
         let span = span(service, operation);
         let started = Instant::now();
-        let mut answer = answer.instrument(span.clone()).await;
+        let mut response = response.instrument(span.clone()).await;
         let elapsed = started.elapsed();
-        span.record("aws.request_id", answer.as_ref().map_or_else(|error| error.request_id.as_deref(), T::request_id));
-        if let Err(error) = &answer {
+        span.record(
+            "aws.request_id",
+            response.as_ref().map_or_else(|error| error.request_id.as_deref(), T::request_id),
+        );
+        if let Err(error) = &response {
             span.record("otel.status_code", "ERROR").record("error.type", &error.code);
         }
-        let outcome = answer.as_ref().err().map_or("ok", |error| label(&error.kind));
+        let outcome = response.as_ref().err().map_or("ok", |error| label(&error.kind));
         metrics::counter!("freehold_aws_calls_total",
             "service" => service, "operation" => operation, "outcome" => outcome)
         .increment(1);
         metrics::histogram!("freehold_aws_call_duration_seconds", "service" => service, "operation" => operation)
             .record(elapsed.as_secs_f64());
-        match &answer {
+        match &response {
             Ok(response) => tracing::debug!(call, outcome, request_id = response.request_id(), ?elapsed, "aws call"),
             Err(error) => tracing::info!(call, outcome, request_id = error.request_id, ?elapsed, %error, "aws call"),
         }
 
         if let Some(limits) = &self.limits
-            && let Err(error) = answer
+            && let Err(error) = response
         {
             let throttled = matches!(error.kind, CloudErrorKind::Throttled { .. }) && is_throttle(&error.code);
-            answer = Err(if throttled { limits.throttled(call, error).await } else { error });
+            response = Err(if throttled { limits.throttled(call, error).await } else { error });
         }
-        answer
+        response
     }
 }
 
@@ -189,16 +192,16 @@ pub(super) fn missing_field(call: &'static str, missing: &str) -> CloudError {
 }
 
 /// Treats a conflict as success: the object exists, or the change is made, already.
-pub(super) fn ok_if_conflict<T>(answer: Result<T>) -> Result<()> {
-    match answer {
+pub(super) fn ok_if_conflict<T>(response: Result<T>) -> Result<()> {
+    match response {
         Err(error) if error.kind == CloudErrorKind::Conflict => Ok(()),
         other => other.map(drop),
     }
 }
 
 /// Returns `None` instead of an error with the code `not_found`.
-pub(super) fn none_if<T>(answer: Result<T>, not_found: &str) -> Result<Option<T>> {
-    match answer {
+pub(super) fn none_if<T>(response: Result<T>, not_found: &str) -> Result<Option<T>> {
+    match response {
         Err(error) if error.code == not_found => Ok(None),
         other => other.map(Some),
     }

@@ -24,7 +24,7 @@ pub(super) async fn stack(
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).describe_stacks().stack_name(name);
     match aws.send(&inside, CALL, request.send()).await {
-        Ok(answer) => Ok(answer.stacks.unwrap_or_default().into_iter().next().and_then(state_of)),
+        Ok(response) => Ok(response.stacks.unwrap_or_default().into_iter().next().and_then(state_of)),
         // CloudFormation has no error code of its own for a missing stack.
         Err(error) if error.code == "ValidationError" && error.message.contains("does not exist") => Ok(None),
         Err(error) => Err(error),

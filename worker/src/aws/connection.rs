@@ -67,7 +67,7 @@ pub(super) enum Endpoint {
 /// An access key of a simulated account.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessKey<'a> {
-    /// `AKIA…`
+    /// Access key id, which starts with `AKIA`.
     pub id: &'a str,
     /// Secret access key; a simulated AWS accepts any.
     pub secret: &'a str,

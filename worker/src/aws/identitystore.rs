@@ -48,8 +48,8 @@ async fn find_group(aws: &Aws, store: &Store, display_name: &str) -> Result<Opti
         .get_group_id()
         .identity_store_id(&store.id)
         .set_alternate_identifier(unique("displayName", display_name));
-    let answer = none_if(aws.send(&store.session, GET_GROUP, request.send()).await, NOT_FOUND)?;
-    Ok(answer.map(|answer| answer.group_id))
+    let response = none_if(aws.send(&store.session, GET_GROUP, request.send()).await, NOT_FOUND)?;
+    Ok(response.map(|response| response.group_id))
 }
 
 pub(super) async fn ensure_group(aws: &Aws, display_name: &str, description: &str) -> Result<String> {
@@ -63,7 +63,7 @@ pub(super) async fn ensure_group(aws: &Aws, display_name: &str, description: &st
     let request =
         store.client.create_group().identity_store_id(&store.id).display_name(display_name).description(description);
     let created = aws.send(&store.session, "identitystore:CreateGroup", request.send()).await;
-    let created = created.map(|answer| answer.group_id);
+    let created = created.map(|response| response.group_id);
     id_of_created(aws, &aws.known.groups, &name, &missing, created, group(aws, display_name)).await
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String
         .user_type(FREEHOLD_USER_TYPE)
         .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
     let created = aws.send(&store.session, "identitystore:CreateUser", request.send()).await;
-    let created = created.map(|answer| answer.user_id);
+    let created = created.map(|response| response.user_id);
     id_of_created(aws, &aws.known.users, &name, &missing, created, user_named(aws, person.email)).await
 }
 
@@ -134,8 +134,8 @@ async fn user_named(aws: &Aws, user_name: &str) -> Result<Option<String>> {
 async fn find_user(aws: &Aws, store: &Store, user_name: &str) -> Result<Option<String>> {
     let request =
         store.client.get_user_id().identity_store_id(&store.id).set_alternate_identifier(unique("userName", user_name));
-    let answer = none_if(aws.send(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
-    Ok(answer.map(|answer| answer.user_id))
+    let response = none_if(aws.send(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
+    Ok(response.map(|response| response.user_id))
 }
 
 pub(super) async fn ensure_member(aws: &Aws, group_id: &str, user_id: &str) -> Result<()> {
@@ -174,15 +174,15 @@ pub(super) async fn members(aws: &Aws, group_id: &str) -> Result<Vec<Membership>
 pub(super) async fn remove_member(aws: &Aws, membership: &Membership) -> Result<()> {
     let store = store(aws).await?;
     let request = store.client.delete_group_membership().identity_store_id(&store.id).membership_id(&membership.id);
-    let answer = aws.send(&store.session, "identitystore:DeleteGroupMembership", request.send()).await;
-    none_if(answer, NOT_FOUND).map(drop)
+    let response = aws.send(&store.session, "identitystore:DeleteGroupMembership", request.send()).await;
+    none_if(response, NOT_FOUND).map(drop)
 }
 
 pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
     let store = store(aws).await?;
     let request = store.client.describe_user().identity_store_id(&store.id).user_id(user_id);
-    let answer = aws.send(&store.session, "identitystore:DescribeUser", request.send()).await;
-    let Some(answer) = none_if(answer, NOT_FOUND)? else { return Ok(None) };
+    let response = aws.send(&store.session, "identitystore:DescribeUser", request.send()).await;
+    let Some(response) = none_if(response, NOT_FOUND)? else { return Ok(None) };
     let request = store
         .client
         .list_group_memberships_for_member()
@@ -191,7 +191,7 @@ pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
     // One page is enough: callers only need to know whether there is more than one membership.
     let groups = aws.send(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
     Ok(Some(User {
-        made_here: answer.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
+        made_here: response.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
         groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
         has_assignments: ssoadmin::assignments::is_assigned_directly(aws, user_id).await?,
     }))

@@ -47,8 +47,8 @@ pub(super) async fn account(aws: &Aws, account: &AwsAccountId) -> Result<Option<
     const CALL: &str = "organizations:DescribeAccount";
     let control = aws.control().await?;
     let request = client(&control).describe_account().account_id(account.as_str());
-    let answer = none_if(aws.send(&control, CALL, request.send()).await, "AccountNotFoundException")?;
-    Ok(answer.and_then(|answer| answer.account).and_then(listed))
+    let response = none_if(aws.send(&control, CALL, request.send()).await, "AccountNotFoundException")?;
+    Ok(response.and_then(|response| response.account).and_then(listed))
 }
 
 pub(super) async fn tag_account(aws: &Aws, account: &Target, new_tags: &Tags) -> Result<()> {

@@ -14,17 +14,17 @@ const MAX_PAGE_SIZE: i32 = 100;
 pub(super) async fn accounts(aws: &Aws, page: Option<&str>) -> Result<Page<ListedAccount>> {
     let control = aws.control().await?;
     let request = client(&control).list_accounts().set_next_token(page.map(str::to_owned));
-    let answer = aws.send(&control, "organizations:ListAccounts", request.send()).await?;
-    let accounts = answer.accounts.unwrap_or_default().into_iter();
-    Ok(Page { items: accounts.filter_map(listed).collect(), next: answer.next_token })
+    let response = aws.send(&control, "organizations:ListAccounts", request.send()).await?;
+    let accounts = response.accounts.unwrap_or_default().into_iter();
+    Ok(Page { items: accounts.filter_map(listed).collect(), next: response.next_token })
 }
 
 pub(super) async fn accounts_in(aws: &Aws, parent: &str, page: Option<&str>) -> Result<Page<AwsAccountId>> {
     let control = aws.control().await?;
     let request = client(&control).list_accounts_for_parent().parent_id(parent).set_next_token(page.map(str::to_owned));
-    let answer = aws.send(&control, "organizations:ListAccountsForParent", request.send()).await?;
-    let accounts = answer.accounts.unwrap_or_default().into_iter();
-    Ok(Page { items: accounts.filter_map(|account| account.id?.parse().ok()).collect(), next: answer.next_token })
+    let response = aws.send(&control, "organizations:ListAccountsForParent", request.send()).await?;
+    let accounts = response.accounts.unwrap_or_default().into_iter();
+    Ok(Page { items: accounts.filter_map(|account| account.id?.parse().ok()).collect(), next: response.next_token })
 }
 
 pub(super) async fn guarded_ou(aws: &Aws, ou_name: &str, policy_name: &str) -> Result<Option<GuardedOu>> {
@@ -69,9 +69,9 @@ pub(super) async fn accounts_with_permission_set(
         .permission_set_arn(permission_set_arn)
         .max_results(MAX_PAGE_SIZE)
         .set_next_token(page.map(str::to_owned));
-    let answer = aws.send(&sso.session, "sso:ListAccountsForProvisionedPermissionSet", request.send()).await?;
-    let accounts = answer.account_ids.unwrap_or_default().into_iter();
-    Ok(Page { items: accounts.filter_map(|id| id.parse().ok()).collect(), next: answer.next_token })
+    let response = aws.send(&sso.session, "sso:ListAccountsForProvisionedPermissionSet", request.send()).await?;
+    let accounts = response.account_ids.unwrap_or_default().into_iter();
+    Ok(Page { items: accounts.filter_map(|id| id.parse().ok()).collect(), next: response.next_token })
 }
 
 pub(super) async fn assignment_principals(
@@ -89,10 +89,10 @@ pub(super) async fn assignment_principals(
         .permission_set_arn(permission_set_arn)
         .max_results(MAX_PAGE_SIZE)
         .set_next_token(page.map(str::to_owned));
-    let answer = aws.send(&sso.session, "sso:ListAccountAssignments", request.send()).await?;
-    let assignments = answer.account_assignments.unwrap_or_default().into_iter();
+    let response = aws.send(&sso.session, "sso:ListAccountAssignments", request.send()).await?;
+    let assignments = response.account_assignments.unwrap_or_default().into_iter();
     let principals = assignments.filter_map(|assignment| {
         Some(Principal { kind: assignment.principal_type?.as_str().to_owned(), id: assignment.principal_id? })
     });
-    Ok(Page { items: principals.collect(), next: answer.next_token })
+    Ok(Page { items: principals.collect(), next: response.next_token })
 }

@@ -160,8 +160,8 @@ impl Aws {
             .role_session_name(self.session_name)
             .duration_seconds(SESSION_SECONDS)
             .set_external_id(external_id);
-        let answer = self.send(from, ASSUME_ROLE, request.send()).await?;
-        let credentials = answer.credentials.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))?;
+        let response = self.send(from, ASSUME_ROLE, request.send()).await?;
+        let credentials = response.credentials.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))?;
         let until = to_chrono(credentials.expiration()).ok_or_else(|| missing_field(ASSUME_ROLE, "expiration"))?
             - EXPIRY_MARGIN;
         let (id, secret, token) = (credentials.access_key_id, credentials.secret_access_key, credentials.session_token);
@@ -170,9 +170,9 @@ impl Aws {
 
     /// Returns the identity that AWS reports for a session.
     async fn caller_of(&self, session: &Session) -> Result<Caller> {
-        let answer = self.send(session, GET_CALLER_IDENTITY, session.sts().get_caller_identity().send()).await?;
-        let account = answer.account.ok_or_else(|| missing_field(GET_CALLER_IDENTITY, "account"))?;
-        Ok(Caller { account, arn: answer.arn.unwrap_or_default() })
+        let response = self.send(session, GET_CALLER_IDENTITY, session.sts().get_caller_identity().send()).await?;
+        let account = response.account.ok_or_else(|| missing_field(GET_CALLER_IDENTITY, "account"))?;
+        Ok(Caller { account, arn: response.arn.unwrap_or_default() })
     }
 
     /// Returns the identity of the process's own credentials.

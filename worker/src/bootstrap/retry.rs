@@ -11,7 +11,7 @@ const MAX_RETRY_TIME: TimeDelta = TimeDelta::minutes(5);
 
 const MAX_PAUSE: Duration = Duration::from_secs(20);
 
-/// Repeats `call` while AWS throttles it or answers that it is too early. A call with unknown effect is not repeated:
+/// Repeats `call` while AWS throttles it or reports that it is too early. A call with unknown effect is not repeated:
 /// the next run of bootstrap reads before it writes.
 pub(super) async fn retry_while_busy<T, F>(clock: &Clock, mut call: impl FnMut() -> F) -> Result<T>
 where
@@ -22,7 +22,7 @@ where
     loop {
         let error = match call().await {
             Err(error) if clock.now() < deadline => error,
-            answer => return answer,
+            result => return result,
         };
         match error.kind {
             CloudErrorKind::Throttled { until: Some(until) } => clock.sleep_until(until).await,
@@ -59,19 +59,19 @@ mod tests {
 
     async fn attempts_after(kinds: &[CloudErrorKind]) -> (usize, Result<()>) {
         let (attempts, clock) = (Cell::new(0), fast());
-        let answer = retry_while_busy(&clock, || {
+        let result = retry_while_busy(&clock, || {
             let attempt = attempts.replace(attempts.get() + 1);
             std::future::ready(kinds.get(attempt).map_or(Ok(()), |kind| Err(error(kind.clone()))))
         });
-        let answer = answer.await;
-        (attempts.get(), answer)
+        let result = result.await;
+        (attempts.get(), result)
     }
 
     #[tokio::test]
     async fn a_call_is_repeated_while_aws_is_busy() {
-        let (attempts, answer) =
+        let (attempts, result) =
             attempts_after(&[CloudErrorKind::Throttled { until: None }, CloudErrorKind::NotYet]).await;
-        assert_eq!((attempts, answer), (3, Ok(())));
+        assert_eq!((attempts, result), (3, Ok(())));
     }
 
     #[tokio::test]
@@ -82,15 +82,15 @@ mod tests {
             CloudErrorKind::Unknown,
             CloudErrorKind::Conflict,
         ] {
-            let (attempts, answer) = attempts_after(std::slice::from_ref(&kind)).await;
-            assert_eq!((attempts, answer.unwrap_err().kind), (1, kind));
+            let (attempts, result) = attempts_after(std::slice::from_ref(&kind)).await;
+            assert_eq!((attempts, result.unwrap_err().kind), (1, kind));
         }
     }
 
     #[tokio::test]
     async fn retries_stop_after_the_time_limit() {
         let busy = vec![CloudErrorKind::NotYet; 1_000];
-        let (attempts, answer) = attempts_after(&busy).await;
-        assert!(answer.is_err() && attempts < 100, "{attempts} attempts");
+        let (attempts, result) = attempts_after(&busy).await;
+        assert!(result.is_err() && attempts < 100, "{attempts} attempts");
     }
 }

@@ -42,11 +42,11 @@ pub(crate) enum QuotaLoad {
 }
 
 impl QuotaLoad {
-    /// Returns the load of a quota with `places` slots.
-    pub(crate) fn of(watched: &QuotaUsage, places: u16) -> Self {
+    /// Returns the load of a quota with this number of slots.
+    pub(crate) fn of(watched: &QuotaUsage, slots: u16) -> Self {
         // The last free slot is taken soon, as soon as the first queued operation gets a token.
-        if watched.in_line > 0 && watched.taken + 1 >= i64::from(places) {
-            Self::Full(places)
+        if watched.in_line > 0 && watched.taken + 1 >= i64::from(slots) {
+            Self::Full(slots)
         } else if watched.in_progress.len() >= MIN_ITEMS_FOR_LIST || watched.external_in_progress > 0 {
             Self::Many
         } else {
@@ -59,7 +59,7 @@ impl QuotaLoad {
         match self {
             Self::Few => f64::INFINITY,
             Self::Many => LIST_COST,
-            Self::Full(places) => LIST_COST_WHEN_FULL * f64::from(places).sqrt(),
+            Self::Full(slots) => LIST_COST_WHEN_FULL * f64::from(slots).sqrt(),
         }
     }
 

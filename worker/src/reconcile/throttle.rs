@@ -15,7 +15,7 @@ use crate::cloud::{self, CloudError, CloudErrorKind};
 /// Share of each rate that a comparison uses.
 const SHARE: f64 = 0.5;
 
-/// Maximum number of attempts of a read that AWS does not answer.
+/// Maximum number of attempts of a read that AWS does not respond to.
 const MAX_ATTEMPTS: u32 = 4;
 
 /// Maximum time that a read waits for a rate limit.
@@ -58,7 +58,7 @@ impl ReadThrottle {
         loop {
             self.wait_for_rate_limit(call).await?;
             let error = match read().await {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             match error.kind {
@@ -169,8 +169,8 @@ mod tests {
                 attempts.set(attempts.get() + 1);
                 std::future::ready(Err::<(), _>(error(kind.clone())))
             };
-            let answer = with_passing_time(&clock, throttle.read("organizations:ListAccounts", read)).await;
-            assert_eq!(answer, Err(ObserveError::Cloud(error(kind.clone()))));
+            let response = with_passing_time(&clock, throttle.read("organizations:ListAccounts", read)).await;
+            assert_eq!(response, Err(ObserveError::Cloud(error(kind.clone()))));
             assert_eq!(attempts.get(), expected, "{kind:?}");
         }
     }

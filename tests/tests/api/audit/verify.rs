@@ -55,19 +55,19 @@ async fn edited_removed_reordered_and_truncated_records_are_detected() {
         ("edited", "update audit_records set record = replace(record::text, 'worker-1', 'worker-2')::json where position = 3", "the record at 3 was edited"),
         ("backdated", "update audit_records set recorded_at = recorded_at - interval '1 hour' where position = 3", "the record at 3 was edited"),
         ("removed", "delete from audit_records where position = 3", "4 follows 2"),
-        ("beheaded", "delete from audit_records where position = 1", "2 follows 0"),
+        ("start removed", "delete from audit_records where position = 1", "2 follows 0"),
         ("reordered", "update audit_records set position = -position where position in (3, 4);
             update audit_records set position = 7 + position where position < 0", "the record at 3 was edited"),
-        ("cut off", "delete from audit_records where position = (select max(position) from audit_records)", "its end was removed"),
-        ("cut off with its head", "delete from audit_records where position > 3", "its end was removed"),
-        ("dropped before its time", "update audit_head set dropped_position = 2, dropped_hash = (select hash from audit_records where position = 2);
+        ("truncated", "delete from audit_records where position = (select max(position) from audit_records)", "its end was removed"),
+        ("truncated with its head", "delete from audit_records where position > 3", "its end was removed"),
+        ("deleted before the end of retention", "update audit_head set dropped_position = 2, dropped_hash = (select hash from audit_records where position = 2);
             delete from audit_records where position <= 2", "no record says that the records before it were deleted"),
         ("emptied", "delete from audit_records", "its end was removed"),
     ] {
         let unchecked = "alter table audit_records drop constraint if exists audit_records_position_check";
         execute(pool, unchecked).await;
         execute(pool, change).await;
-        if what == "cut off with its head" {
+        if what == "truncated with its head" {
             execute(pool, rehash).await;
         }
         let (valid, output_text) = verify(&freehold, directory.path());

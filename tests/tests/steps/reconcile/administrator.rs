@@ -29,7 +29,7 @@ impl Administrator {
         let request = organizations.create_account().account_name("by hand").email("by-hand@example.com").tags(tag);
         let request = request.send().await.expect("a request").create_account_status.expect("a status");
         let status = organizations.describe_create_account_status().set_create_account_request_id(request.id);
-        let status = status.send().await.expect("an answer").create_account_status.expect("a status");
+        let status = status.send().await.expect("a response").create_account_status.expect("a status");
         status.account_id.expect("an account")
     }
 
@@ -45,8 +45,8 @@ impl Administrator {
         let organizations = self.0.organizations();
         let parents = organizations.list_parents().child_id(account).send().await.expect("parents").parents;
         let parent = parents.into_iter().flatten().next().expect("a parent").id.expect("an id");
-        let moving = organizations.move_account().account_id(account).source_parent_id(parent);
-        moving.destination_parent_id(self.0.root().await.expect("a root")).send().await.expect("a move");
+        let call = organizations.move_account().account_id(account).source_parent_id(parent);
+        call.destination_parent_id(self.0.root().await.expect("a root")).send().await.expect("a move");
     }
 
     async fn ou(&self, name: &str) -> String {

@@ -44,10 +44,10 @@ async fn many_accounts_are_compared_at_half_of_the_rate_limits() {
     freehold.clock.advance(Duration::from_hours(2));
 
     let before = freehold.world.calls();
-    let (never, started_at) = (CancellationToken::new(), freehold.clock.now());
+    let (shutdown, started_at) = (CancellationToken::new(), freehold.clock.now());
     let reconciler = freehold.worker("reconciler").reconciler();
     let report = tokio::select! {
-        report = reconciler.run_once(RepairMode::Off, &never) => report.expect("a report"),
+        report = reconciler.run_once(RepairMode::Off, &shutdown) => report.expect("a report"),
         () = pass_idle_time(&freehold) => unreachable!("time does not end"),
     };
     assert!(report.is_clean(), "{:#?} {:?}", report.findings.first(), report.unseen.first());
@@ -69,12 +69,16 @@ async fn many_accounts_are_compared_at_half_of_the_rate_limits() {
     }
     assert_eq!(calls.throttled() - before.throttled(), 0, "throttled calls");
 
-    let sum = |count: usize| {
+    let minimum = |count: usize| {
         pages(20, count + 2) as f64 / ACCOUNTS_A_SECOND + (pages(100, count) + count as u64) as f64 / ACCESS_A_SECOND
     };
     let took = (freehold.clock.now() - started_at).as_seconds_f64();
-    println!("{count} accounts took {took:.0} s; the rates allow {:.0} s; 5,000 take {:.0} s", sum(count), sum(5_000));
-    assert!(took <= 1.2 * sum(count) + 5.0, "{count} accounts took {took:.0} s");
+    println!(
+        "{count} accounts took {took:.0} s; the rates allow {:.0} s; 5,000 take {:.0} s",
+        minimum(count),
+        minimum(5_000)
+    );
+    assert!(took <= 1.2 * minimum(count) + 5.0, "{count} accounts took {took:.0} s");
 }
 
 /// Advances the clock while no call is running, so that the speed of the machine does not count.
@@ -102,24 +106,24 @@ async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
     {
         let state = &mut *freehold.world.state();
         for (id, account) in &copies {
-            let renamed = Replacements(vec![
+            let replacements = Replacements(vec![
                 (from.clone(), account.clone()),
                 (environment.id.to_string(), EnvironmentId::from(*id).to_string()),
                 (tenant.id.to_string(), TenantId::from(*id).to_string()),
             ]);
-            let inside = renamed.copy(&state.accounts[&from]);
+            let inside = replacements.copy(&state.accounts[&from]);
             state.accounts.insert(account.clone(), inside);
             let organization = &mut state.organization;
-            let member = renamed.copy(&organization.members[&from]);
+            let member = replacements.copy(&organization.members[&from]);
             organization.members.insert(account.clone(), member);
             organization.joined.push(account.clone());
-            let tags = renamed.copy(&organization.tags[&from]);
+            let tags = replacements.copy(&organization.tags[&from]);
             organization.tags.insert(account.clone(), tags);
             let attached = organization.attached[&from].clone();
             organization.attached.insert(account.clone(), attached);
             let center = &mut state.identity_center;
             let assigned: Vec<Assignment> =
-                center.assignments.iter().filter(|one| one.account == from).map(|one| renamed.copy(one)).collect();
+                center.assignments.iter().filter(|one| one.account == from).map(|one| replacements.copy(one)).collect();
             center.assignments.extend(assigned);
             let provisioned = center.provisioned[&from].clone();
             center.provisioned.insert(account.clone(), provisioned);
@@ -146,8 +150,8 @@ async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
          select c.id, c.id, c.id, c.account, m.valid_from
          from account_mappings m, unnest($1::uuid[], $2::text[]) c (id, account) where m.tenant_id = $3 and $4 <> ''",
     ] {
-        let inserting = sqlx::query(statement).bind(&ids).bind(&accounts).bind(tenant.id.as_uuid()).bind(&from);
-        inserting.execute(freehold.pool()).await.expect("copies");
+        let insert = sqlx::query(statement).bind(&ids).bind(&accounts).bind(tenant.id.as_uuid()).bind(&from);
+        insert.execute(freehold.pool()).await.expect("copies");
     }
     sqlx::query("analyze").execute(freehold.pool()).await.expect("statistics");
 }

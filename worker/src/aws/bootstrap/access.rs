@@ -76,9 +76,9 @@ impl Aws {
         let sso = sso(self).await?;
         let request =
             sso.client.get_inline_policy_for_permission_set().instance_arn(&sso.instance.arn).permission_set_arn(arn);
-        let answer = self.send(&sso.session, "sso:GetInlinePolicyForPermissionSet", request.send()).await;
-        let answer = none_if(answer, "ResourceNotFoundException")?;
-        Ok(answer.and_then(|answer| answer.inline_policy).unwrap_or_default())
+        let response = self.send(&sso.session, "sso:GetInlinePolicyForPermissionSet", request.send()).await;
+        let response = none_if(response, "ResourceNotFoundException")?;
+        Ok(response.and_then(|response| response.inline_policy).unwrap_or_default())
     }
 
     async fn is_provisioned(&self, arn: &str, status: Option<ProvisioningStatus>) -> Result<bool> {

@@ -36,7 +36,7 @@ impl Aws {
         };
         let control = self.control().await?;
         let request = client(&control).get_alternate_contact().alternate_contact_type(kind);
-        let answer = self.send(&control, "account:GetAlternateContact", request.send()).await;
-        Ok(none_if(answer, "ResourceNotFoundException")?.is_some_and(|answer| answer.alternate_contact.is_some()))
+        let response = self.send(&control, "account:GetAlternateContact", request.send()).await;
+        Ok(none_if(response, "ResourceNotFoundException")?.is_some_and(|response| response.alternate_contact.is_some()))
     }
 }

@@ -27,8 +27,8 @@ impl Aws {
     pub(crate) async fn organization_facts(&self) -> Result<OrganizationFacts> {
         const CALL: &str = "organizations:DescribeOrganization";
         let control = self.control().await?;
-        let answer = self.send(&control, CALL, client(&control).describe_organization().send()).await?;
-        let organization = answer.organization.ok_or_else(|| missing_field(CALL, "organisation"))?;
+        let response = self.send(&control, CALL, client(&control).describe_organization().send()).await?;
+        let organization = response.organization.ok_or_else(|| missing_field(CALL, "organisation"))?;
         Ok(OrganizationFacts {
             management_account_id: organization.master_account_id.unwrap_or_default(),
             all_features: organization.feature_set == Some(OrganizationFeatureSet::All),

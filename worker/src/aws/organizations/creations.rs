@@ -20,16 +20,16 @@ pub(in crate::aws) async fn create_account(aws: &Aws, account: &NewAccount) -> R
         .email(&account.email)
         .role_name(&aws.config.organization.access_role_name)
         .set_tags(Some(tags(&account.tags)));
-    let answer = aws.send(&control, CALL, request.send()).await?;
-    answer.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
+    let response = aws.send(&control, CALL, request.send()).await?;
+    response.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
 }
 
 pub(in crate::aws) async fn creation_status(aws: &Aws, request_id: &str) -> Result<Creation> {
     const CALL: &str = "organizations:DescribeCreateAccountStatus";
     let control = aws.control().await?;
     let request = client(&control).describe_create_account_status().create_account_request_id(request_id);
-    let answer = aws.send(&control, CALL, request.send()).await?;
-    answer.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
+    let response = aws.send(&control, CALL, request.send()).await?;
+    response.create_account_status.and_then(creation_of).ok_or_else(|| missing_field(CALL, "status"))
 }
 
 pub(in crate::aws) async fn creations_in_progress(aws: &Aws) -> Result<Vec<String>> {
