@@ -7,6 +7,7 @@ use super::fence::{Claim, begin_fenced};
 use super::quotas::QuotaSlot;
 use super::{PgPool, Result};
 use crate::fleet_hold::{FleetHold, HoldKind};
+use crate::quota::Quota;
 
 /// How long nobody asks AWS again after a refusal: `first`, then twice as long each time, up to `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub async fn start(
     let before = sqlx::query!(
         r#"/* db::fleet_holds::start */
         select probe_at, probes, probing_operation from fleet_holds where quota = $1 for update"#,
-        place.quota,
+        place.quota.as_str(),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -76,7 +77,7 @@ pub async fn start(
             let inserted = sqlx::query!(
                 r#"/* db::fleet_holds::start */
                 insert into fleet_holds (quota, kind, started_at, probe_at) values ($1, $2, $3, $4) on conflict do nothing"#,
-                place.quota,
+                place.quota.as_str(),
                 kind.as_str(),
                 now,
                 probe_at,
@@ -90,7 +91,7 @@ pub async fn start(
                 update fleet_holds set kind = $2, probe_at = $3, probes = probes + 1,
                     probing_operation = null, probing_until = null
                 where quota = $1"#,
-                place.quota,
+                place.quota.as_str(),
                 kind.as_str(),
                 probe_at,
             )
@@ -119,7 +120,7 @@ pub async fn admit(
     // Nearly always there is none, and this is all.
     let held = sqlx::query_scalar!(
         r#"/* db::fleet_holds::admit */ select exists (select from fleet_holds where quota = $1) as "held!""#,
-        place.quota,
+        place.quota.as_str(),
     );
     if !held.fetch_one(pool).await? {
         return Ok(Admission::Free);
@@ -129,7 +130,7 @@ pub async fn admit(
         r#"/* db::fleet_holds::admit */
         select kind as "kind: HoldKind", probe_at, probing_operation, probing_until
         from fleet_holds where quota = $1 for update"#,
-        place.quota,
+        place.quota.as_str(),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -146,7 +147,7 @@ pub async fn admit(
             r#"/* db::fleet_holds::admit */
             with probe as (update fleet_holds set probing_operation = $2, probing_until = $3 where quota = $1)
             update slots set granted_at = coalesce(granted_at, $4) where quota = $1 and operation_id = $2 and item = $5"#,
-            place.quota,
+            place.quota.as_str(),
             claim.operation_id.as_uuid(),
             until,
             now,
@@ -169,11 +170,11 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: D
         insert into slots (quota, operation_id, item, requested_at, step, queued_at)
         select $1, id, $3, $4, $5, created_at from operations where id = $2
         on conflict (quota, operation_id, item) do update set granted_at = null, step = excluded.step"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
         now,
-        place.step,
+        place.step.as_str(),
     )
     .execute(&mut *tx)
     .await?;
@@ -182,7 +183,7 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: D
         select count(*) as "ahead!" from slots mine join slots ahead on ahead.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3 and ahead.granted_at is null
             and (ahead.queued_at, ahead.operation_id, ahead.item) < (mine.queued_at, mine.operation_id, mine.item)"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
     );
@@ -191,12 +192,12 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: D
 
 /// Lifts the hold on the work of `quota`, of the kind `only` if one is named, if this operation was probing it; answers what
 /// was lifted.
-pub async fn lift(pool: &PgPool, claim: &Claim, quota: &str, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
+pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
     let lifted = sqlx::query_scalar!(
         r#"/* db::fleet_holds::lift */
         delete from fleet_holds where quota = $1 and probing_operation = $2 and ($3::text is null or kind = $3)
         returning kind as "kind: HoldKind""#,
-        quota,
+        quota.as_str(),
         claim.operation_id.as_uuid(),
         only.map(HoldKind::as_str),
     );
@@ -204,11 +205,11 @@ pub async fn lift(pool: &PgPool, claim: &Claim, quota: &str, only: Option<HoldKi
 }
 
 /// Leaves the probe to the next in line if this operation was probing, and answers whether it was.
-pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: &str) -> Result<bool> {
+pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::fleet_holds::hand_over */
         update fleet_holds set probing_operation = null, probing_until = null where quota = $1 and probing_operation = $2"#,
-        quota,
+        quota.as_str(),
         claim.operation_id.as_uuid(),
     );
     Ok(done.execute(pool).await?.rows_affected() == 1)
@@ -217,7 +218,7 @@ pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: &str) -> Result<bool
 /// Wakes the first `limit` in line for `quota`, each `apart` from the one before it, and answers how many those are.
 pub async fn wake_in_order(
     pool: &PgPool,
-    quota: &str,
+    quota: Quota,
     limit: u16,
     apart: TimeDelta,
     now: DateTime<Utc>,
@@ -236,7 +237,7 @@ pub async fn wake_in_order(
                 and s.check_at > line.at
         )
         update operations o set wake_at = line.at from line where o.id = line.operation_id and o.wake_at > line.at"#,
-        quota,
+        quota.as_str(),
         i64::from(limit),
         now,
         apart.as_seconds_f64(),

@@ -8,14 +8,16 @@ use super::rates::{self, CallRate};
 use super::{PgPool, Result};
 use crate::OperationId;
 use crate::operation::OperationKind;
+use crate::quota::Quota;
+use crate::step::StepName;
 
 /// A place under a quota that allows so many at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaSlot {
     /// Which quota.
-    pub quota: &'static str,
+    pub quota: Quota,
     /// Which step waits for it.
-    pub step: &'static str,
+    pub step: StepName,
     /// Which of several places of one operation; empty where it only ever needs one.
     pub item: String,
 }
@@ -92,7 +94,7 @@ pub async fn acquire(
         sqlx::query!(
             r#"/* db::quotas::acquire */
             update slots set granted_at = $4 where quota = $1 and operation_id = $2 and item = $3"#,
-            place.quota,
+            place.quota.as_str(),
             claim.operation_id.as_uuid(),
             place.item,
             now,
@@ -112,9 +114,12 @@ async fn enqueue(
     terms: &QuotaLimits,
     now: DateTime<Utc>,
 ) -> Result<QueueState> {
-    sqlx::query!("/* db::quotas::acquire */ select pg_advisory_xact_lock(hashtextextended($1, 0))", place.quota)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "/* db::quotas::acquire */ select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        place.quota.as_str()
+    )
+    .execute(&mut *tx)
+    .await?;
     sqlx::query!(
         r#"/* db::quotas::acquire */
         insert into slots (quota, operation_id, item, requested_at, step, queued_at)
@@ -125,11 +130,11 @@ async fn enqueue(
         -- The work that had this place is over: whoever wants another stands in line again, where it stood.
         set granted_at = null, ended_at = null, request_id = null, polled_at = null, individual_polls = 0
         where slots.ended_at is not null"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
         now,
-        place.step,
+        place.step.as_str(),
         OperationKind::Onboard.as_str(),
         now + terms.yields,
     )
@@ -148,7 +153,7 @@ async fn enqueue(
             coalesce(shared_polls.external_in_progress, 0)::bigint as "external_in_progress!", shared_polls.counted_at as "counted_at?"
         from slots mine left join shared_polls on shared_polls.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
     )
@@ -183,7 +188,7 @@ pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<
     sqlx::query!(
         r#"/* db::quotas::requeue */
         update slots set granted_at = null where quota = $1 and operation_id = $2 and item = $3"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
     )
@@ -192,7 +197,7 @@ pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<
     sqlx::query!(
         r#"/* db::quotas::requeue */
         insert into shared_polls (quota) values ($1) on conflict (quota) do update set counted_at = null"#,
-        place.quota,
+        place.quota.as_str(),
     )
     .execute(&mut *tx)
     .await?;
@@ -207,7 +212,7 @@ pub async fn note_request(
     claim: &Claim,
     place: &QuotaSlot,
     request_id: &str,
-    waits: &str,
+    waits: StepName,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query!(
@@ -220,11 +225,11 @@ pub async fn note_request(
         )
         insert into shared_polls (quota, next_at) select quota, $6 from noted
         on conflict (quota) do update set next_at = least(coalesce(shared_polls.next_at, excluded.next_at), excluded.next_at)"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
         request_id,
-        waits,
+        waits.as_str(),
         now,
         claim.fence,
     )
@@ -241,7 +246,7 @@ pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests
         where not exists (
             select from slots where quota = $1 and request_id = request and (operation_id, item) <> ($2, $3)
         )"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
         requests,
@@ -253,7 +258,7 @@ pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests
 pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place: &QuotaSlot) -> Result<()> {
     sqlx::query!(
         "/* db::quotas::release */ delete from slots where quota = $1 and operation_id = $2 and item = $3",
-        place.quota,
+        place.quota.as_str(),
         operation.as_uuid(),
         place.item,
     )
@@ -264,10 +269,10 @@ pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place
 
 /// Gives back whatever the operation has under `quota`, places in line included; within a transaction that holds the
 /// operation's row.
-pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, quota: &str) -> Result<()> {
+pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, quota: Quota) -> Result<()> {
     sqlx::query!(
         "/* db::quotas::release_all */ delete from slots where quota = $1 and operation_id = $2",
-        quota,
+        quota.as_str(),
         operation.as_uuid(),
     )
     .execute(tx)
@@ -279,7 +284,7 @@ pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, q
 /// many of them look earlier than they would have.
 pub async fn wake_queue(
     pool: &PgPool,
-    quota: &str,
+    quota: Quota,
     limit: u16,
     call_rate: Option<&CallRate>,
     now: DateTime<Utc>,
@@ -314,7 +319,7 @@ pub async fn wake_queue(
             where s.operation_id = held.id and s.name = held.step and s.state = 'waiting' and s.check_at > held.at
         )
         update operations o set wake_at = held.at from held where o.id = held.id"#,
-        quota,
+        quota.as_str(),
         i64::from(limit),
         first,
         interval(spacing),

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::{DbError, PgPool, Result, parsed};
+use crate::step::StepName;
 use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
 
 /// A claimed comparison; see [`crate::db::fence::Claim`].
@@ -73,17 +74,6 @@ pub async fn release(pool: &PgPool, turn: ReconcileClaim, due_at: DateTime<Utc>,
     if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// The names of the steps whose journal says what was brought about in an account.
-#[derive(Debug, Clone, Copy)]
-pub struct Steps<'a> {
-    /// The one that installs the baseline.
-    pub baseline: &'a str,
-    /// The one that deploys the stack.
-    pub stack: &'a str,
-    /// The one that grants access.
-    pub access: &'a str,
-}
-
 /// What the database says.
 #[derive(Debug, Clone, Default)]
 pub struct ExpectedState {
@@ -138,7 +128,7 @@ pub struct Deployed {
 }
 
 /// What the database says about every account.
-pub async fn known(pool: &PgPool, steps: Steps<'_>) -> Result<ExpectedState> {
+pub async fn known(pool: &PgPool) -> Result<ExpectedState> {
     let accounts = sqlx::query_scalar!(
         "/* db::reconcile::known */ select distinct aws_account_id from account_mappings order by aws_account_id"
     );
@@ -150,10 +140,10 @@ pub async fn known(pool: &PgPool, steps: Steps<'_>) -> Result<ExpectedState> {
             select from account_mappings m where m.environment_id = o.environment_id and m.valid_to is null)"#
     );
     let awaiting = awaiting.fetch_all(pool).await?.into_iter().map(EnvironmentId::from).collect();
-    Ok(ExpectedState { environments: mapped(pool, steps).await?, accounts, awaiting })
+    Ok(ExpectedState { environments: mapped(pool).await?, accounts, awaiting })
 }
 
-async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<MappedEnvironment>> {
+async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
     let rows = sqlx::query!(
         r#"/* db::reconcile::mapped */
         select e.id, e.tenant_id, t.company_name, t.tier, e.name, e.residency, e.home_region, m.aws_account_id,
@@ -184,9 +174,9 @@ async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<MappedEnvironment
             order by s.finished_at desc limit 1
         ) a on true
         where m.valid_to is null order by m.id"#,
-        steps.baseline,
-        steps.stack,
-        steps.access,
+        StepName::InstallBaseline.as_str(),
+        StepName::DeployStack.as_str(),
+        StepName::GrantAccess.as_str(),
     )
     .fetch_all(pool)
     .await?;

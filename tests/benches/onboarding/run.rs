@@ -45,8 +45,8 @@ impl Run {
     pub(crate) async fn run_until_idle(&self, mut each: impl FnMut(DateTime<Utc>)) {
         loop {
             // Each takes up what it had before; what none of them had, and what nobody has taken, whoever is first.
-            while join_all(self.workers.iter().map(Worker::drain_own)).await.into_iter().any(did_something) {}
-            if join_all(self.workers.iter().map(Worker::drain)).await.into_iter().any(did_something) {
+            while join_all(self.workers.iter().map(|worker| worker.drain_own())).await.into_iter().any(did_something) {}
+            if join_all(self.workers.iter().map(|worker| worker.drain())).await.into_iter().any(did_something) {
                 continue;
             }
             let Some(next) = operations::next_wake(self.freehold.pool()).await.expect("an answer") else { return };

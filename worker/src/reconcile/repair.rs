@@ -12,10 +12,11 @@ use freehold_tenancy::operation::Requester;
 use freehold_tenancy::{EnvironmentId, FindingId, OperationId, TenantId};
 use serde_json::json;
 
-use super::{Reconciler, RepairMode, Reported};
+use super::{RepairMode, Reported};
+use crate::services::Services;
 
 /// Begins a repair of every environment with something that is safe to put right, and notes it with the findings.
-pub(super) async fn heal(reconciler: &Reconciler, heal: RepairMode, reported: &mut [Reported]) -> Result<(), DbError> {
+pub(super) async fn heal(services: &Services, heal: RepairMode, reported: &mut [Reported]) -> Result<(), DbError> {
     if heal == RepairMode::Off {
         return Ok(());
     }
@@ -26,7 +27,7 @@ pub(super) async fn heal(reconciler: &Reconciler, heal: RepairMode, reported: &m
             to_repair.entry(environment).or_default().push(one);
         }
     }
-    let most = reconciler.config.reconcile.max_repairs_per_run;
+    let most = services.config.reconcile.max_repairs_per_run;
     if heal == RepairMode::Limited && to_repair.len() > most {
         tracing::error!(
             environments = to_repair.len(),
@@ -36,16 +37,16 @@ pub(super) async fn heal(reconciler: &Reconciler, heal: RepairMode, reported: &m
         );
         return Ok(());
     }
-    let now = reconciler.clock.now();
+    let now = services.clock.now();
     for ((tenant, environment), found) in to_repair {
         let ids: Vec<FindingId> = found.iter().map(|one| one.finding.id).collect();
-        let Some(operation) = open(&reconciler.pool, environment, &ids, now).await? else { continue };
-        findings::healed_by(&reconciler.pool, &ids, operation).await?;
+        let Some(operation) = open(&services.pool, environment, &ids, now).await? else { continue };
+        findings::healed_by(&services.pool, &ids, operation).await?;
         for one in found {
             one.finding.operation_id = Some(operation);
         }
         tracing::info!(%tenant, %environment, %operation, "a repair was begun");
-        reconciler.work_notifier.notify();
+        services.work_notifier.notify();
     }
     Ok(())
 }

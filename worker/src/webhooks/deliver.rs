@@ -1,21 +1,31 @@
 //! One attempt: signed, sent, and written down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
 use freehold_tenancy::db::Result;
+use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::webhooks::attempts::{self, Outcome, RecordResult};
 use freehold_tenancy::db::webhooks::claims::{self, Claim};
 use freehold_tenancy::feed::CloudEvent;
-use freehold_tenancy::webhook::{AttemptError, DisabledReason};
+use freehold_tenancy::secrets::Keyring;
+use freehold_tenancy::webhook::{AttemptError, DestinationPolicy, DisabledReason, Resolver};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::sender::{Message, SendError};
-use super::{TIMEOUT, retry, secret_rotation};
-use crate::Worker;
+use super::sender::{Message, SendError, Sender};
+use super::{retry, secret_rotation};
+use crate::services::Services;
+
+/// Longest real time from the address lookup to the head of the receiver's response.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Database writes of attempts at a time, so that connections are left to operations.
+const MAX_WRITES: usize = 4;
 
 /// How large a payload may be (Standard Webhooks 1.0 asks for less than 20 kB).
 const LARGEST: usize = 20_000;
@@ -23,24 +33,46 @@ const LARGEST: usize = 20_000;
 /// When a delivery is looked at again that could not be sent for a reason of ours.
 const PUT_OFF: TimeDelta = TimeDelta::minutes(5);
 
-impl Worker {
+pub(super) struct Deliverer {
+    services: Arc<Services>,
+    pub(super) sender: Sender,
+    pub(super) keyring: Keyring,
+    write_permits: Semaphore,
+}
+
+impl Deliverer {
+    /// Creates a deliverer. `resolver` replaces the system's address lookup.
+    pub(super) fn new(
+        services: Arc<Services>,
+        installation: &Installation,
+        resolver: Option<Arc<dyn Resolver>>,
+    ) -> Self {
+        let sender = Sender::new(DestinationPolicy::new(&services.config.webhooks, installation.kind));
+        let sender = match resolver {
+            Some(resolver) => sender.with_resolver(resolver),
+            None => sender,
+        };
+        let keyring = Keyring::new(&services.config.secrets);
+        Self { services, sender, keyring, write_permits: Semaphore::new(MAX_WRITES) }
+    }
+
     /// Sends a delivery and writes down what came of it.
     pub(super) async fn deliver(&self, claim: Claim) {
         let done = match self.message(&claim) {
             Ok(message) => {
-                let (started_at, clock) = (self.clock.now(), Instant::now());
+                let (started_at, clock) = (self.services.clock.now(), Instant::now());
                 let answered = self.post(&claim, message).await;
                 let outcome = self.outcome(&claim, started_at, clock.elapsed(), answered);
                 self.settle(&claim, &outcome).await
             }
             Err(PrepareError::Temporary(error)) => {
                 tracing::error!(target: "freehold::alert", endpoint = %claim.endpoint_id, error, "webhooks cannot be signed");
-                claims::postpone(&self.pool, &claim, self.clock.now() + PUT_OFF).await
+                claims::postpone(&self.services.pool, &claim, self.services.clock.now() + PUT_OFF).await
             }
             Err(PrepareError::Permanent(message)) => {
                 let mut outcome = self.outcome(
                     &claim,
-                    self.clock.now(),
+                    self.services.clock.now(),
                     Duration::ZERO,
                     Err(SendError { error: AttemptError::NotDeliverable, message: message.to_owned() }),
                 );
@@ -58,13 +90,13 @@ impl Worker {
     fn message(&self, claim: &Claim) -> std::result::Result<Message, PrepareError> {
         let gone = "Nothing was sent: the feed does not keep this event any more.";
         let entry = claim.entry.clone().ok_or(PrepareError::Permanent(gone))?;
-        let body = serde_json::to_string(&CloudEvent::of(entry, &self.config)).unwrap_or_default();
+        let body = serde_json::to_string(&CloudEvent::of(entry, &self.services.config)).unwrap_or_default();
         if body.is_empty() || body.len() >= LARGEST {
             return Err(PrepareError::Permanent(
                 "Nothing was sent: the event is too large for a webhook; GET /v1/events has it.",
             ));
         }
-        let secrets = secret_rotation::open(&self.webhooks.keyring, &claim.sealed);
+        let secrets = secret_rotation::open(&self.keyring, &claim.sealed);
         let secrets = secrets.map_err(|error| PrepareError::Temporary(error.to_string()))?;
         let (id, timestamp) = (claim.id.to_string(), Clock::real().now().timestamp());
         let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(&id, timestamp, &body)).collect();
@@ -73,8 +105,8 @@ impl Worker {
 
     async fn post(&self, claim: &Claim, message: Message) -> std::result::Result<(StatusCode, HeaderMap), SendError> {
         // It has ended before the lease has.
-        let patience = TIMEOUT.min(self.lease_real * 3 / 5);
-        let answered = tokio::time::timeout(patience, self.webhooks.sender.post(&claim.url, message)).await;
+        let patience = TIMEOUT.min(self.services.lease_real * 3 / 5);
+        let answered = tokio::time::timeout(patience, self.sender.post(&claim.url, message)).await;
         answered.unwrap_or_else(|_| {
             let message = format!("The receiver did not answer within {} seconds.", patience.as_secs());
             Err(SendError { error: AttemptError::Timeout, message })
@@ -88,7 +120,7 @@ impl Worker {
         took: Duration,
         answered: std::result::Result<(StatusCode, HeaderMap), SendError>,
     ) -> Outcome {
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         let next = retry::next(claim.tries.saturating_add(1), now);
         let status = answered.as_ref().ok().map(|(status, _)| *status);
         let paused_until =
@@ -128,8 +160,8 @@ impl Worker {
             (Some(_), Some(_)) => "retried",
             (Some(_), None) => "failed",
         };
-        let writing = self.webhooks.writing.acquire().await;
-        let settled = attempts::record(&self.pool, claim, outcome, self.clock.now()).await?;
+        let writing = self.write_permits.acquire().await;
+        let settled = attempts::record(&self.services.pool, claim, outcome, self.services.clock.now()).await?;
         drop(writing);
         metrics::counter!("freehold_webhook_deliveries_total", "outcome" => word).increment(1);
         tracing::debug!(delivery = %claim.id, endpoint = %claim.endpoint_id, outcome = word, status = outcome.response_status, "webhook");

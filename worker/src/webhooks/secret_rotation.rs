@@ -1,12 +1,11 @@
 //! Opening the secrets of endpoints, and sealing them anew after the key was changed.
 
+use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::Result;
 use freehold_tenancy::db::webhooks::secrets::{self, EncryptedSecrets};
 use freehold_tenancy::secrets::{Keyring, SealError};
 use freehold_tenancy::webhook::WebhookSecret;
 use secrecy::ExposeSecret;
-
-use crate::Worker;
 
 /// The secrets of an endpoint, the present one first.
 pub(super) fn open(keyring: &Keyring, sealed: &EncryptedSecrets) -> std::result::Result<Vec<WebhookSecret>, SealError> {
@@ -15,25 +14,22 @@ pub(super) fn open(keyring: &Keyring, sealed: &EncryptedSecrets) -> std::result:
     all.map(|one| keyring.open(one, &belongs_to).map(WebhookSecret::from_bytes)).collect()
 }
 
-impl Worker {
-    /// Seals with the present key what an older one has sealed, so that the older can be taken out of the configuration.
-    pub(super) async fn reencrypt_secrets(&self) -> Result<()> {
-        let keyring = &self.webhooks.keyring;
-        let Some(current) = keyring.current() else { return Ok(()) };
-        let mut count = 0;
-        for before in secrets::sealed_otherwise(&self.pool, current).await? {
-            match anew(keyring, &before) {
-                Ok(after) => count += u32::from(secrets::replace(&self.pool, &before, &after).await?),
-                Err(error) => {
-                    tracing::error!(target: "freehold::alert", endpoint = %before.endpoint_id, %error, "a secret cannot be read");
-                }
+/// Seals with the present key what an older one has sealed, so that the older can be taken out of the configuration.
+pub(super) async fn reencrypt_secrets(pool: &PgPool, keyring: &Keyring) -> Result<()> {
+    let Some(current) = keyring.current() else { return Ok(()) };
+    let mut count = 0;
+    for before in secrets::sealed_otherwise(pool, current).await? {
+        match anew(keyring, &before) {
+            Ok(after) => count += u32::from(secrets::replace(pool, &before, &after).await?),
+            Err(error) => {
+                tracing::error!(target: "freehold::alert", endpoint = %before.endpoint_id, %error, "a secret cannot be read");
             }
         }
-        if count > 0 {
-            tracing::info!(count, "secrets of webhook endpoints were encrypted anew with secrets.key");
-        }
-        Ok(())
     }
+    if count > 0 {
+        tracing::info!(count, "secrets of webhook endpoints were encrypted anew with secrets.key");
+    }
+    Ok(())
 }
 
 fn anew(keyring: &Keyring, before: &EncryptedSecrets) -> std::result::Result<EncryptedSecrets, SealError> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::db::{PgPool, Result, parse_json};
-use crate::step::{Facts, JournalEntry, StepState};
+use crate::step::{Facts, JournalEntry, StepName, StepState};
 use crate::{EnvironmentId, OperationId};
 
 /// The journal of an operation, in the order of its list.
@@ -41,12 +41,12 @@ pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId)
 }
 
 /// How long the latest runs of a step took, in seconds, as far as they noted it; at most `limit`.
-pub async fn recent_durations(pool: &PgPool, step: &str, limit: i64) -> Result<Vec<f64>> {
+pub async fn recent_durations(pool: &PgPool, step: StepName, limit: i64) -> Result<Vec<f64>> {
     let rows = sqlx::query_scalar!(
         r#"/* db::steps::recent_durations */
         select (facts ->> 'took_seconds')::float8 as "seconds!" from operation_steps
         where name = $1 and state = 'done' and facts ? 'took_seconds' order by finished_at desc limit $2"#,
-        step,
+        step.as_str(),
         limit,
     )
     .fetch_all(pool)
