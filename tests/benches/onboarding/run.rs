@@ -42,15 +42,9 @@ impl Run {
     /// Runs the workers and advances the clock until nothing is due. `on_advance` is called with each new time.
     pub(crate) async fn run_until_idle(&self, mut on_advance: impl FnMut(DateTime<Utc>)) {
         loop {
-<<<<<<< HEAD
-            // Each takes up what it had before; what none of them had, and what nobody has taken, whoever is first.
+            // Each worker first continues its own operations; then all workers claim the remaining ones.
             while join_all(self.workers.iter().map(|worker| worker.drain_own())).await.into_iter().any(did_something) {}
             if join_all(self.workers.iter().map(|worker| worker.drain())).await.into_iter().any(did_something) {
-=======
-            // Each worker first continues its own operations; then all workers claim the remaining ones.
-            while join_all(self.workers.iter().map(Worker::drain_own)).await.into_iter().any(did_something) {}
-            if join_all(self.workers.iter().map(Worker::drain)).await.into_iter().any(did_something) {
->>>>>>> main
                 continue;
             }
             let Some(next) = operations::next_wake(self.freehold.pool()).await.expect("a result") else { return };
