@@ -1,5 +1,5 @@
-//! Fuzz tests of the parsers of external input. Each function takes arbitrary bytes and panics if a parser violates one of
-//! its properties. `fuzz_targets/` has one target per function; CONTRIBUTING.md describes how to run them.
+//! Fuzz tests of the parsers of external input. Each function takes arbitrary bytes and panics if a parser violates one
+//! of its properties. `fuzz_targets/` has one target per function; CONTRIBUTING.md describes how to run them.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a fuzz test reports a violation by a panic")]
 

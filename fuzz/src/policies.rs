@@ -91,10 +91,6 @@ pub fn policy(data: &[u8]) {
         let combined = evaluate([&allow_all, &document], &request);
         assert_eq!(alone == Decision::ExplicitDeny, combined == Decision::ExplicitDeny);
         assert_eq!(combined, evaluate([&document, &allow_all], &request), "the order must not matter");
-        assert_ne!(
-            combined,
-            Decision::ImplicitDeny,
-            "a silent document must not revoke a permission"
-        );
+        assert_ne!(combined, Decision::ImplicitDeny, "a silent document must not revoke a permission");
     }
 }

@@ -11,7 +11,8 @@ use crate::text;
 static CONFIG: LazyLock<Config> =
     LazyLock::new(|| Config::parse(include_str!("config.toml")).expect("a configuration"));
 
-/// Signup: accepted, or rejected with a valid problem. An accepted signup, sent again as returned, gives the same result.
+/// Signup: accepted, or rejected with a valid problem. An accepted signup, sent again as returned, gives the same
+/// result.
 pub fn signup(data: &[u8]) {
     let tenant = match fuzzing::signup(data, &CONFIG) {
         Ok(tenant) => tenant,

@@ -94,7 +94,7 @@ impl WebhookFixture {
         self.create_worker(pool, config, None)
     }
 
-    /// A worker whose claims hold for `lease` of real time.
+    /// Returns a worker whose claims are valid for `lease` of real time.
     pub fn worker_with_lease(&self, lease: Duration) -> Worker {
         self.create_worker(self.database().pool.clone(), &self.api.config, Some(lease))
     }

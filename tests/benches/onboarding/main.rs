@@ -1,7 +1,7 @@
 //! Benchmark of onboarding relative to the limits of AWS's quotas: each figure is compared with its bound.
 //!
-//! `cargo bench --workspace --bench onboarding -- --help`. Except for the setting `processes`, the clock is simulated, so
-//! that the figures do not depend on the machine and are the same in every run.
+//! `cargo bench --workspace --bench onboarding -- --help`. Except for the setting `processes`, the clock is simulated,
+//! so that the figures do not depend on the machine and are the same in every run.
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints results and panics on errors")]
 
