@@ -26,10 +26,10 @@ pub enum Behaviour {
 #[derive(Debug)]
 pub struct Scenario {
     pub number: u8,
-    pub happens: &'static str,
+    pub event: &'static str,
     pub behaviour: &'static [Behaviour],
     /// Reaction of Freehold in words.
-    pub then: &'static str,
+    pub reaction: &'static str,
     /// Paths of the tests that provoke the scenario.
     pub tests: &'static [&'static str],
 }
@@ -38,12 +38,12 @@ use Behaviour::{Adopt, Done, Hold, Park, Retry, Wait};
 
 const fn scenario(
     number: u8,
-    happens: &'static str,
+    event: &'static str,
     behaviour: &'static [Behaviour],
-    then: &'static str,
+    reaction: &'static str,
     tests: &'static [&'static str],
 ) -> Scenario {
-    Scenario { number, happens, behaviour, then, tests }
+    Scenario { number, event, behaviour, reaction, tests }
 }
 
 /// All scenarios in the order of their numbers. 43 to 45 (StackSets, failover), 48 (Control Tower) and 49 (CodePipeline) are
@@ -223,8 +223,8 @@ pub fn document() -> String {
     let list = |tests: &[&str]| tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join("<br>");
     for scenario in SCENARIOS {
         let kinds: Vec<_> = scenario.behaviour.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
-        let Scenario { number, happens, then, tests, .. } = scenario;
-        _ = writeln!(text, "| {number} | {happens} | {} | {then} | {} |", kinds.join(", "), list(tests));
+        let Scenario { number, event, reaction, tests, .. } = scenario;
+        _ = writeln!(text, "| {number} | {event} | {} | {reaction} | {} |", kinds.join(", "), list(tests));
     }
     text.push_str(
         "\n## AWS codes\n\nEach code, reason or part of a message that a table of the worker knows (worker/src/aws/errors.rs, \
