@@ -1,19 +1,14 @@
-//! The API as a whole: what its routes share, and serving it.
+//! State that the routes share.
 
-use std::future::IntoFuture;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
 use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::db::{PgPool, notify::WorkNotifier};
 use freehold_tenancy::secrets::Keyring;
 use freehold_tenancy::webhook::{DestinationPolicy, Resolver};
 use freehold_tenancy::{Clock, Config};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,15 +16,8 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{KeysError, RateLimiter, Roles, Tokens, UnknownScope};
 use crate::metrics::Metrics;
 
-/// How long answers that have begun may take to end after a shutdown was asked for: a little less than the 30 seconds that
-/// supervisors give a process before they kill it (Kubernetes, Amazon ECS).
-const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(25);
-
 /// How many may be sent all account mappings at a time.
 const EXPORTS_AT_A_TIME: usize = 3;
-
-/// How often measurements are summed up.
-const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 
 /// What the routes share; cheap to clone.
 #[derive(Clone)]
@@ -39,7 +27,7 @@ pub struct App {
     pub(crate) clock: Clock,
     pub(crate) work_notifier: WorkNotifier,
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) pace: RateLimiter,
+    pub(crate) rate_limiter: RateLimiter,
     pub(crate) audit: AuditWriter,
     /// Turns at sending all account mappings, each of which keeps a connection.
     pub(crate) exports: Arc<Semaphore>,
@@ -76,7 +64,7 @@ impl App {
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
         let tokens = Arc::new(Tokens::new(&config.api, Roles::read(&config.api)?)?);
         let work_notifier = WorkNotifier::new(pool.clone());
-        let pace = RateLimiter::new(config.api.requests_per_minute);
+        let rate_limiter = RateLimiter::new(config.api.requests_per_minute);
         let audit = AuditWriter::new(pool.clone(), clock.clone());
         let (metrics, shutdown, tasks) = (Metrics::new(), CancellationToken::new(), TaskTracker::new());
         let exports = Arc::new(Semaphore::new(EXPORTS_AT_A_TIME));
@@ -88,7 +76,7 @@ impl App {
             clock,
             work_notifier,
             tokens,
-            pace,
+            rate_limiter,
             audit,
             exports,
             destination_policy,
@@ -117,40 +105,4 @@ impl App {
     pub fn audit_writer(&self) -> AuditWriter {
         self.audit.clone()
     }
-}
-
-/// The routes of `app`, to be served by [`serve`] or called in place.
-pub fn router(app: App) -> Router {
-    crate::router::router(app)
-}
-
-/// Serves `app` on `listener` until `shutdown`, then lets the answers that have begun come to their end, for at most
-/// 25 seconds.
-pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
-    app.shutdown = shutdown.clone();
-    let (metrics, tasks) = (app.metrics.clone(), app.tasks.clone());
-    let routes = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let upkeep = async {
-        loop {
-            tokio::time::sleep(SUM_UP_EVERY).await;
-            metrics.run_upkeep();
-        }
-    };
-    let too_late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(SHUTDOWN_GRACE_PERIOD).await;
-    };
-    let last = async {
-        server.into_future().await?;
-        tasks.close();
-        tasks.wait().await;
-        Ok(())
-    };
-    tokio::select! {
-        ended = last => return ended,
-        () = too_late => tracing::warn!("some answers did not come to their end in time"),
-        () = upkeep => {}
-    }
-    Ok(())
 }

@@ -2,32 +2,20 @@
 
 use std::net::SocketAddr;
 
-use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, Source};
 use freehold_tenancy::{OperationId, TenantId};
-use tracing::Instrument;
 
-use crate::app::App;
 use crate::auth::Caller;
-use crate::extract;
 use crate::idempotency;
 use crate::middleware::RequestId;
 use crate::problem::ApiError;
 
-/// The route whose one statement writes the record itself.
-const SIGNUP: &str = "createTenant";
-
 /// How much of what a caller says of itself is kept, in bytes.
 const LONGEST: usize = 256;
-
-/// Marks an answer whose record is written, or that needs none.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AuditWritten;
 
 /// The deed that a request is, and the tenant that its path names.
 pub(crate) fn audit_entry(action: &str, caller: &Caller, request: &Request) -> (AuditEntry, Option<TenantId>) {
@@ -57,7 +45,7 @@ fn forwarded_for(headers: &HeaderMap) -> Option<String> {
 }
 
 /// What came of a request.
-fn outcome(response: &Response) -> AuditOutcome {
+pub(crate) fn outcome(response: &Response) -> AuditOutcome {
     let status = response.status();
     let result = match status.as_u16() {
         ..400 => AuditResult::Succeeded,
@@ -65,73 +53,14 @@ fn outcome(response: &Response) -> AuditOutcome {
         _ => AuditResult::Failed,
     };
     let refused = response.extensions().get::<ApiError>().map(|refusal| refusal.code().as_str());
-    let replayed = response.headers().contains_key(idempotency::REPLAYED).then_some("replayed");
+    let replayed = idempotency::is_replayed(response).then_some("replayed");
     let code = refused.or(replayed).map(ToOwned::to_owned);
     AuditOutcome { status: Some(status.as_u16()), code, ..AuditOutcome::of(result) }
 }
 
 /// The tenant that an answer is about.
-fn tenant_from_location(response: &Response) -> Option<TenantId> {
+pub(crate) fn tenant_from_location(response: &Response) -> Option<TenantId> {
     response.headers().get(header::LOCATION)?.to_str().ok()?.split('/').find_map(|part| part.parse().ok())
-}
-
-/// Puts a call on record that was not admitted.
-pub(crate) async fn record_refusal(
-    app: &App,
-    action: &str,
-    caller: &Caller,
-    request: Request,
-    refusal: Response,
-) -> Response {
-    if !request.method().is_safe() {
-        let ((entry, tenant), outcome) = (audit_entry(action, caller, &request), outcome(&refusal));
-        app.audit.note(&entry, tenant, &outcome).await;
-    }
-    refusal
-}
-
-/// Lets a call that may change something happen, on record.
-pub(crate) async fn run_audited(app: &App, action: &str, caller: &Caller, request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    let (entry, tenant) = audit_entry(action, caller, &request);
-    // How long a body takes is its caller's affair, and none of the record's.
-    let (mut parts, body) = request.into_parts();
-    let body = match extract::read(&parts.headers, body).await {
-        Ok(body) => body,
-        Err(refusal) => {
-            let refusal = refusal.into_response();
-            app.audit.note(&entry, tenant, &outcome(&refusal)).await;
-            return refusal;
-        }
-    };
-    // In a task of its own: what has begun comes to its end, and on record, though the caller hangs up.
-    let (tasks, app, action, caller) = (&app.tasks, app.clone(), action.to_owned(), caller.clone());
-    let on_record = async move {
-        if action == SIGNUP {
-            parts.extensions.insert(entry.clone());
-            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-            if response.extensions().get::<AuditWritten>().is_some() {
-                app.audit.schedule_chaining();
-            } else {
-                app.audit.note(&entry, tenant.or_else(|| tenant_from_location(&response)), &outcome(&response)).await;
-            }
-            return response;
-        }
-        let begun = match app.audit.begin(&entry, tenant).await {
-            Ok(begun) => begun,
-            Err(error) => return ApiError::from(error).into_response(),
-        };
-        let response = idempotency::run_idempotent(&app, &action, &caller, parts, body, next).await;
-        app.audit.end(begun, &outcome(&response)).await;
-        response
-    };
-    match tasks.spawn(on_record.in_current_span()).await {
-        Ok(response) => response,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => ApiError::internal().into_response(),
-    }
 }
 
 #[cfg(test)]

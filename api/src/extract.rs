@@ -7,6 +7,7 @@ use std::str::FromStr;
 use axum::body::Body as RequestBody;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{HeaderMap, header, request::Parts};
+use chrono::{DateTime, Datelike, Utc};
 use futures::StreamExt;
 use serde_json::{Map, Value};
 
@@ -163,5 +164,19 @@ impl<const MOST: usize> FromStr for SearchText<MOST> {
         let fits = (1..=MOST).contains(&text.chars().count()) && !text.chars().any(char::is_control);
         let refusal = || format!("this has 1 to {MOST} characters, none of them a control character");
         fits.then(|| Self(text.to_owned())).ok_or_else(refusal)
+    }
+}
+
+/// A point in time as RFC 3339 has it.
+pub(crate) struct Instant(pub(crate) DateTime<Utc>);
+
+impl FromStr for Instant {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
+        // PostgreSQL's years end before those of a text do.
+        let fits = |instant: &DateTime<Utc>| (1970..10_000).contains(&instant.year());
+        instant.ok().filter(fits).map(Self).ok_or("this is a time such as 2026-10-31T00:00:00Z")
     }
 }

@@ -10,15 +10,15 @@ use futures::FutureExt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::extract::{Fields, JsonFields, QueryFields};
+use crate::etag::{ETag, IfMatch};
+use crate::extract::{Fields, Instant, JsonFields, QueryFields};
 use crate::idempotency::{self, Key};
 use crate::problem::ApiError;
+use crate::routes::account_mappings::export;
 use crate::routes::account_mappings::format::Format;
-use crate::routes::account_mappings::{Instant, export};
 use crate::routes::events::FeedQuery;
-use crate::routes::tenants::etag::{ETag, IfMatch};
+use crate::routes::schema::tenant::Tenant;
 use crate::routes::tenants::{signup as signups, update};
-use crate::schema::Tenant;
 use crate::{auth, middleware, pagination};
 
 /// What a route would take out of these headers.

@@ -8,6 +8,7 @@ mod app;
 mod audit;
 mod auth;
 mod detached;
+mod etag;
 mod extract;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -16,34 +17,38 @@ mod metrics;
 mod middleware;
 mod openapi;
 mod pagination;
+mod pipeline;
 mod problem;
+mod route_policy;
 mod router;
 mod routes;
 mod scope;
+mod server;
 
-pub use app::{App, AppError, router, serve};
+pub use app::{App, AppError};
 pub use auth::{KeysError, UnknownScope};
-pub use openapi::{openapi, openapi_json};
+pub use router::{openapi, openapi_json, router};
 pub use scope::Scope;
+pub use server::serve;
 
 /// What the API speaks: the bodies of its requests and answers.
 pub mod schema {
     pub use crate::problem::{FieldError, Problem};
     pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};
-    pub use crate::routes::approvals::{Approval, ApprovalDecision};
+    pub use crate::routes::approvals::ApprovalDecision;
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
-    pub use crate::routes::environments::{Environment, NewEnvironment};
+    pub use crate::routes::environments::NewEnvironment;
     pub use crate::routes::events::{FeedEvent, FeedEventData, FeedEventPage};
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::fleet_holds::{FleetHold, FleetHoldList};
     pub use crate::routes::health::Health;
     pub use crate::routes::legal_hold::LegalHold;
     pub use crate::routes::operation_events::OperationEvent;
+    pub use crate::routes::operations::OperationPage;
     pub use crate::routes::operations::actions::{AdoptRequest, RetryRequest};
-    pub use crate::routes::operations::{Attention, Operation, OperationPage, Queue, Step};
-    pub use crate::routes::tenants::{
-        Collision, EnvironmentPreview, Signup, SignupPreview, Tenant, TenantPage, TenantPatch,
-    };
+    pub use crate::routes::schema::operation::{Approval, Attention, Operation, Queue, Step};
+    pub use crate::routes::schema::tenant::{Environment, Tenant};
+    pub use crate::routes::tenants::{Collision, EnvironmentPreview, Signup, SignupPreview, TenantPage, TenantPatch};
     pub use crate::routes::webhooks::deliveries::{
         ReplayRequest, ReplayResult, WebhookAttempt, WebhookDelivery, WebhookDeliveryPage,
     };

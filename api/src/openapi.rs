@@ -9,8 +9,8 @@ use utoipa::openapi::{
     RefOr, Required, Response, ResponseBuilder, Type, tag::TagBuilder,
 };
 
-use crate::auth::ResourceScope;
 use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
+use crate::route_policy::{ResourceScope, RoutePolicy};
 use crate::routes::events::schema::{FeedEvent, FeedEventData, of_each_type};
 use crate::scope::Scope;
 
@@ -29,18 +29,6 @@ keep their meaning; others may be added.
 | status | code | meaning |
 |---|---|---|
 ";
-
-/// The description of every route, OpenAPI 3.1.
-pub fn openapi() -> OpenApi {
-    crate::router::routes().split_for_parts().1
-}
-
-/// The same as JSON, always in the same order, with a newline at its end.
-pub fn openapi_json() -> String {
-    let mut json = openapi().to_pretty_json().unwrap_or_default();
-    json.push('\n');
-    json
-}
 
 /// What a route does: the id of its one operation.
 pub(crate) fn action(paths: &Paths) -> String {
@@ -105,9 +93,6 @@ pub(crate) fn base_document() -> OpenApi {
     OpenApiBuilder::new().info(info).components(Some(components)).tags(Some(tags)).build()
 }
 
-/// What a caller needs for a route.
-type RoutePolicy = (Scope, ResourceScope);
-
 /// A refusal that many routes have in common.
 struct CommonResponse {
     name: &'static str,
@@ -139,14 +124,14 @@ const REFUSALS: [CommonResponse; 12] = [
         description: "The token is missing, has expired or is not accepted.",
         example: Code::TokenMissing,
         headers: &[CHALLENGE],
-        when: |_, needs| needs.is_some(),
+        when: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "Forbidden",
         description: "The token lacks the scope, or does not say whom it may see.",
         example: Code::InsufficientScope,
         headers: &[CHALLENGE],
-        when: |_, needs| needs.is_some(),
+        when: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "NotFound",
@@ -188,28 +173,28 @@ const REFUSALS: [CommonResponse; 12] = [
         description: "The client asks too often, or has signed up as many as it may in a day.",
         example: Code::TooManyRequests,
         headers: &[RETRY_AFTER],
-        when: |_, needs| needs.is_some(),
+        when: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "InternalServerError",
         description: "Something went wrong on our side.",
         example: Code::InternalError,
         headers: &[],
-        when: |_, needs| needs.is_some(),
+        when: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "ServiceUnavailable",
         description: "The database, or the issuer of tokens, cannot be reached. Nothing was changed.",
         example: Code::DatabaseUnavailable,
         headers: &[RETRY_AFTER],
-        when: |_, needs| needs.is_some(),
+        when: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "GatewayTimeout",
         description: "The answer was not ready in time.",
         example: Code::Timeout,
         headers: &[],
-        when: |_, needs| needs.is_some(),
+        when: |_, policy| policy.is_some(),
     },
 ];
 
@@ -254,7 +239,7 @@ fn takes(operation: &Operation, place: ParameterIn) -> bool {
 }
 
 /// Adds to the routes in `paths` what they have in common: what they need of a token and how they refuse.
-pub(crate) fn with_common_responses(mut paths: Paths, needs: Option<RoutePolicy>) -> Paths {
+pub(crate) fn with_common_responses(mut paths: Paths, policy: Option<RoutePolicy>) -> Paths {
     for item in paths.paths.values_mut() {
         if let Some(post) = &mut item.post {
             with_key(post);
@@ -263,9 +248,9 @@ pub(crate) fn with_common_responses(mut paths: Paths, needs: Option<RoutePolicy>
             [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
         {
             operation.security =
-                Some(needs.iter().map(|needs| SecurityRequirement::new(BEARER, scopes(*needs))).collect());
+                Some(policy.iter().map(|policy| SecurityRequirement::new(BEARER, scopes(*policy))).collect());
             for refusal in &REFUSALS {
-                if !(refusal.when)(operation, needs) {
+                if !(refusal.when)(operation, policy) {
                     continue;
                 }
                 let reference = Ref::new(format!("#/components/responses/{}", refusal.name));
@@ -311,8 +296,8 @@ fn with_key(post: &mut Operation) {
 
 /// A route that is not about one tenant needs the scope that sees all of them; for any other a token will do that is for
 /// the one tenant.
-fn scopes((scope, reach): RoutePolicy) -> Vec<&'static str> {
-    match reach {
+fn scopes(RoutePolicy { scope, resource, .. }: RoutePolicy) -> Vec<&'static str> {
+    match resource {
         ResourceScope::Fleet => vec![scope.as_str(), Scope::Fleet.as_str()],
         ResourceScope::Tenant | ResourceScope::Operation | ResourceScope::List => vec![scope.as_str()],
     }

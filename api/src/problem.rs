@@ -118,6 +118,11 @@ impl ApiError {
         Self::new(Code::OperationNotFound, "There is no operation with this id.")
     }
 
+    /// Destroying is refused because the tenant has a legal hold.
+    pub(crate) fn legal_hold(reason: &str) -> Self {
+        Self::new(Code::LegalHold, format!("A legal hold is on the tenant: {reason} Lift it first."))
+    }
+
     /// A failure of ours; what it was is in the log, beside the request id.
     pub(crate) fn internal() -> Self {
         Self::new(Code::InternalError, "Something went wrong on our side. The request id finds it in our log.")

@@ -1,66 +1,83 @@
 //! Every route, with the scope that a token needs for it and whom it is about.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::{Extension, Router};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::auth::{self, ResourceScope, RoutePolicy};
+use crate::middleware;
+use crate::openapi::{action, base_document, takes_query, with_common_responses};
+use crate::pipeline::{self, ProtectedRoute};
+use crate::route_policy::AuditMode::InStatement;
+use crate::route_policy::IdempotencyMode::{InTransaction, ResponseInTransaction};
+use crate::route_policy::ResourceScope::{Fleet, List, Operation, Tenant};
+use crate::route_policy::{RoutePolicy, policy};
 use crate::routes::{
     account_mappings, approvals, audit, docs, environments, events, findings, fleet_holds, health, legal_hold,
     offboarding, operation_events, operations, tenants, webhooks,
 };
 use crate::scope::Scope::{
-    self, AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite,
-    TenantsDelete, TenantsRead, TenantsWrite, WebhooksRead, WebhooksWrite,
+    AccountMappingsRead, AuditRead, EventsRead, OperationsApprove, OperationsRead, OperationsWrite, TenantsDelete,
+    TenantsRead, TenantsWrite, WebhooksRead, WebhooksWrite,
 };
-use crate::{middleware, openapi};
+
+static OPENAPI_JSON: LazyLock<String> = LazyLock::new(openapi_json);
 
 /// Every route and its description. A route is added with what it needs, or it is not added.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     Routes::new()
-        .protected(TenantsWrite, ResourceScope::Fleet, routes!(tenants::create_tenant))
-        .protected(TenantsRead, ResourceScope::List, routes!(tenants::list_tenants))
-        .protected(TenantsRead, ResourceScope::Tenant, routes!(tenants::get_tenant))
-        .protected(TenantsWrite, ResourceScope::Fleet, routes!(tenants::update::update_tenant))
-        .protected(TenantsDelete, ResourceScope::Tenant, routes!(offboarding::offboard_tenant))
-        .protected(TenantsDelete, ResourceScope::Tenant, routes!(offboarding::restore_tenant))
-        .protected(TenantsDelete, ResourceScope::Fleet, routes!(legal_hold::set_legal_hold))
-        .protected(TenantsDelete, ResourceScope::Fleet, routes!(legal_hold::lift_legal_hold))
-        .protected(TenantsWrite, ResourceScope::Tenant, routes!(environments::create_environment))
-        .protected(TenantsRead, ResourceScope::Tenant, routes!(environments::get_environment))
-        .protected(TenantsDelete, ResourceScope::Tenant, routes!(offboarding::offboard_environment))
-        .protected(TenantsDelete, ResourceScope::Tenant, routes!(offboarding::restore_environment))
-        .protected(OperationsRead, ResourceScope::List, routes!(operations::list_operations))
-        .protected(OperationsRead, ResourceScope::Operation, routes!(operations::get_operation))
-        .protected(OperationsRead, ResourceScope::Operation, routes!(operation_events::follow_operation))
-        .protected(OperationsWrite, ResourceScope::Operation, routes!(operations::actions::retry_operation))
-        .protected(OperationsWrite, ResourceScope::Operation, routes!(operations::actions::cancel_operation))
-        .protected(OperationsWrite, ResourceScope::Fleet, routes!(operations::actions::adopt_account))
-        .protected(OperationsApprove, ResourceScope::Fleet, routes!(approvals::approve_operation))
-        .protected(OperationsApprove, ResourceScope::Fleet, routes!(approvals::reject_operation))
-        .protected(OperationsRead, ResourceScope::Fleet, routes!(fleet_holds::list_fleet_holds))
-        .protected(OperationsRead, ResourceScope::Fleet, routes!(findings::list_findings))
-        .protected(AccountMappingsRead, ResourceScope::List, routes!(account_mappings::list_account_mappings))
-        .protected(AccountMappingsRead, ResourceScope::List, routes!(account_mappings::get_account_history))
-        .protected(EventsRead, ResourceScope::List, routes!(events::list_events))
-        .protected(AuditRead, ResourceScope::Fleet, routes!(audit::list_audit_events))
-        .protected(WebhooksWrite, ResourceScope::Fleet, routes!(webhooks::endpoints::create_webhook_endpoint))
-        .protected(WebhooksRead, ResourceScope::Fleet, routes!(webhooks::endpoints::list_webhook_endpoints))
-        .protected(WebhooksRead, ResourceScope::Fleet, routes!(webhooks::endpoints::get_webhook_endpoint))
-        .protected(WebhooksWrite, ResourceScope::Fleet, routes!(webhooks::update::update_webhook_endpoint))
-        .protected(WebhooksWrite, ResourceScope::Fleet, routes!(webhooks::endpoints::delete_webhook_endpoint))
-        .protected(WebhooksWrite, ResourceScope::Fleet, routes!(webhooks::update::disable_webhook_endpoint))
-        .protected(WebhooksWrite, ResourceScope::Fleet, routes!(webhooks::update::enable_webhook_endpoint))
-        .protected(WebhooksWrite, ResourceScope::Fleet, routes!(webhooks::update::rotate_webhook_secret))
-        .protected(WebhooksRead, ResourceScope::Fleet, routes!(webhooks::deliveries::list_webhook_deliveries))
-        .protected(WebhooksRead, ResourceScope::Fleet, routes!(webhooks::deliveries::get_webhook_delivery))
-        .protected(WebhooksWrite, ResourceScope::Fleet, routes!(webhooks::deliveries::replay_webhook_delivery))
-        .protected(WebhooksWrite, ResourceScope::Fleet, routes!(webhooks::deliveries::replay_webhook_events))
+        .protected(
+            policy(TenantsWrite, Fleet).idempotency(InTransaction).audit(InStatement),
+            routes!(tenants::create_tenant),
+        )
+        .protected(policy(TenantsRead, List), routes!(tenants::list_tenants))
+        .protected(policy(TenantsRead, Tenant), routes!(tenants::get_tenant))
+        .protected(policy(TenantsWrite, Fleet), routes!(tenants::update::update_tenant))
+        .protected(policy(TenantsDelete, Tenant), routes!(offboarding::offboard_tenant))
+        .protected(policy(TenantsDelete, Tenant), routes!(offboarding::restore_tenant))
+        .protected(policy(TenantsDelete, Fleet), routes!(legal_hold::set_legal_hold))
+        .protected(policy(TenantsDelete, Fleet), routes!(legal_hold::lift_legal_hold))
+        .protected(policy(TenantsWrite, Tenant).idempotency(InTransaction), routes!(environments::create_environment))
+        .protected(policy(TenantsRead, Tenant), routes!(environments::get_environment))
+        .protected(policy(TenantsDelete, Tenant), routes!(offboarding::offboard_environment))
+        .protected(policy(TenantsDelete, Tenant), routes!(offboarding::restore_environment))
+        .protected(policy(OperationsRead, List), routes!(operations::list_operations))
+        .protected(policy(OperationsRead, Operation), routes!(operations::get_operation))
+        .protected(policy(OperationsRead, Operation), routes!(operation_events::follow_operation))
+        .protected(policy(OperationsWrite, Operation), routes!(operations::actions::retry_operation))
+        .protected(policy(OperationsWrite, Operation), routes!(operations::actions::cancel_operation))
+        .protected(policy(OperationsWrite, Fleet), routes!(operations::actions::adopt_account))
+        .protected(policy(OperationsApprove, Fleet), routes!(approvals::approve_operation))
+        .protected(policy(OperationsApprove, Fleet), routes!(approvals::reject_operation))
+        .protected(policy(OperationsRead, Fleet), routes!(fleet_holds::list_fleet_holds))
+        .protected(policy(OperationsRead, Fleet), routes!(findings::list_findings))
+        .protected(policy(AccountMappingsRead, List), routes!(account_mappings::list_account_mappings))
+        .protected(policy(AccountMappingsRead, List), routes!(account_mappings::get_account_history))
+        .protected(policy(EventsRead, List), routes!(events::list_events))
+        .protected(policy(AuditRead, Fleet), routes!(audit::list_audit_events))
+        .protected(
+            policy(WebhooksWrite, Fleet).idempotency(ResponseInTransaction),
+            routes!(webhooks::endpoints::create_webhook_endpoint),
+        )
+        .protected(policy(WebhooksRead, Fleet), routes!(webhooks::endpoints::list_webhook_endpoints))
+        .protected(policy(WebhooksRead, Fleet), routes!(webhooks::endpoints::get_webhook_endpoint))
+        .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::update::update_webhook_endpoint))
+        .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::endpoints::delete_webhook_endpoint))
+        .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::update::disable_webhook_endpoint))
+        .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::update::enable_webhook_endpoint))
+        .protected(
+            policy(WebhooksWrite, Fleet).idempotency(ResponseInTransaction),
+            routes!(webhooks::update::rotate_webhook_secret),
+        )
+        .protected(policy(WebhooksRead, Fleet), routes!(webhooks::deliveries::list_webhook_deliveries))
+        .protected(policy(WebhooksRead, Fleet), routes!(webhooks::deliveries::get_webhook_delivery))
+        .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::deliveries::replay_webhook_delivery))
+        .protected(policy(WebhooksWrite, Fleet), routes!(webhooks::deliveries::replay_webhook_events))
         .public(routes!(health::livez))
         .public(routes!(health::readyz))
         .public(routes!(health::metrics))
@@ -68,14 +85,27 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .0
 }
 
-/// Everything that [`crate::serve`] answers.
-pub(crate) fn router(app: App) -> Router {
+/// Returns the OpenAPI 3.1 document of all routes.
+pub fn openapi() -> OpenApi {
+    routes().split_for_parts().1
+}
+
+/// Returns the OpenAPI document as JSON, in a stable order, with a newline at its end.
+pub fn openapi_json() -> String {
+    let mut json = openapi().to_pretty_json().unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+/// Returns the service with all routes and middleware.
+pub fn router(app: App) -> Router {
     routes()
         .split_for_parts()
         .0
         .merge(docs::swagger_ui())
         .fallback(docs::not_found)
         .layer(Extension(app.clone()))
+        .layer(Extension(docs::OpenApiJson(&OPENAPI_JSON)))
         .layer(from_fn_with_state(app.metrics.clone(), middleware::request_middleware))
         .with_state(app)
 }
@@ -85,28 +115,23 @@ struct Routes(OpenApiRouter<App>);
 
 impl Routes {
     fn new() -> Self {
-        Self(OpenApiRouter::with_openapi(openapi::base_document()))
+        Self(OpenApiRouter::with_openapi(base_document()))
     }
 
-    /// A route for callers whose token has the scope, and who may see whom it is about.
-    fn protected(self, scope: Scope, reach: ResourceScope, route: UtoipaMethodRouter<App>) -> Self {
+    /// Adds a route for callers that the policy allows.
+    fn protected(self, policy: RoutePolicy, route: UtoipaMethodRouter<App>) -> Self {
         let (schemas, paths, methods) = route;
-        let needs = Arc::new(RoutePolicy {
-            scope,
-            reach,
-            action: openapi::action(&paths),
-            query: openapi::takes_query(&paths),
-        });
-        let admit = move |Extension(app): Extension<App>, request: Request, next: Next| {
-            let needs = Arc::clone(&needs);
-            async move { auth::authorize_request(&needs, &app, request, next).await }
+        let route = Arc::new(ProtectedRoute { policy, action: action(&paths), takes_query: takes_query(&paths) });
+        let stages = move |Extension(app): Extension<App>, request: Request, next: Next| {
+            let route = Arc::clone(&route);
+            async move { pipeline::run(&route, &app, request, next).await }
         };
-        let paths = openapi::with_common_responses(paths, Some((scope, reach)));
-        Self(self.0.routes((schemas, paths, methods.route_layer(from_fn(admit)))))
+        let paths = with_common_responses(paths, Some(policy));
+        Self(self.0.routes((schemas, paths, methods.route_layer(from_fn(stages)))))
     }
 
     /// A route for everybody.
     fn public(self, (schemas, paths, methods): UtoipaMethodRouter<App>) -> Self {
-        Self(self.0.routes((schemas, openapi::with_common_responses(paths, None), methods)))
+        Self(self.0.routes((schemas, with_common_responses(paths, None), methods)))
     }
 }

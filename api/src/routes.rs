@@ -13,5 +13,6 @@ pub(crate) mod legal_hold;
 pub(crate) mod offboarding;
 pub(crate) mod operation_events;
 pub(crate) mod operations;
+pub(crate) mod schema;
 pub(crate) mod tenants;
 pub(crate) mod webhooks;

@@ -10,7 +10,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::token::ALGORITHMS;
+/// Accepted signature algorithms. Only asymmetric ones: a party that can verify a token must not be able to create one.
+pub(super) const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 
 /// How soon the keys may be looked for again: tokens with invented key ids must not become a flood at the issuer.
 const REFRESH_COOLDOWN: Duration = Duration::from_secs(30);

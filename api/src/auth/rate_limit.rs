@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Caller;
+use super::caller::Caller;
 use crate::problem::{ApiError, Code};
 
 /// What the limit is (draft-ietf-httpapi-ratelimit-headers).
@@ -33,7 +33,7 @@ pub(crate) struct RateLimiter {
 
 /// What is left to a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RateLimitStatus {
+pub(crate) struct RateLimitStatus {
     per_minute: u32,
     left: u32,
     /// When there is more.
@@ -47,7 +47,7 @@ impl RateLimiter {
     }
 
     /// Counts a request of `caller`; refuses it where it is one too many.
-    pub(super) fn check(&self, caller: &Caller) -> Result<Option<RateLimitStatus>, ApiError> {
+    pub(crate) fn check(&self, caller: &Caller) -> Result<Option<RateLimitStatus>, ApiError> {
         if self.per_minute == 0 {
             return Ok(None);
         }
@@ -98,7 +98,7 @@ impl RateLimiter {
 
 impl RateLimitStatus {
     /// The headers that say so.
-    pub(super) fn write_headers(self, headers: &mut HeaderMap) {
+    pub(crate) fn write_headers(self, headers: &mut HeaderMap) {
         for (name, value) in self.headers() {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(name, value);

@@ -7,7 +7,7 @@ use freehold_tenancy::config::Api;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::token::ScopeClaim;
+use super::scope_claim::ScopeClaim;
 use crate::scope::Scope;
 
 /// The roles of `[api.roles]`; cheap to clone.

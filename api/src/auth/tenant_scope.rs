@@ -8,6 +8,7 @@ use freehold_tenancy::{OperationId, TenantId};
 use serde_json::Value;
 
 use crate::problem::{ApiError, Code};
+use crate::route_policy::ResourceScope;
 use crate::scope::Scope;
 
 /// Whom a caller may see.
@@ -26,19 +27,6 @@ pub(crate) enum TenantScopeError {
     Missing,
     /// The claim does not name a tenant.
     Malformed,
-}
-
-/// What a route is about, which decides who may call it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResourceScope {
-    /// More than one tenant, or what is not a tenant's to decide.
-    Fleet,
-    /// The tenant whose id is in the path.
-    Tenant,
-    /// The operation whose id is in the path, which is a tenant's.
-    Operation,
-    /// A list, which the route narrows to whom the caller sees.
-    List,
 }
 
 impl TenantScope {
@@ -65,14 +53,14 @@ impl TenantScope {
     }
 
     /// Lets a caller pass to what a route is about, or answers as if it were not there.
-    pub(super) async fn authorize(
+    pub(crate) async fn authorize(
         self,
-        reach: ResourceScope,
+        resource: ResourceScope,
         parts: &mut Parts,
         pool: &PgPool,
     ) -> Result<(), ApiError> {
         let Self::Tenant(own) = self else { return Ok(()) };
-        match reach {
+        match resource {
             ResourceScope::List => Ok(()),
             ResourceScope::Fleet => Err(ApiError::new(
                 Code::InsufficientScope,

@@ -4,22 +4,18 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::config::Api;
+use jsonwebtoken::Validation;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::keys::{Keys, KeysError};
-use super::tenant_scope::TenantScopeError;
-use super::token_cache::{CachedToken, TokenCache};
-use super::{Caller, Roles, TenantScope};
+use super::caller::Caller;
+use super::keys::{ALGORITHMS, Keys, KeysError};
+use super::roles::Roles;
+use super::scope_claim::ScopeClaim;
+use super::tenant_scope::{TenantScope, TenantScopeError};
+use super::token_cache::{CachedToken, LEEWAY, TokenCache};
 use crate::scope::Scope;
-
-/// Signatures that are believed: asymmetric ones only, so that nobody who can check a token can make one.
-pub(super) const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
-
-/// How far the issuer's clock may be off, in seconds.
-pub(super) const LEEWAY: u64 = 30;
 
 /// Why a token is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +29,7 @@ pub(super) enum TokenError {
     #[error("the issuer's keys cannot be had: {0}")]
     NoKeys(KeysError),
     #[error("the token does not say whom it may see")]
-    TenantScopeError(TenantScopeError),
+    TenantScope(TenantScopeError),
 }
 
 /// Which tokens are believed: those of one issuer, for one audience, signed by one of its keys.
@@ -60,14 +56,6 @@ struct Claims {
     /// All others; which of them are of interest is configured.
     #[serde(flatten)]
     others: Map<String, Value>,
-}
-
-/// Issuers write scopes as one text with blanks or as a list.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum ScopeClaim {
-    Text(String),
-    List(Vec<String>),
 }
 
 impl Tokens {
@@ -132,9 +120,10 @@ impl Tokens {
         let mut scopes: BTreeSet<String> =
             [claims.scope, claims.scp].into_iter().flatten().flat_map(ScopeClaim::into_set).collect();
         scopes.extend(self.roles.scopes(&claims.others));
-        let sight = TenantScope::read(claims.others.get(&self.tenant_claim), scopes.contains(Scope::Fleet.as_str()));
-        let sight = sight.map_err(TokenError::TenantScopeError)?;
-        Ok(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, sight, expires_at })
+        let has_fleet = scopes.contains(Scope::Fleet.as_str());
+        let tenant_scope = TenantScope::read(claims.others.get(&self.tenant_claim), has_fleet);
+        let tenant_scope = tenant_scope.map_err(TokenError::TenantScope)?;
+        Ok(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, tenant_scope, expires_at })
     }
 
     /// RFC 9068: `at+jwt`, in any case, with or without `application/`.
@@ -142,15 +131,6 @@ impl Tokens {
         let given = given.unwrap_or_default().to_ascii_lowercase();
         let given = given.strip_prefix("application/").unwrap_or(&given);
         self.token_type.is_empty() || self.token_type.eq_ignore_ascii_case(given)
-    }
-}
-
-impl ScopeClaim {
-    pub(super) fn into_set(self) -> BTreeSet<String> {
-        match self {
-            Self::Text(text) => text.split_whitespace().map(ToOwned::to_owned).collect(),
-            Self::List(list) => list.into_iter().collect(),
-        }
     }
 }
 

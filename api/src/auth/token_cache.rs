@@ -10,8 +10,10 @@ use std::time::Instant;
 use jsonwebtoken::Algorithm;
 use sha2::{Digest, Sha256};
 
-use super::Caller;
-use super::token::LEEWAY;
+use super::caller::Caller;
+
+/// Tolerated difference between our clock and the issuer's, in seconds.
+pub(super) const LEEWAY: u64 = 30;
 
 /// How many are known at most.
 const MOST: usize = 4096;
@@ -84,7 +86,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::auth::TenantScope;
+    use crate::auth::tenant_scope::TenantScope;
 
     fn verdict(since: Instant, expires_in: i32) -> CachedToken {
         let caller = Caller {
@@ -92,7 +94,7 @@ mod tests {
             subject: "ann".to_owned(),
             client: "tests".to_owned(),
             scopes: BTreeSet::new(),
-            sight: TenantScope::Fleet,
+            tenant_scope: TenantScope::Fleet,
             expires_at: DateTime::UNIX_EPOCH,
         };
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]

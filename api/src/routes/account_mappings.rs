@@ -3,12 +3,12 @@
 pub(crate) mod export;
 pub(crate) mod format;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::Version;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use freehold_tenancy::db::account_mappings::{self, Snapshot};
 use freehold_tenancy::{AwsAccountId, account_mapping};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::events;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::extract::{PathParam, QueryFields};
+use crate::extract::{Instant, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use format::Format;
@@ -135,7 +135,7 @@ pub struct AccountHistory {
     ),
 )]
 pub(crate) async fn list_account_mappings(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     version: Version,
     format: Format,
@@ -155,7 +155,7 @@ pub(crate) async fn list_account_mappings(
     }
     let tenant = query.optional("tenant");
     query.finish(Some(()))?;
-    let tenant = caller.sight.filter(tenant)?;
+    let tenant = caller.tenant_scope.filter(tenant)?;
     let position = match page.position() {
         Some(position) => position,
         None => events::advance(&app).await?,
@@ -188,29 +188,15 @@ async fn first_or_next(app: &App, page: Page, snapshot: &Snapshot) -> Result<Jso
     responses((status = 200, description = "Its mappings, from the first to the last", body = AccountHistory)),
 )]
 pub(crate) async fn get_account_history(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(account): PathParam<AwsAccountId>,
 ) -> Result<Json<AccountHistory>, ApiError> {
     let unknown = || ApiError::new(Code::AccountNotFound, "No account of this id was ever mapped to a tenant.");
     let account = account.ok_or_else(unknown)?;
-    let mappings = account_mappings::history(&app.pool, &account, caller.sight.filter(None)?).await?;
+    let mappings = account_mappings::history(&app.pool, &account, caller.tenant_scope.filter(None)?).await?;
     if mappings.is_empty() {
         return Err(unknown());
     }
     Ok(Json(AccountHistory { account_mappings: mappings.into_iter().map(AccountMapping::from).collect() }))
-}
-
-/// A point in time as RFC 3339 has it.
-pub(crate) struct Instant(pub(crate) DateTime<Utc>);
-
-impl std::str::FromStr for Instant {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
-        // PostgreSQL's years end before those of a text do.
-        let fits = |instant: &DateTime<Utc>| (1970..10_000).contains(&instant.year());
-        instant.ok().filter(fits).map(Self).ok_or("this is a time such as 2026-10-31T00:00:00Z")
-    }
 }

@@ -1,68 +1,19 @@
 //! The second person's word: adopting an account, trying again with another value, closing an account.
 
 use axum::Extension;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use freehold_tenancy::db::lifecycle::DecisionResult;
-use freehold_tenancy::{OperationId, approval, db};
+use freehold_tenancy::{OperationId, db};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::operations::Operation;
-use super::operations::actions::accepted;
+use super::operations::load::accepted;
+use super::schema::operation::Operation;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-
-/// What a second person has to approve, or has.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Approval {
-    /// Its id.
-    #[schema(example = "apr_01k2m8v3x9e7rt4s5q6w7y8z9d")]
-    pub id: String,
-    /// What is to be done: `vend` (an account is asked for), `adopt`, `correct` or `close`. Others may be added.
-    #[schema(example = "adopt")]
-    pub action: String,
-    /// The values that were asked for.
-    #[schema(value_type = Object, example = json!({ "adopt_account_id": "111122223333" }))]
-    pub request: Value,
-    /// Names exactly this: the operation, the action and the values. Who approves sends it back.
-    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
-    pub request_hash: String,
-    /// Where it stands: `pending`, `approved` or `rejected`.
-    #[schema(example = "pending")]
-    pub state: String,
-    /// Who asked for it.
-    #[schema(example = "ann")]
-    pub requested_by: String,
-    /// When.
-    pub requested_at: DateTime<Utc>,
-    /// Who decided.
-    #[schema(required = true)]
-    pub decided_by: Option<String>,
-    /// When.
-    #[schema(required = true)]
-    pub decided_at: Option<DateTime<Utc>>,
-}
-
-impl From<approval::Approval> for Approval {
-    fn from(approval: approval::Approval) -> Self {
-        Self {
-            id: approval.id.to_string(),
-            action: approval.action.to_string(),
-            request: approval.request,
-            request_hash: approval.request_hash,
-            state: approval.state.to_string(),
-            requested_by: approval.requested_by.subject,
-            requested_at: approval.requested_at,
-            decided_by: approval.decided_by.map(|by| by.subject),
-            decided_at: approval.decided_at,
-        }
-    }
-}
 
 /// What is approved or rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -90,7 +41,7 @@ pub struct ApprovalDecision {
     ),
 )]
 pub(crate) async fn approve_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     body: JsonFields,
@@ -112,7 +63,7 @@ pub(crate) async fn approve_operation(
     ),
 )]
 pub(crate) async fn reject_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     body: JsonFields,

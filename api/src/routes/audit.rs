@@ -1,7 +1,7 @@
 //! The audit trail, as it can be read.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use freehold_tenancy::TenantId;
 use freehold_tenancy::audit::Record;
 use freehold_tenancy::db::{self, audit::AuditFilter};
@@ -103,7 +103,7 @@ pub struct AuditHead {
     responses((status = 200, description = "A page of the trail", body = AuditEventPage)),
 )]
 pub(crate) async fn list_audit_events(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<AuditEventPage>, ApiError> {
     let after = query.optional("after").map_or(0, |BoundedInt::<0, { i64::MAX }>(after)| after);

@@ -2,23 +2,25 @@
 
 use std::sync::LazyLock;
 
-use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
+use axum::{Extension, Router};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
 use crate::problem::{ApiError, Code};
 
-static DESCRIPTION: LazyLock<String> = LazyLock::new(crate::openapi_json);
+/// The OpenAPI document as JSON, rendered on first use. The router passes it in, because it knows all routes.
+#[derive(Clone, Copy)]
+pub(crate) struct OpenApiJson(pub(crate) &'static LazyLock<String>);
 
 /// This description
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "openapi", tag = "service",
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")),
 )]
-pub(crate) async fn openapi_json() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION.as_str())
+pub(crate) async fn openapi_json(Extension(OpenApiJson(json)): Extension<OpenApiJson>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], json.as_str())
 }
 
 /// `/docs`

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
-use chrono::{DateTime, Utc};
 use freehold_tenancy::db::idempotency::StoredResponse;
 use freehold_tenancy::db::lifecycle::AddResult;
 use freehold_tenancy::environment::EnvironmentState;
@@ -11,66 +10,13 @@ use freehold_tenancy::{EnvironmentId, EnvironmentName, OperationId, Region, Tena
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::schema::tenant::Environment;
+use super::tenants::signup::residency_of;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam};
 use crate::idempotency::{self, Key};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-
-/// One isolated installation of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Environment {
-    /// Its id.
-    #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
-    pub id: String,
-    /// The tenant whose it is.
-    #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
-    pub tenant_id: String,
-    /// What it is called; unique within the tenant.
-    #[schema(example = "production")]
-    pub name: String,
-    /// Where it stands.
-    #[schema(value_type = super::tenants::TenantState, example = "ready")]
-    pub state: String,
-    /// The named set of regions that it may use.
-    #[schema(example = "eu")]
-    pub residency: String,
-    /// Where its stack runs first.
-    #[schema(example = "eu-central-1")]
-    pub home_region: String,
-    /// Its AWS account: 12 digits; `null` until it is known for certain.
-    #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
-    pub aws_account_id: Option<String>,
-    /// Its open operation, or its latest.
-    #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
-    pub operation_id: String,
-    /// When it was asked for.
-    pub created_at: DateTime<Utc>,
-    /// When it was first ready; `null` until then.
-    #[schema(required = true)]
-    pub ready_at: Option<DateTime<Utc>>,
-    /// When it was gone; `null` until then.
-    #[schema(required = true)]
-    pub offboarded_at: Option<DateTime<Utc>>,
-}
-
-impl From<environment::Environment> for Environment {
-    fn from(environment: environment::Environment) -> Self {
-        Self {
-            id: environment.id.to_string(),
-            tenant_id: environment.tenant_id.to_string(),
-            name: environment.name.to_string(),
-            state: environment.state.to_string(),
-            residency: environment.residency.to_string(),
-            home_region: environment.home_region.to_string(),
-            aws_account_id: environment.aws_account_id.map(String::from),
-            operation_id: environment.operation_id.to_string(),
-            created_at: environment.created_at,
-            ready_at: environment.ready_at,
-            offboarded_at: environment.offboarded_at,
-        }
-    }
-}
 
 /// Another environment of a tenant. Fields that are not named here are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -125,7 +71,7 @@ pub(crate) async fn create_environment(
     let name: Option<EnvironmentName> = fields.required("name");
     let usual = tenant.environments.first().map(|first| first.home_region);
     let home_region: Option<Region> = if fields.names("home_region") { fields.optional("home_region") } else { usual };
-    let residency = home_region.and_then(|region| super::tenants::residency_of(&mut fields, &app.config, region));
+    let residency = home_region.and_then(|region| residency_of(&mut fields, &app.config, region));
     let (name, (home_region, residency)) = fields.finish(name.zip(home_region.zip(residency)))?;
 
     let now = app.clock.now();
@@ -151,9 +97,11 @@ pub(crate) async fn create_environment(
     {
         AddResult::Accepted => {
             app.work_notifier.notify();
-            Ok(super::tenants::accepted(answer))
+            Ok(idempotency::accepted(answer))
         }
-        AddResult::ExistingKey(known) => idempotency::replay(known).map(super::tenants::replayed),
+        AddResult::ExistingKey(known) => {
+            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(known)?)))
+        }
         AddResult::UnknownTenant => Err(ApiError::no_tenant()),
         AddResult::TenantGone => Err(ApiError::new(Code::TenantOffboarded, "The tenant is gone; sign it up anew.")),
         AddResult::TooMany => Err(ApiError::new(

@@ -4,7 +4,7 @@ pub(crate) mod schema;
 
 use std::time::Duration;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::{Extension, Json};
 use freehold_tenancy::TenantId;
 use freehold_tenancy::db;
@@ -69,13 +69,13 @@ pub struct FeedEventPage {
     ),
 )]
 pub(crate) async fn list_events(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     QueryFields(query): QueryFields,
 ) -> Result<Json<FeedEventPage>, ApiError> {
     let FeedQuery { mut after, size, wait, types, tenant } = FeedQuery::read(query)?;
     let size = size.unwrap_or(DEFAULT_PAGE_SIZE);
-    let filter = FeedFilter { tenant: caller.sight.filter(tenant)?, types };
+    let filter = FeedFilter { tenant: caller.tenant_scope.filter(tenant)?, types };
 
     let patience = tokio::time::Instant::now() + Duration::from_secs(wait.map_or(0, i64::unsigned_abs));
     loop {

@@ -1,52 +1,18 @@
 //! Findings: what in AWS is not as it should be, and what puts it right.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::findings::FindingFilter;
 use freehold_tenancy::{db, finding};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::schema::enums::{FindingRemedy, FindingState, Severity};
 use crate::app::App;
 use crate::extract::QueryFields;
 use crate::pagination::Page;
 use crate::problem::ApiError;
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum Severity {
-    /// A tenant's data, its seclusion or its service is at stake.
-    Critical,
-    /// Something that was promised is not there.
-    Error,
-    /// Something is not as it was left.
-    Warning,
-}
-
-/// Whether a finding still holds.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum FindingState {
-    /// It does, as far as anybody knows.
-    Open,
-    /// A later look did not find it any more.
-    Resolved,
-}
-
-/// What puts a finding right.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum FindingRemedy {
-    /// An ordinary operation on the environment.
-    Repair,
-    /// A person, who has to look first.
-    Person,
-}
 
 /// Something in AWS that is not as the database, or the configuration, says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -147,7 +113,7 @@ pub struct FindingPage {
     responses((status = 200, description = "A page of findings", body = FindingPage)),
 )]
 pub(crate) async fn list_findings(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<FindingPage>, ApiError> {
     let page = Page::read("findings", &mut query)?;

@@ -1,7 +1,7 @@
 //! Holds: work that waits for the whole fleet, because AWS would refuse it whoever asked.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::{db, fleet_hold};
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ pub struct FleetHoldList {
     get, path = "/v1/fleet-holds", operation_id = "listFleetHolds", tag = "operations",
     responses((status = 200, description = "The holds that are in force", body = FleetHoldList)),
 )]
-pub(crate) async fn list_fleet_holds(Shared(app): Shared<App>) -> Result<Json<FleetHoldList>, ApiError> {
+pub(crate) async fn list_fleet_holds(State(app): State<App>) -> Result<Json<FleetHoldList>, ApiError> {
     let holds = db::fleet_holds::in_force(&app.pool).await?;
     Ok(Json(FleetHoldList { holds: holds.into_iter().map(FleetHold::from).collect() }))
 }

@@ -1,7 +1,7 @@
 //! How the API itself is doing.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use freehold_tenancy::db;
@@ -40,7 +40,7 @@ pub(crate) async fn livez() -> Json<Health> {
         (status = 503, description = "It cannot (`database_unavailable`), or is not (`database_not_migrated`)", body = Problem, content_type = MEDIA_TYPE),
     ),
 )]
-pub(crate) async fn readyz(Shared(app): Shared<App>) -> Result<Json<Health>, ApiError> {
+pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiError> {
     if db::is_migrated(&app.pool).await? {
         return Ok(ok());
     }
@@ -53,7 +53,7 @@ pub(crate) async fn readyz(Shared(app): Shared<App>) -> Result<Json<Health>, Api
     get, path = "/metrics", operation_id = "metrics", tag = "service",
     responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")),
 )]
-pub(crate) async fn metrics(Shared(app): Shared<App>) -> impl IntoResponse {
+pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     match db::operations::counts(&app.pool).await {
         Ok(counts) => app.metrics.operations(&counts),
         // How requests fare is worth knowing all the more.

@@ -1,14 +1,15 @@
 //! Legal holds: nothing of the tenant is destroyed as long as one is on it.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::tenants::etag::IfMatch;
-use super::tenants::{self, Tenant};
+use super::schema::tenant::Tenant;
+use super::tenants::etag::check_if_match;
 use crate::app::App;
+use crate::etag::IfMatch;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
 
@@ -40,7 +41,7 @@ pub struct LegalHold {
     ),
 )]
 pub(crate) async fn set_legal_hold(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
     JsonFields(mut fields): JsonFields,
@@ -68,7 +69,7 @@ pub(crate) async fn set_legal_hold(
     ),
 )]
 pub(crate) async fn lift_legal_hold(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
 ) -> Result<Json<Tenant>, ApiError> {
@@ -82,7 +83,7 @@ async fn set(
     reason: Option<String>,
 ) -> Result<Json<Tenant>, ApiError> {
     let id = id.ok_or_else(ApiError::no_tenant)?;
-    tenants::check_if_match(&app, id, if_match.as_ref()).await?;
+    check_if_match(&app, id, if_match.as_ref()).await?;
     db::lifecycle::set_legal_hold(&app.pool, id, reason.as_deref(), app.clock.now()).await?;
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;

@@ -1,6 +1,6 @@
 //! Letting tenants and environments go, and bringing them back.
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -9,10 +9,11 @@ use freehold_tenancy::db::lifecycle::LifecycleResult;
 use freehold_tenancy::{EnvironmentName, TenantId, db};
 
 use super::environments;
-use super::tenants::etag::IfMatch;
-use super::tenants::{self, Tenant};
+use super::schema::tenant::Tenant;
+use super::tenants::etag::check_if_match;
 use crate::app::App;
 use crate::auth::Caller;
+use crate::etag::IfMatch;
 use crate::extract::{PathParam, QueryFields};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
@@ -38,7 +39,7 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
     ),
 )]
 pub(crate) async fn offboard_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
@@ -68,7 +69,7 @@ pub(crate) async fn offboard_tenant(
     ),
 )]
 pub(crate) async fn offboard_environment(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
     PathParam(name): PathParam<EnvironmentName, 1>,
@@ -95,7 +96,7 @@ async fn offboard(
             "Accounts are never closed here: close_accounts of [offboarding] says so. Leave close_account out.",
         ));
     }
-    tenants::check_if_match(&app, tenant, if_match.as_ref()).await?;
+    check_if_match(&app, tenant, if_match.as_ref()).await?;
     let (by, now) = (caller.requester(), app.clock.now());
     let decided = db::lifecycle::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
     answer(&app, tenant, name.is_some(), decided).await
@@ -116,7 +117,7 @@ async fn offboard(
     ),
 )]
 pub(crate) async fn restore_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
 ) -> Result<Response, ApiError> {
@@ -139,7 +140,7 @@ pub(crate) async fn restore_tenant(
     ),
 )]
 pub(crate) async fn restore_environment(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
     PathParam(name): PathParam<EnvironmentName, 1>,
@@ -159,17 +160,12 @@ async fn restore(
     answer(&app, tenant, name.is_some(), decided).await
 }
 
-/// Nothing of the tenant may be destroyed.
-pub(super) fn on_hold(why: &str) -> ApiError {
-    ApiError::new(Code::LegalHold, format!("A legal hold is on the tenant: {why} Lift it first."))
-}
-
 async fn answer(app: &App, tenant: TenantId, named: bool, decided: LifecycleResult) -> Result<Response, ApiError> {
     match decided {
         LifecycleResult::Yes(_) => app.work_notifier.notify(),
         LifecycleResult::Unknown if named => return Err(environments::not_found()),
         LifecycleResult::Unknown => return Err(ApiError::no_tenant()),
-        LifecycleResult::LegalHold(why) => return Err(on_hold(&why)),
+        LifecycleResult::LegalHold(why) => return Err(ApiError::legal_hold(&why)),
         LifecycleResult::Gone => {
             return Err(ApiError::new(
                 Code::TenantOffboarded,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use chrono::{DateTime, Utc};
@@ -89,7 +89,7 @@ impl From<event::Event> for OperationEvent {
     ),
 )]
 pub(crate) async fn follow_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     headers: HeaderMap,

@@ -1,117 +1,34 @@
 //! Tenants: the customers, each with one environment or more.
 
 mod dry_run;
-pub(crate) mod etag;
+pub(super) mod etag;
 pub(crate) mod signup;
 pub(crate) mod update;
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
-
-use axum::extract::State as Shared;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use freehold_tenancy::audit::AuditEntry;
+use freehold_tenancy::db::idempotency::StoredResponse;
+use freehold_tenancy::db::signup::SignupResult;
 use freehold_tenancy::db::tenants::TenantFilter;
-use freehold_tenancy::db::{idempotency::StoredResponse, signup::SignupResult};
-use freehold_tenancy::{TenantId, db, tenant};
+use freehold_tenancy::{TenantId, db};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use dry_run::{Collision, EnvironmentPreview, SignupPreview};
 pub use signup::Signup;
-pub(in crate::routes) use signup::residency_of;
 pub use update::TenantPatch;
 
-use super::environments::Environment;
+use super::schema::enums::TenantState;
+use super::schema::tenant::Tenant;
 use crate::app::App;
-use crate::audit::AuditWritten;
 use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam, QueryFields, SearchText};
-use crate::idempotency::{self, Key, REPLAYED};
+use crate::idempotency::{self, Key};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-use etag::{ETag, IfMatch};
-
-/// What an idempotency key is good for.
-const CREATE: &str = "POST /v1/tenants";
-
-/// When to look again after a signup, in seconds.
-const REFRESH_COOLDOWN: HeaderValue = HeaderValue::from_static("5");
-
-/// Where a tenant or one of its environments stands.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum TenantState {
-    /// Being prepared.
-    Onboarding,
-    /// Verified: it answers.
-    Ready,
-    /// Waits for a person.
-    NeedsAttention,
-    /// Suspended: nobody gets in, and it can be restored until its cooling-off period ends.
-    Offboarding,
-    /// Being brought back to what it should be.
-    Restoring,
-    /// Gone.
-    Offboarded,
-}
-
-/// One customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Tenant {
-    /// Its id.
-    #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
-    pub id: String,
-    /// What it calls itself.
-    #[schema(example = "Example GmbH")]
-    pub company_name: String,
-    /// The person who administers it; `null` once the tenant is gone.
-    #[schema(required = true, example = "admin@example.com")]
-    pub admin_email: Option<String>,
-    /// Where it stands: as its worst environment does.
-    #[schema(value_type = TenantState, example = "ready")]
-    pub state: String,
-    /// Its commercial plan.
-    #[schema(example = "standard")]
-    pub tier: String,
-    /// The id that the SaaS gives it.
-    #[schema(required = true, example = "customer-4711")]
-    pub external_id: Option<String>,
-    /// Free key and value pairs.
-    #[schema(example = json!({ "team": "north" }))]
-    pub labels: BTreeMap<String, String>,
-    /// Its environments, in the order in which they were asked for.
-    pub environments: Vec<Environment>,
-    /// Why nothing of it may be destroyed; `null` where it may.
-    #[schema(required = true)]
-    pub legal_hold: Option<String>,
-    /// When the signup was accepted.
-    pub created_at: DateTime<Utc>,
-    /// When it last changed.
-    pub updated_at: DateTime<Utc>,
-}
-
-impl From<tenant::Tenant> for Tenant {
-    fn from(tenant: tenant::Tenant) -> Self {
-        Self {
-            id: tenant.id.to_string(),
-            state: tenant.state().to_string(),
-            company_name: tenant.company_name.into(),
-            admin_email: tenant.admin_email.map(String::from),
-            tier: tenant.tier.into(),
-            external_id: tenant.external_id.map(String::from),
-            labels: tenant.labels,
-            legal_hold: tenant.legal_hold.map(|hold| hold.reason),
-            environments: tenant.environments.into_iter().map(Environment::from).collect(),
-            created_at: tenant.created_at,
-            updated_at: tenant.updated_at,
-        }
-    }
-}
 
 /// A page of tenants, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -152,7 +69,7 @@ pub struct TenantPage {
     ),
 )]
 pub(crate) async fn create_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Extension(entry): Extension<AuditEntry>,
     QueryFields(mut query): QueryFields,
@@ -163,10 +80,7 @@ pub(crate) async fn create_tenant(
     query.finish(Some(()))?;
     if dry_run {
         let tenant = signup::read(fields, &app.config, app.clock.now())?;
-        let mut preview = Json(dry_run::dry_run(&app, &caller, &tenant).await?).into_response();
-        // It changes nothing.
-        preview.extensions_mut().insert(AuditWritten);
-        return Ok(preview);
+        return Ok(Json(dry_run::dry_run(&app, &caller, &tenant).await?).into_response());
     }
     let key = key?;
     let request_hash = idempotency::hash(fields.values());
@@ -175,8 +89,8 @@ pub(crate) async fn create_tenant(
     let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| ApiError::internal())?;
     let answer = StoredResponse { status: 202, location, body };
 
-    let key = key.of(&caller, CREATE);
-    let per_day = per_day(&app);
+    let key = key.of(&caller, signup::IDEMPOTENCY_ROUTE);
+    let per_day = signup::daily_limit(&app.config);
     let requested_by = &caller.requester();
     let (key, tenant_id) = (&key, tenant.id);
     let signup = db::signup::Signup {
@@ -192,20 +106,15 @@ pub(crate) async fn create_tenant(
         SignupResult::Created => {
             app.work_notifier.notify();
             tracing::info!(%tenant_id, "signed up");
-            let mut accepted = accepted(answer);
-            accepted.extensions_mut().insert(AuditWritten);
-            Ok(accepted)
+            Ok(idempotency::accepted(answer))
         }
-        SignupResult::DuplicateKey(known) => idempotency::replay(known).map(replayed),
+        SignupResult::DuplicateKey(known) => {
+            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(known)?)))
+        }
         SignupResult::DailyLimitReached(until) => {
             Err(daily_limit_reached(until - app.clock.now(), app.config.api.signups_per_day))
         }
     }
-}
-
-/// How many signups a client has in a day, if that is limited.
-fn per_day(app: &App) -> Option<NonZeroU32> {
-    NonZeroU32::new(app.config.api.signups_per_day)
 }
 
 fn daily_limit_reached(wait: TimeDelta, most: u32) -> ApiError {
@@ -215,24 +124,6 @@ fn daily_limit_reached(wait: TimeDelta, most: u32) -> ApiError {
     );
     ApiError::new(Code::DailyAccountLimitReached, detail)
         .retry_after(u32::try_from(wait.num_seconds().max(1)).unwrap_or(u32::MAX))
-}
-
-/// The answer that was given before.
-pub(super) fn replayed(answer: StoredResponse) -> Response {
-    let mut response = accepted(answer);
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    response
-}
-
-pub(super) fn accepted(answer: StoredResponse) -> Response {
-    let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let headers =
-        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::RETRY_AFTER, REFRESH_COOLDOWN)];
-    let mut response = (status.unwrap_or(StatusCode::ACCEPTED), headers, answer.body).into_response();
-    if let Ok(location) = HeaderValue::from_str(&answer.location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
 }
 
 /// Tenants, newest first
@@ -253,13 +144,13 @@ pub(super) fn accepted(answer: StoredResponse) -> Response {
     responses((status = 200, description = "A page of tenants", body = TenantPage)),
 )]
 pub(crate) async fn list_tenants(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<TenantPage>, ApiError> {
     let page = Page::read("tenants", &mut query)?;
     let filter = TenantFilter {
-        id: caller.sight.filter(None)?,
+        id: caller.tenant_scope.filter(None)?,
         state: query.optional("state"),
         home_region: query.optional("home_region"),
         tier: query.optional("tier"),
@@ -284,32 +175,10 @@ pub(crate) async fn list_tenants(
     ))),
 )]
 pub(crate) async fn get_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::no_tenant)?;
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
-    with_etag(&tenant.into())
-}
-
-/// What names the state that a tenant is in: how it is shown.
-fn etag_of(tenant: tenant::Tenant) -> Result<ETag, ApiError> {
-    serde_json::to_string(&Tenant::from(tenant)).map(|shown| ETag::of(&shown)).map_err(|_| ApiError::internal())
-}
-
-/// Lets something be done to a tenant, if that is still what the caller has seen, or says nothing of what that was.
-pub(super) async fn check_if_match(app: &App, id: TenantId, seen: Option<&IfMatch>) -> Result<(), ApiError> {
-    let Some(seen) = seen else { return Ok(()) };
-    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
-    seen.check(&etag_of(tenant)?)
-}
-
-/// A tenant with its ETag.
-fn with_etag(tenant: &Tenant) -> Result<Response, ApiError> {
-    let body = serde_json::to_string(tenant).map_err(|_| ApiError::internal())?;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::ETAG, ETag::of(&body).header()?),
-    ];
-    Ok((headers, body).into_response())
+    etag::with_etag(&tenant.into())
 }

@@ -1,10 +1,8 @@
 //! What a person can do about an operation: have it tried again, give it up, name an account that is there already.
 
 use axum::Extension;
-use axum::Json;
-use axum::extract::State as Shared;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::response::Response;
 use freehold_tenancy::approval::ApprovalAction;
 use freehold_tenancy::db::lifecycle::{LifecycleResult, RequestResult, RetryResult};
 use freehold_tenancy::{AwsAccountId, EmailAddress, OperationId, db};
@@ -12,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::Operation;
+use super::load::accepted;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::extract::{JsonFields, OptionalJsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::routes::schema::operation::Operation;
 
 /// Another value to try again with. Another person has to approve it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,7 +56,7 @@ pub struct AdoptRequest {
     ),
 )]
 pub(crate) async fn retry_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     OptionalJsonFields(fields): OptionalJsonFields,
@@ -118,7 +117,7 @@ impl std::str::FromStr for AccountEmail {
     ),
 )]
 pub(crate) async fn cancel_operation(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
 ) -> Result<Response, ApiError> {
@@ -129,7 +128,7 @@ pub(crate) async fn cancel_operation(
             accepted(&app, followed_by.first().copied().unwrap_or(id)).await
         }
         LifecycleResult::Unknown => Err(ApiError::no_operation()),
-        LifecycleResult::LegalHold(why) => Err(crate::routes::offboarding::on_hold(&why)),
+        LifecycleResult::LegalHold(why) => Err(ApiError::legal_hold(&why)),
         LifecycleResult::Gone => {
             Err(ApiError::new(Code::OperationNotCancelable, "The operation cannot be canceled: it is over."))
         }
@@ -159,7 +158,7 @@ pub(crate) async fn cancel_operation(
     ),
 )]
 pub(crate) async fn adopt_account(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<OperationId>,
     JsonFields(mut fields): JsonFields,
@@ -199,14 +198,4 @@ async fn ask(
             format!("The operation does not wait for this: `{action}` is not among its remedies."),
         )),
     }
-}
-
-/// The operation as it is now, with where it is found.
-pub(in crate::routes) async fn accepted(app: &App, id: OperationId) -> Result<Response, ApiError> {
-    let operation = Operation::whole(app, id).await?;
-    let headers = [
-        (header::LOCATION, HeaderValue::from_str(&format!("/v1/operations/{id}")).map_err(|_| ApiError::internal())?),
-        (header::RETRY_AFTER, HeaderValue::from_static("5")),
-    ];
-    Ok((StatusCode::ACCEPTED, headers, Json(operation)).into_response())
 }

@@ -9,11 +9,12 @@ use freehold_tenancy::{Region, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::signup::{IDEMPOTENCY_ROUTE, daily_limit};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::idempotency::Key;
 use crate::problem::ApiError;
-use crate::routes::operations::Queue;
+use crate::routes::schema::operation::Queue;
 
 /// What a signup would come to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -78,8 +79,10 @@ pub struct Collision {
 pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant) -> Result<SignupPreview, ApiError> {
     let (config, now) = (&*app.config, app.clock.now());
     let collisions = into_conflicts(signup::find_conflicts(&app.pool, tenant).await?);
-    let signups_exhausted_until = match super::per_day(app) {
-        Some(most) => signup::daily_limit_resets_at(&app.pool, &Key::any_of(caller, super::CREATE), most, now).await?,
+    let signups_exhausted_until = match daily_limit(config) {
+        Some(most) => {
+            signup::daily_limit_resets_at(&app.pool, &Key::any_of(caller, IDEMPOTENCY_ROUTE), most, now).await?
+        }
         None => None,
     };
     let regions: Vec<Region> = tenant.environments.iter().map(|environment| environment.home_region).collect();

@@ -1,71 +1,32 @@
-//! Whether something is still what a caller has seen of it (RFC 9110, 8.8.3 and 13.1.1).
+//! The ETag of a tenant.
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
-use sha2::{Digest, Sha256};
+use axum::response::{IntoResponse, Response};
+use freehold_tenancy::{TenantId, db, tenant};
 
-use crate::problem::{ApiError, Code};
+use crate::app::App;
+use crate::etag::{ETag, IfMatch};
+use crate::problem::ApiError;
+use crate::routes::schema::tenant::Tenant;
 
-/// Names one state of something; another state has another.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ETag(String);
-
-impl ETag {
-    /// That of something that is shown as `body`.
-    pub(crate) fn of(body: &str) -> Self {
-        Self(format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
-    }
-
-    pub(crate) fn header(&self) -> Result<HeaderValue, ApiError> {
-        HeaderValue::from_str(&self.0).map_err(|_| ApiError::internal())
-    }
+/// What names the state that a tenant is in: how it is shown.
+pub(super) fn etag_of(tenant: tenant::Tenant) -> Result<ETag, ApiError> {
+    serde_json::to_string(&Tenant::from(tenant)).map(|shown| ETag::of(&shown)).map_err(|_| ApiError::internal())
 }
 
-/// The states that a change is meant for; the route needs to know.
-#[derive(Debug)]
-pub(crate) struct IfMatch(Vec<String>);
-
-impl IfMatch {
-    fn read(parts: &Parts) -> Self {
-        let given = parts.headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
-        Self(given.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect())
-    }
-
-    /// Lets the change be made, if it is meant for this state.
-    pub(crate) fn check(&self, tag: &ETag) -> Result<(), ApiError> {
-        if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(precondition_failed()) }
-    }
+/// Lets something be done to a tenant, if that is still what the caller has seen, or says nothing of what that was.
+pub(in crate::routes) async fn check_if_match(app: &App, id: TenantId, seen: Option<&IfMatch>) -> Result<(), ApiError> {
+    let Some(seen) = seen else { return Ok(()) };
+    let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
+    seen.check(&etag_of(tenant)?)
 }
 
-/// Somebody else has changed it.
-pub(in crate::routes) fn precondition_failed() -> ApiError {
-    ApiError::new(
-        Code::PreconditionFailed,
-        "It has changed since this ETag was given; nothing was done. Get it again, and decide again.",
-    )
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let given = Self::read(parts);
-        if given.0.iter().all(String::is_empty) {
-            return Err(ApiError::new(
-                Code::PreconditionRequired,
-                "Send If-Match with the ETag of what you have seen, so that you do not undo what somebody else has done.",
-            ));
-        }
-        Ok(given)
-    }
-}
-
-/// Where a route can do without.
-impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, ApiError> {
-        Ok(parts.headers.contains_key(header::IF_MATCH).then(|| Self::read(parts)))
-    }
+/// A tenant with its ETag.
+pub(super) fn with_etag(tenant: &Tenant) -> Result<Response, ApiError> {
+    let body = serde_json::to_string(tenant).map_err(|_| ApiError::internal())?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::ETAG, ETag::of(&body).header()?),
+    ];
+    Ok((headers, body).into_response())
 }

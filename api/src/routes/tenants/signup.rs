@@ -1,6 +1,7 @@
 //! What a signup says, and what becomes of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::environment::{Environment, EnvironmentState};
@@ -11,6 +12,9 @@ use utoipa::ToSchema;
 
 use crate::extract::{Fields, shortened};
 use crate::problem::ApiError;
+
+/// Route name under which idempotency keys of signups are stored.
+pub(super) const IDEMPOTENCY_ROUTE: &str = "POST /v1/tenants";
 
 /// How many environments a tenant may begin with.
 const MOST_ENVIRONMENTS: usize = 5;
@@ -108,6 +112,11 @@ pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
         legal_hold: None,
         environments,
     })
+}
+
+/// Returns the number of signups per client and day, or `None` without a limit.
+pub(super) fn daily_limit(config: &Config) -> Option<NonZeroU32> {
+    NonZeroU32::new(config.api.signups_per_day)
 }
 
 /// The residency that was asked for, or that the region belongs to.

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::response::Response;
 use freehold_tenancy::tenant::{Labels, TenantChange, TenantState};
 use freehold_tenancy::{Config, TenantId, db, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::etag::{IfMatch, precondition_failed};
-use super::{Tenant, etag_of, signup, with_etag};
+use super::etag::{etag_of, with_etag};
+use super::signup;
 use crate::app::App;
+use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
+use crate::routes::schema::tenant::Tenant;
 
 /// What of a tenant is to be another, as a JSON merge patch (RFC 7396): what is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -60,7 +62,7 @@ pub struct TenantPatch {
     ),
 )]
 pub(crate) async fn update_tenant(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<TenantId>,
     if_match: IfMatch,
     JsonFields(fields): JsonFields,

@@ -1,7 +1,7 @@
 //! Deliveries: what was sent to an endpoint, what came of each attempt, and sending it again.
 
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use freehold_tenancy::db::webhooks::deliveries::{DeliveryFilter, KEPT_FOR};
@@ -14,19 +14,7 @@ use crate::app::App;
 use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that freehold_tenancy writes")]
-pub(crate) enum WebhookDeliveryState {
-    /// It will be tried, or tried again.
-    Pending,
-    /// The receiver has taken it.
-    Delivered,
-    /// It was tried ten times, over more than three days.
-    Failed,
-}
+use crate::routes::schema::enums::WebhookDeliveryState;
 
 /// One event for one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -155,7 +143,7 @@ pub struct ReplayResult {
     responses((status = 200, description = "A page of deliveries", body = WebhookDeliveryPage)),
 )]
 pub(crate) async fn list_webhook_deliveries(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<WebhookDeliveryPage>, ApiError> {
@@ -182,7 +170,7 @@ pub(crate) async fn list_webhook_deliveries(
     responses((status = 200, description = "The delivery", body = WebhookDelivery)),
 )]
 pub(crate) async fn get_webhook_delivery(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<Json<WebhookDelivery>, ApiError> {
@@ -224,7 +212,7 @@ async fn with_attempts(
     ),
 )]
 pub(crate) async fn replay_webhook_delivery(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<(StatusCode, Json<WebhookDelivery>), ApiError> {
@@ -252,7 +240,7 @@ pub(crate) async fn replay_webhook_delivery(
     ),
 )]
 pub(crate) async fn replay_webhook_events(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     JsonFields(mut fields): JsonFields,
 ) -> Result<(StatusCode, Json<ReplayResult>), ApiError> {

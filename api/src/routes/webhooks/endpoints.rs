@@ -1,6 +1,6 @@
 //! Webhook endpoints: making, looking at and deleting them.
 
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -14,22 +14,11 @@ use utoipa::ToSchema;
 
 use super::{Description, check_url, named, not_found, secret, types};
 use crate::app::App;
+use crate::etag::{ETag, IfMatch};
 use crate::extract::{JsonFields, PathParam, QueryFields};
-use crate::idempotency::ResponseStored;
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
-use crate::routes::tenants::etag::{ETag, IfMatch};
-
-/// Whether events are sent to an endpoint.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the words that are written here")]
-pub(crate) enum WebhookEndpointState {
-    /// They are.
-    Enabled,
-    /// They are not; `disabled_reason` says why.
-    Disabled,
-}
+use crate::routes::schema::enums::WebhookEndpointState;
 
 /// Where events are to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -140,9 +129,7 @@ pub(super) fn with_etag(endpoint: webhook::Endpoint) -> Result<Response, ApiErro
 /// An endpoint with its secret, for the one time that it is shown.
 pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Response {
     let secret = Some(secret.to_text().expose_secret().to_owned());
-    let mut response = Json(WebhookEndpoint { secret, ..WebhookEndpoint::from(endpoint) }).into_response();
-    response.extensions_mut().insert(ResponseStored);
-    response
+    Json(WebhookEndpoint { secret, ..WebhookEndpoint::from(endpoint) }).into_response()
 }
 
 /// What the request answers that is sent again under its key.
@@ -171,7 +158,7 @@ pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
     ),
 )]
 pub(crate) async fn create_webhook_endpoint(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     reservation: Option<Extension<Reservation>>,
     JsonFields(mut fields): JsonFields,
 ) -> Result<Response, ApiError> {
@@ -222,7 +209,7 @@ pub(crate) async fn create_webhook_endpoint(
     responses((status = 200, description = "A page of endpoints", body = WebhookEndpointPage)),
 )]
 pub(crate) async fn list_webhook_endpoints(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<WebhookEndpointPage>, ApiError> {
     let page = Page::read("webhook-endpoints", &mut query)?;
@@ -245,7 +232,7 @@ pub(crate) async fn list_webhook_endpoints(
     ))),
 )]
 pub(crate) async fn get_webhook_endpoint(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
 ) -> Result<Response, ApiError> {
     with_etag(named(&app, id).await?)
@@ -269,7 +256,7 @@ pub(crate) async fn get_webhook_endpoint(
     ),
 )]
 pub(crate) async fn delete_webhook_endpoint(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     if_match: Option<IfMatch>,
 ) -> Result<StatusCode, ApiError> {

@@ -1,7 +1,7 @@
 //! Changing a webhook endpoint: its URL and types, whether it is sent anything, and its secret.
 
 use axum::Extension;
-use axum::extract::State as Shared;
+use axum::extract::State;
 use axum::response::Response;
 use chrono::TimeDelta;
 use freehold_tenancy::db::idempotency::{Reservation, StoredResponse};
@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 use super::endpoints::{WebhookEndpoint, etag, with_etag, with_secret, without_secret};
 use super::{Description, check_url, named, not_found, secret, types};
 use crate::app::App;
+use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
-use crate::routes::tenants::etag::{IfMatch, precondition_failed};
 
 /// How long the secret before a rotation stays good.
 const PREVIOUS_SECRET_VALIDITY: TimeDelta = TimeDelta::hours(24);
@@ -60,7 +60,7 @@ pub struct WebhookEndpointPatch {
     ),
 )]
 pub(crate) async fn update_webhook_endpoint(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     if_match: IfMatch,
     JsonFields(fields): JsonFields,
@@ -115,7 +115,7 @@ async fn read(mut fields: Fields, app: &App, before: webhook::Endpoint) -> Resul
     ))),
 )]
 pub(crate) async fn disable_webhook_endpoint(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
 ) -> Result<Response, ApiError> {
     db::webhooks::endpoints::disable(&app.pool, id.ok_or_else(not_found)?, app.clock.now()).await?;
@@ -136,7 +136,7 @@ pub(crate) async fn disable_webhook_endpoint(
     ))),
 )]
 pub(crate) async fn enable_webhook_endpoint(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
 ) -> Result<Response, ApiError> {
     db::webhooks::endpoints::enable(&app.pool, id.ok_or_else(not_found)?, app.clock.now()).await?;
@@ -159,7 +159,7 @@ pub(crate) async fn enable_webhook_endpoint(
     ),
 )]
 pub(crate) async fn rotate_webhook_secret(
-    Shared(app): Shared<App>,
+    State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     reservation: Option<Extension<Reservation>>,
 ) -> Result<Response, ApiError> {

@@ -1,0 +1,49 @@
+//! The `Authorization` header, and the challenges that refuse a request (RFC 6750).
+
+use axum::http::{HeaderMap, header};
+
+use super::caller::Caller;
+use super::tenant_scope::challenge;
+use super::token::{TokenError, Tokens};
+use crate::problem::{ApiError, Code};
+use crate::scope::Scope;
+
+/// Returns the caller that the bearer token names.
+pub(crate) async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let token = bearer(headers).ok_or(TokenError::Missing)?;
+    Ok(tokens.verify(token).await?)
+}
+
+/// Returns the bearer token, or `None` without exactly one `Authorization` header of that scheme.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (given.next(), given.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+}
+
+pub(crate) fn insufficient_scope(scope: Scope) -> ApiError {
+    ApiError::new(Code::InsufficientScope, format!("The token lacks the scope {scope}."))
+        .with_header(header::WWW_AUTHENTICATE, &challenge(scope))
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        let (code, challenge) = match &error {
+            TokenError::Missing => (Code::TokenMissing, "Bearer".to_owned()),
+            TokenError::Expired => {
+                (Code::TokenExpired, r#"Bearer error="invalid_token", error_description="expired""#.to_owned())
+            }
+            TokenError::Invalid(why) => {
+                (Code::TokenInvalid, format!(r#"Bearer error="invalid_token", error_description="{why}""#))
+            }
+            TokenError::TenantScope(error) => return Self::from(*error),
+            TokenError::NoKeys(why) => {
+                tracing::error!(error = %why, "tokens cannot be checked");
+                return Self::new(Code::SigningKeysUnavailable, "Tokens cannot be checked at the moment.")
+                    .retry_after(30);
+            }
+        };
+        Self::new(code, error.to_string()).with_header(header::WWW_AUTHENTICATE, &challenge)
+    }
+}

@@ -1,0 +1,22 @@
+//! The claim that lists scopes or roles.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+/// Scopes of a token. Issuers write them as one text with spaces or as a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum ScopeClaim {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl ScopeClaim {
+    pub(super) fn into_set(self) -> BTreeSet<String> {
+        match self {
+            Self::Text(text) => text.split_whitespace().map(ToOwned::to_owned).collect(),
+            Self::List(list) => list.into_iter().collect(),
+        }
+    }
+}

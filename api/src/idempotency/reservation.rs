@@ -1,0 +1,85 @@
+//! Keys that are reserved before the handler of a POST runs and completed afterwards. A reservation expires, so that a key is
+//! free again if the process dies in between. The handler may then run a second time: most POSTs are idempotent by the state
+//! of the database, the others complete the [`Reservation`] in their own transaction.
+
+use axum::body::Body;
+use axum::extract::MatchedPath;
+use axum::http::request::Parts;
+use axum::http::{Method, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use freehold_tenancy::db::PgPool;
+use freehold_tenancy::db::idempotency::{self, Reservation, ReserveResult, StoredResponse};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::key::{self, HEADER};
+use super::response::{into_response, replayed};
+use crate::auth::Caller;
+use crate::problem::ApiError;
+
+/// Result of reserving a key.
+pub(crate) enum ReservedKey {
+    Reserved(Reservation),
+    /// The request was answered before; this is the response.
+    Replayed(Response),
+}
+
+/// Returns whether the request is a POST with an idempotency key.
+pub(crate) fn has_key(parts: &Parts) -> bool {
+    parts.method == Method::POST && parts.headers.contains_key(HEADER)
+}
+
+/// Reserves the key of a request for this caller and route.
+///
+/// Fails if the key is invalid, belongs to another request, or belongs to a request that is still running.
+pub(crate) async fn reserve(
+    pool: &PgPool,
+    caller: &Caller,
+    parts: &Parts,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<ReservedKey, ApiError> {
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let key = key::read(&parts.headers)?.of(caller, &format!("POST {route}"));
+    match idempotency::reserve(pool, &key, hash(parts.uri.path(), body), now).await? {
+        ReserveResult::Reserved(reservation) => Ok(ReservedKey::Reserved(reservation)),
+        ReserveResult::Exists(existing) => {
+            let stored = key::stored_response(existing)?;
+            Ok(ReservedKey::Replayed(replayed(into_response(stored))))
+        }
+    }
+}
+
+/// Returns the hash of path and body. Order of fields and white space do not change it.
+fn hash(path: &str, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(path);
+    hash.update([0]);
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(fields)) => hash.update(key::hash(&fields)),
+        _ => hash.update(body),
+    }
+    hash.finalize().into()
+}
+
+/// Releases the key of a request that was refused or failed: such a response is not final.
+pub(crate) async fn release(pool: &PgPool, reservation: &Reservation) {
+    if let Err(error) = idempotency::release(pool, reservation).await {
+        tracing::warn!(%error, "an idempotency key could not be given back; it is free again after a minute");
+    }
+}
+
+/// Stores a successful response under its key.
+pub(crate) async fn store_response(pool: &PgPool, reservation: &Reservation, response: Response) -> Response {
+    let (parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return ApiError::internal().into_response() };
+    let text = if body.is_empty() { Value::Null.to_string() } else { String::from_utf8_lossy(&body).into_owned() };
+    let location = parts.headers.get(header::LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
+    let status = i16::try_from(parts.status.as_u16()).unwrap_or(200);
+    let stored = StoredResponse { status, location: location.to_owned(), body: text };
+    if let Err(error) = idempotency::complete(pool, reservation, &stored).await {
+        tracing::warn!(%error, "an answer could not be kept under its idempotency key");
+    }
+    Response::from_parts(parts, Body::from(body))
+}

@@ -1,0 +1,41 @@
+//! Stored responses as HTTP responses.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use freehold_tenancy::db::idempotency::StoredResponse;
+
+/// Marks a response that is a repetition of the stored one.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// `Retry-After` of an accepted request, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Returns the first response to a request that a worker completes later.
+pub(crate) fn accepted(stored: StoredResponse) -> Response {
+    let mut response = into_response(stored);
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}
+
+/// Marks a response as replayed.
+pub(crate) fn replayed(mut response: Response) -> Response {
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+pub(crate) fn is_replayed(response: &Response) -> bool {
+    response.headers().contains_key(REPLAYED)
+}
+
+pub(super) fn into_response(stored: StoredResponse) -> Response {
+    let status = u16::try_from(stored.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.unwrap_or(StatusCode::OK);
+    let mut response = match status {
+        StatusCode::NO_CONTENT => status.into_response(),
+        _ => (status, [(header::CONTENT_TYPE, "application/json")], stored.body).into_response(),
+    };
+    if let Some(location) = HeaderValue::from_str(&stored.location).ok().filter(|location| !location.is_empty()) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,160 @@
+//! Stages of a request to a protected route, in their order:
+//!
+//! 1. authenticate: the bearer token becomes a [`Caller`], which the handler finds among the request's extensions
+//! 2. rate limit
+//! 3. authorise: scope and tenant scope
+//! 4. audit: open an entry, and complete it with the outcome (not for safe methods)
+//! 5. idempotency: run once per key, or replay the stored response (POST only)
+//! 6. route: the handler in `routes/`
+//!
+//! No stage calls another; this file alone knows the order.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+
+use crate::app::App;
+use crate::audit;
+use crate::auth::{self, Caller};
+use crate::extract::{self, QueryFields};
+use crate::idempotency::{self, ReservedKey};
+use crate::problem::ApiError;
+use crate::route_policy::{AuditMode, IdempotencyMode, RoutePolicy};
+
+/// A protected route, as the stages need it.
+#[derive(Debug, Clone)]
+pub(crate) struct ProtectedRoute {
+    pub(crate) policy: RoutePolicy,
+    /// `operationId` in OpenAPI; it is also the action in the audit trail.
+    pub(crate) action: String,
+    /// Whether the route declares query parameters.
+    pub(crate) takes_query: bool,
+}
+
+/// Runs all stages.
+pub(crate) async fn run(route: &ProtectedRoute, app: &App, request: Request, next: Next) -> Response {
+    let mut response = run_stages(route, app, request, next).await.unwrap_or_else(IntoResponse::into_response);
+    // Shared caches must not store responses to authenticated requests.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn run_stages(route: &ProtectedRoute, app: &App, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    let caller = auth::authenticate(&app.tokens, request.headers()).await?;
+    let rate_limit = app.rate_limiter.check(&caller)?;
+    let is_safe = request.method().is_safe();
+    let (mut parts, body) = request.into_parts();
+    let authorized = authorize(route, app, &caller, &mut parts).await;
+    request = Request::from_parts(parts, body);
+    let mut response = match authorized {
+        Ok(()) => {
+            request.extensions_mut().insert(caller.clone());
+            if is_safe { next.run(request).await } else { run_write(route, app, &caller, request, next).await }
+        }
+        Err(refusal) if is_safe => refusal.into_response(),
+        Err(refusal) => {
+            let (entry, tenant) = audit::audit_entry(&route.action, &caller, &request);
+            let response = refusal.into_response();
+            app.audit.note(&entry, tenant, &audit::outcome(&response)).await;
+            response
+        }
+    };
+    if let Some(rate_limit) = rate_limit {
+        rate_limit.write_headers(response.headers_mut());
+    }
+    Ok(response)
+}
+
+async fn authorize(route: &ProtectedRoute, app: &App, caller: &Caller, parts: &mut Parts) -> Result<(), ApiError> {
+    let RoutePolicy { scope, resource, .. } = route.policy;
+    if !caller.scopes.contains(scope.as_str()) {
+        return Err(auth::insufficient_scope(scope));
+    }
+    caller.tenant_scope.authorize(resource, parts, &app.pool).await?;
+    if !route.takes_query && !parts.method.is_safe() {
+        // An unknown query parameter on a write is refused: `?dry_run=true` must not be ignored.
+        let QueryFields(query) = QueryFields::from_request_parts(parts, &()).await?;
+        query.finish(Some(()))?;
+    }
+    Ok(())
+}
+
+/// Runs the stages of a request that may change something: audit, idempotency, route.
+async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: Request, next: Next) -> Response {
+    let (entry, tenant) = audit::audit_entry(&route.action, caller, &request);
+    // The body is read first, so that a slow upload does not delay the audit entry.
+    let (mut parts, body) = request.into_parts();
+    let body = match extract::read(&parts.headers, body).await {
+        Ok(body) => body,
+        Err(refusal) => {
+            let response = refusal.into_response();
+            app.audit.note(&entry, tenant, &audit::outcome(&response)).await;
+            return response;
+        }
+    };
+    let (route, app, caller, tasks) = (route.clone(), app.clone(), caller.clone(), &app.tasks);
+    let work = async move {
+        match route.policy.audit {
+            AuditMode::ByMiddleware => {
+                let open_entry = match app.audit.begin(&entry, tenant).await {
+                    Ok(open_entry) => open_entry,
+                    Err(error) => return ApiError::from(error).into_response(),
+                };
+                let response = run_idempotent(&route, &app, &caller, parts, body, next).await;
+                app.audit.end(open_entry, &audit::outcome(&response)).await;
+                response
+            }
+            AuditMode::InStatement => {
+                parts.extensions.insert(entry.clone());
+                let response = run_idempotent(&route, &app, &caller, parts, body, next).await;
+                if response.status().is_success() && !idempotency::is_replayed(&response) {
+                    app.audit.schedule_chaining();
+                } else {
+                    let tenant = tenant.or_else(|| audit::tenant_from_location(&response));
+                    app.audit.note(&entry, tenant, &audit::outcome(&response)).await;
+                }
+                response
+            }
+        }
+    };
+    // The task outlives a caller that disconnects, so that a started change finishes and its audit entry is completed.
+    match tasks.spawn(work.in_current_span()).await {
+        Ok(response) => response,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => ApiError::internal().into_response(),
+    }
+}
+
+/// Runs the handler, at most once per idempotency key.
+async fn run_idempotent(
+    route: &ProtectedRoute,
+    app: &App,
+    caller: &Caller,
+    mut parts: Parts,
+    body: Vec<u8>,
+    next: Next,
+) -> Response {
+    let mode = route.policy.idempotency;
+    if mode == IdempotencyMode::InTransaction || !idempotency::has_key(&parts) {
+        return next.run(Request::from_parts(parts, Body::from(body))).await;
+    }
+    let reservation = match idempotency::reserve(&app.pool, caller, &parts, &body, app.clock.now()).await {
+        Ok(ReservedKey::Reserved(reservation)) => reservation,
+        Ok(ReservedKey::Replayed(response)) => return response,
+        Err(refusal) => return refusal.into_response(),
+    };
+    parts.extensions.insert(reservation.clone());
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    if !response.status().is_success() {
+        idempotency::release(&app.pool, &reservation).await;
+        return response;
+    }
+    match mode {
+        IdempotencyMode::ByMiddleware => idempotency::store_response(&app.pool, &reservation, response).await,
+        IdempotencyMode::ResponseInTransaction | IdempotencyMode::InTransaction => response,
+    }
+}

@@ -1,0 +1,5 @@
+//! Schemas that several routes share.
+
+pub(crate) mod enums;
+pub(crate) mod operation;
+pub(crate) mod tenant;
