@@ -34,7 +34,7 @@ pub static AWS_CODES: &[(&str, &[&str])] = &[
     ("INVALID_ADDRESS", &["scenarios::accounts::each_cause_for_a_person_has_its_own_attention_code"]),
     ("INVALID_EMAIL", &["scenarios::accounts::each_cause_for_a_person_has_its_own_attention_code"]),
     ("INVALID_IDENTITY_FOR_BUSINESS_VALIDATION", &["scenarios::accounts::each_cause_for_a_person_has_its_own_attention_code"]),
-    ("INVALID_PAYMENT_INSTRUMENT", &["scenarios::accounts::each_cause_for_a_person_has_its_own_attention_code"]),
+    ("INVALID_PAYMENT_INSTRUMENT", &["steps::accounts::internal_failures_are_retried_and_refused_creations_are_parked"]),
     ("InsufficientCapabilitiesException", &["scenarios::stacks::a_rejected_template_is_reported_with_its_cause"]),
     ("InternalError", &["worker::aws::errors::every_row_is_needed"]),
     ("InternalFailure", &["worker::aws::errors::every_row_is_needed"]),
