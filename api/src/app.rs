@@ -16,10 +16,10 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{KeysError, RateLimiter, Roles, Tokens, UnknownScope};
 use crate::metrics::Metrics;
 
-/// How many may be sent all account mappings at a time.
-const EXPORTS_AT_A_TIME: usize = 3;
+/// Concurrent exports of account mappings. Each of them occupies a database connection.
+const MAX_CONCURRENT_EXPORTS: usize = 3;
 
-/// What the routes share; cheap to clone.
+/// State that the routes share; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     pub(crate) pool: PgPool,
@@ -29,45 +29,41 @@ pub struct App {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) rate_limiter: RateLimiter,
     pub(crate) audit: AuditWriter,
-    /// Turns at sending all account mappings, each of which keeps a connection.
+    /// Permits for exports of account mappings.
     pub(crate) exports: Arc<Semaphore>,
-    /// Where webhooks may be sent.
     pub(crate) destination_policy: DestinationPolicy,
-    /// What their secrets are encrypted with.
+    /// Keys that encrypt the secrets of webhook endpoints.
     pub(crate) keyring: Keyring,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
-    /// Changes that come to their end though their caller hangs up.
+    /// Requests that finish even if their caller disconnects.
     pub(crate) tasks: TaskTracker,
 }
 
-/// Why the API does not run.
+/// Reason why the API cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// `[api]` does not say whose tokens to believe.
+    /// `[api]` does not configure a valid issuer.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// `[api.roles]` names a scope that there is not.
+    /// `[api.roles]` names a scope that does not exist.
     #[error(transparent)]
     Roles(#[from] UnknownScope),
-    /// The port.
     #[error("the API cannot be served: {0}")]
     Io(#[from] io::Error),
 }
 
 impl App {
-    /// An API on the database of `pool`, within a Tokio runtime. `clock` is the installation's: it dates what is
-    /// written. Tokens are judged by the wall clock.
+    /// Creates the state; needs a Tokio runtime. Rows are dated by `clock`, tokens are checked against the wall clock.
     ///
-    /// Fails where `[api]` names no issuer or no usable place of its keys; the keys themselves are read when they are
-    /// first needed.
+    /// Fails if `[api]` has no issuer or no usable source of its keys. The keys themselves are read on first use.
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
         let tokens = Arc::new(Tokens::new(&config.api, Roles::read(&config.api)?)?);
         let work_notifier = WorkNotifier::new(pool.clone());
         let rate_limiter = RateLimiter::new(config.api.requests_per_minute);
         let audit = AuditWriter::new(pool.clone(), clock.clone());
         let (metrics, shutdown, tasks) = (Metrics::new(), CancellationToken::new(), TaskTracker::new());
-        let exports = Arc::new(Semaphore::new(EXPORTS_AT_A_TIME));
+        let exports = Arc::new(Semaphore::new(MAX_CONCURRENT_EXPORTS));
         let destination_policy = DestinationPolicy::new(&config.webhooks, InstallationKind::Real);
         let keyring = Keyring::new(&config.secrets);
         Ok(Self {
@@ -87,21 +83,21 @@ impl App {
         })
     }
 
-    /// Of an installation of this kind: the API of a sandbox lets webhooks go to its own machine.
+    /// Sets the kind of the installation. A sandbox may send webhooks to its own machine.
     #[must_use]
     pub fn with_installation_kind(mut self, kind: InstallationKind) -> Self {
         self.destination_policy = DestinationPolicy::new(&self.config.webhooks, kind);
         self
     }
 
-    /// With another way to find the addresses of who is sent webhooks.
+    /// Replaces the resolver of webhook host names.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.destination_policy = self.destination_policy.with_resolver(resolver);
         self
     }
 
-    /// Who writes down what its routes do, and has to be kept going for that to be chained.
+    /// Returns the writer of the audit trail. It must be kept running, or new entries are not chained.
     pub fn audit_writer(&self) -> AuditWriter {
         self.audit.clone()
     }

@@ -1,4 +1,4 @@
-//! What the API writes into the audit trail: who called what that may change something, from where, with which result.
+//! Audit entries of API requests: caller, action, source and result of each request that may change something.
 
 use std::net::SocketAddr;
 
@@ -14,10 +14,10 @@ use crate::idempotency;
 use crate::middleware::RequestId;
 use crate::problem::ApiError;
 
-/// How much of what a caller says of itself is kept, in bytes.
-const LONGEST: usize = 256;
+/// Longest stored value that a caller chooses, in bytes.
+const MAX_VALUE_BYTES: usize = 256;
 
-/// The deed that a request is, and the tenant that its path names.
+/// Returns the audit entry of a request, and the tenant in its path.
 pub(crate) fn audit_entry(action: &str, caller: &Caller, request: &Request) -> (AuditEntry, Option<TenantId>) {
     let (path, whole) = (request.uri().path(), request.uri().path_and_query());
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
@@ -29,7 +29,7 @@ pub(crate) fn audit_entry(action: &str, caller: &Caller, request: &Request) -> (
             forwarded_for: forwarded_for(request.headers()),
         }),
         request_id: request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()),
-        resource: Some(whole.map_or(path, PathAndQuery::as_str).chars().take(LONGEST).collect()),
+        resource: Some(whole.map_or(path, PathAndQuery::as_str).chars().take(MAX_VALUE_BYTES).collect()),
         operation_id: path.split('/').find_map(|part| part.parse::<OperationId>().ok()),
         ..AuditEntry::new(AuditKind::ApiCall, action, actor)
     };
@@ -38,13 +38,13 @@ pub(crate) fn audit_entry(action: &str, caller: &Caller, request: &Request) -> (
 
 fn forwarded_for(headers: &HeaderMap) -> Option<String> {
     let values: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    // Who is nearest stands last.
+    // The nearest proxy is the last value.
     let all = values.join(", ");
-    let from = all.len().saturating_sub(LONGEST);
+    let from = all.len().saturating_sub(MAX_VALUE_BYTES);
     (!all.is_empty()).then(|| all[from..].to_owned())
 }
 
-/// What came of a request.
+/// Returns the outcome of a request from its response.
 pub(crate) fn outcome(response: &Response) -> AuditOutcome {
     let status = response.status();
     let result = match status.as_u16() {
@@ -58,7 +58,7 @@ pub(crate) fn outcome(response: &Response) -> AuditOutcome {
     AuditOutcome { status: Some(status.as_u16()), code, ..AuditOutcome::of(result) }
 }
 
-/// The tenant that an answer is about.
+/// Returns the tenant in the `Location` header of a response.
 pub(crate) fn tenant_from_location(response: &Response) -> Option<TenantId> {
     response.headers().get(header::LOCATION)?.to_str().ok()?.split('/').find_map(|part| part.parse().ok())
 }
@@ -68,13 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_long_way_the_end_is_kept() {
+    fn the_end_of_a_long_forwarded_for_is_kept() {
         let mut headers = HeaderMap::new();
         assert_eq!(forwarded_for(&headers), None);
         headers.append("x-forwarded-for", "a".repeat(300).parse().unwrap());
         headers.append("x-forwarded-for", "203.0.113.7".parse().unwrap());
         let kept = forwarded_for(&headers).unwrap();
-        assert_eq!(kept.len(), LONGEST);
+        assert_eq!(kept.len(), MAX_VALUE_BYTES);
         assert!(kept.ends_with(", 203.0.113.7"));
     }
 }

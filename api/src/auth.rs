@@ -1,4 +1,5 @@
-//! Authentication and authorisation: bearer tokens (RFC 6750) that are JWTs (RFC 9068), verified with the issuer's keys.
+//! Authentication and authorisation: bearer tokens (RFC 6750) that are JWTs (RFC 9068), verified with the issuer's
+//! keys.
 
 mod bearer;
 mod caller;

@@ -1,4 +1,4 @@
-//! Whether something is still what a caller has seen of it (RFC 9110, 8.8.3 and 13.1.1).
+//! ETags and `If-Match` (RFC 9110, 8.8.3 and 13.1.1).
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 
 use crate::problem::{ApiError, Code};
 
-/// Names one state of something; another state has another.
+/// Tag of one state of a resource.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ETag(String);
 
 impl ETag {
-    /// That of something that is shown as `body`.
+    /// Returns the tag of a resource with this body.
     pub(crate) fn of(body: &str) -> Self {
         Self(format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
     }
@@ -22,7 +22,7 @@ impl ETag {
     }
 }
 
-/// The states that a change is meant for; the route needs to know.
+/// ETags of the `If-Match` header, which the route requires.
 #[derive(Debug)]
 pub(crate) struct IfMatch(Vec<String>);
 
@@ -32,17 +32,16 @@ impl IfMatch {
         Self(given.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect())
     }
 
-    /// Lets the change be made, if it is meant for this state.
+    /// Fails unless the header names this state or `*`.
     pub(crate) fn check(&self, tag: &ETag) -> Result<(), ApiError> {
         if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(precondition_failed()) }
     }
 }
 
-/// Somebody else has changed it.
 pub(crate) fn precondition_failed() -> ApiError {
     ApiError::new(
         Code::PreconditionFailed,
-        "It has changed since this ETag was given; nothing was done. Get it again, and decide again.",
+        "The resource has changed since you read this ETag; nothing was changed. Read it again, then retry.",
     )
 }
 
@@ -54,14 +53,14 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         if given.0.iter().all(String::is_empty) {
             return Err(ApiError::new(
                 Code::PreconditionRequired,
-                "Send If-Match with the ETag of what you have seen, so that you do not undo what somebody else has done.",
+                "Send If-Match with the ETag of the resource as you have read it, to avoid overwriting other changes.",
             ));
         }
         Ok(given)
     }
 }
 
-/// Where a route can do without.
+/// For routes that accept `If-Match` without requiring it.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 

@@ -1,4 +1,4 @@
-//! Taking a request apart: its JSON body and its query become [`Fields`], an id in its path becomes an id.
+//! Extractors: the JSON body and the query become [`Fields`], a path parameter becomes a typed id.
 
 mod fields;
 
@@ -15,10 +15,10 @@ pub(crate) use fields::{Fields, shortened};
 
 use crate::problem::{ApiError, Code, FieldError};
 
-/// How large a body may be, in bytes: several times what the longest signup takes.
-pub(crate) const LARGEST_BODY: usize = 64 * 1024;
+/// Size limit of a body: several times the size of the longest signup.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A JSON object from the body.
+/// Fields of the JSON object in the body.
 pub(crate) struct JsonFields(pub(crate) Fields);
 
 impl<S: Send + Sync> FromRequest<S> for JsonFields {
@@ -28,7 +28,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonFields {
         if !is_json(request.headers()) {
             return Err(ApiError::new(
                 Code::UnsupportedMediaType,
-                "The body must be JSON, and say so: `Content-Type: application/json`.",
+                "The body must be JSON, with the header `Content-Type: application/json`.",
             ));
         }
         let (parts, body) = request.into_parts();
@@ -39,7 +39,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonFields {
                 FieldError {
                     field: String::new(),
                     code: "wrong_type".to_owned(),
-                    message: "this must be an object".to_owned(),
+                    message: "must be an object".to_owned(),
                 },
             ])),
             Err(error) => Err(ApiError::new(Code::InvalidJson, format!("The body is not JSON: {error}."))),
@@ -47,7 +47,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonFields {
     }
 }
 
-/// A JSON object from the body, where there is a body.
+/// Fields of the JSON object in the body, or `None` without a body or with an empty object.
 pub(crate) struct OptionalJsonFields(pub(crate) Option<Fields>);
 
 impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
@@ -56,13 +56,13 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         use axum::body::HttpBody;
 
-        // What is not said to be JSON was never read here.
+        // Only a body that is declared as JSON is read: clients that know no body may send others.
         if request.body().is_end_stream() || !is_json(request.headers()) {
             return Ok(Self(None));
         }
         let (parts, body) = request.into_parts();
         let bytes = read(&parts.headers, body).await?;
-        // `null` is as good as nothing.
+        // `null` means "not given".
         if bytes.trim_ascii() == b"null" {
             return Ok(Self(None));
         }
@@ -71,19 +71,19 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
     }
 }
 
-/// The body, if it is not too large.
+/// Reads the body. Fails if it is too large or incomplete.
 pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, ApiError> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > LARGEST_BODY) {
+    let content_length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if content_length.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
         return Err(too_large());
     }
     let mut chunks = body.into_data_stream();
-    let mut body = Vec::with_capacity(announced.unwrap_or_default());
+    let mut body = Vec::with_capacity(content_length.unwrap_or_default());
     while let Some(chunk) = chunks.next().await {
         body.extend_from_slice(
-            &chunk.map_err(|_| ApiError::new(Code::BadRequest, "The body did not arrive in full."))?,
+            &chunk.map_err(|_| ApiError::new(Code::BadRequest, "The request ended before the whole body arrived."))?,
         );
-        if body.len() > LARGEST_BODY {
+        if body.len() > MAX_BODY_BYTES {
             return Err(too_large());
         }
     }
@@ -91,17 +91,17 @@ pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u
 }
 
 fn too_large() -> ApiError {
-    ApiError::new(Code::BodyTooLarge, format!("The body is larger than {LARGEST_BODY} bytes."))
+    ApiError::new(Code::BodyTooLarge, format!("The body is larger than {MAX_BODY_BYTES} bytes."))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    // A change is a merge patch, whether or not it says so (RFC 7396).
+    // The body of a PATCH is a merge patch (RFC 7396) under either name.
     ["application/json", "application/merge-patch+json"].iter().any(|json| media_type.eq_ignore_ascii_case(json))
 }
 
-/// What stands behind the question mark.
+/// Query parameters.
 pub(crate) struct QueryFields(pub(crate) Fields);
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
@@ -110,7 +110,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
             .await
-            .map_err(|_| ApiError::new(Code::InvalidQuery, "The query is not made of names and values."))?;
+            .map_err(|_| ApiError::new(Code::InvalidQuery, "The query must consist of names and values."))?;
         let mut values = Map::new();
         let mut repeated = Vec::new();
         for (name, value) in pairs {
@@ -120,13 +120,13 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
         }
         let mut fields = Fields::of_query(values);
         for name in repeated {
-            fields.error(name, "repeated", "give this once");
+            fields.error(name, "repeated", "must be given only once");
         }
         Ok(Self(fields))
     }
 }
 
-/// An id or a name from the path, by its place among the route's parameters. What cannot be one names nothing.
+/// Path parameter by index, or `None` if it cannot be parsed: an invalid id gets the same 404 as an unknown one.
 pub(crate) struct PathParam<T, const INDEX: usize = 0>(pub(crate) Option<T>);
 
 impl<S: Send + Sync, T: FromStr, const INDEX: usize> FromRequestParts<S> for PathParam<T, INDEX> {
@@ -139,35 +139,35 @@ impl<S: Send + Sync, T: FromStr, const INDEX: usize> FromRequestParts<S> for Pat
     }
 }
 
-/// A whole number within bounds, both of which it may be.
-pub(crate) struct BoundedInt<const LEAST: i64, const MOST: i64>(pub(crate) i64);
+/// Whole number from `MIN` to `MAX`, inclusive.
+pub(crate) struct BoundedInt<const MIN: i64, const MAX: i64>(pub(crate) i64);
 
-impl<const LEAST: i64, const MOST: i64> FromStr for BoundedInt<LEAST, MOST> {
+impl<const MIN: i64, const MAX: i64> FromStr for BoundedInt<MIN, MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
-        number.map(Self).ok_or_else(|| match MOST {
-            i64::MAX => format!("this is a whole number from {LEAST} on"),
-            most => format!("this is a whole number from {LEAST} to {most}"),
+        let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
+        number.map(Self).ok_or_else(|| match MAX {
+            i64::MAX => format!("must be a whole number of at least {MIN}"),
+            max => format!("must be a whole number from {MIN} to {max}"),
         })
     }
 }
 
-/// What somebody looks for: no longer than what is searched, and nothing that PostgreSQL takes for no text.
-pub(crate) struct SearchText<const MOST: usize>(pub(crate) String);
+/// Search text. Control characters are refused, because PostgreSQL does not store NUL.
+pub(crate) struct SearchText<const MAX: usize>(pub(crate) String);
 
-impl<const MOST: usize> FromStr for SearchText<MOST> {
+impl<const MAX: usize> FromStr for SearchText<MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fits = (1..=MOST).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        let refusal = || format!("this has 1 to {MOST} characters, none of them a control character");
-        fits.then(|| Self(text.to_owned())).ok_or_else(refusal)
+        let is_valid = (1..=MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        let refusal = || format!("must have 1 to {MAX} characters and no control characters");
+        is_valid.then(|| Self(text.to_owned())).ok_or_else(refusal)
     }
 }
 
-/// A point in time as RFC 3339 has it.
+/// Point in time in RFC 3339 format.
 pub(crate) struct Instant(pub(crate) DateTime<Utc>);
 
 impl FromStr for Instant {
@@ -175,8 +175,8 @@ impl FromStr for Instant {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
-        // PostgreSQL's years end before those of a text do.
-        let fits = |instant: &DateTime<Utc>| (1970..10_000).contains(&instant.year());
-        instant.ok().filter(fits).map(Self).ok_or("this is a time such as 2026-10-31T00:00:00Z")
+        // The range of PostgreSQL is smaller than that of the parser.
+        let is_storable = |instant: &DateTime<Utc>| (1970..10_000).contains(&instant.year());
+        instant.ok().filter(is_storable).map(Self).ok_or("must be a time such as 2026-10-31T00:00:00Z")
     }
 }

@@ -1,7 +1,8 @@
-//! The REST API of Freehold. It knows the database and its callers' tokens; it has no AWS SDK and no AWS credentials.
+//! REST API of Freehold. It uses the database and verifies the callers' tokens; it has no AWS SDK and no AWS
+//! credentials.
 //!
-//! [`router`] lists every route with the scope that it needs. A request passes the [`middleware`] (request id, log, time
-//! limit, problems), then [`auth`], then its route, which parses what it was given into the types of
+//! [`router`](mod@router) lists every route with its policy. A request passes the [`middleware`] (request id, log, time
+//! limit, problems), then the stages of the [`pipeline`], then its route, which parses the request into the types of
 //! `freehold_tenancy` before it does anything.
 
 mod app;
@@ -31,7 +32,7 @@ pub use router::{openapi, openapi_json, router};
 pub use scope::Scope;
 pub use server::serve;
 
-/// What the API speaks: the bodies of its requests and answers.
+/// Bodies of requests and responses.
 pub mod schema {
     pub use crate::problem::{FieldError, Problem};
     pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};

@@ -1,4 +1,4 @@
-//! What the API measures, for Prometheus: names and units as OpenTelemetry has them for HTTP servers.
+//! Prometheus metrics of the API, with the names and units of OpenTelemetry's conventions for HTTP servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,30 +16,29 @@ const HOLDS: &str = "freehold_fleet_holds";
 const FINDINGS: &str = "freehold_findings";
 const WEBHOOKS: &str = "freehold_webhook_endpoints";
 
-/// Bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP metrics").
-const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Bucket bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP metrics").
+const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// The measurements of one API; several in one process keep theirs apart.
+/// Metrics of one API. Several APIs in one process have separate recorders.
 #[derive(Clone)]
 pub(crate) struct Metrics(Arc<PrometheusRecorder>);
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let builder = PrometheusBuilder::new();
-        // Only an empty list of bounds is refused.
-        let builder = builder.set_buckets(&BOUNDS).unwrap_or_else(|_| PrometheusBuilder::new());
+        // Only an empty list of buckets is refused.
+        let builder = builder.set_buckets(&BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
         metrics::with_local_recorder(&recorder, || {
-            metrics::describe_histogram!(REQUEST_DURATION, "How long requests took until their answer began.");
+            metrics::describe_histogram!(REQUEST_DURATION, "Time from the request to the start of its response.");
             metrics::describe_gauge!(OPERATIONS, "Operations by state.");
-            metrics::describe_gauge!(HOLDS, "Whether work waits for the whole fleet, by the reason.");
+            metrics::describe_gauge!(HOLDS, "Fleet holds in force (1) or not (0), by code.");
             metrics::describe_gauge!(FINDINGS, "Open findings by severity.");
-            metrics::describe_gauge!(WEBHOOKS, "Webhook endpoints that are enabled, and disabled by the reason.");
+            metrics::describe_gauge!(WEBHOOKS, "Webhook endpoints by state: enabled, or the reason of disabling.");
         });
         Self(Arc::new(recorder))
     }
 
-    /// Notes a request.
     pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
         metrics::with_local_recorder(&*self.0, || {
             histogram!(
@@ -52,18 +51,18 @@ impl Metrics {
         });
     }
 
-    /// Notes how many operations are in each state; one that is not named has none.
+    /// Records the number of operations per state. A state without an entry has none.
     pub(crate) fn operations(&self, counts: &[(OperationState, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for state in OperationState::ALL {
                 let count = counts.iter().find(|(counted, _)| counted == state).map_or(0, |(_, count)| *count);
-                #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 operations")]
+                #[expect(clippy::cast_precision_loss, reason = "an installation has fewer than 2^52 operations")]
                 gauge!(OPERATIONS, "state" => state.as_str()).set(count as f64);
             }
         });
     }
 
-    /// Notes which holds are in force.
+    /// Records the fleet holds in force.
     pub(crate) fn holds(&self, holds: &[FleetHold]) {
         metrics::with_local_recorder(&*self.0, || {
             for kind in HoldKind::ALL {
@@ -73,34 +72,34 @@ impl Metrics {
         });
     }
 
-    /// Notes how many open findings there are of each severity; one that is not named has none.
+    /// Records the number of open findings per severity. A severity without an entry has none.
     pub(crate) fn findings(&self, counts: &[(Severity, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for severity in Severity::ALL {
                 let count = counts.iter().find(|(counted, _)| counted == severity).map_or(0, |(_, count)| *count);
-                #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 findings")]
+                #[expect(clippy::cast_precision_loss, reason = "an installation has fewer than 2^52 findings")]
                 gauge!(FINDINGS, "severity" => severity.as_str()).set(count as f64);
             }
         });
     }
 
-    /// Notes how many webhook endpoints are enabled, and how many disabled for which reason; a reason that is not named has none.
+    /// Records the number of webhook endpoints per state: enabled (`None`), or disabled for a reason.
     pub(crate) fn webhooks(&self, counts: &[(Option<DisabledReason>, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for reason in std::iter::once(None).chain(DisabledReason::ALL.iter().copied().map(Some)) {
                 let count = counts.iter().find(|(counted, _)| *counted == reason).map_or(0, |(_, count)| *count);
-                #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 endpoints")]
+                #[expect(clippy::cast_precision_loss, reason = "an installation has fewer than 2^52 endpoints")]
                 gauge!(WEBHOOKS, "state" => reason.map_or("enabled", DisabledReason::as_str)).set(count as f64);
             }
         });
     }
 
-    /// Everything, in Prometheus' text format.
+    /// Returns all metrics in the Prometheus text format.
     pub(crate) fn render(&self) -> String {
         self.0.handle().render()
     }
 
-    /// Sums up what was noted since; without it, an API that nobody scrapes would keep every single measurement.
+    /// Aggregates recent samples. Without it, an API that is never scraped would keep every single sample.
     pub(crate) fn run_upkeep(&self) {
         self.0.handle().run_upkeep();
     }

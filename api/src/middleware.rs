@@ -1,5 +1,5 @@
-//! What every request passes on its way in and every answer on its way out: a request id, a time limit, one line in the
-//! log, a measurement, and problems in place of bare errors. Neither tokens nor bodies are logged.
+//! Outermost middleware: request id, time limit, log line, metrics, and problem bodies for all errors. Tokens and
+//! bodies are never logged.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -17,21 +17,20 @@ use uuid::Uuid;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Code, MEDIA_TYPE};
 
-/// Names a request in the log and in problems.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request, among its extensions.
+/// Id of a request, among its extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
-/// Names the span of whoever calls (W3C Trace Context).
+/// Span of the caller (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// How long a route may take until its answer begins; the events of an operation then take as long as they take.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Time limit until a response starts. A started response, such as an event stream, has no limit.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a request id that a caller brings may be.
-const LONGEST_REQUEST_ID: usize = 128;
+/// Longest accepted request id, in characters.
+const MAX_REQUEST_ID_CHARS: usize = 128;
 
 pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let request_id = request_id(request.headers());
@@ -53,12 +52,12 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
     trace::begin(&span, "server", &format!("{method} {route}"), caller);
     record_ids(&span, request.uri().path());
 
-    let begun = Instant::now();
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answered = tokio::time::timeout(TIME_LIMIT, answer).instrument(span.clone()).await;
-    let took = begun.elapsed();
+    let started = Instant::now();
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let result = tokio::time::timeout(REQUEST_TIMEOUT, response).instrument(span.clone()).await;
+    let duration = started.elapsed();
     let _entered = span.enter();
-    let response = match answered {
+    let response = match result {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
             tracing::error!("a route panicked");
@@ -66,7 +65,7 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
         }
         Err(_elapsed) => ApiError::new(
             Code::Timeout,
-            format!("The answer was not ready after {} seconds; it is safe to ask again.", TIME_LIMIT.as_secs()),
+            format!("The response was not ready after {} seconds; it is safe to retry.", REQUEST_TIMEOUT.as_secs()),
         )
         .into_response(),
     };
@@ -78,16 +77,16 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
 
     let status = response.status().as_u16();
     trace::note(&span, "http.response.status_code", status);
-    // What has just come into being is where the answer says.
-    if let Some(place) = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok()) {
-        record_ids(&span, place);
+    // The id of a new resource is in `Location`.
+    if let Some(location) = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok()) {
+        record_ids(&span, location);
     }
-    metrics.request(method, &route, status, took);
-    tracing::info!(status, took_ms = took.as_millis(), "answered");
+    metrics.request(method, &route, status, duration);
+    tracing::info!(status, took_ms = duration.as_millis(), "request finished");
     response
 }
 
-/// Says of a request which tenant and which operation it is about, so that its lines in the log are found by them.
+/// Records the tenant and the operation of a request in its span, so that its log lines can be found by them.
 fn record_ids(span: &Span, path: &str) {
     for segment in path.split(['/', '?', ':']) {
         if segment.parse::<TenantId>().is_ok() {
@@ -98,7 +97,7 @@ fn record_ids(span: &Span, path: &str) {
     }
 }
 
-/// Every error leaves as a problem, whoever made it; its headers stay.
+/// Turns every error response into a problem, and keeps its headers.
 fn into_problem_response(mut response: Response, request_id: &str) -> Response {
     let refusal = match response.extensions_mut().remove::<ApiError>() {
         Some(refusal) => refusal,
@@ -115,17 +114,17 @@ fn into_problem_response(mut response: Response, request_id: &str) -> Response {
     response
 }
 
-/// The id that the caller brings, if it is fit for a log, or else a new one.
+/// Returns the request id of the caller, or a new one if it is missing or not fit for a log.
 pub(crate) fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())
-        .filter(|id| (1..=LONGEST_REQUEST_ID).contains(&id.len()))
+        .filter(|id| (1..=MAX_REQUEST_ID_CHARS).contains(&id.len()))
         .filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)))
         .map_or_else(|| Uuid::now_v7().simple().to_string(), ToOwned::to_owned)
 }
 
-/// Callers can invent methods without end; measurements have one name for all of those (OpenTelemetry's).
+/// Returns the method as a metric label. Callers can invent methods, so all unknown ones share OpenTelemetry's name.
 fn known_method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -151,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    async fn ask(path: &str) -> (StatusCode, HeaderMap, Value) {
+    async fn get_problem(path: &str) -> (StatusCode, HeaderMap, Value) {
         let router = Router::new()
             .route("/panics", get(|| async { panic!("on purpose") as &'static str }))
             .route("/sleeps", get(std::future::pending::<&'static str>))
@@ -164,15 +163,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whatever_goes_wrong_leaves_as_a_problem_with_the_request_id() {
+    async fn every_failure_becomes_a_problem_with_the_request_id() {
         for (path, status, code) in [
             ("/panics", 500, "internal_error"),
             ("/sleeps", 504, "timeout"),
             ("/refuses", 400, "bad_request"),
             ("/elsewhere", 404, "route_not_found"),
         ] {
-            let (answered, headers, problem) = ask(path).await;
-            assert_eq!((answered.as_u16(), problem["code"].as_str()), (status, Some(code)), "{path}");
+            let (actual_status, headers, problem) = get_problem(path).await;
+            assert_eq!((actual_status.as_u16(), problem["code"].as_str()), (status, Some(code)), "{path}");
             assert_eq!(headers[header::CONTENT_TYPE], MEDIA_TYPE);
             assert_eq!(headers[REQUEST_ID], "ours-1");
             assert_eq!(problem["request_id"], "ours-1");

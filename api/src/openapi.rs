@@ -1,4 +1,4 @@
-//! The description of the API, OpenAPI 3.1, made from the routes themselves.
+//! Parts of the OpenAPI 3.1 document that the routes share.
 
 use serde_json::json;
 use utoipa::openapi::content::ContentBuilder;
@@ -14,28 +14,28 @@ use crate::route_policy::{ResourceScope, RoutePolicy};
 use crate::routes::events::schema::{FeedEvent, FeedEventData, of_each_type};
 use crate::scope::Scope;
 
-/// What the token's scheme is called.
+/// Name of the security scheme.
 const BEARER: &str = "bearer";
 
 const DESCRIPTION: &str = "\
-Freehold gives every customer of a SaaS an AWS account of its own. A signup is answered at once with `202`; what follows \
-is an *operation* for each environment, whose steps can be watched.
+Freehold gives every customer of a SaaS an AWS account of its own. A signup returns `202` at once and starts an \
+*operation* for each environment, which creates the account and reports its progress step by step.
 
-Ids are texts with a prefix (`ten_…`, `env_…`, `op_…`); AWS account ids are texts of 12 digits. Times are RFC 3339 in UTC. \
-Lists come in pages: hand `next_page_token` back as `page_token`, with the same filters, until it is `null`. Whatever goes \
-wrong is answered as a problem (RFC 9457) with the `request_id` that finds it in the log and one of these codes, which \
-keep their meaning; others may be added.
+Ids are strings with a prefix (`ten_…`, `env_…`, `op_…`); AWS account ids are strings of 12 digits. Times are RFC 3339 \
+in UTC. Lists are paginated: send `next_page_token` as `page_token`, with the same filters, until it is `null`. Every \
+error is a problem (RFC 9457) with a `request_id`, under which the log has details, and one of these codes. A code \
+keeps its meaning; more codes may be added.
 
 | status | code | meaning |
 |---|---|---|
 ";
 
-/// What a route does: the id of its one operation.
+/// Returns the id of the only operation of a route.
 pub(crate) fn action(paths: &Paths) -> String {
     operations(paths).find_map(|operation| operation.operation_id.clone()).unwrap_or_default()
 }
 
-/// Whether the route says of something that it may stand behind the question mark.
+/// Returns whether the route declares query parameters.
 pub(crate) fn takes_query(paths: &Paths) -> bool {
     operations(paths).any(|operation| takes(operation, ParameterIn::Query))
 }
@@ -46,7 +46,7 @@ fn operations(paths: &Paths) -> impl Iterator<Item = &Operation> {
     })
 }
 
-/// Everything but the routes.
+/// Returns the document without routes.
 pub(crate) fn base_document() -> OpenApi {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let codes: Vec<_> = Code::ALL
@@ -64,14 +64,15 @@ pub(crate) fn base_document() -> OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .description(Some(format!(
-            "An access token of the configured issuer. Scopes: {}. A token with the scope `fleet` sees every tenant; one with \
-             the claim `tenant_id` sees that tenant, and the others are not there for it; one with neither sees nothing.",
+            "An access token of the configured issuer. Scopes: {}. A token with the scope `fleet` can access every \
+             tenant. A token with the claim `tenant_id` can access only that tenant; other tenants appear not to \
+             exist. A token with neither is refused.",
             scopes.join(", ")
         )))
         .build();
-    let components = REFUSALS
+    let components = COMMON_RESPONSES
         .iter()
-        .fold(ComponentsBuilder::new(), |components, refusal| components.response(refusal.name, refusal.described()))
+        .fold(ComponentsBuilder::new(), |components, common| components.response(common.name, common.response()))
         .security_scheme(BEARER, SecurityScheme::Http(bearer))
         .schema_from::<Problem>()
         .schema_from::<FieldError>()
@@ -80,40 +81,38 @@ pub(crate) fn base_document() -> OpenApi {
         .schemas_from_iter(of_each_type())
         .build();
     let tags = [
-        ("tenants", "The customers and their environments."),
+        ("tenants", "Customers and their environments."),
         ("operations", "Long-running work on an environment, step by step."),
-        ("findings", "What in AWS is not as it should be."),
-        ("account-mappings", "Which AWS account belongs to which tenant, and did."),
-        ("events", "What happens, in order, for those who have to keep up."),
-        ("webhooks", "The feed, sent to a URL of yours as Standard Webhooks 1.0."),
-        ("audit", "Who did what, in one chain."),
-        ("service", "The API itself. These need no token."),
+        ("findings", "Differences between AWS and the database."),
+        ("account-mappings", "Current and former owners of each AWS account."),
+        ("events", "Ordered feed of events."),
+        ("webhooks", "Delivery of the feed to a URL, as Standard Webhooks 1.0."),
+        ("audit", "Chained record of all changes and their callers."),
+        ("service", "State and description of the API. These routes need no token."),
     ];
-    let tags = tags.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
+    let tags = tags.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build());
     OpenApiBuilder::new().info(info).components(Some(components)).tags(Some(tags)).build()
 }
 
-/// A refusal that many routes have in common.
+/// Error response that many routes share.
 struct CommonResponse {
     name: &'static str,
     description: &'static str,
     example: Code,
-    /// The headers that come with it.
     headers: &'static [(&'static str, &'static str)],
-    /// Which routes have it.
-    when: fn(&Operation, Option<RoutePolicy>) -> bool,
+    applies: fn(&Operation, Option<RoutePolicy>) -> bool,
 }
 
-const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "What a token must be (RFC 6750).");
-const RETRY_AFTER: (&str, &str) = ("Retry-After", "Seconds after which to ask again.");
+const CHALLENGE: (&str, &str) = ("WWW-Authenticate", "Reason for the refusal (RFC 6750).");
+const RETRY_AFTER: (&str, &str) = ("Retry-After", "Seconds after which to retry.");
 
-const REFUSALS: [CommonResponse; 12] = [
+const COMMON_RESPONSES: [CommonResponse; 12] = [
     CommonResponse {
         name: "BadRequest",
-        description: "The query, a header or the body cannot be understood.",
+        description: "The query, a header or the body is malformed.",
         example: Code::InvalidQuery,
         headers: &[],
-        when: |operation, _| {
+        applies: |operation, _| {
             operation.request_body.is_some()
                 || takes(operation, ParameterIn::Query)
                 || takes(operation, ParameterIn::Header)
@@ -121,85 +120,87 @@ const REFUSALS: [CommonResponse; 12] = [
     },
     CommonResponse {
         name: "Unauthorized",
-        description: "The token is missing, has expired or is not accepted.",
+        description: "The token is missing, expired or invalid.",
         example: Code::TokenMissing,
         headers: &[CHALLENGE],
-        when: |_, policy| policy.is_some(),
+        applies: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "Forbidden",
-        description: "The token lacks the scope, or does not say whom it may see.",
+        description: "The token lacks the scope, or has no tenant scope.",
         example: Code::InsufficientScope,
         headers: &[CHALLENGE],
-        when: |_, policy| policy.is_some(),
+        applies: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "NotFound",
-        description: "There is no such thing.",
+        description: "The resource does not exist, or the token has no access to it.",
         example: Code::TenantNotFound,
         headers: &[],
-        when: |operation, _| takes(operation, ParameterIn::Path),
+        applies: |operation, _| takes(operation, ParameterIn::Path),
     },
     CommonResponse {
         name: "Conflict",
-        description: "The same request is being worked on; send it again.",
+        description: "The same request is still running; retry.",
         example: Code::IdempotencyKeyInFlight,
         headers: &[RETRY_AFTER],
-        when: |operation, _| is_keyed(operation),
+        applies: |operation, _| takes_idempotency_key(operation),
     },
     CommonResponse {
         name: "ContentTooLarge",
         description: "The body is larger than 65536 bytes.",
         example: Code::BodyTooLarge,
         headers: &[],
-        when: |operation, _| operation.request_body.is_some() || is_keyed(operation) || is_conditional(operation),
+        applies: |operation, _| {
+            operation.request_body.is_some() || takes_idempotency_key(operation) || is_conditional(operation)
+        },
     },
     CommonResponse {
         name: "UnsupportedMediaType",
         description: "The body is not `application/json`.",
         example: Code::UnsupportedMediaType,
         headers: &[],
-        when: |operation, _| operation.request_body.is_some(),
+        applies: |operation, _| operation.request_body.is_some(),
     },
     CommonResponse {
         name: "UnprocessableContent",
-        description: "Fields that do not fit, each named in `errors`; or an Idempotency-Key that came with another body.",
+        description: "Invalid fields, all listed in `errors`; or an Idempotency-Key that was used with another body.",
         example: Code::ValidationFailed,
         headers: &[],
-        when: |operation, _| operation.request_body.is_some() || is_keyed(operation),
+        applies: |operation, _| operation.request_body.is_some() || takes_idempotency_key(operation),
     },
     CommonResponse {
         name: "TooManyRequests",
-        description: "The client asks too often, or has signed up as many as it may in a day.",
+        description: "The client has exceeded its rate limit, or its daily limit of signups.",
         example: Code::TooManyRequests,
         headers: &[RETRY_AFTER],
-        when: |_, policy| policy.is_some(),
+        applies: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "InternalServerError",
-        description: "Something went wrong on our side.",
+        description: "Internal server error.",
         example: Code::InternalError,
         headers: &[],
-        when: |_, policy| policy.is_some(),
+        applies: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "ServiceUnavailable",
-        description: "The database, or the issuer of tokens, cannot be reached. Nothing was changed.",
+        description: "The database or the token issuer is unavailable. Nothing was changed.",
         example: Code::DatabaseUnavailable,
         headers: &[RETRY_AFTER],
-        when: |_, policy| policy.is_some(),
+        applies: |_, policy| policy.is_some(),
     },
     CommonResponse {
         name: "GatewayTimeout",
-        description: "The answer was not ready in time.",
+        description: "The response was not ready in time.",
         example: Code::Timeout,
         headers: &[],
-        when: |_, policy| policy.is_some(),
+        applies: |_, policy| policy.is_some(),
     },
 ];
 
 impl CommonResponse {
-    fn described(&self) -> Response {
+    fn response(&self) -> Response {
         let problem = Problem {
             r#type: format!("urn:freehold:problem:{}", self.example.as_str()),
             title: self.example.title().to_owned(),
@@ -211,7 +212,7 @@ impl CommonResponse {
                 vec![FieldError {
                     field: "environments[1]".to_owned(),
                     code: "repeated".to_owned(),
-                    message: "each environment needs a name of its own".to_owned(),
+                    message: "each environment must have a different name".to_owned(),
                 }]
             } else {
                 Vec::new()
@@ -222,8 +223,9 @@ impl CommonResponse {
         let text = || Object::with_type(Type::String);
         self.headers
             .iter()
-            .fold(ResponseBuilder::new(), |response, (name, what)| {
-                response.header(*name, HeaderBuilder::new().schema(Some(text())).description(Some(*what)).build())
+            .fold(ResponseBuilder::new(), |response, (name, description)| {
+                response
+                    .header(*name, HeaderBuilder::new().schema(Some(text())).description(Some(*description)).build())
             })
             .description(self.description)
             .content(MEDIA_TYPE, content)
@@ -238,23 +240,23 @@ fn takes(operation: &Operation, place: ParameterIn) -> bool {
     })
 }
 
-/// Adds to the routes in `paths` what they have in common: what they need of a token and how they refuse.
+/// Adds the security requirement, the idempotency key and the common error responses to the routes in `paths`.
 pub(crate) fn with_common_responses(mut paths: Paths, policy: Option<RoutePolicy>) -> Paths {
     for item in paths.paths.values_mut() {
         if let Some(post) = &mut item.post {
-            with_key(post);
+            add_idempotency_key(post);
         }
         for operation in
             [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
         {
             operation.security =
                 Some(policy.iter().map(|policy| SecurityRequirement::new(BEARER, scopes(*policy))).collect());
-            for refusal in &REFUSALS {
-                if !(refusal.when)(operation, policy) {
+            for common in &COMMON_RESPONSES {
+                if !(common.applies)(operation, policy) {
                     continue;
                 }
-                let reference = Ref::new(format!("#/components/responses/{}", refusal.name));
-                let status = refusal.example.status().as_u16().to_string();
+                let reference = Ref::new(format!("#/components/responses/{}", common.name));
+                let status = common.example.status().as_u16().to_string();
                 operation.responses.responses.entry(status).or_insert(RefOr::Ref(reference));
             }
         }
@@ -262,30 +264,30 @@ pub(crate) fn with_common_responses(mut paths: Paths, policy: Option<RoutePolicy
     paths
 }
 
-fn names(operation: &Operation, header: &str) -> bool {
-    let is_it = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == header);
-    operation.parameters.iter().flatten().any(is_it)
+fn has_parameter(operation: &Operation, header: &str) -> bool {
+    let is_header = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == header);
+    operation.parameters.iter().flatten().any(is_header)
 }
 
-/// Whether it changes something that has an ETag.
+/// Returns whether the route accepts `If-Match`.
 fn is_conditional(operation: &Operation) -> bool {
-    names(operation, "If-Match")
+    has_parameter(operation, "If-Match")
 }
 
-fn is_keyed(operation: &Operation) -> bool {
-    names(operation, "Idempotency-Key")
+fn takes_idempotency_key(operation: &Operation) -> bool {
+    has_parameter(operation, "Idempotency-Key")
 }
 
-/// Every POST takes a key; those that need one say so themselves.
-fn with_key(post: &mut Operation) {
-    if !is_keyed(post) {
+/// Adds the `Idempotency-Key` parameter to a POST that does not declare it itself.
+fn add_idempotency_key(post: &mut Operation) {
+    if !takes_idempotency_key(post) {
         let key = ParameterBuilder::new()
             .name("Idempotency-Key")
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "Makes it happen once however often it is sent: the answer is kept for seven days and given again, without a \
-                 secret that it had. What was refused or has failed is not kept.",
+                "Makes retries safe: a repeated request with the same key and body gets the first response again, for \
+                 seven days and without a secret that it contained. Refusals and failures are not stored.",
             ))
             .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"))))
             .example(Some(json!("7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57")))
@@ -294,8 +296,8 @@ fn with_key(post: &mut Operation) {
     }
 }
 
-/// A route that is not about one tenant needs the scope that sees all of them; for any other a token will do that is for
-/// the one tenant.
+/// Returns the scopes of a route. A route for the whole fleet also needs `fleet`; for other routes, a token of the
+/// tenant is enough.
 fn scopes(RoutePolicy { scope, resource, .. }: RoutePolicy) -> Vec<&'static str> {
     match resource {
         ResourceScope::Fleet => vec![scope.as_str(), Scope::Fleet.as_str()],

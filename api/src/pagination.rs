@@ -1,6 +1,7 @@
-//! Pages of a list: `page_size`, `page_token` and what comes after.
+//! Pages of a list: `page_size` and `page_token`.
 //!
-//! A token says after which row to go on, and carries a digest of the filters, so that it cannot be used with others.
+//! A token contains the last row of the page before, and a digest of the filters, so that it is refused with other
+//! filters.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -9,29 +10,29 @@ use uuid::Uuid;
 use crate::extract::{BoundedInt, Fields};
 use crate::problem::{ApiError, Code};
 
-/// How many rows a page has when nobody says how many.
+/// Rows per page without `page_size`.
 pub(crate) const DEFAULT_PAGE_SIZE: i64 = 50;
 
-/// How many rows a page has at most.
+/// Limit of `page_size`.
 pub(crate) const MAX_PAGE_SIZE: i64 = 200;
 
-/// The page that was asked for.
+/// Requested page of a list.
 pub(crate) struct Page {
     size: i64,
     after: Option<Uuid>,
-    /// The position in the feed that all pages are read at, where the list has one.
+    /// Feed position of all pages, for a list that is read at a position.
     position: Option<i64>,
     list: Digested,
 }
 
-/// The list and its filters.
+/// Digest of the list's name and filters.
 type Digested = [u8; 8];
 
 impl Page {
-    /// Takes `page_size` and `page_token` out of a query; what is left are the filters of `list`.
+    /// Parses `page_size` and `page_token` of a query; the remaining fields are the filters of `list`.
     pub(crate) fn read(list: &str, query: &mut Fields) -> Result<Self, ApiError> {
         let size = query.optional("page_size").map_or(DEFAULT_PAGE_SIZE, |BoundedInt::<1, MAX_PAGE_SIZE>(size)| size);
-        // An empty one is that of the first page (AIP-158).
+        // An empty token means the first page (AIP-158).
         let token = query.optional::<String>("page_token").filter(|token| !token.is_empty());
         let list = digest(list, query.values());
         let (after, position) = match token {
@@ -41,27 +42,27 @@ impl Page {
         Ok(Self { size, after, position, list })
     }
 
-    /// The position in the feed that the pages before were read at.
+    /// Returns the feed position of the previous pages, or `None` on the first page.
     pub(crate) fn position(&self) -> Option<i64> {
         self.position
     }
 
-    /// The same page, read at this position in the feed, as those that follow will be.
+    /// Sets the feed position of this page and the following ones.
     pub(crate) fn at(self, position: i64) -> Self {
         Self { position: Some(position), ..self }
     }
 
-    /// The row after which the page begins.
+    /// Returns the row before the page.
     pub(crate) fn after<I: From<Uuid>>(&self) -> Option<I> {
         self.after.map(I::from)
     }
 
-    /// How many rows to read: one more than the page has, which tells whether another page follows.
+    /// Returns the number of rows to read: one more than the page size, to see whether another page follows.
     pub(crate) fn limit(&self) -> i64 {
         self.size + 1
     }
 
-    /// Cuts `rows` to the page and answers the token of the next one, if there is one.
+    /// Shortens `rows` to the page size. Returns the token of the next page, or `None` on the last page.
     pub(crate) fn truncate_and_next_token<T>(&self, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<String> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         if rows.len() <= size {
@@ -92,7 +93,7 @@ pub(crate) fn encode(after: Uuid, list: Digested, position: Option<i64>) -> Stri
 
 pub(crate) fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>), ApiError> {
     let bytes = hex::decode(token).unwrap_or_default();
-    let read = || {
+    let parse = || {
         let (after, rest) = bytes.split_first_chunk::<16>()?;
         let (filters, position) = rest.split_first_chunk::<8>()?;
         let position = match position {
@@ -101,10 +102,10 @@ pub(crate) fn decode(token: &str, list: Digested) -> Result<(Uuid, Option<i64>),
         };
         (*filters == list).then_some((Uuid::from_bytes(*after), position))
     };
-    read().ok_or_else(|| {
+    parse().ok_or_else(|| {
         ApiError::new(
             Code::InvalidPageToken,
-            "This page_token comes from another list or other filters; start again without one.",
+            "This page_token belongs to another list or to other filters; start again without a page_token.",
         )
     })
 }
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_leads_on_in_its_own_list() {
+    fn a_token_is_valid_in_its_own_list() {
         let list = list(json!({ "tier": "standard", "state": "ready" }));
         let id = Uuid::from_u128(7);
         for position in [None, Some(0), Some(i64::MAX)] {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_other_filters_is_refused() {
+    fn a_token_with_other_filters_is_refused() {
         let token = encode(Uuid::from_u128(7), list(json!({ "tier": "standard" })), None);
         for other in [json!({}), json!({ "tier": "enterprise" }), json!({ "tie": "rstandard" })] {
             assert!(decode(&token, list(other)).is_err());

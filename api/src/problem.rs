@@ -1,4 +1,4 @@
-//! Problems: what the API answers when it does not do what it was asked (RFC 9457).
+//! Problems: the responses to requests that were refused or failed (RFC 9457).
 
 mod code;
 
@@ -10,53 +10,52 @@ use utoipa::ToSchema;
 
 pub(crate) use code::Code;
 
-/// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a request was not done.
+/// Error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// Names the kind of problem: `urn:freehold:problem:` and the code.
+    /// Kind of the problem: `urn:freehold:problem:` and the code.
     #[schema(example = "urn:freehold:problem:validation_failed")]
     pub r#type: String,
-    /// The kind of problem in a few words.
-    #[schema(example = "Some fields do not fit")]
+    /// Short description of the code.
+    #[schema(example = "Some fields are invalid")]
     pub title: String,
-    /// The HTTP status.
+    /// HTTP status code.
     #[schema(example = 422)]
     pub status: u16,
-    /// What happened in this case.
-    #[schema(example = "1 field does not fit: home_region.")]
+    /// Description of this occurrence, for people.
+    #[schema(example = "1 field is invalid: home_region.")]
     pub detail: String,
-    /// Stable, for programs.
+    /// Stable code, for programs.
     #[schema(example = "validation_failed")]
     pub code: String,
-    /// What to quote when asking for help; the same as the `x-request-id` header.
+    /// Id of the request, the same as in the `x-request-id` header. Quote it when you ask for help.
     #[schema(example = "0199aa5b6c1e7d3f8a9b0c1d2e3f4a5b")]
     pub request_id: String,
-    /// Which fields do not fit, all of them.
+    /// All invalid fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldError>,
 }
 
-/// A field that does not fit.
+/// Error of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// The field, such as `home_region` or `environments[1]`.
+    /// Name of the field, such as `home_region` or `environments[1]`.
     #[schema(example = "home_region")]
     pub field: String,
-    /// Stable, for programs.
+    /// Stable code, for programs.
     #[schema(example = "unknown_region")]
     pub code: String,
-    /// What is wrong with it, for people.
+    /// Description of the error, for people.
     #[schema(
         example = "`mars-north-1` is not an AWS region that Freehold knows; use a region code such as eu-central-1"
     )]
     pub message: String,
 }
 
-/// A problem on its way out; the door gives it the request id and writes it down.
+/// Error of a request. The middleware adds the request id and writes the body.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError(Box<Parts>);
 
@@ -78,7 +77,7 @@ impl ApiError {
         self
     }
 
-    /// Leaves the header out where the value cannot be one.
+    /// Adds a header; ignores a value that is not valid in a header.
     pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.0.headers.push((name, value));
@@ -86,55 +85,57 @@ impl ApiError {
         self
     }
 
-    /// Asks the caller to come again in so many seconds.
+    /// Adds `Retry-After`.
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         self.with_header(header::RETRY_AFTER, &seconds.to_string())
     }
 
-    /// What an answer with this status says when nobody has said anything better.
+    /// Returns the generic error of a status.
     pub(crate) fn from_status(status: StatusCode) -> Self {
         match status {
-            StatusCode::NOT_FOUND => Self::new(Code::RouteNotFound, "There is nothing at this address."),
+            StatusCode::NOT_FOUND => Self::new(Code::RouteNotFound, "No route matches this path."),
             StatusCode::METHOD_NOT_ALLOWED => Self::new(
                 Code::MethodNotAllowed,
-                "This address does not answer to this method; the Allow header names those that it does.",
+                "This route does not support the method; the Allow header lists the supported ones.",
             ),
             StatusCode::PAYLOAD_TOO_LARGE => Self::new(Code::BodyTooLarge, "The body is too large."),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(Code::UnsupportedMediaType, "The body must be JSON."),
             status if status.is_client_error() => {
-                Self::new(Code::BadRequest, "The request cannot be understood; see /openapi.json.")
+                Self::new(Code::BadRequest, "The request is malformed; see /openapi.json.")
             }
             _ => Self::internal(),
         }
     }
 
-    /// There is no such tenant, or not for this caller.
+    /// The tenant does not exist, or the caller has no access to it.
     pub(crate) fn no_tenant() -> Self {
-        Self::new(Code::TenantNotFound, "There is no tenant with this id.")
+        Self::new(Code::TenantNotFound, "No tenant has this id.")
     }
 
-    /// There is no such operation, or not for this caller.
+    /// The operation does not exist, or the caller has no access to it.
     pub(crate) fn no_operation() -> Self {
-        Self::new(Code::OperationNotFound, "There is no operation with this id.")
+        Self::new(Code::OperationNotFound, "No operation has this id.")
     }
 
-    /// Destroying is refused because the tenant has a legal hold.
     pub(crate) fn legal_hold(reason: &str) -> Self {
-        Self::new(Code::LegalHold, format!("A legal hold is on the tenant: {reason} Lift it first."))
+        Self::new(Code::LegalHold, format!("The tenant is under a legal hold: {reason} Lift it first."))
     }
 
-    /// A failure of ours; what it was is in the log, beside the request id.
+    /// Internal failure; the log has the cause, under the request id.
     pub(crate) fn internal() -> Self {
-        Self::new(Code::InternalError, "Something went wrong on our side. The request id finds it in our log.")
+        Self::new(
+            Code::InternalError,
+            "The server failed to process the request; the log has details under the request id.",
+        )
     }
 
-    /// The same request, under the same key, has begun and not ended.
+    /// A request with the same idempotency key is still running.
     pub(crate) fn in_flight() -> Self {
-        Self::new(Code::IdempotencyKeyInFlight, "The same request is being worked on; send it again in a moment.")
+        Self::new(Code::IdempotencyKeyInFlight, "A request with this Idempotency-Key is still running; retry later.")
             .retry_after(1)
     }
 
-    /// The body, for the request with this id.
+    /// Returns the JSON body.
     pub(crate) fn body(self, request_id: &str) -> String {
         let Parts { code, detail, errors, .. } = *self.0;
         let problem = Problem {
@@ -172,20 +173,19 @@ impl From<DbError> for ApiError {
         match error {
             DbError::ExternalIdTaken => Self::new(
                 Code::ExternalIdTaken,
-                "A live tenant has this external_id already; find it with GET /v1/tenants?external_id=….",
+                "An active tenant already has this external_id; find it with GET /v1/tenants?external_id=….",
             ),
             DbError::EnvironmentExists => Self::new(
                 Code::EnvironmentExists,
-                "The tenant has an environment of this name; see GET /v1/tenants/{id}/environments/{name}.",
+                "The tenant already has an environment with this name; see GET /v1/tenants/{id}/environments/{name}.",
             ),
             DbError::ReservationLost => Self::in_flight(),
             error if error.is_outage() => {
-                tracing::error!(%error, "the database cannot be reached");
-                Self::new(Code::DatabaseUnavailable, "The database cannot be reached; nothing was changed.")
-                    .retry_after(5)
+                tracing::error!(%error, "the database is unavailable");
+                Self::new(Code::DatabaseUnavailable, "The database is unavailable; nothing was changed.").retry_after(5)
             }
             error => {
-                tracing::error!(%error, "the database did not answer as expected");
+                tracing::error!(%error, "unexpected database error");
                 Self::internal()
             }
         }

@@ -30,8 +30,8 @@ pub(crate) enum ResourceScope {
 pub(crate) enum IdempotencyMode {
     /// The pipeline reserves the key, if there is one, and stores the response afterwards.
     ByMiddleware,
-    /// The pipeline reserves the key, if there is one. The handler stores the response in its transaction, without the secret
-    /// that only the first response contains.
+    /// The pipeline reserves the key, if there is one. The handler stores the response in its transaction, without the
+    /// secret that only the first response contains.
     ResponseInTransaction,
     /// The handler requires a key and stores both in its transaction.
     InTransaction,
@@ -42,8 +42,8 @@ pub(crate) enum IdempotencyMode {
 pub(crate) enum AuditMode {
     /// The pipeline opens an entry before the handler runs and completes it with the outcome.
     ByMiddleware,
-    /// The statement of the handler writes the entry of a new success, for fewer round trips. The pipeline records refusals,
-    /// failures and replayed responses.
+    /// The statement of the handler writes the entry of a new success, for fewer round trips. The pipeline records
+    /// refusals, failures and replayed responses.
     InStatement,
 }
 

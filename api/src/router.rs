@@ -1,4 +1,4 @@
-//! Every route, with the scope that a token needs for it and whom it is about.
+//! All routes, each with its policy.
 
 use std::sync::{Arc, LazyLock};
 
@@ -28,7 +28,7 @@ use crate::scope::Scope::{
 
 static OPENAPI_JSON: LazyLock<String> = LazyLock::new(openapi_json);
 
-/// Every route and its description. A route is added with what it needs, or it is not added.
+/// Returns all routes with their OpenAPI description. A route cannot be added without a policy, unless it is public.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     Routes::new()
         .protected(
@@ -110,7 +110,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Routes, none of which got here without saying who may call it.
+/// Routes that are protected by a policy or declared public.
 struct Routes(OpenApiRouter<App>);
 
 impl Routes {
@@ -130,7 +130,7 @@ impl Routes {
         Self(self.0.routes((schemas, paths, methods.route_layer(from_fn(stages)))))
     }
 
-    /// A route for everybody.
+    /// Adds a route that needs no token.
     fn public(self, (schemas, paths, methods): UtoipaMethodRouter<App>) -> Self {
         Self(self.0.routes((schemas, with_common_responses(paths, None), methods)))
     }

@@ -1,4 +1,4 @@
-//! The routes: one file a resource, with what it speaks.
+//! Route handlers with their request and response schemas, one file per resource.
 
 pub(crate) mod account_mappings;
 pub(crate) mod approvals;

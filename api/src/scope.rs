@@ -1,39 +1,38 @@
-//! What a token may allow.
+//! Scopes of tokens.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A scope, as tokens name it in `scope` or `scp`.
+/// Scope of a token, in its claim `scope` or `scp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// See every tenant. A token without it is for the one tenant that it names.
+    /// Access to every tenant. A token without it is limited to the tenant that it names.
     Fleet,
-    /// See tenants and their environments.
+    /// Read tenants and their environments.
     TenantsRead,
-    /// Sign tenants up.
+    /// Create and change tenants and environments.
     TenantsWrite,
-    /// Let tenants and their environments go, and bring them back; put legal holds on them.
+    /// Offboard and restore tenants and environments; set and lift legal holds.
     TenantsDelete,
-    /// See operations, their steps and their events, and what was found amiss in AWS.
+    /// Read operations, their steps and events, fleet holds and findings.
     OperationsRead,
-    /// Have an operation tried again or canceled, and ask for what another person has to approve.
+    /// Retry and cancel operations; request actions that need approval.
     OperationsWrite,
-    /// Approve or reject what another person has asked for.
+    /// Approve or reject the requests of another person.
     OperationsApprove,
-    /// See which AWS account belongs to which tenant.
+    /// Read account mappings.
     AccountMappingsRead,
-    /// Follow the feed of what happens to tenants.
+    /// Read the feed of events.
     EventsRead,
     /// Read the audit trail.
     AuditRead,
-    /// See webhook endpoints, and what was sent to them.
+    /// Read webhook endpoints and deliveries.
     WebhooksRead,
-    /// Make, change and delete webhook endpoints, and have events sent again.
+    /// Create, change and delete webhook endpoints; replay deliveries.
     WebhooksWrite,
 }
 
 impl Scope {
-    /// Every scope.
     pub const ALL: [Self; 12] = [
         Self::Fleet,
         Self::TenantsRead,
@@ -49,7 +48,7 @@ impl Scope {
         Self::WebhooksWrite,
     ];
 
-    /// The scope as tokens name it.
+    /// Returns the name of the scope in tokens.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Fleet => "fleet",
@@ -80,7 +79,7 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|scope| scope.as_str()).collect();
-            format!("there is no scope `{text}`; this is one of {}", known.join(", "))
+            format!("unknown scope `{text}`; must be one of {}", known.join(", "))
         })
     }
 }

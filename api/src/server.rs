@@ -10,15 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, AppError};
 use crate::router::router;
 
-/// How long answers that have begun may take to end after a shutdown was asked for: a little less than the 30 seconds that
-/// supervisors give a process before they kill it (Kubernetes, Amazon ECS).
+/// Time that open responses get to finish after a shutdown request: less than the 30 seconds after which supervisors
+/// (Kubernetes, Amazon ECS) kill a process.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(25);
 
-/// How often measurements are summed up.
-const SUM_UP_EVERY: Duration = Duration::from_secs(5);
+/// Interval between upkeep runs of the metrics.
+const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Serves `app` on `listener` until `shutdown`, then lets the answers that have begun come to their end, for at most
-/// 25 seconds.
+/// Serves `app` on `listener` until `shutdown`, then waits at most 25 seconds for open responses to finish.
 pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
     app.shutdown = shutdown.clone();
     let (metrics, tasks) = (app.metrics.clone(), app.tasks.clone());
@@ -26,23 +25,23 @@ pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationTo
     let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let upkeep = async {
         loop {
-            tokio::time::sleep(SUM_UP_EVERY).await;
+            tokio::time::sleep(METRICS_UPKEEP_INTERVAL).await;
             metrics.run_upkeep();
         }
     };
-    let too_late = async {
+    let grace_period_expired = async {
         shutdown.cancelled().await;
         tokio::time::sleep(SHUTDOWN_GRACE_PERIOD).await;
     };
-    let last = async {
+    let serve = async {
         server.into_future().await?;
         tasks.close();
         tasks.wait().await;
         Ok(())
     };
     tokio::select! {
-        ended = last => return ended,
-        () = too_late => tracing::warn!("some answers did not come to their end in time"),
+        result = serve => return result,
+        () = grace_period_expired => tracing::warn!("shutdown grace period expired; open requests were dropped"),
         () = upkeep => {}
     }
     Ok(())

@@ -34,14 +34,17 @@ impl From<TokenError> for ApiError {
             TokenError::Expired => {
                 (Code::TokenExpired, r#"Bearer error="invalid_token", error_description="expired""#.to_owned())
             }
-            TokenError::Invalid(why) => {
-                (Code::TokenInvalid, format!(r#"Bearer error="invalid_token", error_description="{why}""#))
+            TokenError::Invalid(reason) => {
+                (Code::TokenInvalid, format!(r#"Bearer error="invalid_token", error_description="{reason}""#))
             }
             TokenError::TenantScope(error) => return Self::from(*error),
-            TokenError::NoKeys(why) => {
-                tracing::error!(error = %why, "tokens cannot be checked");
-                return Self::new(Code::SigningKeysUnavailable, "Tokens cannot be checked at the moment.")
-                    .retry_after(30);
+            TokenError::NoKeys(cause) => {
+                tracing::error!(error = %cause, "cannot verify tokens: the signing keys are unavailable");
+                return Self::new(
+                    Code::SigningKeysUnavailable,
+                    "Tokens cannot be verified at the moment; retry later.",
+                )
+                .retry_after(30);
             }
         };
         Self::new(code, error.to_string()).with_header(header::WWW_AUTHENTICATE, &challenge)

@@ -24,8 +24,8 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Returns the key of the caller's rate limit and of its idempotency keys: the client, or client and tenant, because the
-    /// users of one tenant must not affect those of another.
+    /// Returns the key of the caller's rate limit and of its idempotency keys: the client, or client and tenant,
+    /// because the users of one tenant must not affect those of another.
     pub(crate) fn client_key(&self) -> String {
         match self.tenant_scope {
             TenantScope::Fleet => self.client.clone(),

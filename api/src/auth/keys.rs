@@ -1,4 +1,5 @@
-//! The issuer's keys: read from a file or fetched, kept, and looked for again when a token names one that is not known.
+//! Keys of the issuer, read from a file or fetched. They are cached, and refreshed when they are old or a token names
+//! an unknown key.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,69 +14,63 @@ use tokio::sync::{Mutex, MutexGuard};
 /// Accepted signature algorithms. Only asymmetric ones: a party that can verify a token must not be able to create one.
 pub(super) const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 
-/// How soon the keys may be looked for again: tokens with invented key ids must not become a flood at the issuer.
+/// Shortest time between two refreshes: tokens with invented key ids must not flood the issuer with requests.
 const REFRESH_COOLDOWN: Duration = Duration::from_secs(30);
 
-/// How soon, as long as there are none at all.
+/// Shortest time between two attempts while no keys are cached.
 const INITIAL_RETRY: Duration = Duration::from_secs(1);
 
-/// How long keys are believed without looking whether the issuer has taken one back.
+/// Age at which cached keys are refreshed, to notice a revoked key.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
-/// How long the issuer may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much a set of keys may weigh, in bytes.
-const LARGEST: usize = 256 * 1024;
+/// Size limit of a key set.
+const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
-/// Why there are no keys.
+/// Reason why no keys are available.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// `api.issuer` is empty.
-    #[error("api.issuer: name the `iss` of the tokens to believe")]
+    #[error("api.issuer: must be the `iss` of accepted tokens")]
     NoIssuer,
     /// `api.jwks` is empty.
-    #[error("api.jwks: name the issuer's keys, an https:// URL or the path of a JWKS file")]
+    #[error("api.jwks: must be an https:// URL or the path of a JWKS file")]
     NoSource,
-    /// `api.jwks` would let anybody on the way exchange the keys.
-    #[error("api.jwks: `{0}` is neither an https:// URL nor, on this machine, an http:// one")]
+    /// The connection to `api.jwks` would not protect the keys.
+    #[error("api.jwks: `{0}` must be an https:// URL, or an http:// URL on this machine")]
     Insecure(String),
-    /// The file.
     #[error("the keys at {0} cannot be read: {1}")]
     Unreadable(PathBuf, std::io::Error),
-    /// The URL.
     #[error("the keys cannot be fetched: {0}")]
     Unfetchable(#[from] reqwest::Error),
-    /// More than a set of keys weighs.
-    #[error("the keys are larger than {LARGEST} bytes")]
+    #[error("the keys are larger than {MAX_KEY_SET_BYTES} bytes")]
     TooLarge,
-    /// Not a JWKS.
     #[error("the keys are not a JSON Web Key Set: {0}")]
     NotAKeySet(#[from] serde_json::Error),
-    /// It was tried a moment ago, and failed.
-    #[error("the keys could not be had a moment ago")]
+    /// The last attempt failed and is too recent for a retry.
+    #[error("the last attempt to read the keys failed")]
     FetchedRecently,
 }
 
-/// A key that was asked for.
+/// Key that verifies a signature.
 #[derive(Clone)]
 pub(super) struct SigningKey {
-    /// What checks a signature.
     pub(super) decoding: DecodingKey,
-    /// When the issuer's keys were read of which it is one.
+    /// Time at which the key set was read.
     pub(super) since: Instant,
 }
 
-/// The issuer's keys; cheap to clone.
+/// Cached keys of the issuer; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Keys(Arc<Cache>);
 
 #[derive(Debug)]
 struct Cache {
     source: Source,
-    known: ArcSwapOption<KeySetSnapshot>,
-    /// When they were last looked for; held while that is being done.
-    polled_at: Mutex<Option<Instant>>,
+    current: ArcSwapOption<KeySetSnapshot>,
+    /// Time of the last refresh; locked during a refresh.
+    refreshed_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -93,72 +88,73 @@ struct KeySetSnapshot {
 #[derive(Debug)]
 struct PublicKey {
     id: Option<String>,
-    /// The algorithm that the key is for, where the issuer says so.
+    /// Algorithm of the key, if the issuer restricts it.
     algorithm: Option<Algorithm>,
     decoding: DecodingKey,
 }
 
 impl Keys {
-    /// Keys at `source`: a path, an `https://` URL, or an `http://` URL of this machine. They are read when first needed.
+    /// Creates the cache of the keys at `source`: a path, an `https://` URL, or an `http://` URL of this machine. The
+    /// keys are read on first use.
     pub(super) fn new(source: &str) -> Result<Self, KeysError> {
         let source = match reqwest::Url::parse(source) {
             _ if source.is_empty() => return Err(KeysError::NoSource),
-            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_here(&url)) => {
+            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_local(&url)) => {
                 let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT);
-                // A redirection could lead to where anybody can exchange the keys.
+                // A redirect could lead to a server that the operator does not trust.
                 Source::Url(url, client.redirect(reqwest::redirect::Policy::none()).build()?)
             }
             Ok(url) if url.has_host() => return Err(KeysError::Insecure(url.to_string())),
             _ => Source::File(PathBuf::from(source)),
         };
-        Ok(Self(Arc::new(Cache { source, known: ArcSwapOption::empty(), polled_at: Mutex::new(None) })))
+        Ok(Self(Arc::new(Cache { source, current: ArcSwapOption::empty(), refreshed_at: Mutex::new(None) })))
     }
 
-    /// The key with this id for this algorithm. A token that names no key is checked with the only one there is.
+    /// Returns the key with this id for this algorithm; without an id, the only key for the algorithm.
     pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<SigningKey>, KeysError> {
-        let Cache { known, polled_at, .. } = &*self.0;
-        let find = || known.load().as_ref().and_then(|known| known.find(id, algorithm));
+        let Cache { current, refreshed_at, .. } = &*self.0;
+        let find = || current.load().as_ref().and_then(|keys| keys.find(id, algorithm));
         if let Some(found) = find() {
-            let stale = known.load().as_ref().is_some_and(|known| known.since.elapsed() > MAX_AGE);
-            // Whoever comes first looks whether it is still the issuer's; nobody waits for that.
-            return match polled_at.try_lock() {
-                Ok(polled_at) if stale => {
-                    self.0.look(polled_at).await?;
+            let is_stale = current.load().as_ref().is_some_and(|keys| keys.since.elapsed() > MAX_AGE);
+            // The first caller refreshes a stale key set; concurrent callers use the stale one without waiting.
+            return match refreshed_at.try_lock() {
+                Ok(refreshed_at) if is_stale => {
+                    self.0.refresh(refreshed_at).await?;
                     Ok(find())
                 }
                 _ => Ok(Some(found)),
             };
         }
-        let polled_at = polled_at.lock().await;
+        let refreshed_at = refreshed_at.lock().await;
         if let Some(found) = find() {
             return Ok(Some(found));
         }
-        self.0.look(polled_at).await?;
+        self.0.refresh(refreshed_at).await?;
         Ok(find())
     }
 }
 
 impl Cache {
-    /// Looks for the keys, unless that was done a moment ago. Those that are known outlast a source that fails.
-    async fn look(&self, mut polled_at: MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
-        let are_the_first = self.known.load().is_none();
-        let pause = if are_the_first { INITIAL_RETRY } else { REFRESH_COOLDOWN };
-        if polled_at.is_some_and(|at| at.elapsed() < pause) {
-            return if are_the_first { Err(KeysError::FetchedRecently) } else { Ok(()) };
+    /// Reads the keys, unless the last refresh is too recent. Cached keys stay valid if the source fails.
+    async fn refresh(&self, mut refreshed_at: MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
+        let is_first = self.current.load().is_none();
+        let cooldown = if is_first { INITIAL_RETRY } else { REFRESH_COOLDOWN };
+        if refreshed_at.is_some_and(|at| at.elapsed() < cooldown) {
+            return if is_first { Err(KeysError::FetchedRecently) } else { Ok(()) };
         }
-        *polled_at = Some(Instant::now());
+        *refreshed_at = Some(Instant::now());
         match self.source.read().await.and_then(|text| parse(&text)) {
             Ok(keys) => {
-                self.known.store(Some(Arc::new(KeySetSnapshot { keys, since: Instant::now() })));
-                if are_the_first {
-                    // A token that names another key is worth a look, even right away.
-                    *polled_at = None;
+                self.current.store(Some(Arc::new(KeySetSnapshot { keys, since: Instant::now() })));
+                if is_first {
+                    // The next token with an unknown key may refresh at once.
+                    *refreshed_at = None;
                 }
                 Ok(())
             }
-            Err(error) if are_the_first => Err(error),
+            Err(error) if is_first => Err(error),
             Err(error) => {
-                tracing::warn!(%error, "the issuer's keys cannot be looked at again; those that are known are kept");
+                tracing::warn!(%error, "cannot refresh the issuer's keys; the cached ones are still used");
                 Ok(())
             }
         }
@@ -174,7 +170,7 @@ impl Source {
                 let mut text = Vec::new();
                 while let Some(chunk) = response.chunk().await? {
                     text.extend_from_slice(&chunk);
-                    if text.len() > LARGEST {
+                    if text.len() > MAX_KEY_SET_BYTES {
                         return Err(KeysError::TooLarge);
                     }
                 }
@@ -186,20 +182,20 @@ impl Source {
 
 impl KeySetSnapshot {
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<SigningKey> {
-        let mut fitting = self
+        let mut candidates = self
             .keys
             .iter()
             .filter(|key| id.is_none() || key.id.as_deref() == id)
             .filter(|key| key.decoding.family().algorithms().contains(&algorithm))
             .filter(|key| key.algorithm.is_none_or(|only| only == algorithm));
-        match (fitting.next(), fitting.next()) {
+        match (candidates.next(), candidates.next()) {
             (Some(key), None) => Some(SigningKey { decoding: key.decoding.clone(), since: self.since }),
             _ => None,
         }
     }
 }
 
-fn is_here(url: &reqwest::Url) -> bool {
+fn is_local(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     host == "localhost" || address.is_some_and(|address| address.is_loopback())
@@ -210,15 +206,15 @@ struct KeySet {
     keys: Vec<serde_json::Value>,
 }
 
-/// The keys of a set that can check a signature that is believed; others are none of our business.
+/// Returns the keys of a set that can verify an accepted signature algorithm. Other keys are ignored.
 fn parse(text: &[u8]) -> Result<Vec<PublicKey>, KeysError> {
     let set: KeySet = serde_json::from_slice(text)?;
-    Ok(set.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?)).collect())
+    Ok(set.keys.into_iter().filter_map(|key| usable_key(serde_json::from_value(key).ok()?)).collect())
 }
 
-fn usable(jwk: Jwk) -> Option<PublicKey> {
+fn usable_key(jwk: Jwk) -> Option<PublicKey> {
     let for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|only| *only == PublicKeyUse::Signature);
-    let fits = match &jwk.algorithm {
+    let is_supported = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(key) => key.curve == EllipticCurve::P256,
         AlgorithmParameters::OctetKeyPair(key) => key.curve == EllipticCurve::Ed25519,
         AlgorithmParameters::RSA(_) => true,
@@ -229,5 +225,5 @@ fn usable(jwk: Jwk) -> Option<PublicKey> {
         None => None,
     };
     let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-    (for_signatures && fits).then_some(PublicKey { id: jwk.common.key_id, algorithm, decoding })
+    (for_signatures && is_supported).then_some(PublicKey { id: jwk.common.key_id, algorithm, decoding })
 }

@@ -1,4 +1,4 @@
-//! What the roles of people stand for.
+//! Roles of people, each of which grants scopes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,36 +10,36 @@ use serde_json::{Map, Value};
 use super::scope_claim::ScopeClaim;
 use crate::scope::Scope;
 
-/// The roles of `[api.roles]`; cheap to clone.
+/// Roles of `[api.roles]`; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Roles {
     claim: Arc<str>,
     scopes: Arc<BTreeMap<String, BTreeSet<Scope>>>,
 }
 
-/// A role stands for a scope that there is not.
+/// Error of a role that grants an unknown scope.
 #[derive(Debug, thiserror::Error)]
-#[error("api.roles.{role}: {why}")]
+#[error("api.roles.{role}: {reason}")]
 pub struct UnknownScope {
     role: String,
-    why: String,
+    reason: String,
 }
 
 impl Roles {
-    /// The roles that the configuration declares.
+    /// Reads the roles of the configuration.
     pub(crate) fn read(api: &Api) -> Result<Self, UnknownScope> {
         let mut roles = BTreeMap::new();
         for (role, scopes) in &api.roles {
             let known: Result<_, _> = scopes.iter().map(|scope| scope.parse()).collect();
-            roles.insert(role.clone(), known.map_err(|why| UnknownScope { role: role.clone(), why })?);
+            roles.insert(role.clone(), known.map_err(|reason| UnknownScope { role: role.clone(), reason })?);
         }
         Ok(Self { claim: api.roles_claim.as_str().into(), scopes: Arc::new(roles) })
     }
 
-    /// What the roles among the claims of a token stand for. A role that is not declared stands for nothing.
+    /// Returns the scopes of the roles in a token's claims. An undeclared role grants none.
     pub(super) fn scopes(&self, claims: &Map<String, Value>) -> impl Iterator<Item = String> {
-        let words = claims.get(&*self.claim).and_then(|roles| ScopeClaim::deserialize(roles).ok());
-        let roles = words.map(ScopeClaim::into_set).unwrap_or_default();
+        let claim = claims.get(&*self.claim).and_then(|roles| ScopeClaim::deserialize(roles).ok());
+        let roles = claim.map(ScopeClaim::into_set).unwrap_or_default();
         roles.into_iter().filter_map(|role| self.scopes.get(&role)).flatten().map(ToString::to_string)
     }
 }

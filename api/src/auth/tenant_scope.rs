@@ -1,4 +1,4 @@
-//! Whom a caller may see: the whole fleet, or the one tenant that the token names.
+//! Tenant scope: the tenants that a token may access.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::header;
@@ -11,26 +11,26 @@ use crate::problem::{ApiError, Code};
 use crate::route_policy::ResourceScope;
 use crate::scope::Scope;
 
-/// Whom a caller may see.
+/// Tenants that a caller may access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TenantScope {
-    /// Every tenant.
+    /// All tenants.
     Fleet,
-    /// One tenant; for such a caller the others do not exist.
+    /// One tenant. To such a caller, other tenants appear not to exist.
     Tenant(TenantId),
 }
 
-/// Why a caller sees nobody.
+/// Reason why a token has no tenant scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TenantScopeError {
-    /// The token has neither the scope nor the claim.
+    /// The token has neither the scope `fleet` nor the claim.
     Missing,
-    /// The claim does not name a tenant.
+    /// The claim is not the id of a tenant.
     Malformed,
 }
 
 impl TenantScope {
-    /// What a token says of it. A token that names a tenant is for that tenant, whatever its scopes.
+    /// Reads the tenant scope of a token. The claim limits it to one tenant, even with the scope `fleet`.
     pub(super) fn read(tenant: Option<&Value>, has_fleet: bool) -> Result<Self, TenantScopeError> {
         match tenant {
             None if has_fleet => Ok(Self::Fleet),
@@ -43,16 +43,18 @@ impl TenantScope {
         }
     }
 
-    /// The tenant that a list is narrowed to, where `asked` is what the caller wants to see of it.
-    pub(crate) fn filter(self, asked: Option<TenantId>) -> Result<Option<TenantId>, ApiError> {
-        match (self, asked) {
-            (Self::Fleet, asked) => Ok(asked),
+    /// Returns the tenant filter of a list, from the tenant that the caller `requested`.
+    ///
+    /// Fails if that is another tenant than the caller's own.
+    pub(crate) fn filter(self, requested: Option<TenantId>) -> Result<Option<TenantId>, ApiError> {
+        match (self, requested) {
+            (Self::Fleet, requested) => Ok(requested),
             (Self::Tenant(own), Some(other)) if own != other => Err(ApiError::no_tenant()),
             (Self::Tenant(own), _) => Ok(Some(own)),
         }
     }
 
-    /// Lets a caller pass to what a route is about, or answers as if it were not there.
+    /// Checks the access to the resource of a route. A resource of another tenant appears not to exist.
     pub(crate) async fn authorize(
         self,
         resource: ResourceScope,
@@ -64,44 +66,42 @@ impl TenantScope {
             ResourceScope::List => Ok(()),
             ResourceScope::Fleet => Err(ApiError::new(
                 Code::InsufficientScope,
-                "This is for those who see every tenant: it needs the scope fleet, and a token that is not for one tenant.",
+                "This route needs the scope `fleet` and a token without a tenant claim.",
             )
             .with_header(header::WWW_AUTHENTICATE, &challenge(Scope::Fleet))),
             ResourceScope::Tenant => match id::<TenantId>(parts).await {
-                Some(asked) if asked == own => Ok(()),
+                Some(requested) if requested == own => Ok(()),
                 _ => Err(ApiError::no_tenant()),
             },
             ResourceScope::Operation => {
                 let id = id::<OperationId>(parts).await.ok_or_else(ApiError::no_operation)?;
-                let whose = db::operations::tenant_of(pool, id).await?;
-                if whose == Some(own) { Ok(()) } else { Err(ApiError::no_operation()) }
+                let tenant = db::operations::tenant_of(pool, id).await?;
+                if tenant == Some(own) { Ok(()) } else { Err(ApiError::no_operation()) }
             }
         }
     }
 }
 
 impl From<TenantScopeError> for ApiError {
-    fn from(blind: TenantScopeError) -> Self {
-        match blind {
-            TenantScopeError::Missing => Self::new(
-                Code::InsufficientScope,
-                "The token does not say whom it may see: it needs the scope fleet, or a claim that names one tenant.",
-            )
-            .with_header(header::WWW_AUTHENTICATE, &challenge(Scope::Fleet)),
+    fn from(error: TenantScopeError) -> Self {
+        match error {
+            TenantScopeError::Missing => {
+                Self::new(Code::InsufficientScope, "The token has neither the scope `fleet` nor a tenant claim.")
+                    .with_header(header::WWW_AUTHENTICATE, &challenge(Scope::Fleet))
+            }
             TenantScopeError::Malformed => Self::new(
                 Code::TenantClaimInvalid,
-                "The claim of the token that names a tenant is not the id of one, such as ten_01k2m8v3x9e7rt4s5q6w7y8z9b.",
+                "The tenant claim of the token must be a tenant id such as ten_01k2m8v3x9e7rt4s5q6w7y8z9b.",
             ),
         }
     }
 }
 
-/// What a token lacks (RFC 6750).
+/// Returns the `WWW-Authenticate` challenge for a missing scope (RFC 6750).
 pub(super) fn challenge(scope: Scope) -> String {
     format!(r#"Bearer error="insufficient_scope", scope="{scope}""#)
 }
 
-/// The first id in the path.
 async fn id<T: std::str::FromStr>(parts: &mut Parts) -> Option<T> {
     let Path(values) = Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await.ok()?;
     values.into_iter().next()?.1.parse().ok()

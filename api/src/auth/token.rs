@@ -1,4 +1,4 @@
-//! Checking a token. The token itself is never logged, nor is any part of it.
+//! Verification of tokens. No part of a token is ever logged.
 
 use std::collections::BTreeSet;
 
@@ -17,22 +17,22 @@ use super::tenant_scope::{TenantScope, TenantScopeError};
 use super::token_cache::{CachedToken, LEEWAY, TokenCache};
 use crate::scope::Scope;
 
-/// Why a token is not accepted.
+/// Reason why a token is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TokenError {
-    #[error("Send `Authorization: Bearer …` with a token, once.")]
+    #[error("Send one header `Authorization: Bearer …` with a token.")]
     Missing,
     #[error("The token has expired; get a new one.")]
     Expired,
-    #[error("The token is not accepted: {0}.")]
+    #[error("The token is invalid: {0}.")]
     Invalid(&'static str),
-    #[error("the issuer's keys cannot be had: {0}")]
+    #[error("the issuer's keys are unavailable: {0}")]
     NoKeys(KeysError),
-    #[error("the token does not say whom it may see")]
+    #[error("the token has no valid tenant scope")]
     TenantScope(TenantScopeError),
 }
 
-/// Which tokens are believed: those of one issuer, for one audience, signed by one of its keys.
+/// Verifier of tokens of one issuer, for one audience, signed with one of the issuer's keys.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     keys: Keys,
@@ -41,7 +41,7 @@ pub(crate) struct Tokens {
     token_type: String,
     tenant_claim: String,
     roles: Roles,
-    verified: TokenCache,
+    cache: TokenCache,
 }
 
 #[derive(Deserialize)]
@@ -53,15 +53,13 @@ struct Claims {
     azp: Option<String>,
     scope: Option<ScopeClaim>,
     scp: Option<ScopeClaim>,
-    /// All others; which of them are of interest is configured.
+    /// All other claims. The configuration names the claims for tenant and roles.
     #[serde(flatten)]
     others: Map<String, Value>,
 }
 
 impl Tokens {
-    /// The tokens that `[api]` describes.
-    ///
-    /// Fails where it names no issuer or no usable place of its keys.
+    /// Creates the verifier from `[api]`. Fails without an issuer or a usable source of its keys.
     pub(crate) fn new(api: &Api, roles: Roles) -> Result<Self, KeysError> {
         if api.issuer.is_empty() {
             return Err(KeysError::NoIssuer);
@@ -73,28 +71,28 @@ impl Tokens {
             token_type: api.token_type.clone(),
             tenant_claim: api.tenant_claim.clone(),
             roles,
-            verified: TokenCache::default(),
+            cache: TokenCache::default(),
         })
     }
 
     pub(super) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         let digest = TokenCache::digest(token);
-        if let Some(verdict) = self.verified.find(&digest)
-            // Asking for the key is what notices that the issuer has another.
-            && let Ok(Some(key)) = self.keys.find(verdict.key_id.as_deref(), verdict.algorithm).await
-            && verdict.is_valid(key.since)
+        if let Some(cached) = self.cache.find(&digest)
+            // Looking the key up also refreshes an outdated key set.
+            && let Ok(Some(key)) = self.keys.find(cached.key_id.as_deref(), cached.algorithm).await
+            && cached.is_valid(key.since)
         {
-            return Ok(verdict.caller.clone());
+            return Ok(cached.caller.clone());
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid("it is not a JWT"))?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid("not a JWT"))?;
         if !ALGORITHMS.contains(&header.alg) {
-            return Err(TokenError::Invalid("its algorithm is not one of RS256, PS256, ES256, EdDSA"));
+            return Err(TokenError::Invalid("the algorithm must be RS256, PS256, ES256 or EdDSA"));
         }
-        if !self.is_of_our_type(header.typ.as_deref()) {
-            return Err(TokenError::Invalid("its header has another typ than that of an access token"));
+        if !self.has_expected_type(header.typ.as_deref()) {
+            return Err(TokenError::Invalid("the header typ is not that of an access token"));
         }
         let key = self.keys.find(header.kid.as_deref(), header.alg).await.map_err(TokenError::NoKeys)?;
-        let key = key.ok_or(TokenError::Invalid("the issuer has no such key"))?;
+        let key = key.ok_or(TokenError::Invalid("the issuer has no key with this kid"))?;
 
         let mut validation = Validation::new(header.alg);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
@@ -102,20 +100,20 @@ impl Tokens {
         validation.set_audience(&[&self.audience]);
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(reason)?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(invalid_token)?.claims;
         let expires = claims.exp;
         let caller = self.caller(claims)?;
-        let verdict = CachedToken { caller, key_id: header.kid, algorithm: header.alg, since: key.since, expires };
-        Ok(self.verified.insert(digest, verdict))
+        let cached = CachedToken { caller, key_id: header.kid, algorithm: header.alg, since: key.since, expires };
+        Ok(self.cache.insert(digest, cached))
     }
 
     fn caller(&self, claims: Claims) -> Result<Caller, TokenError> {
         let client = claims.client_id.or(claims.azp).unwrap_or_else(|| claims.sub.clone());
-        // They are kept in the database, which takes no NUL, and shown to people.
+        // PostgreSQL does not store NUL, and the values are shown to people.
         if [&claims.sub, &client].iter().any(|text| text.is_empty() || text.chars().any(char::is_control)) {
-            return Err(TokenError::Invalid("its claims do not fit"));
+            return Err(TokenError::Invalid("the claims are invalid"));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a time beyond what fits is cut to the latest that does")]
+        #[expect(clippy::cast_possible_truncation, reason = "an out-of-range time becomes the latest time")]
         let expires_at = DateTime::from_timestamp(claims.exp as i64, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let mut scopes: BTreeSet<String> =
             [claims.scope, claims.scp].into_iter().flatten().flat_map(ScopeClaim::into_set).collect();
@@ -126,22 +124,22 @@ impl Tokens {
         Ok(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, tenant_scope, expires_at })
     }
 
-    /// RFC 9068: `at+jwt`, in any case, with or without `application/`.
-    fn is_of_our_type(&self, given: Option<&str>) -> bool {
+    /// Compares the header `typ` with the configured one: case-insensitive, with or without `application/` (RFC 9068).
+    fn has_expected_type(&self, given: Option<&str>) -> bool {
         let given = given.unwrap_or_default().to_ascii_lowercase();
         let given = given.strip_prefix("application/").unwrap_or(&given);
         self.token_type.is_empty() || self.token_type.eq_ignore_ascii_case(given)
     }
 }
 
-fn reason(error: jsonwebtoken::errors::Error) -> TokenError {
+fn invalid_token(error: jsonwebtoken::errors::Error) -> TokenError {
     TokenError::Invalid(match error.kind() {
         ErrorKind::ExpiredSignature => return TokenError::Expired,
-        ErrorKind::ImmatureSignature => "it is not valid yet",
-        ErrorKind::InvalidIssuer => "it comes from another issuer",
-        ErrorKind::InvalidAudience => "it is meant for another audience",
-        ErrorKind::InvalidSignature => "its signature does not fit",
-        ErrorKind::MissingRequiredClaim(_) => "it lacks one of iss, sub, aud, exp",
-        _ => "its claims do not fit",
+        ErrorKind::ImmatureSignature => "not valid yet",
+        ErrorKind::InvalidIssuer => "wrong issuer",
+        ErrorKind::InvalidAudience => "wrong audience",
+        ErrorKind::InvalidSignature => "wrong signature",
+        ErrorKind::MissingRequiredClaim(_) => "one of iss, sub, aud, exp is missing",
+        _ => "the claims are invalid",
     })
 }

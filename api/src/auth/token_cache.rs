@@ -1,7 +1,7 @@
-//! Tokens that were verified: who sends the same one again is known by it, without its signature being checked anew.
+//! Cache of verified tokens, so that a signature is verified once per token.
 //!
-//! A token is known by its digest and not kept. It is known until it expires, and only as long as the issuer's keys were not
-//! read anew since: whether they still have its key is found out by checking it.
+//! The key is the digest of the token; the token itself is not kept. An entry is valid until the token expires or the
+//! issuer's keys are read again, because the new key set may lack the key of the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,17 +15,17 @@ use super::caller::Caller;
 /// Tolerated difference between our clock and the issuer's, in seconds.
 pub(super) const LEEWAY: u64 = 30;
 
-/// How many are known at most.
-const MOST: usize = 4096;
+/// Limit of cached tokens.
+const MAX_TOKENS: usize = 4096;
 
 /// SHA-256 of a token.
 type Digested = [u8; 32];
 
-/// What is known of tokens that were verified; cheap to clone.
+/// Cache of verified tokens; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TokenCache(Arc<Mutex<HashMap<Digested, Arc<CachedToken>>>>);
 
-/// What a token turned out to say.
+/// Result of a verification.
 #[derive(Clone, Debug)]
 pub(super) struct CachedToken {
     pub(super) caller: Caller,
@@ -33,19 +33,19 @@ pub(super) struct CachedToken {
     pub(super) key_id: Option<String>,
     /// `alg`
     pub(super) algorithm: Algorithm,
-    /// When the keys were read that it was checked with.
+    /// Time at which the key set that verified the token was read.
     pub(super) since: Instant,
     /// `exp`
     pub(super) expires: f64,
 }
 
 impl CachedToken {
-    /// Whether it is still what checking the token would come to; `since` is when the keys were read that there are.
+    /// Returns whether the result is still valid with the key set that was read at `since`.
     pub(super) fn is_valid(&self, since: Instant) -> bool {
         self.since == since && !self.has_expired()
     }
 
-    /// As jsonwebtoken has it.
+    /// Applies the rule of jsonwebtoken.
     fn has_expired(&self) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
         let earliest = jsonwebtoken::get_current_timestamp().saturating_sub(LEEWAY) as f64;
@@ -58,22 +58,22 @@ impl TokenCache {
         Sha256::digest(token).into()
     }
 
-    /// What is known of a token, which may no longer hold.
+    /// Returns the cached result of a token, which may be outdated.
     pub(super) fn find(&self, digest: &Digested) -> Option<Arc<CachedToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    /// Keeps what a token has turned out to say, and answers whose it is.
-    pub(super) fn insert(&self, digest: Digested, verdict: CachedToken) -> Caller {
-        let caller = verdict.caller.clone();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST {
-            known.retain(|_, known| known.is_valid(verdict.since));
+    /// Caches a result, and returns its caller.
+    pub(super) fn insert(&self, digest: Digested, token: CachedToken) -> Caller {
+        let caller = token.caller.clone();
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() >= MAX_TOKENS {
+            cached.retain(|_, other| other.is_valid(token.since));
         }
-        if known.len() >= MOST {
-            known.clear();
+        if cached.len() >= MAX_TOKENS {
+            cached.clear();
         }
-        known.insert(digest, Arc::new(verdict));
+        cached.insert(digest, Arc::new(token));
         caller
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::auth::tenant_scope::TenantScope;
 
-    fn verdict(since: Instant, expires_in: i32) -> CachedToken {
+    fn cached_token(since: Instant, expires_in: i32) -> CachedToken {
         let caller = Caller {
             issuer: "https://issuer.example.com".to_owned(),
             subject: "ann".to_owned(),
@@ -103,21 +103,21 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_known_until_it_expires_or_the_keys_are_read_anew() {
-        let read = Instant::now();
-        assert!(verdict(read, 1).is_valid(read));
-        assert!(verdict(read, -20).is_valid(read), "the issuer's clock may be off");
-        assert!(!verdict(read, -40).is_valid(read));
-        assert!(!verdict(read, 1).is_valid(read + Duration::from_secs(1)));
+    fn a_cached_token_is_valid_until_it_expires_or_the_keys_change() {
+        let read_at = Instant::now();
+        assert!(cached_token(read_at, 1).is_valid(read_at));
+        assert!(cached_token(read_at, -20).is_valid(read_at), "the issuer's clock may be off");
+        assert!(!cached_token(read_at, -40).is_valid(read_at));
+        assert!(!cached_token(read_at, 1).is_valid(read_at + Duration::from_secs(1)));
     }
 
     #[test]
-    fn tokens_without_end_do_not_fill_the_memory() {
-        let (verified, read) = (TokenCache::default(), Instant::now());
-        for number in 0..2 * MOST {
-            verified.insert(TokenCache::digest(&number.to_string()), verdict(read, 60));
+    fn many_tokens_do_not_fill_the_memory() {
+        let (cache, read_at) = (TokenCache::default(), Instant::now());
+        for number in 0..2 * MAX_TOKENS {
+            cache.insert(TokenCache::digest(&number.to_string()), cached_token(read_at, 60));
         }
-        assert!(verified.0.lock().unwrap().len() <= MOST);
-        assert!(verified.find(&TokenCache::digest(&(2 * MOST - 1).to_string())).is_some());
+        assert!(cache.0.lock().unwrap().len() <= MAX_TOKENS);
+        assert!(cache.find(&TokenCache::digest(&(2 * MAX_TOKENS - 1).to_string())).is_some());
     }
 }

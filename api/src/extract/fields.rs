@@ -1,4 +1,4 @@
-//! Named values that are parsed one by one, so that a caller hears about all that do not fit, not only about the first.
+//! Named values that are parsed one by one, so that the problem lists all invalid fields, not only the first.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::problem::{ApiError, Code, FieldError};
 
-/// How much of an unknown name is repeated to the caller.
-const LONGEST_NAME: usize = 64;
+/// Longest part of an unknown name in a problem, in characters.
+const MAX_NAME_CHARS: usize = 64;
 
-/// Values that nobody has looked at yet, and what was wrong with those that somebody has.
+/// Values that are not parsed yet, and the errors of those that are.
 pub(crate) struct Fields {
     code: Code,
     values: Map<String, Value>,
@@ -27,18 +27,18 @@ impl Fields {
         Self { code: Code::InvalidQuery, values, errors: Vec::new() }
     }
 
-    /// What has not been taken yet.
+    /// Returns the values that are not parsed yet.
     pub(crate) fn values(&self) -> &Map<String, Value> {
         &self.values
     }
 
-    /// Whether there is such a value. One that is `null` was left out and need not be taken.
+    /// Returns whether the field has a value. A `null` counts as not given and is removed.
     pub(crate) fn names(&mut self, name: &str) -> bool {
         self.take_null(name);
         self.values.contains_key(name)
     }
 
-    /// Takes a value that is said to be none, and answers whether it was.
+    /// Removes a `null`, and returns whether there was one.
     pub(crate) fn take_null(&mut self, name: &str) -> bool {
         let is_null = self.values.get(name).is_some_and(Value::is_null);
         if is_null {
@@ -47,7 +47,7 @@ impl Fields {
         is_null
     }
 
-    /// Takes those values out of an object that are said to be none, and answers what they are called.
+    /// Removes the `null` values from an object, and returns their keys.
     pub(crate) fn take_null_keys(&mut self, name: &str) -> Vec<String> {
         let Some(Value::Object(values)) = self.values.get_mut(name) else { return Vec::new() };
         let nulls: Vec<_> = values.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.clone()).collect();
@@ -55,71 +55,71 @@ impl Fields {
         nulls
     }
 
-    /// A value that may be left out. `None` also where it does not fit.
+    /// Parses an optional field. `None` means that it is missing or invalid.
     pub(crate) fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.take(name)?;
         self.parse(name.to_owned(), &value, "invalid")
     }
 
-    /// A value that must be there.
+    /// Parses a required field.
     pub(crate) fn required<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         self.required_or(name, "invalid")
     }
 
-    /// A value that must be there; one that does not fit has this code.
+    /// Parses a required field; an invalid value gets this error code.
     pub(crate) fn required_or<T: FromStr<Err: Display>>(&mut self, name: &str, code: &str) -> Option<T> {
         let Some(value) = self.take(name) else {
-            self.error(name, "missing", "this is needed");
+            self.error(name, "missing", "this field is required");
             return None;
         };
         self.parse(name.to_owned(), &value, code)
     }
 
-    /// A list: how many values it has, and those that fit with their places.
+    /// Parses a list. Returns its length, and the valid values with their indexes.
     pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<(usize, Vec<(usize, T)>)> {
         let Value::Array(values) = self.take(name)? else {
-            self.error(name, "wrong_type", "this must be a list of texts");
+            self.error(name, "wrong_type", "must be a list of strings");
             return None;
         };
         let mut parsed = Vec::new();
-        for (place, value) in values.iter().enumerate() {
-            parsed.extend(self.parse(format!("{name}[{place}]"), value, "invalid").map(|value| (place, value)));
+        for (index, value) in values.iter().enumerate() {
+            parsed.extend(self.parse(format!("{name}[{index}]"), value, "invalid").map(|value| (index, value)));
         }
         Some((values.len(), parsed))
     }
 
-    /// An object whose values are texts.
+    /// Parses an object whose values are strings.
     pub(crate) fn texts(&mut self, name: &str) -> Option<BTreeMap<String, String>> {
         let Value::Object(values) = self.take(name)? else {
-            self.error(name, "wrong_type", "this must be an object whose values are texts");
+            self.error(name, "wrong_type", "must be an object whose values are strings");
             return None;
         };
         let mut texts = BTreeMap::new();
         for (key, value) in values {
             match value {
                 Value::String(text) => _ = texts.insert(key, text),
-                _ => self.error(format!("{name}.{}", shortened(&key)), "wrong_type", "this must be a text"),
+                _ => self.error(format!("{name}.{}", shortened(&key)), "wrong_type", "must be a string"),
             }
         }
         Some(texts)
     }
 
-    /// Notes that a value does not fit.
+    /// Adds the error of a field.
     pub(crate) fn error(&mut self, field: impl Into<String>, code: &str, message: impl Into<String>) {
         self.errors.push(FieldError { field: field.into(), code: code.to_owned(), message: message.into() });
     }
 
-    /// What was read, if all of it fits and nothing else was given.
-    pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, ApiError> {
+    /// Returns `parsed`. Fails with all errors if a field is invalid or unknown.
+    pub(crate) fn finish<T>(mut self, parsed: Option<T>) -> Result<T, ApiError> {
         for (name, _) in std::mem::take(&mut self.values) {
-            self.error(shortened(&name), "unknown_field", "there is no such field");
+            self.error(shortened(&name), "unknown_field", "unknown field");
         }
-        match read {
-            Some(read) if self.errors.is_empty() => Ok(read),
+        match parsed {
+            Some(parsed) if self.errors.is_empty() => Ok(parsed),
             _ => {
                 let count = match self.errors.len() {
-                    1 => "1 field does not fit".to_owned(),
-                    count => format!("{count} fields do not fit"),
+                    1 => "1 field is invalid".to_owned(),
+                    count => format!("{count} fields are invalid"),
                 };
                 let names: Vec<_> = self.errors.iter().take(5).map(|error| error.field.as_str()).collect();
                 let more = if self.errors.len() > names.len() { ", …" } else { "" };
@@ -129,21 +129,21 @@ impl Fields {
         }
     }
 
-    /// A value, unless it was left out.
+    /// Removes a value; `None` if it is missing or `null`.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.values.shift_remove(name).filter(|value| !value.is_null())
     }
 
     fn parse<T: FromStr<Err: Display>>(&mut self, field: String, value: &Value, code: &str) -> Option<T> {
         let Value::String(text) = value else {
-            self.error(field, "wrong_type", "this must be a text");
+            self.error(field, "wrong_type", "must be a string");
             return None;
         };
         text.parse().map_err(|error: T::Err| self.error(field, code, error.to_string())).ok()
     }
 }
 
-/// So much of a name as is fit to be repeated.
+/// Returns a name without control characters, shortened for a problem.
 pub(crate) fn shortened(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect()
+    name.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect()
 }

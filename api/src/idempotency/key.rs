@@ -11,14 +11,14 @@ use crate::problem::{ApiError, Code};
 
 pub(super) const HEADER: &str = "idempotency-key";
 
-/// How long a key may be.
-const LONGEST: usize = 255;
+/// Longest accepted key, in characters.
+const MAX_KEY_CHARS: usize = 255;
 
-/// The `Idempotency-Key` header, which the route needs.
+/// `Idempotency-Key` header, which the route requires.
 pub(crate) struct Key(String);
 
 impl Key {
-    /// The key as `caller` means it, for this route.
+    /// Returns the stored form of the key, which belongs to the caller and the route.
     pub(crate) fn of(self, caller: &Caller, route: &str) -> IdempotencyKey {
         IdempotencyKey {
             issuer: caller.issuer.clone(),
@@ -28,12 +28,11 @@ impl Key {
         }
     }
 
-    /// Whose keys those are that come from `caller` for this route, whatever they are.
+    /// Returns an empty key of the caller for this route, to count the keys that it has used.
     pub(crate) fn any_of(caller: &Caller, route: &str) -> IdempotencyKey {
         Self(String::new()).of(caller, route)
     }
 
-    /// The key itself.
     pub(crate) fn into_text(self) -> String {
         self.0
     }
@@ -47,45 +46,47 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
-/// Quoted, as the IETF draft has it, or bare, as most callers do.
+/// Parses the header, quoted as in the IETF draft or bare as most clients send it.
 pub(super) fn read(headers: &HeaderMap) -> Result<Key, ApiError> {
     let mut given = headers.get_all(HEADER).iter();
     let Some(value) = given.next() else {
         return Err(ApiError::new(
             Code::IdempotencyKeyRequired,
-            "Send an Idempotency-Key header, such as a UUID, and the same one when you send this request again.",
+            "Send an Idempotency-Key header, such as a UUID, and the same key when you retry this request.",
         ));
     };
     let text = value.to_str().unwrap_or_default();
     let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    let fits = (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    if fits && given.next().is_none() {
+    let is_valid = (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_valid && given.next().is_none() {
         return Ok(Key(key.to_owned()));
     }
     Err(ApiError::new(
         Code::IdempotencyKeyInvalid,
-        format!("Send one Idempotency-Key of 1 to {LONGEST} visible ASCII characters, without blanks."),
+        format!("Idempotency-Key must be given once, with 1 to {MAX_KEY_CHARS} visible ASCII characters."),
     ))
 }
 
-/// What makes two bodies the same: their fields, whatever their order and blanks; `null` is as good as none.
+/// Returns the hash of the fields of a body. Order of fields, white space and `null` values do not change it.
 pub(crate) fn hash(body: &Map<String, Value>) -> [u8; 32] {
-    let mut body = Value::Object(body.iter().filter(|(_, value)| !value.is_null()).map(owned).collect());
+    let mut body = Value::Object(body.iter().filter(|(_, value)| !value.is_null()).map(to_owned_pair).collect());
     body.sort_all_objects();
     Sha256::digest(body.to_string()).into()
 }
 
-fn owned((name, value): (&String, &Value)) -> (String, Value) {
+fn to_owned_pair((name, value): (&String, &Value)) -> (String, Value) {
     (name.clone(), value.clone())
 }
 
-/// The answer to a request whose key has been used, where there is one.
-pub(crate) fn stored_response(known: ExistingKey) -> Result<StoredResponse, ApiError> {
-    match known {
-        ExistingKey::Replayed(answer) => Ok(answer),
+/// Returns the stored response of a used key.
+///
+/// Fails if the key belongs to another request or to one that is still running.
+pub(crate) fn stored_response(key: ExistingKey) -> Result<StoredResponse, ApiError> {
+    match key {
+        ExistingKey::Replayed(response) => Ok(response),
         ExistingKey::OtherRequest => Err(ApiError::new(
             Code::IdempotencyKeyReused,
-            "This Idempotency-Key came with another body before; use a new key for a new request.",
+            "This Idempotency-Key was used with another body; use a new key for a new request.",
         )),
         ExistingKey::InFlight => Err(ApiError::in_flight()),
     }
@@ -111,15 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_neither_empty_nor_endless_nor_unreadable() {
-        assert!(key(&[b'x'; LONGEST]).is_ok());
-        for value in [&b""[..], b"\"\"", b"a b", "ü".as_bytes(), &[b'x'; LONGEST + 1]] {
-            assert!(key(value).is_err(), "{value:?} was taken for a key");
+    fn an_invalid_key_is_refused() {
+        assert!(key(&[b'x'; MAX_KEY_CHARS]).is_ok());
+        for value in [&b""[..], b"\"\"", b"a b", "ü".as_bytes(), &[b'x'; MAX_KEY_CHARS + 1]] {
+            assert!(key(value).is_err(), "{value:?} was accepted");
         }
     }
 
     #[test]
-    fn the_order_of_fields_does_not_make_another_request() {
+    fn the_order_of_fields_does_not_change_the_hash() {
         let hash_of = |value: Value| hash(value.as_object().unwrap());
         let one = hash_of(json!({ "a": "1", "labels": { "x": "1", "y": "2" } }));
         assert_eq!(one, hash_of(json!({ "labels": { "y": "2", "x": "1" }, "tier": null, "a": "1" })));

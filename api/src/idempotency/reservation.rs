@@ -1,6 +1,6 @@
-//! Keys that are reserved before the handler of a POST runs and completed afterwards. A reservation expires, so that a key is
-//! free again if the process dies in between. The handler may then run a second time: most POSTs are idempotent by the state
-//! of the database, the others complete the [`Reservation`] in their own transaction.
+//! Keys that are reserved before the handler of a POST runs and completed afterwards. A reservation expires, so that a
+//! key is free again if the process dies in between. The handler may then run a second time: most POSTs are idempotent
+//! by the state of the database, the others complete the [`Reservation`] in their own transaction.
 
 use axum::body::Body;
 use axum::extract::MatchedPath;
@@ -66,7 +66,7 @@ fn hash(path: &str, body: &[u8]) -> [u8; 32] {
 /// Releases the key of a request that was refused or failed: such a response is not final.
 pub(crate) async fn release(pool: &PgPool, reservation: &Reservation) {
     if let Err(error) = idempotency::release(pool, reservation).await {
-        tracing::warn!(%error, "an idempotency key could not be given back; it is free again after a minute");
+        tracing::warn!(%error, "cannot release an idempotency key; the reservation expires after a minute");
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn store_response(pool: &PgPool, reservation: &Reservation, res
     let status = i16::try_from(parts.status.as_u16()).unwrap_or(200);
     let stored = StoredResponse { status, location: location.to_owned(), body: text };
     if let Err(error) = idempotency::complete(pool, reservation, &stored).await {
-        tracing::warn!(%error, "an answer could not be kept under its idempotency key");
+        tracing::warn!(%error, "cannot store a response under its idempotency key");
     }
     Response::from_parts(parts, Body::from(body))
 }

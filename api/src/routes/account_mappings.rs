@@ -1,4 +1,4 @@
-//! Account mappings: which AWS account belongs to which tenant. Billing reads them.
+//! Account mappings: the tenant and environment of each AWS account. Billing reads them.
 
 pub(crate) mod export;
 pub(crate) mod format;
@@ -22,42 +22,42 @@ use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use format::Format;
 
-/// Names the position in the feed at which something was read.
+/// Response header with the feed position of the mappings.
 const FEED_POSITION: HeaderName = HeaderName::from_static("freehold-feed-position");
 
-/// An AWS account and whose it is.
+/// Account mapping: an AWS account with its environment and tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountMapping {
-    /// Its id.
+    /// Id of the mapping.
     #[schema(example = "map_01k2m8v3x9e7rt4s5q6w7y8z9d")]
     pub id: String,
-    /// The AWS account: 12 digits, of which leading zeros count.
+    /// AWS account: 12 digits, including leading zeros.
     #[schema(example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: String,
-    /// The tenant whose it is.
+    /// Tenant that the account belongs to.
     #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     pub tenant_id: String,
-    /// What the tenant calls itself.
+    /// Company name of the tenant.
     #[schema(example = "Example GmbH")]
     pub company_name: String,
-    /// The id that the SaaS gives the tenant.
+    /// Id of the tenant in the systems of the SaaS; `null` if none was given.
     #[schema(required = true, example = "customer-4711")]
     pub external_id: Option<String>,
-    /// The tenant's commercial plan.
+    /// Commercial plan of the tenant.
     #[schema(example = "standard")]
     pub tier: String,
-    /// What runs in the account.
+    /// Environment in the account.
     #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub environment_id: String,
-    /// What that is called.
+    /// Name of the environment.
     #[schema(example = "production")]
     pub environment: String,
-    /// Where it runs first.
+    /// Home region of the environment.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
-    /// Since when it holds.
+    /// Start of the mapping.
     pub valid_from: DateTime<Utc>,
-    /// Until when it held; `null` while it holds.
+    /// End of the mapping; `null` while the account belongs to the environment.
     #[schema(required = true)]
     pub valid_to: Option<DateTime<Utc>>,
 }
@@ -80,58 +80,77 @@ impl From<account_mapping::AccountMapping> for AccountMapping {
     }
 }
 
-/// A page of account mappings, oldest first.
+/// Page of account mappings, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountMappingPage {
-    /// The mappings.
+    /// Mappings of this page.
     pub account_mappings: Vec<AccountMapping>,
-    /// The position in the feed at which all pages of this list are read: without `at`, what follows it in `GET /v1/events` is
-    /// what has changed since.
+    /// Feed position at which all pages of this list are read. Without `at`, later changes are the events after this
+    /// position in `GET /v1/events`.
     #[schema(example = 4711)]
     pub feed_position: i64,
-    /// Leads to the next page; `null` on the last.
+    /// Token of the next page; `null` on the last page.
     #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
-/// Whose an account has been.
+/// Ownership history of an AWS account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountHistory {
-    /// The account's mappings, from the first to the last.
+    /// Mappings of the account, oldest first.
     pub account_mappings: Vec<AccountMapping>,
 }
 
-/// The account mappings that hold now, or held at an instant, oldest first
+/// List the account mappings in force now or at an instant, oldest first
 ///
-/// Which account is whose is on all pages as it was at `feed_position`. Without `at`, what follows that position in
-/// `GET /v1/events` is what has changed since; with it, what has changed since the instant stands before the position as well.
-/// What a tenant is called, its external id, its tier and until when a mapping held are told as they are known now, whatever
-/// `at` is.
+/// All pages show the mappings as of `feed_position`. Without `at`, later changes are the events after that position in
+/// `GET /v1/events`. With `at`, changes after the instant can also be before that position. Company name, external id,
+/// tier and `valid_to` are always the current ones, even with `at`.
 ///
-/// With `Accept: application/x-ndjson` or `text/csv` all of it comes in one answer, which names the position in the header
-/// `Freehold-Feed-Position`; its columns are called as in FOCUS 1.2. In CSV, a field that begins with `=`, `+`, `-` or `@` has a `'`
-/// before it, so that no spreadsheet takes a customer's name for a formula.
+/// With `Accept: application/x-ndjson` or `text/csv`, one response contains all mappings, with the position in the
+/// header `Freehold-Feed-Position` and column names as in FOCUS 1.2. In CSV, a field that starts with `=`, `+`, `-` or
+/// `@` gets a leading `'`, so that no spreadsheet reads the name of a customer as a formula.
 #[utoipa::path(
     get,
     path = "/v1/account-mappings",
     operation_id = "listAccountMappings",
     tag = "account-mappings",
     params(
-        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out. For JSON alone", minimum = 1, maximum = 200, example = 50),
-        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before. For JSON alone"),
-        ("at" = Option<DateTime<Utc>>, Query, description = "The instant at which they held, which is not in the future; they are those that hold now if left out", example = "2026-10-31T00:00:00Z"),
-        ("tenant" = Option<String>, Query, description = "Only those of this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]; only for JSON",
+            minimum = 1, maximum = 200, example = 50
+        ),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page; only for JSON"),
+        (
+            "at" = Option<DateTime<Utc>>, Query,
+            description = "Instant at which the mappings are in force, not in the future [default: now]",
+            example = "2026-10-31T00:00:00Z"
+        ),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only mappings of this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
     ),
     responses(
-        (status = 200, description = "A page of account mappings, or all of them", headers(
-            ("Freehold-Feed-Position" = i64, description = "The position in the feed at which they were read"),
+        (status = 200, description = "Page of account mappings, or all of them", headers(
+            ("Freehold-Feed-Position" = i64, description = "Feed position of the mappings"),
         ), content(
             (AccountMappingPage = "application/json"),
             (export::Row = "application/x-ndjson"),
             (String = "text/csv"),
         )),
-        (status = 406, description = "It comes as JSON, NDJSON or CSV", body = Problem, content_type = MEDIA_TYPE),
-        (status = 505, description = "NDJSON and CSV take HTTP/1.1 or later (`http_version_not_supported`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 406,
+            description = "`Accept` allows neither JSON, NDJSON nor CSV",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 505,
+            description = "NDJSON and CSV require HTTP/1.1 or later (`http_version_not_supported`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn list_account_mappings(
@@ -144,14 +163,14 @@ pub(crate) async fn list_account_mappings(
     if format != Format::Json {
         for name in ["page_size", "page_token"] {
             if query.names(name) {
-                query.error(name, "invalid", "pages are for JSON; this format comes in one piece");
+                query.error(name, "invalid", "not supported with CSV or NDJSON: the export is not paginated");
             }
         }
     }
     let page = Page::read("account-mappings", &mut query)?;
     let at = query.optional("at").map(|Instant(at)| at);
     if at.is_some_and(|at| at > app.clock.now()) {
-        query.error("at", "invalid", "this is in the future, of which nothing is known");
+        query.error("at", "invalid", "must not be in the future");
     }
     let tenant = query.optional("tenant");
     query.finish(Some(()))?;
@@ -162,41 +181,41 @@ pub(crate) async fn list_account_mappings(
     };
     let snapshot = Snapshot { position, at, tenant };
     let mut response = match format {
-        Format::Json => first_or_next(&app, page.at(position), &snapshot).await?.into_response(),
+        Format::Json => read_page(&app, page.at(position), &snapshot).await?.into_response(),
         Format::NdJson | Format::Csv => export::respond(&app, version, format, snapshot)?,
     };
     response.headers_mut().insert(FEED_POSITION, position.into());
     Ok(response)
 }
 
-async fn first_or_next(app: &App, page: Page, snapshot: &Snapshot) -> Result<Json<AccountMappingPage>, ApiError> {
+async fn read_page(app: &App, page: Page, snapshot: &Snapshot) -> Result<Json<AccountMappingPage>, ApiError> {
     let mut mappings = account_mappings::list(&app.pool, snapshot, page.after(), page.limit()).await?;
     let next_page_token = page.truncate_and_next_token(&mut mappings, |mapping| mapping.id.as_uuid());
     let account_mappings = mappings.into_iter().map(AccountMapping::from).collect();
     Ok(Json(AccountMappingPage { account_mappings, feed_position: snapshot.position, next_page_token }))
 }
 
-/// Whose an account has been
+/// Get the ownership history of an AWS account
 ///
-/// Mappings are ended, and never deleted: accounts that were let go and closed are found here for good.
+/// Mappings end but are never deleted, so the history includes released and closed accounts.
 #[utoipa::path(
     get,
     path = "/v1/account-mappings/{aws_account_id}",
     operation_id = "getAccountHistory",
     tag = "account-mappings",
-    params(("aws_account_id" = String, Path, description = "The AWS account: 12 digits", example = "111122223333")),
-    responses((status = 200, description = "Its mappings, from the first to the last", body = AccountHistory)),
+    params(("aws_account_id" = String, Path, description = "AWS account: 12 digits", example = "111122223333")),
+    responses((status = 200, description = "Mappings of the account, oldest first", body = AccountHistory)),
 )]
 pub(crate) async fn get_account_history(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathParam(account): PathParam<AwsAccountId>,
 ) -> Result<Json<AccountHistory>, ApiError> {
-    let unknown = || ApiError::new(Code::AccountNotFound, "No account of this id was ever mapped to a tenant.");
-    let account = account.ok_or_else(unknown)?;
+    let not_found = || ApiError::new(Code::AccountNotFound, "No account with this id was ever mapped to a tenant.");
+    let account = account.ok_or_else(not_found)?;
     let mappings = account_mappings::history(&app.pool, &account, caller.tenant_scope.filter(None)?).await?;
     if mappings.is_empty() {
-        return Err(unknown());
+        return Err(not_found());
     }
     Ok(Json(AccountHistory { account_mappings: mappings.into_iter().map(AccountMapping::from).collect() }))
 }

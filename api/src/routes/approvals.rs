@@ -1,4 +1,4 @@
-//! The second person's word: adopting an account, trying again with another value, closing an account.
+//! Decisions on approvals: a second person approves or rejects a request.
 
 use axum::Extension;
 use axum::extract::State;
@@ -15,29 +15,37 @@ use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// What is approved or rejected.
+/// Identification of the approval that is decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalDecision {
-    /// `request_hash` of the approval that is pending.
+    /// `request_hash` of the pending approval.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub request_hash: String,
 }
 
-/// Approve what another person has asked for
+/// Approve a request of another person
 ///
-/// The hash binds the approval to exactly what was asked. Who asked cannot approve.
+/// The hash binds the approval to the exact request. The requester cannot approve.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/approve",
     operation_id = "approveOperation",
     tag = "operations",
-    params(("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
+    params(("id" = String, Path, description = "Operation id", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
     request_body = ApprovalDecision,
     responses(
-        (status = 202, description = "It is approved and will be done", body = Operation),
-        (status = 403, description = "Who asked cannot approve (`approver_is_requester`), or the token lacks the scope", body = Problem, content_type = MEDIA_TYPE),
-        (status = 409, description = "Nothing with this hash waits for approval (`approval_not_pending`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 202, description = "Approved; the operation continues", body = Operation),
+        (
+            status = 403,
+            description = "The requester cannot approve (`approver_is_requester`), or the token lacks the scope",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 409,
+            description = "No request with this hash is pending (`approval_not_pending`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn approve_operation(
@@ -49,17 +57,21 @@ pub(crate) async fn approve_operation(
     decide(app, caller, id, body, true).await
 }
 
-/// Reject what somebody has asked for
+/// Reject a request that needs approval
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/reject",
     operation_id = "rejectOperation",
     tag = "operations",
-    params(("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
+    params(("id" = String, Path, description = "Operation id", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
     request_body = ApprovalDecision,
     responses(
-        (status = 202, description = "It is rejected and will not be done", body = Operation),
-        (status = 409, description = "Nothing with this hash waits for approval (`approval_not_pending`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 202, description = "Rejected; the request is not carried out", body = Operation),
+        (
+            status = 409,
+            description = "No request with this hash is pending (`approval_not_pending`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn reject_operation(
@@ -88,31 +100,30 @@ async fn decide(
         }
         DecisionResult::Unknown => Err(ApiError::no_operation()),
         DecisionResult::Nothing => {
-            Err(ApiError::new(Code::ApprovalNotPending, "Nothing waits for approval on this operation."))
+            Err(ApiError::new(Code::ApprovalNotPending, "No request of this operation is waiting for approval."))
         }
         DecisionResult::Other(pending) => Err(ApiError::new(
             Code::ApprovalNotPending,
             format!(
-                "What waits for approval is `{}` with the request_hash {}; look at it again.",
+                "The pending request is `{}` with the request_hash {}; read the operation again before you decide.",
                 pending.action, pending.request_hash
             ),
         )),
-        DecisionResult::SamePerson => Err(ApiError::new(
-            Code::ApproverIsRequester,
-            "You have asked for this yourself; another person has to approve it.",
-        )),
+        DecisionResult::SamePerson => {
+            Err(ApiError::new(Code::ApproverIsRequester, "You are the requester; another person must approve."))
+        }
     }
 }
 
-/// SHA-256 in hexadecimal digits.
 struct Hash(String);
 
 impl std::str::FromStr for Hash {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        fits.then(|| Self(text.to_ascii_lowercase()))
-            .ok_or("this is the request_hash of an approval: 64 hexadecimal digits")
+        let is_valid = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_valid
+            .then(|| Self(text.to_ascii_lowercase()))
+            .ok_or("must be the request_hash of an approval: 64 hexadecimal digits")
     }
 }

@@ -1,4 +1,4 @@
-//! The audit trail, as it can be read.
+//! Reading the audit trail.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,22 +14,23 @@ use crate::detached::detached;
 use crate::extract::{BoundedInt, QueryFields, SearchText};
 use crate::problem::{ApiError, Code};
 
-/// How many records a page has when nobody says how many.
+/// Records per page without `page_size`.
 const DEFAULT_PAGE_SIZE: i64 = 100;
 
-/// How many records a page has at most.
+/// Limit of `page_size`.
 const MAX_PAGE_SIZE: i64 = 1000;
 
-/// A record of the audit trail.
+/// Entry of the audit trail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEvent {
-    /// Its place: 1, 2, 3, …
+    /// Position in the trail: 1, 2, 3, …
     #[schema(example = 4711)]
     pub position: i64,
-    /// When it got there, within a second or so of the end of what was done.
+    /// Time at which the entry was chained, about a second after the action finished.
     pub recorded_at: chrono::DateTime<chrono::Utc>,
-    /// What was done: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`), `action`, `actor`, and, where there are any, `source`,
-    /// `request_id`, `resource`, `tenant_id`, `operation_id`, `step`, `aws_role`; and the `outcome`.
+    /// Recorded action: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`), `action`, `actor` and
+    /// `outcome`; and, if known, `source`, `request_id`, `resource`, `tenant_id`, `operation_id`, `step` and
+    /// `aws_role`.
     #[schema(value_type = Object, example = json!({
         "at": "2026-11-01T09:30:00.000000Z",
         "kind": "api.call",
@@ -42,7 +43,7 @@ pub struct AuditEvent {
         "outcome": { "result": "succeeded", "status": 202 },
     }))]
     pub record: Map<String, Value>,
-    /// SHA-256 over the hash before, the position, `recorded_at` in microseconds and the record's text.
+    /// SHA-256 of the previous hash, the position, `recorded_at` in microseconds and the text of the record.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub hash: String,
 }
@@ -58,49 +59,66 @@ impl From<Record> for AuditEvent {
     }
 }
 
-/// A page of the audit trail, oldest first.
+/// Page of the audit trail, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEventPage {
-    /// The records, in the order of their positions.
+    /// Entries in the order of their positions.
     pub audit_events: Vec<AuditEvent>,
-    /// `after` of the next page.
+    /// Position to send as `after` for the next page.
     #[schema(example = 4811)]
     pub next_after: i64,
-    /// Whether there is more already.
+    /// `true` if more entries are available now.
     pub has_more: bool,
-    /// Where the trail ends.
+    /// Head of the trail.
     pub head: AuditHead,
 }
 
-/// Where the audit trail ends. Whoever keeps it elsewhere can tell later that nothing before it was changed.
+/// Head of the audit trail: its last entry. A copy kept elsewhere later proves that no earlier entry was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditHead {
-    /// The latest position.
+    /// Latest position.
     #[schema(example = 4811)]
     pub position: i64,
-    /// The hash of the record there.
+    /// Hash of the entry at that position.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub hash: String,
 }
 
-/// Who did what
+/// List the entries of the audit trail
 ///
-/// Every call of the API that may change something, every remedy of an operator, and every call of AWS that changes something,
-/// in one chain: a record cannot be changed or removed without that being seen (`freehold audit verify`).
+/// The trail contains all API requests that may change something, all actions of operators and all AWS calls that
+/// change something. Its entries are chained by hashes, so that `freehold audit verify` detects changed or removed
+/// ones.
 #[utoipa::path(
     get,
     path = "/v1/audit-events",
     operation_id = "listAuditEvents",
     tag = "audit",
     params(
-        ("after" = Option<i64>, Query, description = "The position after which to go on; the beginning if left out", minimum = 0, example = 4711),
-        ("page_size" = Option<i64>, Query, description = "How many at most; 100 if left out", minimum = 1, maximum = 1000, example = 100),
-        ("tenant" = Option<String>, Query, description = "Only what is about this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "after" = Option<i64>, Query,
+            description = "Position after which to read [default: the start of the trail]",
+            minimum = 0, example = 4711
+        ),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 100]",
+            minimum = 1, maximum = 1000, example = 100
+        ),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only entries about this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
         ("action" = Option<String>, Query, description = "Only this action", example = "organizations:CreateAccount"),
-        ("subject" = Option<String>, Query, description = "Only what the subject of this token did", example = "ann"),
-        ("request_id" = Option<String>, Query, description = "Only the request with this id, ours or AWS's", example = "0198c1f0"),
+        ("subject" = Option<String>, Query, description = "Only actions of this token subject", example = "ann"),
+        (
+            "request_id" = Option<String>, Query,
+            description = "Only the request with this id, of the API or of AWS",
+            example = "0198c1f0"
+        ),
     ),
-    responses((status = 200, description = "A page of the trail", body = AuditEventPage)),
+    responses((status = 200, description = "Page of the audit trail", body = AuditEventPage)),
 )]
 pub(crate) async fn list_audit_events(
     State(app): State<App>,
@@ -119,19 +137,19 @@ pub(crate) async fn list_audit_events(
     let head = detached(async move { db::audit::advance(&pool, kept_for, now).await }).await?;
     if after > head.position {
         let detail = format!(
-            "The trail has only come to position {}; is this the after of another installation?",
+            "`after` is beyond the end of the trail at position {}; it may come from another installation.",
             head.position
         );
         return Err(ApiError::new(Code::InvalidQuery, detail));
     }
     let mut records = db::audit::list(&app.pool, &filter, after, size + 1).await?;
-    let wanted = usize::try_from(size).unwrap_or(usize::MAX);
-    let has_more = records.len() > wanted;
-    records.truncate(wanted);
+    let page_size = usize::try_from(size).unwrap_or(usize::MAX);
+    let has_more = records.len() > page_size;
+    records.truncate(page_size);
     let last = records.last().map_or(after, |record| record.position);
     Ok(Json(AuditEventPage {
         audit_events: records.into_iter().map(AuditEvent::from).collect(),
-        // What was looked through need not be again. Another process may have chained more meanwhile.
+        // Entries up to the head were searched. Another process may have chained more in the meantime.
         next_after: if has_more { last } else { last.max(head.position) },
         has_more,
         head: AuditHead { position: head.position, hash: head.hash_text() },

@@ -1,4 +1,4 @@
-//! The API's own description, and a page to read it and try it out; nothing of it comes from elsewhere.
+//! OpenAPI document and Swagger UI, both without resources from other servers.
 
 use std::sync::LazyLock;
 
@@ -14,10 +14,10 @@ use crate::problem::{ApiError, Code};
 #[derive(Clone, Copy)]
 pub(crate) struct OpenApiJson(pub(crate) &'static LazyLock<String>);
 
-/// This description
+/// Get this OpenAPI document
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "openapi", tag = "service",
-    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")),
+    responses((status = 200, description = "OpenAPI 3.1 document", body = Object, content_type = "application/json")),
 )]
 pub(crate) async fn openapi_json(Extension(OpenApiJson(json)): Extension<OpenApiJson>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], json.as_str())
@@ -25,11 +25,11 @@ pub(crate) async fn openapi_json(Extension(OpenApiJson(json)): Extension<OpenApi
 
 /// `/docs`
 pub(crate) fn swagger_ui() -> Router<App> {
-    // Swagger UI would have a public service judge the description.
+    // Without this, Swagger UI sends the document to a public validator.
     SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none")).into()
 }
 
-/// What is said at every other address.
+/// Responds to unknown paths.
 pub(crate) async fn not_found() -> ApiError {
-    ApiError::new(Code::RouteNotFound, "There is nothing at this address; see /openapi.json, or /docs.")
+    ApiError::new(Code::RouteNotFound, "No route matches this path; see /openapi.json or /docs.")
 }

@@ -1,4 +1,4 @@
-//! Environments: the isolated installations of a tenant, each in an AWS account of its own.
+//! Environments of a tenant.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -18,44 +18,54 @@ use crate::extract::{JsonFields, PathParam};
 use crate::idempotency::{self, Key};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// Another environment of a tenant. Fields that are not named here are refused.
+/// Request for another environment of a tenant. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEnvironment {
-    /// What it is called: lower case letters, digits and hyphens; unique within the tenant.
+    /// Name: lower-case letters, digits and hyphens; unique within the tenant.
     #[schema(example = "staging", pattern = "^[a-z][a-z0-9-]{0,31}$")]
     pub name: String,
-    /// Where its stack runs first; where the tenant's first environment does, if left out.
+    /// Home region [default: that of the tenant's first environment].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "eu-central-1")]
     pub home_region: Option<String>,
 }
 
 pub(super) fn not_found() -> ApiError {
-    ApiError::new(Code::EnvironmentNotFound, "The tenant has no environment of this name.")
+    ApiError::new(Code::EnvironmentNotFound, "The tenant has no environment with this name.")
 }
 
-/// Give a tenant another environment
+/// Create another environment for a tenant
 ///
-/// It gets an AWS account of its own, as those of the signup did. Sent again with the same `Idempotency-Key` and body, it
-/// answers the same and does nothing.
+/// The environment gets an AWS account of its own. A repeated request with the same `Idempotency-Key` and body returns
+/// the first response.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/environments",
     operation_id = "createEnvironment",
     tag = "tenants",
     params(
-        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("Idempotency-Key" = String, Header, description = "Makes it happen once however often it is sent, as for a signup; kept for seven days", example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
+        ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "Idempotency-Key" = String, Header,
+            description = "Makes retries safe, as for a signup; stored for seven days",
+            example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"
+        ),
     ),
     request_body = NewEnvironment,
     responses(
-        (status = 202, description = "Accepted: its operation has begun", body = Environment, headers(
-            ("Location" = String, description = "Where the environment is found"),
-            ("Retry-After" = u32, description = "Seconds after which to look again"),
-            ("Idempotency-Replayed" = bool, description = "`true` where this answer was given before"),
+        (status = 202, description = "Accepted; the operation is started", body = Environment, headers(
+            ("Location" = String, description = "Path of the environment"),
+            ("Retry-After" = u32, description = "Seconds after which to poll"),
+            ("Idempotency-Replayed" = bool, description = "`true` if this is a stored response"),
         )),
-        (status = 409, description = "The tenant has an environment of this name (`environment_exists`) or too many (`too_many_environments`), is gone (`tenant_offboarded`), or the same request is being worked on (`idempotency_key_in_flight`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The tenant has an environment with this name (`environment_exists`), too many environments \
+                (`too_many_environments`) or is offboarded (`tenant_offboarded`), or the same request is still running \
+                (`idempotency_key_in_flight`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn create_environment(
@@ -69,8 +79,9 @@ pub(crate) async fn create_environment(
     let request_hash = idempotency::hash(fields.values());
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     let name: Option<EnvironmentName> = fields.required("name");
-    let usual = tenant.environments.first().map(|first| first.home_region);
-    let home_region: Option<Region> = if fields.names("home_region") { fields.optional("home_region") } else { usual };
+    let default_region = tenant.environments.first().map(|first| first.home_region);
+    let home_region: Option<Region> =
+        if fields.names("home_region") { fields.optional("home_region") } else { default_region };
     let residency = home_region.and_then(|region| residency_of(&mut fields, &app.config, region));
     let (name, (home_region, residency)) = fields.finish(name.zip(home_region.zip(residency)))?;
 
@@ -90,20 +101,22 @@ pub(crate) async fn create_environment(
     };
     let location = format!("/v1/tenants/{id}/environments/{}", environment.name);
     let body = serde_json::to_string(&Environment::from(environment.clone())).map_err(|_| ApiError::internal())?;
-    let answer = StoredResponse { status: 202, location, body };
+    let response = StoredResponse { status: 202, location, body };
     let key = key.of(&caller, &format!("POST /v1/tenants/{id}/environments"));
-    match db::lifecycle::add_environment(&app.pool, &key, request_hash, &environment, &caller.requester(), &answer)
+    match db::lifecycle::add_environment(&app.pool, &key, request_hash, &environment, &caller.requester(), &response)
         .await?
     {
         AddResult::Accepted => {
             app.work_notifier.notify();
-            Ok(idempotency::accepted(answer))
+            Ok(idempotency::accepted(response))
         }
-        AddResult::ExistingKey(known) => {
-            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(known)?)))
+        AddResult::ExistingKey(key) => {
+            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(key)?)))
         }
         AddResult::UnknownTenant => Err(ApiError::no_tenant()),
-        AddResult::TenantGone => Err(ApiError::new(Code::TenantOffboarded, "The tenant is gone; sign it up anew.")),
+        AddResult::TenantGone => {
+            Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new one."))
+        }
         AddResult::TooMany => Err(ApiError::new(
             Code::TooManyEnvironments,
             format!("A tenant has at most {} environments at a time.", db::lifecycle::MAX_ENVIRONMENTS),
@@ -111,17 +124,17 @@ pub(crate) async fn create_environment(
     }
 }
 
-/// One environment of a tenant
+/// Get an environment of a tenant
 #[utoipa::path(
     get,
     path = "/v1/tenants/{id}/environments/{name}",
     operation_id = "getEnvironment",
     tag = "tenants",
     params(
-        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("name" = String, Path, description = "What the environment is called", example = "production"),
+        ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("name" = String, Path, description = "Name of the environment", example = "production"),
     ),
-    responses((status = 200, description = "The environment", body = Environment)),
+    responses((status = 200, description = "Environment", body = Environment)),
 )]
 pub(crate) async fn get_environment(
     State(app): State<App>,
@@ -130,8 +143,8 @@ pub(crate) async fn get_environment(
 ) -> Result<Json<Environment>, ApiError> {
     let id = id.ok_or_else(ApiError::no_tenant)?;
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
-    let mut named = tenant.environments.into_iter().filter(|environment| Some(&environment.name) == name.as_ref());
-    // The name of one that is gone may have been given again.
-    let found = named.next_back().ok_or_else(not_found)?;
+    let mut matches = tenant.environments.into_iter().filter(|environment| Some(&environment.name) == name.as_ref());
+    // The name of an offboarded environment can be used again.
+    let found = matches.next_back().ok_or_else(not_found)?;
     Ok(Json(found.into()))
 }

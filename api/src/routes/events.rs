@@ -1,4 +1,4 @@
-//! The feed: what happened to whom, in order, as CloudEvents 1.0.
+//! Feed of events, in order, as CloudEvents 1.0.
 
 pub(crate) mod schema;
 
@@ -21,51 +21,77 @@ use crate::detached::detached;
 use crate::extract::{BoundedInt, Fields, QueryFields};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// How many events a page has when nobody says how many.
+/// Events per page without `page_size`.
 const DEFAULT_PAGE_SIZE: i64 = 100;
 
-/// How many events a page has at most.
+/// Limit of `page_size`.
 const MAX_PAGE_SIZE: i64 = 1000;
 
-/// How long somebody may wait for what is not there yet, in seconds: less than a request may take.
-const LONGEST_WAIT: i64 = 25;
+/// Limit of `wait` in seconds; less than the time limit of a request.
+const MAX_WAIT: i64 = 25;
 
-/// How often the database is asked meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Interval between database polls during `wait`.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A page of the feed.
+/// Page of the feed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedEventPage {
-    /// The events, in the order of their positions.
+    /// Events in the order of their positions.
     #[schema(schema_with = schema::of_any_type)]
     pub events: Vec<FeedEvent>,
-    /// Where to go on: `after` of the next page. It moves on also where no event was of interest.
+    /// Position to send as `after` for the next page. It advances even if the filters match no event.
     #[schema(example = 4811)]
     pub next_after: i64,
-    /// Whether there is more already.
+    /// `true` if more events are available now.
     pub has_more: bool,
 }
 
-/// Follow what happens
+/// List the events of the feed
 ///
-/// Every event comes once, in an order that does not change, from `after` on. Keep `next_after` once you have dealt with a
-/// page, and ask for what follows it; with `wait` the answer comes as soon as there is something. To begin, take the
-/// `feed_position` of `GET /v1/account-mappings`, or leave `after` out for everything that is kept, which is a year.
+/// Each event after the position `after` is returned exactly once, in a stable order. Store `next_after` after you have
+/// processed a page, and send it as `after` of the next request; with `wait`, the response is sent as soon as an event
+/// exists. Start with the `feed_position` of `GET /v1/account-mappings`, or without `after` for all stored events.
+/// Events are kept for a year.
 #[utoipa::path(
     get,
     path = "/v1/events",
     operation_id = "listEvents",
     tag = "events",
     params(
-        ("after" = Option<i64>, Query, description = "The position after which to go on; the beginning if left out", minimum = 0, example = 4711),
-        ("types" = Option<String>, Query, description = "Only events of these types, with commas between them", example = "environment.account.assigned,environment.account.released"),
-        ("tenant" = Option<String>, Query, description = "Only what happened to this tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("page_size" = Option<i64>, Query, description = "How many at most; 100 if left out", minimum = 1, maximum = 1000, example = 100),
-        ("wait" = Option<u64>, Query, description = "How many seconds to wait for an event where there is none yet; none if left out", minimum = 0, maximum = 25, example = 20),
+        (
+            "after" = Option<i64>, Query,
+            description = "Position after which to read [default: the oldest stored event]",
+            minimum = 0, example = 4711
+        ),
+        (
+            "types" = Option<String>, Query,
+            description = "Only events of these types, separated by commas",
+            example = "environment.account.assigned,environment.account.released"
+        ),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only events of this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 100]",
+            minimum = 1, maximum = 1000, example = 100
+        ),
+        (
+            "wait" = Option<u64>, Query,
+            description = "Seconds to wait for an event if none exists yet [default: 0]",
+            minimum = 0, maximum = 25, example = 20
+        ),
     ),
     responses(
-        (status = 200, description = "A page of the feed", body = FeedEventPage),
-        (status = 410, description = "What comes after this position is no longer kept (`feed_position_expired`): take `GET /v1/account-mappings` anew, and go on from its `feed_position`", body = Problem, content_type = MEDIA_TYPE),
+        (status = 200, description = "Page of the feed", body = FeedEventPage),
+        (
+            status = 410,
+            description = "The events after this position are deleted (`feed_position_expired`); read `GET \
+                /v1/account-mappings` again and continue from its `feed_position`",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn list_events(
@@ -77,22 +103,22 @@ pub(crate) async fn list_events(
     let size = size.unwrap_or(DEFAULT_PAGE_SIZE);
     let filter = FeedFilter { tenant: caller.tenant_scope.filter(tenant)?, types };
 
-    let patience = tokio::time::Instant::now() + Duration::from_secs(wait.map_or(0, i64::unsigned_abs));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(wait.map_or(0, i64::unsigned_abs));
     loop {
         let page = read(&app, &filter, after, size).await?;
-        let waits = page.entries.is_empty() && tokio::time::Instant::now() < patience && !app.shutdown.is_cancelled();
-        if !waits {
+        let must_wait =
+            page.entries.is_empty() && tokio::time::Instant::now() < deadline && !app.shutdown.is_cancelled();
+        if !must_wait {
             let events = page.entries.into_iter().map(|entry| FeedEvent::of(entry, &app.config)).collect();
             return Ok(Json(FeedEventPage { events, next_after: page.next_after, has_more: page.has_more }));
         }
         after = Some(page.next_after);
         if !page.has_more {
-            tokio::time::sleep_until(patience.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
+            tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + POLL_INTERVAL)).await;
         }
     }
 }
 
-/// What the query says.
 pub(crate) struct FeedQuery {
     pub(crate) after: Option<i64>,
     pub(crate) size: Option<i64>,
@@ -103,18 +129,18 @@ pub(crate) struct FeedQuery {
 
 impl FeedQuery {
     pub(crate) fn read(mut query: Fields) -> Result<Self, ApiError> {
-        let asking = Self {
+        let parsed = Self {
             after: query.optional("after").map(|BoundedInt::<0, { i64::MAX }>(after)| after),
             size: query.optional("page_size").map(|BoundedInt::<1, MAX_PAGE_SIZE>(size)| size),
-            wait: query.optional("wait").map(|BoundedInt::<0, LONGEST_WAIT>(wait)| wait),
+            wait: query.optional("wait").map(|BoundedInt::<0, MAX_WAIT>(wait)| wait),
             types: query.optional("types").map(|Types(types)| types),
             tenant: query.optional("tenant"),
         };
-        query.finish(Some(asking))
+        query.finish(Some(parsed))
     }
 }
 
-/// Gives everything that has happened its position, and answers the latest one; also if whoever asked hangs up meanwhile.
+/// Assigns positions to new events and returns the latest one. A disconnected caller does not interrupt this.
 pub(super) async fn advance(app: &App) -> Result<i64, ApiError> {
     let (pool, now) = (app.pool.clone(), app.clock.now());
     Ok(detached(async move { db::feed::advance(&pool, now).await }).await?)
@@ -127,18 +153,20 @@ async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> 
         ReadResult::Expired { first } => Err(ApiError::new(
             Code::FeedPositionExpired,
             format!(
-                "The feed is kept for a year, and begins at position {first} now. Take GET /v1/account-mappings anew, and go on \
-                 from its feed_position."
+                "Events are kept for a year; the feed now starts at position {first}. Read GET /v1/account-mappings \
+                 again and continue from its feed_position."
             ),
         )),
         ReadResult::AheadOfFeed { latest } => Err(ApiError::new(
             Code::InvalidQuery,
-            format!("The feed has only come to position {latest}; is this the after of another installation?"),
+            format!(
+                "`after` is beyond the end of the feed at position {latest}; it may come from another installation."
+            ),
         )),
     }
 }
 
-/// Types of events with commas between them.
+/// Event types, separated by commas.
 struct Types(Vec<FeedType>);
 
 impl std::str::FromStr for Types {

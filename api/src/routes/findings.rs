@@ -1,4 +1,4 @@
-//! Findings: what in AWS is not as it should be, and what puts it right.
+//! Findings: differences between AWS and the database.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,47 +14,47 @@ use crate::extract::QueryFields;
 use crate::pagination::Page;
 use crate::problem::ApiError;
 
-/// Something in AWS that is not as the database, or the configuration, says.
+/// Finding: a difference between AWS and the database or the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
-    /// Its id.
+    /// Id of the finding.
     #[schema(example = "find_01k2m8v3x9e7rt4s5q6w7y8z9e")]
     pub id: String,
-    /// What was found. Stable, for programs.
+    /// Kind of the difference. Stable, for programs.
     #[schema(example = "wrong_ou")]
     pub kind: String,
-    /// How bad it is.
+    /// Severity of the finding.
     #[schema(value_type = Severity, example = "critical")]
     pub severity: String,
-    /// Whether it still holds.
+    /// State of the finding.
     #[schema(value_type = FindingState, example = "open")]
     pub state: String,
-    /// What exactly it is about; the same as long as it holds.
+    /// Object of the finding. It stays the same while the finding is open.
     #[schema(example = "111122223333")]
     pub subject: String,
-    /// What is wrong and what to do about it, in plain words, for people.
+    /// Description of the difference and of the necessary action, for people.
     #[schema(example = "Account 111122223333, production of Example GmbH, is in r-ab12 and not in OU freehold-eu.")]
     pub message: String,
-    /// What puts it right; `person` also where a repair did not.
+    /// Remedy; `person` also after a repair has failed.
     #[schema(value_type = FindingRemedy, example = "repair")]
     pub remedy: String,
-    /// The AWS account that it is about: 12 digits; `null` where it is about none.
+    /// AWS account of the finding, 12 digits; `null` if it concerns no account.
     #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
-    /// The tenant whose environment it is about; `null` where it is about none.
+    /// Tenant of the finding; `null` if it concerns no environment.
     #[schema(required = true, example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     pub tenant_id: Option<String>,
-    /// The environment that it is about; `null` where it is about none.
+    /// Environment of the finding; `null` if it concerns no environment.
     #[schema(required = true, example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub environment_id: Option<String>,
-    /// The operation that was begun to put it right.
+    /// Operation that repairs the finding; `null` if none was started.
     #[schema(required = true, example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: Option<String>,
-    /// When it was first seen.
+    /// Time at which the difference was first found.
     pub first_seen_at: DateTime<Utc>,
-    /// When it was last seen.
+    /// Time at which the difference was last found.
     pub last_seen_at: DateTime<Utc>,
-    /// When it was first not seen any more; `null` while it is open.
+    /// Time at which the difference was no longer found; `null` while the finding is open.
     #[schema(required = true)]
     pub resolved_at: Option<DateTime<Utc>>,
 }
@@ -84,33 +84,45 @@ impl From<finding::Finding> for Finding {
     }
 }
 
-/// A page of findings, newest first.
+/// Page of findings, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FindingPage {
-    /// The findings.
+    /// Findings of this page.
     pub findings: Vec<Finding>,
-    /// Leads to the next page; `null` on the last.
+    /// Token of the next page; `null` on the last page.
     #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
-/// What in AWS is, or was, not as it should be, newest first
+/// List findings (differences between AWS and the database), newest first
 ///
-/// AWS is compared with the database from time to time. What is safe to put right is put right by an operation; all else
-/// waits for a person.
+/// AWS is compared with the database at regular intervals. An operation repairs what is safe to repair; all other
+/// findings wait for a person.
 #[utoipa::path(
     get,
     path = "/v1/findings",
     operation_id = "listFindings",
     tag = "findings",
     params(
-        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
-        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
-        ("state" = Option<FindingState>, Query, description = "Whether it still holds; either if left out", example = "open"),
-        ("severity" = Option<Severity>, Query, description = "How bad it is", example = "critical"),
-        ("tenant" = Option<String>, Query, description = "The tenant whose environment it is about", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
+        (
+            "state" = Option<FindingState>, Query,
+            description = "Only findings in this state [default: all]",
+            example = "open"
+        ),
+        ("severity" = Option<Severity>, Query, description = "Only findings of this severity", example = "critical"),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only findings of this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
     ),
-    responses((status = 200, description = "A page of findings", body = FindingPage)),
+    responses((status = 200, description = "Page of findings", body = FindingPage)),
 )]
 pub(crate) async fn list_findings(
     State(app): State<App>,

@@ -1,4 +1,4 @@
-//! Holds: work that waits for the whole fleet, because AWS would refuse it whoever asked.
+//! Fleet holds: AWS calls that are paused for the whole fleet, because AWS would refuse them for every tenant.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,28 +10,27 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::problem::ApiError;
 
-/// Work that waits for the whole fleet.
+/// Fleet hold: a pause of AWS calls for the whole fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetHold {
-    /// What is not asked of AWS meanwhile.
+    /// Quota whose AWS calls are paused.
     #[schema(example = "account-creations")]
     pub quota: String,
-    /// Why; stable, for programs.
+    /// Reason of the hold. Stable, for programs.
     #[schema(example = "account_quota_reached")]
     pub code: String,
-    /// What has happened and what to do, for people.
-    #[schema(
-        example = "The organisation has reached its AWS account quota. Request an increase from AWS; Freehold retries automatically."
-    )]
+    /// Description of the cause and of the necessary action, for people.
+    #[schema(example = "The organisation has reached its AWS account quota. Request an increase from AWS; \
+            Freehold retries automatically.")]
     pub message: String,
-    /// Since when.
+    /// Start of the hold.
     pub since: DateTime<Utc>,
-    /// When one operation asks AWS again; if that goes well, the hold is over.
+    /// Time at which one operation retries the call as a probe. A successful probe ends the hold.
     pub probe_at: DateTime<Utc>,
-    /// The operation that is asking right now.
+    /// Operation that runs the probe now; `null` without a running probe.
     #[schema(required = true, example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub probing_operation_id: Option<String>,
-    /// How many operations wait.
+    /// Number of waiting operations.
     #[schema(example = 12)]
     pub waiting: i64,
 }
@@ -50,17 +49,17 @@ impl From<fleet_hold::FleetHold> for FleetHold {
     }
 }
 
-/// The holds that are in force.
+/// Fleet holds in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetHoldList {
-    /// None, as a rule.
+    /// Holds in force; usually empty.
     pub holds: Vec<FleetHold>,
 }
 
-/// What waits for the whole fleet, and why
+/// List the fleet holds in force
 #[utoipa::path(
     get, path = "/v1/fleet-holds", operation_id = "listFleetHolds", tag = "operations",
-    responses((status = 200, description = "The holds that are in force", body = FleetHoldList)),
+    responses((status = 200, description = "Fleet holds in force", body = FleetHoldList)),
 )]
 pub(crate) async fn list_fleet_holds(State(app): State<App>) -> Result<Json<FleetHoldList>, ApiError> {
     let holds = db::fleet_holds::in_force(&app.pool).await?;

@@ -1,4 +1,4 @@
-//! Legal holds: nothing of the tenant is destroyed as long as one is on it.
+//! Legal holds, which forbid destroying anything of a tenant.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,31 +13,40 @@ use crate::etag::IfMatch;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
 
-/// Why nothing of the tenant may be destroyed.
+/// Legal hold: nothing of the tenant may be destroyed until it is lifted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegalHold {
-    /// A sentence of 1 to 500 characters.
+    /// Reason, as a sentence of 1 to 500 characters.
     #[schema(example = "Records are to be kept for case 4711.", min_length = 1, max_length = 500)]
     pub reason: String,
 }
 
-/// Put a legal hold on a tenant
+/// Set a legal hold on a tenant
 ///
-/// From now on it cannot be let go. What is on its way out already waits before anything is destroyed.
+/// From now on the tenant cannot be offboarded. Offboarding operations that have started wait before anything is
+/// destroyed.
 #[utoipa::path(
     put,
     path = "/v1/tenants/{id}/legal-hold",
     operation_id = "setLegalHold",
     tag = "tenants",
     params(
-        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant as you have seen it, where nothing is to be done if it has changed since"),
+        ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
+                since"
+        ),
     ),
     request_body = LegalHold,
     responses(
-        (status = 200, description = "The hold is on", body = Tenant),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
+        (status = 200, description = "The legal hold is set", body = Tenant),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn set_legal_hold(
@@ -53,19 +62,27 @@ pub(crate) async fn set_legal_hold(
 
 /// Lift a legal hold
 ///
-/// That there is none is a success.
+/// Succeeds if the tenant has no legal hold.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{id}/legal-hold",
     operation_id = "liftLegalHold",
     tag = "tenants",
     params(
-        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant as you have seen it, where nothing is to be done if it has changed since"),
+        ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
+                since"
+        ),
     ),
     responses(
-        (status = 200, description = "No hold is on", body = Tenant),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
+        (status = 200, description = "The tenant has no legal hold", body = Tenant),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn lift_legal_hold(
@@ -97,7 +114,7 @@ impl std::str::FromStr for Reason {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let fits = (1..=500).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        fits.then(|| Self(text.to_owned())).ok_or("this has 1 to 500 characters, none of them a control character")
+        let is_valid = (1..=500).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        is_valid.then(|| Self(text.to_owned())).ok_or("must have 1 to 500 characters and no control characters")
     }
 }

@@ -1,4 +1,4 @@
-//! Letting tenants and environments go, and bringing them back.
+//! Offboarding and restoring tenants and environments.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -17,25 +17,42 @@ use crate::etag::IfMatch;
 use crate::extract::{PathParam, QueryFields};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// Let a tenant go
+/// Offboard a tenant
 ///
-/// Its environments are suspended at once: nobody gets in. They can be restored until their cooling-off period ends; after
-/// that their stacks are deleted, and where that was asked for and another person has approved it, their AWS accounts are
-/// closed. It may be sent again.
+/// The environments are suspended at once: all access is blocked. They can be restored until their cooling-off period
+/// ends; then their stacks are deleted. Their AWS accounts are closed if `close_account` was set and a second person
+/// has approved. Repeating the request is safe.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{id}",
     operation_id = "offboardTenant",
     tag = "tenants",
     params(
-        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant as you have seen it, where nothing is to be done if it has changed since"),
-        ("close_account" = Option<bool>, Query, description = "Whether the AWS accounts are closed for good in the end; another person has to approve that"),
+        ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
+                since"
+        ),
+        (
+            "close_account" = Option<bool>, Query,
+            description = "Close the AWS accounts permanently at the end; a second person must approve"
+        ),
     ),
     responses(
-        (status = 202, description = "Its environments are on their way out, an operation each", body = Tenant),
-        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), accounts are never closed here (`account_closing_disabled`), or it is gone already with its account left open (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
+        (status = 202, description = "One offboarding operation per environment is started", body = Tenant),
+        (
+            status = 409,
+            description = "The tenant is under a legal hold (`legal_hold`), closing accounts is disabled \
+                (`account_closing_disabled`), or the environment is already offboarded without closing its account \
+                (`tenant_offboarded`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn offboard_tenant(
@@ -43,29 +60,46 @@ pub(crate) async fn offboard_tenant(
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<TenantId>,
     if_match: Option<IfMatch>,
-    asked: QueryFields,
+    query: QueryFields,
 ) -> Result<Response, ApiError> {
-    offboard(app, caller, id.ok_or_else(ApiError::no_tenant)?, None, if_match, asked).await
+    offboard(app, caller, id.ok_or_else(ApiError::no_tenant)?, None, if_match, query).await
 }
 
-/// Let one environment of a tenant go
+/// Offboard one environment of a tenant
 ///
-/// As the whole tenant is let go; the other environments stay as they are.
+/// The other environments are not affected.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{id}/environments/{name}",
     operation_id = "offboardEnvironment",
     tag = "tenants",
     params(
-        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("name" = String, Path, description = "What the environment is called", example = "staging"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the tenant as you have seen it, where nothing is to be done if it has changed since"),
-        ("close_account" = Option<bool>, Query, description = "Whether the AWS account is closed for good in the end; another person has to approve that"),
+        ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("name" = String, Path, description = "Name of the environment", example = "staging"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the tenant as you have read it; the request is refused if the tenant has changed \
+                since"
+        ),
+        (
+            "close_account" = Option<bool>, Query,
+            description = "Close the AWS account permanently at the end; a second person must approve"
+        ),
     ),
     responses(
-        (status = 202, description = "The environment is on its way out", body = Tenant),
-        (status = 409, description = "A legal hold is on the tenant (`legal_hold`), accounts are never closed here (`account_closing_disabled`), or it is gone already with its account left open (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
-        (status = 412, description = "The tenant has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
+        (status = 202, description = "The offboarding operation is started", body = Tenant),
+        (
+            status = 409,
+            description = "The tenant is under a legal hold (`legal_hold`), closing accounts is disabled \
+                (`account_closing_disabled`), or the environment is already offboarded without closing its account \
+                (`tenant_offboarded`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn offboard_environment(
@@ -74,10 +108,10 @@ pub(crate) async fn offboard_environment(
     PathParam(id): PathParam<TenantId>,
     PathParam(name): PathParam<EnvironmentName, 1>,
     if_match: Option<IfMatch>,
-    asked: QueryFields,
+    query: QueryFields,
 ) -> Result<Response, ApiError> {
     let name = name.ok_or_else(environments::not_found)?;
-    offboard(app, caller, id.ok_or_else(ApiError::no_tenant)?, Some(name), if_match, asked).await
+    offboard(app, caller, id.ok_or_else(ApiError::no_tenant)?, Some(name), if_match, query).await
 }
 
 async fn offboard(
@@ -93,27 +127,31 @@ async fn offboard(
     if close && app.config.offboarding.close_accounts == CloseAccounts::Never {
         return Err(ApiError::new(
             Code::AccountClosingDisabled,
-            "Accounts are never closed here: close_accounts of [offboarding] says so. Leave close_account out.",
+            "Closing accounts is disabled by close_accounts of [offboarding]. Omit close_account.",
         ));
     }
     check_if_match(&app, tenant, if_match.as_ref()).await?;
     let (by, now) = (caller.requester(), app.clock.now());
-    let decided = db::lifecycle::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
-    answer(&app, tenant, name.is_some(), decided).await
+    let result = db::lifecycle::offboard(&app.pool, tenant, name.as_ref(), close, &by, now).await?;
+    respond(&app, tenant, name.is_some(), result).await
 }
 
-/// Bring a tenant back
+/// Restore a tenant
 ///
-/// Its environments that are in their cooling-off period become what they were, an operation each.
+/// Starts a restore operation for each environment in its cooling-off period.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/restore",
     operation_id = "restoreTenant",
     tag = "tenants",
-    params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
+    params(("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
     responses(
-        (status = 202, description = "Its environments are being brought back", body = Tenant),
-        (status = 409, description = "Nothing of it is in a cooling-off period (`not_restorable`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 202, description = "One restore operation per environment is started", body = Tenant),
+        (
+            status = 409,
+            description = "No environment is in its cooling-off period (`not_restorable`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn restore_tenant(
@@ -124,19 +162,23 @@ pub(crate) async fn restore_tenant(
     restore(app, caller, id.ok_or_else(ApiError::no_tenant)?, None).await
 }
 
-/// Bring one environment of a tenant back
+/// Restore one environment of a tenant
 #[utoipa::path(
     post,
     path = "/v1/tenants/{id}/environments/{name}/restore",
     operation_id = "restoreEnvironment",
     tag = "tenants",
     params(
-        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("name" = String, Path, description = "What the environment is called", example = "staging"),
+        ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("name" = String, Path, description = "Name of the environment", example = "staging"),
     ),
     responses(
-        (status = 202, description = "The environment is being brought back", body = Tenant),
-        (status = 409, description = "It is not in a cooling-off period (`not_restorable`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 202, description = "The restore operation is started", body = Tenant),
+        (
+            status = 409,
+            description = "The environment is not in its cooling-off period (`not_restorable`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn restore_environment(
@@ -156,29 +198,29 @@ async fn restore(
     name: Option<EnvironmentName>,
 ) -> Result<Response, ApiError> {
     let (by, now) = (caller.requester(), app.clock.now());
-    let decided = db::lifecycle::restore(&app.pool, tenant, name.as_ref(), &by, now).await?;
-    answer(&app, tenant, name.is_some(), decided).await
+    let result = db::lifecycle::restore(&app.pool, tenant, name.as_ref(), &by, now).await?;
+    respond(&app, tenant, name.is_some(), result).await
 }
 
-async fn answer(app: &App, tenant: TenantId, named: bool, decided: LifecycleResult) -> Result<Response, ApiError> {
-    match decided {
+async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResult) -> Result<Response, ApiError> {
+    match result {
         LifecycleResult::Yes(_) => app.work_notifier.notify(),
         LifecycleResult::Unknown if named => return Err(environments::not_found()),
         LifecycleResult::Unknown => return Err(ApiError::no_tenant()),
-        LifecycleResult::LegalHold(why) => return Err(ApiError::legal_hold(&why)),
+        LifecycleResult::LegalHold(reason) => return Err(ApiError::legal_hold(&reason)),
         LifecycleResult::Gone => {
             return Err(ApiError::new(
                 Code::TenantOffboarded,
-                "It is gone already, and nobody had asked for its account to be closed. Close the account in AWS; \
-                 GET /v1/account-mappings?at=… says which it was.",
+                "The environment is already offboarded, without close_account. Close the account in AWS; \
+                 GET /v1/account-mappings?at=… shows the account id.",
             ));
         }
-        LifecycleResult::Not(why) => {
-            return Err(ApiError::new(Code::NotRestorable, format!("There is nothing to be restored: {why}.")));
+        LifecycleResult::Not(reason) => {
+            return Err(ApiError::new(Code::NotRestorable, format!("The environment cannot be restored: {reason}.")));
         }
     }
-    let found = db::tenants::get(&app.pool, tenant).await?.ok_or_else(ApiError::no_tenant)?;
+    let current = db::tenants::get(&app.pool, tenant).await?.ok_or_else(ApiError::no_tenant)?;
     let location = HeaderValue::from_str(&format!("/v1/tenants/{tenant}")).map_err(|_| ApiError::internal())?;
     let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("5"))];
-    Ok((StatusCode::ACCEPTED, headers, Json(Tenant::from(found))).into_response())
+    Ok((StatusCode::ACCEPTED, headers, Json(Tenant::from(current))).into_response())
 }

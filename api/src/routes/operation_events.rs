@@ -1,4 +1,4 @@
-//! The events of an operation as they happen (server-sent events).
+//! Live events of an operation (server-sent events).
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,35 +19,35 @@ use crate::auth::Caller;
 use crate::extract::PathParam;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// How often the database is asked what is new.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Interval between database polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often something is sent although nothing happens, so that nobody on the way takes the connection for dead.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// Interval between keep-alive comments, so that no proxy closes an idle connection.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How many events are read at once.
-const AT_ONCE: i64 = 200;
+/// Events per database query.
+const BATCH_SIZE: i64 = 200;
 
-/// What an event says: the `data` of a server-sent event, whose `id` is the `seq` and whose `event` is the `type`.
+/// Event of an operation: the `data` of a server-sent event with the `seq` as its `id` and the `type` as its `event`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationEvent {
-    /// The operation.
+    /// Operation of the event.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: String,
-    /// 1, 2, 3, … within the operation.
+    /// Sequence number within the operation: 1, 2, 3, …
     #[schema(example = 4)]
     pub seq: i64,
-    /// What happened.
+    /// Type of the event.
     #[schema(example = "step.succeeded")]
     pub r#type: String,
-    /// The step that it happened to, where it did.
+    /// Step of the event, if it concerns one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "place-account", nullable = false)]
     pub step: Option<String>,
-    /// More of it, by type: `waits_for`, `error`, `code`, `message`, `aws_account_id`, …
+    /// More fields by type: `waits_for`, `error`, `code`, `message`, `aws_account_id`, …
     #[serde(flatten)]
     pub more: Map<String, Value>,
-    /// When.
+    /// Time of the event.
     pub occurred_at: DateTime<Utc>,
 }
 
@@ -69,23 +69,30 @@ impl From<event::Event> for OperationEvent {
     }
 }
 
-/// Follow an operation
+/// Follow the events of an operation
 ///
-/// Server-sent events: first those that have happened, then those that happen, until `event: end` after the last of an
-/// operation that has ended. The stream also ends when the token expires. Go on where it broke off with
-/// `Last-Event-ID`.
+/// Server-sent events: first all past events, then new ones as they occur, and `event: end` after the last event of a
+/// finished operation. The stream also ends when the token expires. Resume an interrupted stream with `Last-Event-ID`.
 #[utoipa::path(
     get,
     path = "/v1/operations/{id}/events",
     operation_id = "followOperation",
     tag = "operations",
     params(
-        ("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c"),
-        ("Last-Event-ID" = Option<i64>, Header, description = "The `seq` of the last event that arrived", example = 4),
+        ("id" = String, Path, description = "Operation id", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "`seq` of the last received event", example = 4),
     ),
     responses(
-        (status = 200, description = "Its events, each with `id`, `event` and, in `data`, this", body = OperationEvent, content_type = "text/event-stream"),
-        (status = 400, description = "`Last-Event-ID` is not the id of an event", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 200,
+            description = "Stream of events, each with `id`, `event` and this object as `data`",
+            body = OperationEvent, content_type = "text/event-stream"
+        ),
+        (
+            status = 400,
+            description = "`Last-Event-ID` is not the id of an event",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn follow_operation(
@@ -98,20 +105,20 @@ pub(crate) async fn follow_operation(
     let seen = last_event_id(&headers)?;
     let operation = db::operations::get(&app.pool, id).await?.ok_or_else(ApiError::no_operation)?;
 
-    let over = {
-        let token_lives = (caller.expires_at - Clock::real().now()).to_std().unwrap_or_default();
+    let stream_end = {
+        let token_lifetime = (caller.expires_at - Clock::real().now()).to_std().unwrap_or_default();
         let shutdown = app.shutdown.clone();
         async move {
             tokio::select! {
-                () = tokio::time::sleep(token_lives) => {}
+                () = tokio::time::sleep(token_lifetime) => {}
                 () = shutdown.cancelled() => {}
             }
         }
     };
-    let following = OperationEventStream { app, id, seen, ended: operation.finished_at.is_some(), over: false };
+    let stream = OperationEventStream { app, id, seen, finished: operation.finished_at.is_some(), end_sent: false };
     let events =
-        stream::unfold(following, OperationEventStream::next).map(stream::iter).flatten().take_until(Box::pin(over));
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)))
+        stream::unfold(stream, OperationEventStream::next).map(stream::iter).flatten().take_until(Box::pin(stream_end));
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<i64, ApiError> {
@@ -121,54 +128,54 @@ fn last_event_id(headers: &HeaderMap) -> Result<i64, ApiError> {
     })
 }
 
-/// Somebody who follows an operation.
+/// State of an open stream.
 struct OperationEventStream {
     app: App,
     id: OperationId,
-    /// The `seq` of the latest event that was sent.
+    /// `seq` of the latest sent event.
     seen: i64,
-    /// Whether the operation had ended when it was last looked at; whatever happened to it is written by then.
-    ended: bool,
-    /// Whether the end was sent.
-    over: bool,
+    /// Whether the operation had finished at the last poll. All of its events are in the database then.
+    finished: bool,
+    /// Whether `event: end` was sent.
+    end_sent: bool,
 }
 
 impl OperationEventStream {
-    /// What is new, as soon as something is.
+    /// Returns the next events as soon as there are any, or `None` at the end of the stream.
     async fn next(mut self) -> Option<(Vec<Result<Event, Infallible>>, Self)> {
-        if self.over {
+        if self.end_sent {
             return None;
         }
         loop {
-            let news = match db::events::after(&self.app.pool, self.id, self.seen, AT_ONCE).await {
-                Ok(news) => news,
+            let events = match db::events::after(&self.app.pool, self.id, self.seen, BATCH_SIZE).await {
+                Ok(events) => events,
                 Err(error) => {
-                    // The caller comes again with Last-Event-ID.
-                    tracing::warn!(%error, "the events of an operation cannot be read");
+                    // The client resumes with Last-Event-ID.
+                    tracing::warn!(%error, "cannot read the events of an operation; the stream ends");
                     return None;
                 }
             };
-            if let Some(latest) = news.last() {
+            if let Some(latest) = events.last() {
                 self.seen = latest.seq;
-                self.ended = self.ended || self.has_ended().await;
-                return Some((news.into_iter().filter_map(told).map(Ok).collect(), self));
+                self.finished = self.finished || self.is_finished().await;
+                return Some((events.into_iter().filter_map(to_sse).map(Ok).collect(), self));
             }
-            if self.ended {
-                self.over = true;
+            if self.finished {
+                self.end_sent = true;
                 return Some((vec![Ok(Event::default().event("end").data("{}"))], self));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn has_ended(&self) -> bool {
+    async fn is_finished(&self) -> bool {
         let operation = db::operations::get(&self.app.pool, self.id).await;
         operation.is_ok_and(|operation| operation.is_none_or(|operation| operation.finished_at.is_some()))
     }
 }
 
-fn told(event: event::Event) -> Option<Event> {
+fn to_sse(event: event::Event) -> Option<Event> {
     let event = OperationEvent::from(event);
-    let told = Event::default().id(event.seq.to_string()).event(&event.r#type);
-    told.json_data(&event).ok()
+    let sse = Event::default().id(event.seq.to_string()).event(&event.r#type);
+    sse.json_data(&event).ok()
 }

@@ -1,4 +1,4 @@
-//! Operations: long-running work on an environment, step by step.
+//! Operations: long-running work on an environment.
 
 pub(crate) mod actions;
 pub(super) mod load;
@@ -18,30 +18,46 @@ use crate::extract::{PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::ApiError;
 
-/// A page of operations, newest first.
+/// Page of operations, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationPage {
-    /// The operations, without their steps.
+    /// Operations of this page, without their steps.
     pub operations: Vec<Operation>,
-    /// Leads to the next page; `null` on the last.
+    /// Token of the next page; `null` on the last page.
     #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
-/// Operations, newest first
+/// List operations, newest first
 #[utoipa::path(
     get,
     path = "/v1/operations",
     operation_id = "listOperations",
     tag = "operations",
     params(
-        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
-        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
-        ("state" = Option<OperationState>, Query, description = "Where the operation stands", example = "needs_attention"),
-        ("code" = Option<String>, Query, description = "The code of what it needs attention for", example = "account_email_taken"),
-        ("tenant" = Option<String>, Query, description = "The tenant whose environment it works on", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
+        (
+            "state" = Option<OperationState>, Query,
+            description = "Only operations in this state",
+            example = "needs_attention"
+        ),
+        (
+            "code" = Option<String>, Query,
+            description = "Only operations with this attention code",
+            example = "account_email_taken"
+        ),
+        (
+            "tenant" = Option<String>, Query,
+            description = "Only operations of this tenant",
+            example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"
+        ),
     ),
-    responses((status = 200, description = "A page of operations", body = OperationPage)),
+    responses((status = 200, description = "Page of operations", body = OperationPage)),
 )]
 pub(crate) async fn list_operations(
     State(app): State<App>,
@@ -69,19 +85,19 @@ impl std::str::FromStr for AttentionCode {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
-        fits.then(|| Self(text.to_owned())).ok_or("this is a code such as account_email_taken")
+        let is_valid = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_valid.then(|| Self(text.to_owned())).ok_or("must be a code such as account_email_taken")
     }
 }
 
-/// One operation with its steps
+/// Get an operation with its steps
 #[utoipa::path(
     get,
     path = "/v1/operations/{id}",
     operation_id = "getOperation",
     tag = "operations",
-    params(("id" = String, Path, description = "The operation", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
-    responses((status = 200, description = "The operation", body = Operation)),
+    params(("id" = String, Path, description = "Operation id", example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")),
+    responses((status = 200, description = "Operation with its steps and approvals", body = Operation)),
 )]
 pub(crate) async fn get_operation(
     State(app): State<App>,

@@ -1,4 +1,4 @@
-//! Tenants: the customers, each with one environment or more.
+//! Tenants: signup, list and details.
 
 mod dry_run;
 pub(super) mod etag;
@@ -30,41 +30,51 @@ use crate::idempotency::{self, Key};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// A page of tenants, newest first.
+/// Page of tenants, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TenantPage {
-    /// The tenants.
+    /// Tenants of this page.
     pub tenants: Vec<Tenant>,
-    /// Leads to the next page; `null` on the last.
+    /// Token of the next page; `null` on the last page.
     #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
-/// Sign a customer up
+/// Create a tenant with its environments
 ///
-/// Answers at once; the AWS accounts follow. Sent again with the same `Idempotency-Key` and body, it answers the same
-/// and does nothing. With `dry_run=true` it answers what it would come to, needs no key, and does nothing at all.
+/// Returns 202 immediately; the AWS accounts are created in the background. A repeated request with the same
+/// `Idempotency-Key` and body returns the first response. With `dry_run=true` nothing is created and no key is needed.
 #[utoipa::path(
     post,
     path = "/v1/tenants",
     operation_id = "createTenant",
     tag = "tenants",
     params(
-        ("dry_run" = Option<bool>, Query, description = "Whether only to answer what the signup would come to", example = false),
+        (
+            "dry_run" = Option<bool>, Query,
+            description = "Validate the signup and return a preview, without creating anything",
+            example = false
+        ),
         ("Idempotency-Key" = Option<String>, Header,
-        description = "Makes the signup happen once however often it is sent: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. It belongs to the issuer and client of the token and to this route, and is kept for seven days. Needed unless `dry_run` is `true`.",
+        description = "Makes retries safe: 1 to 255 visible ASCII characters, quoted or bare, for example a UUID. \
+            A key belongs to the issuer and client of the token and to this route, and is stored for seven days. \
+            Required unless `dry_run` is `true`.",
         example = "7f3a0f1e-4c1c-4a51-9e0b-0d5d3b1f6b57"),
     ),
     request_body = Signup,
     responses(
-        (status = 200, description = "With `dry_run`: what it would come to", body = SignupPreview),
-        (status = 202, description = "Accepted: one operation for each environment has begun", body = Tenant, headers(
-            ("Location" = String, description = "Where the tenant is found"),
-            ("Retry-After" = u32, description = "Seconds after which to look again"),
-            ("Idempotency-Replayed" = bool, description = "`true` where this answer was given before"),
+        (status = 200, description = "Preview of the signup, with `dry_run`", body = SignupPreview),
+        (status = 202, description = "Accepted; one operation per environment is started", body = Tenant, headers(
+            ("Location" = String, description = "Path of the tenant"),
+            ("Retry-After" = u32, description = "Seconds after which to poll"),
+            ("Idempotency-Replayed" = bool, description = "`true` if this is a stored response"),
         )),
-        (status = 409, description = "The same request is being worked on (`idempotency_key_in_flight`; send it again), or a live tenant has the `external_id` (`external_id_taken`)", body = Problem, content_type = MEDIA_TYPE, headers(
-            ("Retry-After" = u32, description = "With `idempotency_key_in_flight`: seconds after which to send it again"),
+        (
+            status = 409,
+            description = "The same request is still running (`idempotency_key_in_flight`; retry), or an active tenant \
+                has the `external_id` (`external_id_taken`)",
+            body = Problem, content_type = MEDIA_TYPE, headers(
+            ("Retry-After" = u32, description = "Seconds after which to retry, with `idempotency_key_in_flight`"),
         )),
     ),
 )]
@@ -87,7 +97,7 @@ pub(crate) async fn create_tenant(
     let tenant = signup::read(fields, &app.config, app.clock.now())?;
     let location = format!("/v1/tenants/{}", tenant.id);
     let body = serde_json::to_string(&Tenant::from(tenant.clone())).map_err(|_| ApiError::internal())?;
-    let answer = StoredResponse { status: 202, location, body };
+    let response = StoredResponse { status: 202, location, body };
 
     let key = key.of(&caller, signup::IDEMPOTENCY_ROUTE);
     let per_day = signup::daily_limit(&app.config);
@@ -98,18 +108,18 @@ pub(crate) async fn create_tenant(
         request_hash,
         tenant: &tenant,
         requested_by,
-        answer: &answer,
+        answer: &response,
         per_day,
         entry: &entry,
     };
     match db::signup::sign_up(&app.pool, &signup).await? {
         SignupResult::Created => {
             app.work_notifier.notify();
-            tracing::info!(%tenant_id, "signed up");
-            Ok(idempotency::accepted(answer))
+            tracing::info!(%tenant_id, "tenant {tenant_id} was created");
+            Ok(idempotency::accepted(response))
         }
-        SignupResult::DuplicateKey(known) => {
-            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(known)?)))
+        SignupResult::DuplicateKey(key) => {
+            Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(key)?)))
         }
         SignupResult::DailyLimitReached(until) => {
             Err(daily_limit_reached(until - app.clock.now(), app.config.api.signups_per_day))
@@ -117,31 +127,48 @@ pub(crate) async fn create_tenant(
     }
 }
 
-fn daily_limit_reached(wait: TimeDelta, most: u32) -> ApiError {
+fn daily_limit_reached(wait: TimeDelta, limit: u32) -> ApiError {
     let detail = format!(
-        "This client has signed {most} up in 24 hours, which is as many as api.signups_per_day lets it. Nothing was done; send \
-         this again later, with the same key."
+        "The client has reached its limit of {limit} signups in 24 hours (api.signups_per_day). Retry later with the \
+         same Idempotency-Key."
     );
     ApiError::new(Code::DailyAccountLimitReached, detail)
         .retry_after(u32::try_from(wait.num_seconds().max(1)).unwrap_or(u32::MAX))
 }
 
-/// Tenants, newest first
+/// List tenants, newest first
 #[utoipa::path(
     get,
     path = "/v1/tenants",
     operation_id = "listTenants",
     tag = "tenants",
     params(
-        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
-        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
-        ("state" = Option<TenantState>, Query, description = "Where the tenant stands"),
-        ("home_region" = Option<String>, Query, description = "The home region of one of its environments", example = "eu-central-1"),
-        ("tier" = Option<String>, Query, description = "Its commercial plan", example = "standard"),
-        ("external_id" = Option<String>, Query, description = "The id that the SaaS gives it", example = "customer-4711"),
-        ("q" = Option<String>, Query, description = "Part of its company name or external id, in upper or lower case as far as the locale of the database knows letters", example = "exam"),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
+        ("state" = Option<TenantState>, Query, description = "Only tenants in this state"),
+        (
+            "home_region" = Option<String>, Query,
+            description = "Only tenants with an environment in this home region",
+            example = "eu-central-1"
+        ),
+        ("tier" = Option<String>, Query, description = "Only tenants with this commercial plan", example = "standard"),
+        (
+            "external_id" = Option<String>, Query,
+            description = "Only the tenant with this id in the systems of the SaaS",
+            example = "customer-4711"
+        ),
+        (
+            "q" = Option<String>, Query,
+            description = "Only tenants whose company name or external id contains this text, case-insensitive within \
+                the locale of the database",
+            example = "exam"
+        ),
     ),
-    responses((status = 200, description = "A page of tenants", body = TenantPage)),
+    responses((status = 200, description = "Page of tenants", body = TenantPage)),
 )]
 pub(crate) async fn list_tenants(
     State(app): State<App>,
@@ -163,15 +190,15 @@ pub(crate) async fn list_tenants(
     Ok(Json(TenantPage { tenants: tenants.into_iter().map(Tenant::from).collect(), next_page_token }))
 }
 
-/// One tenant
+/// Get a tenant
 #[utoipa::path(
     get,
     path = "/v1/tenants/{id}",
     operation_id = "getTenant",
     tag = "tenants",
-    params(("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
-    responses((status = 200, description = "The tenant with its environments", body = Tenant, headers(
-        ("ETag" = String, description = "What `If-Match` of a change has to say"),
+    params(("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")),
+    responses((status = 200, description = "Tenant with its environments", body = Tenant, headers(
+        ("ETag" = String, description = "Value for `If-Match` of a change"),
     ))),
 )]
 pub(crate) async fn get_tenant(

@@ -1,4 +1,4 @@
-//! Webhooks: where the feed is sent, and what came of it.
+//! Webhook endpoints and their deliveries.
 
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
@@ -15,44 +15,42 @@ use crate::app::App;
 use crate::extract::Fields;
 use crate::problem::{ApiError, Code};
 
-/// There is no such endpoint, or no such delivery of it.
 fn not_found() -> ApiError {
-    ApiError::new(Code::WebhookNotFound, "There is no webhook endpoint, or no delivery of it, with this id.")
+    ApiError::new(Code::WebhookNotFound, "No webhook endpoint has this id, or the endpoint has no such delivery.")
 }
 
-/// The endpoint that a path names.
-async fn named(app: &App, id: Option<WebhookEndpointId>) -> Result<Endpoint, ApiError> {
+/// Loads the endpoint in the path.
+async fn load(app: &App, id: Option<WebhookEndpointId>) -> Result<Endpoint, ApiError> {
     db::webhooks::endpoints::get(&app.pool, id.ok_or_else(not_found)?).await?.ok_or_else(not_found)
 }
 
-/// A new secret, and as it is kept for this endpoint.
-fn secret(app: &App, id: WebhookEndpointId) -> Result<(WebhookSecret, Vec<u8>), ApiError> {
+/// Generates a secret. Returns it plain, and encrypted for this endpoint.
+fn generate_secret(app: &App, id: WebhookEndpointId) -> Result<(WebhookSecret, Vec<u8>), ApiError> {
     let secret = WebhookSecret::random().ok_or_else(ApiError::internal)?;
     match app.keyring.seal(secret.bytes(), &id.to_string()) {
-        Ok(sealed) => Ok((secret, sealed)),
+        Ok(encrypted) => Ok((secret, encrypted)),
         Err(SealError::NoKey) => Err(ApiError::new(
             Code::SecretsKeyMissing,
-            "Secrets of webhook endpoints are encrypted at rest, and no key is configured for that. Set key of [secrets], or \
+            "Secrets of webhook endpoints are encrypted at rest, but no key is configured. Set key of [secrets], or \
              FREEHOLD_SECRETS__KEY, to the output of `openssl rand -base64 32`, for API and workers alike.",
         )),
         Err(error) => {
-            tracing::error!(%error, "a secret cannot be encrypted");
+            tracing::error!(%error, "cannot encrypt a webhook secret");
             Err(ApiError::internal())
         }
     }
 }
 
-/// Types of events; each once, and at least one.
-fn types(fields: &mut Fields) -> Option<Vec<FeedType>> {
-    let (given, types) = fields.list::<FeedType>("types")?;
-    if given == 0 {
-        fields.error("types", "invalid", "name at least one type, or leave this out for all");
+/// Parses the event types without duplicates. Adds an error if the list is empty.
+fn parse_types(fields: &mut Fields) -> Option<Vec<FeedType>> {
+    let (count, types) = fields.list::<FeedType>("types")?;
+    if count == 0 {
+        fields.error("types", "invalid", "must have at least one type; omit the field for all types");
     }
     let types: BTreeSet<_> = types.into_iter().map(|(_, feed_type)| feed_type).collect();
     Some(types.into_iter().collect())
 }
 
-/// What an endpoint is for.
 struct Description(String);
 
 impl std::str::FromStr for Description {
@@ -60,21 +58,21 @@ impl std::str::FromStr for Description {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let fits = text.chars().count() <= 500 && !text.chars().any(char::is_control);
-        fits.then(|| Self(text.to_owned())).ok_or("this has at most 500 characters, none of them a control character")
+        let is_valid = text.chars().count() <= 500 && !text.chars().any(char::is_control);
+        is_valid.then(|| Self(text.to_owned())).ok_or("must have at most 500 characters and no control characters")
     }
 }
 
-/// Notes that nothing is sent to the URL that was given, if nothing is.
+/// Adds an error if webhooks may not be sent to the URL.
 async fn check_url(app: &App, fields: &mut Fields, url: Option<&freehold_tenancy::webhook::ReceiverUrl>) {
     let Some(url) = url else { return };
-    if let Err(refused) = app.destination_policy.addresses(url).await {
-        let code = match refused {
+    if let Err(refusal) = app.destination_policy.addresses(url).await {
+        let code = match refusal {
             DestinationError::Scheme => "https_needed",
             DestinationError::Port(_) => "port_refused",
             DestinationError::Address(_) => "address_refused",
             DestinationError::Unresolvable => "unresolvable",
         };
-        fields.error("url", code, refused.to_string());
+        fields.error("url", code, refusal.to_string());
     }
 }

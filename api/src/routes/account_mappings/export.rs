@@ -1,6 +1,6 @@
-//! All account mappings in one answer, for billing: NDJSON or CSV, under the names that FOCUS 1.2 has for them.
+//! Export of all account mappings for billing, as NDJSON or CSV with the column names of FOCUS 1.2.
 //!
-//! Neither is kept in memory: what PostgreSQL copies out is sent on.
+//! The export streams the output of PostgreSQL's COPY and is never held in memory as a whole.
 
 use std::io;
 use std::sync::Arc;
@@ -18,66 +18,65 @@ use super::format::Format;
 use crate::app::App;
 use crate::problem::{ApiError, Code};
 
-/// How many chunks wait for a caller that reads slowly.
+/// Chunks that are buffered for a slow caller.
 const CHANNEL_CAPACITY: usize = 4;
 
-/// What comes after the last chunk.
-const THE_END: Vec<u8> = Vec::new();
+/// Marks the end of a complete export.
+const END_OF_STREAM: Vec<u8> = Vec::new();
 
-/// One account mapping, in the words of FOCUS 1.2; columns of our own begin with `x_`.
+/// Account mapping with the column names of FOCUS 1.2; custom columns start with `x_`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 #[schema(as = AccountMappingRow)]
 pub(crate) struct Row<'a> {
-    /// The management account of the organisation, which is billed.
+    /// Management account of the organisation, which AWS bills.
     #[schema(example = "111122223333")]
     billing_account_id: &'a str,
-    /// The AWS account.
+    /// AWS account of the environment.
     #[schema(example = "444455556666")]
     sub_account_id: &'a str,
-    /// What Freehold called the account when it asked for it; `null` for one that was there before.
+    /// Name that Freehold gave the account; `null` for an adopted account.
     #[schema(required = true, example = "Example GmbH env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     sub_account_name: Option<&'a str>,
-    /// The tenant.
+    /// Tenant that the account belongs to.
     #[serde(rename = "x_TenantId")]
     #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     tenant_id: &'a str,
-    /// The id that the SaaS gives the tenant.
+    /// Id of the tenant in the systems of the SaaS; `null` if none was given.
     #[serde(rename = "x_ExternalId")]
     #[schema(required = true, example = "customer-4711")]
     external_id: Option<&'a str>,
-    /// What the environment is called.
+    /// Name of the environment.
     #[serde(rename = "x_Environment")]
     #[schema(example = "production")]
     environment: &'a str,
-    /// The tenant's commercial plan.
+    /// Commercial plan of the tenant.
     #[serde(rename = "x_Tier")]
     #[schema(example = "standard")]
     tier: &'a str,
-    /// Where the environment runs first.
+    /// Home region of the environment.
     #[serde(rename = "x_HomeRegion")]
     #[schema(example = "eu-central-1")]
     home_region: &'a str,
-    /// Since when the account is the environment's.
+    /// Start of the mapping.
     #[serde(rename = "x_EffectiveFrom")]
     #[schema(example = "2026-10-31T00:00:00Z")]
     effective_from: &'a str,
-    /// Until when it was; `null` while it is.
+    /// End of the mapping; `null` while the account belongs to the environment.
     #[serde(rename = "x_EffectiveTo")]
     #[schema(required = true)]
     effective_to: Option<&'a str>,
-    /// `active` while the account is the environment's, `released` after.
+    /// `active` while the account belongs to the environment, then `released`.
     #[serde(rename = "x_Status")]
     #[schema(example = "active")]
     status: &'static str,
 }
 
-/// The first line of the CSV.
 const HEADER: &str = "BillingAccountId,SubAccountId,SubAccountName,x_TenantId,x_ExternalId,x_Environment,x_Tier,\
     x_HomeRegion,x_EffectiveFrom,x_EffectiveTo,x_Status\r\n";
 
 impl Row<'_> {
-    /// The fields in the order of the CSV's columns.
+    /// Returns the fields in the order of the CSV columns.
     fn columns(&self) -> [&str; 11] {
         [
             self.billing_account_id,
@@ -95,54 +94,54 @@ impl Row<'_> {
     }
 }
 
-/// Answers with all of them. Where something goes wrong amid the answer, the connection breaks off: a caller that got an end
-/// got everything. Over HTTP/1.0 an end is nothing but that, and could not be told from it.
+/// Responds with all mappings. If the export fails halfway, the connection is aborted, so that a complete response is a
+/// complete export. HTTP/1.0 is refused, because it cannot distinguish the two.
 pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Snapshot) -> Result<Response, ApiError> {
     if version < Version::HTTP_11 {
         return Err(ApiError::new(
             Code::HttpVersionNotSupported,
-            "Ask for this with HTTP/1.1 or later, or have your proxy do so (nginx: proxy_http_version 1.1): with less it cannot be \
-             told whether all of it has come.",
+            "Use HTTP/1.1 or later, also between your proxy and this server (nginx: proxy_http_version 1.1): earlier \
+             versions cannot signal an incomplete export.",
         ));
     }
     let busy = |_| {
-        ApiError::new(Code::TooManyExports, "Others are being sent all account mappings; ask again in a moment.")
+        ApiError::new(Code::TooManyExports, "Too many exports of account mappings are running; retry in a moment.")
             .retry_after(10)
     };
-    let turn = Arc::clone(&app.exports).try_acquire_owned().map_err(busy)?;
+    let permit = Arc::clone(&app.exports).try_acquire_owned().map_err(busy)?;
     let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
     let (pool, billing_account) = (app.pool.clone(), app.config.organization.management_account_id.to_string());
     tokio::spawn(async move {
-        let _turn = turn;
+        let _permit = permit;
         if format == Format::Csv && sender.send(Ok(HEADER.into())).await.is_err() {
             return;
         }
         let write = |out: &mut Vec<u8>, mapping: &Exported<'_>| {
-            put(out, format, mapping, &billing_account);
+            write_row(out, format, mapping, &billing_account);
         };
-        let last = match account_mappings::export(&pool, &snapshot, write, &sender).await {
-            Ok(true) => Ok(THE_END),
+        let last_chunk = match account_mappings::export(&pool, &snapshot, write, &sender).await {
+            Ok(true) => Ok(END_OF_STREAM),
             Ok(false) => return,
             Err(error) => {
-                tracing::error!(%error, "an export of account mappings broke off");
+                tracing::error!(%error, "an export of account mappings failed");
                 Err(error)
             }
         };
-        _ = sender.send(last).await;
+        _ = sender.send(last_chunk).await;
     });
     let chunks = stream::unfold(Some(receiver), |receiver| async {
         let mut receiver = receiver?;
         match receiver.recv().await {
-            Some(Ok(end)) if end == THE_END => None,
+            Some(Ok(end)) if end == END_OF_STREAM => None,
             Some(Ok(chunk)) => Some((Ok(chunk), Some(receiver))),
             Some(Err(error)) => Some((Err(io::Error::other(error)), None)),
-            None => Some((Err(io::Error::other("the export broke off")), None)),
+            None => Some((Err(io::Error::other("the export failed")), None)),
         }
     });
     Ok(([(header::CONTENT_TYPE, format.media_type())], Body::from_stream(chunks)).into_response())
 }
 
-fn put(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_account_id: &str) {
+fn write_row(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_account_id: &str) {
     let rfc3339 = |time: &str| {
         let (day, time) = time.split_once(' ').unwrap_or((time, "00:00:00"));
         [day, "T", time, "Z"].concat()
@@ -162,11 +161,11 @@ fn put(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_accoun
         status: if to.is_some() { "released" } else { "active" },
     };
     if format == Format::Csv {
-        for (place, field) in row.columns().into_iter().enumerate() {
-            if place > 0 {
+        for (index, field) in row.columns().into_iter().enumerate() {
+            if index > 0 {
                 out.push(b',');
             }
-            put_field(out, field);
+            write_field(out, field);
         }
         out.extend_from_slice(b"\r\n");
     } else if serde_json::to_writer(&mut *out, &row).is_ok() {
@@ -174,9 +173,9 @@ fn put(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_accoun
     }
 }
 
-/// RFC 4180: what could be taken for the end of a field stands between quotes. And what a spreadsheet could take for a formula
-/// is marked as text: names come from customers.
-pub(crate) fn put_field(out: &mut Vec<u8>, field: &str) {
+/// Writes a CSV field (RFC 4180). A value that a spreadsheet could read as a formula gets a leading `'`, because names
+/// come from customers.
+pub(crate) fn write_field(out: &mut Vec<u8>, field: &str) {
     let mark = if field.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
     if !field.contains([',', '"', '\r', '\n']) {
         out.extend_from_slice(mark.as_bytes());
@@ -193,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_quoted_where_it_could_be_taken_for_more() {
+    fn special_characters_and_formulas_are_quoted() {
         for (field, written) in [
             ("Example", "Example"),
             ("", ""),
@@ -205,7 +204,7 @@ mod tests {
             ("1=2", "1=2"),
         ] {
             let mut out = Vec::new();
-            put_field(&mut out, field);
+            write_field(&mut out, field);
             assert_eq!(String::from_utf8(out).unwrap(), written);
         }
     }

@@ -1,4 +1,4 @@
-//! In which format a caller wants an answer (RFC 9110, 12.5.1).
+//! Content negotiation of the account mappings (RFC 9110, 12.5.1).
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -6,21 +6,20 @@ use axum::http::request::Parts;
 
 use crate::problem::{ApiError, Code};
 
-/// What account mappings come as.
+/// Format of the account mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Pages of JSON.
     Json,
-    /// One JSON object a line, all of them.
+    /// All mappings, one JSON object per line.
     NdJson,
-    /// Comma-separated values, all of them.
+    /// All mappings as comma-separated values.
     Csv,
 }
 
 impl Format {
     const ALL: [Self; 3] = [Self::Json, Self::NdJson, Self::Csv];
 
-    /// Its media type.
     pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -29,7 +28,7 @@ impl Format {
         }
     }
 
-    /// The best that a caller accepts; of those that are equally good, the first here.
+    /// Returns the format with the highest quality in `Accept`, or `None`. Ties go to the first in `ALL`.
     fn accepted(accept: &str) -> Option<Self> {
         let quality = |format: Self| {
             let ranges = accept.split(',').filter_map(|range| Range::read(range, format.media_type()));
@@ -40,11 +39,11 @@ impl Format {
     }
 }
 
-/// A media range that a media type falls into.
+/// Media range of `Accept` that matches a media type.
 struct Range {
-    /// How closely it names the type.
+    /// Specificity: 1 for any type, 3 for an exact match.
     precision: u8,
-    /// In thousandths.
+    /// Quality in thousandths.
     quality: u16,
 }
 
@@ -61,7 +60,7 @@ impl Range {
         };
         let weight = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("q"));
         let quality: f32 = weight.map_or(Some(1.0), |(_, weight)| weight.trim().parse().ok())?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is brought into its bounds")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is clamped first")]
         let quality = (quality.clamp(0.0, 1.0) * 1000.0).round() as u16;
         Some(Self { precision, quality })
     }
@@ -78,7 +77,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Format {
         }
         Self::accepted(&given.join(",")).ok_or_else(|| {
             let known = Self::ALL.map(Self::media_type).join(", ");
-            ApiError::new(Code::NotAcceptable, format!("This comes as {known}; ask for one of them in Accept."))
+            ApiError::new(Code::NotAcceptable, format!("Available formats are {known}; Accept must allow one of them."))
         })
     }
 }
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_that_is_accepted_is_answered() {
+    fn the_format_with_the_highest_quality_is_chosen() {
         for (accept, format) in [
             ("application/json", Some(Format::Json)),
             ("*/*", Some(Format::Json)),

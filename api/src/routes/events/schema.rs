@@ -1,4 +1,4 @@
-//! What an event looks like: one envelope for all, and for each type what its data has.
+//! Schemas of events: one envelope, and for each type its data.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::Config;
@@ -8,70 +8,70 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, Discriminator, ObjectBuilder, OneOfBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr, Type};
 
-/// An event, as CloudEvents 1.0 has it.
+/// Event in the format of CloudEvents 1.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedEvent {
-    /// The version of CloudEvents.
+    /// Version of CloudEvents.
     #[schema(example = "1.0")]
     pub specversion: String,
-    /// Names the event for good: the operation, and which of its events it is; or the tenant, and the position.
+    /// Permanent id of the event: operation and sequence number in it, or tenant and position.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c/7")]
     pub id: String,
-    /// Where it comes from: the organisation, by its management account.
+    /// Source of the event: the organisation, identified by its management account.
     #[schema(example = "urn:freehold:111122223333")]
     pub source: String,
-    /// What happened.
+    /// Type of the event.
     #[schema(example = "environment.account.assigned")]
     pub r#type: String,
-    /// The environment that it happened to, or else the tenant.
+    /// Environment of the event, or tenant if it concerns no environment.
     #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub subject: String,
-    /// When.
+    /// Time of the event.
     pub time: DateTime<Utc>,
-    /// What the data is.
+    /// Media type of `data`.
     #[schema(example = "application/json")]
     pub datacontenttype: String,
-    /// Its position in the feed, with leading zeros, so that it sorts as a text too.
+    /// Position in the feed, with leading zeros, so that it sorts as a string too.
     #[schema(example = "0000000000000004711", pattern = "^[0-9]{19}$")]
     pub sequence: String,
-    /// Whom it is about, and more of it, by type.
+    /// Ids of the affected objects, and more fields by type.
     pub data: FeedEventData,
 }
 
-/// Whom an event is about, and what it tells besides.
+/// Data of an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedEventData {
-    /// The tenant.
+    /// Tenant of the event.
     #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     pub tenant_id: String,
-    /// All but `tenant.updated`: the environment.
+    /// Environment of the event. In all types but `tenant.updated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false)]
     pub environment_id: Option<String>,
-    /// All but `tenant.updated`: the operation; its steps and what it waits for are there.
+    /// Operation of the event; read it for steps and details. In all types but `tenant.updated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false)]
     pub operation_id: Option<String>,
-    /// `environment.account.*`: the AWS account.
+    /// AWS account. In `environment.account.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "111122223333", pattern = "^[0-9]{12}$", nullable = false)]
     pub aws_account_id: Option<String>,
-    /// `*.needs_attention`: why.
+    /// Attention code. In `*.needs_attention`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "account_email_taken", nullable = false)]
     pub code: Option<String>,
-    /// `operation.approval.*`: what was asked for.
+    /// Requested action. In `operation.approval.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "close", nullable = false)]
     pub action: Option<String>,
-    /// `tenant.updated`: which fields of the tenant are others now.
+    /// Changed fields of the tenant. In `tenant.updated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["tier"]), nullable = false)]
     pub changed: Option<Vec<String>>,
 }
 
 impl FeedEvent {
-    /// How an entry of the feed is told.
+    /// Converts an entry of the feed.
     pub(super) fn of(entry: Entry, config: &Config) -> Self {
         let CloudEvent { specversion, id, source, r#type, subject, time, datacontenttype, sequence, data } =
             CloudEvent::of(entry, config);
@@ -81,7 +81,7 @@ impl FeedEvent {
     }
 }
 
-/// A schema for each type of event: the envelope, and what its data has besides whom it is about.
+/// Returns a schema per event type: the envelope with the required fields of its data.
 pub(crate) fn of_each_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     FeedType::ALL.iter().map(|feed_type| {
         let data = ObjectBuilder::new();
@@ -90,9 +90,9 @@ pub(crate) fn of_each_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
         let only = ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some([feed_type.as_str()]))
-            .description(Some("What happened."));
+            .description(Some("Type of the event."));
         let narrowed =
-            ObjectBuilder::new().property("type", only).property("data", data.description(Some("More of it.")));
+            ObjectBuilder::new().property("type", only).property("data", data.description(Some("Data of the event.")));
         let schema = AllOfBuilder::new()
             .description(Some(description(*feed_type)))
             .item(Ref::from_schema_name("FeedEvent"))
@@ -101,21 +101,21 @@ pub(crate) fn of_each_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     })
 }
 
-/// Any of them, told apart by `type`.
+/// Returns the schema of a list of events of any type, discriminated by `type`.
 pub(super) fn of_any_type() -> impl Into<RefOr<Schema>> {
     let any = FeedType::ALL
         .iter()
         .fold(OneOfBuilder::new(), |any, feed_type| any.item(Ref::from_schema_name(feed_type.as_str())));
     ArrayBuilder::new()
         .items(RefOr::T(Schema::OneOf(any.discriminator(Some(Discriminator::new("type"))).build())))
-        .description(Some("The events, in the order of their positions."))
+        .description(Some("Events in the order of their positions."))
 }
 
 fn description(feed_type: FeedType) -> String {
-    let tells = feed_type.data_fields();
-    if tells.is_empty() {
-        "An event of this type.".to_owned()
+    let fields = feed_type.data_fields();
+    if fields.is_empty() {
+        "Event of this type.".to_owned()
     } else {
-        format!("An event of this type, which tells: {}.", tells.join(", "))
+        format!("Event of this type, with: {}.", fields.join(", "))
     }
 }

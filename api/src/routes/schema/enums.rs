@@ -29,20 +29,20 @@ macro_rules! enum_schemas {
 }
 
 enum_schemas! {
-    /// Where a tenant or one of its environments stands.
+    /// State of a tenant or environment.
     TenantState = tenant::TenantState::ALL.iter().map(|state| state.as_str());
-    /// Where an operation stands.
+    /// State of an operation.
     OperationState = operation::OperationState::ALL.iter().map(|state| state.as_str());
-    /// Where a step stands.
+    /// State of a step.
     StepState = step::StepState::ALL.iter().map(|state| state.as_str());
-    /// How bad a finding is.
+    /// Severity: `critical` if a tenant's data, isolation or availability is at risk.
     Severity = finding::Severity::ALL.iter().map(|severity| severity.as_str());
-    /// Whether a finding still holds.
+    /// State of a finding: `resolved` once a later comparison no longer reports it.
     FindingState = finding::FindingState::ALL.iter().map(|state| state.as_str());
-    /// What puts a finding right.
+    /// Remedy of a finding: a `repair` operation, or a `person`.
     FindingRemedy = finding::FindingRemedy::ALL.iter().map(|remedy| remedy.as_str());
-    /// Where a delivery stands.
+    /// State of a delivery: `failed` after ten attempts over more than three days.
     WebhookDeliveryState = webhook::DeliveryState::ALL.iter().map(|state| state.as_str());
-    /// Whether events are sent to an endpoint.
+    /// State of a webhook endpoint.
     WebhookEndpointState = ["enabled", "disabled"];
 }

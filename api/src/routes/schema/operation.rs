@@ -1,4 +1,4 @@
-//! Operations with their steps and approvals, as several routes answer them.
+//! Operations with their steps and approvals.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::{approval, attention, operation, step, wait_estimate};
@@ -8,67 +8,68 @@ use utoipa::ToSchema;
 
 use super::enums::{OperationState, StepState};
 
-/// Work on one environment.
+/// Operation: long-running work on one environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Operation {
-    /// Its id.
+    /// Id of the operation.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub id: String,
-    /// The tenant whose environment it works on.
+    /// Tenant that owns the environment.
     #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     pub tenant_id: String,
-    /// What it works on.
+    /// Environment that the operation works on.
     #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub environment_id: String,
-    /// What that is called.
+    /// Name of the environment.
     #[schema(example = "production")]
     pub environment: String,
-    /// What it does: `onboard`, …
+    /// Kind of the operation: `onboard`, `offboard`, `restore` or `repair`. More kinds may be added.
     #[schema(example = "onboard")]
     pub kind: String,
-    /// Where it stands.
+    /// State of the operation.
     #[schema(value_type = OperationState, example = "running")]
     pub state: String,
-    /// Who asked for it: the `sub` of the token.
+    /// Requester: the `sub` of the token.
     #[schema(example = "ann")]
     pub requested_by: String,
-    /// With `needs_attention`: why it needs a person, and what that person can do. It may go on by itself all the same.
+    /// Reason why the operation needs attention, with the available remedies; `null` otherwise. A late operation can
+    /// still finish by itself.
     #[schema(required = true)]
     pub attention: Option<Attention>,
-    /// Where it stands in line for what AWS allows only so much of at a time; `null` while it does not wait in one.
+    /// Position in the queue for an AWS quota; `null` while the operation is not queued.
     #[schema(required = true)]
     pub queue: Option<Queue>,
-    /// When it is looked at next; `null` while it waits for a person, and once it has ended.
+    /// Time at which a worker runs the operation next; `null` while it waits for a person, and once it has finished.
     #[schema(required = true)]
     pub wake_at: Option<DateTime<Utc>>,
-    /// When it was accepted.
+    /// Time at which the operation was accepted.
     pub created_at: DateTime<Utc>,
-    /// When it was begun.
+    /// Time at which a worker first started the operation; `null` until then.
     #[schema(required = true)]
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
+    /// Time at which the operation finished; `null` until then.
     #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
-    /// Its steps, in the order of its list; empty until it is begun. Lists of operations leave them out.
+    /// Steps in the order of the workflow; empty until the operation is started. Not shown in lists of operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub steps: Option<Vec<Step>>,
-    /// What a second person has to approve, or has; oldest first. Lists of operations leave it out.
+    /// Approvals, oldest first. Not shown in lists of operations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub approvals: Option<Vec<Approval>>,
 }
 
-/// Where an operation stands in line, and when the wait is expected to be over.
+/// Position of an operation in a queue, with the estimated time of completion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Queue {
-    /// 1 is next.
+    /// Position in the queue; 1 is next.
     #[schema(example = 17, minimum = 1)]
     pub position: u32,
-    /// When the environment is expected to be ready; for other work than onboarding, when that is expected to be done.
-    /// Follows from what AWS allows and from how long things have taken lately, and is told anew with every answer.
+    /// Estimated time at which the environment is ready or, for other work than onboarding, the operation is finished.
+    /// It is calculated for each response, from the AWS quotas and recent durations.
     pub estimated_ready_at: DateTime<Utc>,
 }
 
@@ -78,54 +79,54 @@ impl From<wait_estimate::Queue> for Queue {
     }
 }
 
-/// Why an operation needs a person.
+/// Reason why an operation needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attention {
-    /// Stable, for programs.
+    /// Stable code, for programs.
     #[schema(example = "account_email_taken")]
     pub code: String,
-    /// One sentence in plain words, for people.
+    /// Description of the cause, for people.
     #[schema(example = "The e-mail address of the new AWS account belongs to an account that is not ours.")]
     pub message: String,
-    /// What can be done about it: `retry`, …
+    /// Available remedies: `retry`, `correct`, `adopt`, `approve`, `reject` or `cancel`.
     #[schema(example = json!(["retry"]))]
     pub remedies: Vec<String>,
 }
 
-/// One entry of the list that an operation walks.
+/// Step of an operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
-    /// What it is called.
+    /// Name of the step.
     #[schema(example = "deploy-stack")]
     pub name: String,
-    /// The steps that must be done before it may start.
+    /// Steps that must be done before this step can start.
     #[schema(example = json!(["install-baseline", "enable-regions"]))]
     pub after: Vec<String>,
-    /// Where it stands.
+    /// State of the step.
     #[schema(value_type = StepState, example = "waiting")]
     pub state: String,
-    /// How often it was run.
+    /// Number of runs.
     #[schema(example = 3)]
     pub attempts: u32,
-    /// When it was first run.
+    /// Time of the first run; `null` until then.
     #[schema(required = true)]
     pub started_at: Option<DateTime<Utc>>,
-    /// When it was done.
+    /// Time at which the step was done; `null` until then.
     #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
-    /// What it waits for, in plain words.
+    /// Cause of the wait, for people; `null` while the step does not wait.
     #[schema(required = true, example = "the stack to be created")]
     pub waits_for: Option<String>,
-    /// When it looks again.
+    /// Time of the next poll; `null` while the step does not wait.
     #[schema(required = true)]
     pub check_at: Option<DateTime<Utc>>,
-    /// Why it needs a person, where it does; one that waits all the same is late.
+    /// Reason why the step needs attention; `null` otherwise. A step that needs attention and still waits is late.
     #[schema(required = true)]
     pub attention: Option<Attention>,
-    /// The latest error, in plain words; `null` once it has got over it.
+    /// Latest error, for people; `null` once the step has succeeded.
     #[schema(required = true)]
     pub last_error: Option<String>,
-    /// What it has learnt, such as the id of the stack.
+    /// Facts that the step has learned, such as the id of the stack.
     #[schema(example = json!({ "region": "eu-central-1" }))]
     pub facts: Map<String, Value>,
 }
@@ -178,33 +179,33 @@ impl From<step::JournalEntry> for Step {
     }
 }
 
-/// What a second person has to approve, or has.
+/// Approval by a second person, pending or decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Approval {
-    /// Its id.
+    /// Id of the approval.
     #[schema(example = "apr_01k2m8v3x9e7rt4s5q6w7y8z9d")]
     pub id: String,
-    /// What is to be done: `vend` (an account is asked for), `adopt`, `correct` or `close`. Others may be added.
+    /// Requested action: `vend` (create an account), `adopt`, `correct` or `close`. More actions may be added.
     #[schema(example = "adopt")]
     pub action: String,
-    /// The values that were asked for.
+    /// Requested values.
     #[schema(value_type = Object, example = json!({ "adopt_account_id": "111122223333" }))]
     pub request: Value,
-    /// Names exactly this: the operation, the action and the values. Who approves sends it back.
+    /// Hash of operation, action and values. The approver sends it back to confirm what is approved.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub request_hash: String,
-    /// Where it stands: `pending`, `approved` or `rejected`.
+    /// State: `pending`, `approved` or `rejected`.
     #[schema(example = "pending")]
     pub state: String,
-    /// Who asked for it.
+    /// Requester: the `sub` of the token.
     #[schema(example = "ann")]
     pub requested_by: String,
-    /// When.
+    /// Time of the request.
     pub requested_at: DateTime<Utc>,
-    /// Who decided.
+    /// Person who decided: the `sub` of the token; `null` while pending.
     #[schema(required = true)]
     pub decided_by: Option<String>,
-    /// When.
+    /// Time of the decision; `null` while pending.
     #[schema(required = true)]
     pub decided_at: Option<DateTime<Utc>>,
 }

@@ -1,4 +1,4 @@
-//! Tenants and environments, as several routes answer them.
+//! Tenants and environments.
 
 use std::collections::BTreeMap;
 
@@ -9,38 +9,38 @@ use utoipa::ToSchema;
 
 use super::enums::TenantState;
 
-/// One customer.
+/// Tenant: one customer with its environments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tenant {
-    /// Its id.
+    /// Id of the tenant.
     #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     pub id: String,
-    /// What it calls itself.
+    /// Name of the company.
     #[schema(example = "Example GmbH")]
     pub company_name: String,
-    /// The person who administers it; `null` once the tenant is gone.
+    /// E-mail address of the tenant's administrator; `null` once the tenant is offboarded.
     #[schema(required = true, example = "admin@example.com")]
     pub admin_email: Option<String>,
-    /// Where it stands: as its worst environment does.
+    /// State of the tenant: the worst state of its environments.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
-    /// Its commercial plan.
+    /// Commercial plan.
     #[schema(example = "standard")]
     pub tier: String,
-    /// The id that the SaaS gives it.
+    /// Id of the tenant in the systems of the SaaS; `null` if none was given.
     #[schema(required = true, example = "customer-4711")]
     pub external_id: Option<String>,
-    /// Free key and value pairs.
+    /// Labels: free key and value pairs.
     #[schema(example = json!({ "team": "north" }))]
     pub labels: BTreeMap<String, String>,
-    /// Its environments, in the order in which they were asked for.
+    /// Environments in the order of their creation.
     pub environments: Vec<Environment>,
-    /// Why nothing of it may be destroyed; `null` where it may.
+    /// Reason of the legal hold; `null` without a legal hold.
     #[schema(required = true)]
     pub legal_hold: Option<String>,
-    /// When the signup was accepted.
+    /// Time of the signup.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -62,39 +62,39 @@ impl From<tenant::Tenant> for Tenant {
     }
 }
 
-/// One isolated installation of a tenant.
+/// Environment: one isolated installation of a tenant in an AWS account of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Environment {
-    /// Its id.
+    /// Id of the environment.
     #[schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a")]
     pub id: String,
-    /// The tenant whose it is.
+    /// Tenant that owns the environment.
     #[schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b")]
     pub tenant_id: String,
-    /// What it is called; unique within the tenant.
+    /// Name, unique within the tenant.
     #[schema(example = "production")]
     pub name: String,
-    /// Where it stands.
+    /// State of the environment.
     #[schema(value_type = TenantState, example = "ready")]
     pub state: String,
-    /// The named set of regions that it may use.
+    /// Residency: the named set of regions that the environment may use.
     #[schema(example = "eu")]
     pub residency: String,
-    /// Where its stack runs first.
+    /// Home region, in which the stack runs.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
-    /// Its AWS account: 12 digits; `null` until it is known for certain.
+    /// AWS account of the environment, 12 digits; `null` until it is confirmed.
     #[schema(required = true, example = "111122223333", pattern = "^[0-9]{12}$")]
     pub aws_account_id: Option<String>,
-    /// Its open operation, or its latest.
+    /// Open operation of the environment, or its latest one.
     #[schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c")]
     pub operation_id: String,
-    /// When it was asked for.
+    /// Time of the request for the environment.
     pub created_at: DateTime<Utc>,
-    /// When it was first ready; `null` until then.
+    /// Time at which the environment was first ready; `null` until then.
     #[schema(required = true)]
     pub ready_at: Option<DateTime<Utc>>,
-    /// When it was gone; `null` until then.
+    /// Time at which the environment was offboarded; `null` until then.
     #[schema(required = true)]
     pub offboarded_at: Option<DateTime<Utc>>,
 }

@@ -1,4 +1,4 @@
-//! What a signup would come to, without anything coming of it.
+//! Dry run of a signup: validates it and shows its effects, without creating anything.
 
 use std::path::Path;
 
@@ -16,63 +16,63 @@ use crate::idempotency::Key;
 use crate::problem::ApiError;
 use crate::routes::schema::operation::Queue;
 
-/// What a signup would come to.
+/// Preview of a signup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignupPreview {
-    /// Whether it would be accepted.
+    /// `true` if the signup would be accepted.
     pub accepted: bool,
-    /// What is there already of what it names.
+    /// Fields that an active tenant already uses.
     pub collisions: Vec<Collision>,
-    /// When this client may sign up again; `null` where it has not signed up as many as it may in a day.
+    /// Time at which the client may sign up again; `null` unless it has reached its daily limit.
     #[schema(required = true)]
     pub signups_exhausted_until: Option<DateTime<Utc>>,
-    /// The commercial plan.
+    /// Commercial plan.
     #[schema(example = "standard")]
     pub tier: String,
-    /// The named set of regions that it may use.
+    /// Residency: the named set of regions that the environments may use.
     #[schema(example = "eu")]
     pub residency: String,
-    /// Where its stacks would run first.
+    /// Home region of the environments.
     #[schema(example = "eu-central-1")]
     pub home_region: String,
-    /// The OU that its accounts would be placed in.
+    /// Organizational unit that the AWS accounts would be moved to.
     #[schema(example = "freehold-eu")]
     pub organizational_unit: String,
-    /// The service control policy on that OU, which denies every other region.
+    /// Service control policy of that organizational unit, which denies all other regions.
     #[schema(example = "freehold-region-eu")]
     pub guardrail: String,
-    /// The CloudFormation stack that would be deployed.
+    /// CloudFormation stack that would be deployed.
     #[schema(example = "freehold-tenant")]
     pub stack: String,
-    /// The file that it is made from; `null` for Freehold's own.
+    /// File name of the stack's template; `null` for the built-in template.
     #[schema(required = true, example = "stack.yaml")]
     pub template: Option<String>,
-    /// Whether another person would have to approve each account first.
+    /// `true` if a second person must approve each account before it is created.
     pub approval_required: bool,
-    /// Its environments, each of which would get an AWS account.
+    /// Environments that would be created, each with an AWS account of its own.
     pub environments: Vec<EnvironmentPreview>,
 }
 
-/// What would become of an environment.
+/// Preview of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EnvironmentPreview {
-    /// What it would be called.
+    /// Name of the environment.
     #[schema(example = "production")]
     pub name: String,
-    /// Where it would stand in line for an account, and when it would be ready.
+    /// Position in the queue for an AWS account, with the estimated time of completion.
     pub queue: Queue,
 }
 
-/// Something that a live tenant has already.
+/// Field of a signup that an active tenant already uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Collision {
-    /// The field of the signup.
+    /// Name of the field.
     #[schema(example = "external_id")]
     pub field: String,
-    /// Whether the signup would be refused for it.
+    /// `true` if the signup would be refused because of it.
     pub refused: bool,
-    /// What it is, for people.
-    #[schema(example = "a live tenant has this external_id")]
+    /// Description, for people.
+    #[schema(example = "an active tenant has this external_id")]
     pub message: String,
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
     })
 }
 
-/// The file's name: where it lies on our disk is nobody's business.
+/// Returns the file name of the template, without its directory, which is not for callers.
 fn template(config: &Config) -> Option<String> {
     let path: &Path = config.stack.template.as_deref()?;
     Some(path.file_name()?.to_string_lossy().into_owned())
@@ -119,13 +119,13 @@ fn template(config: &Config) -> Option<String> {
 
 fn into_conflicts(collisions: SignupConflicts) -> Vec<Collision> {
     [
-        (collisions.external_id, "external_id", true, "a live tenant has this external_id"),
-        (collisions.company_name, "company_name", false, "a live tenant calls itself so; is this the same customer?"),
+        (collisions.external_id, "external_id", true, "an active tenant has this external_id"),
+        (collisions.company_name, "company_name", false, "an active tenant has this name; check for a duplicate"),
         (
             collisions.admin_email,
             "admin_email",
             false,
-            "a live tenant is administered by this person; is this the same customer?",
+            "an active tenant has this administrator; check for a duplicate",
         ),
     ]
     .into_iter()

@@ -1,4 +1,4 @@
-//! The ETag of a tenant.
+//! ETags of tenants.
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -9,19 +9,23 @@ use crate::etag::{ETag, IfMatch};
 use crate::problem::ApiError;
 use crate::routes::schema::tenant::Tenant;
 
-/// What names the state that a tenant is in: how it is shown.
+/// Returns the ETag of a tenant, computed from its JSON representation.
 pub(super) fn etag_of(tenant: tenant::Tenant) -> Result<ETag, ApiError> {
-    serde_json::to_string(&Tenant::from(tenant)).map(|shown| ETag::of(&shown)).map_err(|_| ApiError::internal())
+    serde_json::to_string(&Tenant::from(tenant)).map(|json| ETag::of(&json)).map_err(|_| ApiError::internal())
 }
 
-/// Lets something be done to a tenant, if that is still what the caller has seen, or says nothing of what that was.
-pub(in crate::routes) async fn check_if_match(app: &App, id: TenantId, seen: Option<&IfMatch>) -> Result<(), ApiError> {
-    let Some(seen) = seen else { return Ok(()) };
+/// Fails if `If-Match` is present and the tenant has changed since.
+pub(in crate::routes) async fn check_if_match(
+    app: &App,
+    id: TenantId,
+    if_match: Option<&IfMatch>,
+) -> Result<(), ApiError> {
+    let Some(if_match) = if_match else { return Ok(()) };
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
-    seen.check(&etag_of(tenant)?)
+    if_match.check(&etag_of(tenant)?)
 }
 
-/// A tenant with its ETag.
+/// Responds with a tenant and its ETag.
 pub(super) fn with_etag(tenant: &Tenant) -> Result<Response, ApiError> {
     let body = serde_json::to_string(tenant).map_err(|_| ApiError::internal())?;
     let headers = [

@@ -1,4 +1,4 @@
-//! Changing what is known of a tenant.
+//! Changing a tenant.
 
 use std::collections::BTreeMap;
 
@@ -17,48 +17,61 @@ use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use crate::routes::schema::tenant::Tenant;
 
-/// What of a tenant is to be another, as a JSON merge patch (RFC 7396): what is left out stays.
+/// Changes of a tenant, as a JSON merge patch (RFC 7396): omitted fields stay unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantPatch {
-    /// What the customer calls itself. Its AWS accounts keep their names.
+    /// Name of the company. AWS accounts keep their names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Example GmbH", min_length = 1, max_length = 120, nullable = false)]
     pub company_name: Option<String>,
-    /// The commercial plan, as configured. What access it brings with it is granted by the next comparison with AWS.
+    /// Configured commercial plan. The next comparison with AWS grants the access of the new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "standard", nullable = false)]
     pub tier: Option<String>,
-    /// The id that the SaaS itself gives the customer; `null` for none.
+    /// Id of the tenant in the systems of the SaaS; `null` removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "customer-4711", min_length = 1, max_length = 128)]
     pub external_id: Option<String>,
-    /// Labels to set, and with `null` those to take away; the others stay.
+    /// Labels to set; a label with the value `null` is removed. Other labels stay unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!({ "team": "north", "pilot": null }), nullable = false)]
     pub labels: Option<BTreeMap<String, Option<String>>>,
 }
 
-/// Change what is known of a tenant
+/// Update a tenant
 ///
-/// A JSON merge patch, made only if the tenant is still what it was when you got its ETag.
+/// The body is a JSON merge patch. It is applied only if the tenant still has the ETag in `If-Match`.
 #[utoipa::path(
     patch,
     path = "/v1/tenants/{id}",
     operation_id = "updateTenant",
     tag = "tenants",
     params(
-        ("id" = String, Path, description = "The tenant", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
-        ("If-Match" = String, Header, description = "The ETag of the tenant as you have seen it, or `*` for however it is"),
+        ("id" = String, Path, description = "Tenant id", example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"),
+        ("If-Match" = String, Header, description = "ETag of the tenant as you have read it, or `*` for any state"),
     ),
     request_body = TenantPatch,
     responses(
-        (status = 200, description = "The tenant as it is now", body = Tenant, headers(
-            ("ETag" = String, description = "What `If-Match` of the next change has to say"),
+        (status = 200, description = "Updated tenant", body = Tenant, headers(
+            ("ETag" = String, description = "Value for `If-Match` of the next change"),
         )),
-        (status = 409, description = "A live tenant has the `external_id` (`external_id_taken`), or this one is gone (`tenant_offboarded`)", body = Problem, content_type = MEDIA_TYPE),
-        (status = 412, description = "It has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
-        (status = 428, description = "`If-Match` is missing (`precondition_required`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "An active tenant has the `external_id` (`external_id_taken`), or the tenant is offboarded \
+                (`tenant_offboarded`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 412,
+            description = "The tenant has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
+        (
+            status = 428,
+            description = "`If-Match` is missing (`precondition_required`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn update_tenant(
@@ -71,7 +84,7 @@ pub(crate) async fn update_tenant(
     let mut tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     if_match.check(&etag_of(tenant.clone())?)?;
     if tenant.state() == TenantState::Offboarded {
-        return Err(ApiError::new(Code::TenantOffboarded, "The tenant is gone, and stays as it was."));
+        return Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded and can no longer be changed."));
     }
     let changed = read(fields, &app.config, &tenant)?.apply(&mut tenant);
     if changed.is_empty() {
@@ -80,7 +93,7 @@ pub(crate) async fn update_tenant(
     if !db::tenants::update(&app.pool, &tenant, &changed, app.clock.now()).await? {
         return Err(precondition_failed());
     }
-    // It is in the feed.
+    // The change is in the feed, so webhooks have work.
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     with_etag(&tenant.into())
@@ -89,7 +102,7 @@ pub(crate) async fn update_tenant(
 pub(crate) fn read(mut fields: Fields, config: &Config, tenant: &tenant::Tenant) -> Result<TenantChange, ApiError> {
     for name in ["company_name", "tier", "labels"] {
         if fields.take_null(name) {
-            fields.error(name, "missing", "this cannot be taken away");
+            fields.error(name, "missing", "this field cannot be removed");
         }
     }
     let external_id =
@@ -103,7 +116,7 @@ pub(crate) fn read(mut fields: Fields, config: &Config, tenant: &tenant::Tenant)
     fields.finish(Some(change))
 }
 
-/// The labels there are, with those that were given and without those that were taken away.
+/// Applies the patch to the current labels.
 fn labels(fields: &mut Fields, before: &Labels) -> Labels {
     let mut labels = before.clone();
     for name in fields.take_null_keys("labels") {

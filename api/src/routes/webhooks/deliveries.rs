@@ -1,4 +1,4 @@
-//! Deliveries: what was sent to an endpoint, what came of each attempt, and sending it again.
+//! Deliveries of a webhook endpoint, their attempts, and replays.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,64 +9,65 @@ use freehold_tenancy::{WebhookDeliveryId, WebhookEndpointId, db, webhook};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{named, not_found};
+use super::{load, not_found};
 use crate::app::App;
 use crate::extract::{JsonFields, PathParam, QueryFields};
 use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use crate::routes::schema::enums::WebhookDeliveryState;
 
-/// One event for one endpoint.
+/// Delivery: one event for one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookDelivery {
-    /// Its id: the `webhook-id` of each attempt.
+    /// Id of the delivery, sent as `webhook-id` with each attempt.
     #[schema(example = "whd_01k2m8v3x9e7rt4s5q6w7y8z9g")]
     pub id: String,
-    /// The position of the event in the feed.
+    /// Feed position of the event.
     #[schema(example = 4711)]
     pub position: i64,
-    /// What happened; `null` where the feed does not keep it any more.
+    /// Type of the event; `null` once the feed no longer contains it.
     #[schema(required = true, example = "environment.ready")]
     pub r#type: Option<String>,
-    /// Where it stands.
+    /// State of the delivery.
     #[schema(value_type = WebhookDeliveryState, example = "delivered")]
     pub state: String,
-    /// How often it was tried.
+    /// Number of attempts.
     #[schema(example = 1)]
     pub attempt_count: i32,
-    /// When it is tried next, which is after what the receiver has asked for; `null` where it is not, or the endpoint is disabled.
+    /// Time of the next attempt, not before the receiver's `Retry-After`; `null` if none is planned or the endpoint is
+    /// disabled.
     #[schema(required = true)]
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// When it was made of the event.
+    /// Time at which the delivery was created.
     pub created_at: DateTime<Utc>,
-    /// What came of each attempt, the latest first, at most a hundred; only where one delivery was asked for.
+    /// Latest attempts, newest first, at most 100. Not shown in lists of deliveries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     pub attempts: Option<Vec<WebhookAttempt>>,
 }
 
-/// What came of one attempt.
+/// Attempt: one HTTP request of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookAttempt {
-    /// 1, 2, 3, … within the delivery.
+    /// Number of the attempt within the delivery: 1, 2, 3, …
     #[schema(example = 1)]
     pub number: i32,
-    /// When it began.
+    /// Start of the attempt.
     pub started_at: DateTime<Utc>,
-    /// How long it took.
+    /// Duration in milliseconds.
     #[schema(example = 182)]
     pub duration_ms: i32,
-    /// What the receiver answered; `null` where it did not. Nothing else of its answer is kept.
+    /// HTTP status of the response; `null` without a response. The rest of the response is not stored.
     #[schema(required = true, example = 503)]
     pub response_status: Option<u16>,
-    /// Why it failed: `status`, `timeout`, `unreachable`, `connection_closed`, `unresolvable`, `refused` or `not_deliverable`; `null` where
-    /// it succeeded. Others may be added.
+    /// Cause of the failure: `status`, `timeout`, `unreachable`, `connection_closed`, `unresolvable`, `refused` or
+    /// `not_deliverable`; `null` after a success. More causes may be added.
     #[schema(required = true, example = "status")]
     pub error: Option<String>,
-    /// What came of it, in plain words, for people.
+    /// Description of the result, for people.
     #[schema(example = "The receiver answered 503, not 2xx.")]
     pub message: String,
-    /// When it was to be tried again; `null` where it was not.
+    /// Planned time of the next attempt; `null` if none was planned.
     #[schema(required = true)]
     pub next_attempt_at: Option<DateTime<Utc>>,
 }
@@ -100,33 +101,33 @@ impl From<webhook::Attempt> for WebhookAttempt {
     }
 }
 
-/// A page of deliveries, newest first.
+/// Page of deliveries, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookDeliveryPage {
-    /// The deliveries.
+    /// Deliveries of this page.
     pub webhook_deliveries: Vec<WebhookDelivery>,
-    /// Leads to the next page; `null` on the last.
+    /// Token of the next page; `null` on the last page.
     #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
-/// Which events are to be sent again.
+/// Selection of events to replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
-    /// Those that happened at this time or later; at most 30 days ago.
+    /// Replay the events from this time on, at most 30 days ago.
     pub since: DateTime<Utc>,
 }
 
-/// What is sent again.
+/// Result of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplayResult {
-    /// How many events.
+    /// Number of replayed events.
     #[schema(example = 42)]
     pub events: usize,
 }
 
-/// What was sent to an endpoint, newest first
+/// List the deliveries of an endpoint, newest first
 ///
 /// Deliveries and their attempts are kept for 30 days.
 #[utoipa::path(
@@ -135,19 +136,27 @@ pub struct ReplayResult {
     operation_id = "listWebhookDeliveries",
     tag = "webhooks",
     params(
-        ("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
-        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
-        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
-        ("state" = Option<WebhookDeliveryState>, Query, description = "Where they stand", example = "failed"),
+        ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
+        (
+            "state" = Option<WebhookDeliveryState>, Query,
+            description = "Only deliveries in this state",
+            example = "failed"
+        ),
     ),
-    responses((status = 200, description = "A page of deliveries", body = WebhookDeliveryPage)),
+    responses((status = 200, description = "Page of deliveries", body = WebhookDeliveryPage)),
 )]
 pub(crate) async fn list_webhook_deliveries(
     State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
     QueryFields(mut query): QueryFields,
 ) -> Result<Json<WebhookDeliveryPage>, ApiError> {
-    let endpoint_id = named(&app, id).await?.id;
+    let endpoint_id = load(&app, id).await?.id;
     let page = Page::read(&format!("webhook-deliveries {endpoint_id}"), &mut query)?;
     let filter = DeliveryFilter { endpoint_id, id: None, state: query.optional("state") };
     let filter = query.finish(Some(filter))?;
@@ -157,17 +166,17 @@ pub(crate) async fn list_webhook_deliveries(
     Ok(Json(WebhookDeliveryPage { webhook_deliveries, next_page_token }))
 }
 
-/// One delivery, with what came of each attempt
+/// Get a delivery with its attempts
 #[utoipa::path(
     get,
     path = "/v1/webhook-endpoints/{id}/deliveries/{delivery_id}",
     operation_id = "getWebhookDelivery",
     tag = "webhooks",
     params(
-        ("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
-        ("delivery_id" = String, Path, description = "The delivery", example = "whd_01k2m8v3x9e7rt4s5q6w7y8z9g"),
+        ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
+        ("delivery_id" = String, Path, description = "Delivery id", example = "whd_01k2m8v3x9e7rt4s5q6w7y8z9g"),
     ),
-    responses((status = 200, description = "The delivery", body = WebhookDelivery)),
+    responses((status = 200, description = "Delivery with its attempts", body = WebhookDelivery)),
 )]
 pub(crate) async fn get_webhook_delivery(
     State(app): State<App>,
@@ -193,22 +202,26 @@ async fn with_attempts(
     Ok(WebhookDelivery { attempts: Some(attempts), ..found.into() })
 }
 
-/// Send one event again
+/// Replay a delivery
 ///
-/// At once, or when the receiver wants to be asked again, or the endpoint is enabled; under the same `webhook-id`, and if that fails as often and as far apart as at first. One that is being sent at this
-/// moment is left to that.
+/// Replays a delivery under the same `webhook-id`, as soon as the endpoint is enabled and not paused, with a new retry
+/// schedule. A delivery that is being sent now is left unchanged.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/deliveries/{delivery_id}/replay",
     operation_id = "replayWebhookDelivery",
     tag = "webhooks",
     params(
-        ("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
-        ("delivery_id" = String, Path, description = "The delivery", example = "whd_01k2m8v3x9e7rt4s5q6w7y8z9g"),
+        ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
+        ("delivery_id" = String, Path, description = "Delivery id", example = "whd_01k2m8v3x9e7rt4s5q6w7y8z9g"),
     ),
     responses(
-        (status = 202, description = "It is sent", body = WebhookDelivery),
-        (status = 409, description = "The endpoint is disabled (`webhook_disabled`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 202, description = "The replay is queued", body = WebhookDelivery),
+        (
+            status = 409,
+            description = "The endpoint is disabled (`webhook_disabled`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn replay_webhook_delivery(
@@ -216,27 +229,31 @@ pub(crate) async fn replay_webhook_delivery(
     PathParam(id): PathParam<WebhookEndpointId>,
     PathParam(delivery): PathParam<WebhookDeliveryId, 1>,
 ) -> Result<(StatusCode, Json<WebhookDelivery>), ApiError> {
-    enabled(&app, id).await?;
+    require_enabled(&app, id).await?;
     with_attempts(&app, id, delivery).await?;
     db::webhooks::deliveries::replay(&app.pool, delivery.ok_or_else(not_found)?, app.clock.now()).await?;
     app.work_notifier.notify();
     Ok((StatusCode::ACCEPTED, Json(with_attempts(&app, id, delivery).await?)))
 }
 
-/// Send again what has happened since
+/// Replay all events since a time
 ///
-/// Everything of the types that the endpoint wants, in its order, also what happened before it was made or while it was
-/// disabled. What was sent before keeps its `webhook-id`.
+/// Replays, in order, all events of the types that the endpoint receives, including those from before its creation and
+/// from while it was disabled. Events that were sent before keep their `webhook-id`.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints/{id}/replay",
     operation_id = "replayWebhookEvents",
     tag = "webhooks",
-    params(("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
+    params(("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
     request_body = ReplayRequest,
     responses(
-        (status = 202, description = "They are sent", body = ReplayResult),
-        (status = 409, description = "The endpoint is disabled (`webhook_disabled`)", body = Problem, content_type = MEDIA_TYPE),
+        (status = 202, description = "The replays are queued", body = ReplayResult),
+        (
+            status = 409,
+            description = "The endpoint is disabled (`webhook_disabled`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn replay_webhook_events(
@@ -244,11 +261,11 @@ pub(crate) async fn replay_webhook_events(
     PathParam(id): PathParam<WebhookEndpointId>,
     JsonFields(mut fields): JsonFields,
 ) -> Result<(StatusCode, Json<ReplayResult>), ApiError> {
-    let endpoint_id = enabled(&app, id).await?;
+    let endpoint_id = require_enabled(&app, id).await?;
     let now = app.clock.now();
     let since: Option<DateTime<Utc>> = fields.required("since");
     if since.is_some_and(|since| since < now - KEPT_FOR) {
-        fields.error("since", "too_long_ago", "this is at most 30 days ago; GET /v1/events has what was before");
+        fields.error("since", "too_long_ago", "must be at most 30 days ago; read older events from GET /v1/events");
     }
     let since = fields.finish(since)?;
     super::super::events::advance(&app).await?;
@@ -257,8 +274,8 @@ pub(crate) async fn replay_webhook_events(
     Ok((StatusCode::ACCEPTED, Json(ReplayResult { events })))
 }
 
-async fn enabled(app: &App, id: Option<WebhookEndpointId>) -> Result<WebhookEndpointId, ApiError> {
-    let endpoint = named(app, id).await?;
+async fn require_enabled(app: &App, id: Option<WebhookEndpointId>) -> Result<WebhookEndpointId, ApiError> {
+    let endpoint = load(app, id).await?;
     match endpoint.disabled {
         None => Ok(endpoint.id),
         Some(_) => Err(ApiError::new(Code::WebhookDisabled, "The endpoint is disabled; enable it first.")),

@@ -1,4 +1,4 @@
-//! Webhook endpoints: making, looking at and deleting them.
+//! Webhook endpoints: create, read and delete.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Description, check_url, named, not_found, secret, types};
+use super::{Description, check_url, generate_secret, load, not_found, parse_types};
 use crate::app::App;
 use crate::etag::{ETag, IfMatch};
 use crate::extract::{JsonFields, PathParam, QueryFields};
@@ -20,64 +20,66 @@ use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use crate::routes::schema::enums::WebhookEndpointState;
 
-/// Where events are to be sent.
+/// New webhook endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhookEndpoint {
-    /// An `https://` URL on the public internet, on port 443 unless others are configured.
+    /// Receiver: an `https://` URL on the public internet, on port 443 unless other ports are configured.
     #[schema(example = "https://example.com/freehold", max_length = 2048)]
     pub url: String,
-    /// Types of the feed; all if left out.
+    /// Event types to send [default: all].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["environment.ready", "environment.account.assigned"]), min_items = 1)]
     pub types: Option<Vec<String>>,
-    /// What it is for.
+    /// Purpose of the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "billing", max_length = 500)]
     pub description: Option<String>,
 }
 
-/// Where events are sent.
+/// Webhook endpoint: a URL that receives events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookEndpoint {
-    /// Its id.
+    /// Id of the endpoint.
     #[schema(example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")]
     pub id: String,
-    /// Where.
+    /// URL of the receiver.
     #[schema(example = "https://example.com/freehold")]
     pub url: String,
-    /// What it is for.
+    /// Purpose of the endpoint.
     #[schema(example = "billing")]
     pub description: String,
-    /// Which types of events; `null` for all.
+    /// Event types that are sent; `null` for all.
     #[schema(required = true, example = json!(["environment.ready"]))]
     pub types: Option<Vec<String>>,
-    /// Whether events are sent to it.
+    /// State of the endpoint.
     #[schema(value_type = WebhookEndpointState, example = "enabled")]
     pub state: String,
-    /// Why nothing is sent: `by_request`, `gone` (it answered 410) or `failing` (nothing but failures for five days).
+    /// Reason why the endpoint is disabled: `by_request`, `gone` (the receiver returned 410) or `failing` (all attempts
+    /// failed for five days); `null` while it is enabled.
     #[schema(required = true, example = json!(null))]
     pub disabled_reason: Option<String>,
-    /// That in plain words.
+    /// Description of the reason, for people; `null` while the endpoint is enabled.
     #[schema(required = true, example = json!(null))]
     pub disabled_message: Option<String>,
-    /// Since when nothing is sent. What happens meanwhile is not kept for it; replay it.
+    /// Time at which the endpoint was disabled; `null` while it is enabled. Events from then on are not queued for it;
+    /// replay them.
     #[schema(required = true)]
     pub disabled_at: Option<DateTime<Utc>>,
-    /// The first failure after the last success; `null` where the last attempt succeeded, or there was none.
+    /// Time of the first failure after the last success; `null` if the last attempt succeeded or there was none.
     #[schema(required = true)]
     pub failing_since: Option<DateTime<Utc>>,
-    /// Nothing is sent until then, because the receiver asked for it with `Retry-After`.
+    /// Time until which deliveries are paused, because the receiver sent `Retry-After`; `null` otherwise.
     #[schema(required = true)]
     pub paused_until: Option<DateTime<Utc>>,
-    /// Until when deliveries are signed with the secret before this one as well.
+    /// Time until which deliveries are also signed with the previous secret; `null` without one.
     #[schema(required = true)]
     pub previous_secret_until: Option<DateTime<Utc>>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
-    /// When somebody last changed it, or it was disabled.
+    /// Time of the last change, including disabling.
     pub updated_at: DateTime<Utc>,
-    /// What deliveries are signed with. Shown once, when it is made or rotated.
+    /// Secret that signs deliveries. Shown only once, when it is created or rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     pub secret: Option<String>,
@@ -105,44 +107,44 @@ impl From<webhook::Endpoint> for WebhookEndpoint {
     }
 }
 
-/// A page of webhook endpoints, newest first.
+/// Page of webhook endpoints, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookEndpointPage {
-    /// The endpoints.
+    /// Endpoints of this page.
     pub webhook_endpoints: Vec<WebhookEndpoint>,
-    /// Leads to the next page; `null` on the last.
+    /// Token of the next page; `null` on the last page.
     #[schema(required = true)]
     pub next_page_token: Option<String>,
 }
 
-/// What a change is meant for: what somebody has declared, and not how deliveries fare.
+/// Returns the ETag of an endpoint. It changes with the declared fields, not with the results of deliveries.
 pub(super) fn etag(endpoint: &webhook::Endpoint) -> ETag {
     ETag::of(&format!("{} {}", endpoint.id, endpoint.updated_at.timestamp_micros()))
 }
 
-/// An endpoint with its ETag.
+/// Responds with an endpoint and its ETag.
 pub(super) fn with_etag(endpoint: webhook::Endpoint) -> Result<Response, ApiError> {
     let tag = etag(&endpoint).header()?;
     Ok(([(header::ETAG, tag)], Json(WebhookEndpoint::from(endpoint))).into_response())
 }
 
-/// An endpoint with its secret, for the one time that it is shown.
+/// Responds with an endpoint and its secret, which is shown only once.
 pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Response {
     let secret = Some(secret.to_text().expose_secret().to_owned());
     Json(WebhookEndpoint { secret, ..WebhookEndpoint::from(endpoint) }).into_response()
 }
 
-/// What the request answers that is sent again under its key.
+/// Returns the response that is stored under the idempotency key.
 pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
     serde_json::to_string(&WebhookEndpoint::from(endpoint.clone())).unwrap_or_default()
 }
 
-/// Have events sent to a URL
+/// Create a webhook endpoint
 ///
-/// From now on each event of the feed is sent there, as `GET /v1/events` tells it, signed as Standard Webhooks 1.0 has it with
-/// the secret that is shown here and never again: where this answer was lost, and the one to the same request has no secret any
-/// more, rotate it. An event may come more than once, always with the same `webhook-id`, and in
-/// another order than that of its `sequence`.
+/// From now on each event of the feed is sent to the URL, in the format of `GET /v1/events`, signed as in Standard
+/// Webhooks
+/// 1.0. The secret is shown only in this response; if the response was lost, rotate the secret. An event can arrive
+/// more than once, always with the same `webhook-id`, and out of the order of `sequence`.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints",
@@ -150,11 +152,19 @@ pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
     tag = "webhooks",
     request_body = NewWebhookEndpoint,
     responses(
-        (status = 201, description = "Events are sent there from now on", body = WebhookEndpoint, headers(
-            ("Location" = String, description = "Where the endpoint is found"),
-            ("ETag" = String, description = "What `If-Match` of a change has to say"),
+        (
+            status = 201,
+            description = "The endpoint is created; it receives events from now on",
+            body = WebhookEndpoint, headers(
+            ("Location" = String, description = "Path of the endpoint"),
+            ("ETag" = String, description = "Value for `If-Match` of a change"),
         )),
-        (status = 409, description = "No key is configured to encrypt secrets with (`secrets_key_missing`), or there are 100 endpoints (`too_many_webhooks`)", body = Problem, content_type = MEDIA_TYPE),
+        (
+            status = 409,
+            description = "The encryption key for secrets is missing (`secrets_key_missing`), or the limit of 100 \
+                endpoints is reached (`too_many_webhooks`)",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn create_webhook_endpoint(
@@ -163,7 +173,7 @@ pub(crate) async fn create_webhook_endpoint(
     JsonFields(mut fields): JsonFields,
 ) -> Result<Response, ApiError> {
     let url = fields.required("url");
-    let types = types(&mut fields);
+    let types = parse_types(&mut fields);
     let description = fields.optional("description").map(|Description(text)| text);
     check_url(&app, &mut fields, url.as_ref()).await;
     let url = fields.finish(url)?;
@@ -180,33 +190,37 @@ pub(crate) async fn create_webhook_endpoint(
         created_at: now,
         updated_at: now,
     };
-    let (secret, sealed) = secret(&app, endpoint.id)?;
+    let (secret, encrypted) = generate_secret(&app, endpoint.id)?;
     let location = format!("/v1/webhook-endpoints/{}", endpoint.id);
-    let answer = StoredResponse { status: 201, location: location.clone(), body: without_secret(&endpoint) };
+    let response = StoredResponse { status: 201, location: location.clone(), body: without_secret(&endpoint) };
     let reservation = reservation.as_ref().map(|Extension(reservation)| reservation);
-    if !db::webhooks::endpoints::create(&app.pool, &endpoint, &sealed, reservation, &answer).await? {
+    if !db::webhooks::endpoints::create(&app.pool, &endpoint, &encrypted, reservation, &response).await? {
         let detail =
-            format!("There are {} endpoints, which is as many as there may be.", db::webhooks::endpoints::MOST);
+            format!("The limit of {} webhook endpoints is reached; delete one first.", db::webhooks::endpoints::MOST);
         return Err(ApiError::new(Code::TooManyWebhooks, detail));
     }
     app.work_notifier.notify();
-    tracing::info!(endpoint = %endpoint.id, "a webhook endpoint was made");
+    tracing::info!(endpoint = %endpoint.id, "webhook endpoint {} was created", endpoint.id);
     let location = HeaderValue::from_str(&location).map_err(|_| ApiError::internal())?;
     let headers = [(header::LOCATION, location), (header::ETAG, etag(&endpoint).header()?)];
     Ok((StatusCode::CREATED, headers, with_secret(endpoint, &secret)).into_response())
 }
 
-/// Where events are sent, newest first
+/// List webhook endpoints, newest first
 #[utoipa::path(
     get,
     path = "/v1/webhook-endpoints",
     operation_id = "listWebhookEndpoints",
     tag = "webhooks",
     params(
-        ("page_size" = Option<i64>, Query, description = "How many at most; 50 if left out", minimum = 1, maximum = 200, example = 50),
-        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before"),
+        (
+            "page_size" = Option<i64>, Query,
+            description = "Page size [default: 50]",
+            minimum = 1, maximum = 200, example = 50
+        ),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the previous page"),
     ),
-    responses((status = 200, description = "A page of endpoints", body = WebhookEndpointPage)),
+    responses((status = 200, description = "Page of endpoints", body = WebhookEndpointPage)),
 )]
 pub(crate) async fn list_webhook_endpoints(
     State(app): State<App>,
@@ -220,39 +234,47 @@ pub(crate) async fn list_webhook_endpoints(
     Ok(Json(WebhookEndpointPage { webhook_endpoints, next_page_token }))
 }
 
-/// One webhook endpoint
+/// Get a webhook endpoint
 #[utoipa::path(
     get,
     path = "/v1/webhook-endpoints/{id}",
     operation_id = "getWebhookEndpoint",
     tag = "webhooks",
-    params(("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
-    responses((status = 200, description = "The endpoint, without its secret", body = WebhookEndpoint, headers(
-        ("ETag" = String, description = "What `If-Match` of a change has to say"),
+    params(("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f")),
+    responses((status = 200, description = "Endpoint without its secret", body = WebhookEndpoint, headers(
+        ("ETag" = String, description = "Value for `If-Match` of a change"),
     ))),
 )]
 pub(crate) async fn get_webhook_endpoint(
     State(app): State<App>,
     PathParam(id): PathParam<WebhookEndpointId>,
 ) -> Result<Response, ApiError> {
-    with_etag(named(&app, id).await?)
+    with_etag(load(&app, id).await?)
 }
 
-/// Have nothing sent there any more
+/// Delete a webhook endpoint
 ///
-/// What is on its way is forgotten with it.
+/// Pending deliveries are deleted too.
 #[utoipa::path(
     delete,
     path = "/v1/webhook-endpoints/{id}",
     operation_id = "deleteWebhookEndpoint",
     tag = "webhooks",
     params(
-        ("id" = String, Path, description = "The endpoint", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the endpoint as you have seen it, where nothing is to be done if it has changed since"),
+        ("id" = String, Path, description = "Endpoint id", example = "whe_01k2m8v3x9e7rt4s5q6w7y8z9f"),
+        (
+            "If-Match" = Option<String>, Header,
+            description = "ETag of the endpoint as you have read it; the request is refused if the endpoint has \
+                changed since"
+        ),
     ),
     responses(
-        (status = 204, description = "It is gone"),
-        (status = 412, description = "It has changed since (`precondition_failed`); nothing was done", body = Problem, content_type = MEDIA_TYPE),
+        (status = 204, description = "The endpoint is deleted"),
+        (
+            status = 412,
+            description = "The endpoint has changed since (`precondition_failed`); nothing was changed",
+            body = Problem, content_type = MEDIA_TYPE
+        ),
     ),
 )]
 pub(crate) async fn delete_webhook_endpoint(
@@ -262,8 +284,8 @@ pub(crate) async fn delete_webhook_endpoint(
 ) -> Result<StatusCode, ApiError> {
     let id = id.ok_or_else(not_found)?;
     if let Some(if_match) = if_match {
-        if_match.check(&etag(&named(&app, Some(id)).await?))?;
+        if_match.check(&etag(&load(&app, Some(id)).await?))?;
     }
-    let there = db::webhooks::endpoints::delete(&app.pool, id).await?;
-    if there { Ok(StatusCode::NO_CONTENT) } else { Err(not_found()) }
+    let deleted = db::webhooks::endpoints::delete(&app.pool, id).await?;
+    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(not_found()) }
 }
