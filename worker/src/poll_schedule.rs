@@ -14,7 +14,7 @@ use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::{PgPool, steps};
 use freehold_tenancy::step::StepName;
 
-pub(crate) use shared::{PollMethod, QuotaLoad, instrument, next_shared_look};
+pub(crate) use shared::{PollMethod, QuotaLoad, choose_method, next_shared_poll};
 
 /// Number of latest runs that the estimate uses.
 const SAMPLES: i64 = 40;

@@ -131,7 +131,7 @@ impl Reconciler {
             resolved,
             unseen: seen.unseen,
         };
-        repair::heal(&self.services, heal, &mut report.findings).await?;
+        repair::start_repairs(&self.services, heal, &mut report.findings).await?;
         report.findings.sort_by_key(|one| (one.finding.severity, one.finding.kind, one.finding.subject.clone()));
         Ok(report)
     }

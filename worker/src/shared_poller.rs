@@ -57,10 +57,10 @@ async fn look(services: &Services, quota: Quota, step: StepName) -> Result<(), D
     let lasted = watched.in_progress.iter().map(|one| one.seen - one.since).max();
     let expected = expected.given(lasted.unwrap_or_default());
     let crowd = crowd(services, quota, &watched);
-    let next = match poll_schedule::instrument(&watched.in_progress, expected, crowd, now) {
+    let next = match poll_schedule::choose_method(&watched.in_progress, expected, crowd, now) {
         // Somebody else's look has come first.
         PollMethod::None => None,
-        PollMethod::Own(whom) => {
+        PollMethod::Individual(whom) => {
             shared_polls::request_individual_poll(pool, quota, &whom, now).await?;
             None
         }
@@ -84,7 +84,7 @@ async fn look(services: &Services, quota: Quota, step: StepName) -> Result<(), D
     shared_polls::schedule_next(
         pool,
         quota,
-        poll_schedule::next_shared_look(&watched.in_progress, expected, crowd, now),
+        poll_schedule::next_shared_poll(&watched.in_progress, expected, crowd, now),
     )
     .await
 }
