@@ -1,4 +1,4 @@
-//! Holds: beginning one, standing in line while it is in force, probing whether it is still needed, and lifting it.
+//! Fleet holds: starts a hold, queues operations while it is in force, probes, and lifts it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -9,12 +9,10 @@ use super::{PgPool, Result};
 use crate::fleet_hold::{FleetHold, HoldKind};
 use crate::quota::Quota;
 
-/// How long nobody asks AWS again after a refusal: `first`, then twice as long each time, up to `longest`.
+/// Delay of the next probe: `first` after the first refusal, doubled after each probe, at most `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeBackoff {
-    /// After the first refusal.
     pub first: TimeDelta,
-    /// At most.
     pub longest: TimeDelta,
 }
 
@@ -25,35 +23,34 @@ impl ProbeBackoff {
     }
 }
 
-/// What came of a refusal.
+/// Result of a refusal by AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldStarted {
-    /// Whether there was no hold before.
+    /// Whether the hold was started by this refusal.
     pub is_new: bool,
-    /// When somebody asks again.
+    /// Time of the next probe.
     pub probe_at: DateTime<Utc>,
 }
 
-/// The answer to who wants to ask for what may be held.
+/// Result of a request for a slot that a hold may block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Nothing is held.
+    /// No hold is in force.
     Free,
-    /// It is held, and this operation is the one that asks AWS whether it still has to be.
+    /// A hold is in force, and this operation probes.
     Probe,
-    /// It is held.
+    /// A hold is in force.
     Held {
-        /// Why.
         kind: HoldKind,
-        /// When somebody asks again.
+        /// Time of the next probe.
         probe_at: DateTime<Utc>,
-        /// How many are in line before this operation.
+        /// Number of operations ahead in the queue.
         ahead: i64,
     },
 }
 
-/// Notes that AWS has refused the work of `place`: begins a hold, or, where this operation was the one that probed,
-/// prolongs it. The operation goes back to where it stood in line.
+/// Records that AWS refused the call for `place`: starts a hold, or prolongs it if this operation was probing. The
+/// operation keeps its position in the queue.
 pub async fn start(
     pool: &PgPool,
     claim: &Claim,
@@ -105,10 +102,10 @@ pub async fn start(
     Ok(begun)
 }
 
-/// Lets an operation that wants to ask for the work of `place` pass, probe, or stand in line.
+/// Admits an operation, makes it the probe, or queues it.
 ///
-/// The first in line probes when the time has come, and nobody else before `until`; where the first does not come, whoever
-/// comes `patience` later does.
+/// The first in the queue probes when the time has come, and no other operation before `until`. If the first does not
+/// resume, any operation may probe `patience` later.
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,
@@ -117,7 +114,7 @@ pub async fn admit(
     patience: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Admission> {
-    // Nearly always there is none, and this is all.
+    // The usual case: no hold.
     let held = sqlx::query_scalar!(
         r#"/* db::fleet_holds::admit */ select exists (select from fleet_holds where quota = $1) as "held!""#,
         place.quota.as_str(),
@@ -163,7 +160,7 @@ pub async fn admit(
     Ok(admission)
 }
 
-/// Puts the operation in line, where it stood before if it did, without a place; answers how many are before it.
+/// Queues the operation without a slot, at its previous position if it had one. Returns the number of operations ahead.
 async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: DateTime<Utc>) -> Result<i64> {
     sqlx::query!(
         r#"/* db::fleet_holds::enqueue */
@@ -190,8 +187,8 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: D
     Ok(ahead.fetch_one(tx).await?)
 }
 
-/// Lifts the hold on the work of `quota`, of the kind `only` if one is named, if this operation was probing it; answers what
-/// was lifted.
+/// Lifts the hold on `quota` (only one of the kind `only`, if given) if this operation was probing. Returns the kind of
+/// the lifted hold.
 pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
     let lifted = sqlx::query_scalar!(
         r#"/* db::fleet_holds::lift */
@@ -204,7 +201,7 @@ pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldK
     Ok(lifted.fetch_optional(pool).await?)
 }
 
-/// Leaves the probe to the next in line if this operation was probing, and answers whether it was.
+/// Passes the probe to the next in the queue. Returns whether this operation was probing.
 pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::fleet_holds::hand_over */
@@ -215,7 +212,7 @@ pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<boo
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Wakes the first `limit` in line for `quota`, each `apart` from the one before it, and answers how many those are.
+/// Wakes the first `limit` operations in the queue of `quota`, `apart` after each other. Returns their number.
 pub async fn wake_in_order(
     pool: &PgPool,
     quota: Quota,
@@ -247,7 +244,7 @@ pub async fn wake_in_order(
     Ok(woken.rows_affected())
 }
 
-/// Every hold that is in force.
+/// Returns all holds in force.
 pub async fn in_force(pool: &PgPool) -> Result<Vec<FleetHold>> {
     let rows = sqlx::query!(
         r#"/* db::fleet_holds::in_force */

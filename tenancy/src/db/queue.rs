@@ -1,4 +1,4 @@
-//! Where operations stand in line, and when they will be ready.
+//! Queue positions of operations, and estimates of when they will be ready.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,10 @@ use crate::step::StepName;
 use crate::wait_estimate::{OnboardingModel, Queue, ServiceModel, StepDurations};
 use crate::{OperationId, Region};
 
-/// With fewer runs known, the figures of the configuration are believed.
+/// Minimum number of measured runs; with fewer, the configured durations are used.
 const FEWEST_RUNS: i64 = 3;
 
-/// One who stands in line.
+/// Queued operation.
 struct QueuedOperation {
     operation_id: OperationId,
     quota: String,
@@ -25,7 +25,7 @@ struct QueuedOperation {
     opts_in: bool,
 }
 
-/// Where each of these operations stands in line and when it will be ready; those that do not stand in one are left out.
+/// Returns queue position and estimate of these operations; operations that are not queued are left out.
 pub async fn of(
     pool: &PgPool,
     config: &Config,
@@ -71,7 +71,7 @@ pub async fn of(
     Ok(queues)
 }
 
-/// Where onboardings would stand that came now, one for each of these home regions, and when they would be ready.
+/// Returns queue position and estimate of new onboardings, one per given home region.
 pub async fn estimate_for_new(
     pool: &PgPool,
     config: &Config,
@@ -96,7 +96,8 @@ pub async fn estimate_for_new(
     Ok(asked.collect())
 }
 
-/// Where these operations stand. Who has not been looked at yet stands behind those who asked before it came.
+/// Returns the queued operations among `ids`. An operation that no worker has run yet comes after those that requested
+/// a slot before it arrived.
 async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOperation>> {
     let rows = sqlx::query!(
         r#"/* db::queue::list_queued */
@@ -130,7 +131,7 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
     Ok(list_queued.collect())
 }
 
-/// The line for accounts, with everybody who is on the way before those in it.
+/// Builds the model of the account queue, including the operations that already have a slot.
 async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTime<Utc>) -> Result<OnboardingModel> {
     let created = sqlx::query_scalar!(
         r#"/* db::queue::line */
@@ -162,7 +163,7 @@ async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTim
     })
 }
 
-/// How a quota stands.
+/// Returns the state of a quota as a queue model.
 async fn counter(
     pool: &PgPool,
     config: &Config,
@@ -186,7 +187,7 @@ async fn counter(
     Ok(ServiceModel::new(now, quota.limit(quotas), &since(pool, quota).await?, external_in_progress, takes, tokens))
 }
 
-/// Since when the work is in progress that has a place.
+/// Returns the start times of the work that holds a slot.
 async fn since(pool: &PgPool, quota: Quota) -> Result<Vec<DateTime<Utc>>> {
     let since = sqlx::query_scalar!(
         r#"/* db::queue::since */
@@ -196,7 +197,7 @@ async fn since(pool: &PgPool, quota: Quota) -> Result<Vec<DateTime<Utc>>> {
     Ok(since.fetch_all(pool).await?)
 }
 
-/// How long things have taken lately, on average; where too little is known, what the configuration says.
+/// Returns recent average durations; configured ones where too few runs are known.
 async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
     let names = [
         StepName::AwaitAccount,

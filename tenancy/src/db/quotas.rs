@@ -1,4 +1,4 @@
-//! What AWS allows one organisation to have in progress at one time, shared by all workers: places, and the line for them.
+//! Slots of the quotas that limit concurrent work in the organisation, and the queue for them; shared by all workers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -11,52 +11,51 @@ use crate::operation::OperationKind;
 use crate::quota::Quota;
 use crate::step::StepName;
 
-/// A place under a quota that allows so many at a time.
+/// Slot of a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaSlot {
-    /// Which quota.
     pub quota: Quota,
-    /// Which step waits for it.
+    /// Step that waits for the slot.
     pub step: StepName,
-    /// Which of several places of one operation; empty where it only ever needs one.
+    /// Distinguishes several slots of one operation; empty where it needs only one.
     pub item: String,
 }
 
-/// What a quota allows, and how the line for it stands.
+/// Limits of a quota and rules of its queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuotaLimits {
-    /// So many at one time.
+    /// Maximum in progress at the same time.
     pub limit: u16,
-    /// So many at one time for one environment, where that is limited too.
+    /// Maximum in progress per environment; `None` if unlimited.
     pub limit_each: Option<u16>,
-    /// By how much maintenance lets onboarding pass.
+    /// Delay added to the queue time of maintenance.
     pub yields: TimeDelta,
-    /// The rate of the call that the place is for: a place comes with leave to make it.
+    /// Rate of the call that the slot is for; a granted slot includes a rate token.
     pub call_rate: Option<CallRate>,
-    /// Places count as known only where everything in progress was counted since then; `None` believes our own count.
+    /// The usage of the quota must have been counted after this time; `None` trusts Freehold's own count.
     pub counted_since: Option<DateTime<Utc>>,
 }
 
-/// The answer to who asks for a place.
+/// Result of a request for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotResult {
-    /// It has one, and leave to make the call.
+    /// The slot and a rate token are granted.
     Granted,
-    /// It waits; so many are in line before it.
+    /// The operation is queued.
     Queued {
-        /// How many are in line before it.
+        /// Number of operations ahead.
         ahead: i64,
     },
-    /// It is its turn, but the rate of the call has no room before then.
+    /// A slot is free, but the rate of the call is used up until then.
     RateLimited {
-        /// When there will be.
+        /// Time of the next rate token.
         until: DateTime<Utc>,
     },
-    /// It is its turn, if nobody else in the organisation has taken the place: what is in progress has to be counted.
+    /// A slot seems free, but usage by other actors must be counted first.
     UsageUnknown,
 }
 
-/// How a quota stands for somebody who asks.
+/// State of a quota and its queue, as one operation sees it.
 struct QueueState {
     granted: bool,
     taken: i64,
@@ -66,8 +65,8 @@ struct QueueState {
     counted_at: Option<DateTime<Utc>>,
 }
 
-/// Asks for a place, and for leave to make the call that it is for: granted to those first in line while fewer than the
-/// limit are taken. Who has a place already is only asked to keep to the rate.
+/// Requests a slot and a rate token for its call. Slots go to the first in the queue while fewer than the limit are
+/// taken. An operation that already has the slot needs only the token.
 pub async fn acquire(
     pool: &PgPool,
     claim: &Claim,
@@ -106,7 +105,7 @@ pub async fn acquire(
     Ok(line)
 }
 
-/// Puts the place into the line, unless it is there, and answers how things stand.
+/// Queues the request unless it is queued already, and returns the state of the queue.
 async fn enqueue(
     tx: &mut PgConnection,
     claim: &Claim,
@@ -169,7 +168,7 @@ async fn enqueue(
     })
 }
 
-/// Takes leave to make the call, if it is to be had with `ahead` more of them left for those before.
+/// Takes a rate token if `ahead` further tokens remain for the operations ahead.
 async fn take_rate_token(
     tx: &mut PgConnection,
     terms: &QuotaLimits,
@@ -181,8 +180,8 @@ async fn take_rate_token(
     Ok(until.map_or(SlotResult::Granted, |until| SlotResult::RateLimited { until }))
 }
 
-/// Steps back into the line, at the same place in it: somebody else turned out to have taken the place. Everything in
-/// progress has to be counted before the next is granted.
+/// Returns a slot that another actor turned out to use; the operation keeps its position in the queue. Usage must be
+/// counted before the next slot is granted.
 pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<()> {
     let mut tx = begin_fenced(pool, claim).await?;
     sqlx::query!(
@@ -205,8 +204,8 @@ pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<
     Ok(())
 }
 
-/// Notes what AWS calls the work that has the place, and that `waits` is the step that waits for its end; with one more in
-/// progress, when to look is decided anew at once.
+/// Records AWS's request id of the work that holds the slot, and the step that waits for its end. The next poll is
+/// rescheduled.
 pub async fn note_request(
     pool: &PgPool,
     claim: &Claim,
@@ -238,7 +237,7 @@ pub async fn note_request(
     Ok(())
 }
 
-/// Those of `requests` that may be what `place` has asked for: nobody else has noted that they are theirs.
+/// Returns the `requests` that no other slot has recorded as its own.
 pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests: &[String]) -> Result<Vec<String>> {
     let unclaimed = sqlx::query_scalar!(
         r#"/* db::quotas::unclaimed */
@@ -254,7 +253,7 @@ pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests
     Ok(unclaimed.fetch_all(pool).await?)
 }
 
-/// Gives a place back; within a transaction that holds the operation's row.
+/// Releases a slot. The caller must have locked the operation.
 pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place: &QuotaSlot) -> Result<()> {
     sqlx::query!(
         "/* db::quotas::release */ delete from slots where quota = $1 and operation_id = $2 and item = $3",
@@ -267,8 +266,7 @@ pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place
     Ok(())
 }
 
-/// Gives back whatever the operation has under `quota`, places in line included; within a transaction that holds the
-/// operation's row.
+/// Releases all slots of the operation under `quota`, queued ones included. The caller must have locked the operation.
 pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, quota: Quota) -> Result<()> {
     sqlx::query!(
         "/* db::quotas::release_all */ delete from slots where quota = $1 and operation_id = $2",
@@ -280,8 +278,8 @@ pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, q
     Ok(())
 }
 
-/// Wakes those first in line for the places that are free, each when the rate of its call has room for it, and answers how
-/// many of them look earlier than they would have.
+/// Wakes the first operations in the queue for the free slots, each at the time of its rate token. Returns how many of
+/// them now run earlier.
 pub async fn wake_queue(
     pool: &PgPool,
     quota: Quota,

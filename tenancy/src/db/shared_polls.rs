@@ -1,4 +1,5 @@
-//! Looks at what AWS has in progress under a quota: one serves every operation that waits for it, in whatever worker.
+//! Shared polls: one List call reports the work in progress under a quota to all operations that wait for it, in all
+//! workers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -6,35 +7,33 @@ use super::{PgPool, Result};
 use crate::OperationId;
 use crate::quota::Quota;
 
-/// Work that AWS has in progress, as far as is known.
+/// Work in progress at AWS.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InProgress {
-    /// Whose it is.
     pub operation_id: OperationId,
-    /// Which of several of that operation.
+    /// Distinguishes several slots of one operation.
     pub item: String,
-    /// When AWS accepted it.
+    /// Time at which AWS accepted the work.
     pub since: DateTime<Utc>,
-    /// When it was last seen in progress.
+    /// Time of the last poll that found it in progress.
     pub seen: DateTime<Utc>,
-    /// How often its operation was told to look by itself.
+    /// Number of times that its operation was told to poll by itself.
     pub individual_polls: i16,
 }
 
-/// What there is to look at under a quota.
+/// Usage of a quota.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuotaUsage {
-    /// The work in progress.
     pub in_progress: Vec<InProgress>,
-    /// How many wait in line for a place.
+    /// Number of queued operations.
     pub in_line: i64,
-    /// How many places are taken, by us and by others.
+    /// Slots in use by Freehold and by other actors.
     pub taken: i64,
-    /// How many of them by others.
+    /// Slots in use by other actors.
     pub external_in_progress: i64,
 }
 
-/// Takes on the looks that are due, for `lease`: nobody else looks meanwhile.
+/// Claims the due polls for `lease`; no other worker polls meanwhile.
 pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> Result<Vec<Quota>> {
     let rows = sqlx::query_scalar!(
         r#"/* db::shared_polls::claim_due */
@@ -49,7 +48,7 @@ pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> R
     Ok(rows.iter().filter_map(|quota| quota.parse().ok()).collect())
 }
 
-/// Takes on a count of what is in progress, for `lease`, unless it was counted since `since` or is being counted.
+/// Claims a count of the work in progress for `lease`, unless it was counted since `since` or is being counted.
 pub async fn claim_count(
     pool: &PgPool,
     quota: Quota,
@@ -71,7 +70,7 @@ pub async fn claim_count(
     Ok(claimed.rows_affected() == 1)
 }
 
-/// What there is to look at under `quota`.
+/// Returns the usage of `quota`.
 pub async fn usage(pool: &PgPool, quota: Quota) -> Result<QuotaUsage> {
     let in_progress = sqlx::query!(
         r#"/* db::shared_polls::usage */
@@ -106,8 +105,9 @@ pub async fn usage(pool: &PgPool, quota: Quota) -> Result<QuotaUsage> {
     })
 }
 
-/// Writes down what AWS has in progress under `quota`: whose work is not among `requests` any more looks at once, and its
-/// place is free; what is not ours takes a place too. Answers how many operations that woke.
+/// Records the work that AWS has in progress under `quota`. Work that is no longer among `requests` frees its slot, and
+/// its operation polls at once; unknown requests count as slots of other actors. Returns the number of operations
+/// woken.
 pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now: DateTime<Utc>) -> Result<u64> {
     let mut tx = pool.begin().await?;
     sqlx::query!("/* db::shared_polls::record_usage */ select pg_advisory_xact_lock(hashtextextended($1, 0))", quota.as_str())
@@ -150,7 +150,7 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
     Ok(woken.rows_affected())
 }
 
-/// Has these look at their work by themselves, now; counts as a look.
+/// Makes these operations poll their own work now; counts as a poll.
 pub async fn request_individual_poll(
     pool: &PgPool,
     quota: Quota,
@@ -186,7 +186,7 @@ pub async fn request_individual_poll(
     Ok(())
 }
 
-/// Ends a look: the next is due at `next_at`, if anything is to be looked at.
+/// Ends a poll; the next one is due at `next_at`, if any.
 pub async fn schedule_next(pool: &PgPool, quota: Quota, next_at: Option<DateTime<Utc>>) -> Result<()> {
     sqlx::query!(
         "/* db::shared_polls::schedule_next */ update shared_polls set next_at = $2, lease_until = null where quota = $1",
@@ -198,7 +198,7 @@ pub async fn schedule_next(pool: &PgPool, quota: Quota, next_at: Option<DateTime
     Ok(())
 }
 
-/// Ends a count that came to nothing.
+/// Releases a count that failed.
 pub async fn release_count(pool: &PgPool, quota: Quota) -> Result<()> {
     sqlx::query!(
         "/* db::shared_polls::release_count */ update shared_polls set lease_until = null where quota = $1",
@@ -209,7 +209,7 @@ pub async fn release_count(pool: &PgPool, quota: Quota) -> Result<()> {
     Ok(())
 }
 
-/// How many places others in the organisation had under `quota` when that was last counted.
+/// Returns the number of slots that other actors used at the last count.
 pub async fn external_usage(pool: &PgPool, quota: Quota) -> Result<i32> {
     let external_in_progress = sqlx::query_scalar!(
         "/* db::shared_polls::external_usage */ select external_in_progress from shared_polls where quota = $1",
