@@ -12,9 +12,9 @@ use freehold_tenancy::Config;
 use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
-use freehold_worker::Worker;
 use freehold_worker::aws::{Aws, Connection};
 use freehold_worker::limits::Limits;
+use freehold_worker::{Worker, WorkerOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -181,14 +181,11 @@ pub(crate) async fn run_worker(
     tracing::info!(name, installation = %installation.id, "worker {name} started");
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
     let aws = aws.audited(audit_writer.clone(), &name);
-    let worker = Worker::new(name, pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;
-    let worker = match lease {
-        Some(lease) => worker.with_lease(lease),
-        None => worker,
-    };
+    let options = WorkerOptions { lease, ..WorkerOptions::default() };
+    let (worker_config, aws) = (Arc::clone(&config), Arc::new(aws));
+    let worker = Worker::with_options(name, pool, worker_config, clock, installation, aws, options)?;
     let worker_stopped = CancellationToken::new();
     let work = async {
-        let worker = Arc::new(worker);
         Box::pin(worker.run(shutdown)).await;
         worker_stopped.cancel();
     };

@@ -33,7 +33,8 @@ pub(crate) fn run(args: &StepsArgs) -> anyhow::Result<Exit> {
         Format::Table => {
             let mut table = output::new_table(["step", "after", "undone by"]);
             for step in workflow {
-                table.add_row([step.name, &step.after.join(", "), &step.undo.to_string()]);
+                let after: Vec<_> = step.after.iter().map(|name| name.as_str()).collect();
+                table.add_row([step.name.as_str(), &after.join(", "), &step.undo.to_string()]);
             }
             output::print_table(&table)?;
         }

@@ -1,7 +1,7 @@
-//! What must hold of the parsers that read what others send, whatever they send: each function here takes any bytes, and
-//! panics where one of them breaks a promise. `fuzz_targets/` has a target for each; CONTRIBUTING.md says how to run one.
+//! Fuzz tests of the parsers of external input. Each function takes arbitrary bytes and panics if a parser violates one
+//! of its properties. `fuzz_targets/` has one target per function; CONTRIBUTING.md describes how to run them.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "to panic is how a broken promise is told")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a fuzz test reports a violation by a panic")]
 
 mod headers;
 mod mappings;
@@ -20,12 +20,12 @@ pub use signups::{config, signup, tenant_patch};
 pub use templates::template;
 pub use texts::{ids, texts};
 
-/// The bytes as text, if they are.
+/// Returns the bytes as text, or `None` if they are not UTF-8.
 fn text(data: &[u8]) -> Option<&str> {
     std::str::from_utf8(data).ok()
 }
 
-/// Two texts with a line break between them.
-fn two(data: &[u8]) -> Option<(&str, &str)> {
+/// Splits the bytes into two texts at the first line break.
+fn two_texts(data: &[u8]) -> Option<(&str, &str)> {
     text(data)?.split_once('\n')
 }

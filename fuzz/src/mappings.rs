@@ -1,20 +1,19 @@
-//! How account mappings come out of PostgreSQL, and how they go on.
+//! Export of account mappings: reading PostgreSQL's COPY format and writing CSV.
 
 use freehold_api::fuzzing;
 
 use crate::text;
 
-#[path = "../../tenancy/src/db/mappings/copied.rs"]
-#[allow(dead_code, unreachable_pub, reason = "it is a part of another crate")]
-mod copied;
+#[path = "../../tenancy/src/db/account_mappings/copy_text.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the module is part of another crate")]
+mod copy_text;
 
-/// A column of `COPY`: what PostgreSQL would write for a text reads back as that text, and anything at all reads as
-/// something.
+/// `COPY` column: a text that PostgreSQL has escaped is unescaped to the same text; any other input does not panic.
 pub fn copy_text(data: &[u8]) {
-    let Some(says) = text(data) else { return };
+    let Some(value) = text(data) else { return };
     let mut column = String::new();
-    for character in says.chars() {
-        // As `CopyAttributeOutText` has it.
+    for character in value.chars() {
+        // Same escapes as `CopyAttributeOutText` in PostgreSQL.
         match character {
             '\u{8}' => column.push_str("\\b"),
             '\u{c}' => column.push_str("\\f"),
@@ -26,55 +25,55 @@ pub fn copy_text(data: &[u8]) {
             other => column.push(other),
         }
     }
-    assert_eq!(copied::unescaped(&column).as_deref(), Some(says), "{column}");
-    let read = copied::unescaped(says);
-    assert_eq!(read.is_none(), says == "\\N");
-    assert!(read.is_none_or(|read| read.len() <= says.len()));
+    assert_eq!(copy_text::unescaped(&column).as_deref(), Some(value), "{column}");
+    let unescaped = copy_text::unescaped(value);
+    assert_eq!(unescaped.is_none(), value == "\\N");
+    assert!(unescaped.is_none_or(|unescaped| unescaped.len() <= value.len()));
 }
 
-/// A field of a CSV: a line of two fields reads back as these two (RFC 4180).
+/// CSV field: a line with two fields is parsed to the same two fields (RFC 4180).
 pub fn csv_field(data: &[u8]) {
     let Some(text) = text(data) else { return };
-    let (one, other) = text.split_once('\u{1}').unwrap_or((text, ""));
+    let (first, second) = text.split_once('\u{1}').unwrap_or((text, ""));
     let mut line = Vec::new();
-    fuzzing::csv_field(&mut line, one);
+    fuzzing::csv_field(&mut line, first);
     line.push(b',');
-    fuzzing::csv_field(&mut line, other);
+    fuzzing::csv_field(&mut line, second);
     line.extend(b"\r\n");
-    let line = String::from_utf8(line).expect("text stays text");
-    assert_eq!(fields(&line), Some(vec![marked(one), marked(other)]), "{line:?}");
+    let line = String::from_utf8(line).expect("valid UTF-8");
+    assert_eq!(parse_record(&line), Some(vec![as_exported(first), as_exported(second)]), "{line:?}");
 }
 
-/// What a spreadsheet could take for a formula is marked as text.
-fn marked(field: &str) -> String {
+/// Returns the field as exported: a field that a spreadsheet would interpret as a formula is prefixed with `'`.
+fn as_exported(field: &str) -> String {
     if field.starts_with(['=', '+', '-', '@']) { format!("'{field}") } else { field.to_owned() }
 }
 
-/// A strict reader of one record.
-fn fields(line: &str) -> Option<Vec<String>> {
-    let mut left = line.strip_suffix("\r\n")?;
+/// Parses one CSV record strictly.
+fn parse_record(line: &str) -> Option<Vec<String>> {
+    let mut remaining = line.strip_suffix("\r\n")?;
     let mut fields = Vec::new();
     loop {
         let field;
-        if let Some(mut quoted) = left.strip_prefix('"') {
-            let mut said = String::new();
+        if let Some(mut quoted) = remaining.strip_prefix('"') {
+            let mut field_text = String::new();
             loop {
                 let (before, after) = quoted.split_once('"')?;
-                said.push_str(before);
+                field_text.push_str(before);
                 quoted = after;
-                let Some(more) = quoted.strip_prefix('"') else { break };
-                said.push('"');
-                quoted = more;
+                let Some(rest) = quoted.strip_prefix('"') else { break };
+                field_text.push('"');
+                quoted = rest;
             }
-            (field, left) = (said, quoted);
+            (field, remaining) = (field_text, quoted);
         } else {
-            let end = left.find([',', '"', '\r', '\n']).unwrap_or(left.len());
-            (field, left) = (left[..end].to_owned(), &left[end..]);
+            let end = remaining.find([',', '"', '\r', '\n']).unwrap_or(remaining.len());
+            (field, remaining) = (remaining[..end].to_owned(), &remaining[end..]);
         }
         fields.push(field);
-        match left.strip_prefix(',') {
-            Some(more) => left = more,
-            None => return left.is_empty().then_some(fields),
+        match remaining.strip_prefix(',') {
+            Some(rest) => remaining = rest,
+            None => return remaining.is_empty().then_some(fields),
         }
     }
 }

@@ -1,6 +1,13 @@
-//! What the simulated AWS reads, by links to its files: as a crate it would bring all of the AWS SDK's types along.
+//! Parsers of the simulated AWS, included by symbolic links, because the crate `sandbox` depends on the AWS SDK.
 
-#![allow(dead_code, unused_imports, unreachable_pub, clippy::all, clippy::pedantic, reason = "it is another crate's")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    reason = "the modules are part of another crate"
+)]
 
 pub(crate) mod policy;
 pub(crate) mod template;

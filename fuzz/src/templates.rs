@@ -1,4 +1,4 @@
-//! CloudFormation templates, as the simulated AWS reads them.
+//! CloudFormation templates in the simulated AWS.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::text;
 
-use crate::simulated::template::{Pseudo, Resolved, Template};
+use crate::simulated::template::{PseudoParameters, ResourceValues, Template};
 
-/// Resources that all exist.
+/// Resolver for which every resource exists.
 struct Existing;
 
-impl Resolved for Existing {
+impl ResourceValues for Existing {
     fn reference(&self, logical_id: &str) -> Option<Value> {
         Some(Value::from(format!("physical-{logical_id}")))
     }
@@ -21,18 +21,18 @@ impl Resolved for Existing {
     }
 }
 
-/// A template that is read is bound and resolved, or refused with words; JSON reads as the same when it is written as YAML.
+/// Template: a valid template can be bound and resolved; JSON and the same template as YAML give the same result.
 pub fn template(data: &[u8]) {
     let Some(text) = text(data) else { return };
-    let read = Template::parse(text);
+    let parsed = Template::parse(text);
     if let Ok(value) = serde_json::from_str::<Value>(text)
         && let Ok(yaml) = serde_yaml_ng::to_string(&value)
-        && let (Ok(one), Ok(other)) = (&read, Template::parse(&yaml))
+        && let (Ok(json_template), Ok(yaml_template)) = (&parsed, Template::parse(&yaml))
     {
-        assert_eq!(one, &other, "{yaml}");
+        assert_eq!(json_template, &yaml_template, "{yaml}");
     }
-    let Ok(template) = read else { return };
-    let pseudo = Pseudo {
+    let Ok(template) = parsed else { return };
+    let pseudo = PseudoParameters {
         account: "111122223333".to_owned(),
         region: "eu-central-1".to_owned(),
         stack_id: "arn:aws:cloudformation:eu-central-1:111122223333:stack/x/1".to_owned(),
@@ -42,11 +42,11 @@ pub fn template(data: &[u8]) {
     let Ok(scope) = template.bind(&BTreeMap::new(), pseudo) else { return };
     assert!(scope.resources().count() <= count);
     for resource in scope.resources() {
-        for needed in scope.dependencies(resource) {
-            assert!(scope.resource(&needed).is_some(), "{needed} is needed and not there");
+        for dependency in scope.dependencies(resource) {
+            assert!(scope.resource(&dependency).is_some(), "{dependency} is a dependency but does not exist");
         }
-        let once = scope.resolve(&resource.properties, &Existing).map(|value| value.to_string());
-        assert_eq!(once, scope.resolve(&resource.properties, &Existing).map(|value| value.to_string()));
+        let resolved = scope.resolve(&resource.properties, &Existing).map(|value| value.to_string());
+        assert_eq!(resolved, scope.resolve(&resource.properties, &Existing).map(|value| value.to_string()));
     }
     for output in scope.outputs() {
         _ = scope.resolve(&output.value, &Existing);

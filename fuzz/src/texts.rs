@@ -1,4 +1,4 @@
-//! Texts that mean something.
+//! Ids, names and other validated texts.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -12,60 +12,60 @@ use uuid::Uuid;
 
 use crate::text;
 
-/// An id is written in one way alone, and every UUID can be one.
+/// Id: has exactly one text form, and each UUID is a valid id.
 pub fn ids(data: &[u8]) {
-    fn one<T: FromStr + Display + From<Uuid>>(data: &[u8], uuid: impl Fn(T) -> Uuid) {
+    fn check_id<T: FromStr + Display + From<Uuid>>(data: &[u8], uuid: impl Fn(T) -> Uuid) {
         if let Some(text) = text(data)
             && let Ok(id) = text.parse::<T>()
         {
             assert_eq!(id.to_string(), text);
         }
         if let Some(bytes) = data.first_chunk::<16>() {
-            let given = Uuid::from_bytes(*bytes);
-            let written = T::from(given).to_string();
-            assert_eq!(written.parse().ok().map(&uuid), Some(given), "{written}");
+            let input = Uuid::from_bytes(*bytes);
+            let formatted = T::from(input).to_string();
+            assert_eq!(formatted.parse().ok().map(&uuid), Some(input), "{formatted}");
         }
     }
-    one(data, TenantId::as_uuid);
-    one(data, EnvironmentId::as_uuid);
-    one(data, OperationId::as_uuid);
-    one(data, MappingId::as_uuid);
-    one(data, FindingId::as_uuid);
-    one(data, ApprovalId::as_uuid);
-    one(data, InstallationId::as_uuid);
+    check_id(data, TenantId::as_uuid);
+    check_id(data, EnvironmentId::as_uuid);
+    check_id(data, OperationId::as_uuid);
+    check_id(data, MappingId::as_uuid);
+    check_id(data, FindingId::as_uuid);
+    check_id(data, ApprovalId::as_uuid);
+    check_id(data, InstallationId::as_uuid);
 }
 
-/// What is accepted is kept to the letter and fits where it goes: into PostgreSQL's checks and AWS's limits.
+/// Text: an accepted text is not changed and meets the checks of PostgreSQL and the limits of AWS.
 pub fn texts(data: &[u8]) {
-    let Some(given) = text(data) else { return };
-    if let Ok(account) = given.parse::<AwsAccountId>() {
-        assert!(account.as_str() == given && given.len() == 12 && given.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some(input) = text(data) else { return };
+    if let Ok(account) = input.parse::<AwsAccountId>() {
+        assert!(account.as_str() == input && input.len() == 12 && input.bytes().all(|byte| byte.is_ascii_digit()));
     }
-    if let Ok(email) = given.parse::<EmailAddress>() {
-        assert_eq!(email.as_str(), given);
-        let (mailbox, domain) = given.rsplit_once('@').expect("an @");
-        assert!(!mailbox.is_empty() && domain.contains('.') && (3..=254).contains(&given.chars().count()), "{given}");
-        assert!(!given.chars().any(|one| one.is_control() || one.is_whitespace()), "{given:?}");
+    if let Ok(email) = input.parse::<EmailAddress>() {
+        assert_eq!(email.as_str(), input);
+        let (mailbox, domain) = input.rsplit_once('@').expect("an @");
+        assert!(!mailbox.is_empty() && domain.contains('.') && (3..=254).contains(&input.chars().count()), "{input}");
+        assert!(!input.chars().any(|one| one.is_control() || one.is_whitespace()), "{input:?}");
     }
-    if let Ok(name) = given.parse::<CompanyName>() {
-        assert_eq!(name.as_str(), given);
-        assert!((1..=120).contains(&given.chars().count()) && !given.contains('\0') && given.trim() == given);
+    if let Ok(name) = input.parse::<CompanyName>() {
+        assert_eq!(name.as_str(), input);
+        assert!((1..=120).contains(&input.chars().count()) && !input.contains('\0') && input.trim() == input);
     }
-    if let Ok(name) = given.parse::<EnvironmentName>() {
-        assert_eq!(name.as_str(), given);
-        // The check of the table.
+    if let Ok(name) = input.parse::<EnvironmentName>() {
+        assert_eq!(name.as_str(), input);
+        // Same pattern as in the check of the table.
         let check = regex_lite::Regex::new("^[a-z][a-z0-9-]{0,31}$").expect("a pattern");
-        assert!(check.is_match(given), "{given}");
+        assert!(check.is_match(input), "{input}");
     }
-    if let Ok(id) = given.parse::<ExternalId>() {
-        assert_eq!(id.as_str(), given);
+    if let Ok(id) = input.parse::<ExternalId>() {
+        assert_eq!(id.as_str(), input);
         let check = regex_lite::Regex::new("^[!-~]{1,128}$").expect("a pattern");
-        assert!(check.is_match(given), "{given}");
+        assert!(check.is_match(input), "{input}");
     }
-    if let Ok(region) = given.parse::<Region>() {
-        assert_eq!(region.as_str(), given);
+    if let Ok(region) = input.parse::<Region>() {
+        assert_eq!(region.as_str(), input);
     }
-    if let Ok(kind) = given.parse::<FindingKind>() {
-        assert_eq!(kind.as_str(), given);
+    if let Ok(kind) = input.parse::<FindingKind>() {
+        assert_eq!(kind.as_str(), input);
     }
 }

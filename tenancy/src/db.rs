@@ -1,4 +1,4 @@
-//! Every SQL statement of Freehold. Each opens with its function's name, so that a slow one is found in the server's log.
+//! All SQL statements of Freehold. Each starts with the name of its function, so that a slow one shows in the server's log.
 
 pub mod account_mappings;
 pub mod approvals;
@@ -32,16 +32,16 @@ use sqlx::{Connection, Postgres, Transaction};
 
 pub use sqlx::PgPool;
 
-/// The migrations, in order.
+/// Embedded migrations, in order.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// Why the database did not do what it was asked.
+/// Error of a database call.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// PostgreSQL, or the way to it.
-    #[error("the database did not answer as expected: {0}")]
+    /// PostgreSQL, or the connection to it, failed.
+    #[error("the database call failed: {0}")]
     Sql(#[from] sqlx::Error),
-    /// A migration could not be applied.
+    /// A migration failed.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The migration in the database that is not one of this version, or has another checksum.
@@ -53,31 +53,31 @@ pub enum DbError {
     /// The migration that a newer version of Freehold has applied after all migrations of this version.
     #[error("the database was migrated by a newer version of Freehold (migration {0}); migrate with that version")]
     NewerSchema(i64),
-    /// Another worker has claimed the operation since; nothing was written.
-    #[error("another worker has claimed the operation since")]
+    /// Another worker has claimed the operation; nothing was written.
+    #[error("another worker has claimed the operation")]
     LeaseLost,
-    /// The same request is being worked on by somebody else by now; nothing was written.
-    #[error("the same request is being worked on by somebody else by now")]
+    /// Another process works on the same request; nothing was written.
+    #[error("another process works on the same request")]
     ReservationLost,
-    /// A live tenant has this external id already; nothing was written.
-    #[error("a live tenant has this external id already")]
+    /// An active tenant already uses this external id; nothing was written.
+    #[error("an active tenant already uses this external id")]
     ExternalIdTaken,
-    /// The tenant has an environment of this name; nothing was written.
-    #[error("the tenant has an environment of this name")]
+    /// The tenant already has an environment of this name; nothing was written.
+    #[error("the tenant already has an environment of this name")]
     EnvironmentExists,
     /// The account is mapped to another environment; nothing was written.
-    #[error("the account belongs to another environment")]
+    #[error("the account is mapped to another environment")]
     AccountTaken,
-    /// The database holds something that this version does not know.
-    #[error("the database holds something that this version does not know: {0}")]
+    /// The database holds a value that this version does not know.
+    #[error("the database holds a value that this version does not know: {0}")]
     UnexpectedValue(String),
-    /// The database belongs to an installation of another kind, or to another organisation.
+    /// The database belongs to another kind of installation, or to another organisation.
     #[error("{0}")]
     OtherInstallation(String),
 }
 
 impl DbError {
-    /// Whether PostgreSQL cannot be reached or cannot serve now, so that asking again later is the thing to do.
+    /// Returns whether PostgreSQL is unreachable or unable to serve, so that a later retry can succeed.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
@@ -91,8 +91,8 @@ impl DbError {
 }
 
 impl DbError {
-    /// Whether the connection broke, or PostgreSQL ended it: what was asked was broken off, and can be asked anew as soon as
-    /// there is a connection again. A database that is merely too busy is none of this: it wants to be left alone.
+    /// Returns whether the connection was lost or closed by PostgreSQL, so that a retry can succeed as soon as there is
+    /// a connection. An overloaded database does not count: an immediate retry would make it worse.
     pub fn is_connection_lost(&self) -> bool {
         match self {
             Self::Sql(sqlx::Error::Io(_)) => true,
@@ -105,17 +105,16 @@ impl DbError {
     }
 }
 
-/// The answer of every statement.
+/// Result of a database call.
 pub type Result<T> = std::result::Result<T, DbError>;
 
-/// From when on a connection that idles is asked whether it is still there before it is used. One that was given back a moment
-/// ago was asked then, and each statement would cost a round trip more.
+/// Idle time after which a connection is pinged before use. A shorter time would cost each statement a round trip.
 const IDLE_PING_THRESHOLD: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Connects to PostgreSQL with at most `connections` connections.
 pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
-    // No transaction waits for anything but the database: one that idles belongs to a process that is gone.
+    // A transaction waits for nothing but the database, so an idle one belongs to a dead process.
     let options = options.options([("idle_in_transaction_session_timeout", "30s")]);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
@@ -198,7 +197,7 @@ async fn applied(pool: &PgPool) -> Result<BTreeMap<i64, Vec<u8>>> {
     Ok(rows.fetch_all(pool).await?.into_iter().collect())
 }
 
-/// Ends a transaction at once, and not when its connection is used next: what it has locked would stay locked until then.
+/// Commits or rolls back at once. A dropped transaction would keep its locks until its connection is used again.
 pub(crate) async fn finish_transaction<T>(
     tx: Transaction<'static, Postgres>,
     answer: Result<T>,
@@ -211,7 +210,7 @@ pub(crate) async fn finish_transaction<T>(
     answer
 }
 
-/// Turns the constraints that a caller can do something about into errors of their own.
+/// Maps violated constraints that a caller can act on to errors of their own.
 pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
         Some("tenants_external_id_is_unique_among_live_tenants") => DbError::ExternalIdTaken,
@@ -221,7 +220,7 @@ pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
     }
 }
 
-/// Turns a text that the database has checked, or ought to have, into what it means.
+/// Parses a text column; fails with `UnexpectedValue` if this version does not know the value.
 pub(crate) fn parsed<T: std::str::FromStr>(text: String) -> Result<T>
 where
     T::Err: std::fmt::Display,

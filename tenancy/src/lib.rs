@@ -14,6 +14,7 @@ pub mod finding;
 pub mod fleet_hold;
 pub mod ids;
 pub mod operation;
+pub mod quota;
 pub mod region;
 pub mod secrets;
 pub mod step;

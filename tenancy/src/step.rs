@@ -7,6 +7,36 @@ use crate::attention::Attention;
 use crate::string_enum::string_enum;
 
 string_enum! {
+    /// Name of a step in journal, API and metrics. Append-only: the journals of earlier releases contain these names.
+    StepName {
+        RequestAccount = "request-account",
+        AwaitAccount = "await-account",
+        EnforceResidency = "enforce-residency",
+        PlaceAccount = "place-account",
+        ReachAccount = "reach-account",
+        InstallBaseline = "install-baseline",
+        EnableRegions = "enable-regions",
+        DeployStack = "deploy-stack",
+        GrantAccess = "grant-access",
+        Verify = "verify",
+        SettleAccount = "settle-account",
+        Suspend = "suspend",
+        RevokeAccess = "revoke-access",
+        CoolOff = "cool-off",
+        DeleteStack = "delete-stack",
+        DeleteBaseline = "delete-baseline",
+        CloseAccount = "close-account",
+        AwaitClosure = "await-closure",
+    }
+}
+
+impl PartialEq<StepName> for String {
+    fn eq(&self, name: &StepName) -> bool {
+        self == name.as_str()
+    }
+}
+
+string_enum! {
     /// State of a step.
     StepState {
         /// Not yet started.

@@ -1,6 +1,6 @@
-//! The long crash run: `cargo bench --workspace --bench crash -- --kills 200`.
+//! Long crash test: `cargo bench --workspace --bench crash -- --kills 200`.
 
-#![expect(clippy::print_stdout, reason = "the figures are what this is for")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints results")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,23 +9,26 @@ use std::time::Instant;
 use clap::Parser;
 use freehold_tests::crash::{Plan, Report, run};
 
-/// Kills Freehold's processes at random moments and compares the simulated AWS with the database afterwards
+/// Kill Freehold's processes at random times, then compare the simulated AWS with the database
 #[derive(Debug, Parser)]
-#[command(name = "crash", after_help = "Ends with 1 where something was lost or doubled.")]
+#[command(
+    name = "crash",
+    after_help = "Exits with 1 if an invariant is violated, e.g. a signup is lost or an account is created twice."
+)]
 struct Arguments {
-    /// How many processes are killed
+    /// Number of kills
     #[arg(long, value_name = "N", default_value = "200")]
     kills: usize,
-    /// What decides about every blow; the same seed brings the same
+    /// Seed of all faults; the same seed gives the same faults
     #[arg(long, value_name = "N", default_value = "1")]
     seed: u64,
-    /// How many workers there are
+    /// Number of workers
     #[arg(long, value_name = "N", default_value = "3")]
     workers: usize,
-    /// How many customers sign up meanwhile [default: as many as there are kills]
+    /// Number of signups during the faults [default: the number of kills]
     #[arg(long, value_name = "N")]
     signups: Option<usize>,
-    /// What `cargo bench` says to every benchmark
+    /// Argument that `cargo bench` passes to every benchmark
     #[arg(long = "bench", hide = true)]
     _bench: bool,
 }
@@ -36,38 +39,41 @@ async fn main() -> ExitCode {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_freehold-under-test"));
     let plan = Plan { program, seed, kills, workers: workers.max(1), signups: signups.unwrap_or(kills) };
     println!("seed {seed}: {kills} kills, {} signups, {} workers", plan.signups, plan.workers);
-    let begun = Instant::now();
-    let report = run(&plan, |what| println!("{:>6.1} s  {what}", begun.elapsed().as_secs_f64())).await;
+    let started = Instant::now();
+    let report = run(&plan, |text| println!("{:>6.1} s  {text}", started.elapsed().as_secs_f64())).await;
     show(&plan, &report);
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn show(plan: &Plan, report: &Report) {
-    let (first, last) = (&report.invariants.0, &report.invariants.1);
-    let attention: usize = first.needs_attention.values().sum();
+    let (before_retries, after_retries) = (&report.invariants.0, &report.invariants.1);
+    let attention: usize = before_retries.needs_attention.values().sum();
     println!();
-    for (what, figure) in [
+    for (text, figure) in [
         ("seed", plan.seed.to_string()),
-        ("kill -9 of the API, of workers", format!("{}, {}", report.kills.0, report.kills.1)),
+        ("kills of the API, of workers", format!("{}, {}", report.kills.0, report.kills.1)),
         (
-            "cuts of all connections, connections",
+            "connection drops, dropped connections",
             format!("{}, {}", report.dropped_connections.0, report.dropped_connections.1),
         ),
         ("restarts of PostgreSQL", report.restarts.to_string()),
-        ("processes that ended by themselves", report.unexpected_exits.to_string()),
-        ("requests that were repeated", report.retried_requests.to_string()),
-        ("signups accepted", last.environments.to_string()),
-        ("ready, needing attention", format!("{}, {attention} {:?}", first.ready, first.needs_attention)),
-        ("ready after a person's retries", format!("{} ({} retried)", last.ready, report.retried_operations)),
-        ("accounts, asked for", format!("{}, {}", last.accounts, last.account_requests)),
-        ("stacks, assignments", format!("{}, {}", last.stacks, last.assignments)),
+        ("processes that exited by themselves", report.unexpected_exits.to_string()),
+        ("repeated signup requests", report.retried_requests.to_string()),
+        ("signups accepted", after_retries.environments.to_string()),
         (
-            "seconds of blows, until rest",
+            "ready, needing attention",
+            format!("{}, {attention} {:?}", before_retries.ready, before_retries.needs_attention),
+        ),
+        ("ready after manual retries", format!("{} ({} retried)", after_retries.ready, report.retried_operations)),
+        ("accounts, account requests", format!("{}, {}", after_retries.accounts, after_retries.account_requests)),
+        ("stacks, assignments", format!("{}, {}", after_retries.stacks, after_retries.assignments)),
+        (
+            "seconds of faults, of recovery",
             format!("{:.0}, {:.0}", report.durations.0.as_secs_f64(), report.durations.1.as_secs_f64()),
         ),
         ("violations", report.violations.len().to_string()),
     ] {
-        println!("{what:<40}{figure}");
+        println!("{text:<40}{figure}");
     }
     for violation in &report.violations {
         println!("VIOLATION: {violation}");

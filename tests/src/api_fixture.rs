@@ -9,7 +9,7 @@ use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
 use freehold_tenancy::db::operations;
 use freehold_tenancy::db::steps::{self, PlannedStep};
-use freehold_tenancy::step::Facts;
+use freehold_tenancy::step::{Facts, StepName};
 use freehold_tenancy::{AwsAccountId, Clock, Config};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -165,9 +165,9 @@ impl ApiFixture {
         let mut claims = operations::claim(pool, "tests", now, TimeDelta::minutes(1), 10).await.expect("claims");
         assert_eq!(claims.len(), 1, "due operations");
         let claim = claims.remove(0);
-        let plan = [PlannedStep { name: "request-account", after: vec![] }];
+        let plan = [PlannedStep { name: StepName::RequestAccount, after: vec![] }];
         steps::plan(pool, &claim, &plan, now).await.expect("a plan");
-        steps::begin(pool, &claim, &["request-account"], now).await.expect("a started step");
+        steps::begin(pool, &claim, &[StepName::RequestAccount], now).await.expect("a started step");
         claim
     }
 
@@ -175,7 +175,7 @@ impl ApiFixture {
     pub async fn record_step(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome = StepRecord {
-            step: "request-account",
+            step: StepName::RequestAccount,
             ending,
             facts: Facts::new(),
             late: None,

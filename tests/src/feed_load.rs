@@ -73,8 +73,8 @@ pub async fn write(
     }
 }
 
-/// Reads the feed after position `after` until all writers have finished. `is_finished` is evaluated before each read, so
-/// that the last read sees all events.
+/// Reads the feed after position `after` until all writers have finished. `is_finished` is evaluated before each read,
+/// so that the last read sees all events.
 pub async fn tail(pool: &PgPool, mut after: i64, is_finished: impl Fn() -> bool) -> Vec<Entry> {
     let mut entries = Vec::new();
     loop {

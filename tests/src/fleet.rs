@@ -86,8 +86,9 @@ pub struct IdealTimeline {
     pub ready: f64,
 }
 
-/// Replays the same work without delays, in order of the queue: each account is requested as soon as AWS's quotas allow,
-/// and each step starts as soon as the previous step has finished. `timelines` must be in the order of the queue.
+/// Replays the same work without delays, in order of the queue: each account is requested as soon as AWS's quotas
+/// allow, and each step starts as soon as the previous step has finished. `timelines` must be in the order of the
+/// queue.
 pub fn ideal_timelines(timelines: &[TenantTimeline]) -> Vec<IdealTimeline> {
     let (mut creations, mut assignments) = (Slots::new(ACCOUNT_CREATION_SLOTS), Slots::new(ASSIGNMENT_SLOTS));
     let (mut bucket_full_at, mut last) = (0.0_f64, 0.0_f64);
@@ -174,7 +175,8 @@ impl MinimumCalls {
         toml::from_str(include_str!("../minimum_calls.toml")).expect("the table")
     }
 
-    /// Compares the calls per tenant between two counts with the minimum for a fleet, or for a single tenant if `alone`.
+    /// Compares the calls per tenant between two counts with the minimum for a fleet, or for a single tenant if
+    /// `alone`.
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     pub fn compare(
         &self,

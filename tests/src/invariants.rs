@@ -1,4 +1,5 @@
-//! Invariants that hold after any sequence of faults, checked by comparing the simulated organisation with the database.
+//! Invariants that hold after any sequence of faults, checked by comparing the simulated organisation with the
+//! database.
 //!
 //! The checks start from the objects in the organisation and not from a list of steps, so that they are valid for
 //! operations of every kind.

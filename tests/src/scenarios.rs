@@ -1,7 +1,10 @@
-//! Failure scenarios with Freehold's reaction and the tests that provoke each. docs/scenarios.md is generated from this table;
-//! the numbers are also used by the rows of the worker's tables.
+//! Failure scenarios with Freehold's reaction and the tests that provoke each. docs/scenarios.md is generated from this table.
+
+mod aws_codes;
 
 use std::fmt::Write;
+
+pub use aws_codes::AWS_CODES;
 
 /// Kind of reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +26,10 @@ pub enum Behaviour {
 #[derive(Debug)]
 pub struct Scenario {
     pub number: u8,
-    pub happens: &'static str,
+    pub event: &'static str,
     pub behaviour: &'static [Behaviour],
     /// Reaction of Freehold in words.
-    pub then: &'static str,
+    pub reaction: &'static str,
     /// Paths of the tests that provoke the scenario.
     pub tests: &'static [&'static str],
 }
@@ -35,12 +38,12 @@ use Behaviour::{Adopt, Done, Hold, Park, Retry, Wait};
 
 const fn scenario(
     number: u8,
-    happens: &'static str,
+    event: &'static str,
     behaviour: &'static [Behaviour],
-    then: &'static str,
+    reaction: &'static str,
     tests: &'static [&'static str],
 ) -> Scenario {
-    Scenario { number, happens, behaviour, then, tests }
+    Scenario { number, event, behaviour, reaction, tests }
 }
 
 /// All scenarios in the order of their numbers. 43 to 45 (StackSets, failover), 48 (Control Tower) and 49 (CodePipeline) are
@@ -97,9 +100,9 @@ pub static SCENARIOS: &[Scenario] = &[
     scenario(14, "An unknown state, reason or error", &[Wait, Park],
         "An unknown state is polled until the deadline; an unknown failure is reported with AWS's message; an unknown error is classified by its HTTP status.",
         &["scenarios::accounts::an_unknown_failure_is_reported_with_the_message_of_aws",
-          "worker::aws::organizations::creations::a_state_that_nobody_knows_is_taken_for_work_in_progress",
-          "worker::aws::account::a_state_of_a_region_that_nobody_knows_is_looked_at_again",
-          "worker::aws::cloudformation::every_state_of_cloudformation_means_something",
+          "worker::aws::organizations::creations::an_unknown_state_counts_as_in_progress",
+          "worker::aws::account::an_unknown_region_status_counts_as_enabling",
+          "worker::aws::cloudformation::every_status_of_cloudformation_is_mapped",
           "worker::aws::errors::an_unknown_error_is_judged_by_its_status"]),
     scenario(15, "An empty page with a token for the next page", &[Retry],
         "Every list is read until a page has no token.",
@@ -208,32 +211,28 @@ pub static SCENARIOS: &[Scenario] = &[
           "steps::step_replay::a_repeated_step_does_not_repeat_its_effects"]),
 ];
 
-/// Renders docs/scenarios.md: the scenarios, then the `rows` of the worker's tables with their scenario numbers.
-pub fn document(rows: &[(u8, String)]) -> String {
+/// Renders docs/scenarios.md: the scenarios, then the AWS codes.
+pub fn document() -> String {
     let mut text = String::from(
         "# Failure scenarios and how Freehold handles them\n\n\
-         Generated from tests/src/scenarios.rs and the worker's tables (worker/src/aws/errors.rs, worker/src/refusals.rs,\n\
-         worker/src/steps/creation_failures.rs, worker/src/steps/work_failures.rs). Regenerate with\n\
+         Generated from tests/src/scenarios.rs and tests/src/scenarios/aws_codes.rs. Regenerate with\n\
          `UPDATE_DOCS=1 cargo test --workspace --test main -- scenarios::table`. A code in backticks is the\n\
          `attention.code` of an operation that needs attention.\n\n\
          | | event | behaviour | reaction of Freehold | tests |\n|-|-|-|-|-|\n",
     );
+    let list = |tests: &[&str]| tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join("<br>");
     for scenario in SCENARIOS {
         let kinds: Vec<_> = scenario.behaviour.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
-        let tests: Vec<_> = scenario.tests.iter().map(|test| format!("`{test}`")).collect();
-        let Scenario { number, happens, then, .. } = scenario;
-        _ = writeln!(text, "| {number} | {happens} | {} | {then} | {} |", kinds.join(", "), tests.join("<br>"));
+        let Scenario { number, event, reaction, tests, .. } = scenario;
+        _ = writeln!(text, "| {number} | {event} | {} | {reaction} | {} |", kinds.join(", "), list(tests));
     }
     text.push_str(
-        "\n## Table of AWS errors\n\nEach row maps an AWS response to the reaction of a step. A test classifies an example of each row \
-         with the row and without it:\n`worker::aws::errors`, `worker::refusals`, `worker::steps::creation_failures`, \
-         `worker::steps::work_failures`, each `every_row_is_needed`.\n\n| scenario | row |\n|-|-|\n",
+        "\n## AWS codes\n\nEach code, reason or part of a message that a table of the worker knows (worker/src/aws/errors.rs, \
+         worker/src/attention_codes.rs,\nworker/src/steps/shared/failure_tables.rs), with the tests that provoke it.\n\n\
+         | AWS code | tests |\n|-|-|\n",
     );
-    let mut rows: Vec<_> = rows.iter().collect();
-    rows.sort_by_key(|(number, _)| if *number == 0 { u8::MAX } else { *number });
-    for (number, row) in rows {
-        let number = if *number == 0 { "any".to_owned() } else { number.to_string() };
-        _ = writeln!(text, "| {number} | {row} |");
+    for (code, tests) in AWS_CODES {
+        _ = writeln!(text, "| {code} | {} |", list(tests));
     }
     text
 }

@@ -13,8 +13,8 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_tenancy::webhook::Resolver;
 use freehold_tenancy::{Clock, Config, InstallationId};
-use freehold_worker::Worker;
 use freehold_worker::aws::{AccessKey, Aws, Connection};
+use freehold_worker::{Worker, WorkerOptions};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::Method;
@@ -91,6 +91,15 @@ impl WebhookFixture {
     }
 
     pub fn worker_with_pool(&self, pool: PgPool, config: &Arc<Config>) -> Worker {
+        self.create_worker(pool, config, None)
+    }
+
+    /// Returns a worker whose claims are valid for `lease` of real time.
+    pub fn worker_with_lease(&self, lease: Duration) -> Worker {
+        self.create_worker(self.database().pool.clone(), &self.api.config, Some(lease))
+    }
+
+    fn create_worker(&self, pool: PgPool, config: &Arc<Config>, lease: Option<Duration>) -> Worker {
         let (clock, config) = (self.clock().clone(), Arc::clone(config));
         let installation = Installation {
             id: InstallationId::new(clock.now()),
@@ -101,8 +110,8 @@ impl WebhookFixture {
         let key = AccessKey { id: &self.world.settings().freehold_access_key, secret: "secret" };
         let connection = Connection::in_process(key, "eu-central-1", freehold_sandbox::http::client(&self.world));
         let aws = Aws::connect(Arc::clone(&config), clock.clone(), None, connection);
-        let worker = Worker::new("worker", pool, config, clock, &installation, Arc::new(aws)).expect("a worker");
-        worker.with_resolver(Arc::new(self.resolver.clone()))
+        let options = WorkerOptions { lease, resolver: Some(Arc::new(self.resolver.clone())) };
+        Worker::with_options("worker", pool, config, clock, &installation, Arc::new(aws), options).expect("a worker")
     }
 
     /// Creates an endpoint and returns the response body, which contains its secret.

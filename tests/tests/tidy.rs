@@ -2,6 +2,7 @@
 
 mod imports;
 mod language;
+mod stored_names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -29,7 +29,6 @@ use freehold_tenancy::{AwsAccountId, Clock, Config, Region};
 
 pub(crate) use bootstrap::{Contact, PermissionSetFacts};
 pub use connection::{AccessKey, ConnectError, Connection, refuse_endpoint_override};
-pub(crate) use errors::rows;
 pub use ssoadmin::Instance;
 pub use sts::Caller;
 
@@ -233,7 +232,7 @@ impl Cloud for Aws {
     }
 
     async fn permission_set(&self, name: &str) -> Result<Option<String>> {
-        ssoadmin::permission_set(self, name).await
+        ssoadmin::permission_sets::permission_set(self, name).await
     }
 
     async fn group(&self, display_name: &str) -> Result<Option<String>> {
@@ -273,31 +272,31 @@ impl Cloud for Aws {
     }
 
     async fn assign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
-        ssoadmin::assign(self, account, grant).await
+        ssoadmin::assignments::assign(self, account, grant).await
     }
 
     async fn assignments_in_progress(&self) -> Result<Vec<String>> {
-        ssoadmin::assignments_in_progress(self).await
+        ssoadmin::assignments::assignments_in_progress(self).await
     }
 
     async fn is_request_for(&self, request_id: &str, account: &Target, grant: &Grant) -> Result<bool> {
-        ssoadmin::is_request_for(self, request_id, account, grant).await
+        ssoadmin::assignments::is_request_for(self, request_id, account, grant).await
     }
 
     async fn assignment_status(&self, request_id: &str) -> Result<AssignmentState> {
-        ssoadmin::assignment_status(self, request_id).await
+        ssoadmin::assignments::assignment_status(self, request_id).await
     }
 
     async fn assigned_groups(&self, account: &Target, permission_set_arn: &str) -> Result<Vec<String>> {
-        ssoadmin::assigned_groups(self, account, permission_set_arn).await
+        ssoadmin::assignments::assigned_groups(self, account, permission_set_arn).await
     }
 
     async fn unassign(&self, account: &Target, grant: &Grant) -> Result<Assignment> {
-        ssoadmin::unassign(self, account, grant).await
+        ssoadmin::assignments::unassign(self, account, grant).await
     }
 
     async fn unassignment_status(&self, request_id: &str) -> Result<AssignmentState> {
-        ssoadmin::unassignment_status(self, request_id).await
+        ssoadmin::assignments::unassignment_status(self, request_id).await
     }
 
     async fn accounts(&self, page: Option<&str>) -> Result<Page<ListedAccount>> {

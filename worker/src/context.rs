@@ -1,5 +1,8 @@
-//! What a step gets to see and may use.
+//! Everything that a step may read and use.
 
+mod attention;
+mod database;
+mod fleet_holds;
 mod journal;
 mod polling;
 mod quota_slots;
@@ -12,57 +15,100 @@ use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::operations::Subject;
 use freehold_tenancy::environment::Environment;
-use freehold_tenancy::step::JournalEntry;
+use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::step::{JournalEntry, StepName};
 use freehold_tenancy::tenant::Tenant;
-use freehold_tenancy::{AwsAccountId, Config};
+use freehold_tenancy::{AwsAccountId, Config, OperationId};
+use tokio::sync::MutexGuard;
 
-pub(crate) use polling::{format_duration, late};
+pub(crate) use fleet_holds::{CreationPermit, hold_kind};
 
-use crate::Worker;
 use crate::cloud::{Cloud, Tags, Target};
-use crate::step::StepError;
+use crate::services::Services;
+use crate::step_outcome::StepError;
 
-/// What a step gets to see and may use.
+/// Access of one run of a step to its operation, the journal, the services and AWS.
 pub struct StepContext {
-    pub(crate) worker: Arc<Worker>,
-    pub(crate) claim: Claim,
-    pub(crate) step: &'static str,
-    pub(crate) tenant: Arc<Tenant>,
-    pub(crate) environment: Arc<Environment>,
-    pub(crate) subject: Arc<Subject>,
-    pub(crate) history: Arc<Vec<JournalEntry>>,
-    pub(crate) journal: Arc<Vec<JournalEntry>>,
+    services: Arc<Services>,
+    claim: Claim,
+    step: StepName,
+    data: Arc<OperationData>,
+    journal: Arc<Vec<JournalEntry>>,
+}
+
+/// Rows that all steps of an operation read, loaded once per claim.
+pub(crate) struct OperationData {
+    pub(crate) tenant: Tenant,
+    pub(crate) environment: Environment,
+    pub(crate) subject: Subject,
+    /// Journal entries of earlier operations on the environment, the latest first.
+    pub(crate) history: Vec<JournalEntry>,
 }
 
 impl StepContext {
-    /// Whose environment it is.
+    pub(crate) fn new(
+        services: Arc<Services>,
+        claim: Claim,
+        step: StepName,
+        data: Arc<OperationData>,
+        journal: Arc<Vec<JournalEntry>>,
+    ) -> Self {
+        Self { services, claim, step, data, journal }
+    }
+
     pub fn tenant(&self) -> &Tenant {
-        &self.tenant
+        &self.data.tenant
     }
 
-    /// What the operation works on.
     pub fn environment(&self) -> &Environment {
-        &self.environment
+        &self.data.environment
     }
 
-    /// What the operator has declared.
+    pub(crate) fn operation_id(&self) -> OperationId {
+        self.claim.operation_id
+    }
+
+    pub(crate) fn operation_kind(&self) -> OperationKind {
+        self.data.subject.kind
+    }
+
+    pub(crate) fn operation_created_at(&self) -> DateTime<Utc> {
+        self.data.subject.created_at
+    }
+
+    pub(crate) fn traceparent(&self) -> Option<&str> {
+        self.data.subject.traceparent.as_deref()
+    }
+
+    pub(crate) fn step_name(&self) -> StepName {
+        self.step
+    }
+
     pub fn config(&self) -> &Config {
-        &self.worker.config
+        &self.services.config
     }
 
-    /// The cloud.
     pub fn cloud(&self) -> &dyn Cloud {
-        &*self.worker.cloud
+        &*self.services.cloud
     }
 
-    /// The time.
     pub fn now(&self) -> DateTime<Utc> {
-        self.worker.clock.now()
+        self.services.clock.now()
     }
 
-    /// The residency of the environment.
+    /// Returns the text of the template of the tenant stack.
+    pub(crate) fn stack_template(&self) -> &str {
+        &self.services.template
+    }
+
+    /// Waits until this worker makes no other account request.
+    pub(crate) async fn lock_account_requests(&self) -> MutexGuard<'_, ()> {
+        self.services.create_account_lock.lock().await
+    }
+
+    /// Returns the residency of the environment.
     pub fn residency(&self) -> Result<&Residency, StepError> {
-        let name = &self.environment.residency;
+        let name = &self.environment().residency;
         self.config().residency(name).ok_or_else(|| {
             StepError::needs_attention(
                 "residency_not_configured",
@@ -71,55 +117,55 @@ impl StepContext {
         })
     }
 
-    /// The tags that mark what Freehold makes for this environment.
+    /// Returns the tags of resources that Freehold creates for this environment.
     pub fn tags(&self) -> Tags {
         Tags::from([
-            ("freehold:installation".to_owned(), self.worker.installation.to_string()),
-            ("freehold:tenant".to_owned(), self.tenant.id.to_string()),
-            ("freehold:environment".to_owned(), self.environment.id.to_string()),
+            ("freehold:installation".to_owned(), self.services.installation.to_string()),
+            ("freehold:tenant".to_owned(), self.tenant().id.to_string()),
+            ("freehold:environment".to_owned(), self.environment().id.to_string()),
         ])
     }
 
-    /// Whether these tags mark something as made for this environment, by this installation.
+    /// Returns whether `tags` mark a resource of this environment and this installation.
     pub fn is_ours(&self, tags: &Tags) -> bool {
         ["freehold:installation", "freehold:environment"].iter().all(|key| tags.get(*key) == self.tags().get(*key))
     }
 
-    /// The environment's account, as the target of an act.
+    /// Returns the environment's account as the target of calls. An unknown account needs attention.
     pub fn account(&self) -> Result<Target, StepError> {
         let id: AwsAccountId = self.account_id().ok_or_else(|| {
-            // No list lets a step come here without `await-account`; if one did, it must not act on nothing.
+            // Every workflow runs `await-account` before a step that needs the account.
             StepError::needs_attention(
                 "account_unknown",
                 "The journal does not say which account is this environment's.",
             )
         })?;
-        Ok(Target::new(id, self.environment.id, &self.config().organization)?)
+        Ok(Target::new(id, self.environment().id, &self.config().organization)?)
     }
 
-    /// The id of the environment's account, once that is known for certain.
+    /// Returns the id of the environment's account, or `None` until that is certain.
     pub fn account_id(&self) -> Option<AwsAccountId> {
-        self.environment.aws_account_id.clone().or_else(|| self.fact("account_id"))
+        self.environment().aws_account_id.clone().or_else(|| self.fact("account_id"))
     }
 
-    /// The environment's account, as the target of an act, if it has one.
+    /// Returns the environment's account as the target of calls, or `None` if it has none.
     pub fn account_if_any(&self) -> Result<Option<Target>, StepError> {
         self.account_id().map(|_| self.account()).transpose()
     }
 
-    /// How long policies and permissions may take to reach everywhere.
+    /// Returns the time within which AWS applies changed policies and permissions everywhere.
     pub fn propagation(&self) -> TimeDelta {
         seconds_of(self.config().timeouts.propagation_seconds)
     }
 
-    /// How long an environment can be restored.
+    /// Returns the cooling-off period, during which an environment can be restored.
     pub fn cooling_off(&self) -> TimeDelta {
         seconds_of(self.config().offboarding.cooling_off_seconds)
     }
 
-    /// What was asked for beside the kind of the operation.
-    pub fn input_flag(&self, what: &str) -> bool {
-        self.subject.input.get(what).and_then(serde_json::Value::as_bool).unwrap_or(false)
+    /// Returns an option of the request that created the operation; `false` if absent.
+    pub fn input_flag(&self, name: &str) -> bool {
+        self.data.subject.input.get(name).and_then(serde_json::Value::as_bool).unwrap_or(false)
     }
 }
 

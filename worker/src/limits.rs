@@ -4,9 +4,9 @@ use freehold_tenancy::Clock;
 use freehold_tenancy::config::Quotas;
 use freehold_tenancy::db::rates::{self, CallRate};
 use freehold_tenancy::db::{DbError, PgPool};
+use freehold_tenancy::quota::Quota;
 
 use crate::cloud::{CloudError, CloudErrorKind};
-use crate::quota;
 
 /// The token buckets of an installation.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl Limits {
 
     /// Takes a token for `call`, such as `organizations:MoveAccount`. If there is none, the error holds the retry time.
     pub async fn take(&self, call: &'static str) -> Result<(), CloudError> {
-        if quota::comes_with_a_place(call) {
+        if Quota::permits(call) {
             // A queued operation gets its token together with its slot, so that both are first come, first served.
             return Ok(());
         }

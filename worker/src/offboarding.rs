@@ -2,7 +2,9 @@
 //!
 //! It suspends at once. What destroys comes after `cool-off`, until whose end everything can be restored.
 
-use crate::quota::{ACCOUNT_CLOSURES, ACCOUNT_CREATIONS, ASSIGNMENTS};
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
+
 use crate::step::{Step, Undo};
 use crate::steps::{
     await_closure, close_account, cool_off, delete_baseline, delete_stack, revoke_access, settle_account, suspend,
@@ -11,58 +13,58 @@ use crate::steps::{
 /// The list that an `offboard` operation walks.
 pub static OFFBOARDING: &[Step] = &[
     Step {
-        name: "settle-account",
+        name: StepName::SettleAccount,
         after: &[],
-        quota: Some(ACCOUNT_CREATIONS),
+        quota: Some(Quota::AccountCreations),
         run: |context| Box::pin(settle_account::run(context)),
         undo: Undo::NotNeeded("it only reads"),
     },
     Step {
-        name: "suspend",
-        after: &["settle-account"],
+        name: StepName::Suspend,
+        after: &[StepName::SettleAccount],
         quota: None,
         run: |context| Box::pin(suspend::run(context)),
         undo: Undo::NotNeeded("restoring moves the account back"),
     },
     Step {
-        name: "revoke-access",
-        after: &["suspend"],
-        quota: Some(ASSIGNMENTS),
+        name: StepName::RevokeAccess,
+        after: &[StepName::Suspend],
+        quota: Some(Quota::Assignments),
         run: |context| Box::pin(revoke_access::run(context)),
         undo: Undo::NotNeeded("restoring grants it anew"),
     },
     Step {
-        name: "cool-off",
-        after: &["revoke-access"],
+        name: StepName::CoolOff,
+        after: &[StepName::RevokeAccess],
         quota: None,
         run: |context| Box::pin(cool_off::run(context)),
         undo: Undo::NotNeeded("it only waits"),
     },
     Step {
-        name: "delete-stack",
-        after: &["cool-off"],
+        name: StepName::DeleteStack,
+        after: &[StepName::CoolOff],
         quota: None,
         run: |context| Box::pin(delete_stack::run(context)),
         undo: Undo::Manual("what was deleted is gone"),
     },
     Step {
-        name: "delete-baseline",
-        after: &["delete-stack"],
+        name: StepName::DeleteBaseline,
+        after: &[StepName::DeleteStack],
         quota: None,
         run: |context| Box::pin(delete_baseline::run(context)),
         undo: Undo::Manual("what was deleted is gone"),
     },
     Step {
-        name: "close-account",
-        after: &["delete-baseline"],
-        quota: Some(ACCOUNT_CLOSURES),
+        name: StepName::CloseAccount,
+        after: &[StepName::DeleteBaseline],
+        quota: Some(Quota::AccountClosures),
         run: |context| Box::pin(close_account::run(context)),
         undo: Undo::Manual("AWS reopens a closed account within 90 days, on request"),
     },
     Step {
-        name: "await-closure",
-        after: &["close-account"],
-        quota: Some(ACCOUNT_CLOSURES),
+        name: StepName::AwaitClosure,
+        after: &[StepName::CloseAccount],
+        quota: Some(Quota::AccountClosures),
         run: |context| Box::pin(await_closure::run(context)),
         undo: Undo::NotNeeded("it only reads"),
     },

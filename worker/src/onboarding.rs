@@ -1,6 +1,8 @@
 //! ★ From signup to a ready environment: the list of steps, and nothing else.
 
-use crate::quota::{ACCOUNT_CREATIONS, ASSIGNMENTS, REGION_OPT_INS};
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
+
 use crate::step::{Step, Undo};
 use crate::steps::{
     await_account, deploy_stack, enable_regions, enforce_residency, grant_access, install_baseline, place_account,
@@ -10,71 +12,71 @@ use crate::steps::{
 /// The list that an `onboard` operation walks. Steps whose `after` are done run side by side.
 pub static ONBOARDING: &[Step] = &[
     Step {
-        name: "request-account",
+        name: StepName::RequestAccount,
         after: &[],
-        quota: Some(ACCOUNT_CREATIONS),
+        quota: Some(Quota::AccountCreations),
         run: |context| Box::pin(request_account::run(context)),
-        undo: Undo::Step("settle-account"),
+        undo: Undo::Step(StepName::SettleAccount),
     },
     Step {
-        name: "await-account",
-        after: &["request-account"],
-        quota: Some(ACCOUNT_CREATIONS),
+        name: StepName::AwaitAccount,
+        after: &[StepName::RequestAccount],
+        quota: Some(Quota::AccountCreations),
         run: |context| Box::pin(await_account::run(context)),
         undo: Undo::Manual("an account cannot be un-created; it rests in quarantine until somebody has it closed"),
     },
     Step {
-        name: "enforce-residency",
+        name: StepName::EnforceResidency,
         after: &[],
         quota: None,
         run: |context| Box::pin(enforce_residency::run(context)),
         undo: Undo::NotNeeded("the guardrail is shared by the OU"),
     },
     Step {
-        name: "place-account",
-        after: &["await-account", "enforce-residency"],
+        name: StepName::PlaceAccount,
+        after: &[StepName::AwaitAccount, StepName::EnforceResidency],
         quota: None,
         run: |context| Box::pin(place_account::run(context)),
-        undo: Undo::Step("suspend"),
+        undo: Undo::Step(StepName::Suspend),
     },
     Step {
-        name: "reach-account",
-        after: &["place-account"],
+        name: StepName::ReachAccount,
+        after: &[StepName::PlaceAccount],
         quota: None,
         run: |context| Box::pin(reach_account::run(context)),
         undo: Undo::NotNeeded("it only reads"),
     },
     Step {
-        name: "install-baseline",
-        after: &["reach-account"],
+        name: StepName::InstallBaseline,
+        after: &[StepName::ReachAccount],
         quota: None,
         run: |context| Box::pin(install_baseline::run(context)),
-        undo: Undo::Step("delete-baseline"),
+        undo: Undo::Step(StepName::DeleteBaseline),
     },
     Step {
-        name: "enable-regions",
-        after: &["place-account"],
-        quota: Some(REGION_OPT_INS),
+        name: StepName::EnableRegions,
+        after: &[StepName::PlaceAccount],
+        quota: Some(Quota::RegionOptIns),
         run: |context| Box::pin(enable_regions::run(context)),
         undo: Undo::NotNeeded("an enabled region costs nothing and the guardrail holds it shut"),
     },
     Step {
-        name: "deploy-stack",
-        after: &["install-baseline", "enable-regions"],
+        name: StepName::DeployStack,
+        after: &[StepName::InstallBaseline, StepName::EnableRegions],
         quota: None,
         run: |context| Box::pin(deploy_stack::run(context)),
-        undo: Undo::Step("delete-stack"),
+        undo: Undo::Step(StepName::DeleteStack),
     },
     Step {
-        name: "grant-access",
-        after: &["reach-account"],
-        quota: Some(ASSIGNMENTS),
+        name: StepName::GrantAccess,
+        after: &[StepName::ReachAccount],
+        quota: Some(Quota::Assignments),
         run: |context| Box::pin(grant_access::run(context)),
-        undo: Undo::Step("revoke-access"),
+        undo: Undo::Step(StepName::RevokeAccess),
     },
     Step {
-        name: "verify",
-        after: &["deploy-stack", "grant-access"],
+        name: StepName::Verify,
+        after: &[StepName::DeployStack, StepName::GrantAccess],
         quota: None,
         run: |context| Box::pin(verify::run(context)),
         undo: Undo::NotNeeded("it only reads"),

@@ -12,8 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::{PgPool, steps};
+use freehold_tenancy::step::StepName;
 
-pub(crate) use shared::{PollMethod, QuotaLoad, instrument, next_shared_look};
+pub(crate) use shared::{PollMethod, QuotaLoad, choose_method, next_shared_poll};
 
 /// Number of latest runs that the estimate uses.
 const SAMPLES: i64 = 40;
@@ -96,7 +97,7 @@ impl DurationEstimate {
 #[derive(Debug)]
 pub(crate) struct DurationHistory {
     pool: PgPool,
-    cache: Mutex<HashMap<&'static str, CachedEstimate>>,
+    cache: Mutex<HashMap<StepName, CachedEstimate>>,
 }
 
 /// The time at which the journal was read, and the estimate, or `None` with too few samples.
@@ -108,8 +109,8 @@ impl DurationHistory {
     }
 
     /// Returns the estimate for `step`, or one of `guess` seconds if there are too few samples.
-    pub(crate) async fn expected(&self, step: &'static str, guess: u64, now: DateTime<Utc>) -> DurationEstimate {
-        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(step).copied();
+    pub(crate) async fn expected(&self, step: StepName, guess: u64, now: DateTime<Utc>) -> DurationEstimate {
+        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
         if let Some((at, estimate)) = cached
             && now - at < TimeDelta::seconds(20)
         {
@@ -119,7 +120,7 @@ impl DurationHistory {
             Ok(durations) if durations.len() >= MIN_SAMPLES => Some(DurationEstimate::from_samples(durations)),
             Ok(_) => None,
             Err(error) => {
-                tracing::debug!(%error, step, "cannot read the durations of step {step}; the configured one is used");
+                tracing::debug!(%error, %step, "cannot read the durations of step {step}; the configured one is used");
                 None
             }
         };

@@ -6,7 +6,7 @@
 
 mod compare;
 mod observe;
-mod periodic;
+pub(crate) mod periodic;
 mod repair;
 mod throttle;
 
@@ -14,35 +14,25 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::AwsAccountId;
+use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::findings::{self, FindingFilter};
-use freehold_tenancy::db::notify::WorkNotifier;
-use freehold_tenancy::db::reconcile::{self, Steps};
-use freehold_tenancy::db::{DbError, PgPool};
+use freehold_tenancy::db::reconcile;
 use freehold_tenancy::finding::{Finding, FindingState, Severity};
-use freehold_tenancy::{AwsAccountId, Clock, Config, InstallationId};
 use futures::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::Worker;
-use crate::cloud::Cloud;
+use crate::services::Services;
 use compare::CompareInput;
 pub use throttle::ObserveError;
 use throttle::ReadThrottle;
-
-/// The steps whose journal says what was brought about in an account (`crate::onboarding`).
-const STEPS: Steps<'static> = Steps { baseline: "install-baseline", stack: "deploy-stack", access: "grant-access" };
 
 /// More open findings than there can be.
 const ALL: i64 = i64::MAX;
 
 /// Compares AWS with the database, whenever it is told to.
 pub struct Reconciler {
-    pool: PgPool,
-    config: Arc<Config>,
-    clock: Clock,
-    installation: InstallationId,
-    cloud: Arc<dyn Cloud>,
-    work_notifier: WorkNotifier,
+    services: Arc<Services>,
 }
 
 /// What to do about what is found.
@@ -102,21 +92,11 @@ impl Report {
     }
 }
 
-impl Worker {
-    /// What compares, for this worker.
-    pub fn reconciler(&self) -> Reconciler {
-        Reconciler {
-            pool: self.pool.clone(),
-            config: Arc::clone(&self.config),
-            clock: self.clock.clone(),
-            installation: self.installation,
-            cloud: Arc::clone(&self.cloud),
-            work_notifier: self.work_notifier.clone(),
-        }
-    }
-}
-
 impl Reconciler {
+    pub(crate) fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+
     /// Compares once, writes down what it finds, and has it healed or not; until `stop`.
     pub fn run_once<'a>(
         &'a self,
@@ -127,31 +107,31 @@ impl Reconciler {
     }
 
     async fn compare(&self, heal: RepairMode, stop: &CancellationToken) -> Result<Report, ReconcileError> {
-        let started_at = self.clock.now();
-        let before = reconcile::known(&self.pool, STEPS).await?;
-        let pace = ReadThrottle::new(self.clock.clone(), self.config.quotas.clone(), stop.clone());
-        let seen = observe::observe(&*self.cloud, &self.config, &before, &pace).await?;
+        let started_at = self.services.clock.now();
+        let before = reconcile::known(&self.services.pool).await?;
+        let pace = ReadThrottle::new(self.services.clock.clone(), self.services.config.quotas.clone(), stop.clone());
+        let seen = observe::observe(&*self.services.cloud, &self.services.config, &before, &pace).await?;
         // Once more: what was begun, or done, while we looked is not held against it.
-        let known = reconcile::known(&self.pool, STEPS).await?;
+        let known = reconcile::known(&self.services.pool).await?;
         let sides = CompareInput {
             seen: &seen,
             known: &known,
-            config: &self.config,
-            installation: self.installation,
+            config: &self.services.config,
+            installation: self.services.installation,
             started_at,
         };
         let comparison = compare::compare(&sides);
         let (reported, resolved) = self.record(&comparison, started_at).await?;
         let mut report = Report {
             started_at,
-            finished_at: self.clock.now(),
+            finished_at: self.services.clock.now(),
             accounts: seen.accounts.len(),
             environments: known.environments.len(),
             findings: reported,
             resolved,
             unseen: seen.unseen,
         };
-        repair::heal(self, heal, &mut report.findings).await?;
+        repair::start_repairs(&self.services, heal, &mut report.findings).await?;
         report.findings.sort_by_key(|one| (one.finding.severity, one.finding.kind, one.finding.subject.clone()));
         Ok(report)
     }
@@ -162,21 +142,21 @@ impl Reconciler {
         comparison: &compare::Comparison,
         started_at: DateTime<Utc>,
     ) -> Result<(Vec<Reported>, u64), ReconcileError> {
-        let now = self.clock.now();
-        let kept = findings::record(&self.pool, &comparison.found, now).await?;
+        let now = self.services.clock.now();
+        let kept = findings::record(&self.services.pool, &comparison.found, now).await?;
         let reported: Vec<_> = kept.into_iter().map(|(finding, is_new)| Reported { finding, is_new }).collect();
         for Reported { finding, .. } in reported.iter().filter(|one| one.is_new) {
             log(finding);
         }
         let open = FindingFilter { state: Some(FindingState::Open), ..FindingFilter::default() };
         let again: BTreeSet<_> = reported.iter().map(|one| one.finding.id).collect();
-        let gone: Vec<_> = findings::list(&self.pool, &open, None, ALL)
+        let gone: Vec<_> = findings::list(&self.services.pool, &open, None, ALL)
             .await?
             .into_iter()
             .filter(|finding| !again.contains(&finding.id) && comparison.would_have_found(finding))
             .map(|finding| finding.id)
             .collect();
-        let resolved = findings::resolve(&self.pool, &gone, started_at, now).await?;
+        let resolved = findings::resolve(&self.services.pool, &gone, started_at, now).await?;
         Ok((reported, resolved))
     }
 }

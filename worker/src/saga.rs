@@ -1,7 +1,7 @@
 //! Decides, from the list and the journal alone, what an operation does next. Pure: no clock, no database, no cloud.
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::step::{JournalEntry, StepState};
+use freehold_tenancy::step::{JournalEntry, StepName, StepState};
 
 use crate::step::Step;
 
@@ -20,14 +20,15 @@ pub enum Decision {
 
 /// What an operation that walks `list` and has come as far as `journal` says does at `now`.
 pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc>) -> Decision {
-    let state = |name: &str| journal.iter().find(|entry| entry.name == name).map_or(StepState::Pending, |e| e.state);
+    let state =
+        |name: StepName| journal.iter().find(|entry| entry.name == name).map_or(StepState::Pending, |e| e.state);
     if list.iter().all(|step| state(step.name) == StepState::Done) {
         return Decision::Finish;
     }
-    let looks_again = |name: &str| journal.iter().find(|entry| entry.name == name).and_then(|entry| entry.check_at);
+    let looks_again = |name: StepName| journal.iter().find(|entry| entry.name == name).and_then(|entry| entry.check_at);
     let ready: Vec<_> = list
         .iter()
-        .filter(|step| step.after.iter().all(|before| state(before) == StepState::Done))
+        .filter(|step| step.after.iter().all(|before| state(*before) == StepState::Done))
         .filter(|step| match state(step.name) {
             StepState::Pending | StepState::Running => true,
             StepState::Waiting => looks_again(step.name).is_none_or(|at| at <= now),
@@ -44,9 +45,15 @@ pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::{StepOutcome, Undo};
+    use crate::step::Undo;
+    use crate::step_outcome::StepOutcome;
 
-    const fn step(name: &'static str, after: &'static [&'static str]) -> Step {
+    const TOP: StepName = StepName::RequestAccount;
+    const LEFT: StepName = StepName::PlaceAccount;
+    const RIGHT: StepName = StepName::EnableRegions;
+    const BOTTOM: StepName = StepName::Verify;
+
+    const fn step(name: StepName, after: &'static [StepName]) -> Step {
         Step {
             name,
             after,
@@ -56,16 +63,15 @@ mod tests {
         }
     }
 
-    static DIAMOND: &[Step] =
-        &[step("top", &[]), step("left", &["top"]), step("right", &["top"]), step("bottom", &["left", "right"])];
+    static DIAMOND: &[Step] = &[step(TOP, &[]), step(LEFT, &[TOP]), step(RIGHT, &[TOP]), step(BOTTOM, &[LEFT, RIGHT])];
 
     fn noon() -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(12)
     }
 
-    fn entry(name: &str, state: StepState, check_in: Option<i64>) -> JournalEntry {
+    fn entry(name: StepName, state: StepState, check_in: Option<i64>) -> JournalEntry {
         JournalEntry {
-            name: name.to_owned(),
+            name: name.to_string(),
             after: vec![],
             state,
             intent: None,
@@ -84,7 +90,7 @@ mod tests {
         }
     }
 
-    fn names(decision: Decision) -> Vec<&'static str> {
+    fn names(decision: Decision) -> Vec<StepName> {
         match decision {
             Decision::Run(steps) => steps.iter().map(|step| step.name).collect(),
             other => panic!("{other:?} is not a run"),
@@ -93,37 +99,37 @@ mod tests {
 
     #[test]
     fn it_begins_at_the_top() {
-        assert_eq!(names(decide(DIAMOND, &[], noon())), ["top"]);
+        assert_eq!(names(decide(DIAMOND, &[], noon())), [TOP]);
     }
 
     #[test]
     fn steps_that_wait_for_nothing_else_run_side_by_side() {
-        let journal = [entry("top", StepState::Done, None)];
-        assert_eq!(names(decide(DIAMOND, &journal, noon())), ["left", "right"]);
+        let journal = [entry(TOP, StepState::Done, None)];
+        assert_eq!(names(decide(DIAMOND, &journal, noon())), [LEFT, RIGHT]);
     }
 
     #[test]
     fn a_step_that_was_running_when_its_worker_died_is_run_again() {
-        let journal = [entry("top", StepState::Running, None)];
-        assert_eq!(names(decide(DIAMOND, &journal, noon())), ["top"]);
+        let journal = [entry(TOP, StepState::Running, None)];
+        assert_eq!(names(decide(DIAMOND, &journal, noon())), [TOP]);
     }
 
     #[test]
     fn it_sleeps_until_the_first_look() {
         let journal = [
-            entry("top", StepState::Done, None),
-            entry("left", StepState::Waiting, Some(30)),
-            entry("right", StepState::Waiting, Some(10)),
+            entry(TOP, StepState::Done, None),
+            entry(LEFT, StepState::Waiting, Some(30)),
+            entry(RIGHT, StepState::Waiting, Some(10)),
         ];
         assert_eq!(decide(DIAMOND, &journal, noon()), Decision::Wait(noon() + chrono::TimeDelta::seconds(10)));
-        assert_eq!(names(decide(DIAMOND, &journal, noon() + chrono::TimeDelta::seconds(10))), ["right"]);
+        assert_eq!(names(decide(DIAMOND, &journal, noon() + chrono::TimeDelta::seconds(10))), [RIGHT]);
     }
 
     #[test]
     fn one_parked_step_does_not_hold_up_the_others() {
-        let journal = [entry("top", StepState::Done, None), entry("left", StepState::Parked, None)];
-        assert_eq!(names(decide(DIAMOND, &journal, noon())), ["right"]);
-        let journal = [journal[0].clone(), journal[1].clone(), entry("right", StepState::Done, None)];
+        let journal = [entry(TOP, StepState::Done, None), entry(LEFT, StepState::Parked, None)];
+        assert_eq!(names(decide(DIAMOND, &journal, noon())), [RIGHT]);
+        let journal = [journal[0].clone(), journal[1].clone(), entry(RIGHT, StepState::Done, None)];
         assert_eq!(decide(DIAMOND, &journal, noon()), Decision::Park);
     }
 
@@ -132,6 +138,6 @@ mod tests {
         let mut journal: Vec<_> = DIAMOND.iter().map(|step| entry(step.name, StepState::Done, None)).collect();
         assert_eq!(decide(DIAMOND, &journal, noon()), Decision::Finish);
         journal.pop();
-        assert_eq!(names(decide(DIAMOND, &journal, noon())), ["bottom"]);
+        assert_eq!(names(decide(DIAMOND, &journal, noon())), [BOTTOM]);
     }
 }

@@ -1,4 +1,4 @@
-//! The steps, one file each; what several of them share stands beside them.
+//! The steps, one file each. `shared` holds the parts that several steps use.
 
 pub mod await_account;
 pub mod await_closure;
@@ -19,15 +19,9 @@ pub mod settle_account;
 pub mod suspend;
 pub mod verify;
 
-mod account;
-mod approval;
-pub(crate) mod creation_failures;
-mod guard;
-mod removal;
-mod stack;
-pub(crate) mod work_failures;
+mod shared;
 
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// The answer of every step.
 pub type StepResult = Result<StepOutcome, StepError>;

@@ -1,49 +1,59 @@
-//! What wakes the loops of a worker: the bell, which one listener hears for all of them, and what the worker itself has written.
+//! Signals that wake the loops of a worker: notifications of the database, which one listener receives for all loops, and
+//! events that this worker has written itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::notify::WorkListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::Worker;
-
-/// Calls that nobody has answered yet.
 #[derive(Debug, Default)]
 pub(crate) struct WakeSignals {
-    /// For what claims operations.
-    pub(crate) work: Notify,
-    /// For what sends webhooks.
-    pub(crate) webhooks: Notify,
-    /// Whether there are webhook endpoints, as far as is known: without any, nobody looks for what they want.
-    pub(crate) has_webhooks: AtomicBool,
+    operations: Notify,
+    webhooks: Notify,
+    /// Whether webhook endpoints exist, as far as is known. Without endpoints the delivery loop sleeps.
+    has_webhooks: AtomicBool,
 }
 
-impl Worker {
-    /// Hears the bell until `shutdown`.
-    pub(crate) async fn listen(&self, shutdown: &CancellationToken) {
-        let mut ear = WorkListener::new(self.pool.clone());
+impl WakeSignals {
+    /// Forwards notifications of the database to the loops until `shutdown`.
+    pub(crate) async fn listen(&self, pool: &PgPool, shutdown: &CancellationToken) {
+        let mut listener = WorkListener::new(pool.clone());
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = ear.notified() => {}
+                () = listener.notified() => {}
             }
-            self.calls.work.notify_one();
-            self.calls.webhooks.notify_one();
+            self.operations.notify_one();
+            self.webhooks.notify_one();
         }
     }
 
-    /// This worker has written events.
+    pub(crate) async fn wait_for_operations(&self) {
+        self.operations.notified().await;
+    }
+
+    pub(crate) async fn wait_for_webhooks(&self) {
+        self.webhooks.notified().await;
+    }
+
+    /// Wakes the delivery loop, because this worker has written events.
     pub(crate) fn notify_webhooks(&self) {
-        if self.calls.has_webhooks.load(Ordering::Relaxed) {
-            self.calls.webhooks.notify_one();
+        if self.has_webhooks.load(Ordering::Relaxed) {
+            self.webhooks.notify_one();
         }
     }
 
-    /// There are webhook endpoints, or there are none.
+    /// Stores whether webhook endpoints exist.
     pub(crate) fn set_has_webhooks(&self, any: bool) {
-        if any && !self.calls.has_webhooks.load(Ordering::Relaxed) {
-            self.calls.webhooks.notify_one();
+        self.has_webhooks.store(any, Ordering::Relaxed);
+    }
+
+    /// Wakes the delivery loop if webhook endpoints exist that it does not know of.
+    pub(crate) fn notify_new_webhooks(&self, any: bool) {
+        if any && !self.has_webhooks.load(Ordering::Relaxed) {
+            self.webhooks.notify_one();
         }
     }
 }

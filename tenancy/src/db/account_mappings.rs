@@ -1,4 +1,4 @@
-//! Which AWS account belongs to which environment.
+//! Account mappings: the environment of each AWS account, over time.
 
 mod copy_text;
 mod export;
@@ -13,9 +13,9 @@ pub use export::{Exported, export};
 use crate::account_mapping::AccountMapping;
 use crate::{AwsAccountId, EnvironmentId, MappingId, OperationId, TenantId};
 
-/// Maps `account` to the environment of an operation and answers whether that is new.
+/// Maps `account` to the environment of an operation. Returns whether the mapping is new.
 ///
-/// Fails with [`super::DbError::AccountTaken`] where it is another environment's.
+/// Fails with [`super::DbError::AccountTaken`] if the account is mapped to another environment.
 pub(super) async fn assign(
     tx: &mut PgConnection,
     operation: OperationId,
@@ -56,7 +56,7 @@ pub(super) async fn end(tx: &mut PgConnection, operation: OperationId, now: Date
     Ok(accounts.fetch_all(tx).await?)
 }
 
-/// Whether an account is this environment's now.
+/// Returns whether `account` is mapped to `environment` now.
 pub async fn is_mapped(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
     let mapped = sqlx::query_scalar!(
         r#"/* db::account_mappings::is_mapped */
@@ -69,7 +69,7 @@ pub async fn is_mapped(pool: &PgPool, account: &AwsAccountId, environment: Envir
     Ok(mapped.fetch_one(pool).await?)
 }
 
-/// Whether an account is, or has been, any environment's.
+/// Returns whether an account is or was mapped to any environment.
 pub async fn was_ever_mapped(pool: &PgPool, account: &AwsAccountId) -> Result<bool> {
     let mapped = sqlx::query_scalar!(
         r#"/* db::account_mappings::was_ever_mapped */
@@ -79,7 +79,7 @@ pub async fn was_ever_mapped(pool: &PgPool, account: &AwsAccountId) -> Result<bo
     Ok(mapped.fetch_one(pool).await?)
 }
 
-/// Whether an account is mapped to any environment but `environment`.
+/// Returns whether an account is mapped to an environment other than `environment`.
 pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
     let anothers = sqlx::query_scalar!(
         r#"/* db::account_mappings::is_mapped_to_other */
@@ -90,26 +90,27 @@ pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environme
     Ok(anothers.fetch_one(pool).await?)
 }
 
-/// The mappings as they stood when the feed had come to a position.
+/// Selects the mappings as of a feed position.
 ///
-/// Reading them page by page gives what one look at that moment would have given, and the feed after that position tells
-/// what has changed since: nothing is in neither or in both.
+/// Reading them page by page gives a consistent result, and the events after the position are exactly the later
+/// changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The position in the feed.
+    /// Feed position of the snapshot.
     pub position: i64,
-    /// Those that held at this instant, as far as is known at the position; those that hold at the position if `None`.
+    /// Selects the mappings that were valid at this instant, as known at the position; `None` selects those valid at
+    /// the position.
     pub at: Option<DateTime<Utc>>,
-    /// Those of this tenant alone.
+    /// Limits the selection to one tenant.
     pub tenant: Option<TenantId>,
 }
 
-/// The mappings as they stand now.
+/// Returns a snapshot of the current mappings.
 pub async fn snapshot(pool: &PgPool, now: DateTime<Utc>) -> Result<Snapshot> {
     Ok(Snapshot { position: feed::advance(pool, now).await?, at: None, tenant: None })
 }
 
-/// At most `limit` mappings, oldest first, from after `after` on.
+/// Returns at most `limit` mappings after `after`, oldest first.
 pub async fn list(
     pool: &PgPool,
     snapshot: &Snapshot,
@@ -140,7 +141,7 @@ pub async fn list(
     rows.into_iter().map(AccountMapping::try_from).collect()
 }
 
-/// Whose an account has been, from the first to the last; as far as `tenant` may know, if there is one.
+/// Returns all mappings of an account, oldest first, limited to `tenant` if given.
 pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<TenantId>) -> Result<Vec<AccountMapping>> {
     let rows = sqlx::query_as!(
         Row,

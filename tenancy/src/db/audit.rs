@@ -1,4 +1,4 @@
-//! The audit trail: what is done is written down, chained one after the other, and read in that order.
+//! The audit trail: writes entries, chains them, and reads them in order.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -8,21 +8,21 @@ use super::{DbError, PgPool, Result, finish_transaction};
 use crate::audit::{AuditEntry, AuditKind, AuditOutcome, AuditResult, ChainHead, Hash, Record, chain_hash, text};
 use crate::{OperationId, TenantId};
 
-/// How many are chained in one transaction.
+/// Maximum number of entries chained in one transaction.
 const AT_ONCE: i64 = 1000;
 
-/// What has no outcome after so long has none: whoever did it has died.
+/// Age after which an entry without an outcome is chained as *unknown*, because its process must have died.
 const UNDER_WAY: TimeDelta = TimeDelta::minutes(1);
 
-/// Records are dropped a day's worth at a time.
+/// Interval between deletions of expired records.
 const DROPPED_AFTER: TimeDelta = TimeDelta::days(1);
 
-/// Writes down what is about to be done, and answers its number. Where it is done to an operation, it is about that one's tenant.
+/// Writes an entry before its action and returns its id. An entry of an operation gets the tenant of that operation.
 pub async fn begin(pool: &PgPool, entry: &AuditEntry, tenant: Option<TenantId>, now: DateTime<Utc>) -> Result<i64> {
     insert(pool, entry, tenant, None, now).await
 }
 
-/// Writes down something that is over.
+/// Writes an entry of a finished action.
 pub async fn note(
     pool: &PgPool,
     entry: &AuditEntry,
@@ -53,14 +53,14 @@ async fn insert(
     Ok(id.fetch_one(pool).await?)
 }
 
-/// Writes down what came of it; answers whether it was not chained as *unknown* before.
+/// Writes the outcome of an entry. Returns false if the entry was already chained as *unknown*.
 pub async fn end(pool: &PgPool, id: i64, outcome: &AuditOutcome) -> Result<bool> {
     let done =
         sqlx::query!("/* db::audit::end */ update audit_pending set outcome = $2 where id = $1", id, json!(outcome));
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Chains everything that is over, and answers where the trail ends. Drops what is older than `kept_for`.
+/// Chains all finished entries and returns the head. Deletes records older than `kept_for`.
 pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<ChainHead> {
     loop {
         let row = sqlx::query!(
@@ -84,7 +84,7 @@ pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> 
 }
 
 async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<(ChainHead, usize)> {
-    // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
+    // Serialises chaining. A waiter re-reads the head in its next statement.
     let head = sqlx::query!("/* db::audit::chain */ select position, hash from audit_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
     let mut head = ChainHead { position: head.position, hash: hash(head.hash)? };
@@ -140,7 +140,7 @@ async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -
     Ok((head, taken))
 }
 
-/// Drops what is older than it has to be, and answers the record that says so.
+/// Deletes expired records and returns the record that documents the deletion.
 async fn drop_old(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<Option<String>> {
     let oldest = sqlx::query_scalar!(
         "/* db::audit::drop_old */ select recorded_at from audit_records order by position limit 1"
@@ -167,20 +167,19 @@ async fn drop_old(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>
     Ok(Some(text(entry, now, None, json!(AuditOutcome::of(AuditResult::Succeeded)))))
 }
 
-/// Which records are wanted; what is `None` does not narrow it.
+/// Filter of audit records; `None` fields do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// About this tenant.
     pub tenant: Option<TenantId>,
-    /// What was done.
+    /// Name of the action.
     pub action: Option<String>,
-    /// Who did it: the subject of a token.
+    /// Subject of the actor's token.
     pub subject: Option<String>,
-    /// The id of the request, ours or AWS's.
+    /// Request id of Freehold or of AWS.
     pub request_id: Option<String>,
 }
 
-/// At most `limit` records after `after`, in order.
+/// Returns at most `limit` records after `after`, in order.
 pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -> Result<Vec<Record>> {
     let rows = sqlx::query!(
         r#"/* db::audit::list */
@@ -205,7 +204,7 @@ pub async fn list(pool: &PgPool, filter: &AuditFilter, after: i64, limit: i64) -
     .collect()
 }
 
-/// Where the trail ends, and what of its beginning was dropped.
+/// Returns the head of the chain and the last deleted record.
 pub async fn ends(pool: &PgPool) -> Result<(ChainHead, ChainHead)> {
     let row =
         sqlx::query!("/* db::audit::ends */ select position, hash, dropped_position, dropped_hash from audit_head");

@@ -1,11 +1,11 @@
-//! How many accounts were asked to be closed, and how many will be: what AWS's quota of thirty days is planned by.
+//! Past and planned account closures, for the 30-day closure quota of AWS.
 
 use chrono::{DateTime, Utc};
 
 use super::{PgPool, Result};
 use crate::OperationId;
 
-/// When each account was asked to be closed since `since`, oldest first.
+/// Returns the times of the closure requests since `since`, oldest first.
 pub async fn since(pool: &PgPool, since: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>> {
     let times = sqlx::query_scalar!(
         r#"/* db::closures::since */
@@ -16,7 +16,7 @@ pub async fn since(pool: &PgPool, since: DateTime<Utc>) -> Result<Vec<DateTime<U
     Ok(times.fetch_all(pool).await?)
 }
 
-/// How many offboardings that are to close an account, and have not asked yet, were accepted before this one.
+/// Returns the number of earlier offboardings that will close an account but have not requested it yet.
 pub async fn ahead(pool: &PgPool, id: OperationId) -> Result<i64> {
     let ahead = sqlx::query_scalar!(
         r#"/* db::closures::ahead */
@@ -30,7 +30,7 @@ pub async fn ahead(pool: &PgPool, id: OperationId) -> Result<i64> {
     Ok(ahead.fetch_one(pool).await?)
 }
 
-/// How many accounts belong to environments now.
+/// Returns the number of accounts that are mapped now.
 pub async fn accounts_known(pool: &PgPool) -> Result<i64> {
     let count = sqlx::query_scalar!(
         r#"/* db::closures::accounts_known */

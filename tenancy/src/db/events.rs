@@ -8,7 +8,7 @@ use super::{PgPool, Result};
 use crate::OperationId;
 use crate::event::{Event, EventType, NewEvent};
 
-/// Appends events; within a transaction that holds the operation's row.
+/// Appends events. The caller must have locked the operation.
 pub(super) async fn append(
     tx: &mut PgConnection,
     id: OperationId,
@@ -41,7 +41,7 @@ pub(super) async fn append(
     Ok(())
 }
 
-/// Whether an operation has no event of this type yet; within a transaction that holds the operation's row.
+/// Returns whether an operation has no event of this type. The caller must have locked the operation.
 pub(super) async fn has_none(tx: &mut PgConnection, id: OperationId, event_type: EventType) -> Result<bool> {
     let none = sqlx::query_scalar!(
         r#"/* db::events::has_none */
@@ -52,7 +52,7 @@ pub(super) async fn has_none(tx: &mut PgConnection, id: OperationId, event_type:
     Ok(none.fetch_one(tx).await?)
 }
 
-/// At most `limit` events of an operation with a `seq` above `after`.
+/// Returns at most `limit` events of an operation with a `seq` above `after`.
 pub async fn after(pool: &PgPool, id: OperationId, after: i64, limit: i64) -> Result<Vec<Event>> {
     let rows = sqlx::query!(
         r#"/* db::events::after */

@@ -1,4 +1,4 @@
-//! The feed: events get their positions, one after the other, and are read in that order.
+//! The feed: assigns positions to events and reads them in that order.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -9,55 +9,49 @@ use super::{PgPool, Result, finish_transaction};
 use crate::TenantId;
 use crate::feed::{Entry, FeedType, OperationEventRef};
 
-/// How many events get their positions in one transaction.
+/// Maximum number of positions assigned in one transaction.
 const AT_ONCE: i64 = 1000;
 
-/// How many positions one page looks through, however few of them are wanted.
+/// Maximum number of positions scanned for one page, so that a rare filter stays cheap.
 const LOOKED_THROUGH: i64 = 10_000;
 
-/// How long an entry is kept.
 const KEPT_FOR: TimeDelta = TimeDelta::days(366);
 
-/// What a reader wants to see; what is `None` does not narrow it.
+/// Filter of feed entries; `None` fields do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct FeedFilter {
-    /// What happened to this tenant.
     pub tenant: Option<TenantId>,
-    /// What happened of these kinds.
     pub types: Option<Vec<FeedType>>,
 }
 
-/// A page of the feed.
+/// Page of feed entries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedPage {
-    /// Its entries, in order.
     pub entries: Vec<Entry>,
-    /// Where to go on.
+    /// Position after which the next page starts.
     pub next_after: i64,
-    /// Whether there is more already.
+    /// Whether more entries exist now.
     pub has_more: bool,
 }
 
-/// What reading the feed comes to.
+/// Result of reading the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReadResult {
-    /// A page.
     Page(FeedPage),
-    /// What comes after the position is no longer kept; the first that is.
+    /// The entries after the position have been deleted.
     Expired {
-        /// The oldest position that is kept.
+        /// Oldest position that still exists.
         first: i64,
     },
-    /// The feed has not come so far yet; its latest position.
+    /// The position is beyond the end of the feed.
     AheadOfFeed {
-        /// The latest position.
         latest: i64,
     },
 }
 
-/// Gives everything that has happened its position, and answers the latest one.
+/// Assigns positions to all pending events and returns the latest position.
 ///
-/// It ends before an event that this version does not know: a later one, which wrote it, will go on.
+/// Stops before an event of an unknown type; the newer version that wrote it continues.
 pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
     loop {
         let head = sqlx::query!(
@@ -71,29 +65,28 @@ pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
         let mut tx = pool.begin().await?;
         let given = give_positions(&mut tx, now).await;
         let given = finish_transaction(tx, given, |given| given.taken > 0).await?;
-        // What came while we were at it is somebody else's to ask for.
+        // Events that arrive during this call are left to the next one.
         if given.taken < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
             return Ok(given.latest);
         }
     }
 }
 
-/// What has been given.
+/// Result of one round of assigning.
 struct Assigned {
-    /// The latest position.
     latest: i64,
-    /// To how many events, of which some are none of a caller's business.
+    /// Number of events taken; internal ones get no position.
     taken: usize,
 }
 
-/// An event that has no position yet.
+/// Event without a position.
 struct Pending {
     id: i64,
     operation_id: Option<Uuid>,
     seq: Option<i64>,
     tenant_id: Uuid,
     environment_id: Option<Uuid>,
-    /// Of the operation that it happened to, if it happened to one.
+    /// Kind of its operation; `None` for an event of a tenant.
     kind: Option<String>,
     event_type: String,
     data: Value,
@@ -101,7 +94,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// What it is in the feed, if that is any of a caller's business; fails where this version does not know it.
+    /// Returns the public type of the event; `None` for internal events. Fails if this version does not know the type.
     fn feed_type(&self) -> std::result::Result<Option<FeedType>, String> {
         match &self.kind {
             Some(kind) => Ok(FeedType::of(kind.parse()?, self.event_type.parse()?)),
@@ -111,7 +104,7 @@ impl Pending {
 }
 
 async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Assigned> {
-    // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
+    // Serialises the assignment of positions. A waiter re-reads the head in its next statement.
     let head = sqlx::query_scalar!("/* db::feed::give_positions */ select position from feed_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
     let pending = sqlx::query_as!(
@@ -181,7 +174,7 @@ async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>,
     Ok(())
 }
 
-/// A mapping knows from which position on, and until which, the feed has told of it.
+/// Writes the positions of the events that opened and closed each account mapping.
 async fn mark_mappings(tx: &mut PgConnection, after: i64) -> Result<()> {
     sqlx::query!(
         r#"/* db::feed::mark_mappings */
@@ -206,7 +199,7 @@ async fn mark_mappings(tx: &mut PgConnection, after: i64) -> Result<()> {
     Ok(())
 }
 
-/// Drops some of what is too old, if it is.
+/// Deletes a batch of expired entries.
 async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::feed::drop_old */
@@ -222,7 +215,7 @@ async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-/// At most `limit` entries that come after the position `after`, or after nothing.
+/// Returns at most `limit` entries after the position `after`, or from the start.
 pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit: i64) -> Result<ReadResult> {
     let known = sqlx::query!(
         r#"/* db::feed::read */
@@ -253,7 +246,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     )
     .fetch_all(pool)
     .await?;
-    // What was dropped meanwhile was not read.
+    // Entries deleted during the query are missing from its result.
     let oldest = sqlx::query_scalar!(
         r#"/* db::feed::read */ select coalesce(min(position), $1::bigint + 1) as "first!" from feed"#,
         known.latest,
@@ -266,7 +259,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     let next_after = if is_full { rows.last().map_or(until, |row| row.position) } else { until };
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
-        // A later version has written it; one that knows it will tell.
+        // A newer version wrote this entry; an older one ends the page before it.
         let Ok(feed_type) = row.feed_type.parse() else {
             return Ok(ReadResult::Page(FeedPage { entries, next_after: row.position - 1, has_more: false }));
         };

@@ -1,4 +1,4 @@
-//! What was found in AWS that is not as it should be.
+//! Findings: differences between AWS and the database.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -7,10 +7,9 @@ use super::{PgPool, Result, parsed};
 use crate::finding::{Finding, FindingKind, FindingRemedy, FindingState, NewFinding, Severity};
 use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
 
-/// Keeps what was found: what was open already is seen again, all else is new. Answers everything that was found, as it is
-/// kept, and which of it is new.
+/// Stores findings: updates those that are open and inserts the others. Returns all of them, and which ones are new.
 ///
-/// One statement, and safe beside another that looks at the same time: one finding is open once.
+/// One statement, safe beside a concurrent comparison: a finding is open at most once.
 pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> Result<Vec<(Finding, bool)>> {
     let ids: Vec<Uuid> = found.iter().map(|_| FindingId::new(now).as_uuid()).collect();
     let kinds: Vec<String> = found.iter().map(|finding| finding.kind.to_string()).collect();
@@ -75,7 +74,7 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
         .collect()
 }
 
-/// Resolves those of these findings that are open and that nobody has seen since `since`; answers how many those were.
+/// Resolves the given open findings that were not seen since `since`. Returns their number.
 pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     let resolved = sqlx::query!(
@@ -88,7 +87,7 @@ pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now
     Ok(resolved.execute(pool).await?.rows_affected())
 }
 
-/// Notes which operation is to put these findings right.
+/// Records the operation that repairs these findings.
 pub async fn healed_by(pool: &PgPool, ids: &[FindingId], operation: OperationId) -> Result<()> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     sqlx::query!(
@@ -101,18 +100,15 @@ pub async fn healed_by(pool: &PgPool, ids: &[FindingId], operation: OperationId)
     Ok(())
 }
 
-/// Which findings to list; what is `None` does not narrow the list.
+/// Filter of findings; `None` fields do not restrict.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FindingFilter {
-    /// Whether it still holds.
     pub state: Option<FindingState>,
-    /// How bad it is.
     pub severity: Option<Severity>,
-    /// Whose environment it is about.
     pub tenant: Option<TenantId>,
 }
 
-/// At most `limit` findings, newest first, from after `before` on.
+/// Returns at most `limit` findings before `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &FindingFilter,
@@ -142,7 +138,7 @@ pub async fn list(
     rows.into_iter().map(Row::finding).collect()
 }
 
-/// How many open findings there are of each severity.
+/// Returns the number of open findings per severity.
 pub async fn counts(pool: &PgPool) -> Result<Vec<(Severity, i64)>> {
     let rows = sqlx::query!(
         r#"/* db::findings::counts */

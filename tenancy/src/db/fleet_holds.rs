@@ -1,4 +1,4 @@
-//! Holds: beginning one, standing in line while it is in force, probing whether it is still needed, and lifting it.
+//! Fleet holds: starts a hold, queues operations while it is in force, probes, and lifts it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -7,13 +7,12 @@ use super::fence::{Claim, begin_fenced};
 use super::quotas::QuotaSlot;
 use super::{PgPool, Result};
 use crate::fleet_hold::{FleetHold, HoldKind};
+use crate::quota::Quota;
 
-/// How long nobody asks AWS again after a refusal: `first`, then twice as long each time, up to `longest`.
+/// Delay of the next probe: `first` after the first refusal, doubled after each probe, at most `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeBackoff {
-    /// After the first refusal.
     pub first: TimeDelta,
-    /// At most.
     pub longest: TimeDelta,
 }
 
@@ -24,35 +23,34 @@ impl ProbeBackoff {
     }
 }
 
-/// What came of a refusal.
+/// Result of a refusal by AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldStarted {
-    /// Whether there was no hold before.
+    /// Whether the hold was started by this refusal.
     pub is_new: bool,
-    /// When somebody asks again.
+    /// Time of the next probe.
     pub probe_at: DateTime<Utc>,
 }
 
-/// The answer to who wants to ask for what may be held.
+/// Result of a request for a slot that a hold may block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Nothing is held.
+    /// No hold is in force.
     Free,
-    /// It is held, and this operation is the one that asks AWS whether it still has to be.
+    /// A hold is in force, and this operation probes.
     Probe,
-    /// It is held.
+    /// A hold is in force.
     Held {
-        /// Why.
         kind: HoldKind,
-        /// When somebody asks again.
+        /// Time of the next probe.
         probe_at: DateTime<Utc>,
-        /// How many are in line before this operation.
+        /// Number of operations ahead in the queue.
         ahead: i64,
     },
 }
 
-/// Notes that AWS has refused the work of `place`: begins a hold, or, where this operation was the one that probed,
-/// prolongs it. The operation goes back to where it stood in line.
+/// Records that AWS refused the call for `place`: starts a hold, or prolongs it if this operation was probing. The
+/// operation keeps its position in the queue.
 pub async fn start(
     pool: &PgPool,
     claim: &Claim,
@@ -66,7 +64,7 @@ pub async fn start(
     let before = sqlx::query!(
         r#"/* db::fleet_holds::start */
         select probe_at, probes, probing_operation from fleet_holds where quota = $1 for update"#,
-        place.quota,
+        place.quota.as_str(),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -76,7 +74,7 @@ pub async fn start(
             let inserted = sqlx::query!(
                 r#"/* db::fleet_holds::start */
                 insert into fleet_holds (quota, kind, started_at, probe_at) values ($1, $2, $3, $4) on conflict do nothing"#,
-                place.quota,
+                place.quota.as_str(),
                 kind.as_str(),
                 now,
                 probe_at,
@@ -90,7 +88,7 @@ pub async fn start(
                 update fleet_holds set kind = $2, probe_at = $3, probes = probes + 1,
                     probing_operation = null, probing_until = null
                 where quota = $1"#,
-                place.quota,
+                place.quota.as_str(),
                 kind.as_str(),
                 probe_at,
             )
@@ -104,10 +102,10 @@ pub async fn start(
     Ok(begun)
 }
 
-/// Lets an operation that wants to ask for the work of `place` pass, probe, or stand in line.
+/// Admits an operation, makes it the probe, or queues it.
 ///
-/// The first in line probes when the time has come, and nobody else before `until`; where the first does not come, whoever
-/// comes `patience` later does.
+/// The first in the queue probes when the time has come, and no other operation before `until`. If the first does not
+/// resume, any operation may probe `patience` later.
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,
@@ -116,10 +114,10 @@ pub async fn admit(
     patience: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Admission> {
-    // Nearly always there is none, and this is all.
+    // The usual case: no hold.
     let held = sqlx::query_scalar!(
         r#"/* db::fleet_holds::admit */ select exists (select from fleet_holds where quota = $1) as "held!""#,
-        place.quota,
+        place.quota.as_str(),
     );
     if !held.fetch_one(pool).await? {
         return Ok(Admission::Free);
@@ -129,7 +127,7 @@ pub async fn admit(
         r#"/* db::fleet_holds::admit */
         select kind as "kind: HoldKind", probe_at, probing_operation, probing_until
         from fleet_holds where quota = $1 for update"#,
-        place.quota,
+        place.quota.as_str(),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -146,7 +144,7 @@ pub async fn admit(
             r#"/* db::fleet_holds::admit */
             with probe as (update fleet_holds set probing_operation = $2, probing_until = $3 where quota = $1)
             update slots set granted_at = coalesce(granted_at, $4) where quota = $1 and operation_id = $2 and item = $5"#,
-            place.quota,
+            place.quota.as_str(),
             claim.operation_id.as_uuid(),
             until,
             now,
@@ -162,18 +160,18 @@ pub async fn admit(
     Ok(admission)
 }
 
-/// Puts the operation in line, where it stood before if it did, without a place; answers how many are before it.
+/// Queues the operation without a slot, at its previous position if it had one. Returns the number of operations ahead.
 async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: DateTime<Utc>) -> Result<i64> {
     sqlx::query!(
         r#"/* db::fleet_holds::enqueue */
         insert into slots (quota, operation_id, item, requested_at, step, queued_at)
         select $1, id, $3, $4, $5, created_at from operations where id = $2
         on conflict (quota, operation_id, item) do update set granted_at = null, step = excluded.step"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
         now,
-        place.step,
+        place.step.as_str(),
     )
     .execute(&mut *tx)
     .await?;
@@ -182,42 +180,42 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: D
         select count(*) as "ahead!" from slots mine join slots ahead on ahead.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3 and ahead.granted_at is null
             and (ahead.queued_at, ahead.operation_id, ahead.item) < (mine.queued_at, mine.operation_id, mine.item)"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
     );
     Ok(ahead.fetch_one(tx).await?)
 }
 
-/// Lifts the hold on the work of `quota`, of the kind `only` if one is named, if this operation was probing it; answers what
-/// was lifted.
-pub async fn lift(pool: &PgPool, claim: &Claim, quota: &str, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
+/// Lifts the hold on `quota` (only one of the kind `only`, if given) if this operation was probing. Returns the kind of
+/// the lifted hold.
+pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
     let lifted = sqlx::query_scalar!(
         r#"/* db::fleet_holds::lift */
         delete from fleet_holds where quota = $1 and probing_operation = $2 and ($3::text is null or kind = $3)
         returning kind as "kind: HoldKind""#,
-        quota,
+        quota.as_str(),
         claim.operation_id.as_uuid(),
         only.map(HoldKind::as_str),
     );
     Ok(lifted.fetch_optional(pool).await?)
 }
 
-/// Leaves the probe to the next in line if this operation was probing, and answers whether it was.
-pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: &str) -> Result<bool> {
+/// Passes the probe to the next in the queue. Returns whether this operation was probing.
+pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::fleet_holds::hand_over */
         update fleet_holds set probing_operation = null, probing_until = null where quota = $1 and probing_operation = $2"#,
-        quota,
+        quota.as_str(),
         claim.operation_id.as_uuid(),
     );
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Wakes the first `limit` in line for `quota`, each `apart` from the one before it, and answers how many those are.
+/// Wakes the first `limit` operations in the queue of `quota`, `apart` after each other. Returns their number.
 pub async fn wake_in_order(
     pool: &PgPool,
-    quota: &str,
+    quota: Quota,
     limit: u16,
     apart: TimeDelta,
     now: DateTime<Utc>,
@@ -236,7 +234,7 @@ pub async fn wake_in_order(
                 and s.check_at > line.at
         )
         update operations o set wake_at = line.at from line where o.id = line.operation_id and o.wake_at > line.at"#,
-        quota,
+        quota.as_str(),
         i64::from(limit),
         now,
         apart.as_seconds_f64(),
@@ -246,7 +244,7 @@ pub async fn wake_in_order(
     Ok(woken.rows_affected())
 }
 
-/// Every hold that is in force.
+/// Returns all holds in force.
 pub async fn in_force(pool: &PgPool) -> Result<Vec<FleetHold>> {
     let rows = sqlx::query!(
         r#"/* db::fleet_holds::in_force */

@@ -1,23 +1,22 @@
-//! Answers under an Idempotency-Key: what is known of a request, and reserving the key of one whose change is written elsewhere
-//! than its answer.
+//! Responses stored under an Idempotency-Key, and reservations of keys whose response is stored after the change.
 
 use super::{DbError, PgPool, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgExecutor};
 
-/// How long answers are kept.
+/// Retention of stored responses.
 const RETENTION: TimeDelta = TimeDelta::days(7);
 
-/// Whoever has worked on a request for so long has died.
+/// Age after which a reservation is treated as abandoned by a dead process.
 const RESERVATION_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
-/// The key under which a request is made once.
+/// Idempotency key with its scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Who issued the caller's token.
+    /// Issuer of the caller's token.
     pub issuer: String,
-    /// Which client of that issuer asks, or which tenant's users of it.
+    /// Client of that issuer, or the tenant whose users share its keys.
     pub client: String,
     /// Method and path: `POST /v1/tenants`.
     pub route: String,
@@ -26,7 +25,7 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// What the advisory lock is taken on.
+    /// Returns the key of the advisory lock.
     pub(super) fn lock(&self) -> i64 {
         let mut hash = Sha256::new();
         for part in [&self.issuer, &self.client, &self.route, &self.key] {
@@ -38,45 +37,43 @@ impl IdempotencyKey {
     }
 }
 
-/// An answer as it is given, and given again.
+/// Response that is sent, stored, and sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredResponse {
-    /// The HTTP status.
     pub status: i16,
-    /// The `Location` header.
     pub location: String,
-    /// The body, to the letter.
+    /// Body, byte for byte.
     pub body: String,
 }
 
-/// What is known of a request whose key has been used.
+/// State of a key that has been used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExistingKey {
-    /// It was answered before.
+    /// The request was answered; the stored response is sent again.
     Replayed(StoredResponse),
     /// The key was used for another request.
     OtherRequest,
-    /// It is being worked on right now.
+    /// The request is in progress.
     InFlight,
 }
 
-/// What became of a wish to begin a request.
+/// Result of [`reserve`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReserveResult {
-    /// It may begin, and nobody else will begin it for a minute.
+    /// The request may start; the key is reserved for one minute.
     Reserved(Reservation),
-    /// It may not: its key has been used.
+    /// The key has been used.
     Exists(ExistingKey),
 }
 
-/// A key under which one process works on a request. Should that take it more than a minute, another may have begun.
+/// A reserved key. After one minute another process may reserve it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
     key: IdempotencyKey,
     since: DateTime<Utc>,
 }
 
-/// Reserves `key` for a request, unless it was used before.
+/// Reserves `key` for a request unless it has been used.
 pub async fn reserve(
     pool: &PgPool,
     key: &IdempotencyKey,
@@ -104,11 +101,11 @@ pub async fn reserve(
         if let Some(known) = find_existing(pool, key, request_hash).await? {
             return Ok(ReserveResult::Exists(known));
         }
-        // It was given back just now.
+        // The key was released in the meantime.
     }
 }
 
-/// What is known of a request, where its key has been used.
+/// Returns the state of a used key, `None` if it is unused.
 pub(super) async fn find_existing(
     database: impl PgExecutor<'_>,
     key: &IdempotencyKey,
@@ -130,7 +127,7 @@ pub(super) async fn find_existing(
     }))
 }
 
-/// Stores a response under a key that has not been used; within the transaction of the change that is answered.
+/// Stores a response under an unused key, in the transaction of the change.
 pub(super) async fn insert(
     tx: &mut PgConnection,
     key: &IdempotencyKey,
@@ -157,7 +154,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Keeps the answer under a reserved key; answers whether that is still reserved, and not answered yet.
+/// Stores the response under a reserved key. Returns false if the reservation was lost or has a response already.
 pub async fn complete(
     database: impl PgExecutor<'_>,
     reservation: &Reservation,
@@ -180,8 +177,8 @@ pub async fn complete(
     Ok(kept.execute(database).await?.rows_affected() == 1)
 }
 
-/// Keeps the answer in the transaction of what is answered; fails where somebody else has begun the same request meanwhile, so
-/// that it is not done twice.
+/// Stores the response in the transaction of the change; fails if another process has reserved the key, so that the
+/// change is made once.
 pub(super) async fn complete_in_tx(
     tx: &mut PgConnection,
     reservation: Option<&Reservation>,
@@ -193,7 +190,7 @@ pub(super) async fn complete_in_tx(
     }
 }
 
-/// Gives a reserved key back: nothing was done under it.
+/// Releases a reserved key: the request changed nothing.
 pub async fn release(pool: &PgPool, reservation: &Reservation) -> Result<()> {
     let Reservation { key, since } = reservation;
     sqlx::query!(
@@ -211,7 +208,7 @@ pub async fn release(pool: &PgPool, reservation: &Reservation) -> Result<()> {
     Ok(())
 }
 
-/// Forgets the answers whose time is over.
+/// Deletes expired responses. Returns their number.
 pub async fn delete_expired(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let forgotten = sqlx::query!(
         "/* db::idempotency::delete_expired */ delete from idempotency_keys where created_at < $1",

@@ -1,4 +1,4 @@
-//! What this database belongs to: a sandbox or the real thing, and of which organisation.
+//! The installation that a database belongs to: sandbox or real, and its organisation.
 
 use chrono::{DateTime, Utc};
 
@@ -8,36 +8,35 @@ use crate::string_enum::string_enum;
 use crate::{AwsAccountId, InstallationId};
 
 string_enum! {
-    /// Whether the AWS at the other end is real.
+    /// Kind of an installation.
     InstallationKind {
-        /// A simulated organisation.
+        /// Simulated AWS organisation.
         Sandbox = "sandbox",
-        /// AWS.
+        /// A real AWS organisation.
         Real = "real",
     }
 }
 
-/// The one row that says what this database belongs to.
+/// Installation of a database.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Installation {
     /// `ins_…`
     pub id: InstallationId,
-    /// Sandbox or real.
     pub kind: InstallationKind,
-    /// The organisation, by its management account.
+    /// Management account of the organisation.
     pub management_account_id: AwsAccountId,
-    /// A sandbox's clock.
+    /// Clock of a sandbox; `None` for a real installation.
     pub scale: Option<Scale>,
 }
 
 impl Installation {
-    /// The clock that every process of this installation shows.
+    /// Returns the clock of the installation.
     pub fn clock(&self) -> Clock {
         self.scale.map_or_else(Clock::real, Clock::scaled)
     }
 }
 
-/// The installation, if there is one yet.
+/// Returns the installation, `None` if there is none yet.
 pub async fn read(pool: &PgPool) -> Result<Option<Installation>> {
     let row = sqlx::query!(
         r#"/* db::installation::read */
@@ -61,10 +60,9 @@ pub async fn read(pool: &PgPool) -> Result<Option<Installation>> {
     .transpose()
 }
 
-/// The installation of `kind` in the organisation of `management_account`; made if there is none.
+/// Returns the installation; creates it if there is none. Sets the clock of a sandbox to `scale`.
 ///
-/// Fails with [`DbError::OtherInstallation`] where the database belongs to another one. A sandbox's clock is set to
-/// `scale`.
+/// Fails with [`DbError::OtherInstallation`] if the database belongs to another installation.
 pub async fn ensure(
     pool: &PgPool,
     kind: InstallationKind,
@@ -94,7 +92,7 @@ pub async fn ensure(
     check(pool, kind, management_account).await
 }
 
-/// The installation, if it is of `kind` and in the organisation of `management_account`.
+/// Returns the installation; fails unless it has this `kind` and this `management_account`.
 pub async fn check(pool: &PgPool, kind: InstallationKind, management_account: &AwsAccountId) -> Result<Installation> {
     let Some(found) = read(pool).await? else {
         return Err(DbError::OtherInstallation(
@@ -116,7 +114,7 @@ pub async fn check(pool: &PgPool, kind: InstallationKind, management_account: &A
     Ok(found)
 }
 
-/// The latest time that the journal knows: a sandbox that starts again goes on from there.
+/// Returns the latest time in the journal, from which a restarted sandbox continues.
 pub async fn latest_time(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     let latest = sqlx::query_scalar!(
         r#"/* db::installation::latest_time */

@@ -1,5 +1,5 @@
-//! Waking the workers: a NOTIFY after the commit, coalesced, on one connection; never inside a transaction, where it
-//! would make commits queue behind each other.
+//! Wakes workers by NOTIFY: after the commit, coalesced, on one connection. A NOTIFY inside a transaction would make
+//! commits queue behind each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::{PgPool, Result};
 
 const CHANNEL: &str = "freehold_wake";
 
-/// How soon after a ring the next may follow: what comes in between is told by one, which spares the commits of a storm.
+/// Pause between two notifications. Requests in between share one notification, which saves commits under load.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Tells the workers that something may be due.
+/// Notifies workers that work may be due.
 #[derive(Clone, Debug)]
 pub struct WorkNotifier(Arc<NotifierTask>);
 
@@ -32,7 +32,6 @@ impl Drop for NotifierTask {
 }
 
 impl WorkNotifier {
-    /// A bell on the database of `pool`.
     pub fn new(pool: PgPool) -> Self {
         let rung = Arc::new(Notify::new());
         let ringer = tokio::spawn({
@@ -41,7 +40,7 @@ impl WorkNotifier {
                 loop {
                     rung.notified().await;
                     if let Err(error) = notify_now(&pool).await {
-                        // Workers look by themselves as well, only later.
+                        // Workers also wake up by themselves, only later.
                         tracing::warn!(%error, "the workers could not be woken");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         rung.notify_one();
@@ -53,19 +52,19 @@ impl WorkNotifier {
         Self(Arc::new(NotifierTask { rung, ringer }))
     }
 
-    /// Rings at once, or soon after the ring before; many rings at once are one.
+    /// Requests a notification; requests in quick succession share one.
     pub fn notify(&self) {
         self.0.rung.notify_one();
     }
 }
 
-/// Wakes the workers before it returns, for whoever is about to end.
+/// Notifies before it returns, for a process that is about to exit.
 pub async fn notify_now(pool: &PgPool) -> Result<()> {
     sqlx::query!("/* db::wake::notify_now */ select pg_notify($1, '')", CHANNEL).execute(pool).await?;
     Ok(())
 }
 
-/// Hears the bell.
+/// Listens for notifications.
 #[derive(Debug)]
 pub struct WorkListener {
     pool: PgPool,
@@ -73,12 +72,11 @@ pub struct WorkListener {
 }
 
 impl WorkListener {
-    /// An ear that is not listening yet.
     pub fn new(pool: PgPool) -> Self {
         Self { pool, listener: None }
     }
 
-    /// Returns when the bell has rung, or may have rung unheard: after each (re)connection the caller has to look.
+    /// Waits for a notification. Also returns after each (re)connection, because notifications may have been missed.
     pub async fn notified(&mut self) {
         if let Some(listener) = &mut self.listener {
             match listener.try_recv().await {

@@ -1,4 +1,4 @@
-//! Where operations stand in line, and when they will be ready.
+//! Queue positions of operations, and estimates of when they will be ready.
 
 use std::collections::HashMap;
 
@@ -9,19 +9,15 @@ use super::{PgPool, Result};
 use crate::clock::seconds;
 use crate::config::Config;
 use crate::operation::{Operation, OperationState};
+use crate::quota::Quota;
+use crate::step::StepName;
 use crate::wait_estimate::{OnboardingModel, Queue, ServiceModel, StepDurations};
 use crate::{OperationId, Region};
 
-/// The line for accounts, in which a signup stands from the moment that it is accepted.
-const ACCOUNT_CREATIONS: &str = "account-creations";
-const ACCOUNT_CLOSURES: &str = "account-closures";
-const ASSIGNMENTS: &str = "assignments";
-const REGION_OPT_INS: &str = "region-opt-ins";
-
-/// With fewer runs known, the figures of the configuration are believed.
+/// Minimum number of measured runs; with fewer, the configured durations are used.
 const FEWEST_RUNS: i64 = 3;
 
-/// One who stands in line.
+/// Queued operation.
 struct QueuedOperation {
     operation_id: OperationId,
     quota: String,
@@ -29,7 +25,7 @@ struct QueuedOperation {
     opts_in: bool,
 }
 
-/// Where each of these operations stands in line and when it will be ready; those that do not stand in one are left out.
+/// Returns queue position and estimate of these operations; operations that are not queued are left out.
 pub async fn of(
     pool: &PgPool,
     config: &Config,
@@ -47,17 +43,17 @@ pub async fn of(
     }
     let spans = spans(pool, config).await?;
     let mut queues = HashMap::new();
-    for quota in [ACCOUNT_CREATIONS, ASSIGNMENTS, REGION_OPT_INS, ACCOUNT_CLOSURES] {
-        let here: Vec<_> = list_queued.iter().filter(|one| one.quota == quota).collect();
+    for quota in [Quota::AccountCreations, Quota::Assignments, Quota::RegionOptIns, Quota::AccountClosures] {
+        let here: Vec<_> = list_queued.iter().filter(|one| one.quota == quota.as_str()).collect();
         let Some(last) = here.iter().map(|one| one.position).max() else { continue };
         let last = usize::try_from(last).unwrap_or(0);
-        let ready = if quota == ACCOUNT_CREATIONS {
+        let ready = if quota == Quota::AccountCreations {
             line(pool, config, spans, now).await?.ready(last)
         } else {
             let then = match quota {
-                ASSIGNMENTS => spans.verify,
-                REGION_OPT_INS => spans.stack + spans.verify,
-                _ => 0.0,
+                Quota::Assignments => spans.verify,
+                Quota::RegionOptIns => spans.stack + spans.verify,
+                Quota::AccountCreations | Quota::AccountClosures => 0.0,
             };
             let mut counter = counter(pool, config, quota, spans, now).await?;
             let served = (0..last).map(|_| counter.serve(now).1 + seconds(then));
@@ -75,7 +71,7 @@ pub async fn of(
     Ok(queues)
 }
 
-/// Where onboardings would stand that came now, one for each of these home regions, and when they would be ready.
+/// Returns queue position and estimate of new onboardings, one per given home region.
 pub async fn estimate_for_new(
     pool: &PgPool,
     config: &Config,
@@ -87,7 +83,7 @@ pub async fn estimate_for_new(
         select (select count(distinct operation_id) from slots where quota = $1 and granted_at is null)
             + (select count(*) from operations o where o.state = 'pending' and o.kind = 'onboard'
                 and not exists (select from slots s where s.operation_id = o.id and s.quota = $1)) as "count!""#,
-        ACCOUNT_CREATIONS,
+        Quota::AccountCreations.as_str(),
     );
     let before = usize::try_from(before.fetch_one(pool).await?).unwrap_or(0);
     let spans = spans(pool, config).await?;
@@ -100,7 +96,8 @@ pub async fn estimate_for_new(
     Ok(asked.collect())
 }
 
-/// Where these operations stand. Who has not been looked at yet stands behind those who asked before it came.
+/// Returns the queued operations among `ids`. An operation that no worker has run yet comes after those that requested
+/// a slot before it arrived.
 async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOperation>> {
     let rows = sqlx::query!(
         r#"/* db::queue::list_queued */
@@ -121,7 +118,7 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
         from ranked r join operations o on o.id = r.operation_id join environments e on e.id = o.environment_id
         where r.operation_id = any($1)"#,
         ids,
-        ACCOUNT_CREATIONS,
+        Quota::AccountCreations.as_str(),
     )
     .fetch_all(pool)
     .await?;
@@ -134,7 +131,7 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
     Ok(list_queued.collect())
 }
 
-/// The line for accounts, with everybody who is on the way before those in it.
+/// Builds the model of the account queue, including the operations that already have a slot.
 async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTime<Utc>) -> Result<OnboardingModel> {
     let created = sqlx::query_scalar!(
         r#"/* db::queue::line */
@@ -145,10 +142,10 @@ async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTim
             and granting.state = 'pending' and created.state = 'done'"#
     );
     let created = created.fetch_all(pool).await?;
-    let creating = since(pool, ACCOUNT_CREATIONS).await?;
+    let creating = since(pool, Quota::AccountCreations).await?;
     let in_line = sqlx::query_scalar!(
         r#"/* db::queue::line */ select count(*) as "count!" from slots where quota = $1 and granted_at is null"#,
-        ASSIGNMENTS,
+        Quota::Assignments.as_str(),
     );
     let in_line = usize::try_from(in_line.fetch_one(pool).await?).unwrap_or(0);
 
@@ -158,58 +155,58 @@ async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTim
     let being_reached = created.iter().map(|at| (*at + usable).max(now));
     let waiting = std::iter::repeat_n(now, in_line.div_ceil(assignments_each));
     Ok(OnboardingModel {
-        creations: counter(pool, config, ACCOUNT_CREATIONS, spans, now).await?,
-        assignments: counter(pool, config, ASSIGNMENTS, spans, now).await?,
+        creations: counter(pool, config, Quota::AccountCreations, spans, now).await?,
+        assignments: counter(pool, config, Quota::Assignments, spans, now).await?,
         assignments_each,
         on_the_way: being_created.chain(being_reached).chain(waiting).collect(),
         spans,
     })
 }
 
-/// How a quota stands.
+/// Returns the state of a quota as a queue model.
 async fn counter(
     pool: &PgPool,
     config: &Config,
-    quota: &str,
+    quota: Quota,
     spans: StepDurations,
     now: DateTime<Utc>,
 ) -> Result<ServiceModel> {
     let quotas = &config.quotas;
-    let (places, takes, call) = match quota {
-        ACCOUNT_CREATIONS => (quotas.account_creations, spans.creation, Some("organizations:CreateAccount")),
-        ACCOUNT_CLOSURES => (quotas.account_closures, spans.closure, Some("organizations:CloseAccount")),
-        ASSIGNMENTS => (quotas.assignments, spans.assignment, None),
-        _ => (quotas.region_opt_ins, spans.opt_in, None),
+    let takes = match quota {
+        Quota::AccountCreations => spans.creation,
+        Quota::AccountClosures => spans.closure,
+        Quota::Assignments => spans.assignment,
+        Quota::RegionOptIns => spans.opt_in,
     };
-    let tokens = match call.and_then(|call| CallRate::of(quotas, call)) {
+    let tokens = match quota.rate_limited_call().and_then(|call| CallRate::of(quotas, call)) {
         Some(call_rate) => Some(rates::bucket_state(pool, &call_rate, now).await?),
         None => None,
     };
     let external_in_progress = super::shared_polls::external_usage(pool, quota).await?;
     let external_in_progress = usize::try_from(external_in_progress).unwrap_or(0);
-    Ok(ServiceModel::new(now, places, &since(pool, quota).await?, external_in_progress, takes, tokens))
+    Ok(ServiceModel::new(now, quota.limit(quotas), &since(pool, quota).await?, external_in_progress, takes, tokens))
 }
 
-/// Since when the work is in progress that has a place.
-async fn since(pool: &PgPool, quota: &str) -> Result<Vec<DateTime<Utc>>> {
+/// Returns the start times of the work that holds a slot.
+async fn since(pool: &PgPool, quota: Quota) -> Result<Vec<DateTime<Utc>>> {
     let since = sqlx::query_scalar!(
         r#"/* db::queue::since */
         select granted_at as "granted_at!" from slots where quota = $1 and granted_at is not null and ended_at is null"#,
-        quota,
+        quota.as_str(),
     );
     Ok(since.fetch_all(pool).await?)
 }
 
-/// How long things have taken lately, on average; where too little is known, what the configuration says.
+/// Returns recent average durations; configured ones where too few runs are known.
 async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
     let names = [
-        "await-account",
-        "reach-account",
-        "install-baseline",
-        "deploy-stack",
-        "grant-access",
-        "enable-regions",
-        "verify",
+        StepName::AwaitAccount,
+        StepName::ReachAccount,
+        StepName::InstallBaseline,
+        StepName::DeployStack,
+        StepName::GrantAccess,
+        StepName::EnableRegions,
+        StepName::Verify,
     ];
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let rows = sqlx::query!(
@@ -239,15 +236,15 @@ async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
         .filter_map(|row| Some((row.name, row.seconds?)))
         .collect();
     let guess = StepDurations::guessed(&config.expected_durations);
-    let of = |step: &str, guess: f64| known.get(step).copied().unwrap_or(guess);
+    let of = |step: StepName, guess: f64| known.get(step.as_str()).copied().unwrap_or(guess);
     Ok(StepDurations {
-        creation: of("await-account", guess.creation),
-        usable: of("reach-account", guess.usable),
-        baseline: of("install-baseline", guess.baseline),
-        stack: of("deploy-stack", guess.stack),
-        assignment: of("grant-access", guess.assignment),
-        opt_in: of("enable-regions", guess.opt_in),
-        verify: of("verify", guess.verify),
+        creation: of(StepName::AwaitAccount, guess.creation),
+        usable: of(StepName::ReachAccount, guess.usable),
+        baseline: of(StepName::InstallBaseline, guess.baseline),
+        stack: of(StepName::DeployStack, guess.stack),
+        assignment: of(StepName::GrantAccess, guess.assignment),
+        opt_in: of(StepName::EnableRegions, guess.opt_in),
+        verify: of(StepName::Verify, guess.verify),
         closure: guess.closure,
     })
 }

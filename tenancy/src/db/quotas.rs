@@ -1,4 +1,4 @@
-//! What AWS allows one organisation to have in progress at one time, shared by all workers: places, and the line for them.
+//! Slots of the quotas that limit concurrent work in the organisation, and the queue for them; shared by all workers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -8,53 +8,54 @@ use super::rates::{self, CallRate};
 use super::{PgPool, Result};
 use crate::OperationId;
 use crate::operation::OperationKind;
+use crate::quota::Quota;
+use crate::step::StepName;
 
-/// A place under a quota that allows so many at a time.
+/// Slot of a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaSlot {
-    /// Which quota.
-    pub quota: &'static str,
-    /// Which step waits for it.
-    pub step: &'static str,
-    /// Which of several places of one operation; empty where it only ever needs one.
+    pub quota: Quota,
+    /// Step that waits for the slot.
+    pub step: StepName,
+    /// Distinguishes several slots of one operation; empty where it needs only one.
     pub item: String,
 }
 
-/// What a quota allows, and how the line for it stands.
+/// Limits of a quota and rules of its queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuotaLimits {
-    /// So many at one time.
+    /// Maximum in progress at the same time.
     pub limit: u16,
-    /// So many at one time for one environment, where that is limited too.
+    /// Maximum in progress per environment; `None` if unlimited.
     pub limit_each: Option<u16>,
-    /// By how much maintenance lets onboarding pass.
+    /// Delay added to the queue time of maintenance.
     pub yields: TimeDelta,
-    /// The rate of the call that the place is for: a place comes with leave to make it.
+    /// Rate of the call that the slot is for; a granted slot includes a rate token.
     pub call_rate: Option<CallRate>,
-    /// Places count as known only where everything in progress was counted since then; `None` believes our own count.
+    /// The usage of the quota must have been counted after this time; `None` trusts Freehold's own count.
     pub counted_since: Option<DateTime<Utc>>,
 }
 
-/// The answer to who asks for a place.
+/// Result of a request for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotResult {
-    /// It has one, and leave to make the call.
+    /// The slot and a rate token are granted.
     Granted,
-    /// It waits; so many are in line before it.
+    /// The operation is queued.
     Queued {
-        /// How many are in line before it.
+        /// Number of operations ahead.
         ahead: i64,
     },
-    /// It is its turn, but the rate of the call has no room before then.
+    /// A slot is free, but the rate of the call is used up until then.
     RateLimited {
-        /// When there will be.
+        /// Time of the next rate token.
         until: DateTime<Utc>,
     },
-    /// It is its turn, if nobody else in the organisation has taken the place: what is in progress has to be counted.
+    /// A slot seems free, but usage by other actors must be counted first.
     UsageUnknown,
 }
 
-/// How a quota stands for somebody who asks.
+/// State of a quota and its queue, as one operation sees it.
 struct QueueState {
     granted: bool,
     taken: i64,
@@ -64,8 +65,8 @@ struct QueueState {
     counted_at: Option<DateTime<Utc>>,
 }
 
-/// Asks for a place, and for leave to make the call that it is for: granted to those first in line while fewer than the
-/// limit are taken. Who has a place already is only asked to keep to the rate.
+/// Requests a slot and a rate token for its call. Slots go to the first in the queue while fewer than the limit are
+/// taken. An operation that already has the slot needs only the token.
 pub async fn acquire(
     pool: &PgPool,
     claim: &Claim,
@@ -92,7 +93,7 @@ pub async fn acquire(
         sqlx::query!(
             r#"/* db::quotas::acquire */
             update slots set granted_at = $4 where quota = $1 and operation_id = $2 and item = $3"#,
-            place.quota,
+            place.quota.as_str(),
             claim.operation_id.as_uuid(),
             place.item,
             now,
@@ -104,7 +105,7 @@ pub async fn acquire(
     Ok(line)
 }
 
-/// Puts the place into the line, unless it is there, and answers how things stand.
+/// Queues the request unless it is queued already, and returns the state of the queue.
 async fn enqueue(
     tx: &mut PgConnection,
     claim: &Claim,
@@ -112,9 +113,12 @@ async fn enqueue(
     terms: &QuotaLimits,
     now: DateTime<Utc>,
 ) -> Result<QueueState> {
-    sqlx::query!("/* db::quotas::acquire */ select pg_advisory_xact_lock(hashtextextended($1, 0))", place.quota)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "/* db::quotas::acquire */ select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        place.quota.as_str()
+    )
+    .execute(&mut *tx)
+    .await?;
     sqlx::query!(
         r#"/* db::quotas::acquire */
         insert into slots (quota, operation_id, item, requested_at, step, queued_at)
@@ -125,11 +129,11 @@ async fn enqueue(
         -- The work that had this place is over: whoever wants another stands in line again, where it stood.
         set granted_at = null, ended_at = null, request_id = null, polled_at = null, individual_polls = 0
         where slots.ended_at is not null"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
         now,
-        place.step,
+        place.step.as_str(),
         OperationKind::Onboard.as_str(),
         now + terms.yields,
     )
@@ -148,7 +152,7 @@ async fn enqueue(
             coalesce(shared_polls.external_in_progress, 0)::bigint as "external_in_progress!", shared_polls.counted_at as "counted_at?"
         from slots mine left join shared_polls on shared_polls.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
     )
@@ -164,7 +168,7 @@ async fn enqueue(
     })
 }
 
-/// Takes leave to make the call, if it is to be had with `ahead` more of them left for those before.
+/// Takes a rate token if `ahead` further tokens remain for the operations ahead.
 async fn take_rate_token(
     tx: &mut PgConnection,
     terms: &QuotaLimits,
@@ -176,14 +180,14 @@ async fn take_rate_token(
     Ok(until.map_or(SlotResult::Granted, |until| SlotResult::RateLimited { until }))
 }
 
-/// Steps back into the line, at the same place in it: somebody else turned out to have taken the place. Everything in
-/// progress has to be counted before the next is granted.
+/// Returns a slot that another actor turned out to use; the operation keeps its position in the queue. Usage must be
+/// counted before the next slot is granted.
 pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<()> {
     let mut tx = begin_fenced(pool, claim).await?;
     sqlx::query!(
         r#"/* db::quotas::requeue */
         update slots set granted_at = null where quota = $1 and operation_id = $2 and item = $3"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
     )
@@ -192,7 +196,7 @@ pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<
     sqlx::query!(
         r#"/* db::quotas::requeue */
         insert into shared_polls (quota) values ($1) on conflict (quota) do update set counted_at = null"#,
-        place.quota,
+        place.quota.as_str(),
     )
     .execute(&mut *tx)
     .await?;
@@ -200,14 +204,14 @@ pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<
     Ok(())
 }
 
-/// Notes what AWS calls the work that has the place, and that `waits` is the step that waits for its end; with one more in
-/// progress, when to look is decided anew at once.
+/// Records AWS's request id of the work that holds the slot, and the step that waits for its end. The next poll is
+/// rescheduled.
 pub async fn note_request(
     pool: &PgPool,
     claim: &Claim,
     place: &QuotaSlot,
     request_id: &str,
-    waits: &str,
+    waits: StepName,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query!(
@@ -220,11 +224,11 @@ pub async fn note_request(
         )
         insert into shared_polls (quota, next_at) select quota, $6 from noted
         on conflict (quota) do update set next_at = least(coalesce(shared_polls.next_at, excluded.next_at), excluded.next_at)"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
         request_id,
-        waits,
+        waits.as_str(),
         now,
         claim.fence,
     )
@@ -233,7 +237,7 @@ pub async fn note_request(
     Ok(())
 }
 
-/// Those of `requests` that may be what `place` has asked for: nobody else has noted that they are theirs.
+/// Returns the `requests` that no other slot has recorded as its own.
 pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests: &[String]) -> Result<Vec<String>> {
     let unclaimed = sqlx::query_scalar!(
         r#"/* db::quotas::unclaimed */
@@ -241,7 +245,7 @@ pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests
         where not exists (
             select from slots where quota = $1 and request_id = request and (operation_id, item) <> ($2, $3)
         )"#,
-        place.quota,
+        place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
         requests,
@@ -249,11 +253,11 @@ pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests
     Ok(unclaimed.fetch_all(pool).await?)
 }
 
-/// Gives a place back; within a transaction that holds the operation's row.
+/// Releases a slot. The caller must have locked the operation.
 pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place: &QuotaSlot) -> Result<()> {
     sqlx::query!(
         "/* db::quotas::release */ delete from slots where quota = $1 and operation_id = $2 and item = $3",
-        place.quota,
+        place.quota.as_str(),
         operation.as_uuid(),
         place.item,
     )
@@ -262,12 +266,11 @@ pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place
     Ok(())
 }
 
-/// Gives back whatever the operation has under `quota`, places in line included; within a transaction that holds the
-/// operation's row.
-pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, quota: &str) -> Result<()> {
+/// Releases all slots of the operation under `quota`, queued ones included. The caller must have locked the operation.
+pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, quota: Quota) -> Result<()> {
     sqlx::query!(
         "/* db::quotas::release_all */ delete from slots where quota = $1 and operation_id = $2",
-        quota,
+        quota.as_str(),
         operation.as_uuid(),
     )
     .execute(tx)
@@ -275,11 +278,11 @@ pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, q
     Ok(())
 }
 
-/// Wakes those first in line for the places that are free, each when the rate of its call has room for it, and answers how
-/// many of them look earlier than they would have.
+/// Wakes the first operations in the queue for the free slots, each at the time of its rate token. Returns how many of
+/// them now run earlier.
 pub async fn wake_queue(
     pool: &PgPool,
-    quota: &str,
+    quota: Quota,
     limit: u16,
     call_rate: Option<&CallRate>,
     now: DateTime<Utc>,
@@ -314,7 +317,7 @@ pub async fn wake_queue(
             where s.operation_id = held.id and s.name = held.step and s.state = 'waiting' and s.check_at > held.at
         )
         update operations o set wake_at = held.at from held where o.id = held.id"#,
-        quota,
+        quota.as_str(),
         i64::from(limit),
         first,
         interval(spacing),

@@ -1,9 +1,9 @@
-//! Rates of calls, shared by all workers: token buckets that a throttle slows down and that time brings back to speed.
+//! Rates of AWS calls, shared by all workers: token buckets that a throttle slows down and that recover over time.
 //!
 //! The generic cell rate algorithm: a bucket is one time, at which it would be full again. A throttled call empties the
-//! bucket, which holds one call from then on, or as many as a step makes in a row; and it doubles the spacing of calls, at the
-//! most to [`MAX_SPACING_SECONDS`]. The spacing then halves with every `recovery`, so that an AWS that throttles whatever one does
-//! is asked about twice in that time, whatever the rate.
+//! bucket and doubles the spacing of calls, at most to [`MAX_SPACING_SECONDS`]; the bucket then holds one call, or as
+//! many as a step makes in a row. The spacing halves with every `recovery` period, so that an AWS that always throttles
+//! is called about twice per period, whatever the rate.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -13,19 +13,18 @@ use crate::clock::seconds;
 use crate::config::{Bucket, Quotas};
 use crate::wait_estimate::Tokens;
 
-/// The longest spacing of calls that AWS throttles, in seconds.
 const MAX_SPACING_SECONDS: f64 = 600.0;
 
-/// The shortest spacing after a throttle, in seconds: many a rate is far above what is ever called.
+/// Lower bound, because many rates are far above the number of calls that are ever made.
 const MIN_THROTTLED_SPACING_SECONDS: f64 = 1.0;
 
-/// Calls of one service that a step makes in a row, at the most, besides the first.
+/// Maximum number of further calls of one service that a step makes in a row.
 const BURST_PER_STEP: f64 = 4.0;
 
-/// The longest that somebody waits for leave to make a few, in seconds, after there is leave to make one.
+/// Maximum additional wait for a burst of calls, after the first token is available.
 const MAX_BURST_WAIT_SECONDS: f64 = 30.0;
 
-/// A token bucket, and how it recovers from a throttle.
+/// Token bucket and its recovery from a throttle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CallRate {
     bucket: Bucket,
@@ -33,45 +32,44 @@ pub struct CallRate {
 }
 
 impl CallRate {
-    /// The pace of `call`, such as `organizations:MoveAccount`; none where nobody knows of a limit.
+    /// Returns the rate of `call`, such as `organizations:MoveAccount`; `None` if no limit is known.
     pub fn of(quotas: &Quotas, call: &str) -> Option<Self> {
         #[expect(clippy::cast_precision_loss, reason = "seconds of a configuration are far below 2^52")]
         let recovery = quotas.throttle_recovery_seconds as f64;
         Some(Self { bucket: quotas.bucket(call)?, recovery })
     }
 
-    /// Calls a second, as long as nothing is throttled.
+    /// Returns calls per second without a throttle.
     pub fn per_second(&self) -> f64 {
         self.bucket.rate.per_second
     }
 
-    /// Seconds between calls, as long as nothing is throttled.
+    /// Returns seconds between calls without a throttle.
     pub(super) fn interval(&self) -> f64 {
         1.0 / self.bucket.rate.per_second
     }
 
-    /// Calls that may come at once.
     pub(super) fn burst(&self) -> f64 {
         f64::from(self.bucket.rate.burst)
     }
 
-    /// Calls that a step makes in a row, besides the first, where a whole service shares the bucket.
+    /// Returns the number of further calls that a step makes in a row, where a whole service shares the bucket.
     fn burst_per_step(&self) -> f64 {
         if self.bucket.name.contains(':') { 0.0 } else { (self.burst() - 1.0).clamp(0.0, BURST_PER_STEP) }
     }
 
-    /// Calls that may come at once after a throttle, once there has been a pause that was long enough for as many.
+    /// Returns the burst after a throttle.
     fn slowed_burst(&self) -> f64 {
         1.0 + self.burst_per_step()
     }
 
-    /// Under which name it is kept.
+    /// Returns the name of the bucket.
     pub(super) fn name(&self) -> &'static str {
         self.bucket.name
     }
 }
 
-/// Takes a token, if after it `kept` more are left, or answers when there will be so many.
+/// Takes a token if `kept` tokens remain afterwards; otherwise returns the time at which that is possible.
 pub(super) async fn take(
     tx: &mut PgConnection,
     call_rate: &CallRate,
@@ -111,9 +109,10 @@ pub(super) async fn take(
     Ok(Some(tokens.first().max(now) + seconds(tokens.spacing.as_seconds_f64() * kept)))
 }
 
-/// Takes leave to make a call, or answers when to come back for it: where a whole service shares the bucket, when a few calls
-/// may be made. A step makes several such calls; who came back for the first would use up each leave as it comes, and never
-/// get past the second call.
+/// Takes a token, or returns when to retry: where a whole service shares the bucket, when a few calls are possible.
+///
+/// A step makes several such calls. If it resumed after one token, each run would spend that token on its first call
+/// and never reach the second.
 pub async fn take_or_wait(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     let mut connection = pool.acquire().await?;
     let Some(first) = take(&mut connection, call_rate, 0, now).await? else { return Ok(None) };
@@ -121,7 +120,7 @@ pub async fn take_or_wait(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc
     Ok(Some(first + seconds((call_rate.burst_per_step() * spacing).min(MAX_BURST_WAIT_SECONDS))))
 }
 
-/// How a bucket stands.
+/// Returns the state of a bucket.
 pub async fn bucket_state(
     executor: impl sqlx::PgExecutor<'_>,
     call_rate: &CallRate,
@@ -149,9 +148,9 @@ pub async fn bucket_state(
     })
 }
 
-/// Slows the calls down: AWS has throttled one although there was leave to make it. Answers when the next may be made.
+/// Slows the calls down after a throttle and returns the time of the next call.
 ///
-/// Of several that were throttled together, one counts.
+/// Calls throttled at the same time count once.
 pub async fn record_throttle(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     sqlx::query!(
         r#"/* db::rates::record_throttle */

@@ -1,4 +1,4 @@
-//! Comparing AWS with the database: when, by whom, and what the database says.
+//! Schedule of the comparison of AWS with the database, and the expected state.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::{DbError, PgPool, Result, parsed};
+use crate::step::StepName;
 use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
 
 /// A claimed comparison; see [`crate::db::fence::Claim`].
@@ -14,7 +15,7 @@ pub struct ReconcileClaim {
     fence: i64,
 }
 
-/// Says when the first comparison is due, where nobody has said so yet.
+/// Schedules the first comparison if none is scheduled.
 pub async fn schedule(pool: &PgPool, due_at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "/* db::reconcile::schedule */ insert into reconciler (due_at) values ($1) on conflict do nothing",
@@ -25,7 +26,7 @@ pub async fn schedule(pool: &PgPool, due_at: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-/// When the next comparison that nobody is at is due; never, where none has been scheduled.
+/// Returns when the next unclaimed comparison is due, `None` if none is scheduled.
 pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     let due = sqlx::query_scalar!(
         r#"/* db::reconcile::next_due */ select greatest(due_at, coalesce(lease_until, due_at)) as "due!" from reconciler"#
@@ -33,7 +34,7 @@ pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     Ok(due.fetch_optional(pool).await?)
 }
 
-/// Claims the comparison that is due, for `lease`; nothing where none is, or another worker is at it.
+/// Claims a due comparison for `lease`; `None` if none is due or another worker has claimed it.
 pub async fn claim(
     pool: &PgPool,
     worker: &str,
@@ -51,7 +52,7 @@ pub async fn claim(
     Ok(fence.fetch_optional(pool).await?.map(|fence| ReconcileClaim { fence }))
 }
 
-/// Prolongs a claim.
+/// Extends the lease of a claim.
 pub async fn prolong(pool: &PgPool, turn: ReconcileClaim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         "/* db::reconcile::prolong */ update reconciler set lease_until = $2 where fence = $1 and lease_until is not null",
@@ -61,7 +62,7 @@ pub async fn prolong(pool: &PgPool, turn: ReconcileClaim, until: DateTime<Utc>) 
     if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// Lets go of a claim; the next comparison is due at `due_at`.
+/// Releases a claim; the next comparison is due at `due_at`.
 pub async fn release(pool: &PgPool, turn: ReconcileClaim, due_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::reconcile::release */
@@ -73,72 +74,52 @@ pub async fn release(pool: &PgPool, turn: ReconcileClaim, due_at: DateTime<Utc>,
     if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// The names of the steps whose journal says what was brought about in an account.
-#[derive(Debug, Clone, Copy)]
-pub struct Steps<'a> {
-    /// The one that installs the baseline.
-    pub baseline: &'a str,
-    /// The one that deploys the stack.
-    pub stack: &'a str,
-    /// The one that grants access.
-    pub access: &'a str,
-}
-
-/// What the database says.
+/// Expected state of AWS, from the database.
 #[derive(Debug, Clone, Default)]
 pub struct ExpectedState {
-    /// The environments that have an account now.
+    /// Environments that have an account now.
     pub environments: Vec<MappedEnvironment>,
-    /// Every account that ever belonged to an environment.
+    /// Accounts that ever belonged to an environment.
     pub accounts: BTreeSet<AwsAccountId>,
-    /// The environments that wait for an account.
+    /// Environments that wait for an account.
     pub awaiting: BTreeSet<EnvironmentId>,
 }
 
-/// An environment that has an account.
+/// Environment with an account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MappedEnvironment {
-    /// Whose it is.
     pub tenant_id: TenantId,
-    /// What the tenant calls itself.
     pub company_name: CompanyName,
-    /// Its commercial plan.
     pub tier: Tier,
-    /// The environment.
     pub id: EnvironmentId,
-    /// What it is called.
     pub name: EnvironmentName,
-    /// The named set of regions that it may use.
     pub residency: ResidencyName,
-    /// Where its stack runs.
     pub home_region: Region,
-    /// Its account.
     pub aws_account_id: AwsAccountId,
-    /// Since when it has it.
+    /// Start of the account mapping.
     pub mapped_at: DateTime<Utc>,
-    /// Since when it has been ready with nothing under way; `None` while it is not, or something is.
+    /// Time since which the environment is ready without an open operation; `None` otherwise.
     pub settled_at: Option<DateTime<Utc>>,
-    /// The stack with the roles.
+    /// Stack with Freehold's roles.
     pub baseline: Option<Deployed>,
-    /// The stack with the tenant's own things.
+    /// Stack of the SaaS.
     pub stack: Option<Deployed>,
-    /// The fact `grants` of the step that granted access.
+    /// Fact `grants` of the step that granted access.
     pub grants: Value,
 }
 
-/// A stack as the journal knows it.
+/// Stack, as the journal has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
     /// `arn:aws:cloudformation:…`
     pub stack_id: String,
-    /// Where it is.
     pub region: Region,
-    /// When it was last seen complete by who deployed it.
+    /// Time at which the deployment last saw it complete.
     pub at: DateTime<Utc>,
 }
 
-/// What the database says about every account.
-pub async fn known(pool: &PgPool, steps: Steps<'_>) -> Result<ExpectedState> {
+/// Returns the expected state of all accounts.
+pub async fn known(pool: &PgPool) -> Result<ExpectedState> {
     let accounts = sqlx::query_scalar!(
         "/* db::reconcile::known */ select distinct aws_account_id from account_mappings order by aws_account_id"
     );
@@ -150,10 +131,10 @@ pub async fn known(pool: &PgPool, steps: Steps<'_>) -> Result<ExpectedState> {
             select from account_mappings m where m.environment_id = o.environment_id and m.valid_to is null)"#
     );
     let awaiting = awaiting.fetch_all(pool).await?.into_iter().map(EnvironmentId::from).collect();
-    Ok(ExpectedState { environments: mapped(pool, steps).await?, accounts, awaiting })
+    Ok(ExpectedState { environments: mapped(pool).await?, accounts, awaiting })
 }
 
-async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<MappedEnvironment>> {
+async fn mapped(pool: &PgPool) -> Result<Vec<MappedEnvironment>> {
     let rows = sqlx::query!(
         r#"/* db::reconcile::mapped */
         select e.id, e.tenant_id, t.company_name, t.tier, e.name, e.residency, e.home_region, m.aws_account_id,
@@ -184,9 +165,9 @@ async fn mapped(pool: &PgPool, steps: Steps<'_>) -> Result<Vec<MappedEnvironment
             order by s.finished_at desc limit 1
         ) a on true
         where m.valid_to is null order by m.id"#,
-        steps.baseline,
-        steps.stack,
-        steps.access,
+        StepName::InstallBaseline.as_str(),
+        StepName::DeployStack.as_str(),
+        StepName::GrantAccess.as_str(),
     )
     .fetch_all(pool)
     .await?;

@@ -1,42 +1,42 @@
-//! Looks at what AWS has in progress under a quota: one serves every operation that waits for it, in whatever worker.
+//! Shared polls: one List call reports the work in progress under a quota to all operations that wait for it, in all
+//! workers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{PgPool, Result};
 use crate::OperationId;
+use crate::quota::Quota;
 
-/// Work that AWS has in progress, as far as is known.
+/// Work in progress at AWS.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InProgress {
-    /// Whose it is.
     pub operation_id: OperationId,
-    /// Which of several of that operation.
+    /// Distinguishes several slots of one operation.
     pub item: String,
-    /// When AWS accepted it.
+    /// Time at which AWS accepted the work.
     pub since: DateTime<Utc>,
-    /// When it was last seen in progress.
+    /// Time of the last poll that found it in progress.
     pub seen: DateTime<Utc>,
-    /// How often its operation was told to look by itself.
+    /// Number of times that its operation was told to poll by itself.
     pub individual_polls: i16,
 }
 
-/// What there is to look at under a quota.
+/// Usage of a quota.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuotaUsage {
-    /// The work in progress.
     pub in_progress: Vec<InProgress>,
-    /// How many wait in line for a place.
+    /// Number of queued operations.
     pub in_line: i64,
-    /// How many places are taken, by us and by others.
+    /// Slots in use by Freehold and by other actors.
     pub taken: i64,
-    /// How many of them by others.
+    /// Slots in use by other actors.
     pub external_in_progress: i64,
 }
 
-/// Takes on the looks that are due, for `lease`: nobody else looks meanwhile.
-pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> Result<Vec<String>> {
+/// Claims the due polls for `lease`; no other worker polls meanwhile.
+pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> Result<Vec<Quota>> {
     let rows = sqlx::query_scalar!(
-        r#"/* db::looks::claim_due */
+        r#"/* db::shared_polls::claim_due */
         update shared_polls set lease_until = $2
         where next_at <= $1 and (lease_until is null or lease_until <= $1) returning quota"#,
         now,
@@ -44,22 +44,23 @@ pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> R
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows)
+    // A name that only a newer release knows is left to its workers.
+    Ok(rows.iter().filter_map(|quota| quota.parse().ok()).collect())
 }
 
-/// Takes on a count of what is in progress, for `lease`, unless it was counted since `since` or is being counted.
+/// Claims a count of the work in progress for `lease`, unless it was counted since `since` or is being counted.
 pub async fn claim_count(
     pool: &PgPool,
-    quota: &str,
+    quota: Quota,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
     lease: TimeDelta,
 ) -> Result<bool> {
     let claimed = sqlx::query!(
-        r#"/* db::looks::claim_count */
+        r#"/* db::shared_polls::claim_count */
         insert into shared_polls as l (quota, lease_until) values ($1, $4) on conflict (quota) do update set lease_until = $4
         where (l.counted_at is null or l.counted_at < $2) and (l.lease_until is null or l.lease_until <= $3)"#,
-        quota,
+        quota.as_str(),
         since,
         now,
         now + lease,
@@ -69,23 +70,23 @@ pub async fn claim_count(
     Ok(claimed.rows_affected() == 1)
 }
 
-/// What there is to look at under `quota`.
-pub async fn usage(pool: &PgPool, quota: &str) -> Result<QuotaUsage> {
+/// Returns the usage of `quota`.
+pub async fn usage(pool: &PgPool, quota: Quota) -> Result<QuotaUsage> {
     let in_progress = sqlx::query!(
-        r#"/* db::looks::usage */
+        r#"/* db::shared_polls::usage */
         select operation_id, item, granted_at as "since!", coalesce(polled_at, granted_at) as "seen!", individual_polls
         from slots where quota = $1 and granted_at is not null and ended_at is null and request_id is not null
         order by granted_at, operation_id, item"#,
-        quota,
+        quota.as_str(),
     )
     .fetch_all(pool)
     .await?;
     let row = sqlx::query!(
-        r#"/* db::looks::usage */
+        r#"/* db::shared_polls::usage */
         select (select count(*) from slots where quota = $1 and granted_at is null) as "in_line!",
             (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null) as "taken!",
             coalesce((select external_in_progress from shared_polls where quota = $1), 0)::bigint as "external_in_progress!""#,
-        quota,
+        quota.as_str(),
     )
     .fetch_one(pool)
     .await?;
@@ -104,15 +105,16 @@ pub async fn usage(pool: &PgPool, quota: &str) -> Result<QuotaUsage> {
     })
 }
 
-/// Writes down what AWS has in progress under `quota`: whose work is not among `requests` any more looks at once, and its
-/// place is free; what is not ours takes a place too. Answers how many operations that woke.
-pub async fn record_usage(pool: &PgPool, quota: &str, requests: &[String], now: DateTime<Utc>) -> Result<u64> {
+/// Records the work that AWS has in progress under `quota`. Work that is no longer among `requests` frees its slot, and
+/// its operation polls at once; unknown requests count as slots of other actors. Returns the number of operations
+/// woken.
+pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now: DateTime<Utc>) -> Result<u64> {
     let mut tx = pool.begin().await?;
-    sqlx::query!("/* db::looks::record_usage */ select pg_advisory_xact_lock(hashtextextended($1, 0))", quota)
+    sqlx::query!("/* db::shared_polls::record_usage */ select pg_advisory_xact_lock(hashtextextended($1, 0))", quota.as_str())
         .execute(&mut *tx)
         .await?;
     let woken = sqlx::query!(
-        r#"/* db::looks::record_usage */
+        r#"/* db::shared_polls::record_usage */
         with known as (
             update slots set
                 -- What was asked for while the list was being made may be missing from it.
@@ -138,7 +140,7 @@ pub async fn record_usage(pool: &PgPool, quota: &str, requests: &[String], now: 
             where s.operation_id = held.id and s.name = held.step and s.state = 'waiting' and s.check_at > $3
         )
         update operations o set wake_at = $3 from held where o.id = held.id and o.wake_at > $3"#,
-        quota,
+        quota.as_str(),
         requests,
         now,
     )
@@ -148,17 +150,17 @@ pub async fn record_usage(pool: &PgPool, quota: &str, requests: &[String], now: 
     Ok(woken.rows_affected())
 }
 
-/// Has these look at their work by themselves, now; counts as a look.
+/// Makes these operations poll their own work now; counts as a poll.
 pub async fn request_individual_poll(
     pool: &PgPool,
-    quota: &str,
+    quota: Quota,
     whom: &[&InProgress],
     now: DateTime<Utc>,
 ) -> Result<()> {
     let operations: Vec<_> = whom.iter().map(|one| one.operation_id.as_uuid()).collect();
     let items: Vec<String> = whom.iter().map(|one| one.item.clone()).collect();
     sqlx::query!(
-        r#"/* db::looks::request_individual_poll */
+        r#"/* db::shared_polls::request_individual_poll */
         with looking as (
             update slots s set polled_at = $4, individual_polls = least(s.individual_polls + 1, 1000)
             from unnest($2::uuid[], $3::text[]) as told (operation_id, item)
@@ -174,7 +176,7 @@ pub async fn request_individual_poll(
             where s.operation_id = held.id and s.name = held.step and s.state = 'waiting' and s.check_at > $4
         )
         update operations o set wake_at = $4 from held where o.id = held.id and o.wake_at > $4"#,
-        quota,
+        quota.as_str(),
         &operations,
         &items,
         now,
@@ -184,11 +186,11 @@ pub async fn request_individual_poll(
     Ok(())
 }
 
-/// Ends a look: the next is due at `next_at`, if anything is to be looked at.
-pub async fn schedule_next(pool: &PgPool, quota: &str, next_at: Option<DateTime<Utc>>) -> Result<()> {
+/// Ends a poll; the next one is due at `next_at`, if any.
+pub async fn schedule_next(pool: &PgPool, quota: Quota, next_at: Option<DateTime<Utc>>) -> Result<()> {
     sqlx::query!(
-        "/* db::looks::schedule_next */ update shared_polls set next_at = $2, lease_until = null where quota = $1",
-        quota,
+        "/* db::shared_polls::schedule_next */ update shared_polls set next_at = $2, lease_until = null where quota = $1",
+        quota.as_str(),
         next_at,
     )
     .execute(pool)
@@ -196,19 +198,22 @@ pub async fn schedule_next(pool: &PgPool, quota: &str, next_at: Option<DateTime<
     Ok(())
 }
 
-/// Ends a count that came to nothing.
-pub async fn release_count(pool: &PgPool, quota: &str) -> Result<()> {
-    sqlx::query!("/* db::looks::release_count */ update shared_polls set lease_until = null where quota = $1", quota)
-        .execute(pool)
-        .await?;
+/// Releases a count that failed.
+pub async fn release_count(pool: &PgPool, quota: Quota) -> Result<()> {
+    sqlx::query!(
+        "/* db::shared_polls::release_count */ update shared_polls set lease_until = null where quota = $1",
+        quota.as_str()
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }
 
-/// How many places others in the organisation had under `quota` when that was last counted.
-pub async fn external_usage(pool: &PgPool, quota: &str) -> Result<i32> {
+/// Returns the number of slots that other actors used at the last count.
+pub async fn external_usage(pool: &PgPool, quota: Quota) -> Result<i32> {
     let external_in_progress = sqlx::query_scalar!(
-        "/* db::looks::external_usage */ select external_in_progress from shared_polls where quota = $1",
-        quota
+        "/* db::shared_polls::external_usage */ select external_in_progress from shared_polls where quota = $1",
+        quota.as_str()
     );
     Ok(external_in_progress.fetch_optional(pool).await?.unwrap_or(0))
 }

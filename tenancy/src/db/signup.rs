@@ -1,4 +1,4 @@
-//! Accepting a signup: one statement, one commit.
+//! Accepts a signup in one statement and one commit.
 
 use super::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
 use super::{PgPool, Result, map_constraint_violation};
@@ -12,29 +12,29 @@ use serde_json::json;
 use std::num::NonZeroU32;
 use uuid::Uuid;
 
-/// What became of a signup.
+/// Result of [`sign_up`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignupResult {
-    /// It was written.
+    /// The signup was written.
     Created,
-    /// Its key has been used.
+    /// The idempotency key has been used.
     DuplicateKey(ExistingKey),
-    /// The client has signed up as many as it may in a day; at this time it may again.
+    /// The client has reached its daily limit, which has room again at this time.
     DailyLimitReached(DateTime<Utc>),
 }
 
-/// What of a signup a live tenant has already.
+/// Fields of a signup that an active tenant already uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignupConflicts {
-    /// Its external id, for which it would be refused.
+    /// External id; the signup would be refused.
     pub external_id: bool,
-    /// Its company name.
+    /// Company name; a warning only.
     pub company_name: bool,
-    /// The person who administers it.
+    /// E-mail address of the administrator; a warning only.
     pub admin_email: bool,
 }
 
-/// What of `tenant`, which is not written yet, a live tenant has already.
+/// Returns the fields of a new `tenant` that an active tenant already uses.
 pub async fn find_conflicts(pool: &PgPool, tenant: &Tenant) -> Result<SignupConflicts> {
     let find_conflicts = sqlx::query_as!(
         SignupConflicts,
@@ -50,34 +50,33 @@ pub async fn find_conflicts(pool: &PgPool, tenant: &Tenant) -> Result<SignupConf
     Ok(find_conflicts.fetch_one(pool).await?)
 }
 
-/// What is written when a signup is accepted.
+/// Values of a signup.
 #[derive(Debug, Clone)]
 pub struct Signup<'a> {
-    /// The key under which it happens once.
     pub key: &'a IdempotencyKey,
-    /// What the same request has again.
+    /// Hash of the request, equal for a repeated request.
     pub request_hash: [u8; 32],
-    /// The tenant, with its environments and the ids of their operations.
+    /// Tenant with its environments and the ids of their operations.
     pub tenant: &'a Tenant,
-    /// Who asks.
     pub requested_by: &'a Requester,
-    /// What is answered, now and when it comes again.
+    /// Response to send and to store.
     pub answer: &'a StoredResponse,
-    /// How many a client may sign up in 24 hours; several at the same moment may be a few more.
+    /// Maximum number of signups per client in 24 hours; concurrent ones may exceed it slightly.
     pub per_day: Option<NonZeroU32>,
-    /// What the audit trail says of it.
+    /// Entry for the audit trail.
     pub entry: &'a AuditEntry,
 }
 
-/// Writes a tenant with its environments, one operation for each, its first event, its audit record and the answer; or nothing.
+/// Writes the tenant, its environments, an operation and first event for each, the audit entry and the response; or
+/// nothing.
 ///
-/// Fails with [`super::DbError::ExternalIdTaken`] where a live tenant has the external id.
+/// Fails with [`super::DbError::ExternalIdTaken`] if an active tenant uses the external id.
 pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignupResult> {
     loop {
         match write(pool, signup).await? {
             InsertResult::Inserted => return Ok(SignupResult::Created),
             InsertResult::KeyLocked => return Ok(SignupResult::DuplicateKey(ExistingKey::InFlight)),
-            // Where the reason is gone already, nothing stands in its way any more.
+            // Retry if the reason no longer exists.
             InsertResult::Rejected => {
                 if let Some(outcome) = rejection_reason(pool, signup).await? {
                     return Ok(outcome);
@@ -87,13 +86,12 @@ pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignupResult>
     }
 }
 
-/// What a statement has written.
+/// Result of the insert statement.
 enum InsertResult {
-    /// The signup.
     Inserted,
-    /// Nothing: somebody is writing one with this key.
+    /// Nothing was written: another process is writing a signup with this key.
     KeyLocked,
-    /// Nothing: the key has been used, or the client has signed up as many as it may.
+    /// Nothing was written: the key has been used, or the daily limit is reached.
     Rejected,
 }
 
@@ -192,7 +190,7 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
     })
 }
 
-/// Why a signup is not written; `None` where there is no reason any more.
+/// Returns the reason for a rejection; `None` if it no longer exists.
 async fn rejection_reason(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignupResult>> {
     let Signup { key, request_hash, tenant, per_day, .. } = *signup;
     if let Some(known) = idempotency::find_existing(pool, key, request_hash).await? {
@@ -202,7 +200,7 @@ async fn rejection_reason(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<S
     Ok(daily_limit_resets_at(pool, key, per_day, tenant.created_at).await?.map(SignupResult::DailyLimitReached))
 }
 
-/// When the client of a key may sign up again, where it has signed up as many as it may in a day.
+/// Returns when the daily limit of a client has room again; `None` if the limit is not reached.
 pub async fn daily_limit_resets_at(
     pool: &PgPool,
     key: &IdempotencyKey,

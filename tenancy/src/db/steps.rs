@@ -10,14 +10,14 @@ use super::fence::{Claim, begin_fenced};
 use super::{DbError, PgPool, Result, events};
 use crate::OperationId;
 use crate::event::{EventType, NewEvent};
-use crate::step::StepState;
+use crate::step::{StepName, StepState};
 pub(super) use read::object;
 pub use read::{history, journal, recent_durations};
 
 /// A step of a workflow, as it is first journaled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedStep {
-    pub name: &'static str,
+    pub name: StepName,
     /// Steps that must be done before this one can start.
     pub after: Vec<String>,
 }
@@ -31,7 +31,7 @@ pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: Date
             insert into operation_steps (operation_id, name, position, after, state) values ($1, $2, $3, $4, $5)
             on conflict (operation_id, name) do update set position = excluded.position, after = excluded.after"#,
             claim.operation_id.as_uuid(),
-            step.name,
+            step.name.as_str(),
             position,
             &step.after,
             StepState::Pending.as_str(),
@@ -48,7 +48,7 @@ pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: Date
 }
 
 /// Records that these steps start to run.
-pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[&'static str], now: DateTime<Utc>) -> Result<()> {
+pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[StepName], now: DateTime<Utc>) -> Result<()> {
     let names: Vec<String> = steps.iter().map(ToString::to_string).collect();
     // One statement, because each poll runs it.
     let held = sqlx::query_scalar!(
@@ -86,19 +86,19 @@ pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[&'static str], now: Da
 }
 
 /// Writes the intent of a step in a transaction of its own.
-pub async fn intend(pool: &PgPool, claim: &Claim, step: &str, intent: &Value, now: DateTime<Utc>) -> Result<()> {
+pub async fn intend(pool: &PgPool, claim: &Claim, step: StepName, intent: &Value, now: DateTime<Utc>) -> Result<()> {
     set_intent(pool, claim, step, Some(intent), Some(now)).await
 }
 
 /// Deletes the intent of a step: the request was certainly not sent.
-pub async fn withdraw(pool: &PgPool, claim: &Claim, step: &str) -> Result<()> {
+pub async fn withdraw(pool: &PgPool, claim: &Claim, step: StepName) -> Result<()> {
     set_intent(pool, claim, step, None, None).await
 }
 
 async fn set_intent(
     pool: &PgPool,
     claim: &Claim,
-    step: &str,
+    step: StepName,
     intent: Option<&Value>,
     at: Option<DateTime<Utc>>,
 ) -> Result<()> {
@@ -109,7 +109,7 @@ async fn set_intent(
         update operation_steps s set intent = $4, intent_at = $5 from held where s.operation_id = held.id and s.name = $3"#,
         claim.operation_id.as_uuid(),
         claim.fence,
-        step,
+        step.as_str(),
         intent,
         at,
     )
@@ -137,7 +137,7 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
 /// fact `ended`. Returns the number of operations that are due earlier.
 pub async fn wake_finished(
     pool: &PgPool,
-    step: &str,
+    step: StepName,
     fact: &str,
     in_progress: &[String],
     now: DateTime<Utc>,
@@ -156,7 +156,7 @@ pub async fn wake_finished(
             where s.operation_id = held.id and s.name = $1 and s.state = 'waiting'
         )
         update operations o set wake_at = least(o.wake_at, $4) from held where o.id = held.id"#,
-        step,
+        step.as_str(),
         fact,
         in_progress,
         now,

@@ -1,4 +1,4 @@
-//! Reading tenants and their environments.
+//! Reads and updates tenants and their environments.
 
 use std::collections::HashMap;
 
@@ -11,24 +11,21 @@ use crate::feed::FeedType;
 use crate::tenant::{LegalHold, Tenant, TenantState};
 use crate::{ExternalId, OperationId, Region, TenantId, Tier};
 
-/// Which tenants to list; what is `None` does not narrow the list.
+/// Filter of tenants; `None` fields do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct TenantFilter {
-    /// This one alone.
     pub id: Option<TenantId>,
-    /// Where the tenant stands.
     pub state: Option<TenantState>,
-    /// The home region of one of its environments.
+    /// Home region of one of its environments.
     pub home_region: Option<Region>,
-    /// Its plan.
     pub tier: Option<Tier>,
-    /// The id that the SaaS gives it.
+    /// Id of the customer in the SaaS.
     pub external_id: Option<String>,
-    /// Part of its company name or external id, in any case.
+    /// Part of its company name or external id, case-insensitive.
     pub q: Option<String>,
 }
 
-/// At most `limit` tenants, newest first, from after `before` on.
+/// Returns at most `limit` tenants before `before`, newest first.
 pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>, limit: i64) -> Result<Vec<Tenant>> {
     let pattern = filter.q.as_deref().map(contains);
     let ids = sqlx::query_scalar!(
@@ -65,12 +62,12 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
     by_ids(pool, &ids.into_iter().map(TenantId::from).collect::<Vec<_>>()).await
 }
 
-/// One tenant.
+/// Returns a tenant.
 pub async fn get(pool: &PgPool, id: TenantId) -> Result<Option<Tenant>> {
     Ok(by_ids(pool, &[id]).await?.pop())
 }
 
-/// Writes what of a tenant was changed since it was read, and tells of it; answers whether it was still as it was then.
+/// Writes the changed fields of a tenant with an event. Returns false if another change came in between.
 pub async fn update(pool: &PgPool, tenant: &Tenant, changed: &[&str], now: DateTime<Utc>) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::tenants::update */
@@ -97,7 +94,7 @@ pub async fn update(pool: &PgPool, tenant: &Tenant, changed: &[&str], now: DateT
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether nothing of a tenant may be destroyed.
+/// Returns whether a tenant is on legal hold.
 pub async fn is_on_legal_hold(pool: &PgPool, id: TenantId) -> Result<bool> {
     let held = sqlx::query_scalar!(
         r#"/* db::tenants::is_on_legal_hold */
@@ -107,7 +104,7 @@ pub async fn is_on_legal_hold(pool: &PgPool, id: TenantId) -> Result<bool> {
     Ok(held.fetch_optional(pool).await?.unwrap_or(false))
 }
 
-/// These tenants, newest first.
+/// Returns these tenants, newest first.
 async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
     let uuids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
     let mut environments = environments_of(pool, &uuids).await?;
@@ -177,7 +174,7 @@ async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMa
     Ok(environments)
 }
 
-/// A pattern for `ilike` that finds `text` anywhere.
+/// Returns an `ilike` pattern that matches `text` anywhere.
 fn contains(text: &str) -> String {
     let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
     format!("%{escaped}%")

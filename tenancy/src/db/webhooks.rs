@@ -1,4 +1,4 @@
-//! Webhooks: endpoints, what of the feed is theirs, sending it, and what came of it.
+//! Webhooks: endpoints, deliveries and attempts.
 
 pub mod attempts;
 pub mod claims;
@@ -12,18 +12,18 @@ use sqlx::PgConnection;
 
 use super::{PgPool, Result};
 
-/// What there is to do.
+/// Pending work of the delivery loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingWork {
-    /// Whether there is any endpoint.
+    /// Whether an endpoint exists.
     pub any: bool,
-    /// Whether there are events that no deliveries have been made of, and somebody who may want them.
+    /// Whether there are events to fan out to at least one enabled endpoint.
     pub news: bool,
-    /// When the next delivery is due.
+    /// Time of the next delivery.
     pub next_at: Option<DateTime<Utc>>,
 }
 
-/// What there is to do, by one statement.
+/// Returns the pending work, in one statement.
 pub async fn look(pool: &PgPool) -> Result<PendingWork> {
     let look = sqlx::query_as!(
         PendingWork,
@@ -42,8 +42,8 @@ pub async fn look(pool: &PgPool) -> Result<PendingWork> {
     Ok(look.fetch_one(pool).await?)
 }
 
-/// The latest position of the feed, with the fan-out held up until the transaction ends: who asks knows which events the
-/// fan-out will still come to.
+/// Locks the cursor and returns the latest feed position. No fan-out runs until the transaction ends, so later events
+/// are certain to be fanned out.
 async fn lock_cursor(tx: &mut PgConnection) -> Result<i64> {
     sqlx::query!("/* db::webhooks::lock_cursor */ select position from webhook_cursor for update")
         .fetch_one(&mut *tx)

@@ -58,7 +58,8 @@ pub(crate) async fn measure(
     table.at_most("errors at half the rate", errors, 0.0, "", &detail);
 }
 
-/// Sends signups at random times like independent customers (a Poisson process). Latency counts from the scheduled time.
+/// Sends signups at random times like independent customers (a Poisson process). Latency counts from the scheduled
+/// time.
 fn open_loop(source: &SignupSource, rate: f64, time: Duration, seed: u64) -> Outcome {
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut scheduled = Vec::new();

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::Options;
 use crate::postgres_tools::{Tools, delay_flushes, warm_up};
 
-/// Section `[api]` of the configuration. Both rate limits are enabled, but so high that the benchmark never reaches them.
+/// Section `[api]` of the configuration. Both rate limits are enabled, but so high that the benchmark never reaches
+/// them.
 const API: &str = "requests_per_minute = 6000000\nsignups_per_day = 1000";
 
 pub(crate) struct Installation {

@@ -69,7 +69,8 @@ impl Tools {
         Inserts { per_second: number("tps = "), latency: number("latency average = ") / 1000.0 }
     }
 
-    /// Copies the rows of `select` from Freehold's database with psql; returns their number and the duration in seconds.
+    /// Copies the rows of `select` from Freehold's database with psql; returns their number and the duration in
+    /// seconds.
     pub(crate) fn copy(&self, select: &str) -> (usize, f64) {
         let copy = format!("copy ({select}) to stdout");
         let started = Instant::now();

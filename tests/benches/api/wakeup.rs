@@ -1,5 +1,5 @@
-//! Time from a signup until a worker has claimed the operation and has acquired or queued for a slot, with an empty queue
-//! and with thousands of queued operations.
+//! Time from a signup until a worker has claimed the operation and has acquired or queued for a slot, with an empty
+//! queue and with thousands of queued operations.
 //!
 //! The time includes the signup request and ends when another connection sees the slot.
 

@@ -1,4 +1,4 @@
-//! One tenant alone: the fewest calls there can be.
+//! Calls for a single tenant without load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use freehold_tests::fleet::MinimumCalls;
 use crate::results::Results;
 use crate::run::Run;
 
-/// How many come one after another, the next when the last has long been ready.
+/// Number of tenants, signed up one hour after another.
 const TENANTS: usize = 10;
 
 pub(crate) async fn measure(seed: u64, results: &mut Results) {
@@ -21,13 +21,16 @@ pub(crate) async fn measure(seed: u64, results: &mut Results) {
         run.run_until_idle(|_| {}).await;
         if number == 0 {
             let (_, after) = run.calls();
-            results.calls("alone, the first ever", MinimumCalls::load().compare(&before, &after, 1, true));
+            results.add_calls("single, first tenant", MinimumCalls::load().compare(&before, &after, 1, true));
             before = after;
         }
         run.freehold.clock.advance(Duration::from_hours(1));
     }
-    run.took("alone");
-    run.ready(TENANTS).await;
+    run.print_duration("single");
+    run.ready_environments(TENANTS).await;
     let (_, after) = run.calls();
-    results.calls("alone, the next nine, on average", MinimumCalls::load().compare(&before, &after, TENANTS - 1, true));
+    results.add_calls(
+        "single, average of the next nine",
+        MinimumCalls::load().compare(&before, &after, TENANTS - 1, true),
+    );
 }

@@ -1,9 +1,9 @@
-//! How close onboarding comes to what AWS allows: each figure beside its bound, from the same run.
+//! Benchmark of onboarding relative to the limits of AWS's quotas: each figure is compared with its bound.
 //!
-//! `cargo bench --workspace --bench onboarding -- --help`. But for what is measured on real processes, the clock is simulated
-//! and moved by hand, so that the figures do not depend on the machine, and are the same in every run.
+//! `cargo bench --workspace --bench onboarding -- --help`. Except for the setting `processes`, the clock is simulated,
+//! so that the figures do not depend on the machine and are the same in every run.
 
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints results and panics on errors")]
 
 mod estimate;
 mod idle;
@@ -20,69 +20,69 @@ use clap::{Parser, ValueEnum};
 use makespan::Bound;
 use results::Results;
 
-/// Measures onboarding against the bounds that AWS's quotas set. Ends with 1 if a bound is missed.
+/// Measure onboarding against the bounds that AWS's quotas set. Exits with 1 if a figure misses its bound.
 #[derive(Debug, Parser)]
 struct Options {
-    /// How many sign up at the same moment in the settings rate, slot and assignment
+    /// Number of simultaneous signups in the settings rate, slot and assignment
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     tenants: usize,
-    /// With how many workers, each in a run of its own
+    /// Numbers of workers; one run each
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,3")]
     workers: Vec<usize>,
-    /// What to measure; everything if left out
+    /// Benchmarks to run [default: all]
     #[arg(long, value_name = "SETTINGS", value_delimiter = ',')]
     setting: Vec<Setting>,
-    /// Makes every draw of the simulated AWS repeatable
+    /// Seed of the simulated AWS; the same seed gives the same figures
     #[arg(long, value_name = "NUMBER", default_value_t = 7)]
     seed: u64,
-    /// Prints the calls of every operation, also where they are few enough
+    /// Print the calls of all operations, not only of those above the bound
     #[arg(long)]
     calls: bool,
-    /// What cargo passes to every benchmark
+    /// Argument that `cargo bench` passes to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Setting {
-    /// Creations take 20 s: the rate of CreateAccount decides
+    /// Account creations take 20 s: the rate limit of CreateAccount is the bottleneck
     Rate,
-    /// Creations take 120 s: the five places decide
+    /// Account creations take 120 s: the five slots for account creations are the bottleneck
     Slot,
-    /// Assignments take 250 s: their fifteen places decide
+    /// Assignments take 250 s: the fifteen slots for assignments are the bottleneck
     Assignment,
-    /// Half of all calls are throttled for an hour
+    /// AWS throttles half of all calls for one hour
     Storm,
-    /// How well the time is foretold at the signup, for 200 at once
+    /// Accuracy of the estimated ready time for 200 simultaneous signups
     Estimate,
-    /// One tenant alone
+    /// Number of calls for a single tenant
     Idle,
-    /// Real processes: how soon they are back, and what they cost
+    /// Recovery time and resource usage of real processes
     Processes,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let wanted = |setting| options.setting.is_empty() || options.setting.contains(&setting);
+    let selected = |setting| options.setting.is_empty() || options.setting.contains(&setting);
     let mut results = Results::default();
     for (setting, bound) in
         [(Setting::Rate, Bound::Rate), (Setting::Slot, Bound::Slot), (Setting::Assignment, Bound::Assignment)]
     {
-        for workers in options.workers.iter().filter(|_| wanted(setting)) {
+        for workers in options.workers.iter().filter(|_| selected(setting)) {
             makespan::measure(bound, options.tenants, *workers, options.seed, &mut results).await;
         }
     }
-    if wanted(Setting::Storm) {
+    if selected(Setting::Storm) {
         storm::measure(options.seed, &mut results).await;
     }
-    if wanted(Setting::Estimate) {
+    if selected(Setting::Estimate) {
         estimate::measure(options.seed, &mut results).await;
     }
-    if wanted(Setting::Idle) {
+    if selected(Setting::Idle) {
         idle::measure(options.seed, &mut results).await;
     }
-    let shown = if results.is_empty() { ExitCode::SUCCESS } else { results.show(options.calls) };
-    // On the machine's own clock, and so not the same in every run.
-    if wanted(Setting::Processes) && !processes::run().await { ExitCode::FAILURE } else { shown }
+    let shown = if results.is_empty() { ExitCode::SUCCESS } else { results.print(options.calls) };
+    // Measured on the real clock; the figures differ between runs.
+    if selected(Setting::Processes) && !processes::run().await { ExitCode::FAILURE } else { shown }
 }

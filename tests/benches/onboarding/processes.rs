@@ -1,8 +1,8 @@
-//! What Freehold's processes cost and how soon they are back, measured on real processes: idle, with thousands of
-//! operations that wait, after a `kill -9`, and after a restart of PostgreSQL.
+//! Resource usage and recovery time of real processes: idle, with thousands of waiting operations, after `kill -9`, and
+//! after a restart of PostgreSQL.
 
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
-#![expect(clippy::print_stdout, reason = "the figures are what this is for")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints results")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,39 +14,39 @@ use futures::{StreamExt, stream};
 use nix::sys::signal::Signal;
 use uuid::Uuid;
 
-/// How long idleness is watched.
-const WATCHED: Duration = Duration::from_secs(70);
+/// Duration of the idle measurement.
+const IDLE_DURATION: Duration = Duration::from_secs(70);
 
-/// Operations that wait, unless `FREEHOLD_WAITING` says how many.
+/// Default number of waiting operations; the variable `FREEHOLD_WAITING` overrides it.
 const WAITING: usize = 10_000;
 
-/// Signups at a time, of those that bring the waiting operations about.
-const AT_ONCE: usize = 12;
+/// Number of concurrent signups that create the waiting operations.
+const CONCURRENT_SIGNUPS: usize = 12;
 
-/// Restarts of PostgreSQL, and kills of workers, of which the worst counts.
-const TIMES: usize = 3;
+/// Number of restarts of PostgreSQL and of kills of workers; the worst result counts.
+const REPETITIONS: usize = 3;
 
-/// Clock ticks a second in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)` on Linux).
+/// Clock ticks per second in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)` on Linux).
 const TICKS: f64 = 100.0;
 
-/// The rows of the table, and whether each is within its bound.
+/// Table of figures; the field is `true` as long as each figure meets its bound.
 struct Table(bool);
 
 impl Table {
-    fn row(&mut self, what: &str, measured: f64, bound: f64, unit: &str) {
-        let fits = measured <= bound;
-        self.0 &= fits;
-        let verdict = if fits { "" } else { "  MISSED" };
-        println!("{what:<66}{measured:>10.3}{bound:>10.3} {unit}{verdict}");
+    fn row(&mut self, figure: &str, measured: f64, bound: f64, unit: &str) {
+        let met = measured <= bound;
+        self.0 &= met;
+        let result = if met { "" } else { "  MISSED" };
+        println!("{figure:<66}{measured:>10.3}{bound:>10.3} {unit}{result}");
     }
 }
 
-/// Measures, prints its rows, and answers whether each is within its bound.
+/// Measures and prints all figures; returns whether each meets its bound.
 pub(crate) async fn run() -> bool {
     let mut table = Table(true);
     println!("{:<66}{:>10}{:>10}", "processes", "measured", "at most");
-    return_of_work(&mut table).await;
-    cost(&mut table).await;
+    measure_recovery(&mut table).await;
+    measure_resources(&mut table).await;
     table.0
 }
 
@@ -54,74 +54,76 @@ fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_freehold-under-test"))
 }
 
-/// An API and so many workers, all ready.
-async fn started(infrastructure: &Infrastructure, workers: usize) -> (Processes, ApiClient) {
+/// Starts an API and workers, and waits until the API is ready.
+async fn start_processes(infrastructure: &Infrastructure, workers: usize) -> (Processes, ApiClient) {
     let mut processes = Processes::new(&program(), infrastructure, workers, None);
-    for place in 0..=workers {
-        processes.start(place);
+    for index in 0..=workers {
+        processes.start(index);
     }
     let client = ApiClient::new(&processes.api_url, &infrastructure.issuer);
     wait_until_ready(&client).await;
     (processes, client)
 }
 
-/// Idle, then with thousands of operations that wait.
-async fn cost(table: &mut Table) {
-    // What is asked of AWS takes longer than this measurement: whoever waits goes on waiting.
+/// Measures resource usage, first idle, then with thousands of waiting operations.
+async fn measure_resources(table: &mut Table) {
+    // The clock is so slow that work in AWS outlasts the measurement; waiting operations keep waiting.
     let settings = Settings { throttling: false, ..Settings::default() };
     let infrastructure = Infrastructure::start(settings, 0.02).await;
-    let (processes, client) = started(&infrastructure, 1).await;
-    // Connections are made, keys are read, code is touched.
+    let (processes, client) = start_processes(&infrastructure, 1).await;
+    // Warm up connections, signing keys and code.
     client.sign_up_until_accepted(0).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     for set in ["alter system set log_statement = 'all'", "alter system set log_line_prefix = '%u '"] {
         sqlx::query(set).execute(&infrastructure.pool).await.expect("a setting");
     }
-    sqlx::query("select pg_reload_conf()").execute(&infrastructure.pool).await.expect("read anew");
+    sqlx::query("select pg_reload_conf()").execute(&infrastructure.pool).await.expect("a reload");
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    let (statements, began) = (statements(&infrastructure), Instant::now());
-    let cpu: Vec<f64> = places(&processes).map(cpu_seconds).collect();
-    tokio::time::sleep(WATCHED).await;
-    let seconds = began.elapsed().as_secs_f64();
-    let asked = self::statements(&infrastructure);
-    let mut resident = Vec::new();
-    for (place, id) in places(&processes).enumerate() {
-        let name = processes.all[place].name();
+    let (statements_before, started) = (count_statements(&infrastructure), Instant::now());
+    let cpu: Vec<f64> = process_ids(&processes).map(cpu_seconds).collect();
+    tokio::time::sleep(IDLE_DURATION).await;
+    let seconds = started.elapsed().as_secs_f64();
+    let statements_after = count_statements(&infrastructure);
+    let mut memory = Vec::new();
+    for (index, id) in process_ids(&processes).enumerate() {
+        let name = processes.all[index].name();
         let user = name.split('-').next().unwrap_or(name);
         let count = |of: &BTreeMap<String, usize>| of.get(user).copied().unwrap_or(0) as f64;
         table.row(
-            &format!("idle {name}: queries a second"),
-            (count(&asked) - count(&statements)) / seconds,
+            &format!("idle {name}: queries per second"),
+            (count(&statements_after) - count(&statements_before)) / seconds,
             0.2,
             "1/s",
         );
-        table.row(&format!("idle {name}: CPU"), 100.0 * (cpu_seconds(id) - cpu[place]) / seconds, 0.1, "%");
-        resident.push(resident_kilobytes(id));
-        table.row(&format!("idle {name}: resident memory"), resident[place] / 1024.0, 60.0, "MB");
+        table.row(&format!("idle {name}: CPU"), 100.0 * (cpu_seconds(id) - cpu[index]) / seconds, 0.1, "%");
+        memory.push(resident_kilobytes(id));
+        table.row(&format!("idle {name}: resident memory"), memory[index] / 1024.0, 60.0, "MB");
     }
 
     sqlx::query("alter system reset all").execute(&infrastructure.pool).await.expect("a setting");
-    sqlx::query("select pg_reload_conf()").execute(&infrastructure.pool).await.expect("read anew");
+    sqlx::query("select pg_reload_conf()").execute(&infrastructure.pool).await.expect("a reload");
     let waiting = std::env::var("FREEHOLD_WAITING").ok().and_then(|text| text.parse().ok()).unwrap_or(WAITING);
-    stream::iter(1..=waiting).for_each_concurrent(AT_ONCE, |number| client.sign_up_until_accepted(number)).await;
-    let begun = "select count(*) from operations where started_at is not null and lease_until is null";
-    until(&infrastructure, begun, i64::try_from(waiting).unwrap_or(i64::MAX)).await;
+    stream::iter(1..=waiting)
+        .for_each_concurrent(CONCURRENT_SIGNUPS, |number| client.sign_up_until_accepted(number))
+        .await;
+    let waiting_operations = "select count(*) from operations where started_at is not null and lease_until is null";
+    wait_until(&infrastructure, waiting_operations, i64::try_from(waiting).unwrap_or(i64::MAX)).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    for (place, id) in places(&processes).enumerate() {
-        let more = (resident_kilobytes(id) - resident[place]) / waiting as f64;
-        let name = processes.all[place].name();
-        table.row(&format!("{name}: resident memory for each of {waiting} waiting operations"), more, 4.0, "kB");
+    for (index, id) in process_ids(&processes).enumerate() {
+        let memory_per_operation = (resident_kilobytes(id) - memory[index]) / waiting as f64;
+        let name = processes.all[index].name();
+        table.row(&format!("{name}: memory per waiting operation, {waiting} waiting"), memory_per_operation, 4.0, "kB");
     }
     drop(processes);
     infrastructure.stop().await;
 }
 
-/// After a worker was killed, and after PostgreSQL was restarted.
-async fn return_of_work(table: &mut Table) {
+/// Measures the recovery after the kill of a worker, and after a restart of PostgreSQL.
+async fn measure_recovery(table: &mut Table) {
     let mut infrastructure = Infrastructure::start(Settings::default(), 20.0).await;
-    let (mut processes, client) = started(&infrastructure, 2).await;
-    // Always somebody on the way, so that there is something that can move.
+    let (mut processes, client) = start_processes(&infrastructure, 2).await;
+    // Continuous signups ensure that there are always operations to process.
     let signups = tokio::spawn({
         let client = client.clone();
         async move {
@@ -131,38 +133,41 @@ async fn return_of_work(table: &mut Table) {
             }
         }
     });
-    until(&infrastructure, "select count(*) from operations where started_at is not null", 5).await;
+    wait_until(&infrastructure, "select count(*) from operations where started_at is not null", 5).await;
     let mut worst = [0.0_f64; 2];
-    for round in 0..TIMES {
-        worst[0] = worst[0].max(after_a_kill(&infrastructure, &mut processes, 1 + round % 2).await);
+    for round in 0..REPETITIONS {
+        worst[0] = worst[0].max(recovery_after_kill(&infrastructure, &mut processes, 1 + round % 2).await);
     }
-    table.row("kill -9 of a worker: until its operations move on", worst[0], 35.0, "s");
-    for stop in [StopMode::Fast, StopMode::Immediate, StopMode::Fast].into_iter().take(TIMES) {
-        worst[1] = worst[1].max(after_a_restart(&mut infrastructure, &client, stop).await);
+    table.row("kill -9 of a worker: until its operations are claimed again", worst[0], 35.0, "s");
+    for stop in [StopMode::Fast, StopMode::Immediate, StopMode::Fast].into_iter().take(REPETITIONS) {
+        worst[1] = worst[1].max(recovery_after_restart(&mut infrastructure, &client, stop).await);
     }
-    table.row("restart of PostgreSQL: until the service is ready and work moves", worst[1], 5.0, "s");
+    table.row("restart of PostgreSQL: until API and workers are back", worst[1], 5.0, "s");
     signups.abort();
     drop(processes);
     infrastructure.stop().await;
 }
 
-/// The seconds until every operation that a worker had claimed when it was killed is claimed by another.
-async fn after_a_kill(infrastructure: &Infrastructure, processes: &mut Processes, place: usize) -> f64 {
-    let id = processes.id(place).expect("a worker that runs");
-    // It is only killed when it holds something.
+/// Returns the seconds until other workers have claimed all operations of a killed worker.
+async fn recovery_after_kill(infrastructure: &Infrastructure, processes: &mut Processes, index: usize) -> f64 {
+    let id = processes.id(index).expect("a running worker");
+    // Kill the worker only while it has claimed an operation.
     let held = loop {
-        processes.signal(place, Signal::SIGSTOP);
+        processes.signal(index, Signal::SIGSTOP);
         let held = "select id, fence from operations where lease_until is not null and leased_by like '%-' || $1";
-        let held: Vec<(Uuid, i64)> =
-            sqlx::query_as(held).bind(id.to_string()).fetch_all(&infrastructure.pool).await.expect("what it holds");
+        let held: Vec<(Uuid, i64)> = sqlx::query_as(held)
+            .bind(id.to_string())
+            .fetch_all(&infrastructure.pool)
+            .await
+            .expect("the claimed operations");
         if !held.is_empty() {
             break held;
         }
-        processes.signal(place, Signal::SIGCONT);
+        processes.signal(index, Signal::SIGCONT);
         tokio::time::sleep(Duration::from_millis(7)).await;
     };
     let killed = Instant::now();
-    processes.kill(place);
+    processes.kill(index);
     for (operation, fence) in held {
         let moved = "select count(*) from operations where id = $1 and fence > $2";
         loop {
@@ -178,49 +183,49 @@ async fn after_a_kill(infrastructure: &Infrastructure, processes: &mut Processes
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    let took = killed.elapsed().as_secs_f64();
-    processes.start(place);
-    took
+    let duration = killed.elapsed().as_secs_f64();
+    processes.start(index);
+    duration
 }
 
-/// The seconds from when PostgreSQL accepts connections until the API says that it is ready and operations are claimed.
-async fn after_a_restart(infrastructure: &mut Infrastructure, client: &ApiClient, stop: StopMode) -> f64 {
+/// Returns the seconds from when PostgreSQL accepts connections until the API is ready and operations are claimed.
+async fn recovery_after_restart(infrastructure: &mut Infrastructure, client: &ApiClient, stop: StopMode) -> f64 {
     infrastructure.restart_database(stop).await;
     let up = Instant::now();
     let claims = "select coalesce(sum(fence), 0)::bigint from operations";
     let before: i64 = sqlx::query_scalar(claims).fetch_one(&infrastructure.pool).await.expect("a sum");
     let ready = async { wait_until_ready(client).await };
-    let moves = until(infrastructure, claims, before + 1);
+    let moves = wait_until(infrastructure, claims, before + 1);
     tokio::join!(ready, moves);
-    let took = up.elapsed().as_secs_f64();
-    // What was interrupted comes to rest before the next.
+    let duration = up.elapsed().as_secs_f64();
+    // Let interrupted work finish before the next restart.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    took
+    duration
 }
 
-/// Returns when a query answers at least this.
-async fn until(infrastructure: &Infrastructure, query: &'static str, least: i64) {
+/// Waits until the query returns at least `minimum`.
+async fn wait_until(infrastructure: &Infrastructure, query: &'static str, minimum: i64) {
     loop {
         let answer: Result<i64, _> = sqlx::query_scalar(query).fetch_one(&infrastructure.pool).await;
-        if answer.is_ok_and(|answer| answer >= least) {
+        if answer.is_ok_and(|answer| answer >= minimum) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// The ids of the processes, each of which runs.
-fn places(processes: &Processes) -> impl Iterator<Item = u32> {
-    (0..processes.all.len()).map(|place| processes.id(place).expect("a process that runs"))
+/// Returns the process ids; panics if a process is not running.
+fn process_ids(processes: &Processes) -> impl Iterator<Item = u32> {
+    (0..processes.all.len()).map(|index| processes.id(index).expect("a running process"))
 }
 
-/// How many statements each user has had executed, as PostgreSQL's log tells.
-fn statements(infrastructure: &Infrastructure) -> BTreeMap<String, usize> {
+/// Counts the executed statements per database user in the PostgreSQL log.
+fn count_statements(infrastructure: &Infrastructure) -> BTreeMap<String, usize> {
     let log = std::fs::read(infrastructure.database_log()).expect("the server's log");
     let mut counts = BTreeMap::new();
     for line in String::from_utf8_lossy(&log).lines() {
-        if let Some((user, said)) = line.split_once(" LOG:  ")
-            && (said.starts_with("execute ") || said.starts_with("statement: "))
+        if let Some((user, statement)) = line.split_once(" LOG:  ")
+            && (statement.starts_with("execute ") || statement.starts_with("statement: "))
         {
             *counts.entry(user.to_owned()).or_insert(0) += 1;
         }
@@ -228,18 +233,18 @@ fn statements(infrastructure: &Infrastructure) -> BTreeMap<String, usize> {
     counts
 }
 
-/// User and system time of a process.
+/// Returns the user and system time of a process in seconds.
 fn cpu_seconds(id: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a process");
-    // The name may hold blanks; it ends with the last parenthesis. utime and stime are the 14th and 15th field.
+    // The process name may contain blanks and ends with the last parenthesis. Fields 14 and 15 are utime and stime.
     let (_, fields) = stat.rsplit_once(')').expect("a name");
     let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("ticks"));
     ticks.sum::<f64>() / TICKS
 }
 
-/// What a process holds in memory, in kilobytes.
+/// Returns the resident memory of a process in kilobytes.
 fn resident_kilobytes(id: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the resident memory");
     line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
 }

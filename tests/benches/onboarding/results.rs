@@ -1,13 +1,12 @@
-//! The table: each figure beside its bound.
+//! Table of measured figures and their bounds.
 
 use std::process::ExitCode;
 
 use freehold_tests::fleet::CallComparison;
 
-/// More than so many times the fewest calls are too many.
-const MOST_CALLS: f64 = 2.0;
+/// Maximum number of calls relative to the minimum.
+const MAX_CALL_RATIO: f64 = 2.0;
 
-/// The figures so far.
 #[derive(Default)]
 pub(crate) struct Results {
     rows: Vec<Row>,
@@ -19,63 +18,68 @@ struct Row {
     figure: &'static str,
     measured: String,
     bound: String,
-    kept: bool,
+    met: bool,
 }
 
 impl Results {
-    /// A figure that must not be above its bound.
+    /// Adds a figure that must not exceed its bound.
     pub(crate) fn at_most(&mut self, run: &str, figure: &'static str, measured: f64, bound: f64, detail: &str) {
         self.push(run, figure, format!("{measured:.3}{detail}"), format!("≤ {bound}"), measured <= bound);
     }
 
-    /// A figure that must not be below its bound.
+    /// Adds a figure that must not be below its bound.
     pub(crate) fn at_least(&mut self, run: &str, figure: &'static str, measured: f64, bound: f64, detail: &str) {
         self.push(run, figure, format!("{measured:.3}{detail}"), format!("≥ {bound}"), measured >= bound);
     }
 
-    /// The calls of a run: none more often than twice the fewest.
-    pub(crate) fn calls(&mut self, run: &str, calls: Vec<CallComparison>) {
+    /// Adds the calls of a run. The operation with the worst ratio to the minimum must not exceed the bound.
+    pub(crate) fn add_calls(&mut self, run: &str, calls: Vec<CallComparison>) {
         let worst = calls.iter().max_by(|one, other| one.ratio().total_cmp(&other.ratio())).expect("calls");
-        let detail = format!(" ({}: {:.2} for {})", worst.operation, worst.actual, worst.minimum);
-        self.at_most(run, "calls ÷ fewest, worst operation", worst.ratio(), MOST_CALLS, &detail);
+        let detail = format!(" ({}: {:.2}, minimum {})", worst.operation, worst.actual, worst.minimum);
+        self.at_most(run, "calls ÷ minimum, worst operation", worst.ratio(), MAX_CALL_RATIO, &detail);
         self.calls.push((run.to_owned(), calls));
     }
 
-    fn push(&mut self, run: &str, figure: &'static str, measured: String, bound: String, kept: bool) {
-        println!("{}  {run}: {figure} {measured} {bound}", if kept { "kept  " } else { "MISSED" });
-        self.rows.push(Row { run: run.to_owned(), figure, measured, bound, kept });
+    fn push(&mut self, run: &str, figure: &'static str, measured: String, bound: String, met: bool) {
+        println!("{}  {run}: {figure} {measured} {bound}", if met { "met   " } else { "MISSED" });
+        self.rows.push(Row { run: run.to_owned(), figure, measured, bound, met });
     }
 
-    /// Whether nothing was measured.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Prints the table, and says whether every bound was kept.
-    pub(crate) fn show(&self, every_call: bool) -> ExitCode {
+    /// Prints the table; returns a failure if a bound is missed.
+    pub(crate) fn print(&self, all_calls: bool) -> ExitCode {
         for (run, calls) in &self.calls {
-            let shown = calls.iter().filter(|calls| every_call || calls.ratio() > MOST_CALLS);
-            let lines: Vec<_> = shown
+            let printed = calls.iter().filter(|calls| all_calls || calls.ratio() > MAX_CALL_RATIO);
+            let lines: Vec<_> = printed
                 .map(|calls| {
-                    format!("  {:<53}{:>8.2}{:>8.2}{:>7.2}", calls.operation, calls.actual, calls.minimum, calls.ratio())
+                    format!(
+                        "  {:<53}{:>8.2}{:>8.2}{:>7.2}",
+                        calls.operation,
+                        calls.actual,
+                        calls.minimum,
+                        calls.ratio()
+                    )
                 })
                 .collect();
             if !lines.is_empty() {
                 println!(
                     "\n{:<55}{:>8}{:>8}{:>7}\n{}",
                     format!("{run}: calls per tenant"),
-                    "made",
-                    "fewest",
+                    "actual",
+                    "minimum",
                     "ratio",
                     lines.join("\n")
                 );
             }
         }
-        println!("\n{:<35}{:<44}{:<10}{:<8}measured", "run", "figure", "bound", "");
+        println!("\n{:<35}{:<44}{:<10}{:<8}measured", "run", "figure", "bound", "result");
         for row in &self.rows {
-            let kept = if row.kept { "kept" } else { "MISSED" };
-            println!("{:<35}{:<44}{:<10}{:<8}{}", row.run, row.figure, row.bound, kept, row.measured);
+            let met = if row.met { "met" } else { "MISSED" };
+            println!("{:<35}{:<44}{:<10}{:<8}{}", row.run, row.figure, row.bound, met, row.measured);
         }
-        if self.rows.iter().all(|row| row.kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if self.rows.iter().all(|row| row.met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }

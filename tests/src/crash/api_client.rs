@@ -89,7 +89,7 @@ impl ApiClient {
 
     fn record_accepted(&self, key: &str, text: &str) {
         let body: Value = serde_json::from_str(text).unwrap_or_default();
-        let id = body["id"].as_str().unwrap_or("nothing").to_owned();
+        let id = body["id"].as_str().unwrap_or("no id").to_owned();
         let before =
             self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), id.clone());
         if before.as_ref().is_some_and(|before| *before != id) {

@@ -54,7 +54,7 @@ impl Infrastructure {
     pub async fn start_with_api_config(settings: Settings, speed: f64, api: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("freehold-crash-").tempdir().expect("a directory");
         // If the tests run as root, PostgreSQL runs as another user, which needs access to the directory.
-        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("readable by all users");
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("directory permissions");
         let config = format!("{CONFIG}\n[api]\n{api}");
         std::fs::write(directory.path().join("freehold.toml"), config).expect("the configuration");
         let config = Arc::new(Config::parse(CONFIG).expect("a configuration"));
@@ -74,7 +74,7 @@ impl Infrastructure {
         let settings = Settings { control_policy: Some(control_policy()), ..settings };
         let world = World::new(settings, clock.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
-        let aws_server = freehold_sandbox::http::serve(&world, listener).expect("a served world");
+        let aws_server = freehold_sandbox::http::serve(&world, listener).expect("a simulated AWS");
         let key = AccessKey { id: &world.settings().management_access_key, secret: "secret" };
         let region = world.settings().home_region.clone();
         let connection = Connection::in_process(key, &region, freehold_sandbox::http::client(&world));

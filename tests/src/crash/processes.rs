@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 
 use super::Infrastructure;
 
-/// Shell script that kills the remaining processes when its standard input is closed, even if the test itself is killed.
-/// It reads `+ PID` for a started process and `- PID` for a stopped one.
+/// Shell script that kills the remaining processes when its standard input is closed, even if the test itself is
+/// killed. It reads `+ PID` for a started process and `- PID` for a stopped one.
 const GUARD: &str = r#"
 pids=
 while read -r sign pid; do

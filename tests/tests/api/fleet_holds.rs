@@ -4,6 +4,8 @@ use chrono::TimeDelta;
 use freehold_tenancy::db::fleet_holds::{self, ProbeBackoff};
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 use freehold_tests::api_fixture::{ApiFixture, signup_body};
 use serde_json::json;
 
@@ -15,7 +17,7 @@ async fn a_hold_is_shown_with_its_reason_and_measured() {
 
     api.sign_up(&signup_body()).await;
     let claim = api.claim_operation().await;
-    let slot = QuotaSlot { quota: "account-creations", step: "request-account", item: String::new() };
+    let slot = QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
     let pause = ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) };
     let (pool, now) = (&api.database.pool, api.clock.now());
     let started =

@@ -53,7 +53,7 @@ async fn fifty_tenants_cost_little_more_than_aws_needs() {
     println!("the last account was requested after {last:.0} s; the lower bound is {bound:.0} s: {:.2}", last / bound);
 
     let calls = MinimumCalls::load().compare(&before, &freehold.world.calls().by_operation(), TENANTS, false);
-    println!("{:<55}{:>8}{:>8}{:>7}", "calls per tenant", "made", "fewest", "ratio");
+    println!("{:<55}{:>8}{:>8}{:>7}", "calls per tenant", "actual", "minimum", "ratio");
     for calls in &calls {
         println!("{:<55}{:>8.2}{:>8.2}{:>7.2}", calls.operation, calls.actual, calls.minimum, calls.ratio());
     }
@@ -61,7 +61,7 @@ async fn fifty_tenants_cost_little_more_than_aws_needs() {
     let throttled = freehold.world.calls().throttled() - throttled_before;
     println!("throttled calls: {throttled}");
     assert_eq!(throttled, 0);
-    assert_eq!(too_many, [], "more than twice the fewest");
+    assert_eq!(too_many, [], "more than twice the minimum");
     assert!(mean(&shares) <= 0.10, "the mean overhead is {:.1} %", 100.0 * mean(&shares));
 }
 

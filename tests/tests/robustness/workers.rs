@@ -53,7 +53,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
 
 #[tokio::test]
 async fn old_responses_are_deleted_also_without_reconcile() {
-    let config = format!("{CONFIG}\n[reconcile]\nevery_seconds = 0\n");
+    let config = format!("{CONFIG}\n[reconcile]\ninterval_seconds = 0\n");
     let freehold = Freehold::instant().await.with_config(&config);
     freehold.sign_up("Example", "eu-central-1", "standard").await;
     let old = "update idempotency_keys set created_at = created_at - interval '8 days'";
@@ -165,7 +165,7 @@ async fn a_due_shared_poll_starts_once_and_not_in_a_busy_loop() {
 #[tokio::test]
 async fn a_shared_poll_of_a_dead_worker_is_not_due_forever() {
     let freehold = Freehold::instant().await;
-    write_shared_poll(&freehold, "looking_until").await;
+    write_shared_poll(&freehold, "lease_until").await;
     assert_eq!(operations::next_wake(freehold.pool()).await.expect("an answer"), None);
 }
 

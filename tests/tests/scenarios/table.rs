@@ -1,9 +1,9 @@
 //! The table of scenarios is complete, names existing tests, and matches docs/scenarios.md.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use freehold_tests::scenarios::{self, SCENARIOS};
+use freehold_tests::scenarios::{self, AWS_CODES, SCENARIOS};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
@@ -57,20 +57,49 @@ fn every_scenario_is_listed_with_existing_tests() {
     assert!(SCENARIOS.iter().all(|scenario| !scenario.tests.is_empty()), "a scenario without a test");
 }
 
-#[test]
-fn every_row_of_the_error_tables_belongs_to_a_scenario() {
-    let numbers: BTreeSet<u8> = SCENARIOS.iter().map(|scenario| scenario.number).collect();
-    let mut rows: BTreeMap<u8, usize> = BTreeMap::new();
-    for (number, row) in freehold_worker::rows() {
-        assert!(number == 0 || numbers.contains(&number), "{row} serves no scenario");
-        *rows.entry(number).or_default() += 1;
+/// Returns the AWS codes in the rows of the worker's tables; of a row with a reason or words, those.
+fn codes_of_the_worker() -> BTreeSet<String> {
+    let read = |path: &str| std::fs::read_to_string(root().join("worker/src").join(path)).expect("a table");
+    let texts = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let mut codes = BTreeSet::new();
+    for row in read("aws/errors.rs").lines().filter_map(|line| line.trim_start().strip_prefix("row(")) {
+        let status =
+            row.split_once("Status(").or_else(|| row.split_once("From(")).and_then(|(_, it)| it.split_once(')'));
+        codes.extend(status.map(|(status, _)| format!("HTTP {status}")).or_else(|| texts(row).pop()));
     }
-    assert!(rows.len() > 25, "only {} scenarios have rows", rows.len());
+    for row in read("attention_codes.rs").split("\n    Row {").skip(1) {
+        let (code, says) = match &texts(row)[..] {
+            [_service, code, says, ..] => (code.clone(), says.clone()),
+            other => panic!("{other:?} is not a row"),
+        };
+        codes.insert(if says.is_empty() { code } else { says });
+    }
+    let failures = read("steps/shared/failure_tables.rs");
+    for row in failures.split("\n    creation(").skip(1).chain(failures.split("{ words:").skip(1)) {
+        codes.extend(texts(row).first().cloned());
+    }
+    for row in failures.split("\n        words:").skip(1) {
+        codes.extend(texts(row).first().cloned());
+    }
+    codes
+}
+
+#[test]
+fn every_aws_code_that_the_worker_knows_has_a_test() {
+    let (known, tests) = (codes_of_the_worker(), tests());
+    let listed: BTreeSet<String> = AWS_CODES.iter().map(|(code, _)| (*code).to_owned()).collect();
+    assert_eq!(known.difference(&listed).collect::<Vec<_>>(), [""; 0], "codes without a row in aws_codes.rs");
+    assert_eq!(listed.difference(&known).collect::<Vec<_>>(), [""; 0], "codes that no table of the worker knows");
+    for (code, provoked_by) in AWS_CODES {
+        assert!(!provoked_by.is_empty(), "{code} has no test");
+        let missing: Vec<_> = provoked_by.iter().filter(|test| !tests.contains(**test)).collect();
+        assert_eq!(missing, [&""; 0], "tests of {code} that do not exist");
+    }
 }
 
 #[test]
 fn the_document_matches_the_table() {
-    let (path, expected) = (root().join("docs/scenarios.md"), scenarios::document(&freehold_worker::rows()));
+    let (path, expected) = (root().join("docs/scenarios.md"), scenarios::document());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &expected).expect("the document");
     }

@@ -10,6 +10,8 @@ use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::quotas::{self, QuotaLimits, QuotaSlot, SlotResult};
 use freehold_tenancy::db::{operations, queue, shared_polls};
 use freehold_tenancy::operation::OperationState;
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
@@ -21,7 +23,7 @@ const LONG: TimeDelta = TimeDelta::days(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// The slot of account creations that `request-account` acquires.
-const CREATION_SLOT: QuotaSlot = QuotaSlot { quota: "account-creations", step: "request-account", item: String::new() };
+const CREATION_SLOT: QuotaSlot = QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
 
 async fn sign_up_many(freehold: &Freehold, count: usize) -> Vec<Tenant> {
     let mut tenants = Vec::new();
@@ -147,7 +149,7 @@ async fn a_faster_external_actor_costs_one_refusal_per_request() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenants = sign_up_many(&freehold, 3).await;
     // Five external requests arrive between the poll and Freehold's own requests.
-    shared_polls::record_usage(freehold.pool(), "account-creations", &[], freehold.clock.now())
+    shared_polls::record_usage(freehold.pool(), Quota::AccountCreations, &[], freehold.clock.now())
         .await
         .expect("recorded usage");
     create_external_accounts(&freehold, &["external-1", "external-2", "external-3"]).await;
@@ -168,19 +170,19 @@ async fn the_slot_of_finished_work_is_released() {
     let claims = claim_all(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     assert_eq!(acquire_slot(&freehold, &claims[0]).await, SlotResult::Granted);
-    quotas::note_request(pool, &claims[0], &CREATION_SLOT, "car-1", "await-account", now)
+    quotas::note_request(pool, &claims[0], &CREATION_SLOT, "car-1", StepName::AwaitAccount, now)
         .await
         .expect("a recorded request");
     // A poll from before the request does not count.
-    shared_polls::record_usage(pool, "account-creations", &[], now).await.expect("recorded usage");
+    shared_polls::record_usage(pool, Quota::AccountCreations, &[], now).await.expect("recorded usage");
     assert_eq!(acquire_slot(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     freehold.clock.advance(Duration::from_secs(1));
     let now = freehold.clock.now();
-    shared_polls::record_usage(pool, "account-creations", &["car-1".to_owned()], now).await.expect("recorded usage");
+    shared_polls::record_usage(pool, Quota::AccountCreations, &["car-1".to_owned()], now).await.expect("recorded usage");
     assert_eq!(acquire_slot(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     // The worker is dead and journals nothing; a poll without the request releases the slot.
     freehold.clock.advance(Duration::from_secs(1));
-    shared_polls::record_usage(pool, "account-creations", &[], freehold.clock.now()).await.expect("recorded usage");
+    shared_polls::record_usage(pool, Quota::AccountCreations, &[], freehold.clock.now()).await.expect("recorded usage");
     assert_eq!(acquire_slot(&freehold, &claims[1]).await, SlotResult::Granted);
 }
 

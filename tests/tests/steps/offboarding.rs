@@ -361,7 +361,7 @@ async fn a_fault_at_any_call_of_the_offboarding_gives_the_same_result() {
         for step in OFFBOARDING {
             for spared in 0..40 {
                 let freehold = Freehold::instant().await;
-                freehold.step_faults.plan(step.name, spared, fault);
+                freehold.step_faults.plan(step.name.as_str(), spared, fault);
                 let found = offboard_completely(&freehold).await;
                 if !freehold.step_faults.was_injected() {
                     break;

@@ -32,7 +32,7 @@ async fn assert_same_result_with(fault: StepFault) {
     for step in ONBOARDING {
         for spared in 0..MAX_CALLS {
             let freehold = Freehold::instant().await;
-            freehold.step_faults.plan(step.name, spared, fault);
+            freehold.step_faults.plan(step.name.as_str(), spared, fault);
             let found = onboard(&freehold).await;
             if !freehold.step_faults.was_injected() {
                 break;

@@ -53,7 +53,7 @@ async fn a_repeated_step_does_not_repeat_its_effects() {
         let before = freehold.operation_of(&tenant).await;
         let (world, writes) = (world_snapshot::describe(&freehold.world), write_calls(&freehold));
 
-        forget_result(&freehold, &before, step.name).await;
+        forget_result(&freehold, &before, step.name.as_str()).await;
         freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
 
         let after = freehold.operation_of(&tenant).await;

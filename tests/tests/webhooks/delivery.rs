@@ -41,7 +41,7 @@ async fn a_delivery_is_the_signed_event_and_the_attempt_is_logged() {
     assert_eq!(id(delivery), received.id());
     let attempt = hooks.last_attempt(&endpoint, delivery).await;
     assert_eq!((&attempt["response_status"], &attempt["error"]), (&json!(204), &json!(null)));
-    assert_eq!(attempt["message"], "The receiver has taken it (204).");
+    assert_eq!(attempt["message"], "Delivered (204).");
     assert_eq!(Arc::new(hooks.worker()).drain_webhooks().await.unwrap(), 0, "the delivery was sent again");
 }
 

@@ -136,7 +136,7 @@ async fn retry_after_pauses_an_endpoint_for_at_most_a_day() {
 async fn failures_are_reported_without_the_body_of_the_response() {
     let hooks = WebhookFixture::new().await;
     let receiver = Receiver::start().await;
-    let worker = Arc::new(hooks.worker().with_lease(Duration::from_secs(1)));
+    let worker = Arc::new(hooks.worker_with_lease(Duration::from_secs(1)));
     let closed = {
         let deleting = Receiver::start().await;
         deleting.url()

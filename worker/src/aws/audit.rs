@@ -6,8 +6,8 @@ use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditR
 use super::Aws;
 use super::sts::{Identity, Session};
 use crate::cloud::{CloudError, CloudErrorKind, Result, Role};
+use crate::current_step::RunningStep;
 use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
-use crate::runner::current_work;
 
 /// The audit trail, and the process in whose name calls are recorded.
 #[derive(Debug, Clone)]
@@ -66,11 +66,11 @@ impl Audited {
     }
 
     async fn open_entry(&self, aws_role: String, call: &'static str) -> Result<OpenEntry> {
-        let work = current_work();
+        let work = RunningStep::current();
         let actor = Actor::Process { process: self.process.clone() };
         let entry = AuditEntry {
             operation_id: work.map(|work| work.operation),
-            step: work.map(|work| work.step.to_owned()),
+            step: work.map(|work| work.step.to_string()),
             aws_role: Some(aws_role),
             ..AuditEntry::new(AuditKind::AwsCall, call, actor)
         };

@@ -1,6 +1,7 @@
-//! Every AWS error that Freehold knows, and what it means to a step: the table, on one page.
+//! Table of known AWS errors and the kind of each.
 
 use crate::cloud::CloudErrorKind;
+use crate::first_match::FirstMatch;
 use More::{Any, From, Reason, Status, Words};
 
 /// What AWS answered in place of what was asked for.
@@ -18,18 +19,16 @@ pub(super) struct AwsErrorResponse<'a> {
     pub(super) status: u16,
 }
 
-/// A row: what AWS answers, what it means, and which scenario of docs/scenarios.md it serves (0: any).
-#[derive(Debug, PartialEq)]
-pub(super) struct Row {
+#[derive(Debug)]
+struct Row {
     service: &'static str,
     code: &'static str,
     more: More,
     kind: CloudErrorKind,
-    pub(super) scenario: u8,
 }
 
-/// What else must hold for a row to apply.
-#[derive(Debug, PartialEq)]
+/// Further condition of a row.
+#[derive(Debug)]
 enum More {
     Any,
     Reason(&'static str),
@@ -47,140 +46,115 @@ const DENIED: CloudErrorKind = CloudErrorKind::Denied { explicit: false };
 const FORBIDDEN: CloudErrorKind = CloudErrorKind::Denied { explicit: true };
 const UNKNOWN: CloudErrorKind = CloudErrorKind::Unknown;
 
-/// The first row that applies counts. What no row applies to will fail again for the same reason.
+/// An error that no row matches is permanent.
 #[rustfmt::skip]
-pub(super) static TABLE: &[Row] = &[
+static TABLE: FirstMatch<Row> = FirstMatch(&[
     // Rates: each service has its own word.
-    row("*", "TooManyRequestsException", Any, QUOTA, 7),
-    row("*", "Throttling", Any, QUOTA, 41),
-    row("*", "ThrottlingException", Any, QUOTA, 26),
-    row("*", "ThrottledException", Any, QUOTA, 0),
-    row("*", "RequestLimitExceeded", Any, QUOTA, 0),
-    row("*", "SlowDown", Any, QUOTA, 0),
+    row("*", "TooManyRequestsException", Any, QUOTA),
+    row("*", "Throttling", Any, QUOTA),
+    row("*", "ThrottlingException", Any, QUOTA),
+    row("*", "ThrottledException", Any, QUOTA),
+    row("*", "RequestLimitExceeded", Any, QUOTA),
+    row("*", "SlowDown", Any, QUOTA),
 
     // Quotas that others give back, or that a new day or AWS raises. A limit that waiting does not raise has no row.
-    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED"), QUOTA, 5),
-    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED"), QUOTA, 6),
-    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED"), QUOTA, 47),
-    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED"), QUOTA, 47),
-    row("organizations", "ConstraintViolationException", Reason("WAIT_PERIOD_ACTIVE"), WAIT, 0),
+    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED"), QUOTA),
+    row("organizations", "ConstraintViolationException", Reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED"), QUOTA),
+    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED"), QUOTA),
+    row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED"), QUOTA),
+    row("organizations", "ConstraintViolationException", Reason("WAIT_PERIOD_ACTIVE"), WAIT),
 
     // Another change is under way, or an earlier one has not arrived everywhere.
-    row("*", "ConcurrentModificationException", Any, WAIT, 8),
-    row("organizations", "FinalizingOrganizationException", Any, WAIT, 9),
-    row("organizations", "CreateAccountStatusNotFoundException", Any, WAIT, 13),
-    row("organizations", "SourceParentNotFoundException", Any, WAIT, 17),
-    row("organizations", "PolicyTypeNotEnabledException", Any, WAIT, 20),
-    row("organizations", "PolicyChangesInProgressException", Any, WAIT, 20),
-    row("sso", "ConflictException", Words("already"), CONFLICT, 27),
-    row("identitystore", "ConflictException", Reason("CONCURRENT_MODIFICATION"), WAIT, 27),
-    row("identitystore", "ConflictException", Any, CONFLICT, 27),
-    row("*", "ConflictException", Any, WAIT, 27), // and 30, 47
-    row("*", "OperationInProgressException", Any, WAIT, 0),
-    row("sso", "ResourceNotFoundException", Any, WAIT, 22), // Identity Center hears of a fresh account late
+    row("*", "ConcurrentModificationException", Any, WAIT),
+    row("organizations", "FinalizingOrganizationException", Any, WAIT),
+    row("organizations", "CreateAccountStatusNotFoundException", Any, WAIT),
+    row("organizations", "SourceParentNotFoundException", Any, WAIT),
+    row("organizations", "PolicyTypeNotEnabledException", Any, WAIT),
+    row("organizations", "PolicyChangesInProgressException", Any, WAIT),
+    row("sso", "ConflictException", Words("already"), CONFLICT),
+    row("identitystore", "ConflictException", Reason("CONCURRENT_MODIFICATION"), WAIT),
+    row("identitystore", "ConflictException", Any, CONFLICT),
+    row("*", "ConflictException", Any, WAIT), // and 30, 47
+    row("*", "OperationInProgressException", Any, WAIT),
+    row("sso", "ResourceNotFoundException", Any, WAIT), // Identity Center hears of a fresh account late
 
     // A fresh account or a fresh region settles for some minutes, and says so in many words.
-    row("*", "InvalidClientTokenId", Any, WAIT, 23),
-    row("*", "UnrecognizedClientException", Any, WAIT, 23),
-    row("*", "InvalidAccessKeyId", Any, WAIT, 23),
-    row("*", "RegionDisabledException", Any, WAIT, 23),
-    row("*", "RegionDisabled", Any, WAIT, 23),
-    row("*", "OptInRequired", Any, WAIT, 24),
-    row("*", "SubscriptionRequiredException", Any, WAIT, 24),
+    row("*", "InvalidClientTokenId", Any, WAIT),
+    row("*", "UnrecognizedClientException", Any, WAIT),
+    row("*", "InvalidAccessKeyId", Any, WAIT),
+    row("*", "RegionDisabledException", Any, WAIT),
+    row("*", "RegionDisabled", Any, WAIT),
+    row("*", "OptInRequired", Any, WAIT),
+    row("*", "SubscriptionRequiredException", Any, WAIT),
     // The session is dropped; the next call opens another.
-    row("*", "ExpiredToken", Any, WAIT, 25),
-    row("*", "ExpiredTokenException", Any, WAIT, 25),
+    row("*", "ExpiredToken", Any, WAIT),
+    row("*", "ExpiredTokenException", Any, WAIT),
 
     // There, or done, already.
-    row("organizations", "DuplicateAccountException", Any, CONFLICT, 16),
-    row("organizations", "DuplicateOrganizationalUnitException", Any, CONFLICT, 18),
-    row("organizations", "DuplicatePolicyException", Any, CONFLICT, 18),
-    row("organizations", "DuplicatePolicyAttachmentException", Any, CONFLICT, 18),
-    row("organizations", "PolicyTypeAlreadyEnabledException", Any, CONFLICT, 20),
-    row("organizations", "AccountAlreadyClosedException", Any, CONFLICT, 47),
-    row("*", "AlreadyExistsException", Any, CONFLICT, 33),
-    row("*", "TokenAlreadyExistsException", Any, CONFLICT, 34),
-    row("cloudformation", "ValidationError", Words("No updates are to be performed"), CONFLICT, 36),
+    row("organizations", "DuplicateAccountException", Any, CONFLICT),
+    row("organizations", "DuplicateOrganizationalUnitException", Any, CONFLICT),
+    row("organizations", "DuplicatePolicyException", Any, CONFLICT),
+    row("organizations", "DuplicatePolicyAttachmentException", Any, CONFLICT),
+    row("organizations", "PolicyTypeAlreadyEnabledException", Any, CONFLICT),
+    row("organizations", "AccountAlreadyClosedException", Any, CONFLICT),
+    row("*", "AlreadyExistsException", Any, CONFLICT),
+    row("*", "TokenAlreadyExistsException", Any, CONFLICT),
+    row("cloudformation", "ValidationError", Words("No updates are to be performed"), CONFLICT),
 
     // Not allowed: by a policy that says so, or because nothing allows it.
-    row("*", "*", Words("explicit deny"), FORBIDDEN, 32),
-    row("*", "AccessDenied", Any, DENIED, 22),
-    row("*", "AccessDeniedException", Any, DENIED, 22),
-    row("*", "AccessDeniedForDependencyException", Any, DENIED, 0),
-    row("*", "UnauthorizedOperation", Any, DENIED, 0),
-    row("*", "NotAuthorized", Any, DENIED, 0),
+    row("*", "*", Words("explicit deny"), FORBIDDEN),
+    row("*", "AccessDenied", Any, DENIED),
+    row("*", "AccessDeniedException", Any, DENIED),
+    row("*", "AccessDeniedForDependencyException", Any, DENIED),
+    row("*", "UnauthorizedOperation", Any, DENIED),
+    row("*", "NotAuthorized", Any, DENIED),
 
     // AWS's own trouble: the effect is unknown.
-    row("*", "InternalFailure", Any, UNKNOWN, 1),
-    row("*", "InternalError", Any, UNKNOWN, 1),
-    row("*", "InternalServerException", Any, UNKNOWN, 1),
-    row("*", "ServiceException", Any, UNKNOWN, 1),
-    row("*", "ServiceUnavailable", Any, UNKNOWN, 1),
-    row("*", "ServiceUnavailableException", Any, UNKNOWN, 1),
-    row("*", "RequestTimeout", Any, UNKNOWN, 1),
+    row("*", "InternalFailure", Any, UNKNOWN),
+    row("*", "InternalError", Any, UNKNOWN),
+    row("*", "InternalServerException", Any, UNKNOWN),
+    row("*", "ServiceException", Any, UNKNOWN),
+    row("*", "ServiceUnavailable", Any, UNKNOWN),
+    row("*", "ServiceUnavailableException", Any, UNKNOWN),
+    row("*", "RequestTimeout", Any, UNKNOWN),
 
     // Everything else by its HTTP status.
-    row("*", "*", Status(429), QUOTA, 14),
-    row("*", "*", Status(403), DENIED, 14),
-    row("*", "*", From(500), UNKNOWN, 14),
-];
+    row("*", "*", Status(429), QUOTA),
+    row("*", "*", Status(403), DENIED),
+    row("*", "*", From(500), UNKNOWN),
+]);
 
-const fn row(service: &'static str, code: &'static str, more: More, kind: CloudErrorKind, scenario: u8) -> Row {
-    Row { service, code, more, kind, scenario }
+const fn row(service: &'static str, code: &'static str, more: More, kind: CloudErrorKind) -> Row {
+    Row { service, code, more, kind }
 }
 
 impl Row {
-    fn applies(&self, refusal: &AwsErrorResponse<'_>) -> bool {
+    fn applies(&self, response: &AwsErrorResponse<'_>) -> bool {
         let is = |pattern: &str, value: &str| pattern == "*" || pattern == value;
-        is(self.service, refusal.service)
-            && is(self.code, refusal.code)
+        is(self.service, response.service)
+            && is(self.code, response.code)
             && match self.more {
                 Any => true,
-                Reason(reason) => refusal.reason == reason,
-                Words(words) => refusal.message.contains(words),
-                Status(status) => refusal.status == status,
-                From(status) => refusal.status >= status,
+                Reason(reason) => response.reason == reason,
+                Words(words) => response.message.contains(words),
+                Status(status) => response.status == status,
+                From(status) => response.status >= status,
             }
     }
 }
 
-/// What to do about a refusal.
-pub(super) fn kind(refusal: &AwsErrorResponse<'_>) -> CloudErrorKind {
-    judge(TABLE.iter(), refusal)
+/// Returns the kind of an error, which decides on the reaction.
+pub(super) fn kind(response: &AwsErrorResponse<'_>) -> CloudErrorKind {
+    kind_of(TABLE.find(|row| row.applies(response)))
 }
 
-fn judge<'a>(mut rows: impl Iterator<Item = &'a Row>, refusal: &AwsErrorResponse<'_>) -> CloudErrorKind {
-    rows.find(|row| row.applies(refusal)).map_or(CloudErrorKind::Failed, |row| row.kind.clone())
+fn kind_of(row: Option<&Row>) -> CloudErrorKind {
+    row.map_or(CloudErrorKind::Failed, |row| row.kind.clone())
 }
 
-/// Whether the session that asked is of no use any more.
+/// Returns whether an error code means that the session can no longer be used.
 pub(super) fn ends_session(code: &str) -> bool {
     matches!(code, "ExpiredToken" | "ExpiredTokenException" | "InvalidClientTokenId" | "UnrecognizedClientException")
-}
-
-/// Every row in words, with the scenario that it serves.
-pub(crate) fn rows() -> impl Iterator<Item = (u8, String)> {
-    TABLE.iter().map(|row| {
-        let more = match row.more {
-            Any => String::new(),
-            Reason(reason) => format!(" {reason}"),
-            Words(words) => format!(" “{words}”"),
-            Status(status) => format!(" with HTTP {status}"),
-            From(status) => format!(" with HTTP {status} or above"),
-        };
-        let meaning = match row.kind {
-            CloudErrorKind::Unknown => "the effect is unknown: look, then ask again",
-            CloudErrorKind::NotYet => "not yet: ask again later",
-            CloudErrorKind::Conflict => "there already",
-            CloudErrorKind::Denied { explicit: true } => "a policy denies it",
-            CloudErrorKind::Denied { explicit: false } => "nothing allows it",
-            CloudErrorKind::Throttled { .. } => "used up: ask again later",
-            CloudErrorKind::Failed => "for good",
-        };
-        let service = if row.service == "*" { "any service" } else { row.service };
-        let code = if row.code == "*" { "any other error" } else { row.code };
-        (row.scenario, format!("{service}: {code}{more} → {meaning}"))
-    })
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
     Ok(Some(User {
         made_here: response.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
         groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
-        has_assignments: ssoadmin::is_assigned_directly(aws, user_id).await?,
+        has_assignments: ssoadmin::assignments::is_assigned_directly(aws, user_id).await?,
     }))
 }
 

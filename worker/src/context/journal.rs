@@ -1,13 +1,17 @@
 //! What the journal remembers: what was learnt, what was intended, and when.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use freehold_tenancy::db::{operations, steps};
-use freehold_tenancy::step::JournalEntry;
+use freehold_tenancy::db::lifecycle::{self, StepDisposition, StepRecord};
+use freehold_tenancy::db::{DbError, operations, steps};
+use freehold_tenancy::step::{JournalEntry, StepName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StepContext;
-use crate::step::StepError;
+use crate::shared_poller;
+use crate::step_outcome::StepError;
 
 impl StepContext {
     pub(crate) fn entry(&self) -> Option<&JournalEntry> {
@@ -17,7 +21,7 @@ impl StepContext {
     /// What this step or one before it has learnt; else what an earlier operation on this environment has.
     pub fn fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
         let mine = self.entry().and_then(|entry| entry.facts.get(fact));
-        let others = || self.journal.iter().chain(&*self.history).find_map(|entry| entry.facts.get(fact));
+        let others = || self.journal.iter().chain(&self.data.history).find_map(|entry| entry.facts.get(fact));
         serde_json::from_value(mine.or_else(others)?.clone()).ok()
     }
 
@@ -28,8 +32,8 @@ impl StepContext {
     }
 
     /// What an earlier operation on this environment has journaled of a step, the latest first.
-    pub fn earlier_entries<'a>(&'a self, step: &'a str) -> impl Iterator<Item = &'a JournalEntry> {
-        self.history.iter().filter(move |entry| entry.name == step)
+    pub fn earlier_entries<'a>(&'a self, step: StepName) -> impl Iterator<Item = &'a JournalEntry> {
+        self.data.history.iter().filter(move |entry| entry.name == step)
     }
 
     /// What this step itself has learnt.
@@ -43,7 +47,7 @@ impl StepContext {
     }
 
     /// When a step before this one was done.
-    pub fn done_at(&self, step: &str) -> Option<DateTime<Utc>> {
+    pub fn done_at(&self, step: StepName) -> Option<DateTime<Utc>> {
         self.journal.iter().find(|entry| entry.name == step).and_then(|entry| entry.finished_at)
     }
 
@@ -55,7 +59,7 @@ impl StepContext {
     }
 
     /// What another step set out to ask, where the outcome is unknown.
-    pub fn pending_intent_of<T: DeserializeOwned>(&self, step: &str) -> Option<T> {
+    pub fn pending_intent_of<T: DeserializeOwned>(&self, step: StepName) -> Option<T> {
         let entry = self.journal.iter().find(|entry| entry.name == step)?;
         serde_json::from_value(entry.intent.clone()?).ok()
     }
@@ -65,14 +69,29 @@ impl StepContext {
     pub async fn intend(&self, intent: &impl Serialize) -> Result<(), StepError> {
         let intent = serde_json::to_value(intent).map_err(|error| StepError::Retry(error.to_string()))?;
         let now = self.now();
-        operations::prolong(&self.worker.pool, &self.claim, now + self.worker.lease()).await?;
-        steps::intend(&self.worker.pool, &self.claim, self.step, &intent, now).await?;
+        operations::prolong(&self.services.pool, &self.claim, now + self.services.lease()).await?;
+        steps::intend(&self.services.pool, &self.claim, self.step, &intent, now).await?;
         Ok(())
     }
 
     /// Takes the intent back: it is known that nothing was asked.
     pub async fn withdraw(&self) -> Result<(), StepError> {
-        steps::withdraw(&self.worker.pool, &self.claim, self.step).await?;
+        steps::withdraw(&self.services.pool, &self.claim, self.step).await?;
+        Ok(())
+    }
+
+    /// Journals the outcome of a run and wakes the operations that its released slots admit.
+    pub(crate) async fn record(&self, record: &StepRecord) -> Result<(), DbError> {
+        let services = &self.services;
+        lifecycle::record_step(&services.pool, &self.claim, record, self.now()).await?;
+        services.wake_signals.notify_webhooks();
+        let released = record.released.iter().map(|slot| slot.quota);
+        let parked = record.quota.filter(|_| matches!(record.ending, StepDisposition::Parked(_)));
+        for quota in released.chain(parked).collect::<BTreeSet<_>>() {
+            if shared_poller::wake_queue(services, quota).await? > 0 {
+                services.work_notifier.notify();
+            }
+        }
         Ok(())
     }
 }

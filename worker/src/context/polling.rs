@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::attention::Attention;
+use freehold_tenancy::clock::seconds;
 
+use super::attention::{deadline_passed, format_duration};
 use super::{StepContext, seconds_of};
 use crate::poll_schedule;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// The longest pause between two looks at what is late.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
@@ -22,7 +24,7 @@ impl StepContext {
         usually: u64,
         at_most: u64,
     ) -> Result<StepOutcome, StepError> {
-        let expected = self.worker.durations.expected(self.step, usually, self.now()).await;
+        let expected = self.services.durations.expected(self.step, usually, self.now()).await;
         Ok(self.waits(why, since, at_most, poll_schedule::next_poll_delay(self.now() - since, expected)))
     }
 
@@ -35,7 +37,7 @@ impl StepContext {
         usually: u64,
         at_most: u64,
     ) -> Result<StepOutcome, StepError> {
-        let expected = self.worker.durations.expected(self.step, usually, self.now()).await;
+        let expected = self.services.durations.expected(self.step, usually, self.now()).await;
         Ok(self.waits(why, since, at_most, poll_schedule::no_later_than(self.now() - since, expected)))
     }
 
@@ -47,7 +49,7 @@ impl StepContext {
             return looked((now + pause).min(deadline));
         }
         let (waited, allowed) = (format_duration(now - since), format_duration(seconds_of(at_most)));
-        let late = late(&format!("Still waiting for {why} after {waited}; {allowed} is allowed"));
+        let late = deadline_passed(&format!("Still waiting for {why} after {waited}; {allowed} is allowed"));
         StepOutcome { late: Some(late), ..looked(now + pause.min(LONGEST_PAUSE)) }
     }
 
@@ -62,7 +64,7 @@ impl StepContext {
     pub async fn is_too_early_to_poll(&self, since: DateTime<Utc>, usually: u64) -> bool {
         let now = self.now();
         let looked = self.entry().is_some_and(|entry| entry.facts.contains_key("looked_at"));
-        !looked && self.worker.durations.expected(self.step, usually, now).await.is_too_soon(now - since)
+        !looked && self.services.durations.expected(self.step, usually, now).await.is_too_soon(now - since)
     }
 
     /// About how many seconds the work took that was accepted at `since` and is now found done: between the last look
@@ -73,20 +75,28 @@ impl StepContext {
         let before = looked.filter(|at| *at > since).map_or(0.0, |at| (at - since).as_seconds_f64());
         f64::midpoint(before.max(0.3 * elapsed), elapsed)
     }
-}
 
-/// What takes longer than it may: it looks on by itself, and a person may find out why.
-pub(crate) fn late(what: &str) -> Attention {
-    let message = format!("{what}. Freehold goes on looking. Look at it in AWS; retry to look at once.");
-    Attention::new("deadline_passed", message)
-}
+    /// Returns an attention if AWS has refused the step for longer than `at_most`.
+    pub(crate) fn blocked_too_long(&self, why: &str, at_most: Option<TimeDelta>) -> Option<Attention> {
+        let blocked = self.now() - self.entry()?.blocked_since?;
+        let at_most = at_most.filter(|at_most| blocked > *at_most)?;
+        Some(deadline_passed(&format!(
+            "Still waiting for {why} after {}; {} is allowed",
+            format_duration(blocked),
+            format_duration(at_most)
+        )))
+    }
 
-/// A span in the largest unit that fits.
-pub(crate) fn format_duration(span: TimeDelta) -> String {
-    match (span.num_seconds(), span.num_minutes(), span.num_hours()) {
-        (seconds @ ..120, ..) => format!("{seconds} seconds"),
-        (_, minutes @ ..120, _) => format!("{minutes} minutes"),
-        (_, _, hours @ ..48) => format!("{hours} hours"),
-        (_, _, hours) => format!("{} days", hours / 24),
+    /// Returns a pause of 15 s to five minutes, which grows with the time since the first refusal.
+    pub(crate) fn pause_while_blocked(&self) -> TimeDelta {
+        let blocked = self
+            .entry()
+            .and_then(|entry| entry.blocked_since)
+            .map_or(0.0, |since| (self.now() - since).as_seconds_f64());
+        seconds((blocked / 4.0).clamp(15.0, 300.0) * (1.0 + 0.1 * rand::random::<f64>()))
+    }
+
+    pub(crate) fn attempts_without_progress(&self) -> u32 {
+        self.entry().map_or(0, |entry| entry.attempts_without_progress)
     }
 }

@@ -2,15 +2,16 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::quotas::{self, QuotaLimits, QuotaSlot, SlotResult};
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 
 use super::{StepContext, seconds_of};
-use crate::quota::{self, ACCOUNT_CREATIONS};
 use crate::shared_poller;
-use crate::step::StepError;
+use crate::step_outcome::StepError;
 
 impl StepContext {
     /// A place of this step's under `quota`.
-    pub fn slot(&self, quota: &'static str, item: impl Into<String>) -> QuotaSlot {
+    pub fn slot(&self, quota: Quota, item: impl Into<String>) -> QuotaSlot {
         QuotaSlot { quota, step: self.step, item: item.into() }
     }
 
@@ -19,21 +20,22 @@ impl StepContext {
     pub async fn acquire_slot(&self, place: &QuotaSlot, limit: u16) -> Result<(), StepError> {
         let line = match self.ask(place, limit).await? {
             // Somebody else in the organisation may have taken the place: what is in progress is counted first.
-            SlotResult::UsageUnknown if shared_poller::refresh_usage(&self.worker, place.quota).await?? => {
+            SlotResult::UsageUnknown if shared_poller::refresh_usage(&self.services, place.quota).await?? => {
                 self.ask(place, limit).await?
             }
             line => line,
         };
-        let why = || format!("a place under AWS's limit of {limit} {} at a time", place.quota.replace('-', " "));
+        let why =
+            || format!("a place under AWS's limit of {limit} {} at a time", place.quota.as_str().replace('-', " "));
         let (why, until) = match line {
             SlotResult::Granted => return Ok(()),
             // Whoever gives a place back wakes the next in line; this is for when that wake-up is lost.
             SlotResult::Queued { ahead } => (why(), self.now() + pause_in_line(ahead, limit)),
             SlotResult::RateLimited { until } => {
-                (format!("AWS's limit on {}", quota::call(place.quota).unwrap_or(place.quota)), until)
+                (format!("AWS's limit on {}", place.quota.rate_limited_call().unwrap_or(place.quota.as_str())), until)
             }
             SlotResult::UsageUnknown => {
-                let why = format!("a count of the {} that AWS has in progress", place.quota.replace('-', " "));
+                let why = format!("a count of the {} that AWS has in progress", place.quota.as_str().replace('-', " "));
                 (why, self.now() + TimeDelta::seconds(2))
             }
         };
@@ -41,18 +43,18 @@ impl StepContext {
     }
 
     async fn ask(&self, place: &QuotaSlot, limit: u16) -> Result<SlotResult, StepError> {
-        let (worker, quotas) = (&self.worker, &self.config().quotas);
+        let (services, quotas) = (&self.services, &self.config().quotas);
         let terms = QuotaLimits {
             limit,
-            limit_each: quota::places_each(quotas, place.quota),
+            limit_each: place.quota.limit_per_account(quotas),
             yields: seconds_of(quotas.maintenance_delay_seconds),
-            call_rate: worker.rate_limit_of_quota(place.quota),
+            call_rate: services.rate_limit_of_quota(place.quota),
             counted_since: match place.quota {
-                ACCOUNT_CREATIONS => Some(shared_poller::usage_valid_since(worker, place.quota).await?),
+                Quota::AccountCreations => Some(shared_poller::usage_valid_since(services, place.quota).await?),
                 _ => None,
             },
         };
-        Ok(quotas::acquire(&worker.pool, &self.claim, place, &terms, self.now()).await?)
+        Ok(quotas::acquire(&services.pool, &self.claim, place, &terms, self.now()).await?)
     }
 
     /// Notes that AWS calls the work that has this place `request_id`, and that the step `timeouts` waits for its end.
@@ -60,20 +62,20 @@ impl StepContext {
         &self,
         place: &QuotaSlot,
         request_id: &str,
-        waits: &'static str,
+        waits: StepName,
     ) -> Result<(), StepError> {
-        quotas::note_request(&self.worker.pool, &self.claim, place, request_id, waits, self.now()).await?;
+        quotas::note_request(&self.services.pool, &self.claim, place, request_id, waits, self.now()).await?;
         Ok(())
     }
 
     /// Those of `requests` that may be what was asked for with this place, and whose id was lost with the answer.
     pub async fn unclaimed(&self, place: &QuotaSlot, requests: &[String]) -> Result<Vec<String>, StepError> {
-        Ok(quotas::unclaimed(&self.worker.pool, &self.claim, place, requests).await?)
+        Ok(quotas::unclaimed(&self.services.pool, &self.claim, place, requests).await?)
     }
 
     /// Goes back into the line for a place that somebody else in the organisation has turned out to have taken.
     pub async fn step_back(&self, place: &QuotaSlot) -> Result<(), StepError> {
-        quotas::requeue(&self.worker.pool, &self.claim, place).await?;
+        quotas::requeue(&self.services.pool, &self.claim, place).await?;
         Ok(())
     }
 }

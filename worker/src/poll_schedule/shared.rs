@@ -79,13 +79,13 @@ pub(crate) enum PollMethod<'a> {
     /// No poll is due.
     None,
     /// These operations poll individually.
-    Own(Vec<&'a InProgress>),
+    Individual(Vec<&'a InProgress>),
     /// One List call reports all items in progress.
     List,
 }
 
 /// Chooses the way in which to poll at `now`.
-pub(crate) fn instrument(
+pub(crate) fn choose_method(
     in_progress: &[InProgress],
     expected: DurationEstimate,
     load: QuotaLoad,
@@ -99,11 +99,11 @@ pub(crate) fn instrument(
     }
     let individual = in_progress.iter().zip(&losses).filter(|(item, lost)| due(**lost, load.individual_cost(item)));
     let individual: Vec<_> = individual.map(|(item, _)| item).collect();
-    if individual.is_empty() { PollMethod::None } else { PollMethod::Own(individual) }
+    if individual.is_empty() { PollMethod::None } else { PollMethod::Individual(individual) }
 }
 
 /// Returns the time of the next poll, or `None` if nothing is in progress.
-pub(crate) fn next_shared_look(
+pub(crate) fn next_shared_poll(
     in_progress: &[InProgress],
     expected: DurationEstimate,
     load: QuotaLoad,
@@ -180,12 +180,12 @@ mod tests {
     }
 
     fn pause(in_progress: &[InProgress], load: QuotaLoad) -> f64 {
-        (next_shared_look(in_progress, USUAL, load, NOON).expect("a poll") - NOON).as_seconds_f64()
+        (next_shared_poll(in_progress, USUAL, load, NOON).expect("a poll") - NOON).as_seconds_f64()
     }
 
     #[test]
     fn nothing_in_progress_needs_no_poll() {
-        assert_eq!(next_shared_look(&[], USUAL, QuotaLoad::Full(5), NOON), None);
+        assert_eq!(next_shared_poll(&[], USUAL, QuotaLoad::Full(5), NOON), None);
     }
 
     #[test]
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn one_or_two_items_are_polled_individually_when_they_may_be_done() {
         let two = [work(130, 130), work(20, 20)];
-        assert_eq!(instrument(&two, USUAL, QuotaLoad::Few, NOON), PollMethod::Own(vec![&two[0]]));
+        assert_eq!(choose_method(&two, USUAL, QuotaLoad::Few, NOON), PollMethod::Individual(vec![&two[0]]));
         let five = vec![work(130, 130); 5];
-        assert_eq!(instrument(&five, USUAL, QuotaLoad::Full(5), NOON), PollMethod::List);
-        assert_eq!(instrument(&five[..1], USUAL, QuotaLoad::Many, NOON), PollMethod::List);
+        assert_eq!(choose_method(&five, USUAL, QuotaLoad::Full(5), NOON), PollMethod::List);
+        assert_eq!(choose_method(&five[..1], USUAL, QuotaLoad::Many, NOON), PollMethod::List);
     }
 
     #[test]
@@ -215,7 +215,11 @@ mod tests {
                 #[expect(clippy::cast_possible_truncation, reason = "some days")]
                 let next = age + pause(&vec![work(age, 0); count], load).ceil() as i64;
                 let due = vec![work(next, next - age); count];
-                assert_ne!(instrument(&due, USUAL, load, NOON), PollMethod::None, "{load:?}: too soon after {age} s");
+                assert_ne!(
+                    choose_method(&due, USUAL, load, NOON),
+                    PollMethod::None,
+                    "{load:?}: too soon after {age} s"
+                );
                 (age, polls) = (next, polls + 1);
             }
             assert!((20..400).contains(&polls), "{load:?}: {polls} polls");
@@ -224,6 +228,6 @@ mod tests {
 
     #[test]
     fn an_item_that_was_just_seen_is_not_polled_again() {
-        assert_eq!(instrument(&[work(130, 0), work(100, 1)], USUAL, QuotaLoad::Full(5), NOON), PollMethod::None);
+        assert_eq!(choose_method(&[work(130, 0), work(100, 1)], USUAL, QuotaLoad::Full(5), NOON), PollMethod::None);
     }
 }

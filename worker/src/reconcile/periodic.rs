@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::reconcile::{self, ReconcileClaim};
-use freehold_tenancy::db::{DbError, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::throttle::about;
-use super::{ObserveError, ReconcileError, RepairMode};
-use crate::Worker;
+use super::{ObserveError, ReconcileError, Reconciler, RepairMode};
+use crate::services::Services;
 
 /// Where another worker is at it, or the database is away: the real time until the next look.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -21,10 +21,21 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// The longest sleep: a change of the schedule is noticed by then.
 const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
 
-impl Worker {
+pub(crate) struct PeriodicReconciler {
+    /// Name of the worker, which claims carry.
+    name: String,
+    services: Arc<Services>,
+    reconciler: Reconciler,
+}
+
+impl PeriodicReconciler {
+    pub(crate) fn new(name: String, services: Arc<Services>) -> Self {
+        Self { name, reconciler: Reconciler::new(Arc::clone(&services)), services }
+    }
+
     /// Compares whenever that is due, until `shutdown`.
-    pub(crate) async fn run_reconciler(self: &Arc<Self>, shutdown: &CancellationToken) {
-        let every = Duration::from_secs(self.config.reconcile.interval_seconds);
+    pub(crate) async fn run(&self, shutdown: &CancellationToken) {
+        let every = Duration::from_secs(self.services.config.reconcile.interval_seconds);
         if every.is_zero() {
             return;
         }
@@ -52,36 +63,37 @@ impl Worker {
 
     /// Returns when the next comparison is due.
     async fn until_due(&self, every: Duration) -> Result<(), DbError> {
-        let due = if let Some(due) = reconcile::next_due(&self.pool).await? {
+        let due = if let Some(due) = reconcile::next_due(&self.services.pool).await? {
             due
         } else {
-            let due = self.clock.now() + about(every);
-            reconcile::schedule(&self.pool, due).await?;
+            let due = self.services.clock.now() + about(every);
+            reconcile::schedule(&self.services.pool, due).await?;
             due
         };
-        self.clock.sleep_until(due.min(self.clock.now() + LONGEST_SLEEP)).await;
+        self.services.clock.sleep_until(due.min(self.services.clock.now() + LONGEST_SLEEP)).await;
         Ok(())
     }
 
     /// Compares, if that is due and no other worker is at it, and answers whether it did.
-    pub async fn compare_if_due(&self, shutdown: &CancellationToken) -> Result<bool, ReconcileError> {
-        let settings = &self.config.reconcile;
-        let Some(turn) = reconcile::claim(&self.pool, &self.name, self.clock.now(), self.lease()).await? else {
+    pub(crate) async fn compare_if_due(&self, shutdown: &CancellationToken) -> Result<bool, ReconcileError> {
+        let settings = &self.services.config.reconcile;
+        let Some(turn) =
+            reconcile::claim(&self.services.pool, &self.name, self.services.clock.now(), self.services.lease()).await?
+        else {
             return Ok(false);
         };
         let auto_repair = if settings.auto_repair { RepairMode::Limited } else { RepairMode::Off };
-        let reconciler = self.reconciler();
         let came = tokio::select! {
-            came = reconciler.run_once(auto_repair, shutdown) => came,
-            never = self.renew_claim(&self.pool, turn) => match never {},
+            came = self.reconciler.run_once(auto_repair, shutdown) => came,
+            never = self.renew_claim(turn) => match never {},
         };
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         let next = match &came {
             // Whoever is still running takes it up.
             Err(ReconcileError::Aws(ObserveError::Stopped)) => now,
             _ => now + about(Duration::from_secs(settings.interval_seconds)),
         };
-        reconcile::release(&self.pool, turn, next, now).await?;
+        reconcile::release(&self.services.pool, turn, next, now).await?;
         let report = came?;
         tracing::info!(
             accounts = report.accounts,
@@ -95,10 +107,12 @@ impl Worker {
     }
 
     /// Keeps the turn while the comparison goes on.
-    async fn renew_claim(&self, pool: &PgPool, turn: ReconcileClaim) -> Infallible {
+    async fn renew_claim(&self, turn: ReconcileClaim) -> Infallible {
         loop {
-            tokio::time::sleep(self.lease_real / 3).await;
-            if let Err(error) = reconcile::prolong(pool, turn, self.clock.now() + self.lease()).await {
+            tokio::time::sleep(self.services.lease_real / 3).await;
+            if let Err(error) =
+                reconcile::prolong(&self.services.pool, turn, self.services.clock.now() + self.services.lease()).await
+            {
                 tracing::debug!(%error, "the turn to compare could not be prolonged");
             }
         }

@@ -1,7 +1,7 @@
-//! Putting right what is safe: by an ordinary operation, which observes before it acts, like any other.
+//! Starts repairs of findings that are safe to repair. A repair is an ordinary operation, which reads before it writes.
 //!
-//! A finding is healed once. One that is still there when its repair has ended waits for a person: whatever is behind it, a
-//! repair does not mend it.
+//! A finding is repaired once. If it still exists after its repair, the repair does not fix the cause, so it needs a
+//! person.
 
 use std::collections::BTreeMap;
 
@@ -12,45 +12,51 @@ use freehold_tenancy::operation::Requester;
 use freehold_tenancy::{EnvironmentId, FindingId, OperationId, TenantId};
 use serde_json::json;
 
-use super::{Reconciler, RepairMode, Reported};
+use super::{RepairMode, Reported};
+use crate::services::Services;
 
-/// Begins a repair of every environment with something that is safe to put right, and notes it with the findings.
-pub(super) async fn heal(reconciler: &Reconciler, heal: RepairMode, reported: &mut [Reported]) -> Result<(), DbError> {
-    if heal == RepairMode::Off {
+/// Starts a repair of each environment with findings that are safe to repair, and records it in these findings.
+pub(super) async fn start_repairs(
+    services: &Services,
+    mode: RepairMode,
+    reported: &mut [Reported],
+) -> Result<(), DbError> {
+    if mode == RepairMode::Off {
         return Ok(());
     }
     let mut to_repair: BTreeMap<(TenantId, EnvironmentId), Vec<&mut Reported>> = BTreeMap::new();
-    let waits = |one: &Finding| one.remedy == FindingRemedy::Repair && one.operation_id.is_none();
-    for one in reported.iter_mut().filter(|one| waits(&one.finding)) {
+    let needs_repair = |one: &Finding| one.remedy == FindingRemedy::Repair && one.operation_id.is_none();
+    for one in reported.iter_mut().filter(|one| needs_repair(&one.finding)) {
         if let Some(environment) = one.finding.environment {
             to_repair.entry(environment).or_default().push(one);
         }
     }
-    let most = reconciler.config.reconcile.max_repairs_per_run;
-    if heal == RepairMode::Limited && to_repair.len() > most {
+    let max = services.config.reconcile.max_repairs_per_run;
+    if mode == RepairMode::Limited && to_repair.len() > max {
         tracing::error!(
             environments = to_repair.len(),
-            most,
-            "more environments want a repair at once than reconcile.max_repairs_per_run allows: look at them, then run \
-             `freehold reconcile --repair`"
+            max,
+            "{} environments need a repair, but reconcile.max_repairs_per_run is {max}, so none was started: check \
+             the findings, then run `freehold reconcile --repair`",
+            to_repair.len()
         );
         return Ok(());
     }
-    let now = reconciler.clock.now();
+    let now = services.clock.now();
     for ((tenant, environment), found) in to_repair {
         let ids: Vec<FindingId> = found.iter().map(|one| one.finding.id).collect();
-        let Some(operation) = open(&reconciler.pool, environment, &ids, now).await? else { continue };
-        findings::healed_by(&reconciler.pool, &ids, operation).await?;
+        let Some(operation) = open(&services.pool, environment, &ids, now).await? else { continue };
+        findings::healed_by(&services.pool, &ids, operation).await?;
         for one in found {
             one.finding.operation_id = Some(operation);
         }
-        tracing::info!(%tenant, %environment, %operation, "a repair was begun");
-        reconciler.work_notifier.notify();
+        tracing::info!(%tenant, %environment, %operation, "repair {operation} of environment {environment} started");
+        services.work_notifier.notify();
     }
     Ok(())
 }
 
-/// Opens a repair of an environment because of what was found there; nothing where something is under way there.
+/// Creates a repair of an environment because of these findings, or returns `None` if another operation is open there.
 async fn open(
     pool: &PgPool,
     environment: EnvironmentId,

@@ -3,12 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::attention::Remedy;
 
-use super::creation_failures::{self, CreationFailureAction};
-use super::{StepResult, account};
+use super::StepResult;
+use super::shared::account_request;
+use super::shared::failure_tables::{CreationFailureAction, creation_failure};
 use crate::cloud::{CreationState, NewAccount};
 use crate::context::StepContext;
-use crate::fleet_holds;
-use crate::step::{StepError, StepOutcome, attention};
+use crate::step_outcome::{StepError, StepOutcome, attention};
 
 /// For what it waits.
 const FOR: &str = "the account to be created";
@@ -22,21 +22,21 @@ const JUST_NOW: TimeDelta = TimeDelta::seconds(2);
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.fact("account_id") {
         // Found or adopted when it was asked for.
-        return account::mapped(context, id).await;
+        return account_request::mapped(context, id).await;
     }
     let Some(request) = context.fact::<Option<String>>("creation_request_id").flatten() else {
         // The creation asked for before has failed in a way that asking again may mend; or AWS had made the account after all.
         if context.step_fact::<u32>("creation_failures").unwrap_or(0) > 0
             && context.pending_intent::<NewAccount>().is_none()
-            && let Some(found) = context.cloud().find_account(&account::email(context)).await?
+            && let Some(found) = context.cloud().find_account(&account_request::email(context)).await?
         {
-            return account::adopt(context, found).await;
+            return account_request::adopt(context, found).await;
         }
-        let outcome = account::find_or_request(context).await?;
+        let outcome = account_request::find_or_request(context).await?;
         let asked = outcome.wait.is_none() && !outcome.facts.contains_key("account_id");
         return Ok(if asked { again(outcome, context, FOR) } else { outcome });
     };
-    let since = account::requested_at(context);
+    let since = account_request::requested_at(context);
     if context.now() - since < JUST_NOW {
         return still_in_progress(context, &request, since).await;
     }
@@ -52,7 +52,10 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         CreationState::Succeeded(id) => {
             let ended = creation.completed_at.unwrap_or_else(|| context.now());
             let took = (ended - creation.requested_at).as_seconds_f64();
-            Ok(account::mapped(context, id).await?.with("took_seconds", took).with("created_at", ended.to_rfc3339()))
+            Ok(account_request::mapped(context, id)
+                .await?
+                .with("took_seconds", took)
+                .with("created_at", ended.to_rfc3339()))
         }
         CreationState::Failed(reason) => failed(context, &reason).await,
     }
@@ -69,8 +72,8 @@ async fn still_in_progress(context: &StepContext, request: &str, since: DateTime
 
 /// AWS does not know the request any more, or not yet: the account itself is the proof.
 async fn forgotten(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
-    match context.cloud().find_account(&account::email(context)).await? {
-        Some(found) => account::adopt(context, found).await,
+    match context.cloud().find_account(&account_request::email(context)).await? {
+        Some(found) => account_request::adopt(context, found).await,
         None => still_in_progress(context, request, since).await,
     }
 }
@@ -78,32 +81,32 @@ async fn forgotten(context: &StepContext, request: &str, since: DateTime<Utc>) -
 async fn failed(context: &StepContext, reason: &str) -> StepResult {
     // What came of the intent is known: nothing. The request is over, and so is its place.
     context.withdraw().await?;
-    let place = account::place(context);
+    let place = account_request::place(context);
     let forget = |outcome: StepOutcome| outcome.with("creation_request_id", serde_json::Value::Null);
-    let email = account::email(context);
+    let email = account_request::email(context);
     let failures = context.step_fact::<u32>("creation_failures").unwrap_or(0) + 1;
-    let then = creation_failures::then(reason);
+    let then = creation_failure(reason);
     if let CreationFailureAction::Hold(kind) = then {
         // It keeps its turn, not its place.
-        return Ok(forget(StepOutcome::failed(fleet_holds::begin(context, &place, kind).await?)));
+        return Ok(forget(StepOutcome::failed(context.start_fleet_hold(&place, kind).await?)));
     }
     if let CreationFailureAction::AdoptOrNeedsAttention | CreationFailureAction::AdoptOrRequestAgain = then
         && let Some(found) = context.cloud().find_account(&email).await?
     {
-        return match account::adopt(context, found).await {
+        return match account_request::adopt(context, found).await {
             Err(error) if error.is_needs_attention() => Ok(forget(StepOutcome::failed(error)).releasing(place)),
             adopted => adopted,
         };
     }
-    fleet_holds::hand_over(context, &place).await?;
+    context.hand_over_probe(&place).await?;
     let error = match then {
         CreationFailureAction::AdoptOrRequestAgain if failures < TRIES => {
             let why = "another request for the account, since AWS failed the last one";
-            let outcome = StepOutcome::wait(why, context.now() + account::RECREATE_AFTER);
+            let outcome = StepOutcome::wait(why, context.now() + account_request::RECREATE_AFTER);
             return Ok(forget(outcome).releasing(place).with("creation_failures", failures));
         }
         CreationFailureAction::AdoptOrNeedsAttention => {
-            account::email_taken(&email, "it is outside this organisation or closed")
+            account_request::email_taken(&email, "it is outside this organisation or closed")
         }
         CreationFailureAction::NeedsAttention { code, message } => {
             failed_for_good(code, format!("{message} AWS says {reason}."))

@@ -3,13 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::config::CloseAccounts;
-use freehold_tenancy::db::{approvals, closures};
+use freehold_tenancy::quota::Quota;
 
-use super::cool_off::minute;
-use super::{StepResult, approval, guard};
+use super::StepResult;
+use super::shared::format_minute;
+use super::shared::{approval, preconditions};
 use crate::context::StepContext;
-use crate::quota::ACCOUNT_CLOSURES;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// Closures count for so long ("Quotas for AWS Organizations").
 const WINDOW: TimeDelta = TimeDelta::days(30);
@@ -30,13 +30,13 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     }
     if let Some(free_at) = no_room_until(context, 0).await? {
         return Err(StepError::Blocked {
-            why: format!("AWS's limit on closures in 30 days, which has room on {}", minute(free_at)),
+            why: format!("AWS's limit on closures in 30 days, which has room on {}", format_minute(free_at)),
             until: Some(free_at),
             at_most: None,
         });
     }
-    context.acquire_slot(&context.slot(ACCOUNT_CLOSURES, ""), context.config().quotas.account_closures).await?;
-    guard::check_deletion_allowed(context, &account).await?;
+    context.acquire_slot(&context.slot(Quota::AccountClosures, ""), context.config().quotas.account_closures).await?;
+    preconditions::check_deletion_allowed(context, &account).await?;
     context.intend(&account.id().as_str()).await?;
     match context.cloud().close_account(&account).await {
         Ok(()) => Ok(StepOutcome::done().with(ASKED, context.now().to_rfc3339())),
@@ -55,7 +55,7 @@ fn wanted(context: &StepContext) -> bool {
 
 /// Whether another person has said yes; somebody who said no is obeyed as well.
 async fn approved(context: &StepContext) -> Result<bool, StepError> {
-    let asked = approvals::list_for_operation(&context.worker.pool, context.claim.operation_id).await?;
+    let asked = context.approvals().await?;
     match asked.iter().rfind(|approval| approval.action == ApprovalAction::Close).map(|approval| approval.state) {
         Some(ApprovalState::Approved) => Ok(true),
         Some(ApprovalState::Pending) => Err(approval::needed(
@@ -83,15 +83,14 @@ pub(super) async fn expected_at(
     if !wanted(context) {
         return Ok(None);
     }
-    let ahead = closures::ahead(&context.worker.pool, context.claim.operation_id).await?;
+    let ahead = context.closures_ahead().await?;
     Ok(Some(no_room_until(context, ahead).await?.map_or(earliest, |free_at| free_at.max(earliest))))
 }
 
 /// When there is room under the quota of 30 days with so many `ahead` in line, where there is none now.
 async fn no_room_until(context: &StepContext, ahead: i64) -> Result<Option<DateTime<Utc>>, StepError> {
-    let pool = &context.worker.pool;
-    let closures = closures::since(pool, context.now() - WINDOW).await?;
-    let allowed = monthly_quota(closures::accounts_known(pool).await?);
+    let closures = context.closures_since(context.now() - WINDOW).await?;
+    let allowed = monthly_quota(context.known_accounts().await?);
     let used = i64::try_from(closures.len()).unwrap_or(i64::MAX);
     let too_many = used + ahead - allowed;
     // Closures leave the window in the order in which they entered it.

@@ -1,13 +1,15 @@
 //! Deletes the SaaS's stack from the account.
 
+use freehold_tenancy::step::StepName;
+
 use super::StepResult;
-use super::removal::Removal;
+use super::shared::stack_deletion::StackDeletion;
 use crate::cloud::Role;
 use crate::context::StepContext;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let removal = Removal {
-        made_by: "deploy-stack",
+    let removal = StackDeletion {
+        made_by: StepName::DeployStack,
         role: Role::Access,
         region: context.environment().home_region,
         name: context.config().stack.name.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::StepResult;
-use super::stack::Deployment;
+use super::shared::stack_deployment::StackDeployment;
 use crate::cloud::Role;
 use crate::context::StepContext;
 
@@ -11,7 +11,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     deployment(context).run(context).await
 }
 
-fn deployment(context: &StepContext) -> Deployment {
+fn deployment(context: &StepContext) -> StackDeployment {
     let (tenant, environment) = (context.tenant(), context.environment());
     let mut parameters = BTreeMap::from([
         ("TenantId".to_owned(), tenant.id.to_string()),
@@ -24,11 +24,11 @@ fn deployment(context: &StepContext) -> Deployment {
         parameters.insert("VerifyRoleArn".to_owned(), role);
     }
     parameters.extend(context.config().stack.parameters.clone());
-    Deployment {
+    StackDeployment {
         role: Role::Access,
         region: environment.home_region,
         name: context.config().stack.name.clone(),
-        template: context.worker.template.clone(),
+        template: context.stack_template().to_owned(),
         parameters,
         usually_seconds: context.config().expected_durations.tenant_stack_seconds,
     }

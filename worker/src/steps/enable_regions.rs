@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::Region;
+use freehold_tenancy::quota::Quota;
 
 use super::StepResult;
 use crate::cloud::RegionStatus;
 use crate::context::StepContext;
-use crate::quota::REGION_OPT_INS;
-use crate::step::StepOutcome;
+use crate::step_outcome::StepOutcome;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let region = context.environment().home_region;
@@ -15,7 +15,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return Ok(StepOutcome::done());
     }
     let account = context.account()?;
-    let place = context.slot(REGION_OPT_INS, "");
+    let place = context.slot(Quota::RegionOptIns, "");
     let pending_intent = || context.pending_intent::<Region>().map(|(_, at)| at);
     let since: DateTime<Utc> = context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now());
     match context.cloud().region_status(&account, region).await? {

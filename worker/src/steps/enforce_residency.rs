@@ -2,7 +2,7 @@
 
 use super::StepResult;
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let residency = context.residency()?;

@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::TenantId;
 use freehold_tenancy::db::quotas::QuotaSlot;
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::work_failures::{self, FailureAction};
-use super::{StepResult, account};
+use super::StepResult;
+use super::shared::account_request;
+use super::shared::failure_tables::{FailureAction, assignment_failure};
 use crate::cloud::{Assignment, AssignmentState, Grant, Person, Target};
 use crate::context::StepContext;
-use crate::quota::ASSIGNMENTS;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// How often an assignment may fail before a person is asked.
 const TRIES: u32 = 4;
@@ -46,7 +48,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     for (name, progress) in grants.iter_mut().filter(|(_, progress)| !progress.done) {
         match advance(context, &account, name, progress, &mut asked).await {
             Ok(Request::Open) => {}
-            Ok(Request::Ended) => released.push(context.slot(ASSIGNMENTS, name)),
+            Ok(Request::Ended) => released.push(context.slot(Quota::Assignments, name)),
             // The others go on.
             Err(error @ StepError::Blocked { .. }) => not_yet = Some(error),
             // What the others have come to is kept.
@@ -91,7 +93,7 @@ fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progre
 
 /// How far the grants of the latest operation before this one have come.
 pub(super) fn of_earlier(context: &StepContext) -> BTreeMap<String, Progress> {
-    let facts = context.earlier_entries("grant-access").find_map(|entry| entry.facts.get("grants"));
+    let facts = context.earlier_entries(StepName::GrantAccess).find_map(|entry| entry.facts.get("grants"));
     facts.and_then(|grants| serde_json::from_value(grants.clone()).ok()).unwrap_or_default()
 }
 
@@ -143,7 +145,7 @@ async fn advance(
         // The answer was lost, and AWS has done it.
         AssignmentState::Succeeded
     } else {
-        context.acquire_slot(&context.slot(ASSIGNMENTS, name), context.config().quotas.assignments).await?;
+        context.acquire_slot(&context.slot(Quota::Assignments, name), context.config().quotas.assignments).await?;
         if !asked.iter().any(|one| one == name) {
             asked.push(name.to_owned());
             context.intend(asked).await?;
@@ -169,7 +171,7 @@ async fn advance(
             Ok(Request::Ended)
         }
         AssignmentState::Failed(reason)
-            if work_failures::of_assignment(&reason) == FailureAction::RetryWhileNew && is_fresh(context) =>
+            if assignment_failure(&reason) == FailureAction::RetryWhileNew && is_fresh(context) =>
         {
             progress.request_id = None;
             progress.early_failures += 1;
@@ -181,7 +183,7 @@ async fn advance(
             Ok(Request::Ended)
         }
         AssignmentState::Failed(reason) => {
-            account::check_active(context).await?;
+            account_request::check_active(context).await?;
             // Who has it tried again starts with a clean slate.
             *progress = new(progress.grant.clone());
             Err(StepError::needs_attention(
@@ -194,7 +196,7 @@ async fn advance(
 
 /// Remembers what AWS calls the request.
 async fn note(context: &StepContext, name: &str, progress: &mut Progress, request: String) -> Result<(), StepError> {
-    context.record_request_id(&context.slot(ASSIGNMENTS, name), &request, "grant-access").await?;
+    context.record_request_id(&context.slot(Quota::Assignments, name), &request, StepName::GrantAccess).await?;
     progress.request_id = Some(request);
     progress.asked_at = Some(context.now());
     Ok(())
@@ -209,7 +211,7 @@ async fn under_way(
 ) -> Result<Option<String>, StepError> {
     let cloud = context.cloud();
     let in_progress = cloud.assignments_in_progress().await?;
-    for request in context.unclaimed(&context.slot(ASSIGNMENTS, name), &in_progress).await? {
+    for request in context.unclaimed(&context.slot(Quota::Assignments, name), &in_progress).await? {
         if cloud.is_request_for(&request, account, grant).await? {
             return Ok(Some(request));
         }
@@ -219,7 +221,7 @@ async fn under_way(
 
 /// Whether the account is so young that Identity Center may not be let into it yet.
 fn is_fresh(context: &StepContext) -> bool {
-    let since = context.fact("created_at").or_else(|| context.done_at("await-account"));
+    let since = context.fact("created_at").or_else(|| context.done_at(StepName::AwaitAccount));
     since.is_some_and(|since| context.now() < context.deadline(since, context.config().timeouts.account_usable_seconds))
 }
 

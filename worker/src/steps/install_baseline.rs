@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use freehold_tenancy::Region;
 
 use super::StepResult;
-use super::stack::Deployment;
+use super::shared::stack_deployment::StackDeployment;
 use crate::cloud::Role;
 use crate::context::StepContext;
 
@@ -16,12 +16,12 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 }
 
 /// The baseline's stack, and where it goes.
-pub(super) fn deployment(context: &StepContext) -> Deployment {
+pub(super) fn deployment(context: &StepContext) -> StackDeployment {
     let parameters = BTreeMap::from([
         ("ControlRoleArn".to_owned(), context.config().organization.control_role_arn.clone()),
         ("ExternalId".to_owned(), context.environment().id.to_string()),
     ]);
-    Deployment {
+    StackDeployment {
         role: Role::Organization,
         region: region(context),
         name: "freehold-baseline".to_owned(),

@@ -1,11 +1,13 @@
 //! Waits until a role in the fresh account can be assumed: for minutes after its creation an account refuses calls.
 
 use chrono::TimeDelta;
+use freehold_tenancy::step::StepName;
 
-use super::{StepResult, account, install_baseline};
+use super::shared::account_request;
+use super::{StepResult, install_baseline};
 use crate::cloud::{self, CloudErrorKind};
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// Who refuses for longer than this may not be fresh but closed.
 const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
@@ -13,7 +15,7 @@ const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since = context
         .operation_fact("created_at")
-        .or_else(|| context.done_at("await-account"))
+        .or_else(|| context.done_at(StepName::AwaitAccount))
         .unwrap_or_else(|| context.entry_started_at());
     let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
     let (usually, at_most) = (usual.account_usable_seconds, waits.account_usable_seconds);
@@ -25,7 +27,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         Ok(()) => Ok(StepOutcome::done().with("took_seconds", context.took_seconds(since))),
         Err(error) if matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false }) => {
             if context.now() - since > UNUSUAL {
-                account::check_active(context).await?;
+                account_request::check_active(context).await?;
             }
             context.poll_later(why, since, usually, at_most).await
         }

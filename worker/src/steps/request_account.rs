@@ -1,8 +1,9 @@
 //! Asks Organizations for the environment's account.
 
-use super::{StepResult, account};
+use super::StepResult;
+use super::shared::account_request;
 use crate::context::StepContext;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    account::find_or_request(context).await
+    account_request::find_or_request(context).await
 }

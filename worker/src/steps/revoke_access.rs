@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::environment::EnvironmentState;
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::account::RECREATE_AFTER;
+use super::StepResult;
 use super::grant_access::{self, holds};
-use super::{StepResult, guard};
+use super::shared::account_request::RECREATE_AFTER;
+use super::shared::preconditions;
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
-use crate::quota::ASSIGNMENTS;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// How often a revocation may fail before a person is asked.
 const TRIES: u32 = 4;
@@ -80,7 +82,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 /// Gives back what the onboarding had under the quota of assignments.
 fn released(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome {
     let granted = grant_access::of_earlier(context).into_keys();
-    outcome.released.extend(granted.map(|name| context.slot(ASSIGNMENTS, name)));
+    outcome.released.extend(granted.map(|name| context.slot(Quota::Assignments, name)));
     outcome
 }
 
@@ -98,7 +100,7 @@ async fn grants_to_end(context: &StepContext) -> Result<Option<StepOutcome>, Ste
                 .map(Some);
         }
     }
-    let pending_intent = context.earlier_entries("grant-access").filter_map(|entry| entry.intent_at).max();
+    let pending_intent = context.earlier_entries(StepName::GrantAccess).filter_map(|entry| entry.intent_at).max();
     let certain_at = pending_intent.map(|at| at + RECREATE_AFTER).filter(|at| context.now() < *at);
     Ok(certain_at.map(|at| StepOutcome::wait("certainty about the access that was asked for", at)))
 }
@@ -134,7 +136,7 @@ async fn advance(
     let state = if let Some(request) = &revocation.request_id {
         context.cloud().unassignment_status(request).await?
     } else {
-        guard::check_ownership(context, account).await?;
+        preconditions::check_ownership(context, account).await?;
         if holds(context, account, &revocation.grant).await? {
             let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
             revocation.request_id = Some(request_id);

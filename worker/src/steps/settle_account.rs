@@ -1,13 +1,14 @@
 //! Finds out what became of the account that onboarding asked for, so that no account is left that nobody knows of.
 
 use chrono::{DateTime, Utc};
-use freehold_tenancy::step::JournalEntry;
+use freehold_tenancy::step::{JournalEntry, StepName};
 use serde_json::Value;
 
-use super::{StepResult, account};
+use super::StepResult;
+use super::shared::account_request;
 use crate::cloud::{Creation, CreationState, NewAccount};
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// What the onboarding has left behind.
 enum LeftoverAccount {
@@ -21,7 +22,7 @@ enum LeftoverAccount {
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.account_id() {
-        return account::mapped(context, id).await;
+        return account_request::mapped(context, id).await;
     }
     match left(context) {
         LeftoverAccount::Nothing => Ok(nothing(context)),
@@ -34,11 +35,11 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
                 return ended(context, creation).await;
             }
             if let Some(found) = context.cloud().find_account(&asked.email).await? {
-                return ours_or_nothing(context, account::adopt(context, found).await);
+                return ours_or_nothing(context, account_request::adopt(context, found).await);
             }
-            if context.now() < at + account::RECREATE_AFTER {
+            if context.now() < at + account_request::RECREATE_AFTER {
                 let why = "certainty that the request made before left nothing behind";
-                return Ok(StepOutcome::wait(why, at + account::RECREATE_AFTER));
+                return Ok(StepOutcome::wait(why, at + account_request::RECREATE_AFTER));
             }
             Ok(nothing(context))
         }
@@ -47,7 +48,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 async fn ended(context: &StepContext, creation: Creation) -> StepResult {
     match creation.state {
-        CreationState::Succeeded(id) => account::mapped(context, id).await,
+        CreationState::Succeeded(id) => account_request::mapped(context, id).await,
         CreationState::Failed(_) => Ok(nothing(context)),
         CreationState::InProgress => {
             let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
@@ -68,7 +69,7 @@ fn ours_or_nothing(context: &StepContext, adopted: StepResult) -> StepResult {
 }
 
 fn nothing(context: &StepContext) -> StepOutcome {
-    StepOutcome::done().with("account_id", Value::Null).releasing(account::place(context))
+    StepOutcome::done().with("account_id", Value::Null).releasing(account_request::place(context))
 }
 
 /// What the journal of the onboarding says; the later step knows better.
@@ -76,16 +77,19 @@ fn left(context: &StepContext) -> LeftoverAccount {
     if let Some(request) = context.step_fact::<String>("creation_request_id") {
         return LeftoverAccount::Request(request);
     }
-    let awaiting = context.earlier_entries("await-account").next();
+    let awaiting = context.earlier_entries(StepName::AwaitAccount).next();
     let latest = awaiting.filter(|entry| entry.intent.is_some() || entry.facts.contains_key("creation_request_id"));
-    latest.or_else(|| context.earlier_entries("request-account").next()).map_or(LeftoverAccount::Nothing, |entry| {
-        let request = entry.facts.get("creation_request_id").and_then(Value::as_str);
-        match (request, intent(entry)) {
-            (Some(request), _) => LeftoverAccount::Request(request.to_owned()),
-            (None, Some((asked, at))) => LeftoverAccount::Unknown(asked, at),
-            (None, None) => LeftoverAccount::Nothing,
-        }
-    })
+    latest.or_else(|| context.earlier_entries(StepName::RequestAccount).next()).map_or(
+        LeftoverAccount::Nothing,
+        |entry| {
+            let request = entry.facts.get("creation_request_id").and_then(Value::as_str);
+            match (request, intent(entry)) {
+                (Some(request), _) => LeftoverAccount::Request(request.to_owned()),
+                (None, Some((asked, at))) => LeftoverAccount::Unknown(asked, at),
+                (None, None) => LeftoverAccount::Nothing,
+            }
+        },
+    )
 }
 
 fn intent(entry: &JournalEntry) -> Option<(NewAccount, DateTime<Utc>)> {

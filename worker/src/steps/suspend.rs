@@ -1,8 +1,9 @@
 //! Takes the environment out of service at once: in the quarantine OU nobody does anything but Freehold.
 
-use super::{StepResult, guard};
+use super::StepResult;
+use super::shared::preconditions;
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
@@ -12,7 +13,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.",
         )
     })?;
-    guard::check_ownership(context, &account).await?;
+    preconditions::check_ownership(context, &account).await?;
     let parent = context.cloud().parent_of(&account).await?;
     if parent != ou {
         context.cloud().move_account(&account, &parent, &ou).await?;

@@ -7,10 +7,11 @@ use freehold_tenancy::Region;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{StepResult, account, grant_access};
+use super::shared::account_request;
+use super::{StepResult, grant_access};
 use crate::cloud::{CloudErrorKind, Grant};
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
 
 /// What has to be proved, in this order.
 const PROOFS: [Check; 4] =
@@ -58,7 +59,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             }
             Ok(Some(why)) => {
                 if context.now() - context.entry_started_at() > UNUSUAL {
-                    account::check_active(context).await?;
+                    account_request::check_active(context).await?;
                 }
                 let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
                 let (usually, at_most) = (usual.propagation_seconds, waits.propagation_seconds);

@@ -1,18 +1,21 @@
 //! The loop: fan out, claim, send; woken by the bell, by what this worker has written itself, and by what is due next.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::Result;
+use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::webhooks::claims::{self, ClaimLimits};
 use freehold_tenancy::db::webhooks::{deliveries, fanout, look, secrets};
+use freehold_tenancy::webhook::Resolver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::concurrency::{DeliveryConcurrency, Permit, Pool};
-use crate::Worker;
+use super::deliver::Deliverer;
+use super::secret_rotation;
+use crate::services::Services;
 
 /// The longest real time between two looks while there are endpoints, should every wake-up be lost.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -46,9 +49,23 @@ enum NextWakeup {
     Shortly,
 }
 
-impl Worker {
-    /// Sends webhooks until `shutdown`; then waits for those that are on their way.
-    pub(crate) async fn keep_delivering(self: &Arc<Self>, shutdown: &CancellationToken) {
+pub(crate) struct DeliveryLoop {
+    services: Arc<Services>,
+    deliverer: Arc<Deliverer>,
+}
+
+impl DeliveryLoop {
+    pub(crate) fn new(
+        services: Arc<Services>,
+        installation: &Installation,
+        resolver: Option<Arc<dyn Resolver>>,
+    ) -> Self {
+        let deliverer = Arc::new(Deliverer::new(Arc::clone(&services), installation, resolver));
+        Self { services, deliverer }
+    }
+
+    /// Sends webhooks until `shutdown`; then waits for the deliveries in progress.
+    pub(crate) async fn run(&self, shutdown: &CancellationToken) {
         let (mut state, mut under_way) = (State::default(), JoinSet::new());
         while !shutdown.is_cancelled() {
             let next = match self.send_due(&mut state, &mut under_way).await {
@@ -64,7 +81,7 @@ impl Worker {
                     NextWakeup::OnSignal => std::future::pending().await,
                     NextWakeup::Shortly => tokio::time::sleep(BUSY).await,
                     NextWakeup::At(time) => tokio::select! {
-                        () = self.clock.sleep_until(time) => {}
+                        () = self.services.clock.sleep_until(time) => {}
                         () = tokio::time::sleep(LONGEST_SLEEP) => {}
                     },
                 }
@@ -73,7 +90,7 @@ impl Worker {
                 () = shutdown.cancelled() => {}
                 Some(place) = under_way.join_next() => leave(&mut state.lanes, place),
                 () = due => {}
-                () = self.calls.webhooks.notified() => tokio::time::sleep(TOGETHER).await,
+                () = self.services.wake_signals.wait_for_webhooks() => tokio::time::sleep(TOGETHER).await,
             }
             while let Some(place) = under_way.try_join_next() {
                 leave(&mut state.lanes, place);
@@ -83,7 +100,7 @@ impl Worker {
     }
 
     /// Sends everything that is due now, one attempt of each, and answers how many that were; for tests that move the clock.
-    pub async fn drain_webhooks(self: &Arc<Self>) -> Result<usize> {
+    pub(crate) async fn drain(&self) -> Result<usize> {
         let (mut state, mut under_way, mut count) = (State::default(), JoinSet::new(), 0);
         loop {
             self.send_due(&mut state, &mut under_way).await?;
@@ -94,27 +111,27 @@ impl Worker {
     }
 
     /// How many requests of webhooks have got so far that a connection was opened, or tried to be; for tests.
-    pub fn webhooks_sent(&self) -> u64 {
-        self.webhooks.sender.sent()
+    pub(crate) fn sent(&self) -> u64 {
+        self.deliverer.sender.sent()
     }
 
-    async fn send_due(self: &Arc<Self>, state: &mut State, under_way: &mut JoinSet<Permit>) -> Result<NextWakeup> {
-        let mut found = look(&self.pool).await?;
-        self.calls.has_webhooks.store(found.any, Ordering::Relaxed);
+    async fn send_due(&self, state: &mut State, under_way: &mut JoinSet<Permit>) -> Result<NextWakeup> {
+        let mut found = look(&self.services.pool).await?;
+        self.services.wake_signals.set_has_webhooks(found.any);
         if !found.any {
             return Ok(NextWakeup::OnSignal);
         }
         self.tidy_up(state).await?;
         if found.news {
-            fanout::fan_out(&self.pool, self.clock.now()).await?;
-            found = look(&self.pool).await?;
+            fanout::fan_out(&self.services.pool, self.services.clock.now()).await?;
+            found = look(&self.services.pool).await?;
         }
-        let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= self.clock.now());
+        let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= self.services.clock.now());
         if is_due(found.next_at) {
             for share in Pool::ALL {
                 self.claim_and_send(state, under_way, share).await?;
             }
-            found = look(&self.pool).await?;
+            found = look(&self.services.pool).await?;
         }
         Ok(match found.next_at {
             _ if is_due(found.next_at) => NextWakeup::Shortly,
@@ -122,22 +139,17 @@ impl Worker {
         })
     }
 
-    async fn claim_and_send(
-        self: &Arc<Self>,
-        state: &mut State,
-        under_way: &mut JoinSet<Permit>,
-        share: Pool,
-    ) -> Result<()> {
+    async fn claim_and_send(&self, state: &mut State, under_way: &mut JoinSet<Permit>, share: Pool) -> Result<()> {
         let ((together, each), busy) = (state.lanes.room(share), state.lanes.busy());
         if together <= 0 {
             return Ok(());
         }
         let room = ClaimLimits { failing: share.failing(), together, each, busy: &busy };
-        let now = self.clock.now();
-        for claim in claims::claim(&self.pool, &room, now + self.lease(), now).await? {
-            let (worker, place) = (Arc::clone(self), state.lanes.enter(&claim, share.failing()));
+        let now = self.services.clock.now();
+        for claim in claims::claim(&self.services.pool, &room, now + self.services.lease(), now).await? {
+            let (deliverer, place) = (Arc::clone(&self.deliverer), state.lanes.enter(&claim, share.failing()));
             under_way.spawn(async move {
-                worker.deliver(claim).await;
+                deliverer.deliver(claim).await;
                 place
             });
         }
@@ -146,13 +158,13 @@ impl Worker {
 
     async fn tidy_up(&self, state: &mut State) -> Result<()> {
         if !state.sealed {
-            self.reencrypt_secrets().await?;
+            secret_rotation::reencrypt_secrets(&self.services.pool, &self.deliverer.keyring).await?;
             state.sealed = true;
         }
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         if state.tidied_at.is_none_or(|at| at <= now - TIDY_EVERY) {
-            secrets::forget(&self.pool, now).await?;
-            while deliveries::drop_old(&self.pool, now).await? > 0 {}
+            secrets::forget(&self.services.pool, now).await?;
+            while deliveries::drop_old(&self.services.pool, now).await? > 0 {}
             state.tidied_at = Some(now);
         }
         Ok(())

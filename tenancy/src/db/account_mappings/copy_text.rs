@@ -1,8 +1,8 @@
-//! PostgreSQL's text format of `COPY`.
+//! Text format of PostgreSQL's `COPY`.
 
 use std::borrow::Cow;
 
-/// What a column says; `None` for null.
+/// Decodes a column; `None` means null.
 pub(super) fn unescaped(column: &str) -> Option<Cow<'_, str>> {
     if !column.contains('\\') {
         return Some(Cow::Borrowed(column));

@@ -1,4 +1,4 @@
-//! Every mapping of a snapshot in one go, in constant memory: PostgreSQL copies them out, row by row.
+//! Export of all mappings of a snapshot in constant memory: PostgreSQL copies them out row by row.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,38 +12,33 @@ use super::copy_text::unescaped;
 use crate::TenantId;
 use crate::db::{DbError, PgPool, Result, parsed};
 
-/// One mapping, as far as it can be told without keeping it.
+/// A mapping that borrows from the row being read.
 #[derive(Debug)]
 pub struct Exported<'a> {
-    /// The account.
     pub aws_account_id: &'a str,
-    /// What Freehold called it when it asked for it.
+    /// Name that Freehold gave the account; `None` for an adopted one.
     pub account_name: Option<&'a str>,
-    /// Whose account it is.
     pub tenant_id: TenantId,
-    /// The id that the SaaS gives the tenant.
+    /// Id of the customer in the SaaS.
     pub external_id: Option<&'a str>,
-    /// The tenant's plan.
     pub tier: &'a str,
-    /// What that is called.
+    /// Name of the environment.
     pub environment: &'a str,
-    /// Where it runs.
     pub home_region: &'a str,
-    /// Since when, in UTC: `2026-10-31 00:00:00.5`.
+    /// Start in UTC: `2026-10-31 00:00:00.5`.
     pub valid_from: &'a str,
-    /// Until when; `None` while it holds.
+    /// End in UTC; `None` while the mapping is valid.
     pub valid_to: Option<&'a str>,
 }
 
-/// How much is written before it is sent on.
+/// Size of a chunk in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// How long whoever takes it may take none of it: a copy that stands still holds a connection, and keeps PostgreSQL from
-/// cleaning up.
+/// Time after which a stalled export is aborted. A stalled copy occupies a connection and blocks vacuum.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Has `write` put every mapping of the snapshot, oldest first, behind the others, and sends what is written to `out`, some
-/// of it at a time. Answers whether somebody has taken all of it.
+/// Passes every mapping of the snapshot, oldest first, to `write`, and sends the written chunks to `out`. Returns
+/// whether the receiver took all of them.
 pub async fn export(
     pool: &PgPool,
     snapshot: &Snapshot,
@@ -51,12 +46,12 @@ pub async fn export(
     out: &Sender<Result<Vec<u8>>>,
 ) -> Result<bool> {
     let mut connection = pool.acquire().await?;
-    // What is read half would have to be read to its end by whoever has the connection next.
+    // A connection with a half-read copy cannot be reused.
     connection.close_on_drop();
     let mut copy_text = connection.copy_out_raw(&statement(snapshot)).await?;
     let (mut rest, mut written) = (Vec::new(), Vec::with_capacity(CHUNK + 1024));
     while let Some(bytes) = copy_text.try_next().await? {
-        // PostgreSQL sends a row at a time, but does not promise to.
+        // PostgreSQL usually sends one row per message but does not promise it.
         let mut left: &[u8] = &bytes;
         if !rest.is_empty() {
             rest.extend_from_slice(left);
@@ -77,10 +72,9 @@ pub async fn export(
     Ok(out.send_timeout(Ok(written), PATIENCE).await.is_ok())
 }
 
-/// The columns of a row, in PostgreSQL's text format.
+/// Columns of a row, decoded.
 struct Fields<'a>([Option<Cow<'a, str>>; COLUMNS]);
 
-/// How many columns a row has.
 const COLUMNS: usize = 9;
 
 impl<'a> Fields<'a> {
@@ -117,7 +111,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// `COPY` takes no parameters; what stands here are numbers, a time and an id that were parsed before.
+/// `COPY` takes no parameters; the inserted values are numbers, a time and an id, all parsed before.
 fn statement(snapshot: &Snapshot) -> String {
     let Snapshot { position, at, tenant } = snapshot;
     let at = at.map_or("null".to_owned(), |at| format!("'{}'", at.to_rfc3339()));

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::db::Result;
 use crate::operation::OperationKind;
+use crate::step::StepName;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 
 /// An environment that is not offboarded, with its open operation.
@@ -147,14 +148,14 @@ pub(super) async fn account_never_requested(tx: &mut PgConnection, id: Operation
     Ok(nothing.fetch_one(tx).await?)
 }
 
-pub(super) async fn is_step_done(tx: &mut PgConnection, id: OperationId, step: &str) -> Result<bool> {
+pub(super) async fn is_step_done(tx: &mut PgConnection, id: OperationId, step: StepName) -> Result<bool> {
     let done = sqlx::query_scalar!(
         r#"/* db::lifecycle::is_step_done */
         select exists (
             select from operation_steps where operation_id = $1 and name = $2 and state = 'done'
         ) as "done!""#,
         id.as_uuid(),
-        step,
+        step.as_str(),
     );
     Ok(done.fetch_one(tx).await?)
 }

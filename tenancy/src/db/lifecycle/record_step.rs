@@ -12,13 +12,14 @@ use crate::db::fence::{Claim, begin_fenced};
 use crate::db::steps::object;
 use crate::db::{PgPool, Result, account_mappings, approvals, events, parse_json, quotas};
 use crate::event::{EventType, NewEvent};
-use crate::step::{Facts, StepState};
+use crate::quota::Quota;
+use crate::step::{Facts, StepName, StepState};
 use crate::{AwsAccountId, OperationId};
 
 /// Outcome of a run of a step, as it is recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepRecord {
-    pub step: &'static str,
+    pub step: StepName,
     pub ending: StepDisposition,
     /// Set if the step is past its deadline; it keeps polling.
     pub late: Option<Attention>,
@@ -27,7 +28,7 @@ pub struct StepRecord {
     /// Slots that the step no longer needs.
     pub released: Vec<quotas::QuotaSlot>,
     /// Quota of the step. A parked step keeps no slot under it.
-    pub quota: Option<&'static str>,
+    pub quota: Option<Quota>,
     /// Account to map to the environment.
     pub mapped: Option<AwsAccountId>,
 }
@@ -78,7 +79,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
         r#"/* db::lifecycle::record_step */
         select waits_for, last_error, facts, attention from operation_steps where operation_id = $1 and name = $2"#,
         id.as_uuid(),
-        outcome.step,
+        outcome.step.as_str(),
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -125,7 +126,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             attention = $10, blocked_since = case when $11 then coalesce(blocked_since, $9) end
         where operation_id = $1 and name = $2"#,
         id.as_uuid(),
-        outcome.step,
+        outcome.step.as_str(),
         state.as_str(),
         Value::Object(facts),
         waits_for,
@@ -174,9 +175,9 @@ async fn recheck_approval<'a>(
     Ok(Cow::Owned(StepRecord { ending, ..outcome.clone() }))
 }
 
-fn step_event(event_type: EventType, step: &str, mut data: Value) -> NewEvent {
+fn step_event(event_type: EventType, step: StepName, mut data: Value) -> NewEvent {
     if let Value::Object(data) = &mut data {
-        data.insert("step".to_owned(), step.into());
+        data.insert("step".to_owned(), step.as_str().into());
     }
     NewEvent { event_type, data }
 }

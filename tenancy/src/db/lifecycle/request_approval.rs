@@ -11,6 +11,7 @@ use crate::db::approvals::{granted, insert, pending};
 use crate::db::fence::{Claim, begin_fenced};
 use crate::db::{PgPool, Result, finish_transaction, parse_json};
 use crate::operation::Requester;
+use crate::step::StepName;
 
 /// Result of [`request_approval`].
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +75,7 @@ async fn request_approval_in_tx(
 pub async fn request_vending(
     pool: &PgPool,
     claim: &Claim,
-    step: &str,
+    step: StepName,
     request: &Value,
     now: DateTime<Utc>,
 ) -> Result<()> {
@@ -85,7 +86,7 @@ pub async fn request_vending(
         id.as_uuid(),
     );
     let by = parse_json(by.fetch_one(&mut *tx).await?, "a requester")?;
-    insert(&mut tx, id, ApprovalAction::Vend, step, request, &by, now).await?;
+    insert(&mut tx, id, ApprovalAction::Vend, step.as_str(), request, &by, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -107,7 +108,16 @@ pub(super) async fn request_closing(
     .await?;
     let decided = granted(&mut *tx, id, ApprovalAction::Close).await?;
     if !decided && pending(&mut *tx, id).await?.is_none() {
-        insert(tx, id, ApprovalAction::Close, "close-account", &json!({ "close_account": true }), by, now).await?;
+        insert(
+            tx,
+            id,
+            ApprovalAction::Close,
+            StepName::CloseAccount.as_str(),
+            &json!({ "close_account": true }),
+            by,
+            now,
+        )
+        .await?;
     }
     Ok(())
 }

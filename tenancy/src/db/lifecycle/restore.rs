@@ -10,6 +10,7 @@ use super::open_operation::open_operation;
 use super::queries::{active_environments, exists, has_account, is_step_done, lock_tenant};
 use crate::db::{PgPool, Result, finish_transaction};
 use crate::operation::{OperationKind, Requester};
+use crate::step::StepName;
 use crate::{EnvironmentName, TenantId};
 
 /// Restores all environments of a tenant that are in their cooling-off period, or the one called `name`.
@@ -40,7 +41,9 @@ async fn restore_in_tx(
     let mut operations = Vec::new();
     for environment in active_environments {
         match environment.open {
-            Some(open) if open.kind == OperationKind::Offboard && !is_step_done(tx, open.id, "cool-off").await? => {
+            Some(open)
+                if open.kind == OperationKind::Offboard && !is_step_done(tx, open.id, StepName::CoolOff).await? =>
+            {
                 if !has_account(tx, environment.id).await? {
                     return Ok(LifecycleResult::Not("it never had an account; sign it up anew"));
                 }

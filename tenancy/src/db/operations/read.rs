@@ -1,4 +1,4 @@
-//! Reading operations.
+//! Reads operations.
 
 use crate::attention::{Attention, Remedy};
 use crate::db::{PgPool, Result, parse_json, parsed, steps};
@@ -8,18 +8,16 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Which operations to list; what is `None` does not narrow the list.
+/// Filter of operations; `None` fields do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct OperationFilter {
-    /// Where the operation stands.
     pub state: Option<OperationState>,
-    /// The code of what it needs attention for.
+    /// Attention code.
     pub code: Option<String>,
-    /// Whose environment it works on.
     pub tenant: Option<TenantId>,
 }
 
-/// Whose environment an operation works on.
+/// Returns the tenant of an operation, `None` if the operation does not exist.
 pub async fn tenant_of(pool: &PgPool, id: OperationId) -> Result<Option<TenantId>> {
     let tenant = sqlx::query_scalar!(
         "/* db::operations::tenant_of */ select tenant_id from operations where id = $1",
@@ -28,7 +26,7 @@ pub async fn tenant_of(pool: &PgPool, id: OperationId) -> Result<Option<TenantId
     Ok(tenant.fetch_optional(pool).await?.map(TenantId::from))
 }
 
-/// At most `limit` operations, newest first, from after `before` on; without their steps.
+/// Returns at most `limit` operations before `before`, newest first, without their steps.
 pub async fn list(
     pool: &PgPool,
     filter: &OperationFilter,
@@ -58,7 +56,7 @@ pub async fn list(
     rows.into_iter().map(|row| row.operation(Vec::new())).collect()
 }
 
-/// One operation with its steps.
+/// Returns an operation with its steps.
 pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
     let row = sqlx::query_as!(
         Row,
@@ -78,24 +76,20 @@ pub async fn get(pool: &PgPool, id: OperationId) -> Result<Option<Operation>> {
     }
 }
 
-/// What an operation is about: what a worker needs to know to walk its list.
+/// Properties of an operation that a worker needs to run it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subject {
-    /// Whose environment it works on.
     pub tenant_id: TenantId,
-    /// What it works on.
     pub environment_id: EnvironmentId,
-    /// Which list of steps it walks.
     pub kind: OperationKind,
-    /// What was asked for beside the kind.
+    /// Parameters of the request beside the kind.
     pub input: Value,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
-    /// The span of the request that was accepted, where traces are sent.
+    /// Trace context of the request; `None` where traces are not exported.
     pub traceparent: Option<String>,
 }
 
-/// What an operation is about.
+/// Returns the properties of an operation that a worker needs.
 pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> {
     let row = sqlx::query!(
         r#"/* db::operations::subject */
@@ -115,7 +109,7 @@ pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> 
     }))
 }
 
-/// How many operations are in each state.
+/// Returns the number of operations per state.
 pub async fn counts(pool: &PgPool) -> Result<Vec<(OperationState, i64)>> {
     let rows = sqlx::query!(
         r#"/* db::operations::counts */

@@ -1,13 +1,13 @@
-//! Reading the journal.
+//! Reads the journal.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::db::{PgPool, Result, parse_json};
-use crate::step::{Facts, JournalEntry, StepState};
+use crate::step::{Facts, JournalEntry, StepName, StepState};
 use crate::{EnvironmentId, OperationId};
 
-/// The journal of an operation, in the order of its list.
+/// Returns the journal of an operation, in the order of its workflow.
 pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>> {
     let rows = sqlx::query_as!(
         Row,
@@ -22,7 +22,7 @@ pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>
     rows.into_iter().map(Row::entry).collect()
 }
 
-/// What the operations on an environment before `id` have journaled: the latest operation first, each in the order of its list.
+/// Returns the journals of the environment's operations before `id`, latest operation first.
 pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId) -> Result<Vec<JournalEntry>> {
     let rows = sqlx::query_as!(
         Row,
@@ -40,13 +40,13 @@ pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId)
     rows.into_iter().map(Row::entry).collect()
 }
 
-/// How long the latest runs of a step took, in seconds, as far as they noted it; at most `limit`.
-pub async fn recent_durations(pool: &PgPool, step: &str, limit: i64) -> Result<Vec<f64>> {
+/// Returns the durations in seconds of the latest runs of a step, at most `limit`.
+pub async fn recent_durations(pool: &PgPool, step: StepName, limit: i64) -> Result<Vec<f64>> {
     let rows = sqlx::query_scalar!(
         r#"/* db::steps::recent_durations */
         select (facts ->> 'took_seconds')::float8 as "seconds!" from operation_steps
         where name = $1 and state = 'done' and facts ? 'took_seconds' order by finished_at desc limit $2"#,
-        step,
+        step.as_str(),
         limit,
     )
     .fetch_all(pool)

@@ -1,4 +1,4 @@
-//! What came of attempts.
+//! Results of delivery attempts.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -8,42 +8,41 @@ use crate::WebhookDeliveryId;
 use crate::db::{PgPool, Result, finish_transaction};
 use crate::webhook::{Attempt, AttemptError, DeliveryState, DisabledReason};
 
-/// What came of sending a delivery.
+/// Result of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// When that began.
     pub started_at: DateTime<Utc>,
-    /// How long it took, in real milliseconds.
+    /// Duration in real milliseconds.
     pub duration_ms: i32,
-    /// What the receiver answered.
+    /// HTTP status of the receiver; `None` without a response.
     pub response_status: Option<u16>,
-    /// Why it failed; `None` where it did not.
+    /// Error; `None` after a success.
     pub error: Option<AttemptError>,
-    /// It in plain words, at most 500 characters.
+    /// Result in plain words, at most 500 characters.
     pub message: String,
-    /// When it is tried again; `None` where it is not.
+    /// Time of the next attempt; `None` if none follows.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// Until when the receiver wants to be left alone.
+    /// Time until which the receiver asked to pause.
     pub paused_until: Option<DateTime<Utc>>,
-    /// Why the endpoint is to be disabled at once.
+    /// Reason to disable the endpoint at once.
     pub disable: Option<DisabledReason>,
-    /// The endpoint is disabled if every attempt since then has failed.
+    /// Disables the endpoint if every attempt since this time has failed.
     pub failing_before: Option<DateTime<Utc>>,
 }
 
-/// What the endpoint has become by it.
+/// Result of recording an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordResult {
-    /// Another worker has claimed the delivery since, or it is gone; nothing was written.
+    /// Another worker has claimed the delivery, or it was deleted; nothing was written.
     LeaseLost,
-    /// It was written.
+    /// The attempt was recorded.
     Written {
-        /// Why the endpoint was disabled, if it was.
+        /// Reason for disabling the endpoint, if it was.
         disabled: Option<DisabledReason>,
     },
 }
 
-/// Writes what came of an attempt, if the claim still holds.
+/// Records an attempt if the claim is still valid.
 pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<RecordResult> {
     let mut tx = pool.begin().await?;
     let settled = write(&mut tx, claim, outcome, now).await;
@@ -88,7 +87,7 @@ async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: Dat
     Ok(RecordResult::Written { disabled })
 }
 
-/// Nearly always there is nothing to write.
+/// Clears the failure state of the endpoint; usually there is none.
 async fn recovered(tx: &mut PgConnection, claim: &Claim) -> Result<Option<DisabledReason>> {
     sqlx::query!(
         r#"/* db::webhooks::attempts::recovered */
@@ -121,7 +120,7 @@ async fn failed(
     if outcome.disable.is_none() && outcome.failing_before.is_none() {
         return Ok(None);
     }
-    // Another URL is another receiver, which has said nothing yet.
+    // An endpoint whose URL has changed is another receiver.
     let disabled = sqlx::query_scalar!(
         r#"/* db::webhooks::attempts::failed */
         update webhook_endpoints set disabled_at = $2, disabled_reason = coalesce($3, $5),
@@ -138,7 +137,7 @@ async fn failed(
     Ok(disabled.fetch_optional(tx).await?)
 }
 
-/// The attempts of a delivery, the latest first, at most a hundred.
+/// Returns the attempts of a delivery, latest first, at most 100.
 pub async fn of(pool: &PgPool, id: WebhookDeliveryId) -> Result<Vec<Attempt>> {
     let rows = sqlx::query!(
         r#"/* db::webhooks::attempts::of */

@@ -1,4 +1,4 @@
-//! Taking deliveries that are due: a lease, a fence, and no more of an endpoint at a time than its lane has.
+//! Claims due deliveries: a lease, a fence, and a limit per endpoint.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,41 +9,38 @@ use crate::db::{PgPool, Result};
 use crate::feed::{Entry, OperationEventRef};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-/// A delivery that one worker sends.
+/// Claimed delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
-    /// Which one.
     pub id: WebhookDeliveryId,
-    /// Whoever has an older one writes nothing.
+    /// Fence; a write with an older fence is refused.
     pub fence: i64,
-    /// Whom it is for.
     pub endpoint_id: WebhookEndpointId,
-    /// How often it was tried since it was made, or replayed.
+    /// Attempts since creation or replay.
     pub tries: i32,
-    /// When it was made, or replayed.
+    /// Time of creation or replay.
     pub started_at: DateTime<Utc>,
-    /// Where it is sent.
     pub url: String,
-    /// What it is signed with.
+    /// Encrypted signing secrets.
     pub sealed: EncryptedSecrets,
-    /// What is sent; `None` where the feed does not keep it any more, or this version does not know it.
+    /// Event to send; `None` if it was deleted from the feed or is unknown to this version.
     pub entry: Option<Entry>,
 }
 
-/// What is to be claimed.
+/// Limits of a claim.
 #[derive(Debug, Clone)]
 pub struct ClaimLimits<'a> {
-    /// Of endpoints that fail, or of the others.
+    /// Whether to claim from failing endpoints or from healthy ones.
     pub failing: bool,
-    /// How many together.
+    /// Maximum number of deliveries.
     pub together: i64,
-    /// How many of one endpoint.
+    /// Maximum number per endpoint.
     pub each: i64,
-    /// How many of whom are being sent already.
+    /// Deliveries in progress per endpoint.
     pub busy: &'a [(WebhookEndpointId, i64)],
 }
 
-/// Claims deliveries that are due, those first of whose endpoints the least is under way, until `lease_until`.
+/// Claims due deliveries until `lease_until`, endpoints with the fewest in progress first.
 pub async fn claim(
     pool: &PgPool,
     room: &ClaimLimits<'_>,
@@ -126,7 +123,7 @@ pub async fn claim(
     Ok(claims.collect())
 }
 
-/// Puts a delivery off that could not be sent for a reason of ours: that is no attempt.
+/// Postpones a delivery that Freehold itself could not send; not counted as an attempt.
 pub async fn postpone(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::claims::postpone */

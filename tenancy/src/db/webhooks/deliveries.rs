@@ -1,4 +1,4 @@
-//! Deliveries: reading them, sending them again, and dropping them when they are old.
+//! Reads, replays and deletes deliveries.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -10,24 +10,21 @@ use crate::db::{PgPool, Result, finish_transaction};
 use crate::webhook::{Delivery, DeliveryState};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-/// How long deliveries and their attempts are kept.
+/// Retention of deliveries and their attempts.
 pub const KEPT_FOR: TimeDelta = TimeDelta::days(30);
 
-/// How many are written, or dropped, at once.
+/// Batch size of writes and deletes.
 const AT_ONCE: i64 = 1000;
 
-/// Which deliveries to list.
+/// Filter of deliveries.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryFilter {
-    /// Whose.
     pub endpoint_id: WebhookEndpointId,
-    /// This one alone.
     pub id: Option<WebhookDeliveryId>,
-    /// Where they stand.
     pub state: Option<DeliveryState>,
 }
 
-/// At most `limit` deliveries, newest first, from after `before` on.
+/// Returns at most `limit` deliveries before `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &DeliveryFilter,
@@ -62,7 +59,7 @@ pub async fn list(
     Ok(deliveries.collect())
 }
 
-/// Has a delivery sent again from the beginning of its schedule. One that is being sent at this moment is left alone.
+/// Restarts a delivery with a new retry schedule. A delivery that is being sent now is left unchanged.
 pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::deliveries::replay */
@@ -77,8 +74,8 @@ pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// Has everything sent, or sent again, that an endpoint wants and that happened since `since`, in its order, whether or not it
-/// was enabled then; answers how many that is.
+/// Sends, or sends again, all events since `since` that the endpoint selects, in order, even if it was disabled then.
+/// Returns their number.
 pub async fn replay_since(
     pool: &PgPool,
     id: WebhookEndpointId,
@@ -140,7 +137,7 @@ async fn replay_some(
     Ok(positions)
 }
 
-/// Drops some of what is too old; answers how many.
+/// Deletes a batch of expired deliveries. Returns their number.
 pub async fn drop_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let dropped = sqlx::query!(
         r#"/* db::webhooks::deliveries::drop_old */

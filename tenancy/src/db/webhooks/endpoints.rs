@@ -1,4 +1,4 @@
-//! Endpoints: making, reading, changing and deleting them.
+//! Creates, reads, updates and deletes endpoints.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
@@ -10,10 +10,9 @@ use crate::db::{PgPool, Result, feed, finish_transaction, parsed};
 use crate::feed::FeedType;
 use crate::webhook::{DisabledReason, Endpoint};
 
-/// How many there may be: each event of the feed is looked at for each of them.
+/// Maximum number of endpoints, because each event is matched against each of them.
 pub const MOST: i64 = 100;
 
-/// A row of the table.
 struct Row {
     id: uuid::Uuid,
     url: String,
@@ -34,7 +33,7 @@ impl Row {
             id: self.id.into(),
             url: parsed(self.url)?,
             description: self.description,
-            // A later version knows more types; this one tells of those that it knows.
+            // Types of a newer version are left out.
             types: self.types.map(|types| types.iter().filter_map(|name| name.parse().ok()).collect()),
             disabled: self.disabled_at.zip(self.disabled_reason),
             failing_since: self.failing_since,
@@ -50,8 +49,8 @@ fn words(types: Option<&[FeedType]>) -> Option<Vec<String>> {
     types.map(|types| types.iter().map(ToString::to_string).collect())
 }
 
-/// Makes an endpoint that is sent what comes after what the feed has now, with the answer to a request that has a key;
-/// answers whether there was room for it.
+/// Creates an endpoint that receives the events after the current end of the feed, with the stored response. Returns
+/// false if the maximum is reached.
 pub async fn create(
     pool: &PgPool,
     endpoint: &Endpoint,
@@ -91,7 +90,7 @@ async fn insert(tx: &mut PgConnection, endpoint: &Endpoint, sealed: &[u8]) -> Re
     Ok(made.execute(tx).await?.rows_affected() == 1)
 }
 
-/// At most `limit` endpoints, newest first, from after `before` on.
+/// Returns at most `limit` endpoints before `before`, newest first.
 pub async fn list(pool: &PgPool, before: Option<WebhookEndpointId>, limit: i64) -> Result<Vec<Endpoint>> {
     let rows = sqlx::query_as!(
         Row,
@@ -105,7 +104,7 @@ pub async fn list(pool: &PgPool, before: Option<WebhookEndpointId>, limit: i64) 
     rows.fetch_all(pool).await?.into_iter().map(Row::read).collect()
 }
 
-/// One endpoint.
+/// Returns an endpoint.
 pub async fn get(database: impl PgExecutor<'_>, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
     let row = sqlx::query_as!(
         Row,
@@ -118,8 +117,8 @@ pub async fn get(database: impl PgExecutor<'_>, id: WebhookEndpointId) -> Result
     row.fetch_optional(database).await?.map(Row::read).transpose()
 }
 
-/// Writes what of an endpoint was changed since it was read; answers whether it was still as it was then. Another URL has not
-/// failed yet.
+/// Writes the changed fields of an endpoint. Returns false if another change came in between. A new URL resets the
+/// failure state.
 pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> Result<bool> {
     let types = words(endpoint.types.as_deref());
     let done = sqlx::query!(
@@ -139,14 +138,14 @@ pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> R
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Deletes an endpoint with its deliveries; answers whether it was there.
+/// Deletes an endpoint with its deliveries. Returns whether it existed.
 pub async fn delete(pool: &PgPool, id: WebhookEndpointId) -> Result<bool> {
     let done =
         sqlx::query!("/* db::webhooks::endpoints::delete */ delete from webhook_endpoints where id = $1", id.as_uuid());
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Has nothing sent to an endpoint any more. What is on its way waits.
+/// Disables an endpoint. Its pending deliveries wait.
 pub async fn disable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::endpoints::disable */
@@ -162,7 +161,7 @@ pub async fn disable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -
     Ok(())
 }
 
-/// Has events sent to an endpoint again, those that waited and what comes after what the feed has now.
+/// Enables an endpoint: it receives its waiting deliveries and the events after the current end of the feed.
 pub async fn enable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
     feed::advance(pool, now).await?;
     let mut tx = pool.begin().await?;
@@ -186,7 +185,7 @@ async fn enable_from_here(tx: &mut PgConnection, id: WebhookEndpointId, now: Dat
     Ok(())
 }
 
-/// How many are enabled, and how many disabled for each reason that there is one for.
+/// Returns the number of endpoints per reason of disabling; `None` counts the enabled ones.
 pub async fn counts(pool: &PgPool) -> Result<Vec<(Option<DisabledReason>, i64)>> {
     let rows = sqlx::query!(
         r#"/* db::webhooks::endpoints::counts */

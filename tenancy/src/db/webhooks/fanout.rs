@@ -1,4 +1,4 @@
-//! From the feed to deliveries: one transaction writes them and moves the position from which the next goes on.
+//! Turns feed events into deliveries; one transaction writes them and moves the cursor.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -9,16 +9,16 @@ use crate::feed::FeedType;
 use crate::webhook::DeliveryState;
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-/// How many events one transaction goes through.
+/// Maximum number of events per transaction.
 const AT_ONCE: i64 = 1000;
 
-/// What is to become a delivery.
+/// Delivery to write.
 pub(super) struct Wanted {
     pub(super) endpoint_id: Uuid,
     pub(super) position: i64,
 }
 
-/// Makes deliveries of what has come into the feed since; answers of how many events.
+/// Writes deliveries for new feed events. Returns the number of events processed.
 pub async fn fan_out(pool: &PgPool, now: DateTime<Utc>) -> Result<usize> {
     feed::advance(pool, now).await?;
     let mut through = 0;
@@ -34,16 +34,16 @@ pub async fn fan_out(pool: &PgPool, now: DateTime<Utc>) -> Result<usize> {
 }
 
 async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
-    // One at a time. Whoever waits here sees, in its next statement, what the one before has left.
+    // Serialises the fan-out. A waiter re-reads the cursor in its next statement.
     let cursor = sqlx::query_scalar!("/* db::webhooks::fan_out */ select position from webhook_cursor for update");
     let cursor = cursor.fetch_one(&mut *tx).await?;
-    // They stay until this has ended.
+    // The endpoints cannot be deleted until the transaction ends.
     let endpoints = sqlx::query!(
         r#"/* db::webhooks::fan_out */
         select id, types, after_position from webhook_endpoints where disabled_at is null order by id for key share"#
     );
     let endpoints = endpoints.fetch_all(&mut *tx).await?;
-    // What nobody wanted when it happened is nobody's.
+    // Without an enabled endpoint the events are skipped.
     let Some(first) = endpoints.iter().map(|endpoint| endpoint.after_position).min() else { return Ok(0) };
     let entries = sqlx::query!(
         "/* db::webhooks::fan_out */ select position, type as name from feed where position > $1 order by position limit $2",
@@ -51,7 +51,7 @@ async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
         AT_ONCE,
     );
     let entries = entries.fetch_all(&mut *tx).await?;
-    // A later version has written what this one does not know, and will go on from there.
+    // Stop before an event of a newer version, which continues from there.
     let known: Vec<_> = entries.into_iter().take_while(|entry| entry.name.parse::<FeedType>().is_ok()).collect();
     let Some(last) = known.last() else { return Ok(0) };
     let mut wanted = Vec::new();
@@ -69,7 +69,7 @@ async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
     Ok(known.len())
 }
 
-/// Writes deliveries that are due at once. One that is there already, because it was replayed, stays as it is.
+/// Writes deliveries that are due now. An existing one, created by a replay, is left unchanged.
 async fn write(tx: &mut PgConnection, wanted: &[Wanted], now: DateTime<Utc>) -> Result<()> {
     if wanted.is_empty() {
         return Ok(());
@@ -90,10 +90,10 @@ async fn write(tx: &mut PgConnection, wanted: &[Wanted], now: DateTime<Utc>) -> 
     Ok(())
 }
 
-/// Ids for what is wanted, and the rest of it.
+/// Returns the columns of the new deliveries.
 pub(super) fn columns(wanted: &[Wanted], now: DateTime<Utc>) -> (Vec<Uuid>, Vec<Uuid>, Vec<i64>) {
     let mut ids: Vec<_> = wanted.iter().map(|_| WebhookDeliveryId::new(now).as_uuid()).collect();
-    // Ids of one millisecond are in no order; deliveries are listed in that of their events.
+    // Ids of one millisecond have no order; deliveries are listed in the order of their events.
     ids.sort_unstable();
     let endpoints = wanted.iter().map(|one| WebhookEndpointId::from(one.endpoint_id).as_uuid()).collect();
     (ids, endpoints, wanted.iter().map(|one| one.position).collect())

@@ -1,4 +1,4 @@
-//! The secrets of endpoints, sealed: this module never sees one in the clear.
+//! Encrypted secrets of endpoints; this module never decrypts one.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -10,19 +10,18 @@ use crate::db::{PgPool, Result, finish_transaction};
 use crate::secrets::KeyId;
 use crate::webhook::Endpoint;
 
-/// The secrets of an endpoint.
+/// Encrypted secrets of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncryptedSecrets {
-    /// Whose they are.
     pub endpoint_id: WebhookEndpointId,
-    /// The one.
+    /// Current secret.
     pub secret: Vec<u8>,
-    /// The one before.
+    /// Previous secret; valid until it expires.
     pub previous: Option<Vec<u8>>,
 }
 
-/// Puts a new secret in place of one, which stays good until `until`, with the `answer` to a request that has a key. Answers
-/// the endpoint, if there is one.
+/// Replaces the secret; the previous one stays valid until `until`. Stores the response. Returns the endpoint, `None`
+/// if it does not exist.
 pub async fn rotate(
     pool: &PgPool,
     id: WebhookEndpointId,
@@ -67,9 +66,9 @@ async fn replace_secret(
     Ok(done.execute(tx).await?.rows_affected() == 1)
 }
 
-/// Endpoints with a secret that another key than `current` has sealed.
+/// Returns endpoints with a secret that was encrypted with a key other than `current`.
 pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<EncryptedSecrets>> {
-    // The id of the key stands after the version, see secrets.rs.
+    // The id of the key follows the version byte, see secrets.rs.
     let rows = sqlx::query!(
         r#"/* db::webhooks::secrets::sealed_otherwise */
         select id, secret, previous_secret from webhook_endpoints
@@ -85,7 +84,7 @@ pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<Encry
     Ok(sealed.collect())
 }
 
-/// Puts secrets that were sealed anew in place of what they were, if they still are that.
+/// Replaces secrets by re-encrypted ones, unless they have changed since.
 pub async fn replace(pool: &PgPool, before: &EncryptedSecrets, after: &EncryptedSecrets) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::webhooks::secrets::replace */
@@ -100,7 +99,7 @@ pub async fn replace(pool: &PgPool, before: &EncryptedSecrets, after: &Encrypted
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Forgets secrets that are not good any more.
+/// Deletes expired previous secrets. Returns their number.
 pub async fn forget(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::secrets::forget */

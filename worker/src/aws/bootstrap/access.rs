@@ -6,7 +6,8 @@ use aws_sdk_ssoadmin::types::{ProvisionTargetType, ProvisioningStatus, StatusVal
 
 use super::super::Aws;
 use super::super::call::{missing_field, none_if, ok_if_conflict};
-use super::super::ssoadmin::{Instance, find_permission_set, instance, sso};
+use super::super::ssoadmin::permission_sets::find_permission_set;
+use super::super::ssoadmin::{Instance, instance, sso};
 use crate::cloud::{AssignmentState, Result};
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -125,15 +125,5 @@ fn example(row: &Row) -> AwsErrorResponse<'static> {
 
 #[test]
 fn every_row_is_needed() {
-    for masked in TABLE {
-        let refusal = example(masked);
-        let with = kind(&refusal);
-        let without = judge(TABLE.iter().filter(|row| *row != masked), &refusal);
-        eprintln!(
-            "{:>2} {} {} {:?}: {with:?}, without the row {without:?}",
-            masked.scenario, masked.service, masked.code, masked.more
-        );
-        assert_eq!(with, masked.kind, "another row comes before {masked:?}");
-        assert_ne!(without, masked.kind, "nothing changes without {masked:?}");
-    }
+    TABLE.assert_every_row_is_needed(|row, example_of| row.applies(&example(example_of)), kind_of);
 }

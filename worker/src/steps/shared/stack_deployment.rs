@@ -7,12 +7,13 @@ use freehold_tenancy::Region;
 use freehold_tenancy::operation::OperationKind;
 use serde_json::Value;
 
-use super::work_failures::{self, FailureAction};
-use super::{StepResult, account};
+use super::account_request;
+use super::failure_tables::{FailureAction, stack_failure};
 use crate::attention_codes;
 use crate::cloud::{CloudError, CloudErrorKind, NewStack, Role, StackState, StackStatus};
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
+use crate::steps::StepResult;
 
 /// How often a stack is tried before a person is asked.
 const TRIES: u64 = 3;
@@ -21,7 +22,7 @@ const TRIES: u64 = 3;
 const UNUSUAL: TimeDelta = TimeDelta::minutes(2);
 
 /// A stack, and where it goes.
-pub(super) struct Deployment {
+pub(in crate::steps) struct StackDeployment {
     /// As whom.
     pub role: Role,
     /// Where.
@@ -36,11 +37,11 @@ pub(super) struct Deployment {
     pub usually_seconds: u64,
 }
 
-impl Deployment {
+impl StackDeployment {
     /// Deploys the stack; done when CloudFormation has completed it.
     ///
     /// Facts of the step: `stack_id`, `try`, `asked_at`, and each output as `output_…`.
-    pub(super) async fn run(&self, context: &StepContext) -> StepResult {
+    pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
         let Some(stack) = self.mine(context).await? else { return self.create(context).await };
         match stack.status {
             StackStatus::Complete => Ok(self.completed(context, stack)),
@@ -63,9 +64,10 @@ impl Deployment {
 
     /// The stack that this environment has asked for, as it is now.
     async fn mine(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
-        let earlier = || context.earlier_entries(context.step).find_map(|entry| entry.facts.get("stack_id")?.as_str());
+        let earlier =
+            || context.earlier_entries(context.step_name()).find_map(|entry| entry.facts.get("stack_id")?.as_str());
         let id: Option<String> = context.step_fact("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
-        let first = context.subject.kind == OperationKind::Onboard;
+        let first = context.operation_kind() == OperationKind::Onboard;
         if id.is_none() && first && context.pending_intent::<Value>().is_none() {
             // Nothing was asked: there is nothing to look for.
             return Ok(None);
@@ -89,7 +91,7 @@ impl Deployment {
             parameters: self.parameters.clone(),
             tags: context.tags(),
             // A new token for a new try, and the same one however often this try is repeated.
-            token: format!("{}-{}-{attempt}", context.claim.operation_id, self.name).replace('_', "-"),
+            token: format!("{}-{}-{attempt}", context.operation_id(), self.name).replace('_', "-"),
         }
     }
 
@@ -194,7 +196,7 @@ impl Deployment {
         let fresh =
             context.now() < context.deadline(context.entry_started_at(), context.config().timeouts.propagation_seconds);
         let mut spared: u64 = context.step_fact("tries_not_counted").unwrap_or(0);
-        let error = match work_failures::of_stack(&reason) {
+        let error = match stack_failure(&reason) {
             FailureAction::NeedsAttention { code, message } => Some(StepError::needs_attention(
                 code,
                 format!("The stack {} in {} failed with {reason}. {message} Then retry.", self.name, self.region),
@@ -246,7 +248,7 @@ impl Deployment {
     async fn not_yet(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
         let refused = matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. });
         if refused && context.now() - context.entry_started_at() > UNUSUAL {
-            account::check_active(context).await?;
+            account_request::check_active(context).await?;
         }
         Ok(match error.kind {
             CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false } => StepError::Blocked {

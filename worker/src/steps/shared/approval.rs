@@ -3,15 +3,14 @@
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::attention::{Attention, Remedy};
 use freehold_tenancy::config::{TierConfig, VendingApproval};
-use freehold_tenancy::db::{approvals, lifecycle};
 use freehold_tenancy::operation::OperationKind;
 use serde_json::json;
 
 use crate::context::StepContext;
-use crate::step::StepError;
+use crate::step_outcome::StepError;
 
 /// Waits until another person has approved or rejected it.
-pub(super) fn needed(message: &str) -> StepError {
+pub(in crate::steps) fn needed(message: &str) -> StepError {
     let (code, message) = ("approval_required".to_owned(), message.to_owned());
     StepError::NeedsAttention(Attention { code, message, remedies: vec![Remedy::Approve] })
 }
@@ -21,14 +20,13 @@ pub(super) fn needed(message: &str) -> StepError {
 ///
 /// What was asked for once is waited for, whatever the tier has become meanwhile: else whoever may change the tier could do
 /// without the other person. Only where no tier wants anything approved any more is nobody waited for.
-pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
+pub(in crate::steps) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
     let required = |tier: &TierConfig| tier.approval == VendingApproval::Required;
-    if context.subject.kind != OperationKind::Onboard || !context.config().tiers.iter().any(required) {
+    if context.operation_kind() != OperationKind::Onboard || !context.config().tiers.iter().any(required) {
         return Ok(());
     }
     let (tenant, environment) = (context.tenant(), context.environment());
-    let (pool, id) = (&context.worker.pool, context.claim.operation_id);
-    let asked = approvals::list_for_operation(pool, id).await?;
+    let asked = context.approvals().await?;
     let last = asked.iter().rfind(|approval| approval.action == ApprovalAction::Vend);
     let wanted = context.config().tier(&tenant.tier).is_some_and(required);
     if !wanted && last.is_none() {
@@ -43,7 +41,7 @@ pub(super) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
     match last {
         Some(last) if last.state == ApprovalState::Approved && last.request == request => return Ok(()),
         Some(last) if last.state == ApprovalState::Pending => {}
-        _ => lifecycle::request_vending(pool, &context.claim, context.step, &request, context.now()).await?,
+        _ => context.request_vending_approval(&request).await?,
     }
     Err(needed(
         "An account of the organisation is about to be spent on this tenant, whose tier wants that approved. Another person \

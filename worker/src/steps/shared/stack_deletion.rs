@@ -2,19 +2,21 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
+use freehold_tenancy::step::StepName;
 
-use super::{StepResult, guard};
+use super::preconditions;
 use crate::cloud::{CloudError, CloudErrorKind, Role, StackState, StackStatus, Target};
 use crate::context::StepContext;
-use crate::step::{StepError, StepOutcome};
+use crate::step_outcome::{StepError, StepOutcome};
+use crate::steps::StepResult;
 
 /// Deletions take about as long as creations.
 const USUALLY_SECONDS: u64 = 60;
 
 /// A stack, and where it is.
-pub(super) struct Removal {
+pub(in crate::steps) struct StackDeletion {
     /// The step that made it.
-    pub made_by: &'static str,
+    pub made_by: StepName,
     /// As whom it is deleted.
     pub role: Role,
     /// Where it is.
@@ -23,9 +25,9 @@ pub(super) struct Removal {
     pub name: String,
 }
 
-impl Removal {
+impl StackDeletion {
     /// Deletes the stack; done when there is none of ours.
-    pub(super) async fn run(&self, context: &StepContext) -> StepResult {
+    pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
         let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
         let mut asked =
             context.earlier_entries(self.made_by).filter(|entry| entry.intent.is_some() || !entry.facts.is_empty());
@@ -47,7 +49,7 @@ impl Removal {
     }
 
     async fn delete(&self, context: &StepContext, account: &Target, stack: &StackState, force: bool) -> StepResult {
-        guard::check_deletion_allowed(context, account).await?;
+        preconditions::check_deletion_allowed(context, account).await?;
         context.intend(&stack.id).await?;
         let cloud = context.cloud();
         let asked = if force {

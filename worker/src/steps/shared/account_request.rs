@@ -2,26 +2,25 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::attention::Remedy;
-use freehold_tenancy::db::account_mappings;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::step::StepName;
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
+use super::approval;
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
-use crate::context::StepContext;
-use crate::fleet_holds::{self, CreationPermit};
-use crate::quota::ACCOUNT_CREATIONS;
-use crate::step::{StepError, StepOutcome, attention};
-
-use super::{StepResult, approval};
+use crate::context::{CreationPermit, StepContext, hold_kind};
+use crate::step_outcome::{StepError, StepOutcome, attention};
+use crate::steps::StepResult;
 
 /// How long both look-ups must have stayed empty before an account is asked for again.
-pub(super) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
+pub(in crate::steps) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Asks for the environment's account, unless that was done before: then finds what came of it.
 ///
 /// Done means that the journal knows the creation's id, or the account's.
-pub(super) async fn find_or_request(context: &StepContext) -> StepResult {
+pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResult {
     if let Some(id) = context.step_fact::<AwsAccountId>("adopt_account_id") {
         return adopt_approved(context, id).await;
     }
@@ -52,24 +51,24 @@ async fn request(context: &StepContext) -> StepResult {
         tags: context.tags(),
     };
     let place = place(context);
-    if fleet_holds::admit(context, &place).await? == CreationPermit::Free {
+    if context.admit_account_request(&place).await? == CreationPermit::Free {
         context.acquire_slot(&place, context.config().quotas.account_creations).await?;
     }
-    let _turn = context.worker.create_account_lock.lock().await;
+    let _turn = context.lock_account_requests().await;
     // Who asked before may have been refused what everybody would be refused.
-    fleet_holds::admit(context, &place).await?;
+    context.admit_account_request(&place).await?;
     context.intend(&account).await?;
     match context.cloud().create_account(&account).await {
         Ok(creation) => {
-            fleet_holds::lift(context, &place, Some(HoldKind::OrganizationFinalizing)).await?;
+            context.lift_fleet_hold(&place, Some(HoldKind::OrganizationFinalizing)).await?;
             Ok(requested(context, &creation).await?.with("account_email", account.email))
         }
         Err(error) => {
             if error.had_no_effect() {
                 context.withdraw().await?;
             }
-            match fleet_holds::cause(&error) {
-                Some(kind) => Err(fleet_holds::begin(context, &place, kind).await?),
+            match hold_kind(&error) {
+                Some(kind) => Err(context.start_fleet_hold(&place, kind).await?),
                 None if error.has_reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") => {
                     // Somebody else was faster. Nobody asks again before it is known how many places there are.
                     context.step_back(&place).await?;
@@ -83,43 +82,42 @@ async fn request(context: &StepContext) -> StepResult {
 
 /// The e-mail address of the environment's account: what it was when it was first asked for, whatever the configuration
 /// says by now.
-pub(super) fn email(context: &StepContext) -> String {
+pub(in crate::steps) fn email(context: &StepContext) -> String {
     let pending_intent = || context.pending_intent::<NewAccount>().map(|(account, _)| account.email);
-    let first = || context.pending_intent_of::<NewAccount>("request-account").map(|account| account.email);
+    let first = || context.pending_intent_of::<NewAccount>(StepName::RequestAccount).map(|account| account.email);
     let configured = || context.config().organization.account_email.address(context.environment().id);
     context.fact("account_email").or_else(pending_intent).or_else(first).unwrap_or_else(configured)
 }
 
 /// The environment's place among the creations in progress; the same for every step that asks.
-pub(super) fn place(context: &StepContext) -> QuotaSlot {
-    context.slot(ACCOUNT_CREATIONS, "")
+pub(in crate::steps) fn place(context: &StepContext) -> QuotaSlot {
+    context.slot(Quota::AccountCreations, "")
 }
 
 async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
         return mapped(context, account.clone()).await;
     }
-    context.record_request_id(&place(context), &creation.request_id, "await-account").await?;
+    context.record_request_id(&place(context), &creation.request_id, StepName::AwaitAccount).await?;
     Ok(StepOutcome::done()
         .with("creation_request_id", creation.request_id.clone())
         .with("creation_requested_at", creation.requested_at.to_rfc3339()))
 }
 
 /// The account is the environment's: keeps its id, maps it, and frees the place.
-pub(super) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
+pub(in crate::steps) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
     // Refuses the management account and Freehold's own before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
-    fleet_holds::lift(context, &place(context), None).await?;
+    context.lift_fleet_hold(&place(context), None).await?;
     Ok(StepOutcome { mapped: Some(account.clone()), ..StepOutcome::done() }
         .with("account_id", account.as_str())
         .releasing(place(context)))
 }
 
 /// Takes an account that already has this environment's e-mail address, if it is provably this environment's.
-pub(super) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
+pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.cloud().account_tags(&found.id).await?;
-    let environment = context.environment().id;
-    let another = account_mappings::is_mapped_to_other(&context.worker.pool, &found.id, environment).await?;
+    let another = context.is_mapped_to_other(&found.id).await?;
     let reason = if !context.is_ours(&tags) {
         "it does not carry this environment's tags"
     } else if found.state != "ACTIVE" {
@@ -140,9 +138,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let reason = match found {
         None => "it is not in this organisation",
         Some(found) if found.state != "ACTIVE" => "it is not active",
-        Some(_) if account_mappings::is_mapped_to_other(&context.worker.pool, &id, environment).await? => {
-            "it belongs, or has belonged, to another environment"
-        }
+        Some(_) if context.is_mapped_to_other(&id).await? => "it belongs, or has belonged, to another environment",
         Some(_) => {
             context.cloud().tag_account(&target, &context.tags()).await?;
             return mapped(context, id).await;
@@ -159,7 +155,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
 }
 
 /// Parks the operation where somebody has closed or suspended its account, or taken it out of the organisation.
-pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError> {
+pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), StepError> {
     let account = context.account()?;
     let found = context.cloud().account(account.id()).await?;
     let message = match found.as_ref().map(|found| found.state.as_str()) {
@@ -175,7 +171,7 @@ pub(super) async fn check_active(context: &StepContext) -> Result<(), StepError>
 }
 
 /// The e-mail address belongs to an account that is not this environment's.
-pub(super) fn email_taken(email: &str, detail: &str) -> StepError {
+pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
     let message = format!(
         "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that account, or \
          correct the address."
@@ -186,7 +182,7 @@ pub(super) fn email_taken(email: &str, detail: &str) -> StepError {
 }
 
 /// When AWS accepted the request for the account.
-pub(super) fn requested_at(context: &StepContext) -> DateTime<Utc> {
+pub(in crate::steps) fn requested_at(context: &StepContext) -> DateTime<Utc> {
     context.fact("creation_requested_at").unwrap_or_else(|| context.now())
 }
 

@@ -1,0 +1,20 @@
+//! Attention for work that is late.
+
+use chrono::TimeDelta;
+use freehold_tenancy::attention::Attention;
+
+/// Returns the attention for work that takes longer than allowed. Polling goes on meanwhile.
+pub(crate) fn deadline_passed(what: &str) -> Attention {
+    let message = format!("{what}. Freehold goes on looking. Look at it in AWS; retry to look at once.");
+    Attention::new("deadline_passed", message)
+}
+
+/// Formats a span in the largest unit of which it has at least two.
+pub(crate) fn format_duration(span: TimeDelta) -> String {
+    match (span.num_seconds(), span.num_minutes(), span.num_hours()) {
+        (seconds @ ..120, ..) => format!("{seconds} seconds"),
+        (_, minutes @ ..120, _) => format!("{minutes} minutes"),
+        (_, _, hours @ ..48) => format!("{hours} hours"),
+        (_, _, hours) => format!("{} days", hours / 24),
+    }
+}

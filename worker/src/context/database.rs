@@ -1,0 +1,51 @@
+//! Reads of the database that steps need besides the journal.
+
+use chrono::{DateTime, Utc};
+use freehold_tenancy::AwsAccountId;
+use freehold_tenancy::approval::Approval;
+use freehold_tenancy::db::{account_mappings, approvals, closures, lifecycle, tenants};
+use serde_json::Value;
+
+use super::StepContext;
+use crate::step_outcome::StepError;
+
+impl StepContext {
+    /// Returns whether `account` is mapped to this environment.
+    pub(crate) async fn is_mapped(&self, account: &AwsAccountId) -> Result<bool, StepError> {
+        Ok(account_mappings::is_mapped(&self.services.pool, account, self.environment().id).await?)
+    }
+
+    /// Returns whether `account` is or was mapped to another environment.
+    pub(crate) async fn is_mapped_to_other(&self, account: &AwsAccountId) -> Result<bool, StepError> {
+        Ok(account_mappings::is_mapped_to_other(&self.services.pool, account, self.environment().id).await?)
+    }
+
+    pub(crate) async fn is_on_legal_hold(&self) -> Result<bool, StepError> {
+        Ok(tenants::is_on_legal_hold(&self.services.pool, self.tenant().id).await?)
+    }
+
+    /// Returns the approvals of this operation, the oldest first.
+    pub(crate) async fn approvals(&self) -> Result<Vec<Approval>, StepError> {
+        Ok(approvals::list_for_operation(&self.services.pool, self.operation_id()).await?)
+    }
+
+    /// Requests a second person's approval to create the account that `request` describes.
+    pub(crate) async fn request_vending_approval(&self, request: &Value) -> Result<(), StepError> {
+        lifecycle::request_vending(&self.services.pool, &self.claim, self.step, request, self.now()).await?;
+        Ok(())
+    }
+
+    /// Returns the number of operations that are going to close an account before this one.
+    pub(crate) async fn closures_ahead(&self) -> Result<i64, StepError> {
+        Ok(closures::ahead(&self.services.pool, self.operation_id()).await?)
+    }
+
+    /// Returns the times at which accounts were closed since `since`, the oldest first.
+    pub(crate) async fn closures_since(&self, since: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>, StepError> {
+        Ok(closures::since(&self.services.pool, since).await?)
+    }
+
+    pub(crate) async fn known_accounts(&self) -> Result<i64, StepError> {
+        Ok(closures::accounts_known(&self.services.pool).await?)
+    }
+}

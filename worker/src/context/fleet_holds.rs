@@ -1,0 +1,111 @@
+//! Fleet holds: an account request that AWS would refuse for every tenant is paused for the whole fleet. One alert is
+//! raised, and one operation probes on behalf of all.
+
+use chrono::TimeDelta;
+use freehold_tenancy::db::fleet_holds::{self, Admission, ProbeBackoff};
+use freehold_tenancy::db::quotas::QuotaSlot;
+use freehold_tenancy::fleet_hold::HoldKind;
+
+use super::StepContext;
+use crate::cloud::CloudError;
+use crate::step_outcome::StepError;
+
+/// Delay after which the next operation in the queue probes, if the first does not.
+const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
+
+/// Time after its deadline at which a probing creation is given up.
+const PROBE_GRACE: TimeDelta = TimeDelta::minutes(1);
+
+/// Queue position up to which operations retry a minute apart; the ones behind it retry together.
+const MAX_ORDERED_POSITION: i64 = 60;
+
+/// Pause between the wake-ups of queued operations, so that they keep their order. AWS allows a creation each ten seconds.
+const WAKE_SPACING: TimeDelta = TimeDelta::milliseconds(500);
+
+/// Permission to request an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CreationPermit {
+    /// No hold is active; the operation still needs a slot.
+    Free,
+    /// The operation has a slot and requests despite a hold, to find out whether the hold is still needed.
+    Probe,
+}
+
+/// Returns the pauses between probes.
+fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
+    match kind {
+        // A raised quota is worth fifteen minutes; one that nobody raises, a call an hour.
+        HoldKind::AccountQuotaReached => ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) },
+        // "This can take up to an hour" (Organizations API Reference, FinalizingOrganizationException).
+        HoldKind::OrganizationFinalizing => ProbeBackoff { first: TimeDelta::hours(1), longest: TimeDelta::hours(1) },
+    }
+}
+
+/// Returns the hold that a refusal causes, or `None` if it concerns one tenant only.
+pub(crate) fn hold_kind(error: &CloudError) -> Option<HoldKind> {
+    if error.has_reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED") {
+        Some(HoldKind::AccountQuotaReached)
+    } else if error.code == "FinalizingOrganizationException" {
+        Some(HoldKind::OrganizationFinalizing)
+    } else {
+        None
+    }
+}
+
+impl StepContext {
+    /// Permits the account request of `slot`, or queues the operation without a slot while a hold is active.
+    pub(crate) async fn admit_account_request(&self, slot: &QuotaSlot) -> Result<CreationPermit, StepError> {
+        let now = self.now();
+        let creation = self.config().timeouts.account_creation_seconds;
+        let until = now + TimeDelta::seconds(i64::try_from(creation).unwrap_or(i64::MAX / 1000)) + PROBE_GRACE;
+        match fleet_holds::admit(&self.services.pool, &self.claim, slot, until, PROBE_TAKEOVER_DELAY, now).await? {
+            Admission::Free => Ok(CreationPermit::Free),
+            Admission::Probe => Ok(CreationPermit::Probe),
+            Admission::Held { kind, probe_at, ahead } => {
+                // A running probe wakes the queue when it ends.
+                let look_at = if probe_at > now { probe_at } else { now + PROBE_TAKEOVER_DELAY };
+                let until =
+                    look_at + PROBE_TAKEOVER_DELAY * i32::try_from(ahead.min(MAX_ORDERED_POSITION)).unwrap_or(0);
+                Err(StepError::Blocked { why: kind.waits_for().to_owned(), until: Some(until), at_most: None })
+            }
+        }
+    }
+
+    /// Starts a hold, because AWS has refused the request of `slot` as it would refuse every other. Raises the alert once.
+    /// Returns the error with which the step waits.
+    pub(crate) async fn start_fleet_hold(&self, slot: &QuotaSlot, kind: HoldKind) -> Result<StepError, StepError> {
+        let started =
+            fleet_holds::start(&self.services.pool, &self.claim, slot, kind, probe_backoff(kind), self.now()).await?;
+        if started.is_new {
+            tracing::error!(target: "freehold::alert", code = kind.as_str(), work = slot.quota.as_str(), "{}", kind.message());
+            metrics::counter!("freehold_fleet_holds_total", "kind" => kind.as_str()).increment(1);
+        }
+        Ok(StepError::Blocked { why: kind.waits_for().to_owned(), until: Some(started.probe_at), at_most: None })
+    }
+
+    /// Lifts the hold that this operation was probing, because AWS has granted its request, and wakes the queue. `only`
+    /// restricts that to one kind of hold.
+    pub(crate) async fn lift_fleet_hold(&self, slot: &QuotaSlot, only: Option<HoldKind>) -> Result<(), StepError> {
+        if let Some(kind) = fleet_holds::lift(&self.services.pool, &self.claim, slot.quota, only).await? {
+            tracing::info!(target: "freehold::alert", code = kind.as_str(), work = slot.quota.as_str(), "the hold is lifted");
+            self.wake_in_order(slot).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the next operation in the queue probe, because the outcome of this probe says nothing about the hold.
+    pub(crate) async fn hand_over_probe(&self, slot: &QuotaSlot) -> Result<(), StepError> {
+        if fleet_holds::hand_over(&self.services.pool, &self.claim, slot.quota).await? {
+            self.wake_in_order(slot).await?;
+        }
+        Ok(())
+    }
+
+    async fn wake_in_order(&self, slot: &QuotaSlot) -> Result<(), StepError> {
+        let places = slot.quota.limit(&self.config().quotas);
+        if fleet_holds::wake_in_order(&self.services.pool, slot.quota, places, WAKE_SPACING, self.now()).await? > 0 {
+            self.services.work_notifier.notify();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! Deletion of expired idempotency keys.
+
+use chrono::TimeDelta;
+use freehold_tenancy::db::idempotency;
+use tokio_util::sync::CancellationToken;
+
+use crate::services::Services;
+
+const INTERVAL: TimeDelta = TimeDelta::hours(1);
+
+/// Deletes expired keys with their stored responses, until `shutdown`. Every worker does; a second one finds none left.
+pub(crate) async fn run(services: &Services, shutdown: &CancellationToken) {
+    while !shutdown.is_cancelled() {
+        if let Err(error) = idempotency::delete_expired(&services.pool, services.clock.now()).await {
+            tracing::warn!(%error, "expired idempotency keys could not be deleted");
+        }
+        tokio::select! {
+            () = services.clock.sleep_until(services.clock.now() + INTERVAL) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Conversion of what a step returns into the record that the journal keeps.
+
+use chrono::TimeDelta;
+use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::clock::seconds;
+use freehold_tenancy::db::DbError;
+use freehold_tenancy::db::lifecycle::{StepDisposition, StepRecord};
+use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::step::Facts;
+
+use crate::context::StepContext;
+use crate::step::Step;
+use crate::step_outcome::{StepError, StepOutcome, Wait, attention};
+
+/// Failures in a row without progress after which the operation needs attention. It is retried all the same.
+const MAX_SILENT_FAILURES: u32 = 12;
+
+/// Converts the result of a run of `step`. A [`StepError::Journal`] is returned, because it cannot be journaled.
+pub(super) fn to_record(
+    context: &StepContext,
+    step: &'static Step,
+    result: Result<StepOutcome, StepError>,
+) -> Result<StepRecord, DbError> {
+    let without_facts = |ending| StepRecord {
+        step: step.name,
+        ending,
+        late: None,
+        facts: Facts::new(),
+        released: Vec::new(),
+        quota: step.quota,
+        mapped: None,
+    };
+    let failures = context.attempts_without_progress();
+    Ok(match result {
+        Ok(StepOutcome { failed: Some(error), facts, released, .. }) => {
+            StepRecord { facts, released, ..to_record(context, step, Err(error))? }
+        }
+        Ok(StepOutcome { wait, late, facts, released, mapped, failed: None }) => {
+            let ending = match wait {
+                None => StepDisposition::Done,
+                Some(Wait { why, check_at }) => StepDisposition::Waiting { why, check_at },
+            };
+            StepRecord { step: step.name, ending, late, facts, released, quota: step.quota, mapped }
+        }
+        Err(StepError::Blocked { why, until, at_most }) => {
+            let late = context.blocked_too_long(&why, at_most);
+            let check_at = until.unwrap_or_else(|| context.now() + context.pause_while_blocked());
+            StepRecord { late, ..without_facts(StepDisposition::Blocked { why, check_at }) }
+        }
+        Err(StepError::Retry(error)) => {
+            let late = (failures + 1 >= MAX_SILENT_FAILURES).then(|| repeated_failure(failures + 1, &error));
+            let check_at = context.now() + retry_pause(failures);
+            StepRecord { late, ..without_facts(StepDisposition::Retrying { error, check_at }) }
+        }
+        Err(StepError::NeedsAttention(attention)) => without_facts(StepDisposition::Parked(attention)),
+        Err(StepError::Journal(error)) => return Err(error),
+    })
+}
+
+/// Shortens texts of AWS to a readable length and removes control characters, which PostgreSQL does not store.
+pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
+    let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();
+    match &mut record.ending {
+        StepDisposition::Done => {}
+        StepDisposition::Waiting { why, .. } | StepDisposition::Blocked { why, .. } => clean(why),
+        StepDisposition::Retrying { error, .. } => clean(error),
+        StepDisposition::Parked(attention) => clean(&mut attention.message),
+    }
+    if let Some(late) = &mut record.late {
+        clean(&mut late.message);
+    }
+    record
+}
+
+/// Adds the remedy to cancel to each attention of an onboarding.
+pub(super) fn add_cancel(context: &StepContext, mut record: StepRecord) -> StepRecord {
+    if context.operation_kind() == OperationKind::Onboard {
+        if let StepDisposition::Parked(attention) = &mut record.ending {
+            attention.remedies.push(Remedy::Cancel);
+        }
+        if let Some(late) = &mut record.late {
+            late.remedies.push(Remedy::Cancel);
+        }
+    }
+    record
+}
+
+/// Returns 2 s, 4 s, 8 s, … at most five minutes, less up to a quarter so that simultaneous failures spread out.
+fn retry_pause(failures: u32) -> TimeDelta {
+    let longest = f64::from(2_u32.saturating_pow(failures.min(16) + 1)).min(300.0);
+    seconds(longest * (1.0 - 0.25 * rand::random::<f64>()))
+}
+
+pub(super) fn log(context: &StepContext, record: &StepRecord) {
+    let (tenant, operation, step) = (context.tenant().id, context.operation_id(), record.step.as_str());
+    match &record.ending {
+        StepDisposition::Done => tracing::info!(%tenant, %operation, step, "step done"),
+        StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {
+            tracing::debug!(%tenant, %operation, step, why, %check_at, "step waits");
+        }
+        StepDisposition::Retrying { error, check_at } => {
+            tracing::warn!(%tenant, %operation, step, error, %check_at, "step will try again");
+        }
+        StepDisposition::Parked(attention) => {
+            tracing::warn!(%tenant, %operation, step, code = attention.code, "{}", attention.message);
+        }
+    }
+    if let Some(late) = &record.late {
+        tracing::warn!(%tenant, %operation, step, code = late.code, "{}", late.message);
+    }
+}
+
+fn repeated_failure(times: u32, error: &str) -> Attention {
+    let message = format!(
+        "This failed {times} times in a row. Freehold goes on trying. Remove the cause; retry to try at once. The last error: \
+         {error}"
+    );
+    attention("step_keeps_failing", message)
+}

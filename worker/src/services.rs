@@ -1,0 +1,88 @@
+//! Dependencies that the loops and the steps of one worker share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use freehold_tenancy::clock::seconds;
+use freehold_tenancy::db::PgPool;
+use freehold_tenancy::db::installation::Installation;
+use freehold_tenancy::db::notify::WorkNotifier;
+use freehold_tenancy::db::rates::CallRate;
+use freehold_tenancy::quota::Quota;
+use freehold_tenancy::{Clock, Config, InstallationId};
+
+use crate::cloud::Cloud;
+use crate::poll_schedule::DurationHistory;
+use crate::wakeups::WakeSignals;
+
+/// Duration of a claim without renewal, in real time. It exceeds the longest AWS call (20 s).
+const LEASE: Duration = Duration::from_secs(25);
+
+/// Template of the tenant stack where the configuration names no file.
+const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
+
+/// Error of setting up a worker.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The file that `stack.template` names cannot be read.
+    #[error("stack.template: {path} cannot be read: {error}")]
+    Template { path: std::path::PathBuf, error: std::io::Error },
+}
+
+pub(crate) struct Services {
+    pub(crate) pool: PgPool,
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) cloud: Arc<dyn Cloud>,
+    pub(crate) work_notifier: WorkNotifier,
+    pub(crate) wake_signals: WakeSignals,
+    pub(crate) installation: InstallationId,
+    pub(crate) template: String,
+    pub(crate) durations: DurationHistory,
+    pub(crate) lease_real: Duration,
+    /// Serialises account requests: a refusal that holds for the whole fleet stops the requests behind it.
+    pub(crate) create_account_lock: tokio::sync::Mutex<()>,
+}
+
+impl Services {
+    /// Creates the services of one worker. `lease` replaces the default duration of a claim.
+    pub(crate) fn new(
+        pool: PgPool,
+        config: Arc<Config>,
+        clock: Clock,
+        installation: &Installation,
+        cloud: Arc<dyn Cloud>,
+        lease: Option<Duration>,
+    ) -> Result<Self, SetupError> {
+        let template = match &config.stack.template {
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|error| SetupError::Template { path: path.clone(), error })?
+            }
+            None => TEMPLATE.to_owned(),
+        };
+        Ok(Self {
+            work_notifier: WorkNotifier::new(pool.clone()),
+            durations: DurationHistory::new(pool.clone()),
+            wake_signals: WakeSignals::default(),
+            installation: installation.id,
+            template,
+            lease_real: lease.unwrap_or(LEASE),
+            create_account_lock: tokio::sync::Mutex::new(()),
+            pool,
+            config,
+            clock,
+            cloud,
+        })
+    }
+
+    /// Returns the duration of a claim on the installation's clock, because a sandbox's clock can run faster than its calls.
+    pub(crate) fn lease(&self) -> TimeDelta {
+        seconds(self.lease_real.as_secs_f64() * self.clock.speed().max(1.0))
+    }
+
+    /// Returns the rate limit of the call that a slot of `quota` permits, or `None` if the call has no queue of its own.
+    pub(crate) fn rate_limit_of_quota(&self, quota: Quota) -> Option<CallRate> {
+        quota.rate_limited_call().and_then(|call| CallRate::of(&self.config.quotas, call))
+    }
+}

@@ -1,0 +1,162 @@
+//! Reactions to failures that AWS reports in the status of accepted work: account creations, stacks and assignments.
+
+use freehold_tenancy::fleet_hold::HoldKind;
+
+use crate::first_match::FirstMatch;
+
+/// Reaction to a failed account creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::steps) enum CreationFailureAction {
+    /// The e-mail address is in use: adopts the environment's own account; any other account needs attention.
+    AdoptOrNeedsAttention,
+    /// Adopts the environment's own account if it exists; otherwise requests another.
+    AdoptOrRequestAgain,
+    /// Starts a fleet hold.
+    Hold(HoldKind),
+    NeedsAttention {
+        code: &'static str,
+        message: &'static str,
+    },
+}
+
+#[derive(Debug)]
+struct CreationFailure {
+    reason: &'static str,
+    action: CreationFailureAction,
+}
+
+const BUSINESS: CreationFailureAction = CreationFailureAction::NeedsAttention {
+    code: "business_validation_needed",
+    message: "AWS has to validate the business of the management account before it creates accounts. See to that with AWS, \
+               then retry.",
+};
+
+const PAYMENT: CreationFailureAction = CreationFailureAction::NeedsAttention {
+    code: "payment_instrument_needed",
+    message: "The management account has no valid payment method. Give it one in the Billing console, then retry.",
+};
+
+/// Reaction to a reason that is not in the table.
+const UNKNOWN: CreationFailureAction = CreationFailureAction::NeedsAttention {
+    code: "account_creation_failed",
+    message: "AWS could not create the account. Remove the cause, then retry.",
+};
+
+static CREATION_FAILURES: FirstMatch<CreationFailure> = FirstMatch(&[
+    creation("EMAIL_ALREADY_EXISTS", CreationFailureAction::AdoptOrNeedsAttention),
+    // The request reached AWS twice, and one of the two continues.
+    creation("CONCURRENT_ACCOUNT_MODIFICATION", CreationFailureAction::AdoptOrRequestAgain),
+    creation("INTERNAL_FAILURE", CreationFailureAction::AdoptOrRequestAgain),
+    creation("ACCOUNT_LIMIT_EXCEEDED", CreationFailureAction::Hold(HoldKind::AccountQuotaReached)),
+    creation(
+        "INVALID_EMAIL",
+        CreationFailureAction::NeedsAttention {
+            code: "account_email_invalid",
+            message: "AWS does not take the e-mail address of the new account. Correct organization.account_email in the \
+                       configuration, then retry; or retry with another account_email for this one.",
+        },
+    ),
+    creation(
+        "INVALID_ADDRESS",
+        CreationFailureAction::NeedsAttention {
+            code: "organization_address_invalid",
+            message: "AWS finds the postal address of the management account invalid. Correct it in AWS, then retry.",
+        },
+    ),
+    creation("MISSING_PAYMENT_INSTRUMENT", PAYMENT),
+    creation("INVALID_PAYMENT_INSTRUMENT", PAYMENT),
+    creation("MISSING_BUSINESS_VALIDATION", BUSINESS),
+    creation("FAILED_BUSINESS_VALIDATION", BUSINESS),
+    creation("PENDING_BUSINESS_VALIDATION", BUSINESS),
+    creation("UNKNOWN_BUSINESS_VALIDATION", BUSINESS),
+    creation("INVALID_IDENTITY_FOR_BUSINESS_VALIDATION", BUSINESS),
+]);
+
+const fn creation(reason: &'static str, action: CreationFailureAction) -> CreationFailure {
+    CreationFailure { reason, action }
+}
+
+/// Reaction to a failed stack or assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::steps) enum FailureAction {
+    /// Retries a few times.
+    Retry,
+    /// Retries without limit while the account is new; the attempt does not count.
+    RetryWhileNew,
+    NeedsAttention {
+        code: &'static str,
+        message: &'static str,
+    },
+}
+
+#[derive(Debug)]
+struct WorkFailure {
+    /// Part of the reason that AWS gives.
+    words: &'static str,
+    action: FailureAction,
+}
+
+/// Failures of stack resources. A failure without a row may be temporary and is retried.
+static STACK_FAILURES: FirstMatch<WorkFailure> = FirstMatch(&[
+    WorkFailure {
+        words: "explicit deny",
+        action: FailureAction::NeedsAttention {
+            code: "stack_denied_by_policy",
+            message: "A service control policy denies what the stack asks for. Take it out of the template, or allow it.",
+        },
+    },
+    WorkFailure {
+        words: "UnreservedConcurrentExecution below its minimum",
+        action: FailureAction::NeedsAttention {
+            code: "stack_reserves_concurrency",
+            message: "The stack reserves Lambda concurrency, of which a new account has too little. Take \
+                       ReservedConcurrentExecutions out of the template, or ask AWS for more.",
+        },
+    },
+    WorkFailure { words: "needs a subscription", action: FailureAction::RetryWhileNew },
+    WorkFailure { words: "security token included in the request is invalid", action: FailureAction::RetryWhileNew },
+    WorkFailure { words: "UnrecognizedClientException", action: FailureAction::RetryWhileNew },
+]);
+
+/// Failures of account assignments.
+static ASSIGNMENT_FAILURES: FirstMatch<WorkFailure> =
+    FirstMatch(&[WorkFailure { words: "Access denied by IAM", action: FailureAction::RetryWhileNew }]);
+
+/// Returns the reaction to the reason that AWS gives for a failed account creation.
+pub(in crate::steps) fn creation_failure(reason: &str) -> CreationFailureAction {
+    CREATION_FAILURES.find(|row| row.reason == reason).map_or(UNKNOWN, |row| row.action)
+}
+
+/// Returns the reaction to the first failure of a stack.
+pub(in crate::steps) fn stack_failure(reason: &str) -> FailureAction {
+    STACK_FAILURES.find(|row| reason.contains(row.words)).map_or(FailureAction::Retry, |row| row.action)
+}
+
+/// Returns the reaction to a failed assignment.
+pub(in crate::steps) fn assignment_failure(reason: &str) -> FailureAction {
+    ASSIGNMENT_FAILURES.find(|row| reason.contains(row.words)).map_or(FailureAction::Retry, |row| row.action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_needed() {
+        CREATION_FAILURES.assert_every_row_is_needed(
+            |row, example| row.reason == example.reason,
+            |row| row.map_or(UNKNOWN, |row| row.action),
+        );
+        for table in [&STACK_FAILURES, &ASSIGNMENT_FAILURES] {
+            table.assert_every_row_is_needed(
+                |row, example| example.words.contains(row.words),
+                |row| row.map_or(FailureAction::Retry, |row| row.action),
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_reason_needs_attention() {
+        assert_eq!(creation_failure("A_REASON_OF_NEXT_YEAR"), UNKNOWN);
+    }
+}

@@ -1,0 +1,110 @@
+//! One worker: the loops of a process over the services that they share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use freehold_tenancy::db::PgPool;
+use freehold_tenancy::db::Result;
+use freehold_tenancy::db::installation::Installation;
+use freehold_tenancy::webhook::Resolver;
+use freehold_tenancy::{Clock, Config};
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud::Cloud;
+use crate::key_cleanup;
+use crate::operation_loop::OperationLoop;
+use crate::reconcile::periodic::PeriodicReconciler;
+use crate::reconcile::{ReconcileError, Reconciler};
+use crate::services::{Services, SetupError};
+use crate::webhooks::delivery_loop::DeliveryLoop;
+
+/// Worker that claims operations and runs their steps. Any number of workers share a database.
+pub struct Worker {
+    services: Arc<Services>,
+    operations: Arc<OperationLoop>,
+    deliveries: Arc<DeliveryLoop>,
+    reconciliation: PeriodicReconciler,
+}
+
+/// Settings of a worker that only tests and sandboxes change.
+#[derive(Default)]
+pub struct WorkerOptions {
+    /// Duration of a claim in real time, for a simulated AWS whose calls are much shorter than those of AWS.
+    pub lease: Option<Duration>,
+    /// Resolver of the addresses of webhook endpoints.
+    pub resolver: Option<Arc<dyn Resolver>>,
+}
+
+impl Worker {
+    /// Creates a worker. `name` appears in logs and claims and need not be unique.
+    pub fn new(
+        name: impl Into<String>,
+        pool: PgPool,
+        config: Arc<Config>,
+        clock: Clock,
+        installation: &Installation,
+        cloud: Arc<dyn Cloud>,
+    ) -> std::result::Result<Self, SetupError> {
+        Self::with_options(name, pool, config, clock, installation, cloud, WorkerOptions::default())
+    }
+
+    pub fn with_options(
+        name: impl Into<String>,
+        pool: PgPool,
+        config: Arc<Config>,
+        clock: Clock,
+        installation: &Installation,
+        cloud: Arc<dyn Cloud>,
+        options: WorkerOptions,
+    ) -> std::result::Result<Self, SetupError> {
+        let name = name.into();
+        let services = Arc::new(Services::new(pool, config, clock, installation, cloud, options.lease)?);
+        Ok(Self {
+            operations: Arc::new(OperationLoop::new(name.clone(), Arc::clone(&services))),
+            deliveries: Arc::new(DeliveryLoop::new(Arc::clone(&services), installation, options.resolver)),
+            reconciliation: PeriodicReconciler::new(name, Arc::clone(&services)),
+            services,
+        })
+    }
+
+    /// Runs the loops until `shutdown`; returns when the steps and deliveries in progress have finished.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let services = &self.services;
+        tokio::join!(
+            services.wake_signals.listen(&services.pool, &shutdown),
+            self.operations.run(&shutdown),
+            self.deliveries.run(&shutdown),
+            self.reconciliation.run(&shutdown),
+            key_cleanup::run(services, &shutdown),
+        );
+    }
+
+    /// Runs all operations that are due and returns the number of claims; for tests that move the clock.
+    pub async fn drain(&self) -> Result<usize> {
+        self.operations.drain().await
+    }
+
+    /// Like [`Worker::drain`], but leaves an operation to the worker that had it before, as workers side by side do.
+    pub async fn drain_own(&self) -> Result<usize> {
+        self.operations.drain_own().await
+    }
+
+    /// Sends one attempt of each delivery that is due and returns the number of attempts; for tests that move the clock.
+    pub async fn drain_webhooks(&self) -> Result<usize> {
+        self.deliveries.drain().await
+    }
+
+    /// Returns the number of webhook requests for which a connection was opened or tried; for tests.
+    pub fn webhooks_sent(&self) -> u64 {
+        self.deliveries.sent()
+    }
+
+    pub fn reconciler(&self) -> Reconciler {
+        Reconciler::new(Arc::clone(&self.services))
+    }
+
+    /// Compares AWS with the database if that is due and no other worker does it; returns whether it did.
+    pub async fn compare_if_due(&self, shutdown: &CancellationToken) -> std::result::Result<bool, ReconcileError> {
+        self.reconciliation.compare_if_due(shutdown).await
+    }
+}
