@@ -28,7 +28,7 @@ async fn a_hold_is_shown_with_its_reason_and_measured() {
     let hold = &shown["holds"][0];
     assert_eq!((&hold["quota"], &hold["code"]), (&json!("account-creations"), &json!("account_quota_reached")));
     assert_eq!((&hold["waiting"], &hold["probing_operation_id"]), (&json!(1), &json!(null)));
-    assert!(hold["message"].as_str().expect("a message").contains("Ask AWS to raise the quota"), "{hold}");
+    assert!(hold["message"].as_str().expect("a message").contains("Request an increase from AWS"), "{hold}");
     let metrics = api.get("/metrics").await.text;
     assert!(metrics.contains("freehold_fleet_holds{code=\"account_quota_reached\"} 1"), "{metrics}");
     assert!(metrics.contains("freehold_fleet_holds{code=\"organization_finalizing\"} 0"), "{metrics}");
