@@ -205,7 +205,7 @@ async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
         r#"/* db::feed::drop_old */
         delete from feed f using (select position from feed order by position limit $2) oldest
         where f.position = oldest.position and f.recorded_at < $1
-            -- Nearly always the oldest is young enough, and the others need not be looked at.
+            -- Usually the oldest row is young enough, and no other row is read.
             and (select recorded_at from feed order by position limit 1) < $1"#,
         now - KEPT_FOR,
         2 * AT_ONCE,

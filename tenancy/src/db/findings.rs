@@ -32,7 +32,7 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
         on conflict (kind, subject) where resolved_at is null do update
             set last_seen_at = greatest(findings.last_seen_at, excluded.last_seen_at), severity = excluded.severity,
                 message = excluded.message,
-                -- A repair that has ended did not help, whatever it thinks of itself.
+                -- The finding is still there after its repair: the repair did not help.
                 remedy = case when exists (
                     select from operations o where o.id = findings.operation_id and o.finished_at is not null
                 ) then 'person' else excluded.remedy end

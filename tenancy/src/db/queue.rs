@@ -215,7 +215,7 @@ async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
         from unnest($1::text[]) as n (name)
         cross join lateral (
             select case
-                -- What has a line of its own is counted from when it was asked for.
+                -- A step with a queue of its own is counted from its request.
                 when n.name in ('grant-access', 'enable-regions') then (s.facts ->> 'took_seconds')::float8
                 when n.name = 'await-account' then extract(epoch from s.finished_at - (
                     select max((p.facts ->> 'creation_requested_at')::timestamptz) from operation_steps p

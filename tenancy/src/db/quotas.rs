@@ -122,11 +122,11 @@ async fn enqueue(
     sqlx::query!(
         r#"/* db::quotas::acquire */
         insert into slots (quota, operation_id, item, requested_at, step, queued_at)
-        -- Whoever signed up first is first, whichever of several that are worked on at once comes to ask first.
+        -- The queue is ordered by signup, not by the order in which workers reach this statement.
         select $1, id, $3, $4::timestamptz, $5, case when kind = $6 then created_at else $7::timestamptz end
         from operations where id = $2
         on conflict (quota, operation_id, item) do update
-        -- The work that had this place is over: whoever wants another stands in line again, where it stood.
+        -- The work under this slot has ended: a further request is queued again at the same position.
         set granted_at = null, ended_at = null, request_id = null, polled_at = null, individual_polls = 0
         where slots.ended_at is not null"#,
         place.quota.as_str(),
@@ -308,7 +308,7 @@ pub async fn wake_queue(
             from first_in_line group by operation_id, step
         ),
         held as materialized (
-            -- Operations before steps and in order, as everywhere; who is being written to shared_polls by itself.
+            -- Lock order: operations before steps, by id. A locked operation is skipped: its worker polls by itself.
             select o.id, next.step, next.at from next join operations o on o.id = next.operation_id
             where o.wake_at > next.at order by o.id for no key update of o skip locked
         ),

@@ -117,7 +117,7 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
         r#"/* db::shared_polls::record_usage */
         with known as (
             update slots set
-                -- What was asked for while the list was being made may be missing from it.
+                -- Work that was requested while the list was read may be missing from it.
                 ended_at = case when request_id <> all ($2) and polled_at < $3 then $3::timestamptz end,
                 polled_at = case when request_id = any ($2) then $3 else polled_at end
             where quota = $1 and request_id is not null and ended_at is null
@@ -131,7 +131,7 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
             on conflict (quota) do update set counted_at = $3, external_in_progress = excluded.external_in_progress, lease_until = null
         ),
         held as materialized (
-            -- Operations before steps and in order, as everywhere; who is being written to shared_polls by itself.
+            -- Lock order: operations before steps, by id. A locked operation is skipped: its worker polls by itself.
             select o.id, ended.step from (select distinct operation_id, step from known where ended_at is not null) ended
             join operations o on o.id = ended.operation_id order by o.id for no key update of o skip locked
         ),

@@ -145,7 +145,7 @@ pub async fn wake_finished(
     let woken = sqlx::query!(
         r#"/* db::steps::wake_finished */
         with held as materialized (
-            -- Operations before steps and in order, as everywhere; who is being written to shared_polls by itself.
+            -- Lock order: operations before steps, by id. A locked operation is skipped: its worker polls by itself.
             select o.id from operation_steps s join operations o on o.id = s.operation_id
             where s.name = $1 and s.state = 'waiting' and s.check_at > $4
               and s.facts ->> $2 is not null and s.facts ->> $2 <> all ($3)

@@ -32,7 +32,7 @@ impl StepContext {
     }
 
     /// What an earlier operation on this environment has journaled of a step, the latest first.
-    pub fn earlier_entries<'a>(&'a self, step: StepName) -> impl Iterator<Item = &'a JournalEntry> {
+    pub fn earlier_entries(&self, step: StepName) -> impl Iterator<Item = &JournalEntry> {
         self.data.history.iter().filter(move |entry| entry.name == step)
     }
 

@@ -61,7 +61,7 @@ pub async fn claim(
             ) d
             where e.disabled_at is null and (e.paused_until is null or e.paused_until <= $1)
                 and (e.failing_since is not null) = $3
-            -- Whoever has least under way comes first: a lane that is always full does not keep the others waiting.
+            -- Endpoints with the fewest deliveries in progress come first, so that a busy endpoint does not delay the others.
             order by
                 coalesce(busy.count, 0) + row_number() over (partition by e.id order by d.next_attempt_at, d.position),
                 d.next_attempt_at, d.position
