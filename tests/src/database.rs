@@ -18,7 +18,7 @@ pub struct Database {
     pub pool: PgPool,
     pub url: String,
     /// `None` only during the drop.
-    database: Option<TestDatabase>,
+    handle: Option<TestDatabase>,
     do_not_reuse: bool,
 }
 
@@ -57,7 +57,7 @@ impl Database {
         };
         let url = database.url().to_owned();
         let pool = db::connect(&SecretString::from(url.clone()), 10).await.expect("a connection to it");
-        Self { pool, url, database: Some(database), do_not_reuse: false }
+        Self { pool, url, handle: Some(database), do_not_reuse: false }
     }
 
     /// Excludes this database from reuse, because the test changes more than rows.
@@ -68,7 +68,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let database = self.database.take().filter(|_| !self.do_not_reuse);
+        let database = self.handle.take().filter(|_| !self.do_not_reuse);
         REUSABLE.lock().unwrap_or_else(PoisonError::into_inner).extend(database);
     }
 }

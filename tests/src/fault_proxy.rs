@@ -291,7 +291,10 @@ mod tests {
 
     #[test]
     fn a_row_lock_is_not_a_write() {
-        assert_eq!(name_of_write("/* db::fence::begin_fenced */ select 1 from operations where id = $1 for no key update"), None);
+        assert_eq!(
+            name_of_write("/* db::fence::begin_fenced */ select 1 from operations where id = $1 for no key update"),
+            None
+        );
         assert_eq!(name_of_write("/* db::begin */ update operation_steps set x = 1").as_deref(), Some("db::begin"));
     }
 }

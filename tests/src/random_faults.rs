@@ -130,7 +130,7 @@ impl RandomFaults {
         for RandomFault { service, call, nth, times, effect } in &self.faults {
             match effect {
                 Effect::Http(http_effect) => {
-                    wire.inject(WireRule::on(service, call, http_effect.clone()).nth(*nth).times(*times))
+                    wire.inject(WireRule::on(service, call, http_effect.clone()).nth(*nth).times(*times));
                 }
                 Effect::Service(fault) => world.inject(Rule::on(service, call, fault.clone()).nth(*nth).times(*times)),
             }
@@ -175,7 +175,7 @@ impl fmt::Display for RandomFaults {
             let (from, until) = (nth, nth + times - 1);
             match effect {
                 Effect::Http(http_effect) => {
-                    writeln!(f, "  {service}:{call} calls {from} to {until}, HTTP: {http_effect:?}")?
+                    writeln!(f, "  {service}:{call} calls {from} to {until}, HTTP: {http_effect:?}")?;
                 }
                 Effect::Service(fault) => writeln!(f, "  {service}:{call} calls {from} to {until}: {fault:?}")?,
             }

@@ -110,9 +110,12 @@ pub async fn usage(pool: &PgPool, quota: Quota) -> Result<QuotaUsage> {
 /// woken.
 pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now: DateTime<Utc>) -> Result<u64> {
     let mut tx = pool.begin().await?;
-    sqlx::query!("/* db::shared_polls::record_usage */ select pg_advisory_xact_lock(hashtextextended($1, 0))", quota.as_str())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "/* db::shared_polls::record_usage */ select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        quota.as_str()
+    )
+    .execute(&mut *tx)
+    .await?;
     let woken = sqlx::query!(
         r#"/* db::shared_polls::record_usage */
         with known as (

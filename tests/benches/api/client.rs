@@ -49,7 +49,7 @@ impl Client {
             match line.split_once(':') {
                 None => break,
                 Some(("content-length", value)) => {
-                    length = value.trim().parse().map_err(|_| invalid_response(&line))?
+                    length = value.trim().parse().map_err(|_| invalid_response(&line))?;
                 }
                 Some(("transfer-encoding", value)) => chunked = value.trim() == "chunked",
                 Some(_) => {}

@@ -31,7 +31,7 @@ pub(super) fn frozen(file: &str) -> String {
 pub(super) fn assert_same(file: &str, now: &Lines, rename: impl Fn(&Renames, Vec<String>) -> Vec<String>) {
     let path = folder().join("frozen").join(file);
     if !path.exists() && std::env::var_os("FREEZE_RECORD").is_some() {
-        let text: String = now.iter().map(|line| format!("{line}\n")).collect();
+        let text: String = now.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         fs::write(&path, text).expect("a frozen file");
     }
     let renames = Renames::read();

@@ -44,7 +44,7 @@ fn commands(name: &str, command: &Command, lines: &mut Lines) {
 fn renamed_command(renames: &Renames, command: &str) -> String {
     let mut old = String::new();
     let words = command.split(' ').map(|word| {
-        old = format!("{old} {word}").trim_start().to_owned();
+        format!("{old} {word}").trim_start().clone_into(&mut old);
         renames.cli.get(&old).map_or(word, String::as_str).to_owned()
     });
     words.collect::<Vec<_>>().join(" ")
@@ -76,7 +76,9 @@ fn fields(path: &str, value: &Toml, lines: &mut Lines) {
             }
         }
         Toml::Array(values) if values.iter().any(Toml::is_table) => {
-            values.iter().for_each(|value| fields(path, value, lines));
+            for value in values {
+                fields(path, value, lines);
+            }
         }
         value => {
             lines.insert(line(&[path, &value.to_string()]));
@@ -116,7 +118,7 @@ fn literals(folder: &str, found: &mut BTreeSet<String>) {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if path.is_dir() && name != "tests" {
                 folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs" {
                 let text = fs::read_to_string(&path).expect("a source file");
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
                 // Names of functions and serde rules are not words of the code.
@@ -136,7 +138,9 @@ fn is_snake_case(word: &str) -> bool {
 
 fn metrics() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    ["api/src", "cli/src", "tenancy/src", "worker/src"].iter().for_each(|folder| literals(folder, &mut found));
+    for folder in ["api/src", "cli/src", "tenancy/src", "worker/src"] {
+        literals(folder, &mut found);
+    }
     found.retain(|word| is_snake_case(word) && (word.starts_with("freehold_") || word.starts_with("http_server_")));
     found.retain(|word| {
         !["freehold_tenancy", "freehold_worker", "freehold_api", "freehold_account_id"].contains(&word.as_str())
@@ -180,12 +184,15 @@ fn metrics_and_alerts_are_frozen() {
 #[test]
 fn no_quoted_word_has_left_the_code() {
     let mut found = BTreeSet::new();
-    ["api/src", "tenancy/src", "worker/src"].iter().for_each(|folder| literals(folder, &mut found));
+    for folder in ["api/src", "tenancy/src", "worker/src"] {
+        literals(folder, &mut found);
+    }
     found.retain(|word| is_snake_case(word));
     assert!(found.len() > 150, "only {} words were found", found.len());
     let path = super::renames::folder().join("frozen/words.txt");
     if !path.exists() && std::env::var_os("FREEZE_RECORD").is_some() {
-        fs::write(&path, found.iter().map(|word| format!("{word}\n")).collect::<String>()).expect("a frozen file");
+        fs::write(&path, found.iter().flat_map(|word| [word.as_str(), "\n"]).collect::<String>())
+            .expect("a frozen file");
     }
     let renames = Renames::read();
     let sections = [

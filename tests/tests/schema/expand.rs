@@ -29,7 +29,7 @@ fn changed_migrations(released: &[(i64, &str)]) -> Vec<i64> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Returns the rules that a statement breaks, in words.

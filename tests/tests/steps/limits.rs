@@ -23,7 +23,8 @@ const LONG: TimeDelta = TimeDelta::days(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// The slot of account creations that `request-account` acquires.
-const CREATION_SLOT: QuotaSlot = QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
+const CREATION_SLOT: QuotaSlot =
+    QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
 
 async fn sign_up_many(freehold: &Freehold, count: usize) -> Vec<Tenant> {
     let mut tenants = Vec::new();
@@ -178,7 +179,9 @@ async fn the_slot_of_finished_work_is_released() {
     assert_eq!(acquire_slot(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     freehold.clock.advance(Duration::from_secs(1));
     let now = freehold.clock.now();
-    shared_polls::record_usage(pool, Quota::AccountCreations, &["car-1".to_owned()], now).await.expect("recorded usage");
+    shared_polls::record_usage(pool, Quota::AccountCreations, &["car-1".to_owned()], now)
+        .await
+        .expect("recorded usage");
     assert_eq!(acquire_slot(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     // The worker is dead and journals nothing; a poll without the request releases the slot.
     freehold.clock.advance(Duration::from_secs(1));
