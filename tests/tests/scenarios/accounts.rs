@@ -105,7 +105,7 @@ async fn an_account_created_by_a_failed_request_is_adopted() {
 }
 
 #[tokio::test]
-async fn each_cause_for_a_person_has_own_id_attention_code() {
+async fn each_cause_for_a_person_has_its_own_attention_code() {
     for (reason, expected) in [
         ("INVALID_EMAIL", "account_email_invalid"),
         ("INVALID_ADDRESS", "organization_address_invalid"),
@@ -197,7 +197,7 @@ async fn empty_pages_do_not_end_a_list() {
 }
 
 #[tokio::test]
-async fn a_tag_policy_violation_has_own_id_attention_code() {
+async fn a_tag_policy_violation_has_its_own_attention_code() {
     let freehold = Freehold::instant().await;
     let fault =
         error("ConstraintViolationException", "TAG_POLICY_VIOLATION: the tags do not comply with the tag policy.");

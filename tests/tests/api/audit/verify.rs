@@ -100,7 +100,7 @@ async fn edited_removed_reordered_and_truncated_records_are_detected() {
     let other = Signer::new(&"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=".to_owned().into()).expect("a key");
     file.append(&other.sign(freehold.installation.id, head, freehold.clock.now())).expect("an anchor");
     let (valid, output_text) = verify(&freehold, directory.path());
-    assert!(!valid && output_text.contains("was not signed with the key"), "{output_text}");
+    assert!(!valid && output_text.contains("was not signed with the configured key"), "{output_text}");
     execute(pool, "drop table backup; drop table backup_head; alter table audit_records add constraint audit_records_position_check check (position > 0)").await;
 }
 
