@@ -8,11 +8,12 @@ use crate::services::Services;
 
 const INTERVAL: TimeDelta = TimeDelta::hours(1);
 
-/// Deletes expired keys with their stored responses, until `shutdown`. Every worker does; a second one finds none left.
+/// Deletes expired keys with their stored responses, until `shutdown`. Every worker runs it; concurrent runs are
+/// harmless.
 pub(crate) async fn run(services: &Services, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         if let Err(error) = idempotency::delete_expired(&services.pool, services.clock.now()).await {
-            tracing::warn!(%error, "expired idempotency keys could not be deleted");
+            tracing::warn!(%error, "cannot delete expired idempotency keys");
         }
         tokio::select! {
             () = services.clock.sleep_until(services.clock.now() + INTERVAL) => {}

@@ -1,4 +1,4 @@
-//! The background worker. The only place that knows the AWS SDK.
+//! The background worker. No other crate depends on the AWS SDK.
 
 mod attention_codes;
 pub mod aws;

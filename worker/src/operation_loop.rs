@@ -41,8 +41,8 @@ pub(crate) struct OperationLoop {
     services: Arc<Services>,
     /// Name of the worker, which claims carry.
     name: String,
-    /// Time at which a shared poll is due, as of the last check. Taken once: a poll that ends at once must not start the
-    /// next one before the database was asked again.
+    /// Time at which a shared poll is due, as of the last check. Taken once: a poll that ends at once must not start
+    /// the next one before the next check of the database.
     next_poll_at: Mutex<Option<DateTime<Utc>>>,
 }
 
@@ -51,8 +51,8 @@ impl OperationLoop {
         Self { services, name, next_poll_at: Mutex::default() }
     }
 
-    /// Claims and runs due operations until `shutdown`; then finishes the steps in progress and releases the claims, so that
-    /// no operation waits for a lease to expire.
+    /// Claims and runs due operations until `shutdown`; then finishes the steps in progress and releases the claims, so
+    /// that no operation waits for a lease to expire.
     pub(crate) async fn run(self: &Arc<Self>, shutdown: &CancellationToken) {
         let mut running = JoinSet::new();
         while !shutdown.is_cancelled() {
@@ -85,7 +85,7 @@ impl OperationLoop {
         while running.join_next().await.is_some() {}
         // Released operations are due now, and other workers may be asleep.
         if let Err(error) = notify::notify_now(&self.services.pool).await {
-            tracing::warn!(%error, "the other workers could not be notified");
+            tracing::warn!(%error, "cannot notify the other workers of released operations");
         }
     }
 
@@ -138,19 +138,23 @@ impl OperationLoop {
 
     async fn poll(&self) {
         if let Err(error) = shared_poller::run_due_polls(&self.services).await {
-            tracing::warn!(%error, "cannot poll the work in progress");
+            tracing::warn!(%error, "cannot poll the work in progress under the quotas");
         }
     }
 
     async fn run_operation(&self, claim: Claim, stop: &CancellationToken) {
+        let operation = claim.operation_id;
         match runner::run_operation(&self.services, claim, stop).await {
             Ok(()) => {}
             Err(DbError::LeaseLost) => {
-                tracing::info!(operation = %claim.operation_id, "another worker has taken over");
+                tracing::info!(%operation, "operation {operation} was taken over by another worker");
             }
             // The lease expires, and the next claim continues from the journal.
             Err(error) => {
-                tracing::warn!(operation = %claim.operation_id, %error, "left to the next claim");
+                tracing::warn!(
+                    %operation, %error,
+                    "operation {operation} failed; another worker will retry it when the lease expires"
+                );
                 if error.is_connection_lost() {
                     self.release_after_outage(claim).await;
                 }
@@ -158,22 +162,24 @@ impl OperationLoop {
         }
     }
 
-    /// Releases a claim whose work a database outage has interrupted, as soon as the database answers again, so that the
-    /// operation need not wait for the lease to expire.
+    /// Releases a claim whose work a database outage has interrupted, as soon as the database answers again, so that
+    /// the operation need not wait for the lease to expire.
     async fn release_after_outage(&self, claim: Claim) {
-        let pause = Duration::from_secs(1);
+        let (operation, pause) = (claim.operation_id, Duration::from_secs(1));
         for _ in 0..LONGEST_SLEEP.as_secs() {
             tokio::time::sleep(pause).await;
             let now = self.services.clock.now();
             match operations::release(&self.services.pool, &claim, Some(now), now).await {
                 Ok(()) | Err(DbError::LeaseLost) => return,
-                Err(error) => tracing::debug!(operation = %claim.operation_id, %error, "not released yet"),
+                Err(error) => {
+                    tracing::debug!(%operation, %error, "cannot release operation {operation} yet");
+                }
             }
         }
     }
 
-    /// Returns when an operation or a shared poll is due. Asks the database every [`LONGEST_SLEEP`] with one statement that
-    /// claims nothing.
+    /// Returns when an operation or a shared poll is due. Checks the database every [`LONGEST_SLEEP`] with one
+    /// statement that claims nothing.
     async fn next_due(&self) {
         let clock = &self.services.clock;
         // Another transaction may hold the lock on a due operation that could not be claimed: let it finish.

@@ -76,12 +76,14 @@ impl Services {
         })
     }
 
-    /// Returns the duration of a claim on the installation's clock, because a sandbox's clock can run faster than its calls.
+    /// Returns the duration of a claim on the clock of the installation. The clock of a sandbox can run faster than its
+    /// calls.
     pub(crate) fn lease(&self) -> TimeDelta {
         seconds(self.lease_real.as_secs_f64() * self.clock.speed().max(1.0))
     }
 
-    /// Returns the rate limit of the call that a slot of `quota` permits, or `None` if the call has no queue of its own.
+    /// Returns the rate limit of the call that a slot of `quota` permits, or `None` if slot and call have no common
+    /// queue.
     pub(crate) fn rate_limit_of_quota(&self, quota: Quota) -> Option<CallRate> {
         quota.rate_limited_call().and_then(|call| CallRate::of(&self.config.quotas, call))
     }

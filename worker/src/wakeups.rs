@@ -1,5 +1,5 @@
-//! Signals that wake the loops of a worker: notifications of the database, which one listener receives for all loops, and
-//! events that this worker has written itself.
+//! Signals that wake the loops of a worker: notifications of the database, which one listener receives for all loops,
+//! and events that this worker has written itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -50,7 +50,7 @@ impl WakeSignals {
         self.has_webhooks.store(any, Ordering::Relaxed);
     }
 
-    /// Wakes the delivery loop if webhook endpoints exist that it does not know of.
+    /// Wakes the delivery loop if webhook endpoints exist although it sleeps without any.
     pub(crate) fn notify_new_webhooks(&self, any: bool) {
         if any && !self.has_webhooks.load(Ordering::Relaxed) {
             self.webhooks.notify_one();

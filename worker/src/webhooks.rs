@@ -1,8 +1,8 @@
-//! Webhooks: sends the feed to whoever has named a URL for it. The feed is fanned out into deliveries; each is claimed under a
-//! lease, sent with no transaction open, and what came of it is written afterwards.
+//! Webhooks: delivery of the feed to webhook endpoints. The feed is fanned out into deliveries. Each delivery is
+//! claimed under a lease and sent outside of transactions; its result is stored afterwards.
 //!
-//! A receiver that is dead or slow delays nobody else: each endpoint has a lane of its own, those that fail have together no
-//! more than a share of what there is, and none of it is the rest of the worker's.
+//! A slow or failing endpoint does not delay others: concurrent deliveries are limited per endpoint, failing endpoints
+//! share a small pool, and operations have resources of their own.
 
 mod concurrency;
 mod deliver;

@@ -89,7 +89,7 @@ impl Worker {
         self.operations.drain_own().await
     }
 
-    /// Sends one attempt of each delivery that is due and returns the number of attempts; for tests that move the clock.
+    /// Sends one attempt of each due delivery and returns the number of attempts; for tests that move the clock.
     pub async fn drain_webhooks(&self) -> Result<usize> {
         self.deliveries.drain().await
     }

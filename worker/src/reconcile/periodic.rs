@@ -1,6 +1,6 @@
-//! Comparing from time to time, one worker at a time.
+//! Periodic comparison of AWS with the database, by one worker at a time.
 //!
-//! A worker sleeps until the comparison is due and asks the database then, and not before: two statements an hour.
+//! A worker sleeps until the comparison is due before it accesses the database, which costs two statements an hour.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::throttle::about;
 use super::{ObserveError, ReconcileError, Reconciler, RepairMode};
 use crate::services::Services;
 
-/// Where another worker is at it, or the database is away: the real time until the next look.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// Real time until the next attempt, if another worker compares or the database is unavailable.
+const RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// The longest sleep: a change of the schedule is noticed by then.
+/// Longest sleep, after which a changed schedule takes effect.
 const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
 
 pub(crate) struct PeriodicReconciler {
@@ -33,7 +33,7 @@ impl PeriodicReconciler {
         Self { name, reconciler: Reconciler::new(Arc::clone(&services)), services }
     }
 
-    /// Compares whenever that is due, until `shutdown`.
+    /// Runs due comparisons until `shutdown`.
     pub(crate) async fn run(&self, shutdown: &CancellationToken) {
         let every = Duration::from_secs(self.services.config.reconcile.interval_seconds);
         if every.is_zero() {
@@ -41,7 +41,7 @@ impl PeriodicReconciler {
         }
         while !shutdown.is_cancelled() {
             let waited = tokio::select! {
-                // Dropped while it only reads or sleeps.
+                // Safe to drop, because the future only reads and sleeps.
                 due = self.until_due(every) => due,
                 () = shutdown.cancelled() => return,
             };
@@ -52,16 +52,16 @@ impl PeriodicReconciler {
             match done {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the comparison with AWS is put off"),
+                Err(error) => tracing::warn!(%error, "the comparison of AWS with the database failed; will retry"),
             }
             tokio::select! {
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
                 () = shutdown.cancelled() => {}
             }
         }
     }
 
-    /// Returns when the next comparison is due.
+    /// Waits until the next comparison is due.
     async fn until_due(&self, every: Duration) -> Result<(), DbError> {
         let due = if let Some(due) = reconcile::next_due(&self.services.pool).await? {
             due
@@ -74,46 +74,46 @@ impl PeriodicReconciler {
         Ok(())
     }
 
-    /// Compares, if that is due and no other worker is at it, and answers whether it did.
+    /// Compares if that is due and no other worker does it. Returns whether it did.
     pub(crate) async fn compare_if_due(&self, shutdown: &CancellationToken) -> Result<bool, ReconcileError> {
         let settings = &self.services.config.reconcile;
-        let Some(turn) =
+        let Some(claim) =
             reconcile::claim(&self.services.pool, &self.name, self.services.clock.now(), self.services.lease()).await?
         else {
             return Ok(false);
         };
         let auto_repair = if settings.auto_repair { RepairMode::Limited } else { RepairMode::Off };
-        let came = tokio::select! {
-            came = self.reconciler.run_once(auto_repair, shutdown) => came,
-            never = self.renew_claim(turn) => match never {},
+        let result = tokio::select! {
+            result = self.reconciler.run_once(auto_repair, shutdown) => result,
+            never = self.renew_claim(claim) => match never {},
         };
         let now = self.services.clock.now();
-        let next = match &came {
-            // Whoever is still running takes it up.
+        let next = match &result {
+            // A worker that still runs compares instead.
             Err(ReconcileError::Aws(ObserveError::Stopped)) => now,
             _ => now + about(Duration::from_secs(settings.interval_seconds)),
         };
-        reconcile::release(&self.services.pool, turn, next, now).await?;
-        let report = came?;
+        reconcile::release(&self.services.pool, claim, next, now).await?;
+        let report = result?;
         tracing::info!(
             accounts = report.accounts,
             findings = report.findings.len(),
             resolved = report.resolved,
             unseen = report.unseen.len(),
             seconds = (report.finished_at - report.started_at).as_seconds_f64(),
-            "AWS was compared with the database"
+            "comparison of AWS with the database finished"
         );
         Ok(true)
     }
 
-    /// Keeps the turn while the comparison goes on.
-    async fn renew_claim(&self, turn: ReconcileClaim) -> Infallible {
+    /// Renews the claim during the comparison.
+    async fn renew_claim(&self, claim: ReconcileClaim) -> Infallible {
         loop {
             tokio::time::sleep(self.services.lease_real / 3).await;
             if let Err(error) =
-                reconcile::prolong(&self.services.pool, turn, self.services.clock.now() + self.services.lease()).await
+                reconcile::prolong(&self.services.pool, claim, self.services.clock.now() + self.services.lease()).await
             {
-                tracing::debug!(%error, "the turn to compare could not be prolonged");
+                tracing::debug!(%error, "cannot renew the claim on the comparison of AWS with the database");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The loop: fan out, claim, send; woken by the bell, by what this worker has written itself, and by what is due next.
+//! The loop that fans out events, claims due deliveries and sends them. Notifications and due times wake it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,35 +17,31 @@ use super::deliver::Deliverer;
 use super::secret_rotation;
 use crate::services::Services;
 
-/// The longest real time between two looks while there are endpoints, should every wake-up be lost.
+/// Longest real time between two checks while endpoints exist, in case every wake-up is lost.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// What comes within so much real time is looked at together.
-const TOGETHER: Duration = Duration::from_millis(100);
+/// Real time after a wake-up in which further events join the same batch.
+const BATCH_DELAY: Duration = Duration::from_millis(100);
 
-/// The real time until the next look, where something is due that cannot be sent yet: its lane is full, or somebody else is
-/// about to send it.
-const BUSY: Duration = Duration::from_millis(500);
+/// Real time until the next check if a due delivery cannot be sent yet: the limit of concurrent deliveries is reached,
+/// or another worker has claimed it.
+const BUSY_DELAY: Duration = Duration::from_millis(500);
 
-/// How often what is old is dropped.
-const TIDY_EVERY: TimeDelta = TimeDelta::hours(1);
+/// Interval between deletions of old deliveries and secrets.
+const CLEANUP_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
-/// What the loop knows.
 #[derive(Default)]
 struct State {
-    lanes: DeliveryConcurrency,
-    /// Whether secrets were looked through for those that an older key has sealed.
-    sealed: bool,
-    tidied_at: Option<DateTime<Utc>>,
+    concurrency: DeliveryConcurrency,
+    /// Whether secrets encrypted with an older key were encrypted again.
+    secrets_reencrypted: bool,
+    cleaned_up_at: Option<DateTime<Utc>>,
 }
 
-/// When to look again.
 enum NextWakeup {
-    /// When somebody says so: there is no endpoint.
+    /// At a notification only, because no endpoint exists.
     OnSignal,
-    /// At this time.
     At(DateTime<Utc>),
-    /// Soon.
     Shortly,
 }
 
@@ -66,12 +62,12 @@ impl DeliveryLoop {
 
     /// Sends webhooks until `shutdown`; then waits for the deliveries in progress.
     pub(crate) async fn run(&self, shutdown: &CancellationToken) {
-        let (mut state, mut under_way) = (State::default(), JoinSet::new());
+        let (mut state, mut in_flight) = (State::default(), JoinSet::new());
         while !shutdown.is_cancelled() {
-            let next = match self.send_due(&mut state, &mut under_way).await {
+            let next = match self.send_due(&mut state, &mut in_flight).await {
                 Ok(next) => next,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot look for webhooks that are due");
+                    tracing::warn!(%error, "cannot claim due webhook deliveries");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     NextWakeup::Shortly
                 }
@@ -79,7 +75,7 @@ impl DeliveryLoop {
             let due = async {
                 match next {
                     NextWakeup::OnSignal => std::future::pending().await,
-                    NextWakeup::Shortly => tokio::time::sleep(BUSY).await,
+                    NextWakeup::Shortly => tokio::time::sleep(BUSY_DELAY).await,
                     NextWakeup::At(time) => tokio::select! {
                         () = self.services.clock.sleep_until(time) => {}
                         () = tokio::time::sleep(LONGEST_SLEEP) => {}
@@ -88,48 +84,48 @@ impl DeliveryLoop {
             };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                Some(place) = under_way.join_next() => leave(&mut state.lanes, place),
+                Some(permit) = in_flight.join_next() => release(&mut state.concurrency, permit),
                 () = due => {}
-                () = self.services.wake_signals.wait_for_webhooks() => tokio::time::sleep(TOGETHER).await,
+                () = self.services.wake_signals.wait_for_webhooks() => tokio::time::sleep(BATCH_DELAY).await,
             }
-            while let Some(place) = under_way.try_join_next() {
-                leave(&mut state.lanes, place);
+            while let Some(permit) = in_flight.try_join_next() {
+                release(&mut state.concurrency, permit);
             }
         }
-        while under_way.join_next().await.is_some() {}
+        while in_flight.join_next().await.is_some() {}
     }
 
-    /// Sends everything that is due now, one attempt of each, and answers how many that were; for tests that move the clock.
+    /// Sends one attempt of each due delivery and returns the number of attempts; for tests that move the clock.
     pub(crate) async fn drain(&self) -> Result<usize> {
-        let (mut state, mut under_way, mut count) = (State::default(), JoinSet::new(), 0);
+        let (mut state, mut in_flight, mut count) = (State::default(), JoinSet::new(), 0);
         loop {
-            self.send_due(&mut state, &mut under_way).await?;
-            let Some(place) = under_way.join_next().await else { return Ok(count) };
+            self.send_due(&mut state, &mut in_flight).await?;
+            let Some(permit) = in_flight.join_next().await else { return Ok(count) };
             count += 1;
-            leave(&mut state.lanes, place);
+            release(&mut state.concurrency, permit);
         }
     }
 
-    /// How many requests of webhooks have got so far that a connection was opened, or tried to be; for tests.
+    /// Returns the number of requests for which a connection was opened or tried; for tests.
     pub(crate) fn sent(&self) -> u64 {
         self.deliverer.sender.sent()
     }
 
-    async fn send_due(&self, state: &mut State, under_way: &mut JoinSet<Permit>) -> Result<NextWakeup> {
+    async fn send_due(&self, state: &mut State, in_flight: &mut JoinSet<Permit>) -> Result<NextWakeup> {
         let mut found = look(&self.services.pool).await?;
         self.services.wake_signals.set_has_webhooks(found.any);
         if !found.any {
             return Ok(NextWakeup::OnSignal);
         }
-        self.tidy_up(state).await?;
+        self.clean_up(state).await?;
         if found.news {
             fanout::fan_out(&self.services.pool, self.services.clock.now()).await?;
             found = look(&self.services.pool).await?;
         }
         let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= self.services.clock.now());
         if is_due(found.next_at) {
-            for share in Pool::ALL {
-                self.claim_and_send(state, under_way, share).await?;
+            for pool in Pool::ALL {
+                self.claim_and_send(state, in_flight, pool).await?;
             }
             found = look(&self.services.pool).await?;
         }
@@ -139,42 +135,42 @@ impl DeliveryLoop {
         })
     }
 
-    async fn claim_and_send(&self, state: &mut State, under_way: &mut JoinSet<Permit>, share: Pool) -> Result<()> {
-        let ((together, each), busy) = (state.lanes.room(share), state.lanes.busy());
-        if together <= 0 {
+    async fn claim_and_send(&self, state: &mut State, in_flight: &mut JoinSet<Permit>, pool: Pool) -> Result<()> {
+        let ((total, each), busy) = (state.concurrency.room(pool), state.concurrency.busy());
+        if total <= 0 {
             return Ok(());
         }
-        let room = ClaimLimits { failing: share.failing(), together, each, busy: &busy };
+        let limits = ClaimLimits { failing: pool.failing(), together: total, each, busy: &busy };
         let now = self.services.clock.now();
-        for claim in claims::claim(&self.services.pool, &room, now + self.services.lease(), now).await? {
-            let (deliverer, place) = (Arc::clone(&self.deliverer), state.lanes.enter(&claim, share.failing()));
-            under_way.spawn(async move {
+        for claim in claims::claim(&self.services.pool, &limits, now + self.services.lease(), now).await? {
+            let (deliverer, permit) = (Arc::clone(&self.deliverer), state.concurrency.enter(&claim, pool.failing()));
+            in_flight.spawn(async move {
                 deliverer.deliver(claim).await;
-                place
+                permit
             });
         }
         Ok(())
     }
 
-    async fn tidy_up(&self, state: &mut State) -> Result<()> {
-        if !state.sealed {
+    async fn clean_up(&self, state: &mut State) -> Result<()> {
+        if !state.secrets_reencrypted {
             secret_rotation::reencrypt_secrets(&self.services.pool, &self.deliverer.keyring).await?;
-            state.sealed = true;
+            state.secrets_reencrypted = true;
         }
         let now = self.services.clock.now();
-        if state.tidied_at.is_none_or(|at| at <= now - TIDY_EVERY) {
+        if state.cleaned_up_at.is_none_or(|at| at <= now - CLEANUP_INTERVAL) {
             secrets::forget(&self.services.pool, now).await?;
             while deliveries::drop_old(&self.services.pool, now).await? > 0 {}
-            state.tidied_at = Some(now);
+            state.cleaned_up_at = Some(now);
         }
         Ok(())
     }
 }
 
-fn leave(lanes: &mut DeliveryConcurrency, place: std::result::Result<Permit, tokio::task::JoinError>) {
-    // A task that has panicked keeps its place, which is noted: deliveries do not panic.
-    match place {
-        Ok(place) => lanes.leave(place),
-        Err(error) => tracing::error!(%error, "a webhook ended unexpectedly"),
+fn release(concurrency: &mut DeliveryConcurrency, permit: std::result::Result<Permit, tokio::task::JoinError>) {
+    // A task that has panicked keeps its permit. The error is logged, because deliveries must not panic.
+    match permit {
+        Ok(permit) => concurrency.leave(permit),
+        Err(error) => tracing::error!(%error, "a webhook delivery panicked"),
     }
 }
