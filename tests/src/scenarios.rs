@@ -103,7 +103,7 @@ pub static SCENARIOS: &[Scenario] = &[
           "worker::aws::organizations::creations::an_unknown_state_counts_as_in_progress",
           "worker::aws::account::an_unknown_region_status_counts_as_enabling",
           "worker::aws::cloudformation::every_status_of_cloudformation_is_mapped",
-          "worker::aws::errors::an_unknown_error_is_judged_by_its_status"]),
+          "worker::aws::errors::the_status_decides_on_an_unknown_error"]),
     scenario(15, "An empty page with a token for the next page", &[Retry],
         "Every list is read until a page has no token.",
         &["scenarios::accounts::empty_pages_do_not_end_a_list", "steps::cloud::an_empty_page_does_not_end_a_search"]),

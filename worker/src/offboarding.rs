@@ -1,6 +1,6 @@
-//! ★ From a living environment to one that is gone: the list of steps, and nothing else.
+//! ★ Workflow of offboarding: from an active environment to an offboarded one. It contains only the list of steps.
 //!
-//! It suspends at once. What destroys comes after `cool-off`, until whose end everything can be restored.
+//! The environment is suspended immediately. Destructive steps follow after `cool-off`, until which it can be restored.
 
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
@@ -10,7 +10,7 @@ use crate::steps::{
     await_closure, close_account, cool_off, delete_baseline, delete_stack, revoke_access, settle_account, suspend,
 };
 
-/// The list that an `offboard` operation walks.
+/// Steps of an `offboard` operation.
 pub static OFFBOARDING: &[Step] = &[
     Step {
         name: StepName::SettleAccount,
@@ -31,7 +31,7 @@ pub static OFFBOARDING: &[Step] = &[
         after: &[StepName::Suspend],
         quota: Some(Quota::Assignments),
         run: |context| Box::pin(revoke_access::run(context)),
-        undo: Undo::NotNeeded("restoring grants it anew"),
+        undo: Undo::NotNeeded("restoring assigns the access again"),
     },
     Step {
         name: StepName::CoolOff,
@@ -45,14 +45,14 @@ pub static OFFBOARDING: &[Step] = &[
         after: &[StepName::CoolOff],
         quota: None,
         run: |context| Box::pin(delete_stack::run(context)),
-        undo: Undo::Manual("what was deleted is gone"),
+        undo: Undo::Manual("a deleted stack cannot be restored"),
     },
     Step {
         name: StepName::DeleteBaseline,
         after: &[StepName::DeleteStack],
         quota: None,
         run: |context| Box::pin(delete_baseline::run(context)),
-        undo: Undo::Manual("what was deleted is gone"),
+        undo: Undo::Manual("a deleted stack cannot be restored"),
     },
     Step {
         name: StepName::CloseAccount,

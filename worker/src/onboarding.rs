@@ -1,4 +1,4 @@
-//! ★ From signup to a ready environment: the list of steps, and nothing else.
+//! ★ Workflow of onboarding: from signup to a ready environment. It contains only the list of steps.
 
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
@@ -9,7 +9,7 @@ use crate::steps::{
     reach_account, request_account, verify,
 };
 
-/// The list that an `onboard` operation walks. Steps whose `after` are done run side by side.
+/// Steps of an `onboard` operation. Steps whose `after` are done run concurrently.
 pub static ONBOARDING: &[Step] = &[
     Step {
         name: StepName::RequestAccount,
@@ -23,14 +23,14 @@ pub static ONBOARDING: &[Step] = &[
         after: &[StepName::RequestAccount],
         quota: Some(Quota::AccountCreations),
         run: |context| Box::pin(await_account::run(context)),
-        undo: Undo::Manual("an account cannot be un-created; it rests in quarantine until somebody has it closed"),
+        undo: Undo::Manual("a created account stays in quarantine until its closure is requested"),
     },
     Step {
         name: StepName::EnforceResidency,
         after: &[],
         quota: None,
         run: |context| Box::pin(enforce_residency::run(context)),
-        undo: Undo::NotNeeded("the guardrail is shared by the OU"),
+        undo: Undo::NotNeeded("all accounts of the OU share the guardrail"),
     },
     Step {
         name: StepName::PlaceAccount,
@@ -58,7 +58,7 @@ pub static ONBOARDING: &[Step] = &[
         after: &[StepName::PlaceAccount],
         quota: Some(Quota::RegionOptIns),
         run: |context| Box::pin(enable_regions::run(context)),
-        undo: Undo::NotNeeded("an enabled region costs nothing and the guardrail holds it shut"),
+        undo: Undo::NotNeeded("an enabled region costs nothing, and the guardrail denies its use"),
     },
     Step {
         name: StepName::DeployStack,

@@ -1,6 +1,6 @@
-//! ★ From an environment that is not as it should be back to a ready one: the list of steps, and nothing else.
+//! ★ Workflow of restoring and repairing: back to a ready environment. It contains only the list of steps.
 //!
-//! Onboarding without asking for an account: for one in its cooling-off period, and for one that has been tampered with.
+//! It is onboarding without the account request, for an environment in its cooling-off period or with a finding.
 
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
@@ -11,14 +11,14 @@ use crate::steps::{
     verify,
 };
 
-/// The list that `restore` and `repair` operations walk.
+/// Steps of `restore` and `repair` operations.
 pub static RESTORING: &[Step] = &[
     Step {
         name: StepName::EnforceResidency,
         after: &[],
         quota: None,
         run: |context| Box::pin(enforce_residency::run(context)),
-        undo: Undo::NotNeeded("the guardrail is shared by the OU"),
+        undo: Undo::NotNeeded("all accounts of the OU share the guardrail"),
     },
     Step {
         name: StepName::PlaceAccount,
@@ -46,7 +46,7 @@ pub static RESTORING: &[Step] = &[
         after: &[StepName::PlaceAccount],
         quota: Some(Quota::RegionOptIns),
         run: |context| Box::pin(enable_regions::run(context)),
-        undo: Undo::NotNeeded("an enabled region costs nothing and the guardrail holds it shut"),
+        undo: Undo::NotNeeded("an enabled region costs nothing, and the guardrail denies its use"),
     },
     Step {
         name: StepName::DeployStack,

@@ -1,37 +1,37 @@
-//! Decides, from the list and the journal alone, what an operation does next. Pure: no clock, no database, no cloud.
+//! The decision on the next action of an operation, from workflow and journal alone: no clock, no database, no AWS.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::step::{JournalEntry, StepName, StepState};
 
 use crate::step::Step;
 
-/// What an operation does next.
+/// Next action of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// Run these steps, side by side.
+    /// Run these steps concurrently.
     Run(Vec<&'static Step>),
-    /// Nothing can be done before then.
+    /// Wait until this time.
     Wait(DateTime<Utc>),
-    /// Nothing can be done before a person has looked at it.
+    /// Wait until a person has acted.
     Park,
-    /// Every step is done.
+    /// Finish, because all steps are done.
     Finish,
 }
 
-/// What an operation that walks `list` and has come as far as `journal` says does at `now`.
+/// Returns the next action at `now` of an operation with the workflow `list`.
 pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc>) -> Decision {
     let state =
         |name: StepName| journal.iter().find(|entry| entry.name == name).map_or(StepState::Pending, |e| e.state);
     if list.iter().all(|step| state(step.name) == StepState::Done) {
         return Decision::Finish;
     }
-    let looks_again = |name: StepName| journal.iter().find(|entry| entry.name == name).and_then(|entry| entry.check_at);
+    let next_check = |name: StepName| journal.iter().find(|entry| entry.name == name).and_then(|entry| entry.check_at);
     let ready: Vec<_> = list
         .iter()
         .filter(|step| step.after.iter().all(|before| state(*before) == StepState::Done))
         .filter(|step| match state(step.name) {
             StepState::Pending | StepState::Running => true,
-            StepState::Waiting => looks_again(step.name).is_none_or(|at| at <= now),
+            StepState::Waiting => next_check(step.name).is_none_or(|at| at <= now),
             StepState::Parked | StepState::Done => false,
         })
         .collect();
@@ -39,7 +39,7 @@ pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc
         return Decision::Run(ready);
     }
     let waiting = list.iter().filter(|step| state(step.name) == StepState::Waiting);
-    waiting.filter_map(|step| looks_again(step.name)).min().map_or(Decision::Park, Decision::Wait)
+    waiting.filter_map(|step| next_check(step.name)).min().map_or(Decision::Park, Decision::Wait)
 }
 
 #[cfg(test)]
@@ -98,24 +98,24 @@ mod tests {
     }
 
     #[test]
-    fn it_begins_at_the_top() {
+    fn an_operation_starts_with_the_first_step() {
         assert_eq!(names(decide(DIAMOND, &[], noon())), [TOP]);
     }
 
     #[test]
-    fn steps_that_wait_for_nothing_else_run_side_by_side() {
+    fn independent_steps_run_concurrently() {
         let journal = [entry(TOP, StepState::Done, None)];
         assert_eq!(names(decide(DIAMOND, &journal, noon())), [LEFT, RIGHT]);
     }
 
     #[test]
-    fn a_step_that_was_running_when_its_worker_died_is_run_again() {
+    fn a_step_of_a_dead_worker_runs_again() {
         let journal = [entry(TOP, StepState::Running, None)];
         assert_eq!(names(decide(DIAMOND, &journal, noon())), [TOP]);
     }
 
     #[test]
-    fn it_sleeps_until_the_first_look() {
+    fn an_operation_sleeps_until_its_first_check() {
         let journal = [
             entry(TOP, StepState::Done, None),
             entry(LEFT, StepState::Waiting, Some(30)),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn one_parked_step_does_not_hold_up_the_others() {
+    fn a_parked_step_does_not_stop_other_steps() {
         let journal = [entry(TOP, StepState::Done, None), entry(LEFT, StepState::Parked, None)];
         assert_eq!(names(decide(DIAMOND, &journal, noon())), [RIGHT]);
         let journal = [journal[0].clone(), journal[1].clone(), entry(RIGHT, StepState::Done, None)];
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn it_finishes_when_every_step_is_done_and_not_before() {
+    fn an_operation_finishes_only_when_every_step_is_done() {
         let mut journal: Vec<_> = DIAMOND.iter().map(|step| entry(step.name, StepState::Done, None)).collect();
         assert_eq!(decide(DIAMOND, &journal, noon()), Decision::Finish);
         journal.pop();

@@ -9,30 +9,27 @@ use futures::future::BoxFuture;
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// One entry of the list that an operation walks: read, act, or wait; safe to run twice.
+/// Entry of a workflow. A step reads, acts or waits, and is safe to run twice.
 pub struct Step {
-    /// As the journal, the API and the metrics call it.
     pub name: StepName,
-    /// The steps that must be done before it may start.
+    /// Steps that must be done before this one starts.
     pub after: &'static [StepName],
-    /// The quota of AWS that its work counts against. Who waits for a person holds no place under it.
+    /// Quota of AWS that the work counts against. A parked step holds no slot.
     pub quota: Option<Quota>,
-    /// What it does. It observes before it acts.
+    /// Function that runs the step. It reads before it acts.
     pub run: Run,
-    /// What undoes it.
     pub undo: Undo,
 }
 
-/// What a step does.
 pub type Run = for<'a> fn(&'a StepContext) -> BoxFuture<'a, Result<StepOutcome, StepError>>;
 
-/// What undoes a step.
+/// Reversal of a step.
 pub enum Undo {
-    /// Nothing needs to be undone, for this reason.
+    /// Not necessary, for this reason.
     NotNeeded(&'static str),
-    /// Nothing can undo it, for this reason: a person has to decide.
+    /// Not possible, for this reason; a person must decide.
     Manual(&'static str),
-    /// This step of the offboarding, which cancelling begins as well.
+    /// A step of the offboarding, which a cancellation also starts.
     Step(StepName),
 }
 

@@ -1,4 +1,4 @@
-//! Which list an operation walks.
+//! Workflow of each kind of operation.
 
 use freehold_tenancy::operation::OperationKind;
 
@@ -7,7 +7,7 @@ use crate::onboarding::ONBOARDING;
 use crate::restoring::RESTORING;
 use crate::step::Step;
 
-/// The list of each kind of operation.
+/// Returns the workflow of a kind of operation.
 pub fn steps_of(kind: OperationKind) -> &'static [Step] {
     match kind {
         OperationKind::Onboard => ONBOARDING,
@@ -22,7 +22,7 @@ mod tests {
     use crate::step::Undo;
 
     #[test]
-    fn what_undoes_a_step_is_a_step_of_the_offboarding() {
+    fn an_undo_is_a_step_of_the_offboarding() {
         for step in ONBOARDING {
             if let Undo::Step(name) = step.undo {
                 assert!(OFFBOARDING.iter().any(|step| step.name == name), "{} is undone by {name}", step.name);
@@ -31,11 +31,11 @@ mod tests {
     }
 
     #[test]
-    fn every_list_names_a_step_once_and_only_waits_for_steps_before() {
+    fn a_workflow_has_each_step_once_after_its_dependencies() {
         for kind in OperationKind::ALL {
             let list = steps_of(*kind);
-            for (place, step) in list.iter().enumerate() {
-                let before: Vec<_> = list[..place].iter().map(|step| step.name).collect();
+            for (index, step) in list.iter().enumerate() {
+                let before: Vec<_> = list[..index].iter().map(|step| step.name).collect();
                 assert!(!before.contains(&step.name), "{kind} names {} twice", step.name);
                 for after in step.after {
                     assert!(before.contains(after), "{kind}: {} waits for {after}", step.name);

@@ -82,7 +82,7 @@ pub static AWS_CODES: &[(&str, &[&str])] = &[
     ("explicit deny", &["scenarios::stacks::a_stack_denied_by_a_policy_needs_attention_at_once"]),
     ("needs a subscription", &["scenarios::fresh_account::a_missing_service_subscription_is_waited_for"]),
     ("security token included in the request is invalid", &["scenarios::regions::a_region_without_lambda_yet_gets_its_stack_later"]),
-    ("HTTP 403", &["worker::aws::errors::an_unknown_error_is_judged_by_its_status"]),
-    ("HTTP 429", &["worker::aws::errors::an_unknown_error_is_judged_by_its_status"]),
-    ("HTTP 500", &["worker::aws::errors::an_unknown_error_is_judged_by_its_status"]),
+    ("HTTP 403", &["worker::aws::errors::the_status_decides_on_an_unknown_error"]),
+    ("HTTP 429", &["worker::aws::errors::the_status_decides_on_an_unknown_error"]),
+    ("HTTP 500", &["worker::aws::errors::the_status_decides_on_an_unknown_error"]),
 ];

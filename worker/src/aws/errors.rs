@@ -4,18 +4,16 @@ use crate::cloud::CloudErrorKind;
 use crate::first_match::FirstMatch;
 use More::{Any, From, Reason, Status, Words};
 
-/// What AWS answered in place of what was asked for.
+/// Error response of AWS.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct AwsErrorResponse<'a> {
-    /// The service's name as in [`crate::cloud::CloudError::call`]: `organizations`, `sts`, …
+    /// Service prefix of [`crate::cloud::CloudError::call`], such as `organizations`.
     pub(super) service: &'a str,
-    /// The error code, such as `ConstraintViolationException`.
+    /// Error code, such as `ConstraintViolationException`.
     pub(super) code: &'a str,
-    /// The `Reason` that some errors carry, such as `ACCOUNT_NUMBER_LIMIT_EXCEEDED`.
+    /// `Reason` field of some errors, such as `ACCOUNT_NUMBER_LIMIT_EXCEEDED`; otherwise empty.
     pub(super) reason: &'a str,
-    /// The message.
     pub(super) message: &'a str,
-    /// HTTP status.
     pub(super) status: u16,
 }
 
@@ -32,10 +30,10 @@ struct Row {
 enum More {
     Any,
     Reason(&'static str),
-    /// In the message.
+    /// Text that the message contains.
     Words(&'static str),
     Status(u16),
-    /// This status and those above it.
+    /// HTTP status of at least this value.
     From(u16),
 }
 
@@ -49,7 +47,7 @@ const UNKNOWN: CloudErrorKind = CloudErrorKind::Unknown;
 /// An error that no row matches is permanent.
 #[rustfmt::skip]
 static TABLE: FirstMatch<Row> = FirstMatch(&[
-    // Rates: each service has its own word.
+    // Rate limits, for which each service has its own code.
     row("*", "TooManyRequestsException", Any, QUOTA),
     row("*", "Throttling", Any, QUOTA),
     row("*", "ThrottlingException", Any, QUOTA),
@@ -57,14 +55,14 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "RequestLimitExceeded", Any, QUOTA),
     row("*", "SlowDown", Any, QUOTA),
 
-    // Quotas that others give back, or that a new day or AWS raises. A limit that waiting does not raise has no row.
+    // Quotas that become free again or that AWS raises. A quota that does not reset by itself has no row.
     row("organizations", "ConstraintViolationException", Reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED"), QUOTA),
     row("organizations", "ConstraintViolationException", Reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED"), QUOTA),
     row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED"), QUOTA),
     row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED"), QUOTA),
     row("organizations", "ConstraintViolationException", Reason("WAIT_PERIOD_ACTIVE"), WAIT),
 
-    // Another change is under way, or an earlier one has not arrived everywhere.
+    // Another change is in progress, or an earlier one has not propagated yet.
     row("*", "ConcurrentModificationException", Any, WAIT),
     row("organizations", "FinalizingOrganizationException", Any, WAIT),
     row("organizations", "CreateAccountStatusNotFoundException", Any, WAIT),
@@ -76,9 +74,9 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("identitystore", "ConflictException", Any, CONFLICT),
     row("*", "ConflictException", Any, WAIT), // and 30, 47
     row("*", "OperationInProgressException", Any, WAIT),
-    row("sso", "ResourceNotFoundException", Any, WAIT), // Identity Center hears of a fresh account late
+    row("sso", "ResourceNotFoundException", Any, WAIT), // Identity Center learns of a new account late
 
-    // A fresh account or a fresh region settles for some minutes, and says so in many words.
+    // A new account or region denies calls for some minutes, with various codes.
     row("*", "InvalidClientTokenId", Any, WAIT),
     row("*", "UnrecognizedClientException", Any, WAIT),
     row("*", "InvalidAccessKeyId", Any, WAIT),
@@ -90,7 +88,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "ExpiredToken", Any, WAIT),
     row("*", "ExpiredTokenException", Any, WAIT),
 
-    // There, or done, already.
+    // The object exists, or the change is made, already.
     row("organizations", "DuplicateAccountException", Any, CONFLICT),
     row("organizations", "DuplicateOrganizationalUnitException", Any, CONFLICT),
     row("organizations", "DuplicatePolicyException", Any, CONFLICT),
@@ -101,7 +99,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "TokenAlreadyExistsException", Any, CONFLICT),
     row("cloudformation", "ValidationError", Words("No updates are to be performed"), CONFLICT),
 
-    // Not allowed: by a policy that says so, or because nothing allows it.
+    // Denied by a policy, or for lack of a permission.
     row("*", "*", Words("explicit deny"), FORBIDDEN),
     row("*", "AccessDenied", Any, DENIED),
     row("*", "AccessDeniedException", Any, DENIED),
@@ -109,7 +107,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "UnauthorizedOperation", Any, DENIED),
     row("*", "NotAuthorized", Any, DENIED),
 
-    // AWS's own trouble: the effect is unknown.
+    // Internal errors of AWS: the effect of the call is unknown.
     row("*", "InternalFailure", Any, UNKNOWN),
     row("*", "InternalError", Any, UNKNOWN),
     row("*", "InternalServerException", Any, UNKNOWN),
@@ -118,7 +116,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "ServiceUnavailableException", Any, UNKNOWN),
     row("*", "RequestTimeout", Any, UNKNOWN),
 
-    // Everything else by its HTTP status.
+    // All other errors, by HTTP status.
     row("*", "*", Status(429), QUOTA),
     row("*", "*", Status(403), DENIED),
     row("*", "*", From(500), UNKNOWN),

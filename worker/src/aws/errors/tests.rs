@@ -1,8 +1,8 @@
-//! The table says what it is meant to say, and would say something else without any one of its rows.
+//! The table of AWS errors has the intended kinds, and every row is needed.
 
 use super::*;
 
-/// As in the failure scenarios that the project collected: service, code, reason, message, what to do.
+/// Failures of AWS: service, code, reason, message and expected kind.
 #[test]
 fn every_known_failure_has_its_kind() {
     let another = "AWS Organizations can't complete your request because another request is already in progress.";
@@ -67,27 +67,27 @@ fn every_known_failure_has_its_kind() {
         ("identitystore", "ConflictException", "UNIQUENESS_CONSTRAINT_VIOLATION", "", CloudErrorKind::Conflict),
         ("identitystore", "ConflictException", "CONCURRENT_MODIFICATION", "", CloudErrorKind::NotYet),
     ] {
-        let refusal = AwsErrorResponse { service, code, reason, message, status: 400 };
-        assert_eq!(kind(&refusal), expected, "{refusal:?}");
+        let response = AwsErrorResponse { service, code, reason, message, status: 400 };
+        assert_eq!(kind(&response), expected, "{response:?}");
     }
 }
 
 #[test]
-fn an_explicit_denial_is_told_from_a_missing_permission() {
+fn an_explicit_deny_differs_from_a_missing_permission() {
     let message = "User: arn:aws:sts::111122223333:assumed-role/freehold-verify/freehold is not authorized to perform: \
                    cloudformation:ListStacks with an explicit deny in a service control policy";
-    let refusal = AwsErrorResponse {
+    let response = AwsErrorResponse {
         service: "cloudformation",
         code: "AccessDenied",
         message,
         status: 403,
         ..AwsErrorResponse::default()
     };
-    assert_eq!(kind(&refusal), CloudErrorKind::Denied { explicit: true });
+    assert_eq!(kind(&response), CloudErrorKind::Denied { explicit: true });
 }
 
 #[test]
-fn an_unknown_error_is_judged_by_its_status() {
+fn the_status_decides_on_an_unknown_error() {
     for (status, expected) in [
         (400, CloudErrorKind::Failed),
         (403, DENIED),
@@ -96,19 +96,19 @@ fn an_unknown_error_is_judged_by_its_status() {
         (500, CloudErrorKind::Unknown),
         (503, CloudErrorKind::Unknown),
     ] {
-        let refusal = AwsErrorResponse {
+        let response = AwsErrorResponse {
             service: "organizations",
             code: "BrandNewException",
             status,
             ..AwsErrorResponse::default()
         };
-        assert_eq!(kind(&refusal), expected, "{status}");
+        assert_eq!(kind(&response), expected, "{status}");
     }
 }
 
-/// What AWS answers where a row applies, in the simplest case.
+/// Returns the simplest response that the row matches.
 fn example(row: &Row) -> AwsErrorResponse<'static> {
-    let mut refusal = AwsErrorResponse {
+    let mut response = AwsErrorResponse {
         service: if row.service == "*" { "service" } else { row.service },
         code: if row.code == "*" { "BrandNewException" } else { row.code },
         status: 400,
@@ -116,11 +116,11 @@ fn example(row: &Row) -> AwsErrorResponse<'static> {
     };
     match row.more {
         Any => {}
-        Reason(reason) => refusal.reason = reason,
-        Words(words) => refusal.message = words,
-        Status(status) | From(status) => refusal.status = status,
+        Reason(reason) => response.reason = reason,
+        Words(words) => response.message = words,
+        Status(status) | From(status) => response.status = status,
     }
-    refusal
+    response
 }
 
 #[test]
