@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::attention_code::AttentionCode;
 use crate::string_enum::string_enum;
 
 /// Reason for which an operation needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attention {
-    /// Stable code for programs, such as `account_email_taken`.
+    /// Stable code for programs, such as `account_email_taken`. A text, because a newer release may have stored a code
+    /// that this one does not have.
     pub code: String,
     /// Message for people: the cause and what to do.
     pub message: String,
@@ -17,8 +19,13 @@ pub struct Attention {
 
 impl Attention {
     /// Creates an attention with the remedy `retry`.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), remedies: vec![Remedy::Retry] }
+    pub fn new(code: AttentionCode, message: impl Into<String>) -> Self {
+        Self { code: code.to_string(), message: message.into(), remedies: vec![Remedy::Retry] }
+    }
+
+    /// Returns the code, or `None` for a code of a newer release.
+    pub fn known_code(&self) -> Option<AttentionCode> {
+        self.code.parse().ok()
     }
 
     /// Adds a remedy to those that are offered.

@@ -3,6 +3,7 @@
 pub mod account_mapping;
 pub mod approval;
 pub mod attention;
+mod attention_code;
 pub mod audit;
 pub mod clock;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod tenant;
 pub mod text;
 pub mod trace;
 pub mod wait_estimate;
+pub mod wait_reason;
 pub mod webhook;
 
 pub use clock::Clock;

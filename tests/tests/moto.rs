@@ -57,7 +57,8 @@ const NO_GUARDRAILS: Gap = Gap {
 const NO_OPT_IN_REGIONS: Gap = Gap {
     step: "enable-regions",
     code: "aws_refused",
-    error: "AWS refuses this for good. Look at what was asked. account:GetRegionOptStatus answered HTTP 404",
+    error: "AWS rejected the request permanently. Fix the cause, then retry. account:GetRegionOptStatus answered HTTP \
+            404",
 };
 
 #[tokio::test]

@@ -1,4 +1,6 @@
-//! Permanent refusals of AWS whose cause a person can remove: each with an attention code and a message.
+//! Permanent errors of AWS that a person can fix, each with an attention code and a message.
+
+use freehold_tenancy::attention::AttentionCode;
 
 use crate::cloud::{CloudError, CloudErrorKind};
 use crate::first_match::FirstMatch;
@@ -9,9 +11,9 @@ struct Row {
     service: &'static str,
     /// Error code of AWS.
     code: &'static str,
-    /// Part of AWS's message, which begins with the reason.
+    /// Text that the message of AWS contains. The message starts with the reason.
     says: &'static str,
-    attention_code: &'static str,
+    attention_code: AttentionCode,
     message: &'static str,
 }
 
@@ -20,68 +22,71 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
         service: "organizations",
         code: "ConstraintViolationException",
         says: "TAG_POLICY_VIOLATION",
-        attention_code: "tag_policy_violated",
-        message: "A tag policy of the organisation forbids the tags by which Freehold knows its accounts \
+        attention_code: AttentionCode::TagPolicyViolated,
+        message: "A tag policy of the organisation forbids the tags that identify accounts of Freehold \
                    (freehold:installation, freehold:tenant, freehold:environment). Allow them, then retry.",
     },
     Row {
         service: "organizations",
         code: "ConstraintViolationException",
         says: "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED",
-        attention_code: "policy_limit_reached",
-        message: "An OU carries as many service control policies as AWS allows. Detach or merge some, then run `freehold \
-                   bootstrap` again.",
+        attention_code: AttentionCode::PolicyLimitReached,
+        message: "An OU has the maximum number of service control policies. Detach or merge policies, then run \
+                  `freehold bootstrap` again.",
     },
     Row {
         service: "organizations",
         code: "ConstraintViolationException",
         says: "POLICY_CONTENT_LIMIT_EXCEEDED",
-        attention_code: "guardrail_too_long",
-        message: "A residency names more regions than one service control policy holds. Split it, then run `freehold \
-                   bootstrap` again.",
+        attention_code: AttentionCode::GuardrailTooLong,
+        message: "A residency has more regions than one service control policy can contain. Split the residency, then \
+                  run `freehold bootstrap` again.",
     },
     Row {
         service: "organizations",
         code: "DestinationParentNotFoundException",
         says: "",
-        attention_code: "residency_not_prepared",
-        message: "The OU of the residency is gone. Run `freehold bootstrap`, then retry.",
+        attention_code: AttentionCode::ResidencyNotPrepared,
+        message: "The OU of the residency no longer exists. Run `freehold bootstrap`, then retry.",
     },
     Row {
         service: "organizations",
         code: "AccountNotFoundException",
         says: "",
-        attention_code: "account_missing",
-        message: "The account is not in the organisation any more: it was removed, or closed long ago.",
+        attention_code: AttentionCode::AccountMissing,
+        message: "The account is no longer in the organisation. Invite it back, then retry; otherwise cancel or \
+                  offboard.",
     },
     Row {
         service: "*",
         code: "ServiceQuotaExceededException",
         says: "",
-        attention_code: "aws_quota_reached",
-        message: "A quota of AWS is used up, and waiting does not raise it. Make room or ask AWS to raise it, then retry.",
+        attention_code: AttentionCode::AwsQuotaReached,
+        message: "An AWS quota is exhausted and does not reset by itself. Free capacity or request an increase, then \
+                  retry.",
     },
     Row {
         service: "*",
         code: "LimitExceededException",
         says: "",
-        attention_code: "aws_quota_reached",
-        message: "A quota of AWS is used up, and waiting does not raise it. Make room or ask AWS to raise it, then retry.",
+        attention_code: AttentionCode::AwsQuotaReached,
+        message: "An AWS quota is exhausted and does not reset by itself. Free capacity or request an increase, then \
+                  retry.",
     },
     Row {
         service: "cloudformation",
         code: "ValidationError",
         says: "TerminationProtection",
-        attention_code: "stack_protected",
-        message: "Somebody has protected the stack against deletion. Take the protection away, then retry.",
+        attention_code: AttentionCode::StackProtected,
+        message: "The stack is protected from deletion. Remove its termination protection, then retry.",
     },
     Row {
         service: "cloudformation",
         code: "InsufficientCapabilitiesException",
         says: "",
-        attention_code: "stack_needs_capabilities",
-        message: "The template needs a capability that Freehold does not grant, such as macros. Take out what needs it, \
-                   then retry.",
+        attention_code: AttentionCode::StackNeedsCapabilities,
+        message: "The template needs a capability that Freehold does not grant, such as macros. Remove that part from \
+                  the template, then retry.",
     },
 ]);
 
@@ -95,8 +100,8 @@ impl Row {
     }
 }
 
-/// Returns the attention code and message for a known refusal.
-pub(crate) fn known(error: &CloudError) -> Option<(&'static str, &'static str)> {
+/// Returns the attention code and message of a known error.
+pub(crate) fn known(error: &CloudError) -> Option<(AttentionCode, &'static str)> {
     TABLE.find(|row| row.applies(error)).map(|row| (row.attention_code, row.message))
 }
 

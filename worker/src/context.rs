@@ -1,4 +1,4 @@
-//! Everything that a step may read and use.
+//! Context of a step: its operation, the journal, the services and AWS.
 
 mod attention;
 mod database;
@@ -10,6 +10,7 @@ mod quota_slots;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::fence::Claim;
@@ -111,8 +112,8 @@ impl StepContext {
         let name = &self.environment().residency;
         self.config().residency(name).ok_or_else(|| {
             StepError::needs_attention(
-                "residency_not_configured",
-                format!("The residency `{name}` is no longer in the configuration. Declare it again, then retry."),
+                AttentionCode::ResidencyNotConfigured,
+                format!("The residency `{name}` is no longer in the configuration. Add it again, then retry."),
             )
         })
     }
@@ -136,8 +137,8 @@ impl StepContext {
         let id: AwsAccountId = self.account_id().ok_or_else(|| {
             // Every workflow runs `await-account` before a step that needs the account.
             StepError::needs_attention(
-                "account_unknown",
-                "The journal does not say which account is this environment's.",
+                AttentionCode::AccountUnknown,
+                "The journal does not contain the account of this environment. Report this as a defect.",
             )
         })?;
         Ok(Target::new(id, self.environment().id, &self.config().organization)?)

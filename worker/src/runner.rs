@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::db::fence::Claim;
 use freehold_tenancy::db::operations;
 use freehold_tenancy::db::steps::{self, PlannedStep};
@@ -26,8 +27,8 @@ use crate::step::Step;
 use crate::step_outcome::StepError;
 use crate::workflows;
 
-/// Runs a claimed operation until it waits, is parked or has finished. Once `stop` is cancelled, it journals the steps in
-/// progress and releases the rest as due at once, for another worker.
+/// Runs a claimed operation until it waits, is parked or has finished. Once `stop` is cancelled, it journals the steps
+/// in progress and releases the rest as due at once, for another worker.
 ///
 /// [`DbError::LeaseLost`] means that another worker has taken over; nothing was written since.
 pub(crate) async fn run_operation(
@@ -35,8 +36,8 @@ pub(crate) async fn run_operation(
     claim: Claim,
     stop: &CancellationToken,
 ) -> Result<(), DbError> {
-    // The run is never dropped: dropped within a BEGIN, it would leave a connection in an open transaction. A worker that
-    // has lost the lease learns of it at the next write.
+    // The run is never dropped: dropped within a BEGIN, it would leave a connection in an open transaction. A worker
+    // that has lost the lease learns of it at the next write.
     tokio::select! {
         done = run_steps(services, claim, stop) => done,
         never = renew_lease(services, claim) => match never {},
@@ -48,7 +49,8 @@ async fn renew_lease(services: &Services, claim: Claim) -> Infallible {
         tokio::time::sleep(services.lease_real / 3).await;
         let until = services.clock.now() + services.lease();
         if let Err(error) = operations::prolong(&services.pool, &claim, until).await {
-            tracing::debug!(operation = %claim.operation_id, %error, "the lease could not be renewed");
+            let operation = claim.operation_id;
+            tracing::debug!(%operation, %error, "cannot renew the lease of operation {operation}");
         }
     }
 }
@@ -70,7 +72,10 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
         let now = services.clock.now();
         match saga::decide(list, &journal, now) {
             Decision::Run(_) if stop.is_cancelled() => {
-                tracing::info!(%tenant, operation = %id, "released for another worker to continue");
+                tracing::info!(
+                    %tenant, operation = %id,
+                    "operation {id} of tenant {tenant} released; another worker continues it"
+                );
                 return operations::release(pool, &claim, Some(now), now).await;
             }
             Decision::Run(ready) => {
@@ -94,7 +99,7 @@ async fn run_steps(services: &Arc<Services>, claim: Claim, stop: &CancellationTo
                 services.wake_signals.notify_webhooks();
                 let seconds = (now - data.subject.created_at).as_seconds_f64();
                 metrics::histogram!("freehold_operation_duration_seconds", "kind" => kind.as_str()).record(seconds);
-                tracing::info!(%tenant, operation = %id, %kind, seconds, "operation finished");
+                tracing::info!(%tenant, operation = %id, %kind, seconds, "operation {id} of tenant {tenant} finished");
                 return Ok(());
             }
         }
@@ -132,14 +137,15 @@ async fn run_step(context: &StepContext, step: &'static Step) -> Result<(), DbEr
     let running = running.scope(AssertUnwindSafe((step.run)(context)).catch_unwind());
     let result = running.instrument(span).await;
     let result =
-        result.unwrap_or_else(|_| Err(StepError::Retry("the step ended unexpectedly; see the log".to_owned())));
+        result.unwrap_or_else(|_| Err(StepError::Retry("the step panicked; see the log of the worker".to_owned())));
     let record = outcome::to_record(context, step, result)?;
     let record = outcome::add_cancel(context, outcome::sanitize_texts(record));
     outcome::log(context, &record);
     match context.record(&record).await {
         Err(DbError::AccountTaken) => {
-            let why = "The account found for this environment belongs to another one. Nothing was mapped.";
-            let parked = Err(StepError::needs_attention("account_mapped_elsewhere", why));
+            let message =
+                "The account found for this environment is mapped to another environment. Nothing was changed.";
+            let parked = Err(StepError::needs_attention(AttentionCode::AccountMappedElsewhere, message));
             context.record(&outcome::to_record(context, step, parked)?).await
         }
         done => done,

@@ -2,56 +2,52 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::AwsAccountId;
-use freehold_tenancy::attention::Attention;
+use freehold_tenancy::attention::{Attention, AttentionCode};
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::step::Facts;
+use freehold_tenancy::wait_reason::WaitReason;
 use serde_json::Value;
 
 use crate::attention_codes;
 use crate::cloud::{CloudError, CloudErrorKind, ProtectedAccount};
 
-/// What AWS refuses for the moment it mostly allows within this time; past it, a person is asked.
-const MOST_OFTEN_ENDS_WITHIN: TimeDelta = TimeDelta::hours(1);
+/// Time of temporary refusals of AWS after which the operation needs attention.
+const MAX_NOT_READY: TimeDelta = TimeDelta::hours(1);
 
-/// How a run of a step went well.
+/// Outcome of a run without error.
 #[derive(Debug, Default)]
 pub struct StepOutcome {
-    /// When to look again and what for; done where there is nothing to look for.
+    /// Next check and its reason; `None` if the step is done.
     pub wait: Option<Wait>,
-    /// It takes longer than it may: a person is asked, and it goes on looking all the same.
+    /// Attention for a step that is late. It keeps polling.
     pub late: Option<Attention>,
-    /// What went wrong all the same, where what was learnt on the way is to be kept.
+    /// Error of a run whose facts are kept all the same.
     pub failed: Option<StepError>,
-    /// What was learnt.
     pub facts: Facts,
-    /// Places under a quota that are no longer needed.
+    /// Slots that are no longer needed.
     pub released: Vec<QuotaSlot>,
-    /// The account that is now known to be the environment's.
+    /// Account to map to the environment.
     pub mapped: Option<AwsAccountId>,
 }
 
-/// For what a step waits, and when it looks again.
+/// Wait of a step until its next check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// In plain words, as the end of "it waits for …".
-    pub why: String,
-    /// When it looks again.
+    pub reason: WaitReason,
     pub check_at: DateTime<Utc>,
 }
 
 impl StepOutcome {
-    /// The step is done.
     pub fn done() -> Self {
         Self::default()
     }
 
-    /// The step looks again.
-    pub fn wait(why: impl Into<String>, check_at: DateTime<Utc>) -> Self {
-        Self { wait: Some(Wait { why: why.into(), check_at }), ..Self::default() }
+    pub fn wait(reason: WaitReason, check_at: DateTime<Utc>) -> Self {
+        Self { wait: Some(Wait { reason, check_at }), ..Self::default() }
     }
 
-    /// Looks again at `until`, if it would not have done so before.
+    /// Moves the next check of a waiting step to `until`, if that is earlier.
     #[must_use]
     pub fn no_later_than(mut self, until: DateTime<Utc>) -> Self {
         if let Some(wait) = &mut self.wait {
@@ -60,61 +56,54 @@ impl StepOutcome {
         self
     }
 
-    /// The step failed; what is put beside this is kept.
+    /// Creates the outcome of a failed run. Facts and released slots that are added are kept.
     pub fn failed(error: StepError) -> Self {
         Self { failed: Some(error), ..Self::default() }
     }
 
-    /// Keeps a fact.
+    /// Adds a fact to the journal entry.
     #[must_use]
     pub fn with(mut self, fact: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(fact.to_owned(), value.into());
         self
     }
 
-    /// Gives a place back.
+    /// Releases a slot when the outcome is journaled.
     #[must_use]
-    pub fn releasing(mut self, place: QuotaSlot) -> Self {
-        self.released.push(place);
+    pub fn releasing(mut self, slot: QuotaSlot) -> Self {
+        self.released.push(slot);
         self
     }
 }
 
-/// How a run of a step did not go well.
+/// Error of a run of a step.
 #[derive(Debug)]
 pub enum StepError {
-    /// Try again after a pause that grows.
+    /// Temporary error, retried after growing pauses.
     Retry(String),
-    /// It cannot be done yet; that is no fault.
+    /// The step cannot act yet. This is not a failure.
     Blocked {
-        /// In plain words, as the end of "it waits for …".
-        why: String,
-        /// When it can be done, where that is known.
+        reason: WaitReason,
+        /// Time of the next attempt, if known.
         until: Option<DateTime<Utc>>,
-        /// How long that may last before a person is asked; as long as it takes where a quota is the reason.
+        /// Time after which the step is late. `None` means never, for example under a quota.
         at_most: Option<TimeDelta>,
     },
-    /// A person has to look at it.
+    /// A person must act.
     NeedsAttention(Attention),
-    /// The journal could not be written, or is no longer ours to write.
+    /// The journal could not be written, or another worker has taken over.
     Journal(DbError),
 }
 
 impl StepError {
-    /// Parks the operation, to be tried again once a person has removed the cause.
-    pub fn needs_attention(code: &str, message: impl Into<String>) -> Self {
-        Self::NeedsAttention(attention(code, message))
+    /// Creates the error that parks the step, with the remedy `retry`.
+    pub fn needs_attention(code: AttentionCode, message: impl Into<String>) -> Self {
+        Self::NeedsAttention(Attention::new(code, message))
     }
 
-    /// Whether a person has to look at it.
     pub(crate) fn is_needs_attention(&self) -> bool {
         matches!(self, Self::NeedsAttention(_))
     }
-}
-
-/// Why a person is asked; who has removed the cause has it tried again.
-pub(crate) fn attention(code: &str, message: impl Into<String>) -> Attention {
-    Attention::new(code, message)
 }
 
 impl From<DbError> for StepError {
@@ -124,12 +113,12 @@ impl From<DbError> for StepError {
 }
 
 impl From<ProtectedAccount> for StepError {
-    fn from(refused: ProtectedAccount) -> Self {
-        Self::needs_attention("account_protected", format!("Freehold never works on this account: {refused}."))
+    fn from(error: ProtectedAccount) -> Self {
+        Self::needs_attention(AttentionCode::AccountProtected, format!("{error}. Nothing was changed."))
     }
 }
 
-/// What an error of the cloud means where a step has no better idea.
+/// Default reaction to an error of AWS, for steps without a reaction of their own.
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
         if let Some((code, message)) = attention_codes::known(&error) {
@@ -138,20 +127,20 @@ impl From<CloudError> for StepError {
         match error.kind {
             CloudErrorKind::Unknown | CloudErrorKind::Conflict => Self::Retry(error.to_string()),
             CloudErrorKind::NotYet => Self::Blocked {
-                why: format!("AWS to be ready: {error}"),
+                reason: WaitReason::Aws { error: error.to_string() },
                 until: None,
-                at_most: Some(MOST_OFTEN_ENDS_WITHIN),
+                at_most: Some(MAX_NOT_READY),
             },
             CloudErrorKind::Throttled { until } => {
-                Self::Blocked { why: format!("AWS's limit on {}", error.call), until, at_most: None }
+                Self::Blocked { reason: WaitReason::RateLimit { call: error.call.to_owned() }, until, at_most: None }
             }
             CloudErrorKind::Denied { .. } => Self::needs_attention(
-                "aws_access_denied",
-                format!("AWS does not let Freehold do this. Give the role the permission, then retry. {error}"),
+                AttentionCode::AwsAccessDenied,
+                format!("AWS denied the call. Grant the permission to Freehold's role, then retry. {error}"),
             ),
             CloudErrorKind::Failed => Self::needs_attention(
-                "aws_refused",
-                format!("AWS refuses this for good. Look at what was asked. {error}"),
+                AttentionCode::AwsRefused,
+                format!("AWS rejected the request permanently. Fix the cause, then retry. {error}"),
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! The steps, one file each. `shared` holds the parts that several steps use.
+//! Steps, one file each. `shared` holds the parts that several steps use.
 
 pub mod await_account;
 pub mod await_closure;
@@ -23,5 +23,4 @@ mod shared;
 
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// The answer of every step.
 pub type StepResult = Result<StepOutcome, StepError>;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
-use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, Source};
 use freehold_tenancy::config::Config;
 use freehold_tenancy::db::installation::InstallationKind;
@@ -153,7 +153,7 @@ fn the_json_of_every_stored_or_sent_type_is_frozen() {
     add(&mut lines, "AuditOutcome", &outcome);
     add(&mut lines, "AuditOutcome", &AuditOutcome::of(AuditResult::Unknown));
     let attention =
-        Attention::new("account_email_taken", "What happened, and what to do.").with_remedy(Remedy::Correct);
+        Attention::new(AttentionCode::AccountEmailTaken, "What happened, and what to do.").with_remedy(Remedy::Correct);
     add(&mut lines, "Attention", &attention);
     add(&mut lines, "Requester", &Requester { issuer: "https://i".to_owned(), subject: "ann".to_owned() });
     let tags = || [("freehold:tenant".to_owned(), "ten".to_owned())].into_iter().collect();

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
-use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::db::approvals;
 use freehold_tenancy::db::lifecycle::{self, DecisionResult, StepDisposition};
 use freehold_tenancy::db::tenants;
@@ -122,7 +122,8 @@ async fn a_decision_before_the_step_is_parked_is_not_missed() {
     let api = ApiFixture::new().await;
     let tenant = api.sign_up(&signup_body()).await;
     let claim = api.claim_operation().await;
-    let attention = Attention { remedies: vec![Remedy::Approve], ..Attention::new("approval_required", "Approve it.") };
+    let attention =
+        Attention { remedies: vec![Remedy::Approve], ..Attention::new(AttentionCode::ApprovalRequired, "Approve it.") };
     api.record_step(&claim, StepDisposition::Parked(attention), None).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
     let operation = api.get(&path).await.json();

@@ -1,12 +1,12 @@
 //! Attention for work that is late.
 
 use chrono::TimeDelta;
-use freehold_tenancy::attention::Attention;
+use freehold_tenancy::attention::{Attention, AttentionCode};
 
 /// Returns the attention for work that takes longer than allowed. Polling goes on meanwhile.
-pub(crate) fn deadline_passed(what: &str) -> Attention {
-    let message = format!("{what}. Freehold goes on looking. Look at it in AWS; retry to look at once.");
-    Attention::new("deadline_passed", message)
+pub(crate) fn deadline_passed(problem: &str) -> Attention {
+    let message = format!("{problem}. Freehold keeps polling. Check the state in AWS; a retry polls immediately.");
+    Attention::new(AttentionCode::DeadlinePassed, message)
 }
 
 /// Formats a span in the largest unit of which it has at least two.

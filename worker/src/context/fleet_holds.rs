@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use freehold_tenancy::db::fleet_holds::{self, Admission, ProbeBackoff};
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
+use freehold_tenancy::wait_reason::WaitReason;
 
 use super::StepContext;
 use crate::cloud::CloudError;
@@ -13,13 +14,14 @@ use crate::step_outcome::StepError;
 /// Delay after which the next operation in the queue probes, if the first does not.
 const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
 
-/// Time after its deadline at which a probing creation is given up.
+/// Time after its deadline at which a probing creation counts as failed.
 const PROBE_GRACE: TimeDelta = TimeDelta::minutes(1);
 
 /// Queue position up to which operations retry a minute apart; the ones behind it retry together.
 const MAX_ORDERED_POSITION: i64 = 60;
 
-/// Pause between the wake-ups of queued operations, so that they keep their order. AWS allows a creation each ten seconds.
+/// Pause between the wake-ups of queued operations, so that they keep their order. AWS allows a creation each ten
+/// seconds.
 const WAKE_SPACING: TimeDelta = TimeDelta::milliseconds(500);
 
 /// Permission to request an account.
@@ -34,14 +36,14 @@ pub(crate) enum CreationPermit {
 /// Returns the pauses between probes.
 fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
     match kind {
-        // A raised quota is worth fifteen minutes; one that nobody raises, a call an hour.
+        // Fifteen minutes at first, because the quota may be raised soon; later an hourly call is sufficient.
         HoldKind::AccountQuotaReached => ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) },
         // "This can take up to an hour" (Organizations API Reference, FinalizingOrganizationException).
         HoldKind::OrganizationFinalizing => ProbeBackoff { first: TimeDelta::hours(1), longest: TimeDelta::hours(1) },
     }
 }
 
-/// Returns the hold that a refusal causes, or `None` if it concerns one tenant only.
+/// Returns the fleet hold for an error that every tenant would get, or `None` for an error of one tenant.
 pub(crate) fn hold_kind(error: &CloudError) -> Option<HoldKind> {
     if error.has_reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED") {
         Some(HoldKind::AccountQuotaReached)
@@ -63,31 +65,33 @@ impl StepContext {
             Admission::Probe => Ok(CreationPermit::Probe),
             Admission::Held { kind, probe_at, ahead } => {
                 // A running probe wakes the queue when it ends.
-                let look_at = if probe_at > now { probe_at } else { now + PROBE_TAKEOVER_DELAY };
+                let next_probe = if probe_at > now { probe_at } else { now + PROBE_TAKEOVER_DELAY };
                 let until =
-                    look_at + PROBE_TAKEOVER_DELAY * i32::try_from(ahead.min(MAX_ORDERED_POSITION)).unwrap_or(0);
-                Err(StepError::Blocked { why: kind.waits_for().to_owned(), until: Some(until), at_most: None })
+                    next_probe + PROBE_TAKEOVER_DELAY * i32::try_from(ahead.min(MAX_ORDERED_POSITION)).unwrap_or(0);
+                Err(StepError::Blocked { reason: WaitReason::FleetHold(kind), until: Some(until), at_most: None })
             }
         }
     }
 
-    /// Starts a hold, because AWS has refused the request of `slot` as it would refuse every other. Raises the alert once.
+    /// Starts a hold, because AWS rejects the request of `slot` for every tenant. Raises the alert once.
     /// Returns the error with which the step waits.
     pub(crate) async fn start_fleet_hold(&self, slot: &QuotaSlot, kind: HoldKind) -> Result<StepError, StepError> {
         let started =
             fleet_holds::start(&self.services.pool, &self.claim, slot, kind, probe_backoff(kind), self.now()).await?;
         if started.is_new {
-            tracing::error!(target: "freehold::alert", code = kind.as_str(), work = slot.quota.as_str(), "{}", kind.message());
+            let (code, work) = (kind.as_str(), slot.quota.as_str());
+            tracing::error!(target: "freehold::alert", code, work, "{}", kind.message());
             metrics::counter!("freehold_fleet_holds_total", "kind" => kind.as_str()).increment(1);
         }
-        Ok(StepError::Blocked { why: kind.waits_for().to_owned(), until: Some(started.probe_at), at_most: None })
+        Ok(StepError::Blocked { reason: WaitReason::FleetHold(kind), until: Some(started.probe_at), at_most: None })
     }
 
     /// Lifts the hold that this operation was probing, because AWS has granted its request, and wakes the queue. `only`
     /// restricts that to one kind of hold.
     pub(crate) async fn lift_fleet_hold(&self, slot: &QuotaSlot, only: Option<HoldKind>) -> Result<(), StepError> {
         if let Some(kind) = fleet_holds::lift(&self.services.pool, &self.claim, slot.quota, only).await? {
-            tracing::info!(target: "freehold::alert", code = kind.as_str(), work = slot.quota.as_str(), "the hold is lifted");
+            let (code, work) = (kind.as_str(), slot.quota.as_str());
+            tracing::info!(target: "freehold::alert", code, work, "fleet hold {code} of {work} is lifted");
             self.wake_in_order(slot).await?;
         }
         Ok(())
@@ -102,8 +106,8 @@ impl StepContext {
     }
 
     async fn wake_in_order(&self, slot: &QuotaSlot) -> Result<(), StepError> {
-        let places = slot.quota.limit(&self.config().quotas);
-        if fleet_holds::wake_in_order(&self.services.pool, slot.quota, places, WAKE_SPACING, self.now()).await? > 0 {
+        let limit = slot.quota.limit(&self.config().quotas);
+        if fleet_holds::wake_in_order(&self.services.pool, slot.quota, limit, WAKE_SPACING, self.now()).await? > 0 {
             self.services.work_notifier.notify();
         }
         Ok(())

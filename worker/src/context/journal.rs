@@ -1,4 +1,4 @@
-//! What the journal remembers: what was learnt, what was intended, and when.
+//! Facts and intents in the journal.
 
 use std::collections::BTreeSet;
 
@@ -18,55 +18,55 @@ impl StepContext {
         self.journal.iter().find(|entry| entry.name == self.step)
     }
 
-    /// What this step or one before it has learnt; else what an earlier operation on this environment has.
+    /// Returns a fact of this step, else of this operation, else of the latest earlier operation on the environment.
     pub fn fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
-        let mine = self.entry().and_then(|entry| entry.facts.get(fact));
+        let own = self.entry().and_then(|entry| entry.facts.get(fact));
         let others = || self.journal.iter().chain(&self.data.history).find_map(|entry| entry.facts.get(fact));
-        serde_json::from_value(mine.or_else(others)?.clone()).ok()
+        serde_json::from_value(own.or_else(others)?.clone()).ok()
     }
 
-    /// What this operation has learnt.
+    /// Returns a fact of any step of this operation.
     pub fn operation_fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
         let value = self.journal.iter().find_map(|entry| entry.facts.get(fact))?;
         serde_json::from_value(value.clone()).ok()
     }
 
-    /// What an earlier operation on this environment has journaled of a step, the latest first.
+    /// Returns the entries of a step in earlier operations on the environment, the latest first.
     pub fn earlier_entries(&self, step: StepName) -> impl Iterator<Item = &JournalEntry> {
         self.data.history.iter().filter(move |entry| entry.name == step)
     }
 
-    /// What this step itself has learnt.
+    /// Returns a fact of this step only.
     pub fn step_fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
         serde_json::from_value(self.entry()?.facts.get(fact)?.clone()).ok()
     }
 
-    /// When this step was first run.
+    /// Returns the time of the first run of this step.
     pub fn entry_started_at(&self) -> DateTime<Utc> {
         self.entry().and_then(|entry| entry.started_at).unwrap_or_else(|| self.now())
     }
 
-    /// When a step before this one was done.
+    /// Returns the time at which another step of this operation was done.
     pub fn done_at(&self, step: StepName) -> Option<DateTime<Utc>> {
         self.journal.iter().find(|entry| entry.name == step).and_then(|entry| entry.finished_at)
     }
 
-    /// What this step set out to ask, and when, where it did so before and the outcome is unknown.
+    /// Returns the intent of this step and its time, if there is one whose outcome is unknown.
     pub fn pending_intent<T: DeserializeOwned>(&self) -> Option<(T, DateTime<Utc>)> {
         let entry = self.entry()?;
         let intent = serde_json::from_value(entry.intent.clone()?).ok()?;
         Some((intent, entry.intent_at?))
     }
 
-    /// What another step set out to ask, where the outcome is unknown.
+    /// Returns the intent of another step, if there is one.
     pub fn pending_intent_of<T: DeserializeOwned>(&self, step: StepName) -> Option<T> {
         let entry = self.journal.iter().find(|entry| entry.name == step)?;
         serde_json::from_value(entry.intent.clone()?).ok()
     }
 
-    /// Writes down what is about to be asked, and makes sure that the lease outlasts the call. Comes before every call
-    /// that changes something and is not safe to repeat blindly.
-    pub async fn intend(&self, intent: &impl Serialize) -> Result<(), StepError> {
+    /// Journals the values of the next call and renews the lease, which must outlast the call. Required before every
+    /// call that is not safe to repeat.
+    pub async fn record_intent(&self, intent: &impl Serialize) -> Result<(), StepError> {
         let intent = serde_json::to_value(intent).map_err(|error| StepError::Retry(error.to_string()))?;
         let now = self.now();
         operations::prolong(&self.services.pool, &self.claim, now + self.services.lease()).await?;
@@ -74,8 +74,8 @@ impl StepContext {
         Ok(())
     }
 
-    /// Takes the intent back: it is known that nothing was asked.
-    pub async fn withdraw(&self) -> Result<(), StepError> {
+    /// Deletes the intent, because the call certainly had no effect.
+    pub async fn withdraw_intent(&self) -> Result<(), StepError> {
         steps::withdraw(&self.services.pool, &self.claim, self.step).await?;
         Ok(())
     }

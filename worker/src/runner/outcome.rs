@@ -1,7 +1,7 @@
-//! Conversion of what a step returns into the record that the journal keeps.
+//! Conversion of the result of a step into its record in the journal.
 
 use chrono::TimeDelta;
-use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::db::DbError;
 use freehold_tenancy::db::lifecycle::{StepDisposition, StepRecord};
@@ -10,7 +10,7 @@ use freehold_tenancy::step::Facts;
 
 use crate::context::StepContext;
 use crate::step::Step;
-use crate::step_outcome::{StepError, StepOutcome, Wait, attention};
+use crate::step_outcome::{StepError, StepOutcome, Wait};
 
 /// Failures in a row without progress after which the operation needs attention. It is retried all the same.
 const MAX_SILENT_FAILURES: u32 = 12;
@@ -38,12 +38,13 @@ pub(super) fn to_record(
         Ok(StepOutcome { wait, late, facts, released, mapped, failed: None }) => {
             let ending = match wait {
                 None => StepDisposition::Done,
-                Some(Wait { why, check_at }) => StepDisposition::Waiting { why, check_at },
+                Some(Wait { reason, check_at }) => StepDisposition::Waiting { why: reason.to_string(), check_at },
             };
             StepRecord { step: step.name, ending, late, facts, released, quota: step.quota, mapped }
         }
-        Err(StepError::Blocked { why, until, at_most }) => {
-            let late = context.blocked_too_long(&why, at_most);
+        Err(StepError::Blocked { reason, until, at_most }) => {
+            let late = context.blocked_too_long(&reason, at_most);
+            let why = reason.to_string();
             let check_at = until.unwrap_or_else(|| context.now() + context.pause_while_blocked());
             StepRecord { late, ..without_facts(StepDisposition::Blocked { why, check_at }) }
         }
@@ -94,26 +95,40 @@ fn retry_pause(failures: u32) -> TimeDelta {
 pub(super) fn log(context: &StepContext, record: &StepRecord) {
     let (tenant, operation, step) = (context.tenant().id, context.operation_id(), record.step.as_str());
     match &record.ending {
-        StepDisposition::Done => tracing::info!(%tenant, %operation, step, "step done"),
+        StepDisposition::Done => {
+            tracing::info!(%tenant, %operation, step, "step {step} of operation {operation} of tenant {tenant} done");
+        }
         StepDisposition::Waiting { why, check_at } | StepDisposition::Blocked { why, check_at } => {
-            tracing::debug!(%tenant, %operation, step, why, %check_at, "step waits");
+            tracing::debug!(
+                %tenant, %operation, step, why, %check_at,
+                "step {step} of operation {operation} waits for {why}"
+            );
         }
         StepDisposition::Retrying { error, check_at } => {
-            tracing::warn!(%tenant, %operation, step, error, %check_at, "step will try again");
+            tracing::warn!(
+                %tenant, %operation, step, error, %check_at,
+                "step {step} of operation {operation} failed and will be retried"
+            );
         }
         StepDisposition::Parked(attention) => {
-            tracing::warn!(%tenant, %operation, step, code = attention.code, "{}", attention.message);
+            tracing::warn!(
+                %tenant, %operation, step, code = attention.code,
+                "step {step} of operation {operation} is parked: {}", attention.message
+            );
         }
     }
     if let Some(late) = &record.late {
-        tracing::warn!(%tenant, %operation, step, code = late.code, "{}", late.message);
+        tracing::warn!(
+            %tenant, %operation, step, code = late.code,
+            "step {step} of operation {operation} is late: {}", late.message
+        );
     }
 }
 
 fn repeated_failure(times: u32, error: &str) -> Attention {
     let message = format!(
-        "This failed {times} times in a row. Freehold goes on trying. Remove the cause; retry to try at once. The last error: \
-         {error}"
+        "The step failed {times} times in a row and is retried automatically. Fix the cause; a retry runs the step \
+         immediately. The last error: {error}"
     );
-    attention("step_keeps_failing", message)
+    Attention::new(AttentionCode::StepKeepsFailing, message)
 }

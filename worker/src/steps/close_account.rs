@@ -1,104 +1,109 @@
-//! Closes the account, where somebody has asked for that and another person has approved it: planned against AWS's quota.
+//! Closes the account if that was requested and a second person has approved it. Waits while AWS's 30-day limit is used
+//! up.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
 use freehold_tenancy::config::CloseAccounts;
 use freehold_tenancy::quota::Quota;
+use freehold_tenancy::wait_reason::WaitReason;
 
 use super::StepResult;
-use super::shared::format_minute;
 use super::shared::{approval, preconditions};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Closures count for so long ("Quotas for AWS Organizations").
+/// Period of the limit of closures ("Quotas for AWS Organizations").
 const WINDOW: TimeDelta = TimeDelta::days(30);
 
-/// Whether the account was asked to be closed.
-pub(super) const ASKED: &str = "closure_asked_at";
+/// Fact: time at which AWS was requested to close the account.
+pub(super) const REQUESTED_AT: &str = "closure_asked_at";
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
-    if !wanted(context) || !approved(context).await? {
+    if !is_requested(context) || !is_approved(context).await? {
         return Ok(StepOutcome::done());
     }
     let state = context.cloud().account(account.id()).await?.map(|account| account.state);
     if state.as_deref() != Some("ACTIVE") {
-        // On its way already, or gone from the organisation.
-        let asked = context.pending_intent::<String>().map_or_else(|| context.now(), |(_, at)| at);
-        return Ok(StepOutcome::done().with(ASKED, asked.to_rfc3339()));
+        // Already closing, or no longer in the organisation.
+        let requested_at = context.pending_intent::<String>().map_or_else(|| context.now(), |(_, at)| at);
+        return Ok(StepOutcome::done().with(REQUESTED_AT, requested_at.to_rfc3339()));
     }
-    if let Some(free_at) = no_room_until(context, 0).await? {
+    if let Some(free_at) = next_closure_at(context, 0).await? {
         return Err(StepError::Blocked {
-            why: format!("AWS's limit on closures in 30 days, which has room on {}", format_minute(free_at)),
+            reason: WaitReason::ClosureLimit { free_at: Some(free_at) },
             until: Some(free_at),
             at_most: None,
         });
     }
     context.acquire_slot(&context.slot(Quota::AccountClosures, ""), context.config().quotas.account_closures).await?;
     preconditions::check_deletion_allowed(context, &account).await?;
-    context.intend(&account.id().as_str()).await?;
+    context.record_intent(&account.id().as_str()).await?;
     match context.cloud().close_account(&account).await {
-        Ok(()) => Ok(StepOutcome::done().with(ASKED, context.now().to_rfc3339())),
+        Ok(()) => Ok(StepOutcome::done().with(REQUESTED_AT, context.now().to_rfc3339())),
         Err(error) => {
             if error.had_no_effect() {
-                context.withdraw().await?;
+                context.withdraw_intent().await?;
             }
-            Err(if error.has_reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED") { others_close_too(context) } else { error.into() })
+            Err(if error.has_reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED") {
+                limit_used_by_others(context)
+            } else {
+                error.into()
+            })
         }
     }
 }
 
-fn wanted(context: &StepContext) -> bool {
+fn is_requested(context: &StepContext) -> bool {
     context.input_flag("close_account") && context.config().offboarding.close_accounts == CloseAccounts::OnRequest
 }
 
-/// Whether another person has said yes; somebody who said no is obeyed as well.
-async fn approved(context: &StepContext) -> Result<bool, StepError> {
-    let asked = context.approvals().await?;
-    match asked.iter().rfind(|approval| approval.action == ApprovalAction::Close).map(|approval| approval.state) {
+/// Returns whether a second person has approved the closure. After a rejection, the account stays open.
+async fn is_approved(context: &StepContext) -> Result<bool, StepError> {
+    let approvals = context.approvals().await?;
+    match approvals.iter().rfind(|approval| approval.action == ApprovalAction::Close).map(|approval| approval.state) {
         Some(ApprovalState::Approved) => Ok(true),
-        Some(ApprovalState::Pending) => Err(approval::needed(
-            "The account is about to be closed for good. Another person than the one that asked for it has to approve or \
-             reject that.",
+        Some(ApprovalState::Pending) => Err(approval::required(
+            "Closing the AWS account is permanent and requires approval. A person other than the requester must \
+             approve or reject it.",
         )),
         Some(ApprovalState::Rejected) | None => Ok(false),
     }
 }
 
-/// Somebody else in the organisation closes accounts as well: AWS says no, and does not say until when.
-fn others_close_too(context: &StepContext) -> StepError {
+/// Returns the wait for a limit that others in the organisation have used up. AWS does not report until when.
+fn limit_used_by_others(context: &StepContext) -> StepError {
     StepError::Blocked {
-        why: "AWS's limit on closures in 30 days, which others in the organisation use as well".to_owned(),
+        reason: WaitReason::ClosureLimit { free_at: None },
         until: Some(context.now() + TimeDelta::days(1)),
         at_most: None,
     }
 }
 
-/// When the account is expected to be closed that could be at `earliest`, where it is to be closed at all.
+/// Returns the expected time of the closure, `earliest` at the earliest, or `None` if no closure was requested.
 pub(super) async fn expected_at(
     context: &StepContext,
     earliest: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>, StepError> {
-    if !wanted(context) {
+    if !is_requested(context) {
         return Ok(None);
     }
     let ahead = context.closures_ahead().await?;
-    Ok(Some(no_room_until(context, ahead).await?.map_or(earliest, |free_at| free_at.max(earliest))))
+    Ok(Some(next_closure_at(context, ahead).await?.map_or(earliest, |free_at| free_at.max(earliest))))
 }
 
-/// When there is room under the quota of 30 days with so many `ahead` in line, where there is none now.
-async fn no_room_until(context: &StepContext, ahead: i64) -> Result<Option<DateTime<Utc>>, StepError> {
+/// Returns the time at which the limit allows a closure behind `ahead` others, or `None` if it allows one now.
+async fn next_closure_at(context: &StepContext, ahead: i64) -> Result<Option<DateTime<Utc>>, StepError> {
     let closures = context.closures_since(context.now() - WINDOW).await?;
     let allowed = monthly_quota(context.known_accounts().await?);
     let used = i64::try_from(closures.len()).unwrap_or(i64::MAX);
-    let too_many = used + ahead - allowed;
+    let excess = used + ahead - allowed;
     // Closures leave the window in the order in which they entered it.
-    let leaves = usize::try_from(too_many).ok().map(|place| place.min(closures.len().saturating_sub(1)));
-    Ok(leaves.and_then(|place| closures.get(place)).map(|at| *at + WINDOW))
+    let index = usize::try_from(excess).ok().map(|index| index.min(closures.len().saturating_sub(1)));
+    Ok(index.and_then(|index| closures.get(index)).map(|at| *at + WINDOW))
 }
 
-/// 20 % of the accounts, at least 250 and at most 1,000 ("Quotas for AWS Organizations").
+/// Returns 20 % of the accounts, at least 250 and at most 1,000 ("Quotas for AWS Organizations").
 fn monthly_quota(accounts: i64) -> i64 {
     (accounts / 5).clamp(250, 1_000)
 }

@@ -1,15 +1,15 @@
-//! Waits until nobody can want the environment back any more.
+//! Waits for the end of the cooling-off period, until which the environment can be restored.
 
 use chrono::TimeDelta;
 use freehold_tenancy::step::StepName;
+use freehold_tenancy::wait_reason::WaitReason;
 
-use super::shared::format_minute;
 use super::{StepResult, close_account};
 use crate::context::StepContext;
 use crate::step_outcome::StepOutcome;
 
-/// Between the end of the cooling-off period and the closure lies the deletion of two stacks.
-const STACKS_TAKE: TimeDelta = TimeDelta::minutes(15);
+/// Expected time between the end of the cooling-off period and the closure, in which two stacks are deleted.
+const STACK_DELETIONS: TimeDelta = TimeDelta::minutes(15);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     if context.account_id().is_none() {
@@ -20,9 +20,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     if context.now() >= ends_at {
         return Ok(StepOutcome::done());
     }
-    let why = format!("the cooling-off period to end at {}; until then it can be restored", format_minute(ends_at));
-    let waiting = StepOutcome::wait(why, ends_at).with("ends_at", ends_at.to_rfc3339());
-    Ok(match close_account::expected_at(context, ends_at + STACKS_TAKE).await? {
+    let waiting = StepOutcome::wait(WaitReason::CoolingOff { ends_at }, ends_at).with("ends_at", ends_at.to_rfc3339());
+    Ok(match close_account::expected_at(context, ends_at + STACK_DELETIONS).await? {
         Some(expected) => waiting.with("closure_expected_at", expected.to_rfc3339()),
         None => waiting,
     })

@@ -1,4 +1,4 @@
-//! Deletes the two narrow roles from the account; after that Freehold does nothing in it any more.
+//! Deletes the stack with Freehold's two roles from the account. Freehold has no access afterwards.
 
 use freehold_tenancy::step::StepName;
 
@@ -8,11 +8,11 @@ use crate::context::StepContext;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let baseline = install_baseline::deployment(context);
-    let removal = StackDeletion {
-        made_by: StepName::InstallBaseline,
+    let deletion = StackDeletion {
+        created_by: StepName::InstallBaseline,
         role: baseline.role,
         region: baseline.region,
         name: baseline.name,
     };
-    removal.run(context).await
+    deletion.run(context).await
 }

@@ -1,4 +1,4 @@
-//! Deletes the SaaS's stack from the account.
+//! Deletes the tenant stack from the account.
 
 use freehold_tenancy::step::StepName;
 
@@ -8,11 +8,11 @@ use crate::cloud::Role;
 use crate::context::StepContext;
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    let removal = StackDeletion {
-        made_by: StepName::DeployStack,
+    let deletion = StackDeletion {
+        created_by: StepName::DeployStack,
         role: Role::Access,
         region: context.environment().home_region,
         name: context.config().stack.name.clone(),
     };
-    removal.run(context).await
+    deletion.run(context).await
 }

@@ -1,4 +1,4 @@
-//! Deploys the SaaS's stack into the environment's account and home region.
+//! Deploys the tenant stack into the environment's account, in the home region.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,6 @@ fn deployment(context: &StepContext) -> StackDeployment {
         name: context.config().stack.name.clone(),
         template: context.stack_template().to_owned(),
         parameters,
-        usually_seconds: context.config().expected_durations.tenant_stack_seconds,
+        expected_seconds: context.config().expected_durations.tenant_stack_seconds,
     }
 }

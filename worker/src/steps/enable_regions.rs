@@ -1,8 +1,9 @@
-//! Opts the account in to its home region, where that has to be asked for.
+//! Opts the account in to its home region, if the region requires opt-in.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::Region;
 use freehold_tenancy::quota::Quota;
+use freehold_tenancy::wait_reason::WaitReason;
 
 use super::StepResult;
 use crate::cloud::RegionStatus;
@@ -15,22 +16,22 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return Ok(StepOutcome::done());
     }
     let account = context.account()?;
-    let place = context.slot(Quota::RegionOptIns, "");
+    let slot = context.slot(Quota::RegionOptIns, "");
     let pending_intent = || context.pending_intent::<Region>().map(|(_, at)| at);
     let since: DateTime<Utc> = context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now());
     match context.cloud().region_status(&account, region).await? {
         RegionStatus::Enabled => {
-            let outcome = StepOutcome::done().with("region", region.as_str()).releasing(place);
-            let asked = context.step_fact::<DateTime<Utc>>("asked_at").is_some();
-            Ok(if asked { outcome.with("took_seconds", context.took_seconds(since)) } else { outcome })
+            let outcome = StepOutcome::done().with("region", region.as_str()).releasing(slot);
+            let is_requested = context.step_fact::<DateTime<Utc>>("asked_at").is_some();
+            Ok(if is_requested { outcome.with("took_seconds", context.took_seconds(since)) } else { outcome })
         }
         RegionStatus::Enabling => wait(context, since).await,
         RegionStatus::Disabling | RegionStatus::Disabled => {
-            context.acquire_slot(&place, context.config().quotas.region_opt_ins).await?;
-            context.intend(&region).await?;
+            context.acquire_slot(&slot, context.config().quotas.region_opt_ins).await?;
+            context.record_intent(&region).await?;
             match context.cloud().enable_region(&account, region).await {
                 Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
-                // Where somebody else has just asked for it, or is switching it off, the next look sees that.
+                // After a concurrent change of the region, the next run sees the new status.
                 Err(error) => Err(error.into()),
             }
         }
@@ -38,7 +39,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 }
 
 async fn wait(context: &StepContext, since: DateTime<Utc>) -> StepResult {
-    let why = format!("the region {} to be enabled", context.environment().home_region);
-    let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
-    context.poll_later(&why, since, usual.region_opt_in_seconds, waits.region_opt_in_seconds).await
+    let reason = WaitReason::RegionOptIn { region: context.environment().home_region };
+    let (expected, limits) = (&context.config().expected_durations, &context.config().timeouts);
+    context.poll_later(reason, since, expected.region_opt_in_seconds, limits.region_opt_in_seconds).await
 }

@@ -1,4 +1,6 @@
-//! Makes sure that the OU of the residency carries its region guardrail, before any account is put there.
+//! Checks that the OU of the residency has its region guardrail before an account is moved there.
+
+use freehold_tenancy::attention::AttentionCode;
 
 use super::StepResult;
 use crate::context::StepContext;
@@ -9,14 +11,14 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     match context.cloud().residency_ou(residency).await? {
         Some(ou) if ou.guarded => Ok(StepOutcome::done().with("residency_ou_id", ou.ou_id)),
         Some(ou) => Err(StepError::needs_attention(
-            "guardrail_missing",
+            AttentionCode::GuardrailMissing,
             format!(
-                "The OU {} of residency `{}` does not carry its region guardrail. Run `freehold bootstrap`, then retry.",
+                "The OU {} of residency `{}` does not have its region guardrail. Run `freehold bootstrap`, then retry.",
                 ou.ou_id, residency.name
             ),
         )),
         None => Err(StepError::needs_attention(
-            "residency_not_prepared",
+            AttentionCode::ResidencyNotPrepared,
             format!("The residency `{}` has no OU yet. Run `freehold bootstrap`, then retry.", residency.name),
         )),
     }

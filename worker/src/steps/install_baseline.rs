@@ -1,4 +1,5 @@
-//! Installs the two narrow roles through which Freehold works in the account: freehold-access and freehold-verify.
+//! Deploys the stack with the two restricted roles that Freehold uses in the account: freehold-access and
+//! freehold-verify.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     deployment(context).run(context).await
 }
 
-/// The baseline's stack, and where it goes.
+/// Returns the baseline stack with its account role and region.
 pub(super) fn deployment(context: &StepContext) -> StackDeployment {
     let parameters = BTreeMap::from([
         ("ControlRoleArn".to_owned(), context.config().organization.control_role_arn.clone()),
@@ -27,11 +28,11 @@ pub(super) fn deployment(context: &StepContext) -> StackDeployment {
         name: "freehold-baseline".to_owned(),
         template: TEMPLATE.to_owned(),
         parameters,
-        usually_seconds: context.config().expected_durations.baseline_stack_seconds,
+        expected_seconds: context.config().expected_durations.baseline_stack_seconds,
     }
 }
 
-/// The roles are global, but their stack is somewhere: at home, unless home has yet to be opted in to.
+/// Returns the region of the stack: the home region, or another one if the home region requires opt-in.
 fn region(context: &StepContext) -> Region {
     let home = context.environment().home_region;
     let residency = context.config().residency(&context.environment().residency);
@@ -40,7 +41,7 @@ fn region(context: &StepContext) -> Region {
         .chain(candidates)
         .find(|region| !region.is_opt_in())
         .copied()
-        // The organisation's role is exempt from the guardrail, so that this one is allowed wherever home is.
+        // The organisation's role is exempt from the guardrail, so that this region works for every residency.
         .or_else(|| "us-east-1".parse().ok())
         .unwrap_or(home)
 }

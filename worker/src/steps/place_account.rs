@@ -1,4 +1,6 @@
-//! Moves the account from the root, where Organizations puts it, under the guardrails of its residency.
+//! Moves the account from the root, the default of Organizations, into the OU of its residency.
+
+use freehold_tenancy::attention::AttentionCode;
 
 use super::StepResult;
 use crate::context::StepContext;
@@ -6,7 +8,10 @@ use crate::step_outcome::{StepError, StepOutcome};
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let ou: String = context.fact("residency_ou_id").ok_or_else(|| {
-        StepError::needs_attention("residency_not_prepared", "The journal does not say which OU the account goes to.")
+        StepError::needs_attention(
+            AttentionCode::ResidencyNotPrepared,
+            "The journal does not contain the OU for the account. Report this as a defect.",
+        )
     })?;
     let account = context.account()?;
     let parent = context.cloud().parent_of(&account).await?;

@@ -1,4 +1,4 @@
-//! Asks Organizations for the environment's account.
+//! Requests the environment's account from Organizations.
 
 use super::StepResult;
 use super::shared::account_request;

@@ -1,26 +1,28 @@
-//! Takes people's access to the account away, and where nothing of the tenant stays, the people that were added for it.
+//! Revokes access to the account. With the last environment of a tenant, also deletes the users created for the tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
+use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::StepResult;
-use super::grant_access::{self, holds};
+use super::grant_access::{self, is_granted};
 use super::shared::account_request::RECREATE_AFTER;
 use super::shared::preconditions;
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// How often a revocation may fail before a person is asked.
-const TRIES: u32 = 4;
+/// Failures of one revocation after which the operation needs attention.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// How far the end of one assignment has come.
+/// Progress of the revocation of one assignment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Revocation {
     #[serde(flatten)]
@@ -36,28 +38,28 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
     let mut revocations = match context.step_fact::<BTreeMap<String, Revocation>>("revocations") {
         Some(revocations) => revocations,
-        None => match grants_to_end(context).await? {
+        None => match unfinished_grants(context).await? {
             Some(outcome) => return Ok(outcome),
-            None => found(context, &account).await?,
+            None => assignments(context, &account).await?,
         },
     };
-    let mut not_yet = None;
+    let mut blocked = None;
     for (name, revocation) in revocations.iter_mut().filter(|(_, revocation)| !revocation.done) {
         match advance(context, &account, name, revocation).await {
             Ok(()) => {}
-            Err(error @ StepError::Blocked { .. }) => not_yet = Some(error),
+            Err(error @ StepError::Blocked { .. }) => blocked = Some(error),
             Err(error) => return Ok(StepOutcome::failed(error).with("revocations", json!(revocations))),
         }
     }
-    let kept = |outcome: StepOutcome| outcome.with("revocations", json!(revocations));
+    let with_revocations = |outcome: StepOutcome| outcome.with("revocations", json!(revocations));
     let since =
         revocations.values().filter(|one| !one.done).filter_map(|one| one.request_id.as_ref().and(one.asked_at)).min();
     if let Some(since) = since {
         let at_most = context.config().timeouts.assignment_seconds;
-        return Ok(kept(
+        return Ok(with_revocations(
             context
                 .poll_later(
-                    "access to be revoked",
+                    WaitReason::AccessRevocation,
                     since,
                     context.config().expected_durations.assignment_seconds,
                     at_most,
@@ -66,47 +68,47 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         ));
     }
     if revocations.values().any(|revocation| !revocation.done) {
-        let again = || StepError::Blocked {
-            why: "another try at revoking access".to_owned(),
+        let retry = || StepError::Blocked {
+            reason: WaitReason::AnotherAttempt(RequestedWork::Revocation),
             until: None,
             at_most: Some(chrono::TimeDelta::hours(1)),
         };
-        return Ok(kept(StepOutcome::failed(not_yet.unwrap_or_else(again))));
+        return Ok(with_revocations(StepOutcome::failed(blocked.unwrap_or_else(retry))));
     }
-    if nothing_stays(context) {
+    if is_last_environment(context) {
         remove_tenant_users(context).await?;
     }
-    Ok(released(kept(StepOutcome::done()), context))
+    Ok(release_slots(with_revocations(StepOutcome::done()), context))
 }
 
-/// Gives back what the onboarding had under the quota of assignments.
-fn released(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome {
+/// Releases the slots of assignments that the onboarding held.
+fn release_slots(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome {
     let granted = grant_access::of_earlier(context).into_keys();
     outcome.released.extend(granted.map(|name| context.slot(Quota::Assignments, name)));
     outcome
 }
 
-/// Waits for what an earlier operation has asked for: an assignment that comes later would stay.
-async fn grants_to_end(context: &StepContext) -> Result<Option<StepOutcome>, StepError> {
+/// Waits for the requests of earlier operations, because an assignment that finishes later would remain.
+async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>, StepError> {
     for progress in grant_access::of_earlier(context).into_values().filter(|progress| !progress.is_done()) {
         if let Some((request, since)) = progress.request()
             && context.cloud().assignment_status(request).await? == AssignmentState::InProgress
         {
             let at_most = context.config().timeouts.assignment_seconds;
-            let why = "access that was asked for to be assigned, so that it can be revoked";
+            let reason = WaitReason::AccessAssignmentBeforeRevocation;
             return context
-                .poll_later(why, since, context.config().expected_durations.assignment_seconds, at_most)
+                .poll_later(reason, since, context.config().expected_durations.assignment_seconds, at_most)
                 .await
                 .map(Some);
         }
     }
     let pending_intent = context.earlier_entries(StepName::GrantAccess).filter_map(|entry| entry.intent_at).max();
     let certain_at = pending_intent.map(|at| at + RECREATE_AFTER).filter(|at| context.now() < *at);
-    Ok(certain_at.map(|at| StepOutcome::wait("certainty about the access that was asked for", at)))
+    Ok(certain_at.map(|at| StepOutcome::wait(WaitReason::LostResponse(RequestedWork::Assignment), at)))
 }
 
-/// Every assignment of one of Freehold's permission sets in the account, whoever made it.
-async fn found(context: &StepContext, account: &Target) -> Result<BTreeMap<String, Revocation>, StepError> {
+/// Returns all assignments of Freehold's permission sets in the account, including those of other programs.
+async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap<String, Revocation>, StepError> {
     let config = context.config();
     let mut sets: BTreeSet<String> = grant_access::of_earlier(context)
         .into_values()
@@ -126,7 +128,7 @@ async fn found(context: &StepContext, account: &Target) -> Result<BTreeMap<Strin
     Ok(revocations)
 }
 
-/// Takes one revocation a step further.
+/// Requests one revocation, or reads the status of its request.
 async fn advance(
     context: &StepContext,
     account: &Target,
@@ -137,20 +139,20 @@ async fn advance(
         context.cloud().unassignment_status(request).await?
     } else {
         preconditions::check_ownership(context, account).await?;
-        if holds(context, account, &revocation.grant).await? {
+        if is_granted(context, account, &revocation.grant).await? {
             let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
             revocation.request_id = Some(request_id);
             revocation.asked_at = Some(context.now());
             state
         } else {
-            // It went by itself, or the answer to the last request was lost.
+            // The assignment no longer exists, for example because the response to the last request was lost.
             AssignmentState::Succeeded
         }
     };
     match state {
         AssignmentState::InProgress => {}
         AssignmentState::Succeeded => revocation.done = true,
-        AssignmentState::Failed(_) if revocation.failures + 1 < TRIES => {
+        AssignmentState::Failed(_) if revocation.failures + 1 < MAX_ATTEMPTS => {
             revocation.request_id = None;
             revocation.failures += 1;
         }
@@ -158,29 +160,29 @@ async fn advance(
             revocation.request_id = None;
             revocation.failures = 0;
             return Err(StepError::needs_attention(
-                "revocation_failed",
-                format!("Identity Center could not revoke {name}: {reason}. Remove the cause, then retry."),
+                AttentionCode::RevocationFailed,
+                format!("Identity Center could not revoke {name}: {reason}. Fix the cause, then retry."),
             ));
         }
     }
     Ok(())
 }
 
-/// Whether every other environment of the tenant is on its way out, or gone.
-fn nothing_stays(context: &StepContext) -> bool {
-    let goes = |state| matches!(state, EnvironmentState::Offboarding | EnvironmentState::Offboarded);
+/// Returns whether every other environment of the tenant is offboarding or offboarded.
+fn is_last_environment(context: &StepContext) -> bool {
+    let leaves = |state| matches!(state, EnvironmentState::Offboarding | EnvironmentState::Offboarded);
     let others = context.tenant().environments.iter().filter(|other| other.id != context.environment().id);
-    others.into_iter().all(|other| goes(other.state))
+    others.into_iter().all(|other| leaves(other.state))
 }
 
-/// The tenant's own group goes, and those people in it whom Freehold has added and whom nothing else needs.
+/// Deletes the tenant's own group and those of its users that Freehold has created and that have no other use.
 async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     let cloud = context.cloud();
     let name = grant_access::group_of(context.tenant().id);
     let Some(group) = cloud.group(&name).await? else { return Ok(()) };
     for membership in cloud.members(&group).await? {
         let user = cloud.user(&membership.user_id).await?;
-        // The membership goes last: it is what finds the user again.
+        // A user loses the membership last, because a repeated run finds the user through it.
         if user.is_some_and(|user| user.made_here && user.groups <= 1 && !user.has_assignments) {
             cloud.delete_user(&membership.user_id).await?;
         } else {

@@ -1,7 +1,8 @@
-//! Finds out what became of the account that onboarding asked for, so that no account is left that nobody knows of.
+//! Finds the account that the onboarding may have requested, so that no account remains unknown.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::step::{JournalEntry, StepName};
+use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde_json::Value;
 
 use super::StepResult;
@@ -10,13 +11,12 @@ use crate::cloud::{Creation, CreationState, NewAccount};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// What the onboarding has left behind.
+/// Account request that the onboarding has left.
 enum LeftoverAccount {
-    /// Nothing was asked for.
-    Nothing,
-    /// A request that AWS knows by this id.
+    NotRequested,
+    /// A request with this id.
     Request(String),
-    /// It set out to ask, and nobody knows whether it did.
+    /// An intent whose outcome is unknown.
     Unknown(NewAccount, DateTime<Utc>),
 }
 
@@ -24,69 +24,70 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     if let Some(id) = context.account_id() {
         return account_request::mapped(context, id).await;
     }
-    match left(context) {
-        LeftoverAccount::Nothing => Ok(nothing(context)),
+    match leftover_account(context) {
+        LeftoverAccount::NotRequested => Ok(no_account(context)),
         LeftoverAccount::Request(id) => {
             let creation = context.cloud().creation_status(&id).await?;
-            ended(context, creation).await
+            requested_account(context, creation).await
         }
-        LeftoverAccount::Unknown(asked, at) => {
-            if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
-                return ended(context, creation).await;
+        LeftoverAccount::Unknown(account, at) => {
+            if let Some(creation) = context.cloud().find_creation(&account.name, at).await? {
+                return requested_account(context, creation).await;
             }
-            if let Some(found) = context.cloud().find_account(&asked.email).await? {
-                return ours_or_nothing(context, account_request::adopt(context, found).await);
+            if let Some(found) = context.cloud().find_account(&account.email).await? {
+                return ours_or_none(context, account_request::adopt(context, found).await);
             }
             if context.now() < at + account_request::RECREATE_AFTER {
-                let why = "certainty that the request made before left nothing behind";
-                return Ok(StepOutcome::wait(why, at + account_request::RECREATE_AFTER));
+                let reason = WaitReason::LostResponse(RequestedWork::Account);
+                return Ok(StepOutcome::wait(reason, at + account_request::RECREATE_AFTER));
             }
-            Ok(nothing(context))
+            Ok(no_account(context))
         }
     }
 }
 
-async fn ended(context: &StepContext, creation: Creation) -> StepResult {
+async fn requested_account(context: &StepContext, creation: Creation) -> StepResult {
     match creation.state {
         CreationState::Succeeded(id) => account_request::mapped(context, id).await,
-        CreationState::Failed(_) => Ok(nothing(context)),
+        CreationState::Failed(_) => Ok(no_account(context)),
         CreationState::InProgress => {
-            let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
-            let (usually, at_most) = (usual.account_creation_seconds, waits.account_creation_seconds);
-            let why = "the account that was asked for to be created, so that it can be let go";
-            let waiting = context.poll_later(why, creation.requested_at, usually, at_most).await?;
+            let (expected, limits) = (&context.config().expected_durations, &context.config().timeouts);
+            let (expected, at_most) = (expected.account_creation_seconds, limits.account_creation_seconds);
+            let reason = WaitReason::AccountCreationBeforeOffboarding;
+            let waiting = context.poll_later(reason, creation.requested_at, expected, at_most).await?;
             Ok(waiting.with("creation_request_id", creation.request_id))
         }
     }
 }
 
-/// An account that is somebody else's is none of this environment's to let go.
-fn ours_or_nothing(context: &StepContext, adopted: StepResult) -> StepResult {
+/// Treats an account of another owner as no account, because there is nothing of this environment to offboard.
+fn ours_or_none(context: &StepContext, adopted: StepResult) -> StepResult {
     match adopted {
-        Err(StepError::NeedsAttention(_)) => Ok(nothing(context)),
+        Err(StepError::NeedsAttention(_)) => Ok(no_account(context)),
         adopted => adopted,
     }
 }
 
-fn nothing(context: &StepContext) -> StepOutcome {
-    StepOutcome::done().with("account_id", Value::Null).releasing(account_request::place(context))
+fn no_account(context: &StepContext) -> StepOutcome {
+    StepOutcome::done().with("account_id", Value::Null).releasing(account_request::slot(context))
 }
 
-/// What the journal of the onboarding says; the later step knows better.
-fn left(context: &StepContext) -> LeftoverAccount {
+/// Returns the account request in the journal of the onboarding. `await-account` takes precedence over the earlier
+/// step.
+fn leftover_account(context: &StepContext) -> LeftoverAccount {
     if let Some(request) = context.step_fact::<String>("creation_request_id") {
         return LeftoverAccount::Request(request);
     }
     let awaiting = context.earlier_entries(StepName::AwaitAccount).next();
     let latest = awaiting.filter(|entry| entry.intent.is_some() || entry.facts.contains_key("creation_request_id"));
     latest.or_else(|| context.earlier_entries(StepName::RequestAccount).next()).map_or(
-        LeftoverAccount::Nothing,
+        LeftoverAccount::NotRequested,
         |entry| {
             let request = entry.facts.get("creation_request_id").and_then(Value::as_str);
             match (request, intent(entry)) {
                 (Some(request), _) => LeftoverAccount::Request(request.to_owned()),
-                (None, Some((asked, at))) => LeftoverAccount::Unknown(asked, at),
-                (None, None) => LeftoverAccount::Nothing,
+                (None, Some((account, at))) => LeftoverAccount::Unknown(account, at),
+                (None, None) => LeftoverAccount::NotRequested,
             }
         },
     )

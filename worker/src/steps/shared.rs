@@ -6,10 +6,3 @@ pub(super) mod failure_tables;
 pub(super) mod preconditions;
 pub(super) mod stack_deletion;
 pub(super) mod stack_deployment;
-
-use chrono::{DateTime, Utc};
-
-/// Formats a time for messages.
-pub(super) fn format_minute(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M UTC").to_string()
-}

@@ -1,4 +1,6 @@
-//! Takes the environment out of service at once: in the quarantine OU nobody does anything but Freehold.
+//! Moves the account into the quarantine OU, whose policy denies everything but Freehold's role.
+
+use freehold_tenancy::attention::AttentionCode;
 
 use super::StepResult;
 use super::shared::preconditions;
@@ -9,7 +11,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
     let ou = context.cloud().quarantine_ou().await?.ok_or_else(|| {
         StepError::needs_attention(
-            "quarantine_not_prepared",
+            AttentionCode::QuarantineNotPrepared,
             "There is no quarantine OU yet. Run `freehold bootstrap`, then retry.",
         )
     })?;

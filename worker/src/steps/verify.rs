@@ -1,9 +1,11 @@
-//! Proves that the environment is what it is said to be. Nothing is ready before this has passed.
+//! Verifies regions, stack and access of the environment. An environment is ready only after this step.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
+use freehold_tenancy::attention::AttentionCode;
+use freehold_tenancy::wait_reason::WaitReason;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -13,12 +15,12 @@ use crate::cloud::{CloudErrorKind, Grant};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// What has to be proved, in this order.
-const PROOFS: [Check; 4] =
+/// Checks in the order in which they run.
+const CHECKS: [Check; 4] =
     [Check::HomeRegionAllowed, Check::OtherRegionsDenied, Check::StackResponds, Check::AccessAssigned];
 
-/// For so long a proof stands while the others are waited for.
-const STANDS: TimeDelta = TimeDelta::minutes(15);
+/// Time for which a passed check stays valid while other checks wait.
+const VALIDITY: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Check {
@@ -33,106 +35,104 @@ enum Check {
     AccessAssigned,
 }
 
-/// What takes longer than this to take effect may be in an account that somebody has closed.
-const UNUSUAL: TimeDelta = TimeDelta::minutes(5);
+/// Time after which the account may be closed, so that its state is checked.
+const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
-    // What was proved a moment ago is not asked again because a call after it came to nothing.
-    let mut proofs: BTreeMap<Check, DateTime<Utc>> = context.step_fact("proofs").unwrap_or_default();
-    proofs.retain(|_, at| context.now() - *at < STANDS);
-    let mut shown: BTreeMap<String, DateTime<Utc>> = context.step_fact("shown").unwrap_or_default();
-    shown.retain(|_, at| context.now() - *at < STANDS);
-    for proof in PROOFS {
-        if proofs.contains_key(&proof) {
+    // A failed call does not invalidate the checks that passed before it.
+    let mut passed: BTreeMap<Check, DateTime<Utc>> = context.step_fact("proofs").unwrap_or_default();
+    passed.retain(|_, at| context.now() - *at < VALIDITY);
+    let mut visible: BTreeMap<String, DateTime<Utc>> = context.step_fact("shown").unwrap_or_default();
+    visible.retain(|_, at| context.now() - *at < VALIDITY);
+    for check in CHECKS {
+        if passed.contains_key(&check) {
             continue;
         }
-        let missing = match proof {
-            Check::HomeRegionAllowed => home_is_open(context).await,
-            Check::OtherRegionsDenied => elsewhere_is_shut(context).await,
-            Check::StackResponds => it_answers(context).await,
-            Check::AccessAssigned => access_is_granted(context, &mut shown).await,
+        let pending = match check {
+            Check::HomeRegionAllowed => check_home_region(context).await,
+            Check::OtherRegionsDenied => check_other_regions(context).await,
+            Check::StackResponds => check_stack(context).await,
+            Check::AccessAssigned => check_access(context, &mut visible).await,
         };
-        let outcome = match missing {
+        let outcome = match pending {
             Ok(None) => {
-                proofs.insert(proof, context.now());
+                passed.insert(check, context.now());
                 continue;
             }
-            Ok(Some(why)) => {
-                if context.now() - context.entry_started_at() > UNUSUAL {
+            Ok(Some(reason)) => {
+                if context.now() - context.entry_started_at() > CHECK_ACTIVE_AFTER {
                     account_request::check_active(context).await?;
                 }
-                let (usual, waits) = (&context.config().expected_durations, &context.config().timeouts);
-                let (usually, at_most) = (usual.propagation_seconds, waits.propagation_seconds);
-                context.poll_later(&why, context.entry_started_at(), usually, at_most).await
+                let (expected, limits) = (&context.config().expected_durations, &context.config().timeouts);
+                let (expected, at_most) = (expected.propagation_seconds, limits.propagation_seconds);
+                context.poll_later(reason, context.entry_started_at(), expected, at_most).await
             }
             Err(error) => Err(error),
         };
         let outcome = outcome.unwrap_or_else(StepOutcome::failed);
-        return Ok(outcome.with("proofs", json!(proofs)).with("shown", json!(shown)));
+        return Ok(outcome.with("proofs", json!(passed)).with("shown", json!(visible)));
     }
-    Ok(proved(context))
+    Ok(verified(context))
 }
 
-/// What was proved, for whoever asks later.
-fn proved(context: &StepContext) -> StepOutcome {
+/// Returns the outcome with the verified values as facts.
+fn verified(context: &StepContext) -> StepOutcome {
     StepOutcome::done()
-        .with("denied_in", outside(context).map(Region::as_str))
+        .with("denied_in", outside_region(context).map(Region::as_str))
         .with("answered_at", context.fact::<String>(&format!("output_{}", context.config().stack.url_output)))
 }
 
-/// One regional read at home must be allowed.
-async fn home_is_open(context: &StepContext) -> Result<Option<String>, StepError> {
+/// Checks that a read in the home region is allowed.
+async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let home = context.environment().home_region;
     match context.cloud().read_in_region(&context.account()?, home).await {
         Ok(()) => Ok(None),
         Err(error) if matches!(error.kind, CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet) => {
-            Ok(Some(format!("a read in the home region {home} to be allowed")))
+            Ok(Some(WaitReason::HomeRegionAccess { region: home }))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The same read outside the residency must meet the guardrail itself, not merely a missing permission.
-async fn elsewhere_is_shut(context: &StepContext) -> Result<Option<String>, StepError> {
-    let Some(elsewhere) = outside(context) else { return Ok(None) };
-    let missing = Some(format!("the region guardrail to deny a read in {elsewhere}"));
-    match context.cloud().read_in_region(&context.account()?, elsewhere).await {
+/// Checks that the guardrail denies the same read outside the residency. A missing permission is not sufficient.
+async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
+    let Some(region) = outside_region(context) else { return Ok(None) };
+    let pending = Some(WaitReason::GuardrailDenial { region });
+    match context.cloud().read_in_region(&context.account()?, region).await {
         Err(error) if error.kind == (CloudErrorKind::Denied { explicit: true }) => Ok(None),
-        Ok(()) => Ok(missing),
+        Ok(()) => Ok(pending),
         Err(error) if matches!(error.kind, CloudErrorKind::Denied { explicit: false } | CloudErrorKind::NotYet) => {
-            Ok(missing)
+            Ok(pending)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// A region that every account has and that this residency does not include.
-fn outside(context: &StepContext) -> Option<Region> {
-    let inside = context.config().residency(&context.environment().residency)?;
-    Region::all().find(|region| !region.is_opt_in() && !inside.regions.contains(region))
+/// Returns a region outside the residency that every account can use without opt-in.
+fn outside_region(context: &StepContext) -> Option<Region> {
+    let residency = context.config().residency(&context.environment().residency)?;
+    Region::all().find(|region| !region.is_opt_in() && !residency.regions.contains(region))
 }
 
-/// The stack's Function URL must answer with this tenant, environment and region.
-async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> {
+/// Checks that the Function URL of the stack reports this tenant, environment and region.
+async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let output = &context.config().stack.url_output;
     let url: String = context.fact(&format!("output_{output}")).ok_or_else(|| {
         StepError::needs_attention(
-            "stack_url_output_missing",
-            format!(
-                "The stack has no output `{output}`, which names the URL to verify. Mend the template, then retry."
-            ),
+            AttentionCode::StackUrlOutputMissing,
+            format!("The stack has no output `{output}` with the URL to verify. Fix the template, then retry."),
         )
     })?;
     let home = context.environment().home_region;
-    let answer = match context.cloud().call_function_url(&context.account()?, home, &url).await {
-        Ok(answer) => answer,
+    let response = match context.cloud().call_function_url(&context.account()?, home, &url).await {
+        Ok(response) => response,
         Err(error)
             if matches!(
                 error.kind,
                 CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet | CloudErrorKind::Unknown
             ) =>
         {
-            return Ok(Some(format!("the stack to answer at its URL ({error})")));
+            return Ok(Some(WaitReason::StackResponse { error: error.to_string() }));
         }
         Err(error) => return Err(error.into()),
     };
@@ -142,12 +142,12 @@ async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> 
         ("region", home.to_string()),
     ];
     for (field, expected) in expected {
-        let found = answer.get(field).and_then(Value::as_str).unwrap_or("nothing");
+        let found = response.get(field).and_then(Value::as_str).unwrap_or("nothing");
         if found != expected {
             return Err(StepError::needs_attention(
-                "stack_identity_mismatch",
+                AttentionCode::StackIdentityMismatch,
                 format!(
-                    "The stack at {url} says that its {field} is {found}, not {expected}. Look at what is deployed."
+                    "The stack at {url} reports {field} = {found}, expected {expected}. Check the deployed version."
                 ),
             ));
         }
@@ -155,28 +155,29 @@ async fn it_answers(context: &StepContext) -> Result<Option<String>, StepError> 
     Ok(None)
 }
 
-/// Every declared assignment must be there.
+/// Checks that every declared assignment is visible in AWS.
 ///
-/// Which have shown is kept: each takes a call, and where the rate allows one at a time, the next look goes on after them.
-async fn access_is_granted(
+/// `visible` keeps the assignments already seen: each check is a call, and a run that reaches the rate limit continues
+/// after them.
+async fn check_access(
     context: &StepContext,
-    shown: &mut BTreeMap<String, DateTime<Utc>>,
-) -> Result<Option<String>, StepError> {
+    visible: &mut BTreeMap<String, DateTime<Utc>>,
+) -> Result<Option<WaitReason>, StepError> {
     let grants: BTreeMap<String, Grant> = context.fact("grants").ok_or_else(|| {
         StepError::needs_attention(
-            "grants_unknown",
-            "The journal does not say what access was granted, so it cannot be verified.",
+            AttentionCode::GrantsUnknown,
+            "The journal does not contain the granted access, so it cannot be verified. Report this as a defect.",
         )
     })?;
     let account = context.account()?;
     for (name, grant) in &grants {
-        if shown.contains_key(name) {
+        if visible.contains_key(name) {
             continue;
         }
-        if !grant_access::holds(context, &account, grant).await? {
-            return Ok(Some(format!("the assignment of {name} to show")));
+        if !grant_access::is_granted(context, &account, grant).await? {
+            return Ok(Some(WaitReason::AssignmentVisible { name: name.clone() }));
         }
-        shown.insert(name.clone(), context.now());
+        visible.insert(name.clone(), context.now());
     }
     Ok(None)
 }

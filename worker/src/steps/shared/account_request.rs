@@ -1,40 +1,41 @@
-//! Asking for an account so that it is never asked for twice, and taking one back that was asked for before.
+//! Account requests that never create a second account, and adoption of existing accounts.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::attention::Remedy;
+use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::db::quotas::QuotaSlot;
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
+use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use freehold_tenancy::{AwsAccountId, CompanyName, EnvironmentId};
 
 use super::approval;
 use crate::cloud::{Creation, CreationState, ListedAccount, NewAccount, Target};
 use crate::context::{CreationPermit, StepContext, hold_kind};
-use crate::step_outcome::{StepError, StepOutcome, attention};
+use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
-/// How long both look-ups must have stayed empty before an account is asked for again.
+/// Time after a lost response during which both searches must find nothing before the account is requested again.
 pub(in crate::steps) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
-/// Asks for the environment's account, unless that was done before: then finds what came of it.
+/// Requests the environment's account, or finds the outcome of an earlier request.
 ///
-/// Done means that the journal knows the creation's id, or the account's.
+/// When the step is done, its facts contain the id of the creation or of the account.
 pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResult {
     if let Some(id) = context.step_fact::<AwsAccountId>("adopt_account_id") {
         return adopt_approved(context, id).await;
     }
-    // Where nothing was ever intended, nothing was asked, and there is nothing to look for.
-    if let Some((asked, at)) = context.pending_intent::<NewAccount>() {
-        if let Some(creation) = context.cloud().find_creation(&asked.name, at).await? {
+    // Without an intent no request was made, and there is nothing to search for.
+    if let Some((account, at)) = context.pending_intent::<NewAccount>() {
+        if let Some(creation) = context.cloud().find_creation(&account.name, at).await? {
             return requested(context, &creation).await;
         }
-        if let Some(found) = context.cloud().find_account(&asked.email).await? {
+        if let Some(found) = context.cloud().find_account(&account.email).await? {
             return adopt(context, found).await;
         }
         if context.now() < at + RECREATE_AFTER {
             return Ok(StepOutcome::wait(
-                "certainty that the request made before left nothing behind",
+                WaitReason::LostResponse(RequestedWork::Account),
                 (context.now() + TimeDelta::minutes(1)).min(at + RECREATE_AFTER),
             ));
         }
@@ -43,35 +44,35 @@ pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResu
 }
 
 async fn request(context: &StepContext) -> StepResult {
-    approval::to_vend(context).await?;
+    approval::check_account_creation(context).await?;
     let environment = context.environment();
     let account = NewAccount {
         name: account_name(&context.tenant().company_name, environment.id),
         email: email(context),
         tags: context.tags(),
     };
-    let place = place(context);
-    if context.admit_account_request(&place).await? == CreationPermit::Free {
-        context.acquire_slot(&place, context.config().quotas.account_creations).await?;
+    let slot = slot(context);
+    if context.admit_account_request(&slot).await? == CreationPermit::Free {
+        context.acquire_slot(&slot, context.config().quotas.account_creations).await?;
     }
-    let _turn = context.lock_account_requests().await;
-    // Who asked before may have been refused what everybody would be refused.
-    context.admit_account_request(&place).await?;
-    context.intend(&account).await?;
+    let _guard = context.lock_account_requests().await;
+    // Check again under the lock: the previous caller may have started a fleet hold.
+    context.admit_account_request(&slot).await?;
+    context.record_intent(&account).await?;
     match context.cloud().create_account(&account).await {
         Ok(creation) => {
-            context.lift_fleet_hold(&place, Some(HoldKind::OrganizationFinalizing)).await?;
+            context.lift_fleet_hold(&slot, Some(HoldKind::OrganizationFinalizing)).await?;
             Ok(requested(context, &creation).await?.with("account_email", account.email))
         }
         Err(error) => {
             if error.had_no_effect() {
-                context.withdraw().await?;
+                context.withdraw_intent().await?;
             }
             match hold_kind(&error) {
-                Some(kind) => Err(context.start_fleet_hold(&place, kind).await?),
+                Some(kind) => Err(context.start_fleet_hold(&slot, kind).await?),
                 None if error.has_reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED") => {
-                    // Somebody else was faster. Nobody asks again before it is known how many places there are.
-                    context.step_back(&place).await?;
+                    // Another program uses the slot. Queue again, until the work in progress has been counted.
+                    context.requeue(&slot).await?;
                     Err(error.into())
                 }
                 None => Err(error.into()),
@@ -80,17 +81,18 @@ async fn request(context: &StepContext) -> StepResult {
     }
 }
 
-/// The e-mail address of the environment's account: what it was when it was first asked for, whatever the configuration
-/// says by now.
+/// Returns the e-mail address of the environment's account. A change of the configuration does not change it after the
+/// first request.
 pub(in crate::steps) fn email(context: &StepContext) -> String {
     let pending_intent = || context.pending_intent::<NewAccount>().map(|(account, _)| account.email);
-    let first = || context.pending_intent_of::<NewAccount>(StepName::RequestAccount).map(|account| account.email);
+    let first_intent =
+        || context.pending_intent_of::<NewAccount>(StepName::RequestAccount).map(|account| account.email);
     let configured = || context.config().organization.account_email.address(context.environment().id);
-    context.fact("account_email").or_else(pending_intent).or_else(first).unwrap_or_else(configured)
+    context.fact("account_email").or_else(pending_intent).or_else(first_intent).unwrap_or_else(configured)
 }
 
-/// The environment's place among the creations in progress; the same for every step that asks.
-pub(in crate::steps) fn place(context: &StepContext) -> QuotaSlot {
+/// Returns the environment's slot among the creations in progress. It is the same for every step.
+pub(in crate::steps) fn slot(context: &StepContext) -> QuotaSlot {
     context.slot(Quota::AccountCreations, "")
 }
 
@@ -98,102 +100,102 @@ async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
         return mapped(context, account.clone()).await;
     }
-    context.record_request_id(&place(context), &creation.request_id, StepName::AwaitAccount).await?;
+    context.record_request_id(&slot(context), &creation.request_id, StepName::AwaitAccount).await?;
     Ok(StepOutcome::done()
         .with("creation_request_id", creation.request_id.clone())
         .with("creation_requested_at", creation.requested_at.to_rfc3339()))
 }
 
-/// The account is the environment's: keeps its id, maps it, and frees the place.
+/// Maps the account to the environment, stores its id and releases the slot.
 pub(in crate::steps) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
-    // Refuses the management account and Freehold's own before anything is written.
+    // Rejects the management account and Freehold's own account before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
-    context.lift_fleet_hold(&place(context), None).await?;
+    context.lift_fleet_hold(&slot(context), None).await?;
     Ok(StepOutcome { mapped: Some(account.clone()), ..StepOutcome::done() }
         .with("account_id", account.as_str())
-        .releasing(place(context)))
+        .releasing(slot(context)))
 }
 
-/// Takes an account that already has this environment's e-mail address, if it is provably this environment's.
+/// Adopts an account with this environment's e-mail address, if its tags prove that it is this environment's.
 pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.cloud().account_tags(&found.id).await?;
-    let another = context.is_mapped_to_other(&found.id).await?;
+    let is_mapped_to_other = context.is_mapped_to_other(&found.id).await?;
     let reason = if !context.is_ours(&tags) {
-        "it does not carry this environment's tags"
+        "the account does not have the tags of this environment"
     } else if found.state != "ACTIVE" {
-        "it is not active"
-    } else if another {
-        "it belongs to another environment"
+        "the account is not active"
+    } else if is_mapped_to_other {
+        "the account belongs to another environment"
     } else {
         return mapped(context, found.id).await;
     };
-    Err(email_taken(&found.email, &format!("account {} has it, and {reason}", found.id)))
+    Err(email_taken(&found.email, &format!("{reason} (account {})", found.id)))
 }
 
-/// Takes the account that two people have named. It need not carry the environment's tags: they have vouched for it.
+/// Adopts the account that two people have approved. It need not have the environment's tags, which are added.
 async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let environment = context.environment().id;
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
     let found = context.cloud().account(&id).await?;
     let reason = match found {
-        None => "it is not in this organisation",
-        Some(found) if found.state != "ACTIVE" => "it is not active",
-        Some(_) if context.is_mapped_to_other(&id).await? => "it belongs, or has belonged, to another environment",
+        None => "the account is not in this organisation",
+        Some(found) if found.state != "ACTIVE" => "the account is not active",
+        Some(_) if context.is_mapped_to_other(&id).await? => "the account is or was mapped to another environment",
         Some(_) => {
             context.cloud().tag_account(&target, &context.tags()).await?;
             return mapped(context, id).await;
         }
     };
     Err(StepError::NeedsAttention(
-        attention(
-            "account_not_adoptable",
-            format!("Account {id} cannot be adopted: {reason}. Name another, or cancel."),
+        Attention::new(
+            AttentionCode::AccountNotAdoptable,
+            format!("Account {id} cannot be adopted: {reason}. Adopt another account, or cancel."),
         )
         .with_remedy(Remedy::Adopt)
         .with_remedy(Remedy::Correct),
     ))
 }
 
-/// Parks the operation where somebody has closed or suspended its account, or taken it out of the organisation.
+/// Checks that the account is active. A closed, suspended or removed account needs attention.
 pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), StepError> {
     let account = context.account()?;
     let found = context.cloud().account(account.id()).await?;
     let message = match found.as_ref().map(|found| found.state.as_str()) {
         Some(state @ ("SUSPENDED" | "PENDING_CLOSURE" | "CLOSED")) => {
-            format!(
-                "Account {account} is {state} in AWS: somebody has closed or suspended it. Have it reopened, then retry."
-            )
+            format!("Account {account} has the state {state} in AWS. Have it reopened by AWS, then retry.")
         }
         Some(_) => return Ok(()),
-        None => format!("Account {account} is not in the organisation any more. Bring it back, then retry."),
+        None => format!("Account {account} is no longer in the organisation. Invite it back, then retry."),
     };
-    Err(StepError::needs_attention("account_not_active", message))
+    Err(StepError::needs_attention(AttentionCode::AccountNotActive, message))
 }
 
-/// The e-mail address belongs to an account that is not this environment's.
+/// Returns the attention for an e-mail address of an account that is not this environment's.
 pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
     let message = format!(
-        "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that account, or \
-         correct the address."
+        "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that \
+         account, or retry with another e-mail address."
     );
     StepError::NeedsAttention(
-        attention("account_email_taken", message).with_remedy(Remedy::Correct).with_remedy(Remedy::Adopt),
+        Attention::new(AttentionCode::AccountEmailTaken, message)
+            .with_remedy(Remedy::Correct)
+            .with_remedy(Remedy::Adopt),
     )
 }
 
-/// When AWS accepted the request for the account.
+/// Returns the time at which AWS accepted the account request.
 pub(in crate::steps) fn requested_at(context: &StepContext) -> DateTime<Utc> {
     context.fact("creation_requested_at").unwrap_or_else(|| context.now())
 }
 
-/// What the account is called: the company, as far as ASCII and 50 characters go, and the environment's id, by which a
-/// creation is found again (its status carries neither e-mail address nor tags).
+/// Returns the account name: the company name in ASCII and the environment's id, at most 50 characters. The id
+/// identifies a creation, whose status contains neither e-mail address nor tags.
 fn account_name(company: &CompanyName, environment: EnvironmentId) -> String {
-    const LONGEST: usize = 50;
+    const MAX_LENGTH: usize = 50;
     let id = environment.to_string();
     let printable: String = company.as_str().chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
-    let room = LONGEST - id.len() - 1;
-    let company: String = printable.trim().chars().take(room).collect();
+    let available = MAX_LENGTH - id.len() - 1;
+    let company: String = printable.trim().chars().take(available).collect();
     format!("{} {id}", company.trim_end()).trim_start().to_owned()
 }
 

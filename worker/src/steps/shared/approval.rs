@@ -1,7 +1,7 @@
-//! What waits for a second person's word: before an account is spent, and before one is closed.
+//! Approval by a second person before an account is created or closed.
 
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
-use freehold_tenancy::attention::{Attention, Remedy};
+use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
 use freehold_tenancy::config::{TierConfig, VendingApproval};
 use freehold_tenancy::operation::OperationKind;
 use serde_json::json;
@@ -9,27 +9,27 @@ use serde_json::json;
 use crate::context::StepContext;
 use crate::step_outcome::StepError;
 
-/// Waits until another person has approved or rejected it.
-pub(in crate::steps) fn needed(message: &str) -> StepError {
-    let (code, message) = ("approval_required".to_owned(), message.to_owned());
-    StepError::NeedsAttention(Attention { code, message, remedies: vec![Remedy::Approve] })
+/// Returns the attention that parks the operation until a second person has approved or rejected it.
+pub(in crate::steps) fn required(message: &str) -> StepError {
+    let attention = Attention::new(AttentionCode::ApprovalRequired, message);
+    StepError::NeedsAttention(Attention { remedies: vec![Remedy::Approve], ..attention })
 }
 
-/// Passes where an account may be asked for: the tenant's tier does not want to be asked about it, or another person than the
-/// one that signed up has approved just this. Who rejects it ends the onboarding.
+/// Checks that the account may be requested: the tenant's tier requires no approval, or a second person has approved
+/// exactly this request. Otherwise requests the approval. A rejection cancels the onboarding.
 ///
-/// What was asked for once is waited for, whatever the tier has become meanwhile: else whoever may change the tier could do
-/// without the other person. Only where no tier wants anything approved any more is nobody waited for.
-pub(in crate::steps) async fn to_vend(context: &StepContext) -> Result<(), StepError> {
-    let required = |tier: &TierConfig| tier.approval == VendingApproval::Required;
-    if context.operation_kind() != OperationKind::Onboard || !context.config().tiers.iter().any(required) {
+/// A requested approval stays required after the tier has changed, because a change of the tier must not avoid it. It
+/// ceases to be required when no tier requires approval any more.
+pub(in crate::steps) async fn check_account_creation(context: &StepContext) -> Result<(), StepError> {
+    let requires_approval = |tier: &TierConfig| tier.approval == VendingApproval::Required;
+    if context.operation_kind() != OperationKind::Onboard || !context.config().tiers.iter().any(requires_approval) {
         return Ok(());
     }
     let (tenant, environment) = (context.tenant(), context.environment());
-    let asked = context.approvals().await?;
-    let last = asked.iter().rfind(|approval| approval.action == ApprovalAction::Vend);
-    let wanted = context.config().tier(&tenant.tier).is_some_and(required);
-    if !wanted && last.is_none() {
+    let approvals = context.approvals().await?;
+    let last = approvals.iter().rfind(|approval| approval.action == ApprovalAction::Vend);
+    let tier_requires_approval = context.config().tier(&tenant.tier).is_some_and(requires_approval);
+    if !tier_requires_approval && last.is_none() {
         return Ok(());
     }
     let request = json!({
@@ -43,8 +43,8 @@ pub(in crate::steps) async fn to_vend(context: &StepContext) -> Result<(), StepE
         Some(last) if last.state == ApprovalState::Pending => {}
         _ => context.request_vending_approval(&request).await?,
     }
-    Err(needed(
-        "An account of the organisation is about to be spent on this tenant, whose tier wants that approved. Another person \
-         than the one that asked for it has to approve or reject that.",
+    Err(required(
+        "The tier of this tenant requires approval before an AWS account is created. A person other than the \
+         requester must approve or reject it.",
     ))
 }

@@ -1,5 +1,6 @@
 //! Reactions to failures that AWS reports in the status of accepted work: account creations, stacks and assignments.
 
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::fleet_hold::HoldKind;
 
 use crate::first_match::FirstMatch;
@@ -14,7 +15,7 @@ pub(in crate::steps) enum CreationFailureAction {
     /// Starts a fleet hold.
     Hold(HoldKind),
     NeedsAttention {
-        code: &'static str,
+        code: AttentionCode,
         message: &'static str,
     },
 }
@@ -26,20 +27,20 @@ struct CreationFailure {
 }
 
 const BUSINESS: CreationFailureAction = CreationFailureAction::NeedsAttention {
-    code: "business_validation_needed",
-    message: "AWS has to validate the business of the management account before it creates accounts. See to that with AWS, \
-               then retry.",
+    code: AttentionCode::BusinessValidationNeeded,
+    message: "AWS must validate the business of the management account before it creates accounts. Complete the \
+              validation with AWS, then retry.",
 };
 
 const PAYMENT: CreationFailureAction = CreationFailureAction::NeedsAttention {
-    code: "payment_instrument_needed",
-    message: "The management account has no valid payment method. Give it one in the Billing console, then retry.",
+    code: AttentionCode::PaymentInstrumentNeeded,
+    message: "The management account has no valid payment method. Add one in the Billing console, then retry.",
 };
 
 /// Reaction to a reason that is not in the table.
 const UNKNOWN: CreationFailureAction = CreationFailureAction::NeedsAttention {
-    code: "account_creation_failed",
-    message: "AWS could not create the account. Remove the cause, then retry.",
+    code: AttentionCode::AccountCreationFailed,
+    message: "AWS could not create the account. Fix the cause, then retry.",
 };
 
 static CREATION_FAILURES: FirstMatch<CreationFailure> = FirstMatch(&[
@@ -51,16 +52,16 @@ static CREATION_FAILURES: FirstMatch<CreationFailure> = FirstMatch(&[
     creation(
         "INVALID_EMAIL",
         CreationFailureAction::NeedsAttention {
-            code: "account_email_invalid",
-            message: "AWS does not take the e-mail address of the new account. Correct organization.account_email in the \
-                       configuration, then retry; or retry with another account_email for this one.",
+            code: AttentionCode::AccountEmailInvalid,
+            message: "AWS rejects the e-mail address of the new account. Correct organization.account_email in the \
+                       configuration, then retry; or retry with another account_email for this environment.",
         },
     ),
     creation(
         "INVALID_ADDRESS",
         CreationFailureAction::NeedsAttention {
-            code: "organization_address_invalid",
-            message: "AWS finds the postal address of the management account invalid. Correct it in AWS, then retry.",
+            code: AttentionCode::OrganizationAddressInvalid,
+            message: "AWS rejects the postal address of the management account. Correct it in AWS, then retry.",
         },
     ),
     creation("MISSING_PAYMENT_INSTRUMENT", PAYMENT),
@@ -84,14 +85,14 @@ pub(in crate::steps) enum FailureAction {
     /// Retries without limit while the account is new; the attempt does not count.
     RetryWhileNew,
     NeedsAttention {
-        code: &'static str,
+        code: AttentionCode,
         message: &'static str,
     },
 }
 
 #[derive(Debug)]
 struct WorkFailure {
-    /// Part of the reason that AWS gives.
+    /// Text that the reason of AWS contains.
     words: &'static str,
     action: FailureAction,
 }
@@ -101,16 +102,17 @@ static STACK_FAILURES: FirstMatch<WorkFailure> = FirstMatch(&[
     WorkFailure {
         words: "explicit deny",
         action: FailureAction::NeedsAttention {
-            code: "stack_denied_by_policy",
-            message: "A service control policy denies what the stack asks for. Take it out of the template, or allow it.",
+            code: AttentionCode::StackDeniedByPolicy,
+            message: "A service control policy denies a call of the stack. Remove the resource from the template, or \
+                      allow the call.",
         },
     },
     WorkFailure {
         words: "UnreservedConcurrentExecution below its minimum",
         action: FailureAction::NeedsAttention {
-            code: "stack_reserves_concurrency",
-            message: "The stack reserves Lambda concurrency, of which a new account has too little. Take \
-                       ReservedConcurrentExecutions out of the template, or ask AWS for more.",
+            code: AttentionCode::StackReservesConcurrency,
+            message: "The stack reserves more Lambda concurrency than a new account has. Remove \
+                       ReservedConcurrentExecutions from the template, or request a higher quota from AWS.",
         },
     },
     WorkFailure { words: "needs a subscription", action: FailureAction::RetryWhileNew },

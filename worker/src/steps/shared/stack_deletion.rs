@@ -1,8 +1,10 @@
-//! Taking a CloudFormation stack out of an account.
+//! Deletion of a CloudFormation stack from an account.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::step::StepName;
+use freehold_tenancy::wait_reason::WaitReason;
 
 use super::preconditions;
 use crate::cloud::{CloudError, CloudErrorKind, Role, StackState, StackStatus, Target};
@@ -10,64 +12,61 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
-/// Deletions take about as long as creations.
-const USUALLY_SECONDS: u64 = 60;
+/// Expected duration of a deletion, about that of a creation.
+const EXPECTED_SECONDS: u64 = 60;
 
-/// A stack, and where it is.
 pub(in crate::steps) struct StackDeletion {
-    /// The step that made it.
-    pub made_by: StepName,
-    /// As whom it is deleted.
+    /// Step that has created the stack.
+    pub created_by: StepName,
+    /// Role that deletes the stack.
     pub role: Role,
-    /// Where it is.
     pub region: Region,
-    /// Its name.
     pub name: String,
 }
 
 impl StackDeletion {
-    /// Deletes the stack; done when there is none of ours.
+    /// Deletes the stack. The step is done when the environment has no such stack.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
         let Some(account) = context.account_if_any()? else { return Ok(StepOutcome::done()) };
-        let mut asked =
-            context.earlier_entries(self.made_by).filter(|entry| entry.intent.is_some() || !entry.facts.is_empty());
-        let Some(made) = asked.next() else { return Ok(StepOutcome::done()) };
-        // By its id a stack is found also once it is gone.
-        let id = made.facts.get("stack_id").and_then(serde_json::Value::as_str).unwrap_or(&self.name);
+        let mut created =
+            context.earlier_entries(self.created_by).filter(|entry| entry.intent.is_some() || !entry.facts.is_empty());
+        let Some(entry) = created.next() else { return Ok(StepOutcome::done()) };
+        // CloudFormation finds a deleted stack only by its id.
+        let id = entry.facts.get("stack_id").and_then(serde_json::Value::as_str).unwrap_or(&self.name);
         let stack = match context.cloud().stack(&account, self.role, self.region, id).await {
             Ok(Some(stack)) if context.is_ours(&stack.tags) => stack,
-            // Somebody else's of the same name, or none.
+            // No stack, or a stack of that name that Freehold has not created.
             Ok(_) => return Ok(StepOutcome::done()),
-            Err(error) => return self.shut_out(context, &account, error).await,
+            Err(error) => return self.access_denied(context, &account, error).await,
         };
         match stack.status {
             StackStatus::Deleted => Ok(StepOutcome::done().with("stack_id", stack.id)),
-            StackStatus::Deleting => self.poll_later(context, asked_at(context)).await,
-            StackStatus::DeleteStuck => self.again(context, &account, stack).await,
+            StackStatus::Deleting => self.poll_later(context, requested_at(context)).await,
+            StackStatus::DeleteStuck => self.failed_deletion(context, &account, stack).await,
             _ => self.delete(context, &account, &stack, false).await,
         }
     }
 
     async fn delete(&self, context: &StepContext, account: &Target, stack: &StackState, force: bool) -> StepResult {
         preconditions::check_deletion_allowed(context, account).await?;
-        context.intend(&stack.id).await?;
+        context.record_intent(&stack.id).await?;
         let cloud = context.cloud();
-        let asked = if force {
+        let result = if force {
             cloud.force_delete_stack(account, self.role, self.region, &stack.id).await
         } else {
             cloud.delete_stack(account, self.role, self.region, &stack.id).await
         };
-        match asked {
+        match result {
             Ok(()) => {
                 let now = context.now();
                 let outcome = self.poll_later(context, now).await?;
                 Ok(outcome.with("stack_id", stack.id.clone()).with("asked_at", now.to_rfc3339()).with("forced", force))
             }
             Err(error) if error.kind == CloudErrorKind::Failed => Err(StepError::needs_attention(
-                "stack_not_deletable",
+                AttentionCode::StackNotDeletable,
                 format!(
-                    "CloudFormation does not delete the stack {} in {}. Where it is protected from termination, lift that; \
-                     then retry. {error}",
+                    "CloudFormation rejects the deletion of the stack {} in {}. Remove its termination protection if \
+                     it has any, then retry. {error}",
                     self.name, self.region
                 ),
             )),
@@ -75,34 +74,35 @@ impl StackDeletion {
         }
     }
 
-    /// A deletion that failed is tried again by a person; by then what cannot be deleted is left behind.
-    async fn again(&self, context: &StepContext, account: &Target, stack: StackState) -> StepResult {
-        let retried = context.entry().and_then(|entry| entry.retried_at).is_some_and(|at| at > asked_at(context));
+    /// Parks the operation after a failed deletion. After a manual retry, resources that cannot be deleted are
+    /// retained.
+    async fn failed_deletion(&self, context: &StepContext, account: &Target, stack: StackState) -> StepResult {
+        let retried = context.entry().and_then(|entry| entry.retried_at).is_some_and(|at| at > requested_at(context));
         if retried {
             return self.delete(context, account, &stack, true).await;
         }
         let failure = context.cloud().stack_failure(account, self.role, self.region, &stack.id).await?;
         let reason = failure.map(|failure| format!("{}: {}", failure.resource, failure.reason)).or(stack.reason);
         Err(StepError::needs_attention(
-            "stack_not_deleted",
+            AttentionCode::StackNotDeleted,
             format!(
-                "CloudFormation could not delete the stack {} in {}: {}. Retry to delete the rest and leave behind what \
-                 cannot be deleted.",
+                "CloudFormation could not delete the stack {} in {}: {}. Retry to delete the stack and retain the \
+                 resources that cannot be deleted.",
                 self.name,
                 self.region,
-                reason.unwrap_or_else(|| "it gave no reason".to_owned())
+                reason.unwrap_or_else(|| "AWS gave no reason".to_owned())
             ),
         ))
     }
 
-    /// In an account that is closed there is nothing left to delete; any other will let us in sooner or later.
-    async fn shut_out(&self, context: &StepContext, account: &Target, error: CloudError) -> StepResult {
+    /// Finishes the step in a closed account, where nothing is left to delete. Waits for access to an active account.
+    async fn access_denied(&self, context: &StepContext, account: &Target, error: CloudError) -> StepResult {
         if !matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. }) {
             return Err(error.into());
         }
         match context.cloud().account(account.id()).await? {
             Some(found) if found.state == "ACTIVE" => Err(StepError::Blocked {
-                why: format!("{} to accept CloudFormation calls ({error})", self.region),
+                reason: WaitReason::StackCalls { region: self.region, error: error.to_string() },
                 until: None,
                 at_most: Some(TimeDelta::minutes(15)),
             }),
@@ -111,12 +111,12 @@ impl StackDeletion {
     }
 
     async fn poll_later(&self, context: &StepContext, since: DateTime<Utc>) -> StepResult {
-        let why = format!("the stack {} to be gone", self.name);
-        context.poll_later(&why, since, USUALLY_SECONDS, context.config().timeouts.stack_seconds).await
+        let reason = WaitReason::StackDeletion { stack: self.name.clone() };
+        context.poll_later(reason, since, EXPECTED_SECONDS, context.config().timeouts.stack_seconds).await
     }
 }
 
-fn asked_at(context: &StepContext) -> DateTime<Utc> {
+fn requested_at(context: &StepContext) -> DateTime<Utc> {
     let pending_intent = || context.pending_intent::<String>().map(|(_, at)| at);
     context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now())
 }

@@ -1,10 +1,12 @@
-//! Bringing a CloudFormation stack into an account.
+//! Deployment of a CloudFormation stack into an account.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Region;
+use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::operation::OperationKind;
+use freehold_tenancy::wait_reason::{RequestedWork, WaitReason};
 use serde_json::Value;
 
 use super::account_request;
@@ -15,82 +17,76 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
-/// How often a stack is tried before a person is asked.
-const TRIES: u64 = 3;
+/// Failed creations of a stack after which the operation needs attention.
+const MAX_ATTEMPTS: u64 = 3;
 
-/// Who refuses for longer than this may be an account that somebody has closed.
-const UNUSUAL: TimeDelta = TimeDelta::minutes(2);
+/// Time of denied calls after which the account may be closed, so that its state is checked.
+const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(2);
 
-/// A stack, and where it goes.
 pub(in crate::steps) struct StackDeployment {
-    /// As whom.
+    /// Role that deploys the stack.
     pub role: Role,
-    /// Where.
     pub region: Region,
-    /// The stack's name.
     pub name: String,
-    /// The template's text.
     pub template: String,
-    /// Its parameters.
     pub parameters: BTreeMap<String, String>,
-    /// About how many seconds it takes.
-    pub usually_seconds: u64,
+    /// Expected duration of the deployment.
+    pub expected_seconds: u64,
 }
 
 impl StackDeployment {
-    /// Deploys the stack; done when CloudFormation has completed it.
+    /// Deploys the stack. The step is done when CloudFormation has completed the deployment.
     ///
     /// Facts of the step: `stack_id`, `try`, `asked_at`, and each output as `output_…`.
     pub(in crate::steps) async fn run(&self, context: &StepContext) -> StepResult {
-        let Some(stack) = self.mine(context).await? else { return self.create(context).await };
+        let Some(stack) = self.existing(context).await? else { return self.create(context).await };
         match stack.status {
             StackStatus::Complete => Ok(self.completed(context, stack)),
-            StackStatus::InProgress => self.poll_later(context, &format!("the stack {}", self.name)).await,
-            StackStatus::Deleting => {
-                self.poll_later(context, &format!("the failed stack {} to be gone", self.name)).await
-            }
+            StackStatus::InProgress => self.poll_later(context, self.deployment()).await,
+            StackStatus::Deleting => self.poll_later(context, self.deletion()).await,
             StackStatus::Deleted => self.create(context).await,
-            StackStatus::RolledBack => self.start_over(context, &stack).await,
+            StackStatus::RolledBack => self.delete_and_retry(context, &stack).await,
             StackStatus::DeleteStuck | StackStatus::UpdateStuck => self.unstick(context, &stack).await,
             StackStatus::Broken => Err(StepError::needs_attention(
-                "stack_broken",
+                AttentionCode::StackBroken,
                 format!(
-                    "The stack {} in {} is in state {}, which only a person can judge. Mend or delete it, then retry.",
+                    "The stack {} in {} has the state {}, which Freehold cannot repair. Fix or delete the stack, then \
+                     retry.",
                     self.name, self.region, stack.status_text
                 ),
             )),
         }
     }
 
-    /// The stack that this environment has asked for, as it is now.
-    async fn mine(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
+    /// Returns the stack that this environment has requested, or `None` if it does not exist.
+    async fn existing(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
         let earlier =
             || context.earlier_entries(context.step_name()).find_map(|entry| entry.facts.get("stack_id")?.as_str());
         let id: Option<String> = context.step_fact("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
-        let first = context.operation_kind() == OperationKind::Onboard;
-        if id.is_none() && first && context.pending_intent::<Value>().is_none() {
-            // Nothing was asked: there is nothing to look for.
+        let is_onboarding = context.operation_kind() == OperationKind::Onboard;
+        if id.is_none() && is_onboarding && context.pending_intent::<Value>().is_none() {
+            // Without an intent there is nothing to search for.
             return Ok(None);
         }
         let account = context.account()?;
         let name = id.as_deref().unwrap_or(&self.name);
         let found = match context.cloud().stack(&account, self.role, self.region, name).await {
             Ok(found) => found,
-            Err(error) => return Err(self.not_yet(context, error).await?),
+            Err(error) => return Err(self.call_failed(context, error).await?),
         };
         match found {
-            Some(stack) if !context.is_ours(&stack.tags) => Err(self.taken()),
+            Some(stack) if !context.is_ours(&stack.tags) => Err(self.name_taken()),
             found => Ok(found),
         }
     }
 
-    fn wanted(&self, context: &StepContext, attempt: u64) -> NewStack {
+    fn request(&self, context: &StepContext, attempt: u64) -> NewStack {
         NewStack {
             name: self.name.clone(),
             template: self.template.clone(),
             parameters: self.parameters.clone(),
             tags: context.tags(),
-            // A new token for a new try, and the same one however often this try is repeated.
+            // A repeated call of the same attempt has the same token.
             token: format!("{}-{}-{attempt}", context.operation_id(), self.name).replace('_', "-"),
         }
     }
@@ -98,83 +94,83 @@ impl StackDeployment {
     async fn create(&self, context: &StepContext) -> StepResult {
         let account = context.account()?;
         let attempt: u64 = context.step_fact("try").unwrap_or(0) + 1;
-        let stack = self.wanted(context, attempt);
-        context.intend(&stack).await?;
+        let stack = self.request(context, attempt);
+        context.record_intent(&stack).await?;
         let id = match context.cloud().create_stack(&account, self.role, self.region, &stack).await {
             Ok(id) => id,
             Err(error) if error.kind == CloudErrorKind::Conflict => {
                 match context.cloud().stack(&account, self.role, self.region, &self.name).await? {
                     Some(found) if context.is_ours(&found.tags) => return self.adopt(context, found, attempt).await,
-                    Some(_) => return Err(self.taken()),
-                    // The try was made before, and what came of it is gone: the next one needs another token.
+                    Some(_) => return Err(self.name_taken()),
+                    // The stack of this token was deleted. The next attempt needs another token.
                     None => {
-                        context.withdraw().await?;
-                        let soon = context.now() + TimeDelta::seconds(5);
-                        return Ok(StepOutcome::wait("another try at the stack", soon).with("try", attempt));
+                        context.withdraw_intent().await?;
+                        let check_at = context.now() + TimeDelta::seconds(5);
+                        let reason = WaitReason::AnotherAttempt(RequestedWork::Stack);
+                        return Ok(StepOutcome::wait(reason, check_at).with("try", attempt));
                     }
                 }
             }
             Err(error) => {
                 if error.had_no_effect() {
-                    context.withdraw().await?;
+                    context.withdraw_intent().await?;
                 }
-                return Err(self.not_yet(context, error).await?);
+                return Err(self.call_failed(context, error).await?);
             }
         };
         let now = context.now();
-        let outcome = self.look_again_from(context, now, &format!("the stack {}", self.name)).await?;
+        let outcome = self.poll_since(context, now, self.deployment()).await?;
         Ok(outcome.with("stack_id", id).with("try", attempt).with("asked_at", now.to_rfc3339()))
     }
 
-    /// A stack of this environment that stands there already is taken, and brought to what is wanted now.
+    /// Adopts an existing stack of this environment and updates it to the current template and parameters.
     async fn adopt(&self, context: &StepContext, found: StackState, attempt: u64) -> StepResult {
         let account = context.account()?;
         if found.status == StackStatus::Complete {
-            let wanted = self.wanted(context, attempt);
-            let wanted = NewStack { token: format!("{}-update", wanted.token), ..wanted };
-            if !context.cloud().update_stack(&account, self.role, self.region, &wanted).await? {
+            let request = self.request(context, attempt);
+            let request = NewStack { token: format!("{}-update", request.token), ..request };
+            if !context.cloud().update_stack(&account, self.role, self.region, &request).await? {
                 return Ok(self.completed(context, found).with("try", attempt));
             }
         }
         let now = context.now();
-        let outcome = self.look_again_from(context, now, &format!("the stack {}", self.name)).await?;
+        let outcome = self.poll_since(context, now, self.deployment()).await?;
         Ok(outcome.with("stack_id", found.id).with("try", attempt).with("asked_at", now.to_rfc3339()))
     }
 
-    /// A stack that CloudFormation itself could not bring further: a person removes the cause, and what they have retried
-    /// is then gone on with, where need be leaving behind what cannot be deleted.
+    /// Parks the operation if CloudFormation could not delete or roll back the stack. After a manual retry, repeats the
+    /// deletion, retaining resources that cannot be deleted, or continues the rollback.
     async fn unstick(&self, context: &StepContext, stack: &StackState) -> StepResult {
         let account = context.account()?;
-        let place = (&account, self.role, self.region);
         let retried = context.step_fact::<String>("stuck").as_ref() == Some(&stack.status_text);
         let deleting = stack.status == StackStatus::DeleteStuck;
         if retried {
             let now = context.now();
-            let why = if deleting {
-                context.cloud().force_delete_stack(place.0, place.1, place.2, &stack.id).await?;
-                format!("the failed stack {} to be gone", self.name)
+            let reason = if deleting {
+                context.cloud().force_delete_stack(&account, self.role, self.region, &stack.id).await?;
+                self.deletion()
             } else {
-                context.cloud().continue_rollback(place.0, place.1, place.2, &stack.id).await?;
-                format!("the stack {} to be as it was", self.name)
+                context.cloud().continue_rollback(&account, self.role, self.region, &stack.id).await?;
+                WaitReason::StackRollback { stack: self.name.clone() }
             };
-            let outcome = self.look_again_from(context, now, &why).await?;
+            let outcome = self.poll_since(context, now, reason).await?;
             return Ok(outcome.with("stuck", Value::Null).with("asked_at", now.to_rfc3339()));
         }
-        let reason = stack.reason.as_deref().unwrap_or("CloudFormation gives no reason");
+        let reason = stack.reason.as_deref().unwrap_or("CloudFormation gave no reason");
         let error = if deleting {
             StepError::needs_attention(
-                "stack_not_deleted",
+                AttentionCode::StackNotDeleted,
                 format!(
-                    "The stack {} in {} could not be deleted: {reason} Remove the cause, then retry; what cannot be deleted \
-                     even then is left behind.",
+                    "The stack {} in {} could not be deleted: {reason} Fix the cause, then retry; resources that \
+                     still cannot be deleted are then retained.",
                     self.name, self.region
                 ),
             )
         } else {
             StepError::needs_attention(
-                "stack_update_stuck",
+                AttentionCode::StackUpdateStuck,
                 format!(
-                    "An update of the stack {} in {} failed and could not be taken back: {reason} Remove the cause, then \
+                    "An update of the stack {} in {} failed and could not be rolled back: {reason} Fix the cause, then \
                      retry.",
                     self.name, self.region
                 ),
@@ -183,8 +179,8 @@ impl StackDeployment {
         Ok(StepOutcome::failed(error).with("stack_id", stack.id.clone()).with("stuck", stack.status_text.clone()))
     }
 
-    /// A creation that was rolled back left an empty shell: it is deleted, and the next try makes a new one.
-    async fn start_over(&self, context: &StepContext, stack: &StackState) -> StepResult {
+    /// Deletes a stack whose creation was rolled back, so that the next run creates it again.
+    async fn delete_and_retry(&self, context: &StepContext, stack: &StackState) -> StepResult {
         let account = context.account()?;
         let failure = context.cloud().stack_failure(&account, self.role, self.region, &stack.id).await?;
         let reason = failure.map_or_else(
@@ -193,23 +189,26 @@ impl StackDeployment {
         );
         context.cloud().delete_stack(&account, self.role, self.region, &stack.id).await?;
         let attempt: u64 = context.step_fact("try").unwrap_or(1);
-        let fresh =
+        let is_new =
             context.now() < context.deadline(context.entry_started_at(), context.config().timeouts.propagation_seconds);
-        let mut spared: u64 = context.step_fact("tries_not_counted").unwrap_or(0);
+        let mut uncounted: u64 = context.step_fact("tries_not_counted").unwrap_or(0);
         let error = match stack_failure(&reason) {
             FailureAction::NeedsAttention { code, message } => Some(StepError::needs_attention(
                 code,
                 format!("The stack {} in {} failed with {reason}. {message} Then retry.", self.name, self.region),
             )),
-            FailureAction::RetryWhileNew if fresh => {
-                spared += 1;
+            FailureAction::RetryWhileNew if is_new => {
+                uncounted += 1;
                 None
             }
-            FailureAction::RetryWhileNew | FailureAction::Retry if attempt - spared.min(attempt) < TRIES => None,
+            FailureAction::RetryWhileNew | FailureAction::Retry if attempt - uncounted.min(attempt) < MAX_ATTEMPTS => {
+                None
+            }
             FailureAction::RetryWhileNew | FailureAction::Retry => Some(StepError::needs_attention(
-                "stack_failed",
+                AttentionCode::StackFailed,
                 format!(
-                    "The stack {} in {} failed {attempt} times, the last time with {reason}. Remove the cause, then retry.",
+                    "The stack {} in {} failed {attempt} times, most recently with {reason}. Fix the cause, then \
+                     retry.",
                     self.name, self.region
                 ),
             )),
@@ -218,16 +217,16 @@ impl StackDeployment {
             return Ok(StepOutcome::failed(error).with("stack_id", stack.id.clone()).with("try", attempt));
         }
         let now = context.now();
-        let outcome = self.look_again_from(context, now, &format!("the failed stack {} to be gone", self.name)).await?;
-        // By its id a stack is found also when it is gone; and the next try is another one.
+        let outcome = self.poll_since(context, now, self.deletion()).await?;
+        // CloudFormation finds a deleted stack only by its id.
         let outcome = outcome.with("stack_id", stack.id.clone()).with("try", attempt);
         let outcome = outcome.with("asked_at", now.to_rfc3339()).with("last_failure", reason);
-        Ok(outcome.with("tries_not_counted", spared))
+        Ok(outcome.with("tries_not_counted", uncounted))
     }
 
     fn completed(&self, context: &StepContext, stack: StackState) -> StepOutcome {
         let mut outcome = StepOutcome::done()
-            .with("took_seconds", context.took_seconds(asked_at(context)))
+            .with("took_seconds", context.took_seconds(requested_at(context)))
             .with("stack_id", stack.id)
             .with("region", self.region.as_str());
         for (output, value) in stack.outputs {
@@ -236,47 +235,56 @@ impl StackDeployment {
         outcome
     }
 
-    async fn poll_later(&self, context: &StepContext, why: &str) -> StepResult {
-        self.look_again_from(context, asked_at(context), why).await
+    fn deployment(&self) -> WaitReason {
+        WaitReason::StackDeployment { stack: self.name.clone() }
     }
 
-    async fn look_again_from(&self, context: &StepContext, since: DateTime<Utc>, why: &str) -> StepResult {
-        context.poll_later(why, since, self.usually_seconds, context.config().timeouts.stack_seconds).await
+    fn deletion(&self) -> WaitReason {
+        WaitReason::StackDeletion { stack: self.name.clone() }
     }
 
-    /// A fresh account, a fresh role and a fresh region all refuse for a while what they will soon allow.
-    async fn not_yet(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
-        let refused = matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. });
-        if refused && context.now() - context.entry_started_at() > UNUSUAL {
+    async fn poll_later(&self, context: &StepContext, reason: WaitReason) -> StepResult {
+        self.poll_since(context, requested_at(context), reason).await
+    }
+
+    async fn poll_since(&self, context: &StepContext, since: DateTime<Utc>, reason: WaitReason) -> StepResult {
+        context.poll_later(reason, since, self.expected_seconds, context.config().timeouts.stack_seconds).await
+    }
+
+    /// Converts an error of CloudFormation. A new account, role or region denies calls for some time, so that the step
+    /// waits.
+    async fn call_failed(&self, context: &StepContext, error: CloudError) -> Result<StepError, StepError> {
+        let is_denied = matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. });
+        if is_denied && context.now() - context.entry_started_at() > CHECK_ACTIVE_AFTER {
             account_request::check_active(context).await?;
         }
         Ok(match error.kind {
             CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false } => StepError::Blocked {
-                why: format!("{} to accept CloudFormation calls ({})", self.region, error.code),
+                reason: WaitReason::StackCalls { region: self.region, error: error.code },
                 until: None,
                 at_most: Some(context.propagation()),
             },
             CloudErrorKind::Failed if attention_codes::known(&error).is_none() => StepError::needs_attention(
-                "stack_rejected",
-                format!("CloudFormation does not take the stack {}. Mend the template, then retry. {error}", self.name),
+                AttentionCode::StackRejected,
+                format!("CloudFormation rejects the stack {}. Fix the template, then retry. {error}", self.name),
             ),
             _ => error.into(),
         })
     }
 
-    fn taken(&self) -> StepError {
+    fn name_taken(&self) -> StepError {
         StepError::needs_attention(
-            "stack_name_taken",
+            AttentionCode::StackNameTaken,
             format!(
-                "In {} there is a stack {} that is not this environment's. Delete or rename it, then retry.",
+                "Region {} has a stack {} that is not this environment's. Delete or rename it, then retry.",
                 self.region, self.name
             ),
         )
     }
 }
 
-/// When the stack was asked for; where the answer was lost, when it was about to be.
-fn asked_at(context: &StepContext) -> DateTime<Utc> {
+/// Returns the time of the request, or that of the intent if the response was lost.
+fn requested_at(context: &StepContext) -> DateTime<Utc> {
     let pending_intent = || context.pending_intent::<Value>().map(|(_, at)| at);
     context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now())
 }

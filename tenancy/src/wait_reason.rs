@@ -1,0 +1,204 @@
+//! Wait reason: the condition for which a step waits.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::Region;
+use crate::fleet_hold::HoldKind;
+use crate::quota::Quota;
+
+/// Condition for which a step waits. Its text is the end of "waits for …".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitReason {
+    AccountCreation,
+    /// A creation that a cancelled onboarding has requested.
+    AccountCreationBeforeOffboarding,
+    /// The first successful call in a new account.
+    AccountUsable,
+    AccountClosure,
+    /// The closures that AWS allows in 30 days.
+    ClosureLimit {
+        /// Time of the next possible closure, or `None` if other users of the organisation have used the limit.
+        free_at: Option<DateTime<Utc>>,
+    },
+    StackDeployment {
+        stack: String,
+    },
+    StackDeletion {
+        stack: String,
+    },
+    StackRollback {
+        stack: String,
+    },
+    /// CloudFormation in a new account or region.
+    StackCalls {
+        region: Region,
+        error: String,
+    },
+    RegionOptIn {
+        region: Region,
+    },
+    AccessAssignment,
+    /// An assignment that must finish before its revocation.
+    AccessAssignmentBeforeRevocation,
+    AccessRevocation,
+    /// The outcome of a request whose response was lost.
+    LostResponse(RequestedWork),
+    AnotherAttempt(RequestedWork),
+    /// The read in the home region that `verify` performs.
+    HomeRegionAccess {
+        region: Region,
+    },
+    /// The denied read outside the residency that `verify` performs.
+    GuardrailDenial {
+        region: Region,
+    },
+    /// The response of the stack that `verify` requests.
+    StackResponse {
+        error: String,
+    },
+    /// The visibility of an assignment, which `verify` checks.
+    AssignmentVisible {
+        name: String,
+    },
+    Quota {
+        quota: Quota,
+        limit: u16,
+    },
+    /// The count of the work that AWS has in progress under a quota.
+    QuotaUsage(Quota),
+    RateLimit {
+        call: String,
+    },
+    FleetHold(HoldKind),
+    CoolingOff {
+        ends_at: DateTime<Utc>,
+    },
+    LegalHold,
+    /// A temporary refusal of AWS.
+    Aws {
+        error: String,
+    },
+}
+
+/// Work that a step requests of AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestedWork {
+    Account,
+    Stack,
+    Assignment,
+    Revocation,
+}
+
+impl WaitReason {
+    /// Returns one sentence that support may tell the customer. It contains no internals.
+    pub fn customer_message(&self) -> &'static str {
+        match self {
+            Self::AccountCreation | Self::AccountCreationBeforeOffboarding => "AWS is creating the account.",
+            Self::AccountUsable | Self::StackCalls { .. } => "AWS is preparing the new account.",
+            Self::AccountClosure => "AWS is closing the account.",
+            Self::ClosureLimit { .. } => {
+                "AWS limits how many accounts can be closed in 30 days; the closure is queued."
+            }
+            Self::StackDeployment { .. } => "The software of the environment is being deployed.",
+            Self::StackDeletion { .. } | Self::StackRollback { .. } => {
+                "AWS is removing a deployment of the environment."
+            }
+            Self::RegionOptIn { .. } => "AWS is enabling the region.",
+            Self::AccessAssignment | Self::AccessAssignmentBeforeRevocation | Self::AssignmentVisible { .. } => {
+                "Access to the environment is being assigned."
+            }
+            Self::AccessRevocation => "Access to the environment is being revoked.",
+            Self::LostResponse(_) => "The result of an earlier request is being checked.",
+            Self::AnotherAttempt(_) => "A part of the work is retried automatically.",
+            Self::HomeRegionAccess { .. } | Self::GuardrailDenial { .. } | Self::StackResponse { .. } => {
+                "The environment is being checked before it is handed over."
+            }
+            Self::Quota { .. } | Self::QuotaUsage(_) | Self::RateLimit { .. } | Self::FleetHold(_) => {
+                "The work is queued because AWS limits how much runs at the same time."
+            }
+            Self::CoolingOff { .. } => "The environment is suspended and can still be restored.",
+            Self::LegalHold => "The data of the tenant is kept for legal reasons.",
+            Self::Aws { .. } => "AWS is not ready for the next part of the work; it is retried automatically.",
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AccountCreation => f.write_str("the account to be created"),
+            Self::AccountCreationBeforeOffboarding => {
+                f.write_str("the requested account to be created, so that it can be offboarded")
+            }
+            Self::AccountUsable => f.write_str("the new account to accept calls"),
+            Self::AccountClosure => f.write_str("AWS to close the account"),
+            Self::ClosureLimit { free_at: Some(free_at) } => {
+                write!(f, "AWS's limit of account closures in 30 days, which allows the next on {}", minute(*free_at))
+            }
+            Self::ClosureLimit { free_at: None } => {
+                f.write_str("AWS's limit of account closures in 30 days, which others in the organisation use as well")
+            }
+            Self::StackDeployment { stack } => write!(f, "the stack {stack} to be deployed"),
+            Self::StackDeletion { stack } => write!(f, "the stack {stack} to be deleted"),
+            Self::StackRollback { stack } => write!(f, "the stack {stack} to be rolled back"),
+            Self::StackCalls { region, error } => write!(f, "CloudFormation in {region} to accept calls ({error})"),
+            Self::RegionOptIn { region } => write!(f, "the region {region} to be enabled"),
+            Self::AccessAssignment => f.write_str("access to be assigned"),
+            Self::AccessAssignmentBeforeRevocation => {
+                f.write_str("the requested access to be assigned, so that it can be revoked")
+            }
+            Self::AccessRevocation => f.write_str("access to be revoked"),
+            Self::LostResponse(work) => write!(f, "the outcome of an earlier request for {work}"),
+            Self::AnotherAttempt(work) => {
+                write!(f, "another request for {work}, because AWS did not complete the last one")
+            }
+            Self::HomeRegionAccess { region } => write!(f, "a read in the home region {region} to be allowed"),
+            Self::GuardrailDenial { region } => write!(f, "the region guardrail to deny a read in {region}"),
+            Self::StackResponse { error } => write!(f, "the stack to respond at its URL ({error})"),
+            Self::AssignmentVisible { name } => write!(f, "the assignment of {name} to be visible"),
+            Self::Quota { quota, limit } => write!(f, "a free slot; AWS allows {limit} {} at a time", spaced(*quota)),
+            Self::QuotaUsage(quota) => write!(f, "a count of the {} that AWS has in progress", spaced(*quota)),
+            Self::RateLimit { call } => write!(f, "AWS's rate limit of {call}"),
+            Self::FleetHold(kind) => f.write_str(kind.waits_for()),
+            Self::CoolingOff { ends_at } => write!(
+                f,
+                "the end of the cooling-off period on {}; until then the environment can be restored",
+                minute(*ends_at)
+            ),
+            Self::LegalHold => f.write_str("the legal hold on the tenant to be lifted"),
+            Self::Aws { error } => write!(f, "AWS to be ready: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for RequestedWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "the account",
+            Self::Stack => "the stack",
+            Self::Assignment => "the access assignment",
+            Self::Revocation => "the access revocation",
+        })
+    }
+}
+
+fn minute(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn spaced(quota: Quota) -> String {
+    quota.as_str().replace('-', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_named_in_words() {
+        let reason = WaitReason::Quota { quota: Quota::AccountCreations, limit: 5 };
+        assert_eq!(reason.to_string(), "a free slot; AWS allows 5 account creations at a time");
+    }
+}
