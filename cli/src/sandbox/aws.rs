@@ -62,7 +62,7 @@ impl SimulatedAws {
         apply(&aws, plan, |action| tracing::info!(%action, "bootstrap of the simulated organisation")).await?;
         output::print_note(match count {
             0 => "  the organisation was already prepared".to_owned(),
-            count => format!("  made the {count} changes of `freehold bootstrap`"),
+            count => format!("  applied {count} changes, as `freehold bootstrap` does"),
         });
         Ok(())
     }
