@@ -162,7 +162,7 @@ pub async fn check_schema(pool: &PgPool) -> Result<()> {
 /// Applied migrations, compared with [`MIGRATIONS`].
 struct Schema {
     pending: usize,
-    /// The first migration of a newer version.
+    /// First migration that a newer version of Freehold has applied; this version does not know it.
     newer: Option<i64>,
 }
 

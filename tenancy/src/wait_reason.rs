@@ -17,7 +17,7 @@ pub enum WaitReason {
     /// The first successful call in a new account.
     AccountUsable,
     AccountClosure,
-    /// The closures that AWS allows in 30 days.
+    /// Waits for room under AWS's limit of account closures in 30 days.
     ClosureLimit {
         /// Time of the next possible closure, or `None` if other users of the organisation have used the limit.
         free_at: Option<DateTime<Utc>>,
@@ -31,7 +31,7 @@ pub enum WaitReason {
     StackRollback {
         stack: String,
     },
-    /// CloudFormation in a new account or region.
+    /// Waits until CloudFormation accepts calls in a new account or region.
     StackCalls {
         region: Region,
         error: String,
@@ -40,25 +40,25 @@ pub enum WaitReason {
         region: Region,
     },
     AccessAssignment,
-    /// An assignment that must finish before its revocation.
+    /// Waits until a running assignment has finished, before it is revoked.
     AccessAssignmentBeforeRevocation,
     AccessRevocation,
-    /// The outcome of a request whose response was lost.
+    /// Waits until the result of a request is certain, because its response was lost.
     LostResponse(RequestedWork),
     AnotherAttempt(RequestedWork),
-    /// The read in the home region that `verify` performs.
+    /// Waits until `verify` can read in the home region.
     HomeRegionAccess {
         region: Region,
     },
-    /// The denied read outside the residency that `verify` performs.
+    /// Waits until the guardrail denies `verify` a read outside the residency.
     GuardrailDenial {
         region: Region,
     },
-    /// The response of the stack that `verify` requests.
+    /// Waits until the stack answers the request of `verify`.
     StackResponse {
         error: String,
     },
-    /// The visibility of an assignment, which `verify` checks.
+    /// Waits until AWS lists the assignment that `verify` checks.
     AssignmentVisible {
         name: String,
     },
@@ -66,7 +66,7 @@ pub enum WaitReason {
         quota: Quota,
         limit: u16,
     },
-    /// The count of the work that AWS has in progress under a quota.
+    /// Waits until the number of requests in progress under the quota is known.
     QuotaUsage(Quota),
     RateLimit {
         call: String,

@@ -31,7 +31,7 @@ pub struct ApiFixture {
     pub config: Arc<Config>,
     pub clock: Clock,
     pub shutdown: CancellationToken,
-    /// Server task; it ends after `shutdown` is cancelled.
+    /// Server task; it ends when the `shutdown` token is triggered.
     pub server: JoinHandle<()>,
     http: reqwest::Client,
 }

@@ -56,10 +56,12 @@ pub async fn write(
             FeedType::AccountReleased
         };
         let insert_event = "with operation as (
-                update operations set last_seq = last_seq + 1 where id = $1 returning id, tenant_id, environment_id, last_seq
+                update operations set last_seq = last_seq + 1 where id = $1 returning id, tenant_id, environment_id,
+                    last_seq
             )
             insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
-            select id, last_seq, tenant_id, environment_id, $2, jsonb_build_object('aws_account_id', $3::text), $4 from operation";
+            select id, last_seq, tenant_id, environment_id, $2, jsonb_build_object('aws_account_id', $3::text),
+                $4 from operation";
         sqlx::query(insert_event)
             .bind(operation.as_uuid())
             .bind(feed_type.as_str())

@@ -235,7 +235,8 @@ impl InvariantReport {
         for (description, query) in [
             (
                 "a finished operation holds a slot",
-                "select count(*) from slots s join operations o on o.id = s.operation_id where o.finished_at is not null",
+                "select count(*) from slots s join operations o on o.id = s.operation_id
+                    where o.finished_at is not null",
             ),
             (
                 "the events of an operation have gaps",
@@ -268,7 +269,8 @@ async fn environments(pool: &PgPool) -> BTreeMap<Uuid, EnvironmentRow> {
          from environments e join tenants t on t.id = e.tenant_id
          left join account_mappings m on m.environment_id = e.id and m.valid_to is null
          left join lateral (
-             select * from operations o where o.environment_id = e.id order by (o.finished_at is null) desc, o.id desc limit 1
+             select * from operations o where o.environment_id = e.id order by (o.finished_at is null) desc,
+                 o.id desc limit 1
          ) o on true",
     );
     let rows = rows.fetch_all(pool).await.expect("the environments");

@@ -30,14 +30,17 @@ async fn the_database_rejects_invalid_rows() {
 
     for (statement, constraint) in [
         (
-            "insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at, updated_at)
-             select gen_random_uuid(), tenant_id, environment_id, kind, requested_by, created_at, 'pending', wake_at, updated_at
+            "insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, wake_at,
+                updated_at)
+             select gen_random_uuid(), tenant_id, environment_id, kind, requested_by, created_at, 'pending', wake_at,
+                 updated_at
              from operations limit 1",
             "operations_one_open_per_environment",
         ),
         (
             "insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from)
-             select gen_random_uuid(), tenant_id, id, '001122223333', created_at from environments order by id desc limit 1",
+             select gen_random_uuid(), tenant_id, id, '001122223333', created_at
+                 from environments order by id desc limit 1",
             "account_mappings_one_per_account_at_a_time",
         ),
         (
@@ -59,7 +62,11 @@ async fn the_database_rejects_invalid_rows() {
         ("update operations set state = 'succeeded', wake_at = null", "an_end_has_its_time"),
         ("update environments set state = 'ready'", "ready_says_since_when"),
         ("update environments set state = 'lost'", "environments_state_check"),
-        ("insert into installation select gen_random_uuid(), true, 'real', '111122223333', null, null, null, created_at from installation", "installation_singleton_key"),
+        (
+            "insert into installation select gen_random_uuid(), true, 'real', '111122223333', null, null, null,
+            created_at from installation",
+            "installation_singleton_key",
+        ),
         ("update installation set kind = 'real'", "only_a_sandbox_has_a_clock_of_its_own"),
     ] {
         assert_eq!(violated_constraint(&freehold, statement).await, constraint, "{statement}");

@@ -24,7 +24,7 @@ const MAX_CONCURRENT: usize = 32;
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// Shortest real time between two checks that no signal has caused.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
+const MIN_SLEEP: Duration = Duration::from_millis(20);
 
 /// Real time during which a due operation is left to the worker that had it before.
 const AFFINITY_PERIOD: Duration = Duration::from_millis(500);
@@ -183,7 +183,7 @@ impl OperationLoop {
     async fn next_due(&self) {
         let clock = &self.services.clock;
         // Another transaction may hold the lock on a due operation that could not be claimed: let it finish.
-        tokio::time::sleep(SHORTEST_SLEEP).await;
+        tokio::time::sleep(MIN_SLEEP).await;
         loop {
             // The claim that follows reports what is wrong with the database.
             let Ok(due) = operations::next_due(&self.services.pool).await else { return };

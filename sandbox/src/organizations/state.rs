@@ -110,7 +110,7 @@ impl Organization {
         id == self.root || self.units.contains_key(id) || self.members.contains_key(id)
     }
 
-    /// Returns whether the id is the root or a unit.
+    /// Returns whether the id belongs to the root or to an organizational unit.
     pub fn has_parent(&self, id: &str) -> bool {
         id == self.root || self.units.contains_key(id)
     }

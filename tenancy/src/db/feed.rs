@@ -86,7 +86,7 @@ struct Pending {
     seq: Option<i64>,
     tenant_id: Uuid,
     environment_id: Option<Uuid>,
-    /// Kind of its operation; `None` for an event of a tenant.
+    /// Kind of the operation that the event belongs to; `None` if the event is about the tenant itself.
     kind: Option<String>,
     event_type: String,
     data: Value,
@@ -157,7 +157,8 @@ async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>,
     sqlx::query!(
         r#"/* db::feed::append */
         insert into feed (position, operation_id, seq, tenant_id, environment_id, type, data, occurred_at, recorded_at)
-        select *, $9 from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::text[], $7::jsonb[],
+        select *, $9 from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::text[],
+            $7::jsonb[],
             $8::timestamptz[])"#,
         &positions,
         &operations as &[Option<Uuid>],
@@ -190,7 +191,8 @@ async fn mark_mappings(tx: &mut PgConnection, after: i64) -> Result<()> {
         r#"/* db::feed::mark_mappings */
         update account_mappings m set closed_at_position = f.position from feed f
         where f.position > $1 and f.type = $2 and m.environment_id = f.environment_id
-            and m.aws_account_id = f.data ->> 'aws_account_id' and m.valid_to is not null and m.closed_at_position is null"#,
+            and m.aws_account_id = f.data ->> 'aws_account_id' and m.valid_to is not null
+            and m.closed_at_position is null"#,
         after,
         FeedType::AccountReleased.as_str(),
     )

@@ -73,7 +73,8 @@ pub async fn start(
             let probe_at = now + pause.after(0);
             let inserted = sqlx::query!(
                 r#"/* db::fleet_holds::start */
-                insert into fleet_holds (quota, kind, started_at, probe_at) values ($1, $2, $3, $4) on conflict do nothing"#,
+                insert into fleet_holds (quota, kind, started_at, probe_at) values ($1, $2, $3, $4)
+                    on conflict do nothing"#,
                 place.quota.as_str(),
                 kind.as_str(),
                 now,
@@ -143,7 +144,8 @@ pub async fn admit(
         sqlx::query!(
             r#"/* db::fleet_holds::admit */
             with probe as (update fleet_holds set probing_operation = $2, probing_until = $3 where quota = $1)
-            update slots set granted_at = coalesce(granted_at, $4) where quota = $1 and operation_id = $2 and item = $5"#,
+            update slots set granted_at = coalesce(granted_at, $4) where quota = $1 and operation_id = $2
+                and item = $5"#,
             place.quota.as_str(),
             claim.operation_id.as_uuid(),
             until,
@@ -205,7 +207,8 @@ pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldK
 pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::fleet_holds::hand_over */
-        update fleet_holds set probing_operation = null, probing_until = null where quota = $1 and probing_operation = $2"#,
+        update fleet_holds set probing_operation = null, probing_until = null where quota = $1
+            and probing_operation = $2"#,
         quota.as_str(),
         claim.operation_id.as_uuid(),
     );

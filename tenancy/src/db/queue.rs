@@ -110,7 +110,8 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
                 and not exists (select from slots s where s.operation_id = o.id and s.quota = $2)
         ),
         ranked as (
-            select quota, operation_id, row_number() over (partition by quota order by queued_at, operation_id) as position
+            select quota, operation_id, row_number() over (partition by quota order by queued_at,
+                operation_id) as position
             from line
         )
         select r.operation_id as "operation_id!", r.quota as "quota!", r.position as "position!",
@@ -191,7 +192,8 @@ async fn counter(
 async fn since(pool: &PgPool, quota: Quota) -> Result<Vec<DateTime<Utc>>> {
     let since = sqlx::query_scalar!(
         r#"/* db::queue::since */
-        select granted_at as "granted_at!" from slots where quota = $1 and granted_at is not null and ended_at is null"#,
+        select granted_at as "granted_at!" from slots where quota = $1 and granted_at is not null
+            and ended_at is null"#,
         quota.as_str(),
     );
     Ok(since.fetch_all(pool).await?)

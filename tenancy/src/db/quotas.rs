@@ -149,7 +149,8 @@ async fn enqueue(
             (select count(*) from slots ahead where ahead.quota = $1 and ahead.granted_at is null
                 and (ahead.queued_at, ahead.operation_id, ahead.item)
                     < (mine.queued_at, mine.operation_id, mine.item)) as "ahead!",
-            coalesce(shared_polls.external_in_progress, 0)::bigint as "external_in_progress!", shared_polls.counted_at as "counted_at?"
+            coalesce(shared_polls.external_in_progress, 0)::bigint as "external_in_progress!",
+                shared_polls.counted_at as "counted_at?"
         from slots mine left join shared_polls on shared_polls.quota = mine.quota
         where mine.quota = $1 and mine.operation_id = $2 and mine.item = $3"#,
         place.quota.as_str(),
@@ -223,7 +224,8 @@ pub async fn note_request(
             returning quota
         )
         insert into shared_polls (quota, next_at) select quota, $6 from noted
-        on conflict (quota) do update set next_at = least(coalesce(shared_polls.next_at, excluded.next_at), excluded.next_at)"#,
+        on conflict (quota) do update set next_at = least(coalesce(shared_polls.next_at, excluded.next_at),
+            excluded.next_at)"#,
         place.quota.as_str(),
         claim.operation_id.as_uuid(),
         place.item,
@@ -300,7 +302,8 @@ pub async fn wake_queue(
             select operation_id, step, row_number() over (order by queued_at, operation_id, item) - 1 as ahead
             from slots where quota = $1 and granted_at is null
             order by queued_at, operation_id, item
-            limit greatest(0, $2 - (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null)
+            limit greatest(0, $2 - (select count(*) from slots where quota = $1 and granted_at is not null
+                and ended_at is null)
                 - coalesce((select external_in_progress from shared_polls where quota = $1), 0))
         ),
         next as (

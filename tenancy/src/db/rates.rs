@@ -83,11 +83,14 @@ pub(super) async fn take(
         insert into aws_call_rates as r (api, next_at) values ($1, $2::timestamptz + make_interval(secs => $3::float8))
         on conflict (api) do update set
             next_at = greatest(r.next_at, $2) + make_interval(secs => greatest($3,
-                coalesce(r.throttled_spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $5)), 0)))
+                coalesce(r.throttled_spacing_seconds
+                    * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $5)), 0)))
         where case
-            when r.throttled_spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $5)) > $3
+            when r.throttled_spacing_seconds
+                * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $5)) > $3
             -- Slowed down.
-            then greatest(r.next_at, $2) + make_interval(secs => (1 + $6::float8 - $7::float8) * r.throttled_spacing_seconds
+            then greatest(r.next_at, $2) + make_interval(secs => (1 + $6::float8 - $7::float8)
+                * r.throttled_spacing_seconds
                 * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $5))) <= $2
             else greatest(r.next_at, $2) + make_interval(secs => $3 * (1 + $6::float8))
                 <= $2 + make_interval(secs => $3 * $4::float8)
@@ -129,7 +132,8 @@ pub async fn bucket_state(
     let row = sqlx::query!(
         r#"/* db::rates::bucket_state */
         select next_at, coalesce(throttled_spacing_seconds
-            * power(0.5, least(60, extract(epoch from $2::timestamptz - throttled_at)::float8 / $3::float8)), 0) as "spacing!"
+            * power(0.5, least(60, extract(epoch from $2::timestamptz - throttled_at)::float8 / $3::float8)),
+                0) as "spacing!"
         from aws_call_rates where api = $1"#,
         call_rate.name(),
         now,
@@ -155,15 +159,19 @@ pub async fn record_throttle(pool: &PgPool, call_rate: &CallRate, now: DateTime<
     sqlx::query!(
         r#"/* db::rates::record_throttle */
         insert into aws_call_rates as r (api, next_at, throttled_spacing_seconds, throttled_at)
-        values ($1, $2::timestamptz + make_interval(secs => greatest($5::float8, 2 * $3::float8) * $7::float8), greatest($5, 2 * $3), $2)
+        values ($1, $2::timestamptz + make_interval(secs => greatest($5::float8, 2 * $3::float8) * $7::float8),
+            greatest($5, 2 * $3), $2)
         on conflict (api) do update set throttled_at = $2,
             (throttled_spacing_seconds, next_at) = (
-                select spacing, $2 + make_interval(secs => spacing * $7) from (select least($6::float8, greatest($5, 2 * greatest($3,
-                    coalesce(r.throttled_spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $4)), 0)
+                select spacing, $2 + make_interval(secs => spacing * $7)
+                    from (select least($6::float8, greatest($5, 2 * greatest($3,
+                    coalesce(r.throttled_spacing_seconds
+                        * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $4)), 0)
                 ))) as spacing) slowed
             )
         where r.throttled_at is null or r.throttled_at + make_interval(secs => greatest($3,
-            r.throttled_spacing_seconds * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $4::float8)))) <= $2"#,
+            r.throttled_spacing_seconds
+                * power(0.5, least(60, extract(epoch from $2 - r.throttled_at)::float8 / $4::float8)))) <= $2"#,
         call_rate.name(),
         now,
         call_rate.interval(),

@@ -29,7 +29,8 @@ pub async fn schedule(pool: &PgPool, due_at: DateTime<Utc>) -> Result<()> {
 /// Returns when the next unclaimed comparison is due, `None` if none is scheduled.
 pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     let due = sqlx::query_scalar!(
-        r#"/* db::reconcile::next_due */ select greatest(due_at, coalesce(lease_until, due_at)) as "due!" from reconciler"#
+        r#"/* db::reconcile::next_due */ select greatest(due_at, coalesce(lease_until, due_at)) as "due!"
+            from reconciler"#
     );
     Ok(due.fetch_optional(pool).await?)
 }
@@ -55,7 +56,8 @@ pub async fn claim(
 /// Extends the lease of a claim.
 pub async fn prolong(pool: &PgPool, turn: ReconcileClaim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
-        "/* db::reconcile::prolong */ update reconciler set lease_until = $2 where fence = $1 and lease_until is not null",
+        "/* db::reconcile::prolong */ update reconciler set lease_until = $2 where fence = $1
+            and lease_until is not null",
         turn.fence,
         until,
     );

@@ -58,7 +58,8 @@ pub async fn claim_count(
 ) -> Result<bool> {
     let claimed = sqlx::query!(
         r#"/* db::shared_polls::claim_count */
-        insert into shared_polls as l (quota, lease_until) values ($1, $4) on conflict (quota) do update set lease_until = $4
+        insert into shared_polls as l (quota, lease_until) values ($1, $4) on conflict (quota) do update
+            set lease_until = $4
         where (l.counted_at is null or l.counted_at < $2) and (l.lease_until is null or l.lease_until <= $3)"#,
         quota.as_str(),
         since,
@@ -85,7 +86,8 @@ pub async fn usage(pool: &PgPool, quota: Quota) -> Result<QuotaUsage> {
         r#"/* db::shared_polls::usage */
         select (select count(*) from slots where quota = $1 and granted_at is null) as "in_line!",
             (select count(*) from slots where quota = $1 and granted_at is not null and ended_at is null) as "taken!",
-            coalesce((select external_in_progress from shared_polls where quota = $1), 0)::bigint as "external_in_progress!""#,
+            coalesce((select external_in_progress from shared_polls where quota = $1),
+                0)::bigint as "external_in_progress!""#,
         quota.as_str(),
     )
     .fetch_one(pool)
@@ -128,14 +130,17 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
         ),
         counted as (
             insert into shared_polls as l (quota, counted_at, external_in_progress)
-            select $1, $3, greatest(0, cardinality($2::text[]) - (select count(*) from known where request_id = any ($2))
+            select $1, $3, greatest(0, cardinality($2::text[]) - (select count(*) from known
+                where request_id = any ($2))
                 -- One that was granted and not noted yet may be among them: then it is no stranger.
                 - (select count(*) from slots where quota = $1 and granted_at is not null and request_id is null))
-            on conflict (quota) do update set counted_at = $3, external_in_progress = excluded.external_in_progress, lease_until = null
+            on conflict (quota) do update set counted_at = $3, external_in_progress = excluded.external_in_progress,
+                lease_until = null
         ),
         held as materialized (
             -- Lock order: operations before steps, by id. A locked operation is skipped: its worker polls by itself.
-            select o.id, ended.step from (select distinct operation_id, step from known where ended_at is not null) ended
+            select o.id, ended.step from (select distinct operation_id, step from known
+                where ended_at is not null) ended
             join operations o on o.id = ended.operation_id order by o.id for no key update of o skip locked
         ),
         told as (
@@ -192,7 +197,8 @@ pub async fn request_individual_poll(
 /// Ends a poll; the next one is due at `next_at`, if any.
 pub async fn schedule_next(pool: &PgPool, quota: Quota, next_at: Option<DateTime<Utc>>) -> Result<()> {
     sqlx::query!(
-        "/* db::shared_polls::schedule_next */ update shared_polls set next_at = $2, lease_until = null where quota = $1",
+        "/* db::shared_polls::schedule_next */ update shared_polls set next_at = $2, lease_until = null
+            where quota = $1",
         quota.as_str(),
         next_at,
     )

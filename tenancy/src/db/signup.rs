@@ -110,7 +110,8 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
         r#"/* db::signup::sign_up */
         with lock as materialized (select pg_try_advisory_xact_lock($1) as free),
         fresh as (
-            insert into idempotency_keys (issuer, client, route, key, request_hash, status, location, response, created_at)
+            insert into idempotency_keys (issuer, client, route, key, request_hash, status, location, response,
+                created_at)
             select $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10 from lock
             where lock.free and not exists (
                 select from idempotency_keys
@@ -141,7 +142,8 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
         ),
         event as (
             insert into events (operation_id, seq, tenant_id, environment_id, type, data, occurred_at)
-            select operation_id, 1, $11, id, $26, jsonb_build_object('environment', name, 'home_region', home_region), $10
+            select operation_id, 1, $11, id, $26, jsonb_build_object('environment', name, 'home_region', home_region),
+                $10
             from asked
         ),
         audited as (

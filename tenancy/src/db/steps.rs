@@ -106,7 +106,8 @@ async fn set_intent(
     let done = sqlx::query!(
         r#"/* db::steps::set_intent */
         with held as (select id from operations where id = $1 and fence = $2 for no key update)
-        update operation_steps s set intent = $4, intent_at = $5 from held where s.operation_id = held.id and s.name = $3"#,
+        update operation_steps s set intent = $4, intent_at = $5 from held where s.operation_id = held.id
+            and s.name = $3"#,
         claim.operation_id.as_uuid(),
         claim.fence,
         step.as_str(),

@@ -142,12 +142,14 @@ async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
 async fn environments_of(pool: &PgPool, tenants: &[uuid::Uuid]) -> Result<HashMap<TenantId, Vec<Environment>>> {
     let rows = sqlx::query!(
         r#"/* db::tenants::environments_of */
-        select e.id, e.tenant_id, e.name, e.residency, e.home_region, e.state as "state: EnvironmentState", e.created_at,
+        select e.id, e.tenant_id, e.name, e.residency, e.home_region, e.state as "state: EnvironmentState",
+            e.created_at,
             e.ready_at, e.offboarded_at, m.aws_account_id as "aws_account_id?", o.id as operation_id
         from environments e
         left join account_mappings m on m.environment_id = e.id and m.valid_to is null
         join lateral (
-            select id from operations where environment_id = e.id and tenant_id = e.tenant_id order by (finished_at is null) desc, id desc limit 1
+            select id from operations where environment_id = e.id
+                and tenant_id = e.tenant_id order by (finished_at is null) desc, id desc limit 1
         ) o on true
         where e.tenant_id = any($1) order by e.id"#,
         tenants,

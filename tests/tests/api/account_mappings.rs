@@ -168,7 +168,8 @@ async fn slow_readers_of_an_export_do_not_block_other_exports() {
     sign_up_with_account(&api, "Example GmbH", "111122223333").await;
     let rows = "insert into account_mappings
             (id, tenant_id, environment_id, aws_account_id, valid_from, valid_to, opened_at_position, closed_at_position)
-        select gen_random_uuid(), m.tenant_id, m.environment_id, lpad(n::text, 12, '0'), m.valid_from, m.valid_from + interval '1 s',
+        select gen_random_uuid(), m.tenant_id, m.environment_id, lpad(n::text, 12, '0'), m.valid_from, m.valid_from
+            + interval '1 s',
             1, 1000000
         from account_mappings m, generate_series(1, 60000) n";
     assert_eq!(api.get("/v1/account-mappings").await.status, 200);

@@ -22,7 +22,7 @@ fn parts(line: &str) -> Vec<String> {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{line} is not a line of a frozen file: {error}"))
 }
 
-/// Reads a frozen file.
+/// Reads a file of `frozen/`: a snapshot that never changes.
 pub(super) fn frozen(file: &str) -> String {
     fs::read_to_string(folder().join("frozen").join(file)).unwrap_or_else(|error| panic!("frozen/{file}: {error}"))
 }

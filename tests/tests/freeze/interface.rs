@@ -216,7 +216,8 @@ fn no_quoted_word_has_left_the_code() {
         words.lines().filter(|word| !found.contains(*word) && !replaced(word) && !accepted(word)).collect();
     assert!(
         missing.is_empty(),
-        "these words were in quotes in the code and are not any more: {missing:?}. A code, or a key that is stored or sent, must \
+        "these words were in quotes in the code and are not any more: {missing:?}. A code, or a key that is stored
+            or sent, must \
          stay as it is or be listed in tests/tests/freeze/renames.toml; for a word that was never stored or sent, add \
          [[accepted]] with file = \"words.txt\" and at = the word."
     );

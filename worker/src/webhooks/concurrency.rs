@@ -12,7 +12,7 @@ const MAX_DELIVERIES: i64 = 100;
 const RESERVED: i64 = 50;
 
 /// Concurrent deliveries to failing endpoints, which mostly wait for timeouts.
-const MAX_FAILING: i64 = 40;
+const MAX_SENDS_TO_FAILING_ENDPOINTS: i64 = 40;
 
 /// Concurrent deliveries to one endpoint.
 const MAX_PER_ENDPOINT: i64 = 5;
@@ -62,7 +62,7 @@ impl DeliveryConcurrency {
         match pool {
             Pool::Healthy => (left - RESERVED, MAX_PER_ENDPOINT),
             Pool::Reserved => (left, 1),
-            Pool::Failing => (left.min(MAX_FAILING - self.failing), MAX_PER_FAILING_ENDPOINT),
+            Pool::Failing => (left.min(MAX_SENDS_TO_FAILING_ENDPOINTS - self.failing), MAX_PER_FAILING_ENDPOINT),
         }
     }
 

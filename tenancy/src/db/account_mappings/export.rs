@@ -126,7 +126,8 @@ fn statement(snapshot: &Snapshot) -> String {
             where m.opened_at_position <= {position}
               and case when {at}::timestamptz is null
                   then coalesce(m.closed_at_position > {position}, true)
-                  else m.valid_from <= {at} and (coalesce(m.closed_at_position > {position}, true) or m.valid_to > {at}) end
+                  else m.valid_from <= {at} and (coalesce(m.closed_at_position > {position}, true)
+                      or m.valid_to > {at}) end
               and ({tenant}::uuid is null or m.tenant_id = {tenant})
             order by m.id
         ) to stdout"

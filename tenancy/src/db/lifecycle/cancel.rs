@@ -93,7 +93,8 @@ pub(super) async fn cancel_operation(
     sqlx::query!(
         r#"/* db::lifecycle::cancel_operation */
         with gone as (delete from slots where operation_id = $1 and granted_at is null)
-        update slots set operation_id = $2, step = 'settle-account' where operation_id = $1 and granted_at is not null"#,
+        update slots set operation_id = $2, step = 'settle-account' where operation_id = $1
+            and granted_at is not null"#,
         open.id.as_uuid(),
         id.as_uuid(),
     )

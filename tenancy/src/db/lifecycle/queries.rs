@@ -75,7 +75,8 @@ pub(super) async fn legal_hold(tx: &mut PgConnection, tenant: TenantId) -> Resul
 pub(super) async fn exists(tx: &mut PgConnection, tenant: TenantId, name: Option<&EnvironmentName>) -> Result<bool> {
     let exists = sqlx::query_scalar!(
         r#"/* db::lifecycle::exists */
-        select exists (select from environments where tenant_id = $1 and ($2::text is null or name = $2)) as "exists!""#,
+        select exists (select from environments where tenant_id = $1 and ($2::text is null
+            or name = $2)) as "exists!""#,
         tenant.as_uuid(),
         name.map(EnvironmentName::as_str),
     );
@@ -141,7 +142,8 @@ pub(super) async fn account_never_requested(tx: &mut PgConnection, id: Operation
         r#"/* db::lifecycle::account_never_requested */
         select not exists (
             select from operation_steps where operation_id = $1 and name in ('request-account', 'await-account')
-              and (intent is not null or facts ->> 'creation_request_id' is not null or facts ->> 'account_id' is not null)
+              and (intent is not null or facts ->> 'creation_request_id' is not null
+              or facts ->> 'account_id' is not null)
         ) as "nothing!""#,
         id.as_uuid(),
     );

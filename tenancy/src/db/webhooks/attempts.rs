@@ -24,7 +24,7 @@ pub struct Outcome {
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Time until which the receiver asked to pause.
     pub paused_until: Option<DateTime<Utc>>,
-    /// Reason to disable the endpoint at once.
+    /// Reason to disable the endpoint immediately; `None` to keep it enabled.
     pub disable: Option<DisabledReason>,
     /// Disables the endpoint if every attempt since this time has failed.
     pub failing_before: Option<DateTime<Utc>>,
@@ -108,7 +108,8 @@ async fn failed(
 ) -> Result<Option<DisabledReason>> {
     sqlx::query!(
         r#"/* db::webhooks::attempts::failed */
-        update webhook_endpoints set failing_since = coalesce(failing_since, $2), paused_until = greatest(paused_until, $3)
+        update webhook_endpoints set failing_since = coalesce(failing_since, $2),
+            paused_until = greatest(paused_until, $3)
         where id = $1 and url = $4 and (failing_since is null or $3::timestamptz is not null)"#,
         claim.endpoint_id.as_uuid(),
         outcome.started_at,
@@ -141,7 +142,8 @@ async fn failed(
 pub async fn of(pool: &PgPool, id: WebhookDeliveryId) -> Result<Vec<Attempt>> {
     let rows = sqlx::query!(
         r#"/* db::webhooks::attempts::of */
-        select number, started_at, duration_ms, response_status, error as "error: AttemptError", message, next_attempt_at
+        select number, started_at, duration_ms, response_status, error as "error: AttemptError", message,
+            next_attempt_at
         from webhook_attempts where delivery_id = $1 order by number desc limit 100"#,
         id.as_uuid(),
     );

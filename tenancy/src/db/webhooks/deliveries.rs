@@ -124,7 +124,8 @@ async fn replay_some(
         insert into webhook_deliveries as d (id, endpoint_id, position, created_at, state, started_at, next_attempt_at)
         select w.*, $4, $5, $4, $4 from unnest($1::uuid[], $2::uuid[], $3::bigint[]) w
         on conflict (endpoint_id, position) do update
-            set state = excluded.state, tries = 0, started_at = excluded.started_at, next_attempt_at = excluded.next_attempt_at
+            set state = excluded.state, tries = 0, started_at = excluded.started_at,
+                next_attempt_at = excluded.next_attempt_at
             where d.lease_until is null or d.lease_until <= $4"#,
         &ids,
         &endpoints,

@@ -173,7 +173,8 @@ async fn enable_from_here(tx: &mut PgConnection, id: WebhookEndpointId, now: Dat
     let head = lock_cursor(tx).await?;
     sqlx::query!(
         r#"/* db::webhooks::endpoints::enable */
-        update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null, paused_until = null,
+        update webhook_endpoints set disabled_at = null, disabled_reason = null, failing_since = null,
+            paused_until = null,
             after_position = $2, updated_at = greatest($3, updated_at + interval '1 microsecond')
         where id = $1 and disabled_at is not null"#,
         id.as_uuid(),

@@ -46,7 +46,8 @@ async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
     // Without an enabled endpoint the events are skipped.
     let Some(first) = endpoints.iter().map(|endpoint| endpoint.after_position).min() else { return Ok(0) };
     let entries = sqlx::query!(
-        "/* db::webhooks::fan_out */ select position, type as name from feed where position > $1 order by position limit $2",
+        "/* db::webhooks::fan_out */ select position, type as name from feed
+            where position > $1 order by position limit $2",
         cursor.max(first),
         AT_ONCE,
     );

@@ -103,7 +103,8 @@ pub async fn replace(pool: &PgPool, before: &EncryptedSecrets, after: &Encrypted
 pub async fn forget(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::secrets::forget */
-        update webhook_endpoints set previous_secret = null, previous_secret_until = null where previous_secret_until <= $1"#,
+        update webhook_endpoints set previous_secret = null, previous_secret_until = null
+            where previous_secret_until <= $1"#,
         now,
     )
     .execute(pool)

@@ -52,16 +52,38 @@ async fn edited_removed_reordered_and_truncated_records_are_detected() {
     let rehash = "update audit_head set position = r.position, hash = r.hash
         from (select position, hash from audit_records order by position desc limit 1) r";
     for (what, change, message) in [
-        ("edited", "update audit_records set record = replace(record::text, 'worker-1', 'worker-2')::json where position = 3", "the record at 3 was edited"),
-        ("backdated", "update audit_records set recorded_at = recorded_at - interval '1 hour' where position = 3", "the record at 3 was edited"),
+        (
+            "edited",
+            "update audit_records set record = replace(record::text, 'worker-1', 'worker-2')::json
+            where position = 3",
+            "the record at 3 was edited",
+        ),
+        (
+            "backdated",
+            "update audit_records set recorded_at = recorded_at - interval '1 hour' where position = 3",
+            "the record at 3 was edited",
+        ),
         ("removed", "delete from audit_records where position = 3", "4 follows 2"),
         ("start removed", "delete from audit_records where position = 1", "2 follows 0"),
-        ("reordered", "update audit_records set position = -position where position in (3, 4);
-            update audit_records set position = 7 + position where position < 0", "the record at 3 was edited"),
-        ("truncated", "delete from audit_records where position = (select max(position) from audit_records)", "its end was removed"),
+        (
+            "reordered",
+            "update audit_records set position = -position where position in (3, 4);
+            update audit_records set position = 7 + position where position < 0",
+            "the record at 3 was edited",
+        ),
+        (
+            "truncated",
+            "delete from audit_records where position = (select max(position) from audit_records)",
+            "its end was removed",
+        ),
         ("truncated with its head", "delete from audit_records where position > 3", "its end was removed"),
-        ("deleted before the end of retention", "update audit_head set dropped_position = 2, dropped_hash = (select hash from audit_records where position = 2);
-            delete from audit_records where position <= 2", "no record says that the records before it were deleted"),
+        (
+            "deleted before the end of retention",
+            "update audit_head set dropped_position = 2,
+            dropped_hash = (select hash from audit_records where position = 2);
+            delete from audit_records where position <= 2",
+            "no record says that the records before it were deleted",
+        ),
         ("emptied", "delete from audit_records", "its end was removed"),
     ] {
         let unchecked = "alter table audit_records drop constraint if exists audit_records_position_check";
@@ -72,7 +94,12 @@ async fn edited_removed_reordered_and_truncated_records_are_detected() {
         }
         let (valid, output_text) = verify(&freehold, directory.path());
         assert!(!valid && output_text.contains(message), "{what}: {output_text}");
-        execute(pool, "delete from audit_records; insert into audit_records table backup; delete from audit_head; insert into audit_head table backup_head").await;
+        execute(
+            pool,
+            "delete from audit_records; insert into audit_records table backup; delete
+            from audit_head; insert into audit_head table backup_head",
+        )
+        .await;
         assert!(verify(&freehold, directory.path()).0, "{what}");
     }
 
@@ -136,7 +163,8 @@ async fn a_forged_end_of_retention_is_detected() {
 
     // Freehold itself chains and signs the inserted rows.
     sqlx::raw_sql(
-        r#"update audit_head set dropped_position = 3, dropped_hash = (select hash from audit_records where position = 3);
+        r#"update audit_head set dropped_position = 3, dropped_hash = (select hash from audit_records
+            where position = 3);
         delete from audit_records where position <= 3;
         insert into audit_pending (started_at, entry, outcome)
         select now(), jsonb_build_object('kind', 'audit.dropped', 'action', 'dropAuditRecords',
