@@ -42,7 +42,8 @@ pub fn signup(data: &[u8]) {
 /// Tenant patch: changes exactly the named fields, or is rejected with a valid problem.
 pub fn tenant_patch(data: &[u8]) {
     let before = serde_json::json!({
-        "company_name": "Example", "admin_email": "admin@example.com", "home_region": "eu-central-1", "labels": { "a": "b" },
+        "company_name": "Example", "admin_email": "admin@example.com", "home_region": "eu-central-1",
+        "labels": { "a": "b" },
         "external_id": "customer-1",
     });
     let (before, after) = match fuzzing::tenant_patch(data, before.to_string().as_bytes(), &CONFIG) {

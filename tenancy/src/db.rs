@@ -1,4 +1,5 @@
-//! All SQL statements of Freehold. Each starts with the name of its function, so that a slow one shows in the server's log.
+//! All SQL statements of Freehold. Each starts with the name of its function, so that a slow one is recognised in the
+//! log of the server.
 
 pub mod account_mappings;
 pub mod approvals;

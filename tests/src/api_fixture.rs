@@ -21,7 +21,8 @@ use crate::database::Database;
 use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
-pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
+pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write \
+    operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
 
 pub struct ApiFixture {
     /// Base URL without a trailing slash.

@@ -1,4 +1,5 @@
-//! Failure scenarios with Freehold's reaction and the tests that provoke each. docs/scenarios.md is generated from this table.
+//! Failure scenarios with Freehold's reaction and the tests that provoke each. docs/scenarios.md is generated from this
+//! table.
 
 mod aws_codes;
 
@@ -46,27 +47,31 @@ const fn scenario(
     Scenario { number, event, behaviour, reaction, tests }
 }
 
-/// All scenarios in the order of their numbers. 43 to 45 (StackSets, failover), 48 (Control Tower) and 49 (CodePipeline) are
-/// reserved for features that do not exist yet.
+/// All scenarios in the order of their numbers. 43 to 45 (StackSets, failover), 48 (Control Tower) and 49
+/// (CodePipeline) are reserved for features that do not exist yet.
 #[rustfmt::skip]
 pub static SCENARIOS: &[Scenario] = &[
     scenario(1, "CreateAccount was sent, and the worker died or the answer was lost before its id was saved", &[Adopt, Retry],
-        "The intent identifies the account: by name among the creation requests, then by e-mail address. CreateAccount is repeated only after both searches have found nothing for five minutes.",
+        "The intent identifies the account: by name among the creation requests, then by e-mail address. \
+         CreateAccount is repeated only after both searches have found nothing for five minutes.",
         &["steps::accounts::an_account_with_a_lost_response_is_found_and_not_requested_again",
           "steps::accounts::an_account_is_requested_again_only_after_five_minutes_without_it",
           "steps::step_faults::a_worker_that_dies_after_a_call_is_replaced"]),
     scenario(2, "The request reached AWS twice: FAILED CONCURRENT_ACCOUNT_MODIFICATION", &[Adopt, Retry],
-        "The account of the other request is adopted if it exists; otherwise CreateAccount is repeated after five minutes.",
+        "The account of the other request is adopted if it exists; otherwise CreateAccount is repeated after five \
+         minutes.",
         &["scenarios::accounts::a_duplicated_request_creates_one_account"]),
     scenario(3, "FAILED EMAIL_ALREADY_EXISTS, and the account is this environment's", &[Adopt],
-        "An active account that has the tags of this installation and environment and is mapped to no other environment is adopted.",
+        "An active account that has the tags of this installation and environment and is mapped to no other \
+         environment is adopted.",
         &["steps::accounts::our_own_account_with_the_email_address_is_adopted"]),
     scenario(4, "FAILED EMAIL_ALREADY_EXISTS, and the account is external or closed", &[Park],
         "`account_email_taken` names the account with this address and the reason why it is not adopted.",
         &["steps::accounts::an_external_account_with_the_email_address_is_not_adopted",
           "scenarios::accounts::a_closed_account_with_the_email_address_is_not_adopted"]),
     scenario(5, "The account quota of the organisation is exhausted, reported at once or by FAILED ACCOUNT_LIMIT_EXCEEDED", &[Hold],
-        "One fleet hold and one alert. Operations keep their queue position; the first one probes after 15 minutes, then 30, then every hour.",
+        "One fleet hold and one alert. Operations keep their queue position; the first one probes after 15 minutes, \
+         then 30, then every hour.",
         &["scenarios::fleet_holds::a_full_organisation_causes_one_hold_one_alert_and_one_probe",
           "scenarios::fleet_holds::a_full_organisation_is_probed_once_an_hour",
           "scenarios::fleet_holds::a_creation_that_fails_for_the_quota_starts_the_same_hold",
@@ -75,7 +80,8 @@ pub static SCENARIOS: &[Scenario] = &[
         "Retried every minute; the operation keeps its position in Freehold's own queue.",
         &["scenarios::accounts::slots_of_another_actor_are_waited_for"]),
     scenario(7, "Many calls fail with TooManyRequestsException", &[Wait],
-        "The token bucket of the call is emptied, and the call is retried when a token is available. A throttled call never counts as a failure.",
+        "The token bucket of the call is emptied, and the call is retried when a token is available. A throttled \
+         call never counts as a failure.",
         &["scenarios::accounts::heavy_throttling_is_retried_until_it_ends"]),
     scenario(8, "ConcurrentModificationException on CreateAccount, MoveAccount or AttachPolicy", &[Wait],
         "Retried; never a reason to create another account.",
@@ -85,7 +91,8 @@ pub static SCENARIOS: &[Scenario] = &[
         "The same fleet hold as for an exhausted account quota, for one hour.",
         &["scenarios::fleet_holds::an_organisation_that_is_being_finalized_is_held_for_an_hour"]),
     scenario(10, "FAILED INTERNAL_FAILURE", &[Adopt, Retry],
-        "The account is searched by e-mail address first. CreateAccount is repeated after five minutes, at most three times in all; then the operation needs attention.",
+        "The account is searched by e-mail address first. CreateAccount is repeated after five minutes, at most \
+         three times in all; then the operation needs attention.",
         &["steps::accounts::internal_failures_are_retried_and_refused_creations_are_parked",
           "scenarios::accounts::an_account_created_by_a_failed_request_is_adopted"]),
     scenario(11, "FAILED for an e-mail address, an address, a payment method or a business validation", &[Park],
@@ -98,7 +105,8 @@ pub static SCENARIOS: &[Scenario] = &[
         "The account itself is the evidence: it is found by its e-mail address and tags.",
         &["scenarios::accounts::an_expired_request_is_found_by_its_account"]),
     scenario(14, "An unknown state, reason or error", &[Wait, Park],
-        "An unknown state is polled until the deadline; an unknown failure is reported with AWS's message; an unknown error is classified by its HTTP status.",
+        "An unknown state is polled until the deadline; an unknown failure is reported with AWS's message; an \
+         unknown error is classified by its HTTP status.",
         &["scenarios::accounts::an_unknown_failure_is_reported_with_the_message_of_aws",
           "worker::aws::organizations::creations::an_unknown_state_counts_as_in_progress",
           "worker::aws::account::an_unknown_region_status_counts_as_enabling",
@@ -156,7 +164,8 @@ pub static SCENARIOS: &[Scenario] = &[
         &["scenarios::regions::an_opt_in_of_another_actor_is_waited_for",
           "scenarios::regions::the_opt_in_quota_of_the_organisation_is_waited_for"]),
     scenario(31, "A region is ENABLING for hours, or ENABLED before Lambda is there", &[Wait, Retry],
-        "The deadline is 24 hours. A stack that fails because a service does not know the account yet is created again, and the attempt is not counted.",
+        "The deadline is 24 hours. A stack that fails because a service does not know the account yet is created \
+         again, and the attempt is not counted.",
         &["scenarios::regions::an_opt_in_may_take_hours",
           "scenarios::regions::a_region_without_lambda_yet_gets_its_stack_later"]),
     scenario(32, "A service control policy denies something inside a stack: ROLLBACK_COMPLETE", &[Park],
@@ -171,7 +180,8 @@ pub static SCENARIOS: &[Scenario] = &[
         "The next attempt uses a new token.",
         &["scenarios::stacks::the_token_of_a_deleted_stack_is_replaced"]),
     scenario(35, "ROLLBACK_COMPLETE, ROLLBACK_FAILED", &[Retry, Park],
-        "The stack is deleted and created again with a new token, three times; then `stack_failed` with the first failure of the stack.",
+        "The stack is deleted and created again with a new token, three times; then `stack_failed` with the first \
+         failure of the stack.",
         &["steps::accounts::a_failed_stack_is_created_again_and_reported_if_it_keeps_failing",
           "scenarios::stacks::a_stack_with_a_failed_rollback_is_deleted_and_created_again"]),
     scenario(36, "ValidationError: No updates are to be performed", &[Done],
@@ -181,7 +191,8 @@ pub static SCENARIOS: &[Scenario] = &[
         "`stack_update_stuck`; a retry continues the rollback (ContinueUpdateRollback).",
         &["scenarios::stacks::a_retry_continues_a_failed_update_rollback"]),
     scenario(38, "DELETE_FAILED; termination protection", &[Park, Retry],
-        "`stack_not_deleted`; a retry keeps the resources that cannot be deleted (FORCE_DELETE_STACK). `stack_protected` if a person has protected the stack.",
+        "`stack_not_deleted`; a retry keeps the resources that cannot be deleted (FORCE_DELETE_STACK). \
+         `stack_protected` if a person has protected the stack.",
         &["scenarios::stacks::a_retry_keeps_resources_that_cannot_be_deleted",
           "scenarios::stacks::a_protected_stack_has_its_own_attention_code"]),
     scenario(39, "InsufficientCapabilitiesException", &[Park],
@@ -200,7 +211,8 @@ pub static SCENARIOS: &[Scenario] = &[
         "A step that is denied for longer than usual reads the account state from Organizations: `account_not_active`.",
         &["scenarios::fresh_account::an_account_that_is_closed_during_the_work_is_reported"]),
     scenario(47, "CloseAccount: AccountAlreadyClosedException, ConflictException, CLOSE_ACCOUNT_QUOTA_EXCEEDED, CLOSE_ACCOUNT_REQUESTS_LIMIT_EXCEEDED", &[Done, Wait],
-        "An account that is already closed counts as done; a closure in progress is polled; an exhausted quota is waited for, for days if necessary.",
+        "An account that is already closed counts as done; a closure in progress is polled; an exhausted quota is \
+         waited for, for days if necessary.",
         &["scenarios::account_closure::closing_distinguishes_closed_in_progress_and_quota_exhausted",
           "steps::cloud::an_account_is_closed_and_closing_it_again_is_no_error",
           "steps::offboarding::an_account_is_closed_only_after_a_second_person_approves"]),

@@ -21,10 +21,12 @@ const INSERT_ROWS: &str = "
         select tenant, at, 'Example ' || n, 'admin@example.com', 'standard', 'customer-' || n, at from numbered;
     insert into environments (id, tenant_id, name, residency, home_region, created_at, state, ready_at, updated_at)
         select environment, tenant, 'production', 'eu', 'eu-central-1', at, 'ready', at, at from numbered;
-    insert into operations (id, tenant_id, environment_id, kind, requested_by, created_at, state, finished_at, updated_at)
+    insert into operations
+        (id, tenant_id, environment_id, kind, requested_by, created_at, state, finished_at, updated_at)
         select operation, tenant, environment, 'onboard', '{\"issuer\": \"https://issuer.example.com\", \"subject\": \"ann\"}',
             at, 'succeeded', at, at from numbered;
-    insert into account_mappings (id, tenant_id, environment_id, aws_account_id, valid_from, account_name, opened_at_position)
+    insert into account_mappings
+        (id, tenant_id, environment_id, aws_account_id, valid_from, account_name, opened_at_position)
         select mapping, tenant, environment, lpad((100000000000 + n)::text, 12, '0'), at,
             'Example ' || n || ' production', n from numbered;
     insert into feed (position, operation_id, seq, tenant_id, environment_id, type, data, occurred_at, recorded_at)

@@ -55,7 +55,8 @@ const GROUP: &str = r#"{
 const ROLE: &str = r#"{
     "Resources": { "Role": { "Type": "AWS::IAM::Role", "Properties": {
         "AssumeRolePolicyDocument": { "Version": "2012-10-17", "Statement": [
-            { "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" }, "Action": "sts:AssumeRole" } ] } } } }
+            { "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" },
+              "Action": "sts:AssumeRole" } ] } } } }
 }"#;
 
 /// Creation fails if another stack has a role of this name.
@@ -63,7 +64,8 @@ const NAMED_ROLE: &str = r#"{
     "Resources": { "Role": { "Type": "AWS::IAM::Role", "Properties": {
         "RoleName": "only-one",
         "AssumeRolePolicyDocument": { "Version": "2012-10-17", "Statement": [
-            { "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" }, "Action": "sts:AssumeRole" } ] } } } }
+            { "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" },
+              "Action": "sts:AssumeRole" } ] } } } }
 }"#;
 
 async fn a_stack_takes_time_to_create(cloud: Cloud) -> Observed {
