@@ -11,6 +11,18 @@ use crate::exit::{Exit, exit_codes};
 use crate::format_queue::format_queue;
 use crate::output::{self, Format};
 
+macro_rules! decision_example {
+    ($command:literal) => {
+        concat!(
+            "Example:\n  freehold operations ",
+            $command,
+            " op_01k2m8v3x9e7rt4s5q6w7y8z9c --request-hash 9f86d081…\n\n",
+            "`freehold operations show` prints pending requests with their hashes.\n\n",
+            exit_codes!(),
+        )
+    };
+}
+
 /// List and show operations, and act on those that need attention
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
@@ -29,8 +41,11 @@ enum OperationsCommand {
     Retry(remedies::RetryArgs),
     Cancel(remedies::CancelArgs),
     Adopt(remedies::AdoptArgs),
+    /// Approve a request of another person
+    #[command(after_help = decision_example!("approve"))]
     Approve(remedies::DecideArgs),
     /// Reject a request of another person
+    #[command(after_help = decision_example!("reject"))]
     Reject(remedies::DecideArgs),
 }
 

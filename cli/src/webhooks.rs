@@ -9,6 +9,12 @@ use crate::client::{ClientArgs, encode_path_segment};
 use crate::exit::{Exit, exit_codes};
 use crate::output::{self, Format};
 
+macro_rules! endpoint_example {
+    ($command:literal) => {
+        concat!("Example:\n  freehold webhooks ", $command, " whe_01k2m8v3x9e7rt4s5q6w7y8z9f\n\n", exit_codes!())
+    };
+}
+
 /// Manage webhook endpoints; show and replay their deliveries
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
@@ -27,12 +33,16 @@ enum WebhooksCommand {
     Show(deliveries::ShowArgs),
     Replay(deliveries::ReplayArgs),
     /// Create a new signing secret and print it once; the old one stays valid for 24 hours
+    #[command(after_help = endpoint_example!("rotate-secret"))]
     RotateSecret(EndpointArgs),
     /// Disable an endpoint: send no deliveries until it is enabled
+    #[command(after_help = endpoint_example!("disable"))]
     Disable(EndpointArgs),
     /// Enable a disabled endpoint
+    #[command(after_help = endpoint_example!("enable"))]
     Enable(EndpointArgs),
     /// Delete an endpoint with its deliveries
+    #[command(after_help = endpoint_example!("delete"))]
     Delete(EndpointArgs),
 }
 
@@ -51,7 +61,8 @@ struct ListArgs {
 #[command(after_help = concat!(
     "Examples:\n  ",
     "freehold webhooks create --url https://example.com/freehold\n  ",
-    "freehold webhooks create --url https://example.com/freehold --type environment.ready --description billing\n\n",
+    "freehold webhooks create --url https://example.com/freehold --type environment.ready \\\n    ",
+    "--description billing\n\n",
     exit_codes!(),
 ))]
 struct CreateArgs {
@@ -69,7 +80,6 @@ struct CreateArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = concat!("Example:\n  freehold webhooks list\n\n", exit_codes!()))]
 struct EndpointArgs {
     /// Id of the webhook endpoint (whe_…)
     #[arg(value_name = "ENDPOINT")]

@@ -61,13 +61,7 @@ pub(super) struct AdoptArgs {
     client: ClientArgs,
 }
 
-/// Approve a request of another person
 #[derive(Debug, Args)]
-#[command(after_help = concat!(
-    "Example:\n  freehold operations approve op_01k2m8v3x9e7rt4s5q6w7y8z9c --request-hash 9f86d081…\n\n",
-    "`freehold operations show` prints pending requests with their hashes.\n\n",
-    exit_codes!(),
-))]
 pub(super) struct DecideArgs {
     /// Id of the operation (op_…)
     #[arg(value_name = "OPERATION")]

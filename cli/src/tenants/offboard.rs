@@ -46,7 +46,7 @@ pub(super) struct RestoreArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n  ",
-    "freehold tenants legal-hold ten_01k2m8v3x9e7rt4s5q6w7y8z9b --reason 'Records are to be kept for case 4711.'\n  ",
+    "freehold tenants legal-hold ten_01k2m8v3x9e7rt4s5q6w7y8z9b --reason 'Court case 4711'\n  ",
     "freehold tenants legal-hold ten_01k2m8v3x9e7rt4s5q6w7y8z9b --lift\n\n",
     exit_codes!(),
 ))]

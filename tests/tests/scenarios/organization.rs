@@ -101,8 +101,8 @@ async fn a_policy_change_in_progress_is_waited_for() {
 #[tokio::test]
 async fn a_guardrail_over_a_limit_is_reported_with_the_fix() {
     for (call, reason, message) in [
-        ("AttachPolicy", "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED", "Detach or merge some"),
-        ("CreatePolicy", "POLICY_CONTENT_LIMIT_EXCEEDED", "Split it"),
+        ("AttachPolicy", "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED", "Detach or merge policies"),
+        ("CreatePolicy", "POLICY_CONTENT_LIMIT_EXCEEDED", "Split the residency"),
     ] {
         let freehold = with_another_residency().await;
         let fault = error("ConstraintViolationException", &format!("{reason}: You have reached a limit."));

@@ -257,7 +257,6 @@ fn counts_of_language_faults_never_rise() {
 }
 
 #[test]
-#[ignore = "holds once all counts have fallen to their goals"]
 fn counts_of_language_faults_meet_their_goals() {
     let faults = count_repository();
     let list = write_list(&faults);
