@@ -47,7 +47,7 @@ fn an_invalid_key_is_rejected_without_being_shown() {
     for key in ["c2VjcmV0LWNhbmFyeQ==", "secret-canary"] {
         let error = Config::parse(&format!("{CONFIG}\n[secrets]\nkey = \"{key}\"")).unwrap_err();
         let shown = format!("{error} {error:?}");
-        assert!(shown.contains("base64 of 32 bytes") && !shown.contains(key), "{shown}");
+        assert!(shown.contains("base64 of 32 random bytes") && !shown.contains(key), "{shown}");
     }
     let config = config(&format!("key = \"{SECRETS_KEY}\"\nold_keys = [\"{SECRETS_KEY}\"]"));
     assert!(!format!("{config:?}").contains(SECRETS_KEY), "{config:?}");
