@@ -32,12 +32,12 @@ pub struct ApiFixture {
     pub config: Arc<Config>,
     pub clock: Clock,
     pub shutdown: CancellationToken,
-    /// Server task; it ends when the `shutdown` token is triggered.
+    /// Server task, which ends after `shutdown` is cancelled.
     pub server: JoinHandle<()>,
     http: reqwest::Client,
 }
 
-/// Response with its whole body.
+/// Response of the API with its complete body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiResponse {
     pub status: StatusCode,
@@ -64,7 +64,7 @@ impl ApiResponse {
 }
 
 impl ApiFixture {
-    /// Starts an API whose issuer publishes its keys in a file.
+    /// Starts an API with a token issuer that publishes its signing keys in a file.
     pub async fn new() -> Self {
         let issuer = Issuer::new();
         let jwks = issuer.jwks().display().to_string();
@@ -78,7 +78,7 @@ impl ApiFixture {
         Self::start(issuer, &jwks, more).await
     }
 
-    /// Starts an API that reads the issuer's keys from `jwks`, a path or URL.
+    /// Starts an API that reads the issuer's signing keys from `jwks`, which is a path or a URL.
     pub async fn with(issuer: Issuer, jwks: &str) -> Self {
         Self::start(issuer, jwks, "").await
     }
@@ -87,7 +87,7 @@ impl ApiFixture {
         Self::with_app(issuer, jwks, more, Clock::real(), |app| app).await
     }
 
-    /// Starts an API with additional configuration and a clock; `adapt` changes the app before it is served.
+    /// Starts an API with additional configuration and a clock. `adapt` can change the app before the server starts.
     pub async fn with_app(
         issuer: Issuer,
         jwks: &str,
@@ -135,7 +135,7 @@ impl ApiFixture {
         send(self.request(Method::DELETE, path)).await
     }
 
-    /// Sends a POST without a body.
+    /// Sends a POST request without a body.
     pub async fn post(&self, path: &str) -> ApiResponse {
         send(self.request(Method::POST, path)).await
     }
@@ -152,7 +152,7 @@ impl ApiFixture {
         response.json()
     }
 
-    /// Returns the number of rows in each table that a signup writes to.
+    /// Returns the number of rows in each table into which a signup inserts rows.
     pub async fn row_counts(&self) -> [i64; 5] {
         let count = "select array[(select count(*) from tenants), (select count(*) from environments),
             (select count(*) from operations), (select count(*) from events), (select count(*) from idempotency_keys)]";
@@ -172,7 +172,7 @@ impl ApiFixture {
         claim
     }
 
-    /// Records the result of the started step; `account` is mapped to the environment.
+    /// Records the result of the started step. If `account` is set, it is mapped to the environment.
     pub async fn record_step(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome = StepRecord {
@@ -223,12 +223,12 @@ pub async fn read(response: Response) -> ApiResponse {
     ApiResponse { status, headers, text: response.text().await.expect("a body") }
 }
 
-/// Returns a signup with the required fields only.
+/// Returns the body of a signup request with the required fields only.
 pub fn signup_body() -> Value {
     json!({ "company_name": "Example GmbH", "admin_email": "admin@example.com", "home_region": "eu-central-1" })
 }
 
-/// Returns the minimal signup with some fields replaced or added.
+/// Returns the minimal body of a signup request; fields of `changes` are replaced or added.
 pub fn signup_body_with(changes: Value) -> Value {
     let mut body = signup_body();
     for (name, value) in changes.as_object().expect("an object") {

@@ -82,11 +82,11 @@ pub fn control_policy() -> Document {
 pub struct Freehold {
     /// Simulated organisation, bootstrapped.
     pub world: World,
-    /// HTTP client between workers and organisation, for faults in any call.
+    /// HTTP client of the workers, which can inject faults into any AWS call.
     pub faulty_client: FaultyClient,
-    /// Injector of a fault at one call of one step.
+    /// HTTP client of the workers, which can inject a fault at one call of one step.
     pub step_faults: FaultInjector,
-    /// Clock of all components, moved by the test.
+    /// Clock of all components; only the test advances the clock.
     pub clock: Clock,
     pub config: Arc<Config>,
     pub installation: Installation,
@@ -96,7 +96,7 @@ pub struct Freehold {
 }
 
 impl Freehold {
-    /// Starts an installation whose organisation finishes all work immediately.
+    /// Starts an installation whose simulated AWS finishes all work immediately.
     pub async fn instant() -> Self {
         Self::with(Settings::instant(), CONFIG).await
     }

@@ -24,7 +24,7 @@ pub struct InvariantReport {
     pub ready: usize,
     /// Number of environments that need attention, by attention code.
     pub needs_attention: BTreeMap<String, usize>,
-    /// Number of accounts without the management account and Freehold's account.
+    /// Number of accounts, excluding the management account and Freehold's account.
     pub accounts: usize,
     /// Number of account creation requests, including failed ones.
     pub account_requests: usize,
@@ -42,7 +42,7 @@ struct EnvironmentRow {
     residency: String,
     /// Account of the current mapping.
     account: Option<String>,
-    /// State of the latest operation; attention code and message follow.
+    /// State of the latest operation.
     operation: String,
     code: Option<String>,
     message: Option<String>,
@@ -62,7 +62,8 @@ impl InvariantReport {
         report
     }
 
-    /// Panics with all violated invariants; `after` names the preceding event.
+    /// Panics with a list of the violated invariants, if any. The message contains `after`, the name of the preceding
+    /// event.
     pub fn assert_ok(&self, after: &str) {
         assert!(self.violations.is_empty(), "{after}:\n{}", self.violations.join("\n"));
     }

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Reply of the receiver.
+/// Reply of the receiver to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// A status and headers.

@@ -68,7 +68,7 @@ impl FaultInjector {
         *self.lock() = Some(Plan { step, skip, fault });
     }
 
-    /// Returns whether the planned fault was injected, and discards the plan.
+    /// Returns whether the planned fault was injected. A fault that was not injected is discarded.
     pub fn was_injected(&self) -> bool {
         self.lock().take().is_none()
     }
