@@ -34,12 +34,14 @@ pub use server::serve;
 
 /// Bodies of requests and responses.
 pub mod schema {
+    pub use freehold_tenancy::feed::{FeedEvent, FeedEventData};
+
     pub use crate::problem::{FieldError, Problem};
     pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};
     pub use crate::routes::approvals::ApprovalDecision;
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
     pub use crate::routes::environments::NewEnvironment;
-    pub use crate::routes::events::{FeedEvent, FeedEventData, FeedEventPage};
+    pub use crate::routes::events::FeedEventPage;
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::fleet_holds::{FleetHold, FleetHoldList};
     pub use crate::routes::health::Health;

@@ -1,5 +1,6 @@
 //! Parts of the OpenAPI 3.1 document that the routes share.
 
+use freehold_tenancy::feed::{FeedEvent, FeedEventData};
 use serde_json::json;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, Paths};
@@ -11,7 +12,7 @@ use utoipa::openapi::{
 
 use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
 use crate::route_policy::{ResourceScope, RoutePolicy};
-use crate::routes::events::schema::{FeedEvent, FeedEventData, of_each_type};
+use crate::routes::events::schema::of_each_type;
 use crate::scope::Scope;
 
 /// Name of the security scheme.

@@ -10,7 +10,7 @@ use crate::operation::OperationKind;
 use crate::string_enum::string_enum;
 use crate::{EnvironmentId, OperationId, TenantId};
 
-pub use cloud_event::{CloudEvent, CloudEventData};
+pub use cloud_event::{FeedEvent, FeedEventData};
 
 string_enum! {
     /// Type of an event in the feed.

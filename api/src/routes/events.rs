@@ -9,11 +9,9 @@ use axum::{Extension, Json};
 use freehold_tenancy::TenantId;
 use freehold_tenancy::db;
 use freehold_tenancy::db::feed::{FeedFilter, FeedPage, ReadResult};
-use freehold_tenancy::feed::FeedType;
+use freehold_tenancy::feed::{FeedEvent, FeedType};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-pub use schema::{FeedEvent, FeedEventData};
 
 use crate::app::App;
 use crate::auth::Caller;

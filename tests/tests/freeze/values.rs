@@ -8,7 +8,7 @@ use freehold_tenancy::config::Config;
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::event::EventType;
-use freehold_tenancy::feed::{CloudEvent, Entry, FeedType, OperationEventRef};
+use freehold_tenancy::feed::{Entry, FeedEvent, FeedType, OperationEventRef};
 use freehold_tenancy::finding::{FindingKind, FindingRemedy, FindingState, Severity};
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::operation::{OperationKind, OperationState, Requester};
@@ -117,7 +117,7 @@ fn cloud_events(lines: &mut Lines) {
             data: feed_type.data(&data),
             occurred_at: time(),
         };
-        let event = CloudEvent::of(entry, &config);
+        let event = FeedEvent::of(entry, &config);
         add(lines, &format!("CloudEvent {feed_type}"), &event);
         let sent = serde_json::to_string(&event).expect("JSON");
         assert!(sent.starts_with(r#"{"specversion":"1.0","id":""#), "{sent}");

@@ -9,7 +9,7 @@ use freehold_tenancy::db::Result;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::webhooks::attempts::{self, Outcome, RecordResult};
 use freehold_tenancy::db::webhooks::claims::{self, Claim};
-use freehold_tenancy::feed::CloudEvent;
+use freehold_tenancy::feed::FeedEvent;
 use freehold_tenancy::secrets::Keyring;
 use freehold_tenancy::webhook::{AttemptError, DestinationPolicy, DisabledReason, Resolver};
 use reqwest::StatusCode;
@@ -97,7 +97,7 @@ impl Deliverer {
     fn message(&self, claim: &Claim) -> std::result::Result<Message, PrepareError> {
         let gone = "Nothing was sent: the feed no longer contains this event.";
         let entry = claim.entry.clone().ok_or(PrepareError::Permanent(gone))?;
-        let body = serde_json::to_string(&CloudEvent::of(entry, &self.services.config)).unwrap_or_default();
+        let body = serde_json::to_string(&FeedEvent::of(entry, &self.services.config)).unwrap_or_default();
         if body.is_empty() || body.len() >= MAX_PAYLOAD {
             return Err(PrepareError::Permanent(
                 "Nothing was sent: the event is too large for a webhook. Read it with GET /v1/events.",
