@@ -60,7 +60,7 @@ fn attention(operation: &Operation) -> (&str, &str) {
 async fn retry(freehold: &Freehold, tenant: &Tenant) -> (Tenant, Operation) {
     let id = freehold.operation_of(tenant).await.id;
     let retried = lifecycle::retry(freehold.pool(), id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), RetryResult::Yes);
+    assert_eq!(retried.expect("an answer"), RetryResult::Scheduled);
     freehold.run_until_idle(&freehold.worker("another"), LONG).await;
     (freehold.reload_tenant(tenant).await, freehold.operation_of(tenant).await)
 }

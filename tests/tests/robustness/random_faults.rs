@@ -177,7 +177,7 @@ async fn failure_of(seed: u64) -> Option<String> {
         for operation in unfinished {
             let now = installation.freehold.clock.now();
             let retried = lifecycle::retry(installation.freehold.pool(), operation.id, "support", now).await;
-            assert!(!matches!(retried.expect("an answer"), RetryResult::Unknown));
+            assert!(!matches!(retried.expect("an answer"), RetryResult::NotFound));
         }
         installation.run_until_idle().await;
     }

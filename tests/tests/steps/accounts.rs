@@ -203,7 +203,7 @@ async fn a_retry_after_a_deadline_gets_a_new_deadline() {
 /// Retries a parked operation and runs it until nothing is due.
 async fn retry(freehold: &Freehold, operation: &Operation) {
     let retried = lifecycle::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Yes);
+    assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Scheduled);
     freehold.run_until_idle(&freehold.worker("another"), LONG).await;
 }
 
@@ -224,7 +224,7 @@ async fn a_parked_operation_continues_after_a_retry() {
     let now = freehold.clock.now();
     assert_eq!(
         lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
-        lifecycle::RetryResult::Yes
+        lifecycle::RetryResult::Scheduled
     );
     freehold.run_until_idle(&freehold.worker("worker-2"), LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);

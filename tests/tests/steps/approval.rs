@@ -60,7 +60,7 @@ async fn an_account_is_created_only_after_a_second_person_approves() {
         "the approval was requested twice"
     );
 
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
     freehold.run_until_idle(&freehold.worker("worker-3"), MINUTES).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
     assert_eq!(accounts(&freehold), 1);
@@ -89,10 +89,10 @@ async fn changing_the_tier_does_not_avoid_the_approval() {
 
     // The approval was for an account of another tier.
     freehold.clock.advance(std::time::Duration::from_mins(1));
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
     freehold.run_until_idle(&freehold.worker("worker-3"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0, "an account was created with an approval for another tier");
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
     freehold.run_until_idle(&freehold.worker("worker-4"), MINUTES).await;
     assert_eq!((accounts(&freehold), freehold.reload_tenant(&tenant).await.state()), (1, TenantState::Ready));
 }
@@ -105,7 +105,7 @@ async fn a_rejected_operation_is_canceled_without_aws_calls() {
     // Nothing exists that a legal hold could keep.
     assert!(lifecycle::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
     assert!(
-        matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Yes(_)),
+        matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Recorded(_)),
         "the requester may reject the request"
     );
     freehold.run_until_idle(&freehold.worker("worker-2"), MINUTES).await;

@@ -71,7 +71,7 @@ async fn a_tenant_is_suspended_and_deleted_after_the_cooling_off_period() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let (tenant, worker) = ready(&freehold).await;
     let people = users(&freehold);
-    assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::Yes(_)));
+    assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::Started(_)));
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarding);
 
     freehold.run_until_idle(&worker, MINUTES).await;
@@ -109,7 +109,7 @@ async fn a_restored_tenant_is_unchanged() {
     offboard(&freehold, &tenant, false).await;
     freehold.run_until_idle(&worker, MINUTES).await;
     assert_ne!(world_snapshot::describe(&freehold.world), before);
-    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Yes(_)));
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Started(_)));
     freehold.run_until_idle(&worker, MINUTES).await;
     assert_eq!(latest(&freehold, &tenant).await.kind, OperationKind::Restore);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
@@ -120,10 +120,10 @@ async fn a_restored_tenant_is_unchanged() {
 async fn no_tenant_is_restored_after_the_cooling_off_period() {
     let freehold = Freehold::instant().await;
     let (tenant, worker) = ready(&freehold).await;
-    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Not(_)));
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::NotAllowed(_)));
     offboard(&freehold, &tenant, false).await;
     freehold.run_until_idle(&worker, LONG).await;
-    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Not(_)));
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::NotAllowed(_)));
 }
 
 /// Offboards a tenant until its account closure waits for approval. Returns the tenant, its worker and the hash of the
@@ -150,8 +150,10 @@ async fn an_account_is_closed_only_after_a_second_person_approves() {
     let (tenant, worker, hash) = offboard_until_approval(&freehold).await;
     let decide = async |hash: &str, by: &str| decide(&freehold, &tenant, hash, true, by).await;
     assert_eq!(decide(&hash, "ann").await, DecisionResult::SamePerson);
-    assert!(matches!(decide(&"0".repeat(64), "bob").await, DecisionResult::Other(_)));
-    assert!(matches!(decide(&hash, "bob").await, DecisionResult::Yes(one) if one.state == ApprovalState::Approved));
+    assert!(matches!(decide(&"0".repeat(64), "bob").await, DecisionResult::HashMismatch(_)));
+    assert!(
+        matches!(decide(&hash, "bob").await, DecisionResult::Recorded(one) if one.state == ApprovalState::Approved)
+    );
     freehold.run_until_idle(&worker, LONG).await;
     assert_eq!(account(&freehold, &tenant).state, "CLOSED");
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
@@ -163,19 +165,26 @@ async fn a_rejected_account_closure_does_not_stop_the_offboarding() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let (tenant, worker, hash) = offboard_until_approval(&freehold).await;
     let decided = decide(&freehold, &tenant, &hash, false, "bob").await;
-    assert!(matches!(decided, DecisionResult::Yes(one) if one.state == ApprovalState::Rejected));
+    assert!(matches!(decided, DecisionResult::Recorded(one) if one.state == ApprovalState::Rejected));
     freehold.run_until_idle(&worker, LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
     assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
     // A repeated request to close succeeds if the closure was requested before, although it was rejected. If the
     // account was to be kept, a later request to close is an error.
-    assert!(matches!(offboard(&freehold, &tenant, true).await, LifecycleResult::Yes(_)));
+    assert!(matches!(offboard(&freehold, &tenant, true).await, LifecycleResult::Started(_)));
     let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
     freehold.run_until_idle(&worker, MINUTES).await;
     offboard(&freehold, &other, false).await;
     freehold.run_until_idle(&worker, LONG).await;
-    assert!(matches!(offboard(&freehold, &other, false).await, LifecycleResult::Yes(_)), "the request is idempotent");
-    assert_eq!(offboard(&freehold, &other, true).await, LifecycleResult::Gone, "a closure after the end was accepted");
+    assert!(
+        matches!(offboard(&freehold, &other, false).await, LifecycleResult::Started(_)),
+        "the request is idempotent"
+    );
+    assert_eq!(
+        offboard(&freehold, &other, true).await,
+        LifecycleResult::AlreadyOffboarded,
+        "a closure after the end was accepted"
+    );
 }
 
 #[tokio::test]
@@ -252,7 +261,7 @@ async fn one_environment_is_offboarded_and_another_tenant_stays() {
     assert_eq!(freehold.reload_tenant(&other).await.state(), TenantState::Ready);
     let unknown: EnvironmentName = "staging".parse().expect("a name");
     let unknown = lifecycle::offboard(freehold.pool(), tenant.id, Some(&unknown), false, &person("ann"), now).await;
-    assert_eq!(unknown.expect("an answer"), LifecycleResult::Unknown);
+    assert_eq!(unknown.expect("an answer"), LifecycleResult::NotFound);
 }
 
 #[tokio::test]
@@ -261,13 +270,13 @@ async fn an_onboarding_is_canceled_before_an_account_is_requested() {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
     let canceled = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
-    assert_eq!(canceled, LifecycleResult::Yes(vec![]));
+    assert_eq!(canceled, LifecycleResult::Started(vec![]));
     freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
     assert_eq!(world_snapshot::account_requests(&freehold.world), 0);
     assert_eq!(latest(&freehold, &tenant).await.state, OperationState::Canceled);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
     let again = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
-    assert!(matches!(again, LifecycleResult::Not(_)));
+    assert!(matches!(again, LifecycleResult::NotAllowed(_)));
 }
 
 #[tokio::test]
@@ -289,7 +298,7 @@ async fn an_onboarding_canceled_at_any_time_leaves_no_resources() {
             return;
         }
         let canceled = lifecycle::cancel(pool, operation.id, &person("ann"), now).await.expect("an answer");
-        assert!(matches!(canceled, LifecycleResult::Yes(_)), "{canceled:?} at wake-up {wake_up}");
+        assert!(matches!(canceled, LifecycleResult::Started(_)), "{canceled:?} at wake-up {wake_up}");
         freehold.run_until_idle(&worker, LONG).await;
         let operation = latest(&freehold, &tenant).await;
         assert!(operation.finished_at.is_some(), "wake-up {wake_up}: {operation:#?}");
