@@ -106,18 +106,18 @@ pub(crate) async fn create_environment(
     match db::lifecycle::add_environment(&app.pool, &key, request_hash, &environment, &caller.requester(), &response)
         .await?
     {
-        AddResult::Accepted => {
+        AddResult::Created => {
             app.work_notifier.notify();
             Ok(idempotency::accepted(response))
         }
         AddResult::ExistingKey(key) => {
             Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(key)?)))
         }
-        AddResult::UnknownTenant => Err(ApiError::no_tenant()),
-        AddResult::TenantGone => {
+        AddResult::TenantNotFound => Err(ApiError::no_tenant()),
+        AddResult::TenantOffboarded => {
             Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new one."))
         }
-        AddResult::TooMany => Err(ApiError::new(
+        AddResult::TooManyEnvironments => Err(ApiError::new(
             Code::TooManyEnvironments,
             format!("A tenant has at most {} environments at a time.", db::lifecycle::MAX_ENVIRONMENTS),
         )),

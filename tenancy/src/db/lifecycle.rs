@@ -79,13 +79,13 @@ pub use retry::{RetryResult, retry};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LifecycleResult {
     /// Done by these operations, which may have been open before.
-    Yes(Vec<OperationId>),
+    Started(Vec<OperationId>),
     /// The tenant, environment or operation does not exist.
-    Unknown,
+    NotFound,
     /// The tenant is on legal hold, for this reason.
     LegalHold(String),
     /// The environment is offboarded already, and its account was not closed.
-    Gone,
+    AlreadyOffboarded,
     /// Not possible, for this reason; completes "it cannot be done: …".
-    Not(&'static str),
+    NotAllowed(&'static str),
 }

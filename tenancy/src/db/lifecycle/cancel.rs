@@ -17,7 +17,7 @@ use crate::{EnvironmentId, OperationId};
 pub async fn cancel(pool: &PgPool, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
     let answer = cancel_in_tx(&mut tx, id, by, now).await;
-    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
 }
 
 async fn cancel_in_tx(
@@ -26,13 +26,13 @@ async fn cancel_in_tx(
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<LifecycleResult> {
-    let Some((tenant, environment)) = owner_of_operation(tx, id).await? else { return Ok(LifecycleResult::Unknown) };
+    let Some((tenant, environment)) = owner_of_operation(tx, id).await? else { return Ok(LifecycleResult::NotFound) };
     lock_tenant(tx, tenant).await?;
     let Some(open) = open(tx, environment).await?.filter(|open| open.id == id) else {
-        return Ok(LifecycleResult::Not("it has ended"));
+        return Ok(LifecycleResult::NotAllowed("it has ended"));
     };
     if open.kind != OperationKind::Onboard {
-        return Ok(LifecycleResult::Not(match open.kind {
+        return Ok(LifecycleResult::NotAllowed(match open.kind {
             OperationKind::Offboard => "an offboarding is undone by restoring the environment",
             _ => "only an onboarding is canceled; to get rid of the environment, offboard it",
         }));
@@ -41,7 +41,7 @@ async fn cancel_in_tx(
         return Ok(LifecycleResult::LegalHold(reason));
     }
     let followed_by = cancel_operation(tx, environment, &open, by, now).await?;
-    Ok(LifecycleResult::Yes(followed_by.into_iter().collect()))
+    Ok(LifecycleResult::Started(followed_by.into_iter().collect()))
 }
 
 /// Cancels an operation that is still open. A legal hold is ignored, because the operation has created nothing. The

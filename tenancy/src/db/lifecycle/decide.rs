@@ -17,14 +17,14 @@ use crate::operation::{OperationKind, Requester};
 #[derive(Debug, Clone, PartialEq)]
 pub enum DecisionResult {
     /// The decision was recorded.
-    Yes(Approval),
+    Recorded(Approval),
     /// The operation has no pending request.
-    Nothing,
+    NonePending,
     /// The pending request has another hash.
-    Other(Approval),
+    HashMismatch(Approval),
     /// Requester and approver are the same person.
     SamePerson,
-    Unknown,
+    NotFound,
 }
 
 /// Approves or rejects the pending request with this `hash`.
@@ -38,7 +38,7 @@ pub async fn decide(
 ) -> Result<DecisionResult> {
     let mut tx = pool.begin().await?;
     let answer = decide_in_tx(&mut tx, id, hash, approve, by, now).await;
-    finish_transaction(tx, answer, |decision| matches!(decision, DecisionResult::Yes(_))).await
+    finish_transaction(tx, answer, |decision| matches!(decision, DecisionResult::Recorded(_))).await
 }
 
 async fn decide_in_tx(
@@ -51,16 +51,16 @@ async fn decide_in_tx(
 ) -> Result<DecisionResult> {
     // A rejection can cancel the operation, so the tenant is locked first.
     if !lock_tenant_of(tx, id).await? {
-        return Ok(DecisionResult::Unknown);
+        return Ok(DecisionResult::NotFound);
     }
     match lock_operation(tx, id).await? {
-        None => return Ok(DecisionResult::Unknown),
-        Some(false) => return Ok(DecisionResult::Nothing),
+        None => return Ok(DecisionResult::NotFound),
+        Some(false) => return Ok(DecisionResult::NonePending),
         Some(true) => {}
     }
-    let Some(pending) = pending(tx, id).await? else { return Ok(DecisionResult::Nothing) };
+    let Some(pending) = pending(tx, id).await? else { return Ok(DecisionResult::NonePending) };
     if pending.request_hash != hash {
-        return Ok(DecisionResult::Other(pending));
+        return Ok(DecisionResult::HashMismatch(pending));
     }
     if approve && pending.requested_by == *by {
         return Ok(DecisionResult::SamePerson);
@@ -77,7 +77,7 @@ async fn decide_in_tx(
         (false, ApprovalAction::Close) => retry_if_parked(tx, &pending, by, now).await?,
         (false, ApprovalAction::Adopt | ApprovalAction::Correct) => {}
     }
-    Ok(DecisionResult::Yes(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
+    Ok(DecisionResult::Recorded(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
 }
 
 /// Adds the approved values to the facts of the step and retries the step if it is parked.

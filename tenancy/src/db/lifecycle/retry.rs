@@ -15,12 +15,12 @@ use crate::operation::{OperationKind, OperationState};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryResult {
     /// The operation is due now.
-    Yes,
+    Scheduled,
     /// The operation does not need attention; it is in this state.
-    Not(OperationState),
+    NotNeeded(OperationState),
     /// A retry is not among the remedies.
     NotOffered,
-    Unknown,
+    NotFound,
 }
 
 /// Retries the steps that are parked or late.
@@ -40,7 +40,7 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
     let Some(row) = found.as_ref().filter(|row| row.state == OperationState::NeedsAttention) else {
         // The rollback is explicit because a claim skips the row until the lock is released.
         tx.rollback().await?;
-        return Ok(found.map_or(RetryResult::Unknown, |row| RetryResult::Not(row.state)));
+        return Ok(found.map_or(RetryResult::NotFound, |row| RetryResult::NotNeeded(row.state)));
     };
     if !row.offered {
         tx.rollback().await?;
@@ -48,7 +48,7 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
     }
     retry_in_tx(&mut tx, id, row.kind, by, now).await?;
     tx.commit().await?;
-    Ok(RetryResult::Yes)
+    Ok(RetryResult::Scheduled)
 }
 
 /// Like [`retry`]; the caller must have locked the operation.
