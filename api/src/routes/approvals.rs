@@ -1,4 +1,4 @@
-//! Decisions on approvals: a second person approves or rejects a request.
+//! Routes with which a second person approves or rejects a request.
 
 use axum::Extension;
 use axum::extract::State;

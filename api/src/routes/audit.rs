@@ -1,4 +1,4 @@
-//! Reading the audit trail.
+//! Route that lists the audit trail.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,10 +14,10 @@ use crate::detached::detached;
 use crate::extract::{BoundedInt, QueryFields, SearchText};
 use crate::problem::{ApiError, Code};
 
-/// Records per page without `page_size`.
+/// Number of entries per page if `page_size` is not given.
 const DEFAULT_PAGE_SIZE: i64 = 100;
 
-/// Limit of `page_size`.
+/// Maximum value of `page_size`.
 const MAX_PAGE_SIZE: i64 = 1000;
 
 /// Entry of the audit trail.
@@ -149,7 +149,7 @@ pub(crate) async fn list_audit_events(
     let last = records.last().map_or(after, |record| record.position);
     Ok(Json(AuditEventPage {
         audit_events: records.into_iter().map(AuditEvent::from).collect(),
-        // Entries up to the head were searched. Another process may have chained more in the meantime.
+        // All entries up to the head were searched. Another process may have added entries since then.
         next_after: if has_more { last } else { last.max(head.position) },
         has_more,
         head: AuditHead { position: head.position, hash: head.hash_text() },

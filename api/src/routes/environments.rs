@@ -1,4 +1,4 @@
-//! Environments of a tenant.
+//! Routes for the environments of a tenant.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -144,7 +144,7 @@ pub(crate) async fn get_environment(
     let id = id.ok_or_else(ApiError::no_tenant)?;
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     let mut matches = tenant.environments.into_iter().filter(|environment| Some(&environment.name) == name.as_ref());
-    // The name of an offboarded environment can be used again.
+    // The name of an offboarded environment can be used again, so the newest match is returned.
     let found = matches.next_back().ok_or_else(not_found)?;
     Ok(Json(found.into()))
 }

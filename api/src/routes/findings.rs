@@ -1,4 +1,4 @@
-//! Findings: differences between AWS and the database.
+//! Route that lists findings, which are differences between AWS and the database.
 
 use axum::Json;
 use axum::extract::State;

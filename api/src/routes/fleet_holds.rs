@@ -1,4 +1,4 @@
-//! Fleet holds: AWS calls that are paused for the whole fleet, because AWS would refuse them for every tenant.
+//! Route that lists fleet holds. A fleet hold pauses AWS calls that AWS would refuse for every tenant.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Legal holds, which forbid destroying anything of a tenant.
+//! Routes for legal holds, which forbid deleting the resources of a tenant.
 
 use axum::Json;
 use axum::extract::State;

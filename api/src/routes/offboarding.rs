@@ -1,4 +1,4 @@
-//! Offboarding and restoring tenants and environments.
+//! Routes that offboard and restore tenants and environments.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};

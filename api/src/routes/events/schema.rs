@@ -1,10 +1,10 @@
-//! Schemas of events: one envelope, and for each type its data.
+//! OpenAPI schemas of feed events: a common envelope, and the data of each event type.
 
 use freehold_tenancy::feed::FeedType;
 use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, Discriminator, ObjectBuilder, OneOfBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr, Type};
 
-/// Returns a schema per event type: the envelope with the required fields of its data.
+/// Returns one OpenAPI schema per event type, which is the envelope with the required data fields of the type.
 pub(crate) fn of_each_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     FeedType::ALL.iter().map(|feed_type| {
         let data = ObjectBuilder::new();
@@ -24,7 +24,7 @@ pub(crate) fn of_each_type() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     })
 }
 
-/// Returns the schema of a list of events of any type, discriminated by `type`.
+/// Returns the OpenAPI schema of a list of events of any type, discriminated by `type`.
 pub(super) fn of_any_type() -> impl Into<RefOr<Schema>> {
     let any = FeedType::ALL
         .iter()

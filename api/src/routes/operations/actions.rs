@@ -1,4 +1,4 @@
-//! Remedies of an operation: retry, correct, cancel, adopt.
+//! Routes for the remedies of an operation: retry, correct, cancel and adopt.
 
 use axum::Extension;
 use axum::extract::State;
@@ -94,7 +94,7 @@ pub(crate) async fn retry_operation(
     accepted(&app, id).await
 }
 
-/// E-mail address that AWS Organizations accepts.
+/// Valid e-mail address for an AWS account.
 struct AccountEmail(String);
 
 impl std::str::FromStr for AccountEmail {
@@ -191,7 +191,7 @@ pub(crate) async fn adopt_account(
     let id = id.ok_or_else(ApiError::no_operation)?;
     let account: Option<AwsAccountId> = fields.required("aws_account_id");
     let account = fields.finish(account)?;
-    // The worker checks this as well; here the caller gets the error at once.
+    // The worker checks this too; the check here returns the error to the caller immediately.
     if let Some(reason) = app.config.organization.protects(&account) {
         return Err(ApiError::new(Code::AccountProtected, format!("Account {account} is protected: {reason}.")));
     }

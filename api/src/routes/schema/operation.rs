@@ -1,4 +1,4 @@
-//! Operations with their steps and approvals.
+//! Response schemas of operations, steps and approvals.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::{approval, attention, operation, step, wait_estimate};
