@@ -17,7 +17,7 @@ use crate::world::{AccountState, Session, State};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Role {
-    /// Name, unique within the account.
+    /// Role name, unique within the account.
     pub name: String,
     /// ARN in the format `arn:aws:iam::{account}:role{path}{name}`.
     pub arn: String,
@@ -35,7 +35,8 @@ pub struct Role {
 }
 
 impl Role {
-    /// Returns the inline and managed policies. A managed policy that the sandbox does not know grants nothing.
+    /// Returns the inline and managed policies. An AWS-managed policy that the sandbox does not contain grants no
+    /// permissions.
     pub fn policies(&self) -> Vec<Document> {
         let managed = self.managed.iter().filter_map(|arn| managed_policy(arn));
         self.inline.values().cloned().chain(managed).collect()
