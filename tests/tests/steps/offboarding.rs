@@ -1,5 +1,5 @@
-//! Offboarding: suspended at once, restorable during the cooling-off period, then deleted. Accounts of others are not
-//! touched, and no untracked resource remains.
+//! Tests of offboarding: a tenant is suspended immediately, can be restored during the cooling-off period, and is then
+//! deleted. External accounts are not changed, and no untracked resource remains.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn person(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
-/// Creates a ready tenant. Returns it with its worker.
+/// Creates a ready tenant. Returns the tenant and its worker.
 async fn ready(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     let worker = freehold.worker("worker-1");
@@ -52,7 +52,7 @@ async fn latest(freehold: &Freehold, tenant: &Tenant) -> Operation {
     freehold.operation_of(&freehold.reload_tenant(tenant).await).await
 }
 
-/// Returns the account of the tenant's only environment from the organisation.
+/// Returns the AWS account of the tenant's only environment from the simulated organisation.
 fn account(freehold: &Freehold, tenant: &Tenant) -> freehold_sandbox::world::AccountView {
     let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
     freehold.world.account_by_email(&email).expect("an account")
@@ -192,7 +192,7 @@ async fn a_legal_hold_and_a_finishing_offboarding_do_not_deadlock() {
     let freehold = Freehold::instant().await;
     let (tenant, _) = ready(&freehold).await;
     offboard(&freehold, &tenant, false).await;
-    // Lock in the order in which an offboarding ends: the operation, then the tenant.
+    // Lock rows in the same order as the end of an offboarding: the operation, then the tenant.
     let mut transaction = freehold.pool().begin().await.expect("a transaction");
     let operation = "select 1 from operations where kind = 'offboard' for no key update";
     sqlx::query(operation).execute(&mut *transaction).await.expect("a lock");
@@ -281,7 +281,7 @@ async fn an_onboarding_is_canceled_before_an_account_is_requested() {
 
 #[tokio::test]
 async fn an_onboarding_canceled_at_any_time_leaves_no_resources() {
-    // Cancels at each wake-up of an onboarding.
+    // Each iteration cancels an onboarding at a later wake-up.
     for wake_up in 1.. {
         let freehold = Freehold::with(Settings { seed: wake_up, ..Settings::default() }, CONFIG).await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
@@ -340,7 +340,7 @@ async fn a_retry_of_a_failed_deletion_keeps_the_failing_resources() {
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
 }
 
-/// Offboards a tenant to the end, with a new worker after each death. Returns the remaining resources.
+/// Offboards a tenant completely, with a new worker after each crash. Returns the remaining AWS resources.
 async fn offboard_completely(freehold: &Freehold) -> Vec<String> {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     freehold.run_until_idle(&freehold.worker("worker-0"), MINUTES).await;
