@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first signal starts a graceful shutdown, the second one exits immediately.
+//! Handling of Ctrl-C and SIGTERM. The first signal starts a graceful shutdown; the second one exits immediately.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
