@@ -19,15 +19,15 @@ use crate::world::{AccountState, Session, State};
 pub struct Role {
     /// Role name, unique within the account.
     pub name: String,
-    /// ARN in the format `arn:aws:iam::{account}:role{path}{name}`.
+    /// ARN of the role in the format `arn:aws:iam::{account}:role{path}{name}`.
     pub arn: String,
-    /// Unique id in the format `AROA…`.
+    /// Unique id of the role in the format `AROA…`.
     pub id: String,
-    /// Trust policy.
+    /// Trust policy, which determines the principals that can assume the role.
     pub trust: Document,
-    /// Inline policies by name.
+    /// Inline policies of the role by policy name.
     pub inline: BTreeMap<String, Document>,
-    /// ARNs of managed policies.
+    /// ARNs of the managed policies attached to the role.
     pub managed: Vec<String>,
     pub max_session_seconds: i32,
     pub tags: BTreeMap<String, String>,
@@ -60,7 +60,7 @@ impl State {
         }
     }
 
-    /// Adds a role with AdministratorAccess to an account. The account `trusted` may assume the role.
+    /// Adds a role with AdministratorAccess to an account. The account `trusted` can assume the role.
     pub(crate) fn add_access_role(
         &mut self,
         account: &str,

@@ -18,7 +18,7 @@ use crate::world::{AwsError, Ctx, Request, State, access_denied};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IdentityStore {
-    /// Id in the format `d-…`.
+    /// Id of the Identity Store in the format `d-…`.
     pub id: String,
     pub users: BTreeMap<String, User>,
     pub groups: BTreeMap<String, Group>,
@@ -31,7 +31,7 @@ pub struct User {
     pub id: String,
     /// User name, unique among all users when case is ignored.
     pub user_name: String,
-    /// Input of CreateUser as JSON.
+    /// User attributes, stored as the JSON input of CreateUser.
     pub attributes: Value,
     pub created_at: DateTime<Utc>,
 }
@@ -126,7 +126,7 @@ fn already_exists(kind: &str, attribute: &str) -> AwsError {
         .reason("UNIQUENESS_CONSTRAINT_VIOLATION")
 }
 
-/// Returns the id that `id_or_arn` is or that the ARN ends with.
+/// Returns the id. If `id_or_arn` is an ARN, the id is its last part.
 fn id(id_or_arn: &str) -> &str {
     id_or_arn.rsplit('/').next().unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //!
 //! The sandbox does not run Python. A function returns the same response as the inline code of `stacks/tenant.yaml`: a
 //! JSON object with the environment variables `TENANT_ID`, `ENVIRONMENT_ID` and `ENVIRONMENT`, and the region. As with
-//! that code, a missing variable gives status 502.
+//! that code, the status is 502 if a variable is missing.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +22,9 @@ pub struct Functions(BTreeMap<String, Function>);
 pub struct Function {
     /// Function name, unique within the account and region.
     pub name: String,
-    /// ARN in the format `arn:aws:lambda:{region}:{account}:function:{name}`.
+    /// ARN of the function in the format `arn:aws:lambda:{region}:{account}:function:{name}`.
     pub arn: String,
-    /// ARN of the execution role.
+    /// ARN of the execution role of the function.
     pub role: String,
     pub runtime: String,
     pub handler: String,
@@ -41,7 +41,7 @@ pub struct Function {
 pub struct FunctionUrl {
     /// First label of the host name of the URL.
     pub id: String,
-    /// Either `AWS_IAM` or `NONE`.
+    /// Authentication type of the URL, either `AWS_IAM` or `NONE`.
     pub auth_type: String,
 }
 
@@ -59,7 +59,7 @@ pub struct Permission {
     pub statement_id: String,
     /// IAM action such as `lambda:InvokeFunction`.
     pub action: String,
-    /// An ARN, an account id, a service or `*`.
+    /// Principal that may call the function: an ARN, an account id, an AWS service or `*`.
     pub principal: String,
     /// AuthType that the Function URL must have; `None` allows any AuthType.
     pub function_url_auth_type: Option<String>,

@@ -43,7 +43,7 @@ pub enum Principal<'a> {
 pub struct Keys(BTreeMap<String, Vec<String>>);
 
 impl Keys {
-    /// Adds a value of a condition key.
+    /// Adds a value to a condition key.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.0.entry(key.to_ascii_lowercase()).or_default().push(value.into());
@@ -73,7 +73,7 @@ impl IntoIterator for Keys {
 /// Result of the evaluation of one or several policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// A statement allows the request and none denies it.
+    /// A statement allows the request, and no statement denies it.
     Allow,
     /// A statement denies the request.
     ExplicitDeny,

@@ -1,9 +1,9 @@
 //! A private PostgreSQL server for one process. It is reachable only from this machine and stops when the process ends.
 //!
-//! PostgreSQL does not run as root, so under root the server runs as another user ([`ServerUser`]). A guard process
-//! ([`guard`]) stops the server when this process ends, even after a crash. After a crash of the machine, the next
-//! start deletes stale files ([`cleanup`]). Other users of the machine cannot connect: the server listens on a free
-//! loopback port with a random password, or on a socket in a private directory ([`Listen`]).
+//! PostgreSQL refuses to run as root. If this process runs as root, the server runs as another user ([`ServerUser`]). A
+//! guard process ([`guard`]) stops the server when this process ends, even after a crash. After a crash of the machine,
+//! the next start deletes stale files ([`cleanup`]). Other users of the machine cannot connect: the server listens on a
+//! free loopback port with a random password, or on a socket in a private directory ([`Listen`]).
 
 mod binaries;
 mod cleanup;
@@ -35,10 +35,11 @@ const SUPERUSER: &str = "freehold";
 /// Maximum number of start attempts after transient failures, for example if another process takes the free port.
 const MAX_START_ATTEMPTS: usize = 8;
 
-/// Time within which PostgreSQL must accept connections, crash recovery included.
+/// Time within which PostgreSQL must accept connections, including crash recovery.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Port number in the file name of the socket. It is fixed because the server has a socket directory of its own.
+/// Port number in the file name of the socket. The number can be fixed, because each server has its own socket
+/// directory.
 const SOCKET_NUMBER: u16 = 5432;
 
 /// Type of the address on which the server listens.
@@ -46,8 +47,8 @@ const SOCKET_NUMBER: u16 = 5432;
 pub enum Listen {
     /// A free loopback port with password authentication. All clients support it.
     Loopback,
-    /// A Unix socket that only this user and root can access, without a password. Connecting is fast, because SCRAM
-    /// authentication takes tens of milliseconds in an unoptimised build.
+    /// A Unix socket that only this user and root can access, without a password. Connecting is faster than with a
+    /// password, because SCRAM authentication takes tens of milliseconds in an unoptimised build.
     Socket,
 }
 

@@ -101,7 +101,7 @@ impl Buckets {
     }
 }
 
-/// Takes the tokens for a call. Returns the throttling error of the service if there are none.
+/// Takes the tokens for a call. Returns the throttling error of the service if a token bucket is empty.
 pub fn take_tokens(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
     if !ctx.settings.throttling {
         return Ok(());

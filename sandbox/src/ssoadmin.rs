@@ -30,7 +30,7 @@ use crate::world::{AwsError, Ctx, Request, State, access_denied};
 /// The Identity Center instance of the organisation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IdentityCenter {
-    /// ARN in the format `arn:aws:sso:::instance/ssoins-…`.
+    /// ARN of the instance in the format `arn:aws:sso:::instance/ssoins-…`.
     pub instance_arn: String,
     pub created_at: DateTime<Utc>,
     /// Permission sets, by their ARN.
@@ -44,7 +44,7 @@ pub struct IdentityCenter {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PermissionSet {
-    /// ARN in the format `arn:aws:sso:::permissionSet/{instance}/ps-…`.
+    /// ARN of the permission set in the format `arn:aws:sso:::permissionSet/{instance}/ps-…`.
     pub arn: String,
     /// Name of the permission set, unique within the instance.
     pub name: String,
@@ -69,7 +69,7 @@ pub struct PermissionSet {
 pub struct Assignment {
     pub account: String,
     pub permission_set: String,
-    /// Either `USER` or `GROUP`.
+    /// Type of the principal, either `USER` or `GROUP`.
     pub principal_type: String,
     /// Id of the user or group in the Identity Store.
     pub principal_id: String,
@@ -80,7 +80,7 @@ pub struct Assignment {
 pub enum Progress {
     InProgress,
     Succeeded,
-    /// Failed for the given reason.
+    /// Contains the reason of the failure.
     Failed(String),
 }
 

@@ -34,7 +34,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns the value used by the CloudFormation API.
+    /// Returns the status as in the CloudFormation API, such as `CREATE_COMPLETE`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CreateInProgress => "CREATE_IN_PROGRESS",

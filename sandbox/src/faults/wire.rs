@@ -19,13 +19,13 @@ use crate::world::{Request, error_response};
 /// A fault that is injected into an HTTP call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireEffect {
-    /// The connection is reset before the call is made; the call has no effect.
+    /// The connection is reset before the request is sent, so the call has no effect.
     ResetBeforeCall,
-    /// The call is made, then the connection is reset and the response is lost.
+    /// The call takes effect, but the connection is reset and the response is lost.
     ResetAfterCall,
-    /// The call is made after a delay.
+    /// The request is sent after this delay.
     Delay(Duration),
-    /// The response is a throttling error; the call is not made.
+    /// The response is a throttling error, and the request is not sent.
     Throttle,
 }
 
@@ -104,7 +104,7 @@ pub struct FaultyClient {
     clock: Clock,
     rules: Arc<Mutex<Vec<WireRule>>>,
     hits: Arc<Mutex<Vec<WireHit>>>,
-    /// Times at which the delayed calls will be made.
+    /// Times at which the delayed requests will be sent.
     delayed: Arc<Mutex<Vec<DateTime<Utc>>>>,
 }
 
@@ -141,8 +141,8 @@ impl FaultyClient {
         self.hits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the time at which the next delayed call will be made, or `None` if no call is delayed. Tests advance the
-    /// clock to this time.
+    /// Returns the time at which the next delayed request will be sent, or `None` if no call is delayed. Tests advance
+    /// the clock to this time.
     pub fn next_delayed_call(&self) -> Option<DateTime<Utc>> {
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied()
     }

@@ -15,7 +15,7 @@ pub struct Member {
     pub name: String,
     pub email: String,
     pub joined_at: DateTime<Utc>,
-    /// Either `CREATED` or `INVITED`.
+    /// Method by which the account joined the organisation, either `CREATED` or `INVITED`.
     pub joined_method: String,
     /// Id of the parent (root or organizational unit). After a move, the policies of the new parent take effect with a
     /// delay.

@@ -20,7 +20,7 @@ const FAILURE_DURATION_FACTOR: f64 = 0.2;
 /// A CreateAccount request and its state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreateRequest {
-    /// Id in the format `car-…`.
+    /// Id of the request in the format `car-…`.
     pub id: String,
     pub account_name: String,
     pub email: String,

@@ -16,7 +16,7 @@ impl<T> History<T> {
         Self { current: (from, value), earlier: Vec::new() }
     }
 
-    /// Returns the value that was set last.
+    /// Returns the latest value, even if it is not in effect yet.
     pub fn current(&self) -> &T {
         &self.current.1
     }

@@ -12,7 +12,7 @@ use crate::world::ids::Ids;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Organization {
-    /// Id in the format `o-…`.
+    /// Id of the organisation in the format `o-…`.
     pub id: String,
     /// Id of the root, in the format `r-…`. An organisation has exactly one root.
     pub root: String,
@@ -29,7 +29,7 @@ pub struct Organization {
     /// Ids of the attached policies by target (root, organizational unit or account), in the order of attachment.
     pub attached: BTreeMap<String, History<Vec<String>>>,
     pub policies_enabled: bool,
-    /// Tags by resource id.
+    /// Tags by the id of the tagged resource.
     pub tags: BTreeMap<String, BTreeMap<String, String>>,
     /// Service principals with trusted access, with the time at which trusted access was enabled.
     pub trusted_services: BTreeMap<String, DateTime<Utc>>,

@@ -1,4 +1,4 @@
-//! Tags on roots, units, accounts and policies.
+//! TagResource, UntagResource and ListTagsForResource.
 
 use std::collections::BTreeMap;
 

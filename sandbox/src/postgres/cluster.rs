@@ -15,7 +15,7 @@ use super::guard::GuardedProcess;
 use super::server_user::ServerUser;
 use super::{Listen, PostgresError, START_TIMEOUT, SUPERUSER};
 
-/// Server settings that are different from run to run.
+/// Server settings that can differ from run to run.
 pub(super) struct Settings {
     pub(super) durable: bool,
     pub(super) listen: Listen,
@@ -49,10 +49,10 @@ pub(super) async fn ensure_initialized(
         format!("--username={SUPERUSER}"),
         format!("--pwfile={}", password_file.display()),
         "--auth-host=scram-sha-256".to_owned(),
-        // Safe, because the socket is in a private directory.
+        // This is safe, because the socket is in a private directory.
         "--auth-local=trust".to_owned(),
         "--encoding=UTF8".to_owned(),
-        // The same sort order on every machine.
+        // With this locale, the sort order is the same on every machine.
         "--locale=C".to_owned(),
     ];
     if !durable {

@@ -17,7 +17,7 @@ pub enum PostgresError {
         minimum: u32,
         /// List of the searched directories and the PostgreSQL versions found there.
         searched: String,
-        /// Error of the download.
+        /// Error message of the failed download.
         download: String,
     },
     /// The cluster was created by a version that is not installed.
@@ -66,7 +66,7 @@ pub enum PostgresError {
     /// The server did not become ready or did not stop in time.
     #[error("PostgreSQL did not {action} within {seconds} s; its log is {}", .log.display())]
     TooSlow {
-        /// Either `start` or `stop`.
+        /// Action that took too long, either `start` or `stop`.
         action: &'static str,
         /// Timeout in seconds.
         seconds: u64,

@@ -20,9 +20,9 @@ pub(crate) struct PseudoParameters {
 
 /// Values of `Ref` and `Fn::GetAtt` for existing resources.
 pub(crate) trait ResourceValues {
-    /// Returns the value of `Ref`, which is usually the physical id.
+    /// Returns the value of `Ref` for a resource, which is usually the physical id.
     fn reference(&self, logical_id: &str) -> Option<Value>;
-    /// Returns the value of `Fn::GetAtt`.
+    /// Returns the value of `Fn::GetAtt` for an attribute of a resource.
     fn attribute(&self, logical_id: &str, attribute: &str) -> Option<Value>;
 }
 

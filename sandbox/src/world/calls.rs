@@ -33,7 +33,7 @@ impl CallRecord {
     }
 }
 
-/// Numbers of successful, throttled and failed calls of an operation.
+/// Number of all calls of an operation, and how many of them were throttled or failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallCount {
     pub calls: u64,

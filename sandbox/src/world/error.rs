@@ -34,7 +34,7 @@ impl AwsError {
         self
     }
 
-    /// Adds the member `Reason`, which several Organizations errors have.
+    /// Adds the member `Reason`, which several errors of AWS Organizations have.
     #[must_use]
     pub fn reason(self, reason: &str) -> Self {
         self.with("Reason", reason)

@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::{BusySpan, CallLog, World};
 use crate::organizations::CreateRequest;
 
-/// Account of the organisation, as returned to tests.
+/// Data of an account, as returned by [`World::accounts`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AccountView {
     pub id: String,
     pub email: String,
     pub name: String,
     pub tags: BTreeMap<String, String>,
-    /// Id of the parent root or unit.
+    /// Id of the parent (root or organizational unit).
     pub parent: String,
     /// Name of the parent organizational unit; `Root` for the root.
     pub parent_name: String,
@@ -27,7 +27,7 @@ pub struct AccountView {
     pub roles: Vec<String>,
 }
 
-/// Service control policy, as returned to tests.
+/// Data of a service control policy, as returned by [`World::policies`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyView {
     pub id: String,
@@ -41,7 +41,7 @@ pub struct PolicyView {
 pub struct UnitView {
     pub id: String,
     pub name: String,
-    /// Id of the parent root or unit.
+    /// Id of the parent (root or organizational unit).
     pub parent: String,
     pub tags: BTreeMap<String, String>,
 }
@@ -57,13 +57,13 @@ pub struct StackView {
     pub outputs: BTreeMap<String, String>,
 }
 
-/// An account assignment, which gives a user or group the permissions of a permission set in an account.
+/// Data of an account assignment, as returned by [`World::assignments`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct AssignmentView {
     pub account: String,
     /// Name of the permission set.
     pub permission_set: String,
-    /// Either `USER` or `GROUP`.
+    /// Type of the principal, either `USER` or `GROUP`.
     pub principal_type: String,
     /// Id of the user or group in the Identity Store.
     pub principal_id: String,

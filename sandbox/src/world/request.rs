@@ -40,7 +40,7 @@ pub struct Signature {
 }
 
 impl Request {
-    /// Parses an HTTP request. Returns an UnrecognizedServiceException if the service is not simulated.
+    /// Parses an HTTP request. Returns the error UnrecognizedServiceException if the service is not simulated.
     pub fn parse(request: &MockRequest) -> Result<Self, AwsError> {
         let path = winterbaume_core::extract_path(&request.uri);
         let query = winterbaume_core::extract_query_string(&request.uri);

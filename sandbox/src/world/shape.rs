@@ -39,7 +39,7 @@ pub struct Violation {
     /// Path of the member in the input, such as `Tags[1].Key`.
     pub member: String,
     pub kind: Kind,
-    /// Constraint in AWS's wording, such as "Member must have length less than or equal to 50".
+    /// Constraint as in the error messages of AWS, such as "Member must have length less than or equal to 50".
     pub constraint: String,
 }
 

@@ -26,7 +26,7 @@ pub type AccountId = String;
 /// The complete state of the simulated AWS.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct State {
-    /// Root, units, policies and CreateAccount requests.
+    /// State of AWS Organizations: root, organizational units, policies and CreateAccount requests.
     pub organization: Organization,
     /// All existing accounts, including closed accounts. An account that is still being created is not included.
     pub accounts: BTreeMap<AccountId, AccountState>,
@@ -107,7 +107,7 @@ impl State {
         state
     }
 
-    /// Returns the state of the caller's account in the called region.
+    /// Returns the state of the called region in the caller's account, creating it if needed.
     pub fn caller_region(&mut self, ctx: &Ctx) -> &mut RegionState {
         let account = self
             .accounts
