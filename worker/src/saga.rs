@@ -1,4 +1,5 @@
-//! The decision on the next action of an operation, from workflow and journal alone: no clock, no database, no AWS.
+//! Decides on the next action of an operation from its workflow and journal. This module accesses no clock, no database
+//! and no AWS.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::step::{JournalEntry, StepName, StepState};

@@ -56,7 +56,8 @@ pub(super) async fn start_repairs(
     Ok(())
 }
 
-/// Creates a repair of an environment because of these findings, or returns `None` if another operation is open there.
+/// Creates a repair operation for an environment with these findings. Returns `None` if the environment has another
+/// open operation.
 async fn open(
     pool: &PgPool,
     environment: EnvironmentId,
