@@ -7,7 +7,8 @@ use crate::attention::Attention;
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// Name of a step in journal, API and metrics. Append-only: the journals of earlier releases contain these names.
+    /// Name of a workflow step in the journal, the API and metrics. Names are never changed or removed, because stored
+    /// journals contain them.
     StepName {
         RequestAccount = "request-account",
         AwaitAccount = "await-account",
@@ -41,9 +42,9 @@ string_enum! {
     StepState {
         /// Not yet started.
         Pending = "pending",
-        /// Started; the result is not journaled yet.
+        /// Started; the result has not been recorded yet.
         Running = "running",
-        /// Waiting for the time of its next poll.
+        /// Waiting until the next poll is due.
         Waiting = "waiting",
         /// Stopped until a person acts.
         Parked = "parked",
@@ -52,7 +53,7 @@ string_enum! {
     }
 }
 
-/// Facts that a step has learned, such as request, account and stack ids.
+/// Values that a step has learned and that later steps read, such as request, account and stack ids.
 pub type Facts = Map<String, Value>;
 
 /// Journal entry of one step.
@@ -63,18 +64,18 @@ pub struct JournalEntry {
     /// Steps that must be done before this step starts.
     pub after: Vec<String>,
     pub state: StepState,
-    /// Values of the next AWS call, written before the call.
+    /// Values of an AWS call that is not safe to repeat, written before the call.
     pub intent: Option<Value>,
     pub intent_at: Option<DateTime<Utc>>,
     pub facts: Facts,
     pub attempts: u32,
-    /// Number of consecutive failed attempts.
+    /// Number of consecutive attempts that failed and recorded no new fact.
     pub attempts_without_progress: u32,
-    /// Description of the condition for which the step waits.
+    /// Description of the condition that the step waits for.
     pub waits_for: Option<String>,
     /// Time of the next poll.
     pub check_at: Option<DateTime<Utc>>,
-    /// Reason for which the step needs attention. A waiting step with this field is late.
+    /// Reason why the step needs attention. A waiting step with an attention is late.
     pub attention: Option<Attention>,
     /// Time since which AWS has refused to start or continue the work.
     pub blocked_since: Option<DateTime<Utc>>,
@@ -82,7 +83,7 @@ pub struct JournalEntry {
     pub last_error: Option<String>,
     /// Time of the first attempt.
     pub started_at: Option<DateTime<Utc>>,
-    /// Time of the last manual retry; deadlines restart there.
+    /// Time of the last manual retry. Deadlines are measured from this time.
     pub retried_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
 }

@@ -20,7 +20,7 @@ pub enum ChainDefect {
     /// Records missing at the end.
     #[error("the trail ends at {0} but had reached {1}: its end was removed")]
     Truncated(i64, i64),
-    /// Record that differs from the anchored one.
+    /// Record that differs from the record that was anchored.
     #[error("the record at {0} differs from the anchored one: the trail was rewritten")]
     Rewritten(i64),
     /// Records missing at the start, without a record that documents their deletion.
@@ -32,9 +32,9 @@ pub enum ChainDefect {
          days (retention_days of [audit])"
     )]
     DroppedEarly {
-        /// First position that is left.
+        /// Position of the oldest record that still exists.
         from: i64,
-        /// Time of an anchor whose head is older than the deleted records.
+        /// Time of an anchor. Some of the deleted records were written after this time.
         after: DateTime<Utc>,
         /// Retention period in days.
         days: i64,
@@ -49,7 +49,7 @@ pub struct Verifier {
     retention: TimeDelta,
     /// Position and time of the record that documents the deletion of old records.
     drop_recorded: Option<(i64, DateTime<Utc>)>,
-    /// Sorted by position; several may have the same position.
+    /// Anchors sorted by position; several anchors may have the same position.
     anchors: Vec<Anchor>,
 }
 
@@ -76,8 +76,9 @@ impl Verifier {
         Ok(())
     }
 
-    /// Verifies the end of the trail, where `head` is its stored head. Returns the verified head and the position of
-    /// the last anchor, or `None` for that position if no anchor covers the remaining records.
+    /// Completes the verification at the end of the trail, where `head` is the head stored in the database. Returns the
+    /// verified head and the position of the last anchor, or `None` for that position if no anchor covers the remaining
+    /// records.
     pub fn end(self, head: ChainHead, now: DateTime<Utc>) -> Result<(ChainHead, Option<i64>), ChainDefect> {
         let anchored = self.anchors.last().map_or(0, |anchor| anchor.head.position);
         let expected = anchored.max(head.position);
@@ -103,9 +104,8 @@ impl Verifier {
         }
     }
 
-    /// Checks that the deleted records were older than the retention period. The database alone cannot prove that,
-    /// because an attacker can write any time into it. But if an anchor shows that the trail ended before a position,
-    /// the record at that position is younger than the anchor.
+    /// Checks that the deleted records were older than the retention period. The times in the database cannot prove
+    /// that, because an attacker can change them. But an anchor proves that later records are younger than the anchor.
     fn check_retention_drop(&self, now: DateTime<Utc>) -> Result<(), ChainDefect> {
         let from = self.dropped.position + 1;
         if self.dropped.position == 0 {

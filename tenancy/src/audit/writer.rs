@@ -1,4 +1,4 @@
-//! Audit writer of a process: stores entries and chains them in the background.
+//! Audit writer of a process, which stores entries and chains them in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::{Clock, TenantId};
 /// Real time for which entries are collected before they are chained.
 const BATCH_DELAY: Duration = Duration::from_millis(400);
 
-/// Delay of one more chaining pass after the last entry. By then every open entry of this process, or of a process that
-/// has stopped, has an outcome or counts as *unknown*.
+/// Delay between the last entry and one more chaining pass. By then every open entry, also of a process that has
+/// stopped, has an outcome or can be chained as *unknown*.
 const FINAL_PASS_DELAY: Duration = Duration::from_secs(70);
 
 /// Delay before chaining is retried after a database error.

@@ -72,7 +72,7 @@ pub struct FeedEventData {
 }
 
 impl FeedEvent {
-    /// Converts an entry of the feed.
+    /// Converts a feed entry to its public form.
     pub fn of(entry: Entry, config: &Config) -> Self {
         let text = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         Self {
