@@ -1,6 +1,7 @@
 //! Fixture for API tests: the REST API on a free port, with its own database and token issuer, without a worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_api::App;
@@ -20,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 use crate::database::Database;
 use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
+
+/// Time limit of a request of the fixture, streams included.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write \
     operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
@@ -109,7 +113,8 @@ impl ApiFixture {
         let shutdown = CancellationToken::new();
         let server = freehold_api::serve(app, listener, shutdown.clone());
         let server = tokio::spawn(async move { server.await.expect("a clean shutdown") });
-        Self { url, issuer, database, config, clock, shutdown, server, http: reqwest::Client::new() }
+        let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().expect("an HTTP client");
+        Self { url, issuer, database, config, clock, shutdown, server, http }
     }
 
     /// Returns a request with a token that has all scopes.

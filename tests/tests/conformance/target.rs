@@ -1,5 +1,7 @@
 //! Targets of the conformance tests: the simulator and two emulators.
 
+use std::time::Duration;
+
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
@@ -90,6 +92,7 @@ impl Target {
 }
 
 async fn reset(url: &str) -> Result<(), Failure> {
-    let answer = reqwest::Client::new().post(url).send().await.and_then(reqwest::Response::error_for_status);
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("an HTTP client");
+    let answer = http.post(url).send().await.and_then(reqwest::Response::error_for_status);
     answer.map(|_| ()).map_err(|error| Failure(error.to_string()))
 }
