@@ -11,7 +11,7 @@ use crate::environment::Environment;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
 
-/// Environments per tenant, at most; each one is an AWS account.
+/// Maximum number of environments per tenant, because each environment needs an AWS account.
 pub const MAX_ENVIRONMENTS: i64 = 20;
 
 /// Result of [`add_environment`].
@@ -61,7 +61,7 @@ async fn add_environment_in_tx(
         return Ok(AddResult::ExistingKey(known));
     }
     lock_tenant(&mut *tx, environment.tenant_id).await?;
-    // The row lock keeps a worker that finishes the last environment from offboarding the tenant at the same time.
+    // The row lock prevents a worker that finishes the last environment from offboarding the tenant at the same time.
     sqlx::query!(
         "/* db::lifecycle::add_environment */ select 1 as one from tenants where id = $1 for no key update",
         environment.tenant_id.as_uuid(),

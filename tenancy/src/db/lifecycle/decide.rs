@@ -71,7 +71,7 @@ async fn decide_in_tx(
     append_event(tx, event_type, &pending, by, now).await?;
     match (approve, pending.action) {
         (true, _) => apply_approved_values(tx, &pending, by, now).await?,
-        // No account was requested yet.
+        // The operation has not requested an account yet, so that it can be cancelled.
         (false, ApprovalAction::Vend) => cancel_if_open(tx, id, by, now).await?,
         // The offboarding continues without closing the account.
         (false, ApprovalAction::Close) => retry_if_parked(tx, &pending, by, now).await?,
@@ -98,7 +98,7 @@ async fn apply_approved_values(
     retry_if_parked(tx, approval, by, now).await
 }
 
-/// Retries the step that waits for this decision if it is parked.
+/// Retries the step that needs the decision if the step is parked.
 async fn retry_if_parked(tx: &mut PgConnection, approval: &Approval, by: &Requester, now: DateTime<Utc>) -> Result<()> {
     let parked = sqlx::query_scalar!(
         r#"/* db::lifecycle::retry_if_parked */

@@ -13,8 +13,8 @@ use crate::db::{PgPool, Result, finish_transaction};
 use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentName, TenantId};
 
-/// Offboards all environments of a tenant, or the one called `name`. Their open operations are canceled. Environments
-/// that are already being offboarded count as a success.
+/// Offboards all environments of a tenant, or the environment called `name`, and cancels their open operations. For an
+/// environment that is already being offboarded, returns the open operation.
 pub async fn offboard(
     pool: &PgPool,
     tenant: TenantId,

@@ -20,12 +20,12 @@ pub enum RequestResult {
     Created(Approval),
     /// Another request is already pending for the operation.
     AlreadyPending(Approval),
-    /// No step of the operation is parked with this remedy.
+    /// No parked step of the operation offers this remedy.
     NotApplicable,
     NotFound,
 }
 
-/// Requests approval of `action` on an operation with a parked step that offers the action as a remedy.
+/// Requests approval of `action` on an operation. A parked step of the operation must offer the action as a remedy.
 pub async fn request_approval(
     pool: &PgPool,
     id: OperationId,
@@ -49,7 +49,7 @@ async fn request_approval_in_tx(
 ) -> Result<RequestResult> {
     match lock_operation(tx, id).await? {
         None => return Ok(RequestResult::NotFound),
-        // The steps of a finished operation keep their attention.
+        // A finished operation is excluded explicitly, because its steps keep their attention.
         Some(false) => return Ok(RequestResult::NotApplicable),
         Some(true) => {}
     }
@@ -71,7 +71,7 @@ async fn request_approval_in_tx(
     Ok(RequestResult::Created(approval))
 }
 
-/// Requests approval of an account creation by `step`, on behalf of the requester of the operation.
+/// Requests approval of the account creation that `step` performs, in the name of the requester of the operation.
 pub async fn request_vending(
     pool: &PgPool,
     claim: &Claim,

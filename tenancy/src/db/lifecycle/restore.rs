@@ -1,4 +1,4 @@
-//! Restores environments in their cooling-off period.
+//! Restores environments that are in their cooling-off period.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::operation::{OperationKind, Requester};
 use crate::step::StepName;
 use crate::{EnvironmentName, TenantId};
 
-/// Restores all environments of a tenant that are in their cooling-off period, or the one called `name`.
+/// Restores all environments of a tenant that are in their cooling-off period, or only the environment called `name`.
 pub async fn restore(
     pool: &PgPool,
     tenant: TenantId,
