@@ -28,7 +28,7 @@ use retry::retry_while_busy;
 pub struct Plan {
     /// ARN of the identity that makes the calls in the management account.
     pub acting_as: String,
-    /// Empty if the organisation matches the configuration.
+    /// Required changes; empty if the organisation matches the configuration.
     pub actions: Vec<Action>,
     /// Recommendations for the operator. They do not stop bootstrap.
     pub warnings: Vec<String>,

@@ -29,7 +29,7 @@ const MIN_SLEEP: Duration = Duration::from_millis(20);
 /// Real time for which a due operation is reserved for the worker that ran it before.
 const AFFINITY_PERIOD: Duration = Duration::from_millis(500);
 
-/// Preference of due operations for the worker that ran them before.
+/// Degree to which a due operation is reserved for the worker that ran it before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Affinity {
     Ignore,
@@ -39,7 +39,7 @@ enum Affinity {
 
 pub(crate) struct OperationLoop {
     services: Arc<Services>,
-    /// Name of the worker, which its claims contain.
+    /// Name of the worker, which is stored in its claims.
     name: String,
     /// Time at which the next shared poll is due, as of the last check of the database. It is cleared when the poll
     /// starts, so that the next poll starts only after another check.

@@ -77,7 +77,7 @@ pub struct Report {
 #[derive(Debug, Clone)]
 pub struct Reported {
     pub finding: Finding,
-    /// Whether the finding was not already open.
+    /// Whether this comparison has opened the finding.
     pub is_new: bool,
 }
 

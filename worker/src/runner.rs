@@ -126,7 +126,7 @@ fn planned(step: &Step) -> PlannedStep {
     PlannedStep { name: step.name, after: step.after.iter().map(ToString::to_string).collect() }
 }
 
-/// Runs one step and journals its outcome.
+/// Runs one step and writes its outcome to the journal.
 async fn run_step(context: &StepContext, step: &'static Step) -> Result<(), DbError> {
     let (tenant, operation) = (context.tenant().id, context.operation_id());
     let span = tracing::info_span!(

@@ -19,7 +19,7 @@ pub enum Decision {
     Finish,
 }
 
-/// Returns the next action at `now` of an operation with the workflow `list`.
+/// Returns the next action of an operation with the workflow `list` at the time `now`.
 pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc>) -> Decision {
     let state =
         |name: StepName| journal.iter().find(|entry| entry.name == name).map_or(StepState::Pending, |e| e.state);

@@ -29,7 +29,7 @@ pub enum Undo {
     NotNeeded(&'static str),
     /// The step cannot be reversed automatically, for this reason. A person must decide.
     Manual(&'static str),
-    /// This step of the offboarding reverses the step. A cancellation runs it too.
+    /// A step of the offboarding workflow reverses this step. A cancellation runs it too.
     Step(StepName),
 }
 

@@ -68,7 +68,7 @@ impl StepOutcome {
         self
     }
 
-    /// Releases a slot when the outcome is journaled.
+    /// Releases a slot when the outcome is written to the journal.
     #[must_use]
     pub fn releasing(mut self, slot: QuotaSlot) -> Self {
         self.released.push(slot);
@@ -79,7 +79,7 @@ impl StepOutcome {
 /// Error of a run of a step.
 #[derive(Debug)]
 pub enum StepError {
-    /// Temporary error, retried after growing pauses.
+    /// Temporary error. The step is retried with growing pauses.
     Retry(String),
     /// The step cannot continue yet. This is not a failure.
     Blocked {

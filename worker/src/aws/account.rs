@@ -1,4 +1,4 @@
-//! AWS Account Management: the opt-in regions of an account.
+//! AWS Account Management calls that read and enable the opt-in regions of an account.
 
 use aws_sdk_account::Client;
 use aws_sdk_account::types::RegionOptStatus;

@@ -113,7 +113,7 @@ fn is_throttle(code: &str) -> bool {
     !matches!(code, "ConstraintViolationException" | "ServiceQuotaExceededException" | "LimitExceededException")
 }
 
-/// Returns the metric label of an error kind.
+/// Returns the value of the metric label `outcome` for an error kind.
 fn label(kind: &CloudErrorKind) -> &'static str {
     match kind {
         CloudErrorKind::Unknown => "unknown",

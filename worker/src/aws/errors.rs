@@ -30,10 +30,10 @@ struct Row {
 enum More {
     Any,
     Reason(&'static str),
-    /// Text that the message contains.
+    /// Text that AWS's error message must contain.
     Words(&'static str),
     Status(u16),
-    /// HTTP status of at least this value.
+    /// Minimum HTTP status.
     From(u16),
 }
 

@@ -27,7 +27,7 @@ const CALL: &str = "lambda:InvokeFunctionUrl";
 /// Timeout of the call in real time. A cold start of the function takes one or two seconds.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// HTTP response of the function.
+/// HTTP response of the called function.
 #[derive(Debug)]
 struct Response {
     status: u16,
@@ -108,7 +108,7 @@ async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<
     operation.invoke(request).await.map_err(|error| no_response(CALL, &error))
 }
 
-/// Headers of a signed request.
+/// HTTP headers of a signed request.
 #[derive(Debug)]
 struct SignedHeaders(Vec<(&'static str, String)>);
 

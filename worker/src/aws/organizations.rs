@@ -1,4 +1,4 @@
-//! AWS Organizations: accounts, OUs and the policies on them.
+//! AWS Organizations calls for accounts, OUs and policies.
 
 mod creations;
 mod ous;

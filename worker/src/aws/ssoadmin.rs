@@ -1,4 +1,4 @@
-//! IAM Identity Center: the instance, permission sets and account assignments.
+//! IAM Identity Center calls for the instance, permission sets and account assignments.
 
 pub(super) mod assignments;
 pub(super) mod permission_sets;

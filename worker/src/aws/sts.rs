@@ -26,10 +26,10 @@ const EXPIRY_MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// again.
 pub(super) const MAX_SESSIONS: usize = 512;
 
-/// Session name in CloudTrail.
+/// Name of Freehold's sessions in CloudTrail.
 pub(super) const SESSION_NAME: &str = "freehold";
 
-/// Session name in CloudTrail for calls of `freehold bootstrap`.
+/// Name of the sessions of `freehold bootstrap` in CloudTrail.
 const BOOTSTRAP_SESSION_NAME: &str = "freehold-bootstrap";
 
 const ASSUME_ROLE: &str = "sts:AssumeRole";
@@ -148,7 +148,7 @@ impl Aws {
         session.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))
     }
 
-    /// Assumes a role. Returns the credentials and the time until which to use them.
+    /// Assumes a role. Returns the credentials and the time until which they are used.
     async fn assume(
         &self,
         from: &Session,

@@ -1,4 +1,4 @@
-//! Plans permission sets and their policies, and checks that the configured groups exist.
+//! Plans changes of permission sets and their policies, and checks that the configured groups exist.
 
 use std::collections::BTreeSet;
 

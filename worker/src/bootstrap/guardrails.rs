@@ -1,4 +1,4 @@
-//! Plans the OUs, their policies and trusted access of the organisation.
+//! Plans changes of OUs, their policies and trusted access.
 
 use std::collections::BTreeSet;
 

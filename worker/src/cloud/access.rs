@@ -1,4 +1,4 @@
-//! IAM Identity Center: assignments of permission sets, users and groups.
+//! Types of IAM Identity Center: assignments of permission sets, users and groups.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! AWS accounts: requests, their status, and accounts as listed by the organisation.
+//! Types of AWS accounts: creation requests and their status, listed accounts, OUs and regions.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;

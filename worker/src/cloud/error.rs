@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 pub struct CloudError {
     /// Kind of the error, which determines how a step continues.
     pub kind: CloudErrorKind,
-    /// Name of the call, such as `organizations:MoveAccount`.
+    /// Name of the AWS call, such as `organizations:MoveAccount`.
     pub call: &'static str,
     /// Error code of AWS, or of Freehold if the call did not reach AWS (`Timeout`, `RateReached`).
     pub code: String,

@@ -1,4 +1,4 @@
-//! CloudFormation stacks, and the roles in a tenant's account.
+//! Types of CloudFormation stacks, and the roles in a tenant's account.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub struct NewStack {
     pub template: String,
     pub parameters: BTreeMap<String, String>,
     pub tags: Tags,
-    /// Client request token of this attempt, with 1 to 128 letters, digits and hyphens.
+    /// Client request token, which makes a repeated call idempotent: 1 to 128 letters, digits and hyphens.
     pub token: String,
 }
 

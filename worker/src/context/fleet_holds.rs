@@ -14,7 +14,7 @@ use crate::step_outcome::StepError;
 /// Delay after which the next operation in the queue probes, if the first one has not probed.
 const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
 
-/// Time after the deadline of an account creation at which a probe with that creation counts as failed.
+/// Time by which a probe may exceed the deadline of its account creation before the probe counts as failed.
 const PROBE_GRACE: TimeDelta = TimeDelta::minutes(1);
 
 /// Queue position up to which operations retry one minute apart. Operations behind it retry at the same time.
@@ -43,7 +43,8 @@ fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
     }
 }
 
-/// Returns the fleet hold for an error that every tenant would get, or `None` for an error of one tenant.
+/// Returns the kind of fleet hold for an error that affects every tenant, or `None` for an error that affects one
+/// tenant only.
 pub(crate) fn hold_kind(error: &CloudError) -> Option<HoldKind> {
     if error.has_reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED") {
         Some(HoldKind::AccountQuotaReached)
@@ -55,7 +56,8 @@ pub(crate) fn hold_kind(error: &CloudError) -> Option<HoldKind> {
 }
 
 impl StepContext {
-    /// Permits the account request of `slot`, or queues the operation without a slot while a hold is active.
+    /// Returns a permit for the account request of `slot`. While a fleet hold is active, queues the operation without a
+    /// slot.
     pub(crate) async fn admit_account_request(&self, slot: &QuotaSlot) -> Result<CreationPermit, StepError> {
         let now = self.now();
         let creation = self.config().timeouts.account_creation_seconds;
@@ -74,7 +76,7 @@ impl StepContext {
     }
 
     /// Starts a hold, because AWS rejects the request of `slot` for every tenant. Raises one alert per hold. Returns
-    /// the error with which the step waits.
+    /// the error that makes the step wait.
     pub(crate) async fn start_fleet_hold(&self, slot: &QuotaSlot, kind: HoldKind) -> Result<StepError, StepError> {
         let started =
             fleet_holds::start(&self.services.pool, &self.claim, slot, kind, probe_backoff(kind), self.now()).await?;

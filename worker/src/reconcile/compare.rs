@@ -31,7 +31,7 @@ pub(super) struct CompareInput<'a> {
     pub(super) config: &'a Config,
     /// Id of this installation, which the tags of its accounts contain.
     pub(super) installation: InstallationId,
-    /// Time before the first read of AWS.
+    /// Start of the comparison, before the first read of AWS.
     pub(super) started_at: DateTime<Utc>,
 }
 

@@ -62,9 +62,9 @@ pub(super) struct Observed {
 pub(super) enum Inside {
     /// The account could be read. A missing stack is `None`.
     Stacks {
-        /// The stack with Freehold's roles.
+        /// Stack with Freehold's roles.
         baseline: Option<StackState>,
-        /// The stack with the tenant's resources.
+        /// Stack with the tenant's resources.
         stack: Option<StackState>,
     },
     /// The role cannot be assumed or has no permission to read. Contains the error message.

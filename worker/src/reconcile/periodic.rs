@@ -22,7 +22,7 @@ const RETRY_DELAY: Duration = Duration::from_mins(1);
 const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
 
 pub(crate) struct PeriodicReconciler {
-    /// Name of the worker, which its claims contain.
+    /// Name of the worker, which is stored in its claims.
     name: String,
     services: Arc<Services>,
     reconciler: Reconciler,

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{RepairMode, Reported};
 use crate::services::Services;
 
-/// Starts a repair of each environment with findings that are safe to repair, and records it in these findings.
+/// Starts a repair of each environment with findings that are safe to repair, and records the repair in these findings.
 pub(super) async fn start_repairs(
     services: &Services,
     mode: RepairMode,

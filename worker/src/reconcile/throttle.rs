@@ -22,13 +22,13 @@ const MAX_ATTEMPTS: u32 = 4;
 /// Maximum time that a read waits for a rate limit.
 const MAX_WAIT: TimeDelta = TimeDelta::minutes(5);
 
-/// Error of a read.
+/// Error of an AWS read during a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
     /// The process is stopping.
     #[error("the comparison was interrupted, because the process is stopping")]
     Stopped,
-    /// AWS does not respond or rejected the call.
+    /// AWS did not respond or rejected the call.
     #[error("{0}")]
     Cloud(#[from] CloudError),
 }

@@ -1,5 +1,5 @@
-//! Closes the account if that was requested and a second person has approved it. Waits while AWS's 30-day limit is used
-//! up.
+//! Closes the AWS account if the closure was requested and a second person has approved it. Waits while AWS's 30-day
+//! limit on closures is exhausted.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     }
     let state = context.cloud().account(account.id()).await?.map(|account| account.state);
     if state.as_deref() != Some("ACTIVE") {
-        // Already closing, or no longer in the organisation.
+        // The account is already being closed, or it is no longer in the organisation.
         let requested_at = context.pending_intent::<String>().map_or_else(|| context.now(), |(_, at)| at);
         return Ok(StepOutcome::done().with(REQUESTED_AT, requested_at.to_rfc3339()));
     }

@@ -87,7 +87,7 @@ fn with_grants(outcome: StepOutcome, released: Vec<QuotaSlot>, grants: &BTreeMap
     StepOutcome { released, ..outcome }.with("grants", json!(grants))
 }
 
-/// Drops requests made before the last manual retry, so that the step first reads which grants exist.
+/// Discards requests made before the last manual retry, so that the step first reads which grants exist.
 fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progress>) {
     let retried = context.entry().and_then(|entry| entry.retried_at);
     for progress in grants.values_mut().filter(|progress| !progress.done && progress.asked_at < retried) {
@@ -106,7 +106,7 @@ impl Progress {
         self.done
     }
 
-    /// Returns the outstanding request and its time.
+    /// Returns the id and the time of the request in progress, or `None` without a request.
     pub(super) fn request(&self) -> Option<(&str, DateTime<Utc>)> {
         Some((self.request_id.as_deref()?, self.asked_at?))
     }
@@ -115,7 +115,7 @@ impl Progress {
         &self.grant.permission_set_arn
     }
 
-    /// Returns the time of the outstanding request, if there is one.
+    /// Returns the time of the request in progress, or `None` without a request.
     fn outstanding_since(&self) -> Option<DateTime<Utc>> {
         self.request_id.as_ref().and(self.asked_at)
     }
@@ -196,7 +196,7 @@ async fn advance(
     }
 }
 
-/// Records the request id that AWS has returned.
+/// Records the id of the assignment request that AWS has returned.
 async fn record_request(
     context: &StepContext,
     name: &str,

@@ -1,4 +1,4 @@
-//! OUs and the service control policies attached to them.
+//! AWS Organizations calls for OUs and the service control policies attached to them.
 
 use aws_sdk_organizations::types::PolicyType;
 use chrono::TimeDelta;

@@ -1,4 +1,4 @@
-//! Compares assignments of permission sets.
+//! Compares the assignments of permission sets in AWS with the configuration.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Compares accounts, OUs and guardrails.
+//! Compares accounts, OUs and guardrails in AWS with the expected state.
 
 use chrono::TimeDelta;
 use freehold_tenancy::EnvironmentId;

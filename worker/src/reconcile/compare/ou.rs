@@ -1,4 +1,4 @@
-//! Compares the OU of each account.
+//! Checks that each account is in the OU of its residency.
 
 use freehold_tenancy::db::reconcile::MappedEnvironment;
 use freehold_tenancy::finding::FindingKind;

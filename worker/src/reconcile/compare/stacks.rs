@@ -1,4 +1,4 @@
-//! Compares the stacks in an account.
+//! Compares Freehold's stacks in an account with the deployed stacks.
 
 use freehold_tenancy::db::reconcile::{Deployed, MappedEnvironment};
 use freehold_tenancy::finding::FindingKind;

@@ -1,4 +1,4 @@
-//! Requests of accounts that never create a second account, and adoption of existing accounts.
+//! Requests the account of an environment without ever creating a second one, and adopts existing accounts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
@@ -171,7 +171,7 @@ pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), 
     Err(StepError::needs_attention(AttentionCode::AccountNotActive, message))
 }
 
-/// Returns the attention for an e-mail address of an account that is not this environment's.
+/// Returns the attention for an e-mail address that belongs to an account other than this environment's.
 pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
     let message = format!(
         "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that \

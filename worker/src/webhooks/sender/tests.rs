@@ -1,5 +1,5 @@
-//! Certificates and proxies: a webhook is sent only to a receiver with a trusted certificate for its name, and never
-//! through a proxy. Both are configured in the environment of a process, so the test runs in a separate process.
+//! Tests that a webhook is sent only to a receiver with a trusted certificate for its name, and never through a proxy.
+//! Environment variables configure certificates and proxies, so the test runs in a separate process.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
@@ -67,7 +67,7 @@ async fn in_a_separate_process() {
     }
 }
 
-/// A certificate authority.
+/// Certificate authority for the certificates of receivers.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,

@@ -1,4 +1,4 @@
-//! A consistent state of AWS and the database, which tests change.
+//! Consistent state of AWS and the database, which tests change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
