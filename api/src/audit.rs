@@ -39,7 +39,7 @@ pub(crate) fn audit_entry(action: &str, caller: &Caller, request: &Request) -> (
 
 fn forwarded_for(headers: &HeaderMap) -> Option<String> {
     let values: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    // The nearest proxy adds the last value, so the end of the text is stored.
+    // The nearest proxy adds the last value, so the end of a long text is stored.
     let all = values.join(", ");
     let from = all.len().saturating_sub(MAX_VALUE_BYTES);
     (!all.is_empty()).then(|| all[from..].to_owned())

@@ -15,13 +15,13 @@ pub(crate) struct RoutePolicy {
 /// Kind of resource that a route accesses. It determines which tokens may call the route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResourceScope {
-    /// Several tenants, or a decision that only the operator may make.
+    /// Resources of several tenants, or an action that is reserved for the operator.
     Fleet,
-    /// The tenant whose id is in the path.
+    /// Tenant whose id is in the path.
     Tenant,
-    /// The operation whose id is in the path. An operation belongs to one tenant.
+    /// Operation whose id is in the path. An operation belongs to one tenant.
     Operation,
-    /// A list that the route filters by the tenant scope of the caller.
+    /// List that the route filters by the tenant scope of the caller.
     List,
 }
 

@@ -14,7 +14,7 @@ use crate::router::router;
 /// supervisors such as Kubernetes and Amazon ECS kill a process.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(25);
 
-/// Interval between upkeep runs of the metrics.
+/// Interval at which recent metric samples are aggregated.
 const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves `app` on `listener` until `shutdown` is cancelled, then waits at most 25 seconds for open responses to

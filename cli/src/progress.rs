@@ -51,7 +51,7 @@ struct OperationProgress {
     created_at: DateTime<Utc>,
     output: ProgressOutput,
     bar: ProgressBar,
-    /// The latest message of each running step.
+    /// Latest message of each running step.
     running_steps: BTreeMap<String, String>,
 }
 

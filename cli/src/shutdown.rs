@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::output;
 
-/// Returns a token that is cancelled at the first signal.
+/// Returns a cancellation token that is cancelled at the first signal.
 pub(crate) fn listen_for_signals() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

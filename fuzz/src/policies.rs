@@ -12,8 +12,8 @@ use crate::simulated::policy::{
     AccessRequest, Decision, Document, Keys, Principal, arn_matches, evaluate, text_matches,
 };
 
-/// Checks that two policy documents are equal if they are equal as JSON, regardless of layout and of the argument
-/// order.
+/// Checks that two policy documents are equal if and only if they are equal as JSON, and that the argument order does
+/// not matter.
 pub fn guardrail_document(data: &[u8]) {
     let Some((first, second)) = two_texts(data) else { return };
     assert_eq!(guardrail::same(first, second), guardrail::same(second, first));

@@ -87,7 +87,7 @@ struct KeySetSnapshot {
 #[derive(Debug)]
 struct PublicKey {
     id: Option<String>,
-    /// Only algorithm that the key may be used with; `None` if the issuer does not restrict it.
+    /// Algorithm that the issuer prescribes for the key; `None` if the issuer does not restrict it.
     algorithm: Option<Algorithm>,
     decoding: DecodingKey,
 }

@@ -14,9 +14,9 @@ use crate::scope::Scope;
 /// Tenants that a caller may access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TenantScope {
-    /// All tenants.
+    /// Access to all tenants.
     Fleet,
-    /// One tenant. Requests for other tenants get the same 404 response as for unknown tenants.
+    /// Access to one tenant. Requests for other tenants get the same 404 response as for unknown tenants.
     Tenant(TenantId),
 }
 

@@ -138,7 +138,8 @@ impl FeedQuery {
     }
 }
 
-/// Assigns feed positions to new events and returns the latest position. A client disconnect does not interrupt this.
+/// Assigns feed positions to new events and returns the latest position. A client disconnect does not interrupt the
+/// assignment.
 pub(super) async fn advance(app: &App) -> Result<i64, ApiError> {
     let (pool, now) = (app.pool.clone(), app.clock.now());
     Ok(detached(async move { db::feed::advance(&pool, now).await }).await?)

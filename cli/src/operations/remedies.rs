@@ -1,4 +1,4 @@
-//! `freehold operations retry`, `cancel`, `adopt`, `approve` and `reject`
+//! `freehold operations retry`, `cancel`, `adopt`, `approve` and `reject`: apply remedies and decide on approvals.
 
 use clap::Args;
 use freehold_api::schema::{AdoptRequest, Approval, ApprovalDecision, Operation, RetryRequest};
