@@ -87,7 +87,7 @@ pub(crate) fn base_document() -> OpenApi {
         ("findings", "Differences between AWS and the database."),
         ("account-mappings", "Current and former owners of each AWS account."),
         ("events", "Ordered feed of events."),
-        ("webhooks", "Delivery of the feed to a URL, as Standard Webhooks 1.0."),
+        ("webhooks", "Delivery of the events of the feed to your URL, according to Standard Webhooks 1.0."),
         ("audit", "Chained record of all changes and their callers."),
         ("service", "State and description of the API. These routes need no token."),
     ];

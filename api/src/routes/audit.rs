@@ -26,7 +26,7 @@ pub struct AuditEvent {
     /// Position in the trail: 1, 2, 3, …
     #[schema(example = 4711)]
     pub position: i64,
-    /// Time at which the entry was chained, about a second after the action finished.
+    /// Time at which the entry was added to the hash chain, about a second after the action finished.
     pub recorded_at: chrono::DateTime<chrono::Utc>,
     /// Recorded action: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`), `action`, `actor` and
     /// `outcome`; and, if known, `source`, `request_id`, `resource`, `tenant_id`, `operation_id`, `step` and
@@ -73,7 +73,8 @@ pub struct AuditEventPage {
     pub head: AuditHead,
 }
 
-/// Head of the audit trail: its last entry. A copy kept elsewhere later proves that no earlier entry was changed.
+/// Head of the audit trail: its last entry. Store a copy outside of Freehold: it proves later that
+/// no earlier entry was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditHead {
     /// Latest position.

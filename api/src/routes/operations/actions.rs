@@ -109,8 +109,8 @@ impl std::str::FromStr for AccountEmail {
 
 /// Cancel an onboarding
 ///
-/// Until the AWS account is requested, the operation just ends. After that the account cannot be undone: the operation
-/// ends, and an `offboard` operation removes what was created.
+/// Before the AWS account is requested, the operation ends and nothing was created. Afterwards the operation ends too,
+/// and an `offboard` operation removes what was created, because AWS cannot undo the creation of an account.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/cancel",

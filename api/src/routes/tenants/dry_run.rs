@@ -69,7 +69,7 @@ pub struct Collision {
     /// Name of the field.
     #[schema(example = "external_id")]
     pub field: String,
-    /// `true` if the signup would be refused because of it.
+    /// `true` if this collision makes the API refuse the signup.
     pub refused: bool,
     /// Description, for people.
     #[schema(example = "an active tenant has this external_id")]

@@ -142,10 +142,9 @@ pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
 
 /// Create a webhook endpoint
 ///
-/// From now on each event of the feed is sent to the URL, in the format of `GET /v1/events`, signed as in Standard
-/// Webhooks
-/// 1.0. The secret is shown only in this response; if the response was lost, rotate the secret. An event can arrive
-/// more than once, always with the same `webhook-id`, and out of the order of `sequence`.
+/// Each later event of the feed is sent to the URL, in the format of `GET /v1/events`, signed according to Standard
+/// Webhooks 1.0. The secret is shown only in this response; if the response was lost, rotate the secret. An event can
+/// arrive more than once, always with the same `webhook-id`, and out of the order of `sequence`.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints",
