@@ -54,7 +54,7 @@ string_enum! {
 }
 
 impl AttentionCode {
-    /// Returns a short noun phrase for lists and headings.
+    /// Returns a short title for lists and headings.
     pub fn title(self) -> &'static str {
         self.texts().0
     }

@@ -1,4 +1,4 @@
-//! Audit trail: entries, records and the hash chain that reveals changes.
+//! Audit trail: entries, records, and the hash chain that reveals later changes.
 
 mod anchor;
 mod anchor_schedule;

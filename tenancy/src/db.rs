@@ -33,7 +33,7 @@ use sqlx::{Connection, Postgres, Transaction};
 
 pub use sqlx::PgPool;
 
-/// Embedded migrations, in order.
+/// Database migrations that are embedded in the program, in order.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
 /// Error of a database call.
@@ -42,7 +42,7 @@ pub enum DbError {
     /// PostgreSQL, or the connection to it, failed.
     #[error("the database call failed: {0}")]
     Sql(#[from] sqlx::Error),
-    /// A migration failed.
+    /// A migration of the database failed.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// An applied migration does not exist in this version, or has another checksum.
@@ -107,7 +107,7 @@ impl DbError {
     }
 }
 
-/// Result of a database call.
+/// Result of a database call, with [`DbError`] as the error.
 pub type Result<T> = std::result::Result<T, DbError>;
 
 /// Idle time after which a connection is pinged before use. A shorter time would cost each statement a round trip.

@@ -48,7 +48,7 @@ string_enum! {
         AccessLost = "access_lost",
         /// Stack that Freehold deployed but that no longer exists.
         StackMissing = "stack_missing",
-        /// Stack in a state that needs intervention.
+        /// Stack in a state from which it does not recover without a person.
         StackFailed = "stack_failed",
         /// Stack that was changed or replaced outside Freehold.
         StackDrifted = "stack_drifted",
@@ -80,7 +80,7 @@ string_enum! {
     FindingRemedy {
         /// Repair operation on the environment.
         Repair = "repair",
-        /// Action of a person outside Freehold.
+        /// Manual action by a person.
         Person = "person",
     }
 }

@@ -48,7 +48,7 @@ pub struct FleetHold {
     pub started_at: DateTime<Utc>,
     /// Time at which the first operation in the queue retries the call.
     pub probe_at: DateTime<Utc>,
-    /// Operation that retries the call at the moment.
+    /// Operation that is retrying the call; `None` between two probes.
     pub probing_operation: Option<OperationId>,
     /// Number of operations in the queue of the quota.
     pub waiting: i64,

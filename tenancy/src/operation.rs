@@ -27,17 +27,17 @@ string_enum! {
 string_enum! {
     /// State of an operation.
     OperationState {
-        /// Accepted, but not yet claimed by a worker.
+        /// The operation was accepted but not yet claimed by a worker.
         Pending = "pending",
-        /// Started and not finished.
+        /// The operation has started and is not finished.
         Running = "running",
-        /// Stopped or late, so that a person must act.
+        /// The operation is stopped or late, and a person must act.
         NeedsAttention = "needs_attention",
         /// All steps of the workflow are done.
         Succeeded = "succeeded",
-        /// Finished without success.
+        /// The operation finished without success.
         Failed = "failed",
-        /// Cancelled by a request to cancel, restore or offboard, or by the rejection of an approval.
+        /// The operation was cancelled by a request to cancel, restore or offboard, or by the rejection of an approval.
         Canceled = "canceled",
     }
 }
@@ -78,12 +78,12 @@ pub struct Operation {
     pub environment_id: EnvironmentId,
     pub environment_name: EnvironmentName,
     pub kind: OperationKind,
-    /// Parameters of the request.
+    /// Parameters of the request, as a JSON object.
     pub input: Value,
     pub requested_by: Requester,
     pub state: OperationState,
     pub attention: Option<Attention>,
-    /// Time at which a worker continues the operation; `None` if no worker will.
+    /// Time at which a worker continues the operation; `None` if it waits for a person or has finished.
     pub wake_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     /// Time of the first claim by a worker.

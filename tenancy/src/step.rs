@@ -40,15 +40,15 @@ impl PartialEq<StepName> for String {
 string_enum! {
     /// State of a step.
     StepState {
-        /// Not yet started.
+        /// The step has not started yet.
         Pending = "pending",
-        /// Started; the result has not been recorded yet.
+        /// The step has started; its result has not been recorded yet.
         Running = "running",
-        /// Waiting until the next poll is due.
+        /// The step waits until its next poll is due.
         Waiting = "waiting",
-        /// Stopped until a person acts.
+        /// The step is stopped until a person acts.
         Parked = "parked",
-        /// Completed; later steps may start.
+        /// The step is completed; later steps may start.
         Done = "done",
     }
 }
@@ -73,7 +73,7 @@ pub struct JournalEntry {
     pub attempts_without_progress: u32,
     /// Description of the condition that the step waits for.
     pub waits_for: Option<String>,
-    /// Time of the next poll.
+    /// Time of the next poll of a waiting step.
     pub check_at: Option<DateTime<Utc>>,
     /// Reason why the step needs attention. A waiting step with an attention is late.
     pub attention: Option<Attention>,
@@ -81,7 +81,7 @@ pub struct JournalEntry {
     pub blocked_since: Option<DateTime<Utc>>,
     /// Message of the latest error.
     pub last_error: Option<String>,
-    /// Time of the first attempt.
+    /// Time of the first attempt of the step.
     pub started_at: Option<DateTime<Utc>>,
     /// Time of the last manual retry. Deadlines are measured from this time.
     pub retried_at: Option<DateTime<Utc>>,

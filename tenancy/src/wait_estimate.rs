@@ -103,7 +103,7 @@ impl ServiceModel {
         Self { now, free_slots, busy_until, duration, tokens, last_start: now }
     }
 
-    /// Adds a request that arrives at `at`. Returns the times at which its work starts and ends.
+    /// Adds a request that arrives at `at`. Returns the times at which its work starts and finishes.
     pub fn serve(&mut self, at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
         let slot_free_at = if self.free_slots > 0 {
             self.free_slots -= 1;
@@ -124,7 +124,7 @@ impl ServiceModel {
 }
 
 impl Tokens {
-    /// Returns the time at which the next token is available; may be in the past.
+    /// Returns the time at which the next token is available, which may be in the past.
     pub fn first(&self) -> DateTime<Utc> {
         self.full_at - self.spacing * i32::try_from(self.burst.saturating_sub(1)).unwrap_or(0)
     }
@@ -140,16 +140,16 @@ impl Tokens {
 /// Model of all onboardings from the account queue to the ready environment.
 #[derive(Debug, Clone)]
 pub struct OnboardingModel {
-    /// Queue for account creations.
+    /// Queue model of the quota for account creations.
     pub creations: ServiceModel,
-    /// Queue for access assignments.
+    /// Queue model of the quota for access assignments.
     pub assignments: ServiceModel,
     /// Number of assignments per environment.
     pub assignments_each: usize,
     /// Times at which operations that have left the account queue enter the assignment queue. The list contains the
     /// current time for each operation that is already in the assignment queue.
     pub on_the_way: Vec<DateTime<Utc>>,
-    /// Average durations of the steps.
+    /// Average durations of the steps of an onboarding.
     pub spans: StepDurations,
 }
 

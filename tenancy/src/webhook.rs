@@ -30,11 +30,11 @@ string_enum! {
 string_enum! {
     /// State of a delivery.
     DeliveryState {
-        /// Waiting for the first or the next attempt.
+        /// The delivery waits for its first or next attempt.
         Pending = "pending",
-        /// Accepted by the receiver.
+        /// The receiver has accepted the delivery.
         Delivered = "delivered",
-        /// All attempts failed; no further attempt follows.
+        /// All attempts have failed; no further attempt follows.
         Failed = "failed",
     }
 }
@@ -80,7 +80,7 @@ pub struct Endpoint {
     pub description: String,
     /// Event types that the endpoint receives; `None` means all types.
     pub types: Option<Vec<FeedType>>,
-    /// Time since which the endpoint is disabled, and the reason; `None` if it is enabled.
+    /// Time at which the endpoint was disabled, and the reason; `None` if it is enabled.
     pub disabled: Option<(DateTime<Utc>, DisabledReason)>,
     /// Time of the first failed attempt since the last success; `None` if no attempt has failed since.
     pub failing_since: Option<DateTime<Utc>>,
@@ -116,7 +116,7 @@ pub struct Attempt {
     pub started_at: DateTime<Utc>,
     /// Duration in milliseconds of real time, also in a sandbox with a faster clock.
     pub duration_ms: i32,
-    /// HTTP status of the receiver, if it responded.
+    /// HTTP status with which the receiver responded; `None` if it did not respond.
     pub response_status: Option<u16>,
     /// Error of the attempt; `None` if it succeeded.
     pub error: Option<AttemptError>,

@@ -1,4 +1,4 @@
-//! Periodic anchoring of the chain head in the log and in a file.
+//! Signs the chain head periodically and writes the anchor to the log and to a file.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::InstallationId;
 use crate::config::Audit;
 use crate::db::installation::Installation;
 
-/// Schedule of anchors. An unchanged head is not anchored again.
+/// Schedule of anchors. A head that has not changed is not anchored again.
 pub(super) struct Anchors {
     signer: Option<Signer>,
     file: Option<AnchorFile>,

@@ -5,28 +5,28 @@ use serde_json::Value;
 
 use super::{Anchor, AuditKind, ChainHead, Record, chain_hash};
 
-/// Permitted difference between the clocks of the processes that chain and sign.
+/// Maximum difference between the clocks of the processes that write records and sign anchors.
 const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// Defect of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainDefect {
-    /// Record whose hash does not match its contents.
+    /// The hash of a record does not match its contents.
     #[error("the record at {0} was edited or moved: its hash does not match its contents")]
     Edited(i64),
-    /// Gap between two records.
+    /// Records are missing between two records.
     #[error("{0} follows {1}: the records between them were removed")]
     Missing(i64, i64),
-    /// Records missing at the end.
+    /// Records are missing at the end of the trail.
     #[error("the trail ends at {0} but had reached {1}: its end was removed")]
     Truncated(i64, i64),
-    /// Record that differs from the record that was anchored.
+    /// A record differs from the record that was anchored.
     #[error("the record at {0} differs from the anchored one: the trail was rewritten")]
     Rewritten(i64),
-    /// Records missing at the start, without a record that documents their deletion.
+    /// Records are missing at the start, and no record documents their deletion.
     #[error("the trail starts at {0}, but no record says that the records before it were deleted")]
     StartMissing(i64),
-    /// Records deleted before the end of their retention period.
+    /// Records were deleted before the end of their retention period.
     #[error(
         "records before {from} were deleted too early: some were written after {after} and must be kept for {days} \
          days (retention_days of [audit])"
@@ -60,7 +60,7 @@ impl Verifier {
         Self { last: dropped, dropped, retention, drop_recorded: None, anchors }
     }
 
-    /// Verifies the next record.
+    /// Verifies the next record against the previous one and the anchors.
     pub fn next(&mut self, record: &Record) -> Result<(), ChainDefect> {
         if record.position != self.last.position + 1 {
             return Err(ChainDefect::Missing(record.position, self.last.position));

@@ -24,7 +24,7 @@ const FINAL_PASS_DELAY: Duration = Duration::from_secs(70);
 /// Delay before chaining is retried after a database error.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Writer of audit entries; cheap to clone.
+/// Writer of audit entries. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct AuditWriter {
     pool: PgPool,
@@ -46,7 +46,7 @@ impl AuditWriter {
         Self { pool, clock, entry_added: Arc::new(Notify::new()) }
     }
 
-    /// Stores an entry before its action. If this fails, the caller must not carry out the action.
+    /// Stores an entry before its action is carried out. If this fails, the caller must not carry out the action.
     pub async fn begin(&self, entry: &AuditEntry, tenant: Option<TenantId>) -> Result<OpenEntry> {
         let id = audit::begin(&self.pool, entry, tenant, self.clock.now()).await?;
         Ok(OpenEntry { id, entry: entry.clone(), tenant })

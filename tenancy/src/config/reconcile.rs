@@ -8,7 +8,7 @@ use serde::Deserialize;
 pub struct Reconcile {
     /// Seconds between two reconcile runs, with 10 % jitter. 0 disables automatic runs.
     pub interval_seconds: u64,
-    /// Starts a repair operation for findings that are safe to repair.
+    /// Whether a run starts a repair operation for findings that are safe to repair.
     pub auto_repair: bool,
     /// Maximum number of repairs that one run starts. If there are more differences at once, a person should check them
     /// first.

@@ -43,7 +43,7 @@ pub(super) async fn assign(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends the account mappings of an operation's environment and returns their accounts.
+/// Ends the current account mappings of the environment of an operation, and returns their accounts.
 pub(super) async fn end(tx: &mut PgConnection, operation: OperationId, now: DateTime<Utc>) -> Result<Vec<String>> {
     let accounts = sqlx::query_scalar!(
         r#"/* db::account_mappings::end */
@@ -79,7 +79,7 @@ pub async fn was_ever_mapped(pool: &PgPool, account: &AwsAccountId) -> Result<bo
     Ok(mapped.fetch_one(pool).await?)
 }
 
-/// Returns whether an account is mapped to an environment other than `environment`.
+/// Returns whether an account is or was mapped to an environment other than `environment`.
 pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
     let anothers = sqlx::query_scalar!(
         r#"/* db::account_mappings::is_mapped_to_other */
@@ -141,7 +141,7 @@ pub async fn list(
     rows.into_iter().map(AccountMapping::try_from).collect()
 }
 
-/// Returns all mappings of an account, oldest first, limited to `tenant` if given.
+/// Returns all mappings of an account, oldest first. If `tenant` is given, returns only the mappings of that tenant.
 pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<TenantId>) -> Result<Vec<AccountMapping>> {
     let rows = sqlx::query_as!(
         Row,

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{PgPool, Result};
 use crate::OperationId;
 
-/// Returns the times of the closure requests since `since`, oldest first.
+/// Returns the times at which account closures were requested after `since`, oldest first.
 pub async fn since(pool: &PgPool, since: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>> {
     let times = sqlx::query_scalar!(
         r#"/* db::closures::since */

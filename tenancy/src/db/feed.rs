@@ -30,11 +30,11 @@ pub struct FeedPage {
     pub entries: Vec<Entry>,
     /// Position after which the next page starts.
     pub next_after: i64,
-    /// Whether more entries exist now.
+    /// Whether the feed contains more entries after this page.
     pub has_more: bool,
 }
 
-/// Result of reading the feed.
+/// Result of [`read`], which returns a page of the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReadResult {
     Page(FeedPage),
@@ -219,7 +219,7 @@ async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-/// Returns at most `limit` entries after the position `after`, or from the start.
+/// Returns at most `limit` entries after the position `after`. Starts with the oldest entry if `after` is `None`.
 pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit: i64) -> Result<ReadResult> {
     let known = sqlx::query!(
         r#"/* db::feed::read */

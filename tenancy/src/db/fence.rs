@@ -1,4 +1,4 @@
-//! The fence: a write on behalf of a claim is refused as soon as another worker has claimed the operation.
+//! Fencing: a write with a claim is refused as soon as another worker has claimed the operation.
 
 use sqlx::{Postgres, Transaction};
 

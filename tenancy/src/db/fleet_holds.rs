@@ -27,7 +27,7 @@ impl ProbeBackoff {
 /// Result of recording that AWS refused a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldStarted {
-    /// Whether the hold was started by this refusal.
+    /// Whether this refusal has started the hold.
     pub is_new: bool,
     /// Time of the next probe.
     pub probe_at: DateTime<Utc>,

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgExecutor};
 
-/// Retention of stored responses.
+/// Retention period of stored responses.
 const RETENTION: TimeDelta = TimeDelta::days(7);
 
 /// Age after which a reservation is treated as abandoned by a dead process.

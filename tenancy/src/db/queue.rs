@@ -190,7 +190,7 @@ async fn counter(
     Ok(ServiceModel::new(now, quota.limit(quotas), &since(pool, quota).await?, external_in_progress, takes, tokens))
 }
 
-/// Returns the start times of the work that holds a slot.
+/// Returns the start times of the work that holds a slot of `quota`.
 async fn since(pool: &PgPool, quota: Quota) -> Result<Vec<DateTime<Utc>>> {
     let since = sqlx::query_scalar!(
         r#"/* db::queue::since */

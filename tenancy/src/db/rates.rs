@@ -66,7 +66,7 @@ impl CallRate {
         1.0 + self.burst_per_step()
     }
 
-    /// Returns the name of the bucket.
+    /// Returns the name under which the bucket is stored.
     pub(super) fn name(&self) -> &'static str {
         self.bucket.name
     }

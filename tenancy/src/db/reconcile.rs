@@ -87,7 +87,7 @@ pub struct ExpectedState {
     pub awaiting: BTreeSet<EnvironmentId>,
 }
 
-/// Environment with an account.
+/// Environment with its current AWS account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MappedEnvironment {
     pub tenant_id: TenantId,
@@ -120,7 +120,7 @@ pub struct Deployed {
     pub at: DateTime<Utc>,
 }
 
-/// Returns the expected state of all accounts.
+/// Returns the expected state of all accounts from the database.
 pub async fn known(pool: &PgPool) -> Result<ExpectedState> {
     let accounts = sqlx::query_scalar!(
         "/* db::reconcile::known */ select distinct aws_account_id from account_mappings order by aws_account_id"

@@ -11,7 +11,7 @@ use crate::quota::Quota;
 #[derive(Debug, Clone, PartialEq)]
 pub struct InProgress {
     pub operation_id: OperationId,
-    /// Distinguishes several slots of one operation.
+    /// Distinguishes several slots of one operation; empty if the operation has only one slot.
     pub item: String,
     /// Time at which the slot of the request was granted.
     pub since: DateTime<Utc>,
@@ -21,11 +21,11 @@ pub struct InProgress {
     pub individual_polls: i16,
 }
 
-/// Usage of a quota.
+/// Current usage of an AWS quota.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuotaUsage {
     pub in_progress: Vec<InProgress>,
-    /// Number of queued operations.
+    /// Number of operations that are queued for a slot.
     pub in_line: i64,
     /// Number of slots in use, by Freehold and by other users of the organisation.
     pub taken: i64,

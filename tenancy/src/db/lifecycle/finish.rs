@@ -1,4 +1,4 @@
-//! Completes an operation with its environment, and offboards the tenant with its last environment.
+//! Completes an operation and updates its environment. Marks the tenant as offboarded with its last environment.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;

@@ -12,9 +12,9 @@ use crate::webhook::{Attempt, AttemptError, DeliveryState, DisabledReason};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub started_at: DateTime<Utc>,
-    /// Duration in real milliseconds.
+    /// Duration in milliseconds of real time, also in a sandbox with a faster clock.
     pub duration_ms: i32,
-    /// HTTP status of the receiver; `None` without a response.
+    /// HTTP status of the receiver; `None` if it did not respond.
     pub response_status: Option<u16>,
     /// Error of the attempt; `None` if it succeeded.
     pub error: Option<AttemptError>,
@@ -24,7 +24,7 @@ pub struct Outcome {
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// End of the pause that the receiver requested, if it requested one.
     pub paused_until: Option<DateTime<Utc>>,
-    /// Reason to disable the endpoint immediately; `None` to keep it enabled.
+    /// Reason to disable the endpoint immediately, or `None` to keep it enabled.
     pub disable: Option<DisabledReason>,
     /// The endpoint is disabled if all attempts since this time have failed; `None` to keep it enabled.
     pub failing_before: Option<DateTime<Utc>>,
@@ -42,7 +42,7 @@ pub enum RecordResult {
     },
 }
 
-/// Records an attempt if the claim is still valid.
+/// Records the result of an attempt if the claim is still valid.
 pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<RecordResult> {
     let mut tx = pool.begin().await?;
     let settled = write(&mut tx, claim, outcome, now).await;

@@ -10,7 +10,7 @@ use crate::db::{PgPool, Result, finish_transaction};
 use crate::webhook::{Delivery, DeliveryState};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-/// Retention of deliveries and their attempts.
+/// Retention period of deliveries and their attempts.
 pub const KEPT_FOR: TimeDelta = TimeDelta::days(30);
 
 /// Maximum number of deliveries written or deleted in one transaction.

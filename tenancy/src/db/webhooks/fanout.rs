@@ -9,7 +9,7 @@ use crate::feed::FeedType;
 use crate::webhook::DeliveryState;
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-/// Maximum number of events per transaction.
+/// Maximum number of events that one transaction processes.
 const AT_ONCE: i64 = 1000;
 
 /// Delivery that has not been written yet.

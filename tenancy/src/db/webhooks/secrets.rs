@@ -14,7 +14,7 @@ use crate::webhook::Endpoint;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncryptedSecrets {
     pub endpoint_id: WebhookEndpointId,
-    /// Current secret.
+    /// Current secret, which signs all deliveries.
     pub secret: Vec<u8>,
     /// Previous secret, which is used until it expires.
     pub previous: Option<Vec<u8>>,
