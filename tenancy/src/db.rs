@@ -199,8 +199,8 @@ async fn applied(pool: &PgPool) -> Result<BTreeMap<i64, Vec<u8>>> {
     Ok(rows.fetch_all(pool).await?.into_iter().collect())
 }
 
-/// Commits the transaction if `is_kept` returns true for the result, and otherwise rolls it back immediately. A dropped
-/// transaction would keep its locks until its connection is used again.
+/// Commits the transaction if the predicate returns true for the result, and otherwise rolls it back immediately. A
+/// dropped transaction would keep its locks until its connection is used again.
 pub(crate) async fn finish_transaction<T>(
     tx: Transaction<'static, Postgres>,
     answer: Result<T>,

@@ -1,6 +1,6 @@
 //! Passes the trace context between processes, so that spans of the API and of the worker form one trace.
 //!
-//! All functions do nothing until a process installs a [`Traces`]. An exported span must declare the empty fields
+//! All functions do nothing until a process calls [`install`]. An exported span must declare the empty fields
 //! `otel.kind` and `otel.name`.
 
 use std::sync::OnceLock;

@@ -50,8 +50,8 @@ pub enum Admission {
     },
 }
 
-/// Records that AWS refused the call for which the slot `place` was granted. Starts a hold, or postpones the next probe
-/// if this operation was the probe. The operation keeps its position in the queue.
+/// Records that AWS refused the call for which `place` was granted. Starts a hold, or postpones the next probe if this
+/// operation was the probe. The operation keeps its position in the queue.
 pub async fn start(
     pool: &PgPool,
     claim: &Claim,
