@@ -115,7 +115,7 @@ pub(crate) async fn usage_valid_since(services: &Services, quota: Quota) -> Resu
     Ok(services.clock.now() - validity)
 }
 
-/// Stores the usage of a quota. Wakes the operations whose work has finished and those that get a free slot.
+/// Stores the usage of a quota. Wakes the operations whose work has finished and the operations that get a free slot.
 async fn record_usage(
     services: &Services,
     quota: Quota,

@@ -1,6 +1,6 @@
 //! Periodic comparison of AWS with the database, by one worker at a time.
 //!
-//! Between comparisons a worker sleeps, so that this loop makes only two database statements per hour.
+//! Between comparisons a worker sleeps, so that this loop executes only two database statements per hour.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -189,8 +189,8 @@ pub(in crate::steps) fn requested_at(context: &StepContext) -> DateTime<Utc> {
     context.fact("creation_requested_at").unwrap_or_else(|| context.now())
 }
 
-/// Returns the account name: the company name in ASCII and the environment's id, at most 50 characters. The id
-/// identifies a creation, whose status contains neither e-mail address nor tags.
+/// Returns the account name, which has at most 50 characters: the company name in ASCII and the environment's id. The
+/// id identifies the creation, because AWS reports neither the e-mail address nor the tags of a creation.
 fn account_name(company: &CompanyName, environment: EnvironmentId) -> String {
     const MAX_LENGTH: usize = 50;
     let id = environment.to_string();

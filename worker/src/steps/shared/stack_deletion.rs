@@ -95,8 +95,8 @@ impl StackDeletion {
         ))
     }
 
-    /// Handles a denied call. In a closed account nothing is left to delete, so the step is done. In an active account
-    /// it waits for access.
+    /// Handles a denied call. In a closed account nothing is left to delete, so the step is done. For an active
+    /// account, waits until calls are allowed.
     async fn access_denied(&self, context: &StepContext, account: &Target, error: CloudError) -> StepResult {
         if !matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. }) {
             return Err(error.into());
