@@ -216,5 +216,5 @@ pub async fn ends(pool: &PgPool) -> Result<(ChainHead, ChainHead)> {
 }
 
 fn hash(bytes: Vec<u8>) -> Result<Hash> {
-    bytes.try_into().map_err(|_| DbError::UnexpectedValue("a hash that is none".to_owned()))
+    bytes.try_into().map_err(|_| DbError::UnexpectedValue("a value that is not a SHA-256 hash".to_owned()))
 }

@@ -35,7 +35,7 @@ async fn cancel_in_tx(
     if open.kind != OperationKind::Onboard {
         return Ok(LifecycleResult::NotAllowed(match open.kind {
             OperationKind::Offboard => "an offboarding is undone by restoring the environment",
-            _ => "only an onboarding is canceled; to get rid of the environment, offboard it",
+            _ => "only an onboarding can be canceled; offboard the environment instead",
         }));
     }
     if let Some(reason) = legal_hold(tx, tenant).await? {

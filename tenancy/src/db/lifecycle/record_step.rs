@@ -103,7 +103,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             if before.last_error.as_ref() != Some(error) {
                 journal.push(step_event(EventType::StepRetrying, outcome.step, json!({ "error": error })));
             }
-            (StepState::Waiting, Some("another try".to_owned()), Some(*check_at), Some(error.clone()))
+            (StepState::Waiting, Some("the next attempt".to_owned()), Some(*check_at), Some(error.clone()))
         }
         StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.message.clone())),
     };
@@ -171,7 +171,7 @@ async fn recheck_approval<'a>(
     if !waits || approvals::pending(tx, id).await?.is_some() {
         return Ok(Cow::Borrowed(outcome));
     }
-    let ending = StepDisposition::Waiting { why: "what was decided just now".to_owned(), check_at: now };
+    let ending = StepDisposition::Waiting { why: "the decision that was just recorded".to_owned(), check_at: now };
     Ok(Cow::Owned(StepRecord { ending, ..outcome.clone() }))
 }
 

@@ -45,7 +45,7 @@ async fn restore_in_tx(
                 if open.kind == OperationKind::Offboard && !is_step_done(tx, open.id, StepName::CoolOff).await? =>
             {
                 if !has_account(tx, environment.id).await? {
-                    return Ok(LifecycleResult::NotAllowed("it never had an account; sign it up anew"));
+                    return Ok(LifecycleResult::NotAllowed("it never had an account; create a new signup"));
                 }
                 let from = mark_canceled(tx, &open, by, now).await?;
                 let kind = OperationKind::Restore;
@@ -56,7 +56,7 @@ async fn restore_in_tx(
         }
     }
     if operations.is_empty() {
-        return Ok(LifecycleResult::NotAllowed("nothing of it is in a cooling-off period"));
+        return Ok(LifecycleResult::NotAllowed("none of its environments is in its cooling-off period"));
     }
     Ok(LifecycleResult::Started(operations))
 }
