@@ -1,9 +1,9 @@
 //! Crash test: an API process and several workers, with a real PostgreSQL and a simulated AWS. Faults are injected at
 //! random times that depend on the seed; when all operations have finished, the invariants are checked.
 //!
-//! The clock runs fast, so that work that takes minutes in AWS takes seconds. A claim is valid for [`LEASE`] seconds
-//! instead of the default of 25. The default allows for slow AWS calls, which the simulated AWS does not have, and
-//! would prolong the run by 25 seconds per kill.
+//! The clock runs fast, so that work that takes minutes in AWS takes seconds. A claim is valid for 5 seconds instead of
+//! the default of 25. The default allows for slow AWS calls, which the simulated AWS does not have, and would prolong
+//! the run by 25 seconds per kill.
 
 mod api_client;
 mod fault_schedule;

@@ -1,7 +1,7 @@
 //! Tests of onboarding with moto instead of AWS, up to the features that moto does not have.
 //!
 //! The tests create an organisation and a group in moto; in AWS, both exist before Freehold is installed. All other
-//! objects are created by `freehold bootstrap` and a worker. A [`Gap`] records a feature that moto lacks. A test fails
+//! objects are created by `freehold bootstrap` and a worker. Constants list the features that moto lacks. A test fails
 //! if a newer moto has the feature, or if Freehold handles the missing feature differently.
 
 use std::fs;

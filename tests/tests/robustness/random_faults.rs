@@ -96,7 +96,8 @@ impl FaultyInstallation {
         Self { freehold, tenants, rng, workers, deaths }
     }
 
-    /// Runs both workers, replaces them after crashes, and advances the clock until nothing is due or `LONG` is over.
+    /// Runs both workers, replaces them after crashes, and advances the clock until nothing is due, at most for
+    /// [`LONG`].
     async fn run_until_idle(&mut self) {
         let until = self.freehold.clock.now() + LONG;
         while let Some(next) = self.round().await

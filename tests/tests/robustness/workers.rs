@@ -99,8 +99,8 @@ async fn two_workers_share_the_work_without_duplicates() {
     assert_eq!(calls.throttled() - throttled_before, 0, "the two workers were throttled");
 }
 
-/// Runs an onboarding in which the worker loses its database connection after `spared` writes. Returns the simulated
-/// duration and the name of the failed write.
+/// Runs an onboarding in which the worker loses its database connection after the given number of writes. Returns the
+/// simulated duration and the name of the failed write.
 async fn onboarding_takes(spared: usize) -> (TimeDelta, Option<String>) {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;

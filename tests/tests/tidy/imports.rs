@@ -73,8 +73,8 @@ fn reachable<'a>(imports: &'a Imports, from: &String) -> BTreeSet<&'a String> {
     found
 }
 
-/// Returns the import graph of the crate whose `lib.rs` or `main.rs` is in `source_dir`. It is read from `use` declarations
-/// and from paths that start with `crate`, `self` or `super`.
+/// Returns the import graph of the crate whose `lib.rs` or `main.rs` is in `source_dir`. The imports are read from
+/// `use` declarations and from paths that start with `crate`, `self` or `super`.
 fn imports(source_dir: &Path) -> Imports {
     let mut sources = Sources { text: BTreeMap::new(), exports: BTreeMap::new() };
     read(source_dir, &[], &mut sources.text);
