@@ -22,7 +22,7 @@ use crate::database::Database;
 use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
-/// Time limit of a request of the fixture, streams included.
+/// Maximum duration of a request, including the time to read the response body.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write \
@@ -145,7 +145,7 @@ impl ApiFixture {
         send(self.request(Method::POST, path)).await
     }
 
-    /// Returns a signup request with this idempotency key.
+    /// Returns a signup request with the idempotency key `key`.
     pub fn signup_request(&self, key: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", key).json(body)
     }
@@ -192,7 +192,7 @@ impl ApiFixture {
         lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 
-    /// Parks the only due operation with the remedy `retry`.
+    /// Parks the only due operation: it then needs attention, with the attention code `code` and the remedy `retry`.
     pub async fn park(&self, code: &str) {
         self.park_with_remedies(code, &[Remedy::Retry]).await;
     }
@@ -205,7 +205,7 @@ impl ApiFixture {
         operations::release(&self.database.pool, &claim, None, self.clock.now()).await.expect("a release");
     }
 
-    /// Completes the only due operation.
+    /// Completes the only due operation successfully, and maps `account` to its environment.
     pub async fn succeed_operation(&self, account: &str) {
         let claim = self.claim_operation().await;
         self.record_step(&claim, StepDisposition::Done, Some(account)).await;

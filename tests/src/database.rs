@@ -14,7 +14,7 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::OnceCell;
 
-/// Migrated, empty database of one test.
+/// Database of one test, to which all migrations have been applied.
 pub struct Database {
     pub pool: PgPool,
     pub url: String,
@@ -25,7 +25,7 @@ pub struct Database {
 
 static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
 
-/// Databases of finished tests, for reuse.
+/// Databases of finished tests, which later tests reuse.
 static REUSABLE: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
 /// SQL that terminates open connections, deletes all rows of all tables with triggers disabled, and inserts the rows

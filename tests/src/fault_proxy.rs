@@ -21,7 +21,7 @@ const SOCKET: &str = ".s.PGSQL.5432";
 /// TLS request of a client. The server responds with a single byte (PostgreSQL manual, "Frontend/Backend Protocol").
 const SSL_REQUEST: [u8; 4] = 80_877_103_i32.to_be_bytes();
 
-/// Fault injected at a write.
+/// Fault that the proxy injects at a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionFault {
     /// The worker crashes before the write has any effect.

@@ -1,4 +1,4 @@
-//! Load on the event feed: concurrent writers, some with slow commits, and concurrent readers.
+//! Load generator for the event feed: concurrent writers, some with slow commits, and concurrent readers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

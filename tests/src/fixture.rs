@@ -80,7 +80,7 @@ pub fn control_policy() -> Document {
 
 /// Installation with a simulated AWS organisation.
 pub struct Freehold {
-    /// Simulated organisation, bootstrapped.
+    /// Simulated AWS organisation, in which `freehold bootstrap` has created all required objects.
     pub world: World,
     /// HTTP client of the workers, which can inject faults into any AWS call.
     pub faulty_client: FaultyClient,
@@ -101,7 +101,8 @@ impl Freehold {
         Self::with(Settings::instant(), CONFIG).await
     }
 
-    /// Starts an installation with these settings of the simulated organisation and this configuration.
+    /// Starts an installation with the configuration `config`. `settings` are the settings of the simulated
+    /// organisation.
     pub async fn with(settings: Settings, config: &str) -> Self {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
         let clock = Clock::manual(start);

@@ -26,7 +26,7 @@ const ASSIGNMENT_SLOTS: usize = 15;
 pub struct TenantTimeline {
     /// Time of the account creation request.
     pub requested: f64,
-    /// Time at which the account existed.
+    /// Time at which the account creation finished.
     pub created: f64,
     /// Time at which the account accepted AWS calls, including calls of CloudFormation.
     pub usable: f64,
@@ -155,7 +155,7 @@ pub struct MinimumCalls {
 /// Number of calls of one AWS operation per tenant, compared with the minimum number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallComparison {
-    /// Name in the form `service:Operation`.
+    /// Name of the AWS operation in the form `service:Operation`.
     pub operation: String,
     /// Actual number of calls.
     pub actual: f64,

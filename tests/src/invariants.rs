@@ -18,7 +18,6 @@ use uuid::Uuid;
 
 #[derive(Debug, Default)]
 pub struct InvariantReport {
-    /// Number of environments.
     pub environments: usize,
     /// Number of ready environments.
     pub ready: usize,
@@ -31,7 +30,7 @@ pub struct InvariantReport {
     /// Number of stacks, including deleted ones.
     pub stacks: usize,
     pub assignments: usize,
-    /// Violated invariants, one sentence each.
+    /// Violated invariants, described in one sentence each.
     pub violations: Vec<String>,
 }
 
@@ -40,7 +39,7 @@ struct EnvironmentRow {
     state: String,
     tier: String,
     residency: String,
-    /// Account of the current mapping.
+    /// AWS account of the current mapping; `None` if there is no mapping.
     account: Option<String>,
     /// State of the latest operation.
     operation: String,

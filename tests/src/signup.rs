@@ -1,4 +1,4 @@
-//! Signups for tests without an API.
+//! Signs up tenants in tests that run without an API.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind};

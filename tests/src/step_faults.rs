@@ -58,7 +58,7 @@ pub struct FaultInjector {
 }
 
 impl FaultInjector {
-    /// Wraps `inner`; no fault is planned.
+    /// Returns a client that forwards all calls to `inner`, without a planned fault.
     pub fn new(inner: SharedHttpClient) -> Self {
         Self { inner, shared: Arc::default() }
     }

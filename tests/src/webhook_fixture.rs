@@ -60,7 +60,7 @@ impl WebhookFixture {
         Self::with_config(InstallationKind::Sandbox, &format!("[secrets]\nkey = \"{SECRETS_KEY}\"")).await
     }
 
-    /// Starts an installation of this kind; `config` is appended to its configuration.
+    /// Starts an installation of the kind `kind`; `config` is appended to its configuration.
     pub async fn with_config(kind: InstallationKind, config: &str) -> Self {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
         let (clock, resolver, issuer) = (Clock::manual(start), TestResolver::default(), Issuer::new());

@@ -1,4 +1,4 @@
-//! Comparable description of the simulated organisation, without ids and times, which differ between runs.
+//! Describes the simulated organisation without ids and times, so that the results of two runs can be compared.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md: dependencies between crates, and code that is allowed in one place only.
+//! Tests of the invariants in ARCHITECTURE.md, for example that code of one kind is used in one module only.
 
 mod dependencies;
 mod habits;
@@ -18,13 +18,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-/// Returns all Rust files below the folders, with their paths from the root.
+/// Returns path and text of all Rust files below the folders.
 fn sources(folders: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-            // A symbolic link leads to sources that are listed anyway.
+            // Skip symbolic links, because their targets are listed anyway.
             if entry.is_symlink() {
                 continue;
             }
@@ -40,7 +40,7 @@ fn sources(folders: &[&str]) -> Vec<(String, String)> {
     found
 }
 
-/// Returns the lines that contain one of the words outside comments, in files for which `applies` holds.
+/// Returns the lines that contain one of the words outside comments, in files for which `applies` returns true.
 fn offenders(folders: &[&str], words: &[&str], applies: impl Fn(&str) -> bool) -> Vec<String> {
     let mut offenders = Vec::new();
     for (path, text) in sources(folders).into_iter().filter(|(path, _)| applies(path)) {
@@ -73,7 +73,7 @@ fn the_time_is_read_only_from_the_clock() {
     let crates = ["api/src", "worker/src", "tenancy/src", "sandbox/src", "cli/src"];
     assert_eq!(offenders(&crates, &wall, |path| path != "tenancy/src/clock.rs"), [""; 0]);
     let sql = ["now()", "current_timestamp", "clock_timestamp"];
-    // Exempt SQL and the clock's own `clock.now()`.
+    // SQL text and `clock.now()` are allowed.
     let in_sql: Vec<_> = offenders(&["tenancy/src/db"], &sql, |_| true)
         .into_iter()
         .filter(|line| !line.contains(".now()") && !line.contains("fn now()"))

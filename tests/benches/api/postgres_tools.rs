@@ -16,7 +16,7 @@ pub(crate) const CLIENTS: usize = 8;
 /// Name of the separate database for pgbench.
 const DATABASE: &str = "pgbench";
 
-/// pgbench script: one row per transaction.
+/// pgbench script that inserts one row per transaction.
 const SCRIPT: &str = "insert into single_rows (number, text) values (:client_id, 'one row and nothing else');\n";
 
 pub(crate) struct Tools {

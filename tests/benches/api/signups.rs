@@ -14,7 +14,7 @@ use crate::{Options, constant_rate};
 /// per day.
 const TOKENS: usize = 1000;
 
-/// Source of unique signup requests.
+/// Generates signup requests, each with a new idempotency key.
 pub(crate) struct SignupSource {
     address: String,
     tokens: Vec<String>,

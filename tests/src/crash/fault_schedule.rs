@@ -11,7 +11,7 @@ use super::infrastructure::StopMode;
 pub enum ProcessFault {
     /// Kills a process.
     Kill {
-        /// Index of the process: 0 is the API, the workers follow.
+        /// Index of the process: 0 is the API process, higher numbers are worker processes.
         index: usize,
         /// Time from the kill until the process is restarted.
         downtime: Duration,

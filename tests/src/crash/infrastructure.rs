@@ -1,4 +1,4 @@
-//! Infrastructure of the crash test: a durable PostgreSQL and a simulated AWS on a loopback port.
+//! Infrastructure of the crash test: PostgreSQL with fsync enabled, and a simulated AWS on a loopback port.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +32,7 @@ pub enum StopMode {
 
 /// Database, simulated AWS, configuration and token issuer of one installation.
 pub struct Infrastructure {
-    /// Simulated organisation, bootstrapped.
+    /// Simulated AWS organisation, in which `freehold bootstrap` has created all required objects.
     pub world: World,
     /// Database connections of the test itself.
     pub pool: PgPool,
@@ -103,7 +103,7 @@ impl Infrastructure {
         self.directory.path().join("freehold.toml")
     }
 
-    /// Returns the path of the PostgreSQL log, which begins at the last start of the server.
+    /// Returns the path of the PostgreSQL log, which contains the messages since the last start of the server.
     pub fn database_log(&self) -> PathBuf {
         self.postgres().directory().join("log")
     }

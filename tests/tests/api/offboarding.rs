@@ -4,7 +4,7 @@ use freehold_tests::api_fixture::{ApiFixture, send, signup_body, signup_body_wit
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Creates a ready tenant. Returns the path of the tenant in the API.
+/// Creates a ready tenant, and returns its path in the API.
 async fn ready(api: &ApiFixture, account: &str) -> String {
     let tenant = api.sign_up(&signup_body()).await;
     api.succeed_operation(account).await;

@@ -1,4 +1,4 @@
-//! Help texts, the list of steps and the example configuration.
+//! Tests of the help texts, the list of steps and the example configuration.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -44,7 +44,7 @@ fn the_list_of_steps_names_the_undo_of_each() {
 fn the_example_configuration_is_valid() {
     let example = include_str!("../../../freehold.example.toml");
     Config::parse(example).unwrap();
-    // Commented lines show defaults, which must be valid.
+    // Lines that are commented out show defaults, which must be valid.
     let everything = example.lines().map(|line| {
         let is_field = line.strip_prefix("# ").filter(|field| field.contains(" = ") && !field.contains('…'));
         is_field.unwrap_or(line).to_owned() + "\n"

@@ -74,7 +74,7 @@ struct FaultyInstallation {
     tenants: Vec<Tenant>,
     rng: StdRng,
     workers: [Arc<Worker>; 2],
-    /// Number of remaining worker crashes.
+    /// Number of worker crashes that are still to be injected.
     deaths: u32,
 }
 

@@ -1,4 +1,5 @@
-//! Tests of graceful shutdown: accepted work is not lost, writes are completed, and operations are released at once.
+//! Tests of graceful shutdown: accepted requests are completed, and the operations of a stopped worker are released
+//! immediately.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -10,7 +11,7 @@ use freehold_tests::crash::{ApiClient, Infrastructure, Processes};
 use nix::sys::signal::Signal;
 use sqlx::{PgPool, Postgres, Transaction};
 
-/// Maximum wait of the tests; shorter than a lease.
+/// Maximum time that a test waits for a condition. It is shorter than a lease.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Starts the database and the simulated AWS, and prepares an API process and worker processes without starting them.

@@ -17,7 +17,7 @@ const RELEASED: &[(i64, &str)] = &[];
 /// reason.
 const EXCEPTIONS: &[(i64, &str, &str)] = &[];
 
-/// Returns the released migrations that are missing or have another checksum.
+/// Returns the numbers of released migrations that are missing or have another checksum.
 fn changed_migrations(released: &[(i64, &str)]) -> Vec<i64> {
     let is_unchanged = |version, checksum: &str| {
         MIGRATIONS.iter().any(|migration| migration.version == version && hex(&migration.checksum) == checksum)

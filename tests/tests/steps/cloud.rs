@@ -19,7 +19,7 @@ use freehold_worker::cloud::{
     StackStatus, Tags, Target,
 };
 
-/// Bootstrapped organisation and an AWS client for it.
+/// Simulated organisation after `freehold bootstrap`, and an AWS client for this organisation.
 struct Prepared {
     world: World,
     clock: Clock,
@@ -32,7 +32,7 @@ impl Prepared {
         Self::with_http_client(|world, _| http::client(world)).await
     }
 
-    /// Creates the fixture with a custom HTTP client for the AWS client.
+    /// Creates the fixture with a custom HTTP client, which Freehold's AWS client uses.
     async fn with_http_client(wire: impl FnOnce(&World, &Clock) -> SharedHttpClient) -> Self {
         let clock = Clock::manual(DateTime::UNIX_EPOCH + Duration::from_hours(500_000));
         let world =

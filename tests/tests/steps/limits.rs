@@ -222,7 +222,7 @@ fn throttled(call: &'static str) -> CloudError {
     CloudError { kind: CloudErrorKind::Throttled { until: None }, call, code, message, request_id: None }
 }
 
-/// Returns the number of calls that are possible now.
+/// Returns the number of calls that the rate limit currently allows.
 async fn burst(limits: &Limits, call: &'static str) -> usize {
     for calls in 0..100 {
         if limits.take(call).await.is_err() {

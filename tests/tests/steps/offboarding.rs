@@ -126,8 +126,8 @@ async fn no_tenant_is_restored_after_the_cooling_off_period() {
     assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::NotAllowed(_)));
 }
 
-/// Offboards a tenant until its account closure waits for approval. Returns the tenant, its worker and the hash of the
-/// approval.
+/// Offboards a tenant until the closure of its account waits for approval. Returns the tenant, its worker and the hash
+/// of the approval.
 async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, String) {
     let (tenant, worker) = ready(freehold).await;
     offboard(freehold, &tenant, true).await;

@@ -37,7 +37,7 @@ pub(crate) fn account(tenant: &Tenant) -> String {
     tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string()
 }
 
-/// Runs one reconcile while the clock advances.
+/// Compares AWS with the database once, while the clock advances.
 pub(crate) async fn compare(freehold: &Freehold, mode: RepairMode) -> Report {
     let (worker, shutdown) = (freehold.worker("reconciler"), CancellationToken::new());
     let reconciler = worker.reconciler();

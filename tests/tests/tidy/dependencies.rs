@@ -1,4 +1,4 @@
-//! Dependencies: between the crates of the workspace, and on crates of others.
+//! Tests of the dependencies between the crates of the workspace, and of the dependencies on external crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::root;
 
-/// Crates that are built in more than one version, because two dependencies need different ones.
+/// Crates that may be built in several versions, because their dependants require different versions.
 const ACCEPTED_DUPLICATES: [&str; 14] = [
     "base64",
     "block-buffer",
@@ -39,7 +39,7 @@ fn metadata(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("the metadata as JSON")
 }
 
-/// Returns the platform of the build. Dependencies of other platforms are not downloaded.
+/// Returns the platform of the build, because dependencies of other platforms are not downloaded.
 fn host() -> String {
     let output = Command::new("rustc").arg("-vV").output().expect("rustc");
     let text = String::from_utf8_lossy(&output.stdout);

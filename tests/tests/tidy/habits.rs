@@ -1,4 +1,4 @@
-//! Calls that are allowed in a few places only, and files that no test uses any more.
+//! Tests that some functions are called in a few places only, and that every snapshot file is used.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use super::{offenders, root};
 
 #[test]
 fn environment_variables_are_read_only_by_the_program() {
-    // The sandbox looks for PostgreSQL and cleans the environment of the server that it starts.
+    // The sandbox searches for the PostgreSQL programs, and removes variables from the environment of the server.
     let allowed = |path: &str| {
         !path.starts_with("sandbox/src/postgres/")
             && !path.ends_with("/tests.rs")
@@ -21,7 +21,8 @@ fn environment_variables_are_read_only_by_the_program() {
 
 #[test]
 fn the_api_spawns_tasks_in_two_places() {
-    // A task of its own survives the end of the request: a transaction that must complete, and a streamed export.
+    // A spawned task continues after the end of the request. This is needed for changes that must complete and for
+    // exports.
     let allowed = ["api/src/detached.rs", "api/src/routes/account_mappings/export.rs"];
     let spawned = offenders(&["api/src"], &["tokio::spawn(", "task::spawn("], |path| !allowed.contains(&path));
     assert_eq!(spawned, [""; 0], "use `detached`");

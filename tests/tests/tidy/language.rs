@@ -15,7 +15,7 @@ use super::{root, sources};
 
 const CRATES: &[&str] = &["api", "cli", "fuzz", "sandbox", "tenancy", "tests", "worker"];
 
-/// This file contains the words that it searches for.
+/// Path of this file, in which person words are not counted, because it contains their list.
 const THIS_FILE: &str = "tests/tests/tidy/language.rs";
 
 const WH_WORDS: &[&str] =
@@ -26,12 +26,12 @@ const SHORT_DOC_COMMENT: usize = 3;
 const LONGEST_LINE: usize = 120;
 const LONGEST_TEST_NAME: usize = 70;
 
-/// Keys below which an OpenAPI document holds data rather than texts.
+/// Keys of an OpenAPI document with data, not texts, as values.
 const OPENAPI_DATA: &[&str] = &["example", "examples", "default", "enum", "const"];
 
 const HEADER: &str = "# Allowed counts of language faults. They may only fall; tests/tests/tidy/language.rs counts.\n";
 
-/// Maximum number of faults that is the goal.
+/// Maximum acceptable number of faults.
 enum Goal {
     Count(usize),
     /// Percentage of the examined places.
@@ -105,7 +105,7 @@ fn is_short(text: &str) -> bool {
     text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count() <= SHORT_DOC_COMMENT
 }
 
-/// Returns the words of prose and of identifiers in snake_case or CamelCase, in lower case.
+/// Splits a line into words in lower case. Identifiers in snake_case and CamelCase are also split.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut previous = ' ';

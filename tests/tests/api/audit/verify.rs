@@ -1,4 +1,4 @@
-//! `freehold audit verify` detects every manipulation of the trail.
+//! Tests that `freehold audit verify` detects every manipulation of the audit trail.
 
 use std::path::Path;
 use std::process::Command;
