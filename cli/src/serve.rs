@@ -26,11 +26,11 @@ use crate::sandbox::SimulatedAwsArgs;
 use crate::{shutdown, steps, telemetry, worker_metrics};
 
 /// Maximum number of database connections of an API process.
-const API_CONNECTIONS: u32 = 20;
+const MAX_API_CONNECTIONS: u32 = 20;
 
 /// Maximum number of database connections of a worker: one per running operation, one that listens for notifications,
 /// and some spare connections.
-const WORKER_CONNECTIONS: u32 = 20;
+const MAX_WORKER_CONNECTIONS: u32 = 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
@@ -108,7 +108,7 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
     if let Some(listen) = args.listen {
         config.api.listen = listen;
     }
-    let (pool, installation) = connect_and_check(&args.database, &config, kind, API_CONNECTIONS).await?;
+    let (pool, installation) = connect_and_check(&args.database, &config, kind, MAX_API_CONNECTIONS).await?;
     let listener = TcpListener::bind(config.api.listen).await;
     let listener = listener.with_context(|| format!("the API cannot listen on {}", config.api.listen))?;
     serve_api(pool, Arc::new(config), &installation, listener, shutdown).await?;
@@ -148,7 +148,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
         let metrics_server = worker_metrics::start_recording(address).await?;
         let connection = args.simulated_aws.connection()?;
         let (pool, installation) =
-            connect_and_check(&args.database, &config, InstallationKind::Sandbox, WORKER_CONNECTIONS).await?;
+            connect_and_check(&args.database, &config, InstallationKind::Sandbox, MAX_WORKER_CONNECTIONS).await?;
         worker_metrics::serve(metrics_server, &pool, &shutdown);
         run_worker(pool, Arc::new(config), &installation, connection, args.simulated_aws.lease(), shutdown).await?;
         return Ok(Exit::Success);
@@ -159,7 +159,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     let metrics_server = worker_metrics::start_recording(address).await?;
     let connection = Connection::ambient().await?;
     let (pool, installation) =
-        connect_and_check(&args.database, &config, InstallationKind::Real, WORKER_CONNECTIONS).await?;
+        connect_and_check(&args.database, &config, InstallationKind::Real, MAX_WORKER_CONNECTIONS).await?;
     worker_metrics::serve(metrics_server, &pool, &shutdown);
     run_worker(pool, Arc::new(config), &installation, connection, None, shutdown).await?;
     Ok(Exit::Success)

@@ -92,7 +92,7 @@ pub struct Freehold {
     pub installation: Installation,
     pub database: Database,
     signups: AtomicU64,
-    _aws_server: freehold_sandbox::http::Served,
+    _aws_server: freehold_sandbox::http::RunningServer,
 }
 
 impl Freehold {

@@ -14,7 +14,7 @@ use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::clock::seconds;
 use freehold_tenancy::config::Residency;
 use freehold_tenancy::db::fence::Claim;
-use freehold_tenancy::db::operations::Subject;
+use freehold_tenancy::db::operations::OperationProperties;
 use freehold_tenancy::environment::Environment;
 use freehold_tenancy::operation::OperationKind;
 use freehold_tenancy::step::{JournalEntry, StepName};
@@ -41,7 +41,7 @@ pub struct StepContext {
 pub(crate) struct OperationData {
     pub(crate) tenant: Tenant,
     pub(crate) environment: Environment,
-    pub(crate) subject: Subject,
+    pub(crate) subject: OperationProperties,
     /// Journal entries of earlier operations on the environment, with the latest entry first.
     pub(crate) history: Vec<JournalEntry>,
 }

@@ -26,7 +26,7 @@ impl Limits {
     /// Takes a token for `call`, such as `organizations:MoveAccount`. Without a token, the error contains the retry
     /// time.
     pub async fn take(&self, call: &'static str) -> Result<(), CloudError> {
-        if Quota::permits(call) {
+        if Quota::is_granted_with_slot(call) {
             // This call takes its token together with a slot, so that slots and tokens are granted in the order of one
             // queue.
             return Ok(());

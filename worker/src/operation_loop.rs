@@ -123,12 +123,12 @@ impl OperationLoop {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let (clock, lease) = (&self.services.clock, self.services.lease());
         let now = clock.now();
-        let left_since = match affinity {
+        let any_worker_since = match affinity {
             Affinity::Ignore => now,
             Affinity::Prefer => now - seconds(AFFINITY_PERIOD.as_secs_f64() * clock.speed().max(1.0)),
             Affinity::Require => DateTime::UNIX_EPOCH,
         };
-        operations::claim_with_affinity(&self.services.pool, &self.name, now, left_since, lease, limit).await
+        operations::claim_with_affinity(&self.services.pool, &self.name, now, any_worker_since, lease, limit).await
     }
 
     fn take_due_poll(&self) -> bool {

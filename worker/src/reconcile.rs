@@ -105,12 +105,12 @@ impl Reconciler {
 
     async fn compare(&self, mode: RepairMode, stop: &CancellationToken) -> Result<Report, ReconcileError> {
         let started_at = self.services.clock.now();
-        let before = reconcile::known(&self.services.pool).await?;
+        let before = reconcile::expected(&self.services.pool).await?;
         let throttle =
             ReadThrottle::new(self.services.clock.clone(), self.services.config.quotas.clone(), stop.clone());
         let seen = observe::observe(&*self.services.cloud, &self.services.config, &before, &throttle).await?;
         // Read again, so that operations started or finished during the comparison cause no findings.
-        let known = reconcile::known(&self.services.pool).await?;
+        let known = reconcile::expected(&self.services.pool).await?;
         let input = CompareInput {
             seen: &seen,
             known: &known,

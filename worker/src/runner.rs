@@ -133,7 +133,7 @@ async fn run_step(context: &StepContext, step: &'static Step) -> Result<(), DbEr
         "step", step = step.name.as_str(), tenant = %tenant, operation = %operation,
         otel.kind = Empty, otel.name = Empty,
     );
-    trace::begin(&span, "internal", step.name.as_str(), context.traceparent());
+    trace::init_span(&span, "internal", step.name.as_str(), context.traceparent());
     let running = RunningStep { step: step.name, operation, tenant };
     let running = running.scope(AssertUnwindSafe((step.run)(context)).catch_unwind());
     let result = running.instrument(span).await;

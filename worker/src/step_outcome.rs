@@ -127,7 +127,7 @@ impl From<CloudError> for StepError {
         match error.kind {
             CloudErrorKind::Unknown | CloudErrorKind::Conflict => Self::Retry(error.to_string()),
             CloudErrorKind::NotYet => Self::Blocked {
-                reason: WaitReason::Aws { error: error.to_string() },
+                reason: WaitReason::AwsRefusal { error: error.to_string() },
                 until: None,
                 at_most: Some(MAX_NOT_READY),
             },

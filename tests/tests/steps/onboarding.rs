@@ -50,7 +50,7 @@ async fn a_signup_becomes_a_ready_tenant_step_by_step() {
 }
 
 #[tokio::test]
-async fn a_ready_tenant_has_an_account_of_its_own_behind_its_guardrail() {
+async fn a_ready_tenant_has_its_own_account_with_a_guardrail() {
     let (freehold, tenant) = onboard().await;
     let environment = &tenant.environments[0];
     let id = environment.aws_account_id.as_ref().expect("an account");

@@ -58,11 +58,11 @@ async fn a_call_with_a_lost_response_is_not_duplicated() {
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_before_a_call_is_replaced() {
+async fn a_worker_that_crashes_before_a_call_is_replaced() {
     assert_same_result_with(StepFault::CrashBeforeCall).await;
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_after_a_call_is_replaced() {
+async fn a_worker_that_crashes_after_a_call_is_replaced() {
     assert_same_result_with(StepFault::CrashAfterCall).await;
 }

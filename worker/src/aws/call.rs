@@ -90,7 +90,7 @@ impl Aws {
 /// Creates the tracing span of an AWS call. Its names follow OpenTelemetry's "Semantic conventions for AWS SDK". A call
 /// outside a step belongs to no trace and gets no span.
 fn span(service: &str, operation: &str) -> Span {
-    if !trace::installed() || Span::current().is_none() {
+    if !trace::is_installed() || Span::current().is_none() {
         return Span::none();
     }
     let span = tracing::debug_span!(
@@ -104,7 +104,7 @@ fn span(service: &str, operation: &str) -> Span {
         otel.name = Empty,
         otel.status_code = Empty,
     );
-    trace::begin(&span, "client", &format!("{service}.{operation}"), None);
+    trace::init_span(&span, "client", &format!("{service}.{operation}"), None);
     span
 }
 

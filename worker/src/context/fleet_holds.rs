@@ -37,9 +37,9 @@ pub(crate) enum CreationPermit {
 fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
     match kind {
         // Fifteen minutes at first, because the quota may be raised soon; later an hourly call is sufficient.
-        HoldKind::AccountQuotaReached => ProbeBackoff { first: TimeDelta::minutes(15), longest: TimeDelta::hours(1) },
+        HoldKind::AccountQuotaReached => ProbeBackoff { first: TimeDelta::minutes(15), max: TimeDelta::hours(1) },
         // "This can take up to an hour" (Organizations API Reference, FinalizingOrganizationException).
-        HoldKind::OrganizationFinalizing => ProbeBackoff { first: TimeDelta::hours(1), longest: TimeDelta::hours(1) },
+        HoldKind::OrganizationFinalizing => ProbeBackoff { first: TimeDelta::hours(1), max: TimeDelta::hours(1) },
     }
 }
 
@@ -102,7 +102,7 @@ impl StepContext {
     /// Transfers the probe to the next operation in the queue, because the result of this operation does not show
     /// whether AWS still rejects requests.
     pub(crate) async fn hand_over_probe(&self, slot: &QuotaSlot) -> Result<(), StepError> {
-        if fleet_holds::hand_over(&self.services.pool, &self.claim, slot.quota).await? {
+        if fleet_holds::end_probe(&self.services.pool, &self.claim, slot.quota).await? {
             self.wake_in_order(slot).await?;
         }
         Ok(())

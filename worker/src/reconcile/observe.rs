@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use freehold_tenancy::db::reconcile::{Deployed, ExpectedState, MappedEnvironment};
+use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment};
 use freehold_tenancy::{AwsAccountId, Config};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
@@ -249,7 +249,7 @@ async fn read_account(
 async fn stack(
     cloud: &dyn Cloud,
     target: &Target,
-    deployed: Option<&Deployed>,
+    deployed: Option<&DeployedStack>,
     throttle: &ReadThrottle,
 ) -> Result<Option<StackState>, ObserveError> {
     let Some(deployed) = deployed else { return Ok(None) };

@@ -46,7 +46,7 @@ pub(super) async fn start_repairs(
     for ((tenant, environment), found) in to_repair {
         let ids: Vec<FindingId> = found.iter().map(|one| one.finding.id).collect();
         let Some(operation) = open(&services.pool, environment, &ids, now).await? else { continue };
-        findings::healed_by(&services.pool, &ids, operation).await?;
+        findings::set_repair_operation(&services.pool, &ids, operation).await?;
         for one in found {
             one.finding.operation_id = Some(operation);
         }

@@ -100,7 +100,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
     context.hand_over_probe(&slot).await?;
     let error = match action {
         CreationFailureAction::AdoptOrRequestAgain if failures < MAX_ATTEMPTS => {
-            let reason = WaitReason::AnotherAttempt(RequestedWork::Account);
+            let reason = WaitReason::RepeatedRequest(RequestedWork::Account);
             let outcome = StepOutcome::wait(reason, context.now() + account_request::RECREATE_AFTER);
             return Ok(forget_request(outcome).releasing(slot).with("creation_failures", failures));
         }

@@ -76,7 +76,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         // Each grant is queued, or failed and is requested again.
         let early = grants.values().map(|progress| progress.early_failures).max().unwrap_or(0);
         let until = context.now() + TimeDelta::seconds(15 * i64::from(early.clamp(1, 8)));
-        let reason = WaitReason::AnotherAttempt(RequestedWork::Assignment);
+        let reason = WaitReason::RepeatedRequest(RequestedWork::Assignment);
         let retry = StepError::Blocked { reason, until: Some(until), at_most: None };
         StepOutcome::failed(blocked.unwrap_or(retry))
     };

@@ -69,7 +69,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     }
     if revocations.values().any(|revocation| !revocation.done) {
         let retry = || StepError::Blocked {
-            reason: WaitReason::AnotherAttempt(RequestedWork::Revocation),
+            reason: WaitReason::RepeatedRequest(RequestedWork::Revocation),
             until: None,
             at_most: Some(chrono::TimeDelta::hours(1)),
         };

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::Clock;
 use freehold_tenancy::db::Result;
 use freehold_tenancy::db::installation::Installation;
-use freehold_tenancy::db::webhooks::attempts::{self, Outcome, RecordResult};
+use freehold_tenancy::db::webhooks::attempts::{self, AttemptOutcome, RecordResult};
 use freehold_tenancy::db::webhooks::claims::{self, Claim};
 use freehold_tenancy::feed::FeedEvent;
 use freehold_tenancy::secrets::Keyring;
@@ -126,7 +126,7 @@ impl Deliverer {
         started_at: DateTime<Utc>,
         duration: Duration,
         response: std::result::Result<(StatusCode, HeaderMap), SendError>,
-    ) -> Outcome {
+    ) -> AttemptOutcome {
         let now = self.services.clock.now();
         let next = retry::next(claim.tries.saturating_add(1), now);
         let status = response.as_ref().ok().map(|(status, _)| *status);
@@ -146,7 +146,7 @@ impl Deliverer {
             }
             Err(SendError { error, message }) => (Some(error), message),
         };
-        Outcome {
+        AttemptOutcome {
             started_at,
             duration_ms: i32::try_from(duration.as_millis()).unwrap_or(i32::MAX),
             response_status: status.map(|status| status.as_u16()),
@@ -159,7 +159,7 @@ impl Deliverer {
         }
     }
 
-    async fn record(&self, claim: &Claim, outcome: &Outcome) -> Result<()> {
+    async fn record(&self, claim: &Claim, outcome: &AttemptOutcome) -> Result<()> {
         let label = match (outcome.error, outcome.next_attempt_at) {
             (None, _) => "delivered",
             (Some(_), Some(_)) => "retried",

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::Result;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::webhooks::claims::{self, ClaimLimits};
-use freehold_tenancy::db::webhooks::{deliveries, fanout, look, secrets};
+use freehold_tenancy::db::webhooks::{deliveries, fanout, pending_work, secrets};
 use freehold_tenancy::webhook::Resolver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -113,7 +113,7 @@ impl DeliveryLoop {
     }
 
     async fn send_due(&self, state: &mut State, in_flight: &mut JoinSet<Permit>) -> Result<NextWakeup> {
-        let mut found = look(&self.services.pool).await?;
+        let mut found = pending_work(&self.services.pool).await?;
         self.services.wake_signals.set_has_webhooks(found.any);
         if !found.any {
             return Ok(NextWakeup::OnSignal);
@@ -121,14 +121,14 @@ impl DeliveryLoop {
         self.clean_up(state).await?;
         if found.news {
             fanout::fan_out(&self.services.pool, self.services.clock.now()).await?;
-            found = look(&self.services.pool).await?;
+            found = pending_work(&self.services.pool).await?;
         }
         let is_due = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= self.services.clock.now());
         if is_due(found.next_at) {
             for pool in Pool::ALL {
                 self.claim_and_send(state, in_flight, pool).await?;
             }
-            found = look(&self.services.pool).await?;
+            found = pending_work(&self.services.pool).await?;
         }
         Ok(match found.next_at {
             _ if is_due(found.next_at) => NextWakeup::Shortly,
@@ -141,7 +141,7 @@ impl DeliveryLoop {
         if total <= 0 {
             return Ok(());
         }
-        let limits = ClaimLimits { failing: pool.failing(), together: total, each, busy: &busy };
+        let limits = ClaimLimits { failing: pool.failing(), max_deliveries: total, each, busy: &busy };
         let now = self.services.clock.now();
         for claim in claims::claim(&self.services.pool, &limits, now + self.services.lease(), now).await? {
             let (deliverer, permit) = (Arc::clone(&self.deliverer), state.concurrency.enter(&claim, pool.failing()));
@@ -160,8 +160,8 @@ impl DeliveryLoop {
         }
         let now = self.services.clock.now();
         if state.cleaned_up_at.is_none_or(|at| at <= now - CLEANUP_INTERVAL) {
-            secrets::forget(&self.services.pool, now).await?;
-            while deliveries::drop_old(&self.services.pool, now).await? > 0 {}
+            secrets::delete_expired(&self.services.pool, now).await?;
+            while deliveries::delete_expired(&self.services.pool, now).await? > 0 {}
             state.cleaned_up_at = Some(now);
         }
         Ok(())

@@ -18,7 +18,7 @@ pub(super) fn open(keyring: &Keyring, sealed: &EncryptedSecrets) -> std::result:
 pub(super) async fn reencrypt_secrets(pool: &PgPool, keyring: &Keyring) -> Result<()> {
     let Some(current) = keyring.current() else { return Ok(()) };
     let mut count = 0;
-    for before in secrets::sealed_otherwise(pool, current).await? {
+    for before in secrets::list_with_other_key(pool, current).await? {
         match reencrypt(keyring, &before) {
             Ok(after) => count += u32::from(secrets::replace(pool, &before, &after).await?),
             Err(error) => {

@@ -23,7 +23,7 @@ pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Compar
             continue;
         }
         let environment: Option<EnvironmentId> = tags.get("freehold:environment").and_then(|id| id.parse().ok());
-        if environment.is_some_and(|id| sides.known.awaiting.contains(&id)) {
+        if environment.is_some_and(|id| sides.known.awaiting_account.contains(&id)) {
             // The onboarding of this environment will find the account.
             continue;
         }

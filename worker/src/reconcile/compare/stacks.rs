@@ -1,6 +1,6 @@
 //! Compares Freehold's stacks in an account with the deployed stacks.
 
-use freehold_tenancy::db::reconcile::{Deployed, MappedEnvironment};
+use freehold_tenancy::db::reconcile::{DeployedStack, MappedEnvironment};
 use freehold_tenancy::finding::FindingKind;
 use freehold_tenancy::finding::FindingRemedy::{Person, Repair};
 
@@ -34,7 +34,7 @@ pub(super) fn report_lost_access(environment: &MappedEnvironment, why: &str, com
 fn check_stack(
     sides: &CompareInput<'_>,
     environment: &MappedEnvironment,
-    deployed: &Deployed,
+    deployed: &DeployedStack,
     found: Option<&StackState>,
     comparison: &mut Comparison,
 ) {
@@ -77,7 +77,7 @@ fn check_stack(
 fn differences(
     sides: &CompareInput<'_>,
     environment: &MappedEnvironment,
-    deployed: &Deployed,
+    deployed: &DeployedStack,
     stack: &StackState,
 ) -> Vec<String> {
     let mut differences = Vec::new();

@@ -50,7 +50,7 @@ fn a_tagged_account_that_is_awaited_or_mapped_is_no_finding() {
     let awaited = after(|scene| {
         let environment = EnvironmentId::new(now());
         add_tagged_account(scene, environment);
-        scene.known.awaiting.insert(environment);
+        scene.known.awaiting_account.insert(environment);
     });
     assert_eq!(awaited, []);
     let mapped_meanwhile = after(|scene| {

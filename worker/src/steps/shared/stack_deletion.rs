@@ -103,7 +103,7 @@ impl StackDeletion {
         }
         match context.cloud().account(account.id()).await? {
             Some(found) if found.state == "ACTIVE" => Err(StepError::Blocked {
-                reason: WaitReason::StackCalls { region: self.region, error: error.to_string() },
+                reason: WaitReason::CloudFormationUsable { region: self.region, error: error.to_string() },
                 until: None,
                 at_most: Some(TimeDelta::minutes(15)),
             }),

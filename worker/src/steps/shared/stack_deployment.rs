@@ -106,7 +106,7 @@ impl StackDeployment {
                     None => {
                         context.withdraw_intent().await?;
                         let check_at = context.now() + TimeDelta::seconds(5);
-                        let reason = WaitReason::AnotherAttempt(RequestedWork::Stack);
+                        let reason = WaitReason::RepeatedRequest(RequestedWork::Stack);
                         return Ok(StepOutcome::wait(reason, check_at).with("try", attempt));
                     }
                 }
@@ -260,7 +260,7 @@ impl StackDeployment {
         }
         Ok(match error.kind {
             CloudErrorKind::NotYet | CloudErrorKind::Denied { explicit: false } => StepError::Blocked {
-                reason: WaitReason::StackCalls { region: self.region, error: error.code },
+                reason: WaitReason::CloudFormationUsable { region: self.region, error: error.code },
                 until: None,
                 at_most: Some(context.propagation()),
             },

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use freehold_tenancy::db::reconcile::{Deployed, ExpectedState, MappedEnvironment};
+use freehold_tenancy::db::reconcile::{DeployedStack, ExpectedState, MappedEnvironment};
 use freehold_tenancy::{AwsAccountId, Config, EnvironmentId, InstallationId, TenantId};
 use serde_json::json;
 
@@ -60,7 +60,7 @@ impl Scene {
         let config = Config::parse(CONFIG).unwrap();
         let installation = InstallationId::new(now());
         let (tenant_id, id) = (TenantId::new(now()), EnvironmentId::new(now()));
-        let deployed = |name: &str| Deployed {
+        let deployed = |name: &str| DeployedStack {
             stack_id: format!("arn:aws:cloudformation:eu-central-1:{ACCOUNT}:stack/{name}/1"),
             region: "eu-central-1".parse().unwrap(),
             at: now() - TimeDelta::hours(2),
@@ -85,7 +85,7 @@ impl Scene {
             ("freehold:tenant".to_owned(), tenant_id.to_string()),
             ("freehold:environment".to_owned(), id.to_string()),
         ]);
-        let stack = |deployed: &Option<Deployed>| {
+        let stack = |deployed: &Option<DeployedStack>| {
             Some(StackState {
                 id: deployed.as_ref().unwrap().stack_id.clone(),
                 status: StackStatus::Complete,
@@ -128,7 +128,7 @@ impl Scene {
         let known = ExpectedState {
             environments: vec![environment],
             accounts: BTreeSet::from([account()]),
-            awaiting: BTreeSet::new(),
+            awaiting_account: BTreeSet::new(),
         };
         Self { seen, known, config, installation }
     }
