@@ -21,7 +21,7 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tenancy::{AwsAccountId, Region};
 use freehold_tests::fixture::Freehold;
 use freehold_worker::Worker;
-use freehold_worker::cloud::{Cloud, CreationState, NewAccount, Tags, Target};
+use freehold_worker::cloud::{CreationState, NewAccount, Tags, Target};
 
 /// Longer than any wait that ends without a person.
 const LONG: TimeDelta = TimeDelta::days(2);

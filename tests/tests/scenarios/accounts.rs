@@ -6,7 +6,7 @@ use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{Durations, Spread};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot::account_requests;
-use freehold_worker::cloud::{Cloud, NewAccount, Tags};
+use freehold_worker::cloud::{NewAccount, Tags};
 
 use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_account, retry, target};
 

@@ -8,7 +8,6 @@ use freehold_tenancy::event::EventType;
 use freehold_tenancy::step::StepState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::Cloud;
 
 use super::{LONG, attention, calls, error, is_ready, onboard, target};
 

@@ -6,7 +6,6 @@ use freehold_sandbox::faults::{Fault, Rule};
 use freehold_sandbox::settings::{Durations, Spread};
 use freehold_tenancy::Region;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::Cloud;
 
 use super::{LONG, calls, create_external_account, is_ready, meanwhile, onboard_in, region, target, target_of};
 

@@ -6,7 +6,7 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{Cloud, NewStack, Role, StackStatus, Tags};
+use freehold_worker::cloud::{NewStack, Role, StackStatus, Tags};
 
 use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_tags, region, retry, target};
 

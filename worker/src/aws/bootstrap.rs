@@ -1,4 +1,4 @@
-//! AWS calls of `freehold bootstrap` beyond those of [`crate::cloud::Cloud`].
+//! AWS calls that only `freehold bootstrap` makes.
 
 mod access;
 mod contacts;
