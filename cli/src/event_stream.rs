@@ -8,11 +8,11 @@ use reqwest::Response;
 use crate::client::{ApiClient, encode_path_segment};
 use crate::exit::{Exit, ExitError};
 
-/// Consecutive connection failures after which the command fails.
+/// Number of consecutive connection failures after which the command fails.
 const MAX_FAILURES: u32 = 10;
 
-/// Passes the events of an operation to `on_event` until the operation has finished or needs attention. Returns the
-/// operation in its latest state.
+/// Calls `on_event` for each event of an operation until the operation has finished or needs attention. Returns the
+/// latest state of the operation.
 pub(crate) async fn follow_operation(
     api: &ApiClient,
     operation: &str,
@@ -30,7 +30,7 @@ pub(crate) async fn follow_operation(
                     last_seen = event.seq;
                     on_event(&event)?;
                     if event.r#type == "operation.needs_attention" {
-                        // The event may be old: the operation may have been retried since.
+                        // The operation may have been retried after this event.
                         let operation: Operation = api.get(&path, &[]).await?;
                         if operation.state == "needs_attention" {
                             return Ok(operation);
@@ -55,7 +55,7 @@ fn is_retryable(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ExitError>().is_some_and(|error| error.exit == Exit::Unreachable)
 }
 
-/// Reader of the events of one connection.
+/// Reader of the server-sent events of one HTTP response.
 struct EventReader {
     stream: Response,
     buffer: Vec<u8>,
@@ -76,7 +76,7 @@ impl EventReader {
     }
 }
 
-/// Parses one block of the stream. Returns `None` for a comment and for `event: end`.
+/// Parses one event block of the stream. Returns `None` for a comment and for `event: end`.
 fn parse_event(block: &str) -> Option<OperationEvent> {
     let data: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
     serde_json::from_str(&data.join("\n")).ok()

@@ -9,7 +9,7 @@ use crate::aws::Aws;
 use crate::aws::call::missing_field;
 use crate::cloud::{Assignment, AssignmentState, Grant, Result, Target};
 
-/// Most entries that Identity Center lists per page.
+/// Maximum page size of Identity Center.
 const PAGE_SIZE: i32 = 100;
 
 impl Aws {
@@ -104,7 +104,7 @@ impl Aws {
         }
     }
 
-    /// Whether permission sets are assigned to a user as such.
+    /// Returns whether permission sets are assigned to a user directly, not through a group.
     pub(in crate::aws) async fn is_assigned_directly(&self, user_id: &str) -> Result<bool> {
         const CALL: &str = "sso:ListAccountAssignmentsForPrincipal";
         let sso = self.sso().await?;
@@ -118,7 +118,7 @@ impl Aws {
                 .principal_type(PrincipalType::User)
                 .set_next_token(token);
             let page = self.send(&sso.session, CALL, request.send()).await?;
-            // What a user has through a group names the group.
+            // The principal of an assignment through a group is the group.
             let direct =
                 |assignment: &AccountAssignmentForPrincipal| assignment.principal_id.as_deref() == Some(user_id);
             if page.account_assignments.unwrap_or_default().iter().any(direct) {
@@ -173,7 +173,7 @@ fn state_of(status: AccountAssignmentOperationStatus) -> AssignmentState {
         Some(StatusValues::Failed) => {
             AssignmentState::Failed(status.failure_reason.unwrap_or_else(|| "AWS gave no reason".to_owned()))
         }
-        // A state that AWS invents later is, at the worst, looked at until the step's deadline.
+        // A status that this version does not know is polled until the step's deadline.
         _ => AssignmentState::InProgress,
     }
 }

@@ -17,8 +17,10 @@ impl Aws {
         self.known.permission_sets.get_or_fetch(&name.to_owned(), &self.clock, look).await
     }
 
-    /// Lists ARNs and asks for the name of each that is not known yet. A name never changes, so it is kept for good, and the
-    /// list for as long as it takes: a walk that ran out of its rate goes on where it stopped.
+    /// Returns the ARN of the permission set `name`, or `None` if it does not exist.
+    ///
+    /// AWS lists only ARNs, so each name is read with a call of its own. Names never change and are cached without limit.
+    /// The list of ARNs is cached until the search is complete, so that an interrupted search can continue.
     pub(crate) async fn find_permission_set(&self, name: &str) -> Result<Option<String>> {
         let sso = self.sso().await?;
         let look = async { Ok(Some((self.permission_set_arns(&sso).await?, self.clock.now() + PARTIAL_TTL))) };
@@ -30,7 +32,7 @@ impl Aws {
                 break;
             }
         }
-        // What was made since is found the next time.
+        // The next search lists the permission sets again, so that it finds new ones.
         self.known.permission_set_arns.forget(&());
         Ok(found)
     }
