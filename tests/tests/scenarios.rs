@@ -21,7 +21,7 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tenancy::{AwsAccountId, Region};
 use freehold_tests::fixture::Freehold;
 use freehold_worker::Worker;
-use freehold_worker::cloud::{Cloud, CreationState, NewAccount, Tags, Target};
+use freehold_worker::cloud::{CreationState, NewAccount, Tags, Target};
 
 /// Maximum simulated time of a run; longer than any wait that ends without a manual action.
 const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(2);

@@ -24,7 +24,8 @@ use tokio::sync::MutexGuard;
 
 pub(crate) use fleet_holds::{CreationPermit, hold_kind};
 
-use crate::cloud::{Cloud, Tags, Target};
+use crate::aws::Aws;
+use crate::cloud::{Tags, Target};
 use crate::services::Services;
 use crate::step_outcome::StepError;
 
@@ -89,8 +90,8 @@ impl StepContext {
         &self.services.config
     }
 
-    pub fn cloud(&self) -> &dyn Cloud {
-        &*self.services.cloud
+    pub fn aws(&self) -> &Aws {
+        &self.services.aws
     }
 
     pub fn now(&self) -> DateTime<Utc> {

@@ -108,7 +108,7 @@ impl Reconciler {
         let before = reconcile::expected(&self.services.pool).await?;
         let throttle =
             ReadThrottle::new(self.services.clock.clone(), self.services.config.quotas.clone(), stop.clone());
-        let seen = observe::observe(&*self.services.cloud, &self.services.config, &before, &throttle).await?;
+        let seen = observe::observe(&self.services.aws, &self.services.config, &before, &throttle).await?;
         // Read again, so that operations started or finished during the comparison cause no findings.
         let known = reconcile::expected(&self.services.pool).await?;
         let input = CompareInput {

@@ -12,7 +12,7 @@ use freehold_tenancy::db::rates::CallRate;
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::{Clock, Config, InstallationId};
 
-use crate::cloud::Cloud;
+use crate::aws::Aws;
 use crate::poll_schedule::DurationHistory;
 use crate::wakeups::WakeSignals;
 
@@ -34,7 +34,7 @@ pub(crate) struct Services {
     pub(crate) pool: PgPool,
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
-    pub(crate) cloud: Arc<dyn Cloud>,
+    pub(crate) aws: Arc<Aws>,
     pub(crate) work_notifier: WorkNotifier,
     pub(crate) wake_signals: WakeSignals,
     pub(crate) installation: InstallationId,
@@ -52,7 +52,7 @@ impl Services {
         config: Arc<Config>,
         clock: Clock,
         installation: &Installation,
-        cloud: Arc<dyn Cloud>,
+        aws: Arc<Aws>,
         lease: Option<Duration>,
     ) -> Result<Self, SetupError> {
         let template = match &config.stack.template {
@@ -72,7 +72,7 @@ impl Services {
             pool,
             config,
             clock,
-            cloud,
+            aws,
         })
     }
 

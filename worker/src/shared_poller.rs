@@ -139,8 +139,8 @@ pub(crate) async fn wake_queue(services: &Services, quota: Quota) -> Result<u64,
 
 async fn in_progress(services: &Services, quota: Quota) -> cloud::Result<Vec<String>> {
     match quota {
-        Quota::Assignments => services.cloud.assignments_in_progress().await,
-        _ => services.cloud.creations_in_progress().await,
+        Quota::Assignments => services.aws.assignments_in_progress().await,
+        _ => services.aws.creations_in_progress().await,
     }
 }
 

@@ -13,7 +13,7 @@ use freehold_tenancy::{Clock, Config, EnvironmentId};
 use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap::{Plan, Problem, apply, plan};
-use freehold_worker::cloud::{Cloud, Grant, NewAccount, Tags, Target};
+use freehold_worker::cloud::{Grant, NewAccount, Tags, Target};
 
 /// Runs `freehold bootstrap` in a simulated organisation, as an operator does.
 struct Operator {

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use freehold_sandbox::Settings;
 use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{Cloud, CloudErrorKind};
+use freehold_worker::cloud::CloudErrorKind;
 
 use super::{create_external_account, target_of};
 

@@ -6,7 +6,7 @@ use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot::account_requests;
-use freehold_worker::cloud::{Cloud, NewAccount, Tags};
+use freehold_worker::cloud::{NewAccount, Tags};
 
 use super::{
     MAX_SIMULATED_TIME, account_request, assert_ready, attention, calls, error, onboard, retry, run_during_call, target,

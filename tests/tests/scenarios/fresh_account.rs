@@ -8,7 +8,6 @@ use freehold_tenancy::event::EventType;
 use freehold_tenancy::step::StepState;
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::Cloud;
 
 use super::{MAX_SIMULATED_TIME, assert_ready, attention, calls, error, onboard, target};
 

@@ -5,7 +5,7 @@ use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tests::fault_proxy::{ConnectionFault, DatabaseProxy};
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{Cloud, Grant};
+use freehold_worker::cloud::Grant;
 
 use super::{assert_ready, attention, calls, create_external_account, error, onboard, retry, target_of};
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use freehold_sandbox::faults::Rule;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::bootstrap::{Plan, Problem, apply, plan};
-use freehold_worker::cloud::Cloud;
 
 use super::{assert_ready, calls, error, run_during_call, target};
 

@@ -6,7 +6,6 @@ use freehold_sandbox::faults::{Fault, Rule};
 use freehold_sandbox::settings::{DurationDistribution, Durations};
 use freehold_tenancy::Region;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::Cloud;
 
 use super::{
     MAX_SIMULATED_TIME, assert_ready, calls, create_external_account, onboard_in, region, run_during_call, target,

@@ -6,7 +6,7 @@ use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
 use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::cloud::{Cloud, NewStack, Role, StackStatus, Tags};
+use freehold_worker::cloud::{NewStack, Role, StackStatus, Tags};
 
 use super::{
     MAX_SIMULATED_TIME, assert_ready, attention, calls, error, freehold_tags, onboard, region, retry, run_during_call,

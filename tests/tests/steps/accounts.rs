@@ -12,7 +12,7 @@ use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::database::current_mappings;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot;
-use freehold_worker::cloud::{Cloud, NewAccount, Tags};
+use freehold_worker::cloud::{NewAccount, Tags};
 
 const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(1);
 

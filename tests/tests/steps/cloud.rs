@@ -15,7 +15,7 @@ use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap;
 use freehold_worker::cloud::{
-    AssignmentState, Cloud, CloudErrorKind, CreationState, Grant, NewAccount, NewStack, Person, RegionStatus, Role,
+    AssignmentState, CloudErrorKind, CreationState, Grant, NewAccount, NewStack, Person, RegionStatus, Role,
     StackStatus, Tags, Target,
 };
 

@@ -16,7 +16,7 @@ use freehold_tenancy::tenant::Tenant;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
-use freehold_worker::cloud::{Cloud, CloudError, CloudErrorKind, NewAccount, Tags};
+use freehold_worker::cloud::{CloudError, CloudErrorKind, NewAccount, Tags};
 use freehold_worker::limits::Limits;
 
 const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(1);

@@ -41,18 +41,47 @@ impl RequestId for Response {
     }
 }
 
-pub(super) async fn call_function_url(
-    aws: &Aws,
-    account: &Target,
-    region: Region,
-    url: &str,
-) -> Result<serde_json::Value> {
-    check_url(aws.connection.endpoint(), region, url)?;
-    let url = format!("{}/", url.trim_end_matches('/'));
-    let inside = aws.inside(account, Role::Verify).await?;
-    let response = aws.measured(CALL, async { check_status(send(aws, &inside, region, &url).await?) }).await?;
-    serde_json::from_slice(&response.body)
-        .map_err(|invalid| error(CloudErrorKind::Failed, "NotJson", invalid.to_string(), None))
+impl Aws {
+    /// Sends a signed GET request to the stack's Function URL as `freehold-verify`. Returns the JSON of the response.
+    pub async fn call_function_url(&self, account: &Target, region: Region, url: &str) -> Result<serde_json::Value> {
+        check_url(self.connection.endpoint(), region, url)?;
+        let url = format!("{}/", url.trim_end_matches('/'));
+        let inside = self.inside(account, Role::Verify).await?;
+        let response =
+            self.measured(CALL, async { check_status(self.send_signed(&inside, region, &url).await?) }).await?;
+        serde_json::from_slice(&response.body)
+            .map_err(|invalid| error(CloudErrorKind::Failed, "NotJson", invalid.to_string(), None))
+    }
+
+    async fn send_signed(&self, inside: &Session, region: Region, url: &str) -> Result<Response> {
+        let request = signed_headers(inside, region, url)
+            .map_err(|problem| error(CloudErrorKind::Failed, "RequestNotBuilt", problem, None))?;
+        let operation = Operation::builder()
+            .service_name("lambda")
+            .operation_name("InvokeFunctionUrl")
+            .http_client(self.connection.http())
+            .endpoint_url(url)
+            .no_auth()
+            .no_retry()
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(TIMEOUT).build())
+            .serializer(|request: SignedHeaders| {
+                // The SDK prepends the endpoint to this path.
+                let mut http = HttpRequest::get("/")?;
+                for (name, value) in request.0 {
+                    http.headers_mut().try_insert(name, value)?;
+                }
+                Ok(http)
+            })
+            .deserializer::<_, Infallible>(|response| {
+                Ok(Response {
+                    status: response.status().as_u16(),
+                    request_id: response.request_id().map(str::to_owned),
+                    body: response.body().bytes().unwrap_or_default().to_vec(),
+                })
+            })
+            .build();
+        operation.invoke(request).await.map_err(|error| no_response(CALL, &error))
+    }
 }
 
 /// Checks that `url` is a Function URL in `region`, because the request contains a session token of the tenant's
@@ -76,36 +105,6 @@ fn check_url(endpoint: &Endpoint, region: Region, url: &str) -> Result<()> {
     }
     let message = format!("`{url}` must be a Function URL in {region}; it was not called");
     Err(error(CloudErrorKind::Failed, "NotAFunctionUrl", message, None))
-}
-
-async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<Response> {
-    let request = signed_headers(inside, region, url)
-        .map_err(|problem| error(CloudErrorKind::Failed, "RequestNotBuilt", problem, None))?;
-    let operation = Operation::builder()
-        .service_name("lambda")
-        .operation_name("InvokeFunctionUrl")
-        .http_client(aws.connection.http())
-        .endpoint_url(url)
-        .no_auth()
-        .no_retry()
-        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(TIMEOUT).build())
-        .serializer(|request: SignedHeaders| {
-            // The SDK prepends the endpoint to this path.
-            let mut http = HttpRequest::get("/")?;
-            for (name, value) in request.0 {
-                http.headers_mut().try_insert(name, value)?;
-            }
-            Ok(http)
-        })
-        .deserializer::<_, Infallible>(|response| {
-            Ok(Response {
-                status: response.status().as_u16(),
-                request_id: response.request_id().map(str::to_owned),
-                body: response.body().bytes().unwrap_or_default().to_vec(),
-            })
-        })
-        .build();
-    operation.invoke(request).await.map_err(|error| no_response(CALL, &error))
 }
 
 /// HTTP headers of a signed request.

@@ -197,24 +197,24 @@ impl Aws {
         administrator.acts_directly = caller.account == self.config.organization.management_account_id.as_str();
         Ok(administrator)
     }
-}
 
-/// Checks that `role` can be assumed in an account and that its credentials belong to that account.
-pub(super) async fn check_role(aws: &Aws, account: &Target, role: Role) -> Result<()> {
-    let session = aws.inside(account, role).await?;
-    if session.verified.load(Ordering::Relaxed) {
-        return Ok(());
+    /// Checks that `role` can be assumed in an account and that its credentials belong to that account.
+    pub async fn check_role(&self, account: &Target, role: Role) -> Result<()> {
+        let session = self.inside(account, role).await?;
+        if session.verified.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let caller = self.caller_of(&session).await?;
+        if caller.account == account.id().as_str() {
+            session.verified.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(CloudError {
+            kind: CloudErrorKind::Failed,
+            call: GET_CALLER_IDENTITY,
+            code: "AnotherAccount".to_owned(),
+            message: format!("the session for account {account} belongs to {} instead", caller.arn),
+            request_id: None,
+        })
     }
-    let caller = aws.caller_of(&session).await?;
-    if caller.account == account.id().as_str() {
-        session.verified.store(true, Ordering::Relaxed);
-        return Ok(());
-    }
-    Err(CloudError {
-        kind: CloudErrorKind::Failed,
-        call: GET_CALLER_IDENTITY,
-        code: "AnotherAccount".to_owned(),
-        message: format!("the session for account {account} belongs to {} instead", caller.arn),
-        request_id: None,
-    })
 }

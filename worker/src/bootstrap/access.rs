@@ -7,7 +7,6 @@ use freehold_tenancy::config::PermissionSet;
 
 use super::{Action, Plan, Problem, retry_while_busy};
 use crate::aws::{Aws, PermissionSetFacts};
-use crate::cloud::Cloud;
 use crate::guardrail::same;
 
 pub(super) async fn plan(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {

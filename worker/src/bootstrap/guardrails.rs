@@ -90,7 +90,7 @@ async fn plan_policy(aws: &Aws, wanted: Wanted, plan: &mut Plan) -> Result<(), P
         }
     }
     let attached = match plan.known.ous.get(&ou) {
-        Some(ou_id) => retry_while_busy(clock, || aws.policies_on(ou_id)).await?,
+        Some(ou_id) => retry_while_busy(clock, || aws.policy_ids_on(ou_id)).await?,
         None => BTreeSet::new(),
     };
     if !id.is_some_and(|id| attached.contains(id)) {

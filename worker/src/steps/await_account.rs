@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         // requested.
         if context.step_fact::<u32>("creation_failures").unwrap_or(0) > 0
             && context.pending_intent::<NewAccount>().is_none()
-            && let Some(found) = context.cloud().find_account(&account_request::email(context)).await?
+            && let Some(found) = context.aws().find_account(&account_request::email(context)).await?
         {
             return account_request::adopt(context, found).await;
         }
@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     if context.now() - since < TOO_EARLY_TO_POLL {
         return still_in_progress(context, &request, since).await;
     }
-    let creation = match context.cloud().creation_status(&request).await {
+    let creation = match context.aws().creation_status(&request).await {
         Ok(creation) => creation,
         Err(error) if error.code == "CreateAccountStatusNotFoundException" => {
             return unknown_request(context, &request, since).await;
@@ -71,7 +71,7 @@ async fn still_in_progress(context: &StepContext, request: &str, since: DateTime
 
 /// Searches for the account itself, because AWS does not know the request yet or no longer knows it.
 async fn unknown_request(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
-    match context.cloud().find_account(&account_request::email(context)).await? {
+    match context.aws().find_account(&account_request::email(context)).await? {
         Some(found) => account_request::adopt(context, found).await,
         None => still_in_progress(context, request, since).await,
     }
@@ -90,7 +90,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
         return Ok(forget_request(StepOutcome::failed(context.start_fleet_hold(&slot, kind).await?)));
     }
     if let CreationFailureAction::AdoptOrNeedsAttention | CreationFailureAction::AdoptOrRequestAgain = action
-        && let Some(found) = context.cloud().find_account(&email).await?
+        && let Some(found) = context.aws().find_account(&email).await?
     {
         return match account_request::adopt(context, found).await {
             Err(error) if error.is_needs_attention() => Ok(forget_request(StepOutcome::failed(error)).releasing(slot)),

@@ -16,7 +16,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let (Some(account), Some(requested_at)) = (context.account_if_any()?, requested_at) else {
         return Ok(StepOutcome::done());
     };
-    let found = context.cloud().account(account.id()).await?;
+    let found = context.aws().account(account.id()).await?;
     match found.as_ref().map(|account| account.state.as_str()) {
         // AWS reported CLOSED as SUSPENDED before 2026-09.
         Some("CLOSED" | "SUSPENDED") | None => Ok(StepOutcome::done()

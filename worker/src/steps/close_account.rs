@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     if !is_requested(context) || !is_approved(context).await? {
         return Ok(StepOutcome::done());
     }
-    let state = context.cloud().account(account.id()).await?.map(|account| account.state);
+    let state = context.aws().account(account.id()).await?.map(|account| account.state);
     if state.as_deref() != Some("ACTIVE") {
         // The account is already being closed, or it is no longer in the organisation.
         let requested_at = context.pending_intent::<String>().map_or_else(|| context.now(), |(_, at)| at);
@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     context.acquire_slot(&context.slot(Quota::AccountClosures, ""), context.config().quotas.account_closures).await?;
     preconditions::check_deletion_allowed(context, &account).await?;
     context.record_intent(&account.id().as_str()).await?;
-    match context.cloud().close_account(&account).await {
+    match context.aws().close_account(&account).await {
         Ok(()) => Ok(StepOutcome::done().with(REQUESTED_AT, context.now().to_rfc3339())),
         Err(error) => {
             if error.had_no_effect() {

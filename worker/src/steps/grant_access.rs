@@ -134,10 +134,10 @@ async fn advance(
     progress: &mut Progress,
     requested: &mut Vec<String>,
 ) -> Result<RequestState, StepError> {
-    let cloud = context.cloud();
+    let aws = context.aws();
     let may_be_requested = progress.request_id.is_none() && requested.iter().any(|one| one == name);
     let state = if let Some(request) = &progress.request_id {
-        cloud.assignment_status(request).await?
+        aws.assignment_status(request).await?
     } else if may_be_requested && let Some(request) = find_lost_request(context, account, name, &progress.grant).await?
     {
         // The response was lost, and AWS is working on the request.
@@ -152,7 +152,7 @@ async fn advance(
             requested.push(name.to_owned());
             context.record_intent(requested).await?;
         }
-        let Assignment { request_id, state } = match cloud.assign(account, &progress.grant).await {
+        let Assignment { request_id, state } = match aws.assign(account, &progress.grant).await {
             Ok(assignment) => assignment,
             Err(error) => {
                 if error.had_no_effect() {
@@ -216,10 +216,10 @@ async fn find_lost_request(
     name: &str,
     grant: &Grant,
 ) -> Result<Option<String>, StepError> {
-    let cloud = context.cloud();
-    let in_progress = cloud.assignments_in_progress().await?;
+    let aws = context.aws();
+    let in_progress = aws.assignments_in_progress().await?;
     for request in context.unclaimed_requests(&context.slot(Quota::Assignments, name), &in_progress).await? {
-        if cloud.is_request_for(&request, account, grant).await? {
+        if aws.is_request_for(&request, account, grant).await? {
             return Ok(Some(request));
         }
     }
@@ -234,7 +234,7 @@ fn is_new(context: &StepContext) -> bool {
 
 /// Returns whether the permission set is assigned to the group in the account.
 pub(super) async fn is_granted(context: &StepContext, account: &Target, grant: &Grant) -> Result<bool, StepError> {
-    let groups = context.cloud().assigned_groups(account, &grant.permission_set_arn).await?;
+    let groups = context.aws().assigned_groups(account, &grant.permission_set_arn).await?;
     Ok(groups.contains(&grant.group_id))
 }
 
@@ -242,7 +242,7 @@ pub(super) async fn is_granted(context: &StepContext, account: &Target, grant: &
 async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, Progress>, StepError> {
     let mut grants = BTreeMap::new();
     for access in &context.config().access {
-        let group_id = context.cloud().group(&access.group).await?.ok_or_else(|| {
+        let group_id = context.aws().group(&access.group).await?.ok_or_else(|| {
             StepError::needs_attention(
                 AttentionCode::GroupMissing,
                 format!(
@@ -275,7 +275,7 @@ fn new(grant: Grant) -> Progress {
 }
 
 async fn permission_set(context: &StepContext, name: &str) -> Result<String, StepError> {
-    context.cloud().permission_set(name).await?.ok_or_else(|| {
+    context.aws().permission_set(name).await?.ok_or_else(|| {
         StepError::needs_attention(
             AttentionCode::PermissionSetMissing,
             format!("Identity Center has no permission set `{name}`. Run `freehold bootstrap`, then retry."),
@@ -291,12 +291,12 @@ pub(super) fn group_of(tenant: TenantId) -> String {
 /// Creates the tenant's own group with the tenant's admin, if missing, and returns its id.
 async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
     let tenant = context.tenant();
-    let cloud = context.cloud();
-    let group = cloud.ensure_group(&group_of(tenant.id), "The people of one tenant").await?;
+    let aws = context.aws();
+    let group = aws.ensure_group(&group_of(tenant.id), "The people of one tenant").await?;
     if let Some(email) = &tenant.admin_email {
         let admin = Person { email: email.as_str(), display_name: tenant.company_name.as_str() };
-        let user = cloud.ensure_user(&admin).await?;
-        cloud.ensure_member(&group, &user).await?;
+        let user = aws.ensure_user(&admin).await?;
+        aws.ensure_member(&group, &user).await?;
     }
     Ok(group)
 }

@@ -39,8 +39,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 async fn probe(context: &StepContext) -> Result<cloud::Result<()>, StepError> {
     let account = context.account()?;
     let baseline = install_baseline::deployment(context);
-    Ok(match context.cloud().check_role(&account, baseline.role).await {
-        Ok(()) => context.cloud().stack(&account, baseline.role, baseline.region, &baseline.name).await.map(drop),
+    Ok(match context.aws().check_role(&account, baseline.role).await {
+        Ok(()) => context.aws().stack(&account, baseline.role, baseline.region, &baseline.name).await.map(drop),
         denied => denied,
     })
 }

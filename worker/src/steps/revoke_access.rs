@@ -92,7 +92,7 @@ fn release_slots(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome
 async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>, StepError> {
     for progress in grant_access::of_earlier(context).into_values().filter(|progress| !progress.is_done()) {
         if let Some((request, since)) = progress.request()
-            && context.cloud().assignment_status(request).await? == AssignmentState::InProgress
+            && context.aws().assignment_status(request).await? == AssignmentState::InProgress
         {
             let at_most = context.config().timeouts.assignment_seconds;
             let reason = WaitReason::AccessAssignmentBeforeRevocation;
@@ -115,11 +115,11 @@ async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap
         .map(|progress| progress.permission_set_arn().to_owned())
         .collect();
     for set in &config.permission_sets {
-        sets.extend(context.cloud().permission_set(&set.name).await?);
+        sets.extend(context.aws().permission_set(&set.name).await?);
     }
     let mut revocations = BTreeMap::new();
     for permission_set_arn in sets {
-        for group_id in context.cloud().assigned_groups(account, &permission_set_arn).await? {
+        for group_id in context.aws().assigned_groups(account, &permission_set_arn).await? {
             let grant = Grant { permission_set_arn: permission_set_arn.clone(), group_id: group_id.clone() };
             let revocation = Revocation { grant, request_id: None, asked_at: None, done: false, failures: 0 };
             revocations.insert(format!("{permission_set_arn} to {group_id}"), revocation);
@@ -136,11 +136,11 @@ async fn advance(
     revocation: &mut Revocation,
 ) -> Result<(), StepError> {
     let state = if let Some(request) = &revocation.request_id {
-        context.cloud().unassignment_status(request).await?
+        context.aws().unassignment_status(request).await?
     } else {
         preconditions::check_ownership(context, account).await?;
         if is_granted(context, account, &revocation.grant).await? {
-            let Assignment { request_id, state } = context.cloud().unassign(account, &revocation.grant).await?;
+            let Assignment { request_id, state } = context.aws().unassign(account, &revocation.grant).await?;
             revocation.request_id = Some(request_id);
             revocation.asked_at = Some(context.now());
             state
@@ -177,18 +177,18 @@ fn is_last_environment(context: &StepContext) -> bool {
 
 /// Deletes the tenant's own group and those of its users that Freehold has created and that have no other use.
 async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
-    let cloud = context.cloud();
+    let aws = context.aws();
     let name = grant_access::group_of(context.tenant().id);
-    let Some(group) = cloud.group(&name).await? else { return Ok(()) };
-    for membership in cloud.members(&group).await? {
-        let user = cloud.user(&membership.user_id).await?;
+    let Some(group) = aws.group(&name).await? else { return Ok(()) };
+    for membership in aws.members(&group).await? {
+        let user = aws.user(&membership.user_id).await?;
         // The membership is deleted last, because a repeated run finds the user through it.
         if user.is_some_and(|user| user.made_here && user.groups <= 1 && !user.has_assignments) {
-            cloud.delete_user(&membership.user_id).await?;
+            aws.delete_user(&membership.user_id).await?;
         } else {
-            cloud.remove_member(&membership).await?;
+            aws.remove_member(&membership).await?;
         }
     }
-    cloud.delete_group(&name, &group).await?;
+    aws.delete_group(&name, &group).await?;
     Ok(())
 }

@@ -27,14 +27,14 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     match leftover_account(context) {
         LeftoverAccount::NotRequested => Ok(no_account(context)),
         LeftoverAccount::Request(id) => {
-            let creation = context.cloud().creation_status(&id).await?;
+            let creation = context.aws().creation_status(&id).await?;
             requested_account(context, creation).await
         }
         LeftoverAccount::Unknown(account, at) => {
-            if let Some(creation) = context.cloud().find_creation(&account.name, at).await? {
+            if let Some(creation) = context.aws().find_creation(&account.name, at).await? {
                 return requested_account(context, creation).await;
             }
-            if let Some(found) = context.cloud().find_account(&account.email).await? {
+            if let Some(found) = context.aws().find_account(&account.email).await? {
                 return ours_or_none(context, account_request::adopt(context, found).await);
             }
             if context.now() < at + account_request::RECREATE_AFTER {

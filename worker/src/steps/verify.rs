@@ -85,7 +85,7 @@ fn verified(context: &StepContext) -> StepOutcome {
 /// Checks that a read in the home region is allowed.
 async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let home = context.environment().home_region;
-    match context.cloud().read_in_region(&context.account()?, home).await {
+    match context.aws().read_in_region(&context.account()?, home).await {
         Ok(()) => Ok(None),
         Err(error) if matches!(error.kind, CloudErrorKind::Denied { .. } | CloudErrorKind::NotYet) => {
             Ok(Some(WaitReason::HomeRegionAccess { region: home }))
@@ -99,7 +99,7 @@ async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, 
 async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let Some(region) = outside_region(context) else { return Ok(None) };
     let pending = Some(WaitReason::GuardrailDenial { region });
-    match context.cloud().read_in_region(&context.account()?, region).await {
+    match context.aws().read_in_region(&context.account()?, region).await {
         Err(error) if error.kind == (CloudErrorKind::Denied { explicit: true }) => Ok(None),
         Ok(()) => Ok(pending),
         Err(error) if matches!(error.kind, CloudErrorKind::Denied { explicit: false } | CloudErrorKind::NotYet) => {
@@ -125,7 +125,7 @@ async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepEr
         )
     })?;
     let home = context.environment().home_region;
-    let response = match context.cloud().call_function_url(&context.account()?, home, &url).await {
+    let response = match context.aws().call_function_url(&context.account()?, home, &url).await {
         Ok(response) => response,
         Err(error)
             if matches!(

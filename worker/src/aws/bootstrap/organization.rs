@@ -6,7 +6,7 @@ use aws_sdk_organizations::types::{OrganizationFeatureSet, PolicyType, PolicyTyp
 
 use super::super::Aws;
 use super::super::call::{missing_field, ok_if_conflict};
-use super::super::organizations::{client, ous_in, parent_of_ous, policies_on, policy_content};
+use super::super::organizations::client;
 use crate::cloud::Result;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,14 +87,9 @@ impl Aws {
         }
     }
 
-    /// Returns the id of the OU or root that contains Freehold's OUs.
-    pub(crate) async fn parent_of_ous(&self) -> Result<String> {
-        parent_of_ous(self).await
-    }
-
     /// Returns a map from the name to the id of each OU directly in `parent`.
     pub(crate) async fn ous(&self, parent: &str) -> Result<BTreeMap<String, String>> {
-        Ok(ous_in(self, parent).await?.into_iter().collect())
+        Ok(self.ous_in(parent).await?.into_iter().collect())
     }
 
     /// Returns a map from the name to the id of each service control policy.
@@ -116,13 +111,9 @@ impl Aws {
         }
     }
 
-    pub(crate) async fn policy_content(&self, policy_id: &str) -> Result<String> {
-        policy_content(self, policy_id).await
-    }
-
     /// Returns the ids of the service control policies attached directly to an OU.
-    pub(crate) async fn policies_on(&self, target: &str) -> Result<BTreeSet<String>> {
-        Ok(policies_on(self, target).await?.into_iter().map(|(_, id)| id).collect())
+    pub(crate) async fn policy_ids_on(&self, target: &str) -> Result<BTreeSet<String>> {
+        Ok(self.policies_on(target).await?.into_iter().map(|(_, id)| id).collect())
     }
 }
 

@@ -28,10 +28,10 @@ pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResu
     }
     // Without an intent no account was requested, so there is nothing to search for.
     if let Some((account, at)) = context.pending_intent::<NewAccount>() {
-        if let Some(creation) = context.cloud().find_creation(&account.name, at).await? {
+        if let Some(creation) = context.aws().find_creation(&account.name, at).await? {
             return requested(context, &creation).await;
         }
-        if let Some(found) = context.cloud().find_account(&account.email).await? {
+        if let Some(found) = context.aws().find_account(&account.email).await? {
             return adopt(context, found).await;
         }
         if context.now() < at + RECREATE_AFTER {
@@ -60,7 +60,7 @@ async fn request(context: &StepContext) -> StepResult {
     // Check again under the lock: the previous caller may have started a fleet hold.
     context.admit_account_request(&slot).await?;
     context.record_intent(&account).await?;
-    match context.cloud().create_account(&account).await {
+    match context.aws().create_account(&account).await {
         Ok(creation) => {
             context.lift_fleet_hold(&slot, Some(HoldKind::OrganizationFinalizing)).await?;
             Ok(requested(context, &creation).await?.with("account_email", account.email))
@@ -119,7 +119,7 @@ pub(in crate::steps) async fn mapped(context: &StepContext, account: AwsAccountI
 
 /// Adopts an account with this environment's e-mail address, if its tags prove that it belongs to this environment.
 pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
-    let tags = context.cloud().account_tags(&found.id).await?;
+    let tags = context.aws().account_tags(&found.id).await?;
     let is_mapped_to_other = context.is_mapped_to_other(&found.id).await?;
     let reason = if !context.is_ours(&tags) {
         "the account does not have the tags of this environment"
@@ -137,13 +137,13 @@ pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount)
 async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let environment = context.environment().id;
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
-    let found = context.cloud().account(&id).await?;
+    let found = context.aws().account(&id).await?;
     let reason = match found {
         None => "the account is not in this organisation",
         Some(found) if found.state != "ACTIVE" => "the account is not active",
         Some(_) if context.is_mapped_to_other(&id).await? => "the account is or was mapped to another environment",
         Some(_) => {
-            context.cloud().tag_account(&target, &context.tags()).await?;
+            context.aws().tag_account(&target, &context.tags()).await?;
             return mapped(context, id).await;
         }
     };
@@ -160,7 +160,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
 /// Checks that the account is active. A closed, suspended or removed account needs attention.
 pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), StepError> {
     let account = context.account()?;
-    let found = context.cloud().account(account.id()).await?;
+    let found = context.aws().account(account.id()).await?;
     let message = match found.as_ref().map(|found| found.state.as_str()) {
         Some(state @ ("SUSPENDED" | "PENDING_CLOSURE" | "CLOSED")) => {
             format!("Account {account} has the state {state} in AWS. Have it reopened by AWS, then retry.")

@@ -15,7 +15,7 @@ const CHECK_INTERVAL: TimeDelta = TimeDelta::hours(1);
 /// Checks that the account mapping and the tags of the account both name this environment.
 pub(in crate::steps) async fn check_ownership(context: &StepContext, account: &Target) -> Result<(), StepError> {
     let mapped = context.is_mapped(account.id()).await?;
-    if mapped && context.is_ours(&context.cloud().account_tags(account.id()).await?) {
+    if mapped && context.is_ours(&context.aws().account_tags(account.id()).await?) {
         return Ok(());
     }
     let problem =

@@ -70,7 +70,7 @@ impl StackDeployment {
         }
         let account = context.account()?;
         let name = id.as_deref().unwrap_or(&self.name);
-        let found = match context.cloud().stack(&account, self.role, self.region, name).await {
+        let found = match context.aws().stack(&account, self.role, self.region, name).await {
             Ok(found) => found,
             Err(error) => return Err(self.call_failed(context, error).await?),
         };
@@ -96,10 +96,10 @@ impl StackDeployment {
         let attempt: u64 = context.step_fact("try").unwrap_or(0) + 1;
         let stack = self.request(context, attempt);
         context.record_intent(&stack).await?;
-        let id = match context.cloud().create_stack(&account, self.role, self.region, &stack).await {
+        let id = match context.aws().create_stack(&account, self.role, self.region, &stack).await {
             Ok(id) => id,
             Err(error) if error.kind == CloudErrorKind::Conflict => {
-                match context.cloud().stack(&account, self.role, self.region, &self.name).await? {
+                match context.aws().stack(&account, self.role, self.region, &self.name).await? {
                     Some(found) if context.is_ours(&found.tags) => return self.adopt(context, found, attempt).await,
                     Some(_) => return Err(self.name_taken()),
                     // The stack of this token was deleted. The next attempt needs another token.
@@ -129,7 +129,7 @@ impl StackDeployment {
         if found.status == StackStatus::Complete {
             let request = self.request(context, attempt);
             let request = NewStack { token: format!("{}-update", request.token), ..request };
-            if !context.cloud().update_stack(&account, self.role, self.region, &request).await? {
+            if !context.aws().update_stack(&account, self.role, self.region, &request).await? {
                 return Ok(self.completed(context, found).with("try", attempt));
             }
         }
@@ -147,10 +147,10 @@ impl StackDeployment {
         if retried {
             let now = context.now();
             let reason = if deleting {
-                context.cloud().force_delete_stack(&account, self.role, self.region, &stack.id).await?;
+                context.aws().force_delete_stack(&account, self.role, self.region, &stack.id).await?;
                 self.deletion()
             } else {
-                context.cloud().continue_rollback(&account, self.role, self.region, &stack.id).await?;
+                context.aws().continue_rollback(&account, self.role, self.region, &stack.id).await?;
                 WaitReason::StackRollback { stack: self.name.clone() }
             };
             let outcome = self.poll_since(context, now, reason).await?;
@@ -182,12 +182,12 @@ impl StackDeployment {
     /// Deletes a stack whose creation was rolled back, so that the next run creates it again.
     async fn delete_and_retry(&self, context: &StepContext, stack: &StackState) -> StepResult {
         let account = context.account()?;
-        let failure = context.cloud().stack_failure(&account, self.role, self.region, &stack.id).await?;
+        let failure = context.aws().stack_failure(&account, self.role, self.region, &stack.id).await?;
         let reason = failure.map_or_else(
             || stack.reason.clone().unwrap_or_else(|| stack.status_text.clone()),
             |failure| format!("{}: {}", failure.resource, failure.reason),
         );
-        context.cloud().delete_stack(&account, self.role, self.region, &stack.id).await?;
+        context.aws().delete_stack(&account, self.role, self.region, &stack.id).await?;
         let attempt: u64 = context.step_fact("try").unwrap_or(1);
         let is_new =
             context.now() < context.deadline(context.entry_started_at(), context.config().timeouts.propagation_seconds);
