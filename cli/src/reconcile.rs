@@ -10,7 +10,7 @@ use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::Worker;
 use freehold_worker::aws::{Aws, Connection};
-use freehold_worker::limits::Limits;
+use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::reconcile::{RepairMode, Report};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -100,7 +100,7 @@ pub(crate) async fn run(args: ReconcileArgs) -> anyhow::Result<Exit> {
         return compare(&args, pool, config, &installation, connection, &shutdown).await;
     }
     let config = Config::load(&args.config.config)?;
-    let connection = Connection::ambient().await?;
+    let connection = Connection::from_environment().await?;
     let (pool, installation) =
         connect_and_check(&args.database, &config, InstallationKind::Real, MAX_CONNECTIONS).await?;
     compare(&args, pool, config, &installation, connection, &shutdown).await
@@ -115,7 +115,7 @@ async fn compare(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let (config, clock) = (Arc::new(config), installation.clock());
-    let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
+    let limits = Arc::new(AwsRateLimiter::new(pool.clone(), clock.clone(), config.quotas.clone()));
     let aws = Aws::connect(Arc::clone(&config), clock.clone(), Some(limits), connection);
     let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let worker = Worker::new("reconcile", pool, Arc::clone(&config), clock, installation, Arc::new(aws))?;

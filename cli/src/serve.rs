@@ -13,7 +13,7 @@ use freehold_tenancy::audit::AuditWriter;
 use freehold_tenancy::db::PgPool;
 use freehold_tenancy::db::installation::{Installation, InstallationKind};
 use freehold_worker::aws::{Aws, Connection};
-use freehold_worker::limits::Limits;
+use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::{Worker, WorkerOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -157,7 +157,7 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     args.log.start_with_traces("info", telemetry::build_tracer(&config.telemetry, "freehold-worker")?);
     let address = args.metrics_listen.or(config.telemetry.worker_metrics_listen);
     let metrics_server = worker_metrics::start_recording(address).await?;
-    let connection = Connection::ambient().await?;
+    let connection = Connection::from_environment().await?;
     let (pool, installation) =
         connect_and_check(&args.database, &config, InstallationKind::Real, MAX_WORKER_CONNECTIONS).await?;
     worker_metrics::serve(metrics_server, &pool, &shutdown);
@@ -176,7 +176,7 @@ pub(crate) async fn run_worker(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let clock = installation.clock();
-    let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
+    let limits = Arc::new(AwsRateLimiter::new(pool.clone(), clock.clone(), config.quotas.clone()));
     let audit_writer = AuditWriter::new(pool.clone(), clock.clone());
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
     let name = format!("{host}-{}", std::process::id());

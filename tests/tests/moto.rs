@@ -20,7 +20,7 @@ use freehold_tenancy::{Clock, Config};
 use freehold_tests::database::{Database, current_mappings};
 use freehold_tests::{fixture, signup};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
-use freehold_worker::limits::Limits;
+use freehold_worker::limits::AwsRateLimiter;
 use freehold_worker::{Worker, bootstrap};
 use serde_json::Value;
 
@@ -135,7 +135,7 @@ impl Onboarding {
         let (kind, management) = (InstallationKind::Sandbox, &config.organization.management_account_id);
         let installation =
             installation::ensure(pool, kind, management, Some(scale), start).await.expect("an installation");
-        let limits = Arc::new(Limits::new(pool.clone(), clock.clone(), config.quotas.clone()));
+        let limits = Arc::new(AwsRateLimiter::new(pool.clone(), clock.clone(), config.quotas.clone()));
         let cloud = Arc::new(aws(&moto, &config, &clock, Some(limits)));
         let worker = Worker::new("worker-1", pool.clone(), Arc::clone(&config), clock.clone(), &installation, cloud);
         let worker = Arc::new(worker.expect("a worker"));
@@ -276,7 +276,7 @@ fn config(template: Option<&Path>) -> Config {
     config
 }
 
-fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<Limits>>) -> Aws {
+fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<AwsRateLimiter>>) -> Aws {
     let key = AccessKey { id: moto.management.access_key_id(), secret: moto.management.secret_access_key() };
     let connection = Connection::loopback(key, HOME_REGION, &moto.endpoint).expect("an address on loopback");
     Aws::connect(Arc::clone(config), clock.clone(), limits, connection)

@@ -44,8 +44,8 @@ pub use ssoadmin::Instance;
 pub use sts::Caller;
 
 use crate::cloud::Creation;
-use crate::limits::Limits;
-use audit::Audited;
+use crate::limits::AwsRateLimiter;
+use audit::CallAuditor;
 use cache::Cache;
 use resumable_list::ListCursors;
 use sts::Sessions;
@@ -55,14 +55,14 @@ use sts::Sessions;
 pub struct Aws {
     config: Arc<Config>,
     clock: Clock,
-    limits: Option<Arc<Limits>>,
+    limits: Option<Arc<AwsRateLimiter>>,
     connection: Connection,
     sessions: Arc<Sessions>,
-    known: Arc<Caches>,
+    caches: Arc<Caches>,
     session_name: &'static str,
     /// Whether calls on the organisation use the process's own credentials instead of the control role.
-    acts_directly: bool,
-    audit: Option<Audited>,
+    uses_process_credentials: bool,
+    audit: Option<CallAuditor>,
 }
 
 /// Recent responses of AWS, so that concurrent operations do not repeat the same reads.
@@ -88,14 +88,19 @@ struct Caches {
 impl Aws {
     /// Creates a client; makes no call. Without `limits` no rate limit applies, which suits a run of
     /// `freehold bootstrap` without a database.
-    pub fn connect(config: Arc<Config>, clock: Clock, limits: Option<Arc<Limits>>, connection: Connection) -> Self {
+    pub fn connect(
+        config: Arc<Config>,
+        clock: Clock,
+        limits: Option<Arc<AwsRateLimiter>>,
+        connection: Connection,
+    ) -> Self {
         Self {
             config,
             clock,
             limits,
             connection,
             sessions: Arc::new(Cache::new(sts::MAX_SESSIONS)),
-            known: Arc::new(Caches {
+            caches: Arc::new(Caches {
                 root: Cache::new(1),
                 ous: Cache::new(64),
                 guarded: Cache::new(64),
@@ -111,7 +116,7 @@ impl Aws {
                 account_searches: ListCursors::default(),
             }),
             session_name: sts::SESSION_NAME,
-            acts_directly: false,
+            uses_process_credentials: false,
             audit: None,
         }
     }
@@ -119,7 +124,7 @@ impl Aws {
     /// Writes every call that changes something to the audit trail, in the name of `process`.
     #[must_use]
     pub fn audited(self, audit_writer: AuditWriter, process: &str) -> Self {
-        Self { audit: Some(Audited::new(audit_writer, process)), ..self }
+        Self { audit: Some(CallAuditor::new(audit_writer, process)), ..self }
     }
 
     pub fn clock(&self) -> &Clock {

@@ -129,7 +129,7 @@ impl StepContext {
     }
 
     /// Returns whether `tags` show that a resource belongs to this environment and this installation.
-    pub fn is_ours(&self, tags: &Tags) -> bool {
+    pub fn belongs_to_environment(&self, tags: &Tags) -> bool {
         ["freehold:installation", "freehold:environment"].iter().all(|key| tags.get(*key) == self.tags().get(*key))
     }
 
@@ -156,12 +156,12 @@ impl StepContext {
     }
 
     /// Returns the time that AWS may need to apply changed policies and permissions everywhere.
-    pub fn propagation(&self) -> TimeDelta {
+    pub fn propagation_time(&self) -> TimeDelta {
         seconds_of(self.config().timeouts.propagation_seconds)
     }
 
     /// Returns the cooling-off period, during which an environment can be restored.
-    pub fn cooling_off(&self) -> TimeDelta {
+    pub fn cooling_off_period(&self) -> TimeDelta {
         seconds_of(self.config().offboarding.cooling_off_seconds)
     }
 

@@ -17,10 +17,10 @@ use crate::poll_schedule::DurationHistory;
 use crate::wakeups::WakeSignals;
 
 /// Duration of a claim without renewal, in real time. It exceeds the longest AWS call (20 s).
-const LEASE: Duration = Duration::from_secs(25);
+const LEASE_DURATION: Duration = Duration::from_secs(25);
 
 /// Default template of the tenant stack.
-const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
+const DEFAULT_STACK_TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
 
 /// Error in the setup of a worker.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub(crate) struct Services {
     pub(crate) installation: InstallationId,
     pub(crate) template: String,
     pub(crate) durations: DurationHistory,
-    pub(crate) lease_real: Duration,
+    pub(crate) real_time_lease: Duration,
     /// Serialises account requests, so that a rejection that applies to the whole fleet stops the requests after it.
     pub(crate) create_account_lock: tokio::sync::Mutex<()>,
 }
@@ -59,7 +59,7 @@ impl Services {
             Some(path) => {
                 std::fs::read_to_string(path).map_err(|error| SetupError::Template { path: path.clone(), error })?
             }
-            None => TEMPLATE.to_owned(),
+            None => DEFAULT_STACK_TEMPLATE.to_owned(),
         };
         Ok(Self {
             work_notifier: WorkNotifier::new(pool.clone()),
@@ -67,7 +67,7 @@ impl Services {
             wake_signals: WakeSignals::default(),
             installation: installation.id,
             template,
-            lease_real: lease.unwrap_or(LEASE),
+            real_time_lease: lease.unwrap_or(LEASE_DURATION),
             create_account_lock: tokio::sync::Mutex::new(()),
             pool,
             config,
@@ -79,7 +79,7 @@ impl Services {
     /// Returns the duration of a claim on the installation's clock. It is longer than in real time if the clock of a
     /// sandbox runs faster.
     pub(crate) fn lease(&self) -> TimeDelta {
-        seconds(self.lease_real.as_secs_f64() * self.clock.speed().max(1.0))
+        seconds(self.real_time_lease.as_secs_f64() * self.clock.speed().max(1.0))
     }
 
     /// Returns the rate limit of the AWS call that needs a slot of `quota`, or `None` if the slots and the rate limit

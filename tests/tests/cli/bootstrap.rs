@@ -12,7 +12,7 @@ use freehold_sandbox::{Settings, World, http};
 use freehold_tenancy::{Clock, Config, EnvironmentId};
 use freehold_tests::fixture::{CONFIG, control_policy};
 use freehold_worker::aws::{AccessKey, Aws, Connection};
-use freehold_worker::bootstrap::{Plan, Problem, apply, plan};
+use freehold_worker::bootstrap::{BootstrapError, Plan, apply, plan};
 use freehold_worker::cloud::{Grant, NewAccount, Tags, Target};
 
 /// Runs `freehold bootstrap` in a simulated organisation, as an operator does.
@@ -42,7 +42,7 @@ impl Operator {
         Aws::connect(Arc::new(config.clone()), self.clock.clone(), None, connection)
     }
 
-    async fn plan(&self, text: &str) -> Result<Plan, Problem> {
+    async fn plan(&self, text: &str) -> Result<Plan, BootstrapError> {
         let config = Config::parse(text).unwrap();
         self.run_while_clock_advances(plan(&self.aws(&config), &config)).await
     }
@@ -133,7 +133,7 @@ async fn the_control_role_can_bootstrap_the_organisation() {
     let config = Config::parse(CONFIG).unwrap();
     let aws = operator.aws_with(&config, &operator.world.settings().freehold_access_key);
     let planned = plan(&aws, &config).await.unwrap();
-    assert!(planned.acting_as.contains("assumed-role/freehold-control"), "{}", planned.acting_as);
+    assert!(planned.caller_arn.contains("assumed-role/freehold-control"), "{}", planned.caller_arn);
     apply(&aws, planned, |_| {}).await.unwrap();
     assert_eq!(lines(&plan(&aws, &config).await.unwrap()), Vec::<String>::new());
 }

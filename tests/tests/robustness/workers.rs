@@ -12,7 +12,7 @@ use freehold_tenancy::step::Facts;
 use freehold_tests::fault_proxy::{ConnectionFault, DatabaseProxy};
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::world_snapshot;
-use freehold_worker::onboarding::ONBOARDING;
+use freehold_worker::onboarding::ONBOARD_STEPS;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     let fresh = operations::claim(pool, "other", later, lease, 1).await.expect("an answer").pop().expect("a claim");
     assert!(fresh.fence > stale.fence);
 
-    let step = ONBOARDING[0].name;
+    let step = ONBOARD_STEPS[0].name;
     let plan = steps::PlannedStep { name: step, after: vec![] };
     steps::plan(pool, &fresh, std::slice::from_ref(&plan), later).await.expect("a plan of the new holder");
     let before = freehold.operation_of(&tenant).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use freehold_sandbox::faults::Rule;
 use freehold_tests::fixture::{CONFIG, Freehold};
-use freehold_worker::bootstrap::{Plan, Problem, apply, plan};
+use freehold_worker::bootstrap::{BootstrapError, Plan, apply, plan};
 
 use super::{assert_ready, calls, error, run_during_call, target};
 
@@ -31,7 +31,7 @@ async fn make_plan(freehold: &Freehold) -> Plan {
     run_while_clock_advances(freehold, plan(&freehold.aws(None), &freehold.config)).await.expect("a plan")
 }
 
-async fn apply_plan(freehold: &Freehold, plan: Plan) -> Result<(), Problem> {
+async fn apply_plan(freehold: &Freehold, plan: Plan) -> Result<(), BootstrapError> {
     run_while_clock_advances(freehold, apply(&freehold.aws(None), plan, |_| {})).await
 }
 

@@ -234,7 +234,7 @@ async fn a_role_can_be_assumed_only_in_its_account() {
     let target = prepared.account_in_ou().await;
     prepared.aws.check_role(&target, Role::Organization).await.unwrap();
     let refused = prepared.aws.check_role(&target, Role::Access).await.unwrap_err();
-    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false });
+    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit_deny: false });
 
     let target = prepared.with_roles().await;
     prepared.aws.check_role(&target, Role::Access).await.unwrap();
@@ -242,7 +242,11 @@ async fn a_role_can_be_assumed_only_in_its_account() {
     let other = EnvironmentId::new(prepared.clock.now());
     let wrong_environment = Target::new(target.id().clone(), other, &prepared.config.organization).unwrap();
     let refused = prepared.aws.check_role(&wrong_environment, Role::Access).await.unwrap_err();
-    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: false }, "the external id names another environment");
+    assert_eq!(
+        refused.kind,
+        CloudErrorKind::Denied { explicit_deny: false },
+        "the external id names another environment"
+    );
 }
 
 #[tokio::test]
@@ -290,7 +294,7 @@ async fn the_verifier_role_can_read_only_in_the_home_region() {
     let target = prepared.with_roles().await;
     prepared.aws.read_in_region(&target, home()).await.unwrap();
     let refused = prepared.aws.read_in_region(&target, "us-east-1".parse().unwrap()).await.unwrap_err();
-    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit: true }, "{refused}");
+    assert_eq!(refused.kind, CloudErrorKind::Denied { explicit_deny: true }, "{refused}");
     assert!(refused.request_id.is_some());
 }
 

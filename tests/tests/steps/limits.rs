@@ -17,7 +17,7 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
 use freehold_worker::cloud::{CloudError, CloudErrorKind, NewAccount, Tags};
-use freehold_worker::limits::Limits;
+use freehold_worker::limits::AwsRateLimiter;
 
 const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
@@ -231,17 +231,17 @@ fn throttled(call: &'static str) -> CloudError {
 }
 
 /// Returns the number of calls that the rate limit currently allows.
-async fn available_calls(limits: &Limits, call: &'static str) -> usize {
+async fn available_calls(limits: &AwsRateLimiter, call: &'static str) -> usize {
     for calls in 0..100 {
-        if limits.take(call).await.is_err() {
+        if limits.take_token(call).await.is_err() {
             return calls;
         }
     }
     100
 }
 
-async fn next_token_at(limits: &Limits, call: &'static str) -> DateTime<Utc> {
-    let error = limits.take(call).await.expect_err("no token");
+async fn next_token_at(limits: &AwsRateLimiter, call: &'static str) -> DateTime<Utc> {
+    let error = limits.take_token(call).await.expect_err("no token");
     let CloudErrorKind::Throttled { until: Some(until) } = error.kind else { panic!("{error} has no end") };
     until
 }
@@ -250,22 +250,23 @@ async fn next_token_at(limits: &Limits, call: &'static str) -> DateTime<Utc> {
 async fn throttling_slows_all_workers_until_the_rate_recovers() {
     const CALL: &str = "organizations:MoveAccount";
     let freehold = Freehold::instant().await;
-    let limits = || Limits::new(freehold.pool().clone(), freehold.clock.clone(), freehold.config.quotas.clone());
+    let limits =
+        || AwsRateLimiter::new(freehold.pool().clone(), freehold.clock.clone(), freehold.config.quotas.clone());
     let (one, other) = (limits(), limits());
     assert_eq!(available_calls(&one, CALL).await, 3, "a rate of two per second, a burst of three");
     freehold.clock.advance(Duration::from_mins(1));
 
-    let recorded = one.throttled(CALL, throttled(CALL)).await;
+    let recorded = one.record_throttle(CALL, throttled(CALL)).await;
     let start = freehold.clock.now();
     assert_eq!(recorded.kind, CloudErrorKind::Throttled { until: Some(start + TimeDelta::seconds(1)) });
     assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1), "the other worker is throttled too");
     // If several calls are throttled at the same time, the rate is reduced once.
-    one.throttled(CALL, throttled(CALL)).await;
+    one.record_throttle(CALL, throttled(CALL)).await;
     assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1));
 
     freehold.clock.advance(Duration::from_secs(1));
     assert_eq!(available_calls(&other, CALL).await, 1, "no burst");
-    other.throttled(CALL, throttled(CALL)).await;
+    other.record_throttle(CALL, throttled(CALL)).await;
     let waits = next_token_at(&one, CALL).await - freehold.clock.now();
     assert!((1990..=2000).contains(&waits.num_milliseconds()), "wait after the second throttle: {waits}");
 

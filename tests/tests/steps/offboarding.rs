@@ -19,7 +19,7 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
 use freehold_worker::Worker;
-use freehold_worker::offboarding::OFFBOARDING;
+use freehold_worker::offboarding::OFFBOARD_STEPS;
 
 const MAX_SIMULATED_TIME: TimeDelta = TimeDelta::days(10);
 const HALF_AN_HOUR: TimeDelta = TimeDelta::minutes(30);
@@ -369,7 +369,7 @@ async fn a_fault_at_any_call_of_the_offboarding_gives_the_same_result() {
     let expected = offboard_completely(&Freehold::instant().await).await;
     let mut calls = 0;
     for fault in StepFault::ALL {
-        for step in OFFBOARDING {
+        for step in OFFBOARD_STEPS {
             for spared in 0..40 {
                 let freehold = Freehold::instant().await;
                 freehold.step_faults.plan(step.name.as_str(), spared, fault);
@@ -382,5 +382,5 @@ async fn a_fault_at_any_call_of_the_offboarding_gives_the_same_result() {
             }
         }
     }
-    assert!(calls > 4 * OFFBOARDING.len(), "only {calls} calls were tried");
+    assert!(calls > 4 * OFFBOARD_STEPS.len(), "only {calls} calls were tried");
 }

@@ -8,7 +8,7 @@ use freehold_tenancy::operation::{Operation, OperationState};
 use freehold_tenancy::tenant::{Tenant, TenantState};
 use freehold_tests::fixture::Freehold;
 use freehold_tests::world_snapshot;
-use freehold_worker::onboarding::ONBOARDING;
+use freehold_worker::onboarding::ONBOARD_STEPS;
 
 /// Prefixes of the names of read-only calls.
 const READ_CALL_PREFIXES: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", "List"];
@@ -47,7 +47,7 @@ async fn onboard(freehold: &Freehold) -> Tenant {
 
 #[tokio::test]
 async fn a_repeated_step_does_not_repeat_its_effects() {
-    for step in ONBOARDING {
+    for step in ONBOARD_STEPS {
         let freehold = Freehold::instant().await;
         let tenant = onboard(&freehold).await;
         let before = freehold.operation_of(&tenant).await;

@@ -20,18 +20,18 @@ impl Aws {
     /// Returns the opt-in status of a region in an account.
     pub async fn region_status(&self, account: &Target, region: Region) -> Result<RegionStatus> {
         const CALL: &str = "account:GetRegionOptStatus";
-        let control = self.control().await?;
+        let session = self.control_session().await?;
         let request =
-            client(&control).get_region_opt_status().account_id(account.id().as_str()).region_name(region.as_str());
-        let response = self.send(&control, CALL, request.send()).await?;
+            client(&session).get_region_opt_status().account_id(account.id().as_str()).region_name(region.as_str());
+        let response = self.send(&session, CALL, request.send()).await?;
         response.region_opt_status.as_ref().map(status).ok_or_else(|| missing_field(CALL, "status"))
     }
 
     /// Requests the opt-in to a region.
     pub async fn enable_region(&self, account: &Target, region: Region) -> Result<()> {
-        let control = self.control().await?;
-        let request = client(&control).enable_region().account_id(account.id().as_str()).region_name(region.as_str());
-        self.send(&control, "account:EnableRegion", request.send()).await.map(drop)
+        let session = self.control_session().await?;
+        let request = client(&session).enable_region().account_id(account.id().as_str()).region_name(region.as_str());
+        self.send(&session, "account:EnableRegion", request.send()).await.map(drop)
     }
 }
 

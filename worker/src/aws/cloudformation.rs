@@ -17,9 +17,9 @@ impl Aws {
     /// Returns a stack by name or id, or `None` if there is none. A deleted stack is only found by its id.
     pub async fn stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<Option<StackState>> {
         const CALL: &str = "cloudformation:DescribeStacks";
-        let inside = self.inside(account, role).await?;
-        let request = client(&inside, region).describe_stacks().stack_name(name);
-        match self.send(&inside, CALL, request.send()).await {
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region).describe_stacks().stack_name(name);
+        match self.send(&session, CALL, request.send()).await {
             Ok(response) => Ok(response.stacks.unwrap_or_default().into_iter().next().and_then(state_of)),
             // CloudFormation has no error code of its own for a missing stack.
             Err(error) if error.code == "ValidationError" && error.message.contains("does not exist") => Ok(None),
@@ -30,8 +30,8 @@ impl Aws {
     /// Starts the creation of a stack. Returns its id.
     pub async fn create_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<String> {
         const CALL: &str = "cloudformation:CreateStack";
-        let inside = self.inside(account, role).await?;
-        let request = client(&inside, region)
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region)
             .create_stack()
             .stack_name(&stack.name)
             .template_body(&stack.template)
@@ -40,13 +40,13 @@ impl Aws {
             .capabilities(Capability::CapabilityNamedIam)
             .on_failure(OnFailure::Rollback)
             .client_request_token(&stack.token);
-        self.send(&inside, CALL, request.send()).await?.stack_id.ok_or_else(|| missing_field(CALL, "stack id"))
+        self.send(&session, CALL, request.send()).await?.stack_id.ok_or_else(|| missing_field(CALL, "stack id"))
     }
 
     /// Starts an update of a stack. Returns false if there is nothing to update.
     pub async fn update_stack(&self, account: &Target, role: Role, region: Region, stack: &NewStack) -> Result<bool> {
-        let inside = self.inside(account, role).await?;
-        let request = client(&inside, region)
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region)
             .update_stack()
             .stack_name(&stack.name)
             .template_body(&stack.template)
@@ -54,7 +54,7 @@ impl Aws {
             .set_tags(Some(tags(stack)))
             .capabilities(Capability::CapabilityNamedIam)
             .client_request_token(&stack.token);
-        match self.send(&inside, "cloudformation:UpdateStack", request.send()).await {
+        match self.send(&session, "cloudformation:UpdateStack", request.send()).await {
             Ok(_) => Ok(true),
             // AWS reports "No updates are to be performed." if template and parameters are unchanged.
             Err(error) if error.kind == CloudErrorKind::Conflict => Ok(false),
@@ -64,25 +64,25 @@ impl Aws {
 
     /// Continues the rollback of a failed update.
     pub async fn continue_rollback(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
-        let inside = self.inside(account, role).await?;
-        let request = client(&inside, region).continue_update_rollback().stack_name(name);
-        self.send(&inside, "cloudformation:ContinueUpdateRollback", request.send()).await.map(drop)
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region).continue_update_rollback().stack_name(name);
+        self.send(&session, "cloudformation:ContinueUpdateRollback", request.send()).await.map(drop)
     }
 
     /// Starts the deletion of a stack whose deletion failed before. Resources that cannot be deleted are retained.
     pub async fn force_delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
-        let inside = self.inside(account, role).await?;
+        let session = self.tenant_session(account, role).await?;
         let request =
-            client(&inside, region).delete_stack().stack_name(name).deletion_mode(DeletionMode::ForceDeleteStack);
-        self.send(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
+            client(&session, region).delete_stack().stack_name(name).deletion_mode(DeletionMode::ForceDeleteStack);
+        self.send(&session, "cloudformation:DeleteStack", request.send()).await.map(drop)
     }
 
     /// Starts the deletion of a stack. Succeeds if there is none.
     pub async fn delete_stack(&self, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
-        let inside = self.inside(account, role).await?;
-        let request = client(&inside, region).delete_stack().stack_name(name);
+        let session = self.tenant_session(account, role).await?;
+        let request = client(&session, region).delete_stack().stack_name(name);
         // CloudFormation reports success if the stack does not exist.
-        self.send(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
+        self.send(&session, "cloudformation:DeleteStack", request.send()).await.map(drop)
     }
 
     /// Returns the first failure in a stack, or `None` if nothing failed.
@@ -94,12 +94,12 @@ impl Aws {
         stack_id: &str,
     ) -> Result<Option<StackFailure>> {
         const CALL: &str = "cloudformation:DescribeStackEvents";
-        let inside = self.inside(account, role).await?;
+        let session = self.tenant_session(account, role).await?;
         let mut events = Vec::new();
         let mut token = None;
         loop {
-            let request = client(&inside, region).describe_stack_events().stack_name(stack_id).set_next_token(token);
-            let page = self.send(&inside, CALL, request.send()).await?;
+            let request = client(&session, region).describe_stack_events().stack_name(stack_id).set_next_token(token);
+            let page = self.send(&session, CALL, request.send()).await?;
             events.extend(page.stack_events.unwrap_or_default());
             token = page.next_token;
             if token.is_none() {
@@ -110,9 +110,9 @@ impl Aws {
 
     /// Makes a harmless read in a region as `freehold-verify`. Fails with [`CloudErrorKind::Denied`] if not allowed.
     pub async fn read_in_region(&self, account: &Target, region: Region) -> Result<()> {
-        let inside = self.inside(account, Role::Verify).await?;
+        let session = self.tenant_session(account, Role::Verify).await?;
         // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is sufficient.
-        self.send(&inside, "cloudformation:ListStacks", client(&inside, region).list_stacks().send()).await.map(drop)
+        self.send(&session, "cloudformation:ListStacks", client(&session, region).list_stacks().send()).await.map(drop)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::cloud::{CloudError, CloudErrorKind, Result, Role, Target};
 const CALL: &str = "lambda:InvokeFunctionUrl";
 
 /// Timeout of the call in real time. A cold start of the function takes one or two seconds.
-const TIMEOUT: Duration = Duration::from_secs(15);
+const INVOCATION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// HTTP response of the called function.
 #[derive(Debug)]
@@ -46,15 +46,15 @@ impl Aws {
     pub async fn call_function_url(&self, account: &Target, region: Region, url: &str) -> Result<serde_json::Value> {
         check_url(self.connection.endpoint(), region, url)?;
         let url = format!("{}/", url.trim_end_matches('/'));
-        let inside = self.inside(account, Role::Verify).await?;
+        let session = self.tenant_session(account, Role::Verify).await?;
         let response =
-            self.measured(CALL, async { check_status(self.send_signed(&inside, region, &url).await?) }).await?;
+            self.make_call(CALL, async { check_status(self.send_signed(&session, region, &url).await?) }).await?;
         serde_json::from_slice(&response.body)
             .map_err(|invalid| error(CloudErrorKind::Failed, "NotJson", invalid.to_string(), None))
     }
 
-    async fn send_signed(&self, inside: &Session, region: Region, url: &str) -> Result<Response> {
-        let request = signed_headers(inside, region, url)
+    async fn send_signed(&self, session: &Session, region: Region, url: &str) -> Result<Response> {
+        let request = signed_headers(session, region, url)
             .map_err(|problem| error(CloudErrorKind::Failed, "RequestNotBuilt", problem, None))?;
         let operation = Operation::builder()
             .service_name("lambda")
@@ -63,7 +63,7 @@ impl Aws {
             .endpoint_url(url)
             .no_auth()
             .no_retry()
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(TIMEOUT).build())
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(INVOCATION_TIMEOUT).build())
             .serializer(|request: SignedHeaders| {
                 // The SDK prepends the endpoint to this path.
                 let mut http = HttpRequest::get("/")?;
@@ -111,8 +111,8 @@ fn check_url(endpoint: &Endpoint, region: Region, url: &str) -> Result<()> {
 #[derive(Debug)]
 struct SignedHeaders(Vec<(&'static str, String)>);
 
-fn signed_headers(inside: &Session, region: Region, url: &str) -> std::result::Result<SignedHeaders, String> {
-    let identity = Identity::from(inside.credentials.clone());
+fn signed_headers(session: &Session, region: Region, url: &str) -> std::result::Result<SignedHeaders, String> {
+    let identity = Identity::from(session.credentials.clone());
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(region.as_str())
@@ -196,7 +196,7 @@ mod tests {
             check_status(Response { status, request_id: None, body: b"{}".to_vec() }).map_err(|error| error.kind)
         };
         assert!(kind(200).is_ok());
-        assert_eq!(kind(403).unwrap_err(), CloudErrorKind::Denied { explicit: false });
+        assert_eq!(kind(403).unwrap_err(), CloudErrorKind::Denied { explicit_deny: false });
         assert_eq!(kind(404).unwrap_err(), CloudErrorKind::NotYet);
         assert_eq!(kind(429).unwrap_err(), CloudErrorKind::Throttled { until: None });
         assert_eq!(kind(502).unwrap_err(), CloudErrorKind::Unknown);

@@ -28,7 +28,7 @@ struct Store {
 
 impl Aws {
     async fn store(&self) -> Result<Store> {
-        let session = self.control().await?;
+        let session = self.control_session().await?;
         let instance = self.identity_center().await?;
         let client = session.client(&instance.region, Client::new);
         Ok(Store { session, id: instance.identity_store_id, client })
@@ -41,7 +41,7 @@ impl Aws {
             let found = self.find_group(&store, display_name).await?;
             Ok(found.map(|id| (id, self.clock.now() + NAME_TTL)))
         };
-        self.known.groups.get_or_fetch(&display_name.to_owned(), &self.clock, fetch).await
+        self.caches.groups.get_or_fetch(&display_name.to_owned(), &self.clock, fetch).await
     }
 
     async fn find_group(&self, store: &Store, display_name: &str) -> Result<Option<String>> {
@@ -49,7 +49,7 @@ impl Aws {
             .client
             .get_group_id()
             .identity_store_id(&store.id)
-            .set_alternate_identifier(unique("displayName", display_name));
+            .set_alternate_identifier(unique_attribute("displayName", display_name));
         let response = none_if(self.send(&store.session, GET_GROUP, request.send()).await, NOT_FOUND)?;
         Ok(response.map(|response| response.group_id))
     }
@@ -71,14 +71,14 @@ impl Aws {
             .description(description);
         let created = self.send(&store.session, "identitystore:CreateGroup", request.send()).await;
         let created = created.map(|response| response.group_id);
-        self.id_of_created(&self.known.groups, &name, &missing, created, self.group(display_name)).await
+        self.id_of_created(&self.caches.groups, &name, &missing, created, self.group(display_name)).await
     }
 
     /// Creates a user if it does not exist. Returns its id.
     pub async fn ensure_user(&self, person: &Person<'_>) -> Result<String> {
         let (name, missing) = (person.email.to_owned(), format!("user {}", person.email));
-        if !self.is_missing(&missing, self.user_named(person.email)).await?
-            && let Some(id) = self.user_named(person.email).await?
+        if !self.is_missing(&missing, self.find_cached_user(person.email)).await?
+            && let Some(id) = self.find_cached_user(person.email).await?
         {
             return Ok(id);
         }
@@ -95,18 +95,18 @@ impl Aws {
             .emails(Email::builder().value(person.email).r#type("work").primary(true).build());
         let created = self.send(&store.session, "identitystore:CreateUser", request.send()).await;
         let created = created.map(|response| response.user_id);
-        self.id_of_created(&self.known.users, &name, &missing, created, self.user_named(person.email)).await
+        self.id_of_created(&self.caches.users, &name, &missing, created, self.find_cached_user(person.email)).await
     }
 
     /// Returns whether `find` finds nothing. The result is cached: if a rate limit interrupts the caller between this check
     /// and the creation, the next attempt creates the object without repeating the check.
     async fn is_missing(
         &self,
-        what: &String,
+        cache_key: &String,
         find: impl Future<Output = Result<Option<String>>> + Send,
     ) -> Result<bool> {
         let fetch = async { Ok(find.await?.is_none().then(|| ((), self.clock.now() + NAME_TTL))) };
-        Ok(self.known.missing.get_or_fetch(what, &self.clock, fetch).await?.is_some())
+        Ok(self.caches.missing.get_or_fetch(cache_key, &self.clock, fetch).await?.is_some())
     }
 
     /// Returns the id of a user or group that was created or already exists. The id of a created object is cached.
@@ -123,22 +123,22 @@ impl Aws {
                 known.get_or_fetch(name, &self.clock, async { Ok(Some((id, self.clock.now() + NAME_TTL))) }).await?
             }
             Err(error) if error.kind == CloudErrorKind::Conflict => {
-                self.known.missing.forget(missing);
+                self.caches.missing.invalidate(missing);
                 find.await?
             }
             Err(error) => return Err(error),
         };
-        self.known.missing.forget(missing);
+        self.caches.missing.invalidate(missing);
         found.ok_or_else(|| missing_field(GET_GROUP, "group or user"))
     }
 
-    async fn user_named(&self, user_name: &str) -> Result<Option<String>> {
+    async fn find_cached_user(&self, user_name: &str) -> Result<Option<String>> {
         let fetch = async {
             let store = self.store().await?;
             let found = self.find_user(&store, user_name).await?;
             Ok(found.map(|id| (id, self.clock.now() + NAME_TTL)))
         };
-        self.known.users.get_or_fetch(&user_name.to_owned(), &self.clock, fetch).await
+        self.caches.users.get_or_fetch(&user_name.to_owned(), &self.clock, fetch).await
     }
 
     async fn find_user(&self, store: &Store, user_name: &str) -> Result<Option<String>> {
@@ -146,7 +146,7 @@ impl Aws {
             .client
             .get_user_id()
             .identity_store_id(&store.id)
-            .set_alternate_identifier(unique("userName", user_name));
+            .set_alternate_identifier(unique_attribute("userName", user_name));
         let response = none_if(self.send(&store.session, GET_USER, request.send()).await, NOT_FOUND)?;
         Ok(response.map(|response| response.user_id))
     }
@@ -212,7 +212,7 @@ impl Aws {
         // One page is sufficient, because callers only need to know whether the user has more than one membership.
         let groups = self.send(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
         Ok(Some(User {
-            made_here: response.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
+            created_by_freehold: response.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
             groups: groups.group_memberships.len() + usize::from(groups.next_token.is_some()),
             has_assignments: self.is_assigned_directly(user_id).await?,
         }))
@@ -222,7 +222,7 @@ impl Aws {
     pub async fn delete_user(&self, user_id: &str) -> Result<()> {
         let store = self.store().await?;
         let request = store.client.delete_user().identity_store_id(&store.id).user_id(user_id);
-        self.known.users.forget_value(&user_id.to_owned());
+        self.caches.users.invalidate_value(&user_id.to_owned());
         none_if(self.send(&store.session, "identitystore:DeleteUser", request.send()).await, NOT_FOUND).map(drop)
     }
 
@@ -230,12 +230,12 @@ impl Aws {
     pub async fn delete_group(&self, display_name: &str, group_id: &str) -> Result<()> {
         let store = self.store().await?;
         let request = store.client.delete_group().identity_store_id(&store.id).group_id(group_id);
-        self.known.groups.forget(&display_name.to_owned());
+        self.caches.groups.invalidate(&display_name.to_owned());
         none_if(self.send(&store.session, "identitystore:DeleteGroup", request.send()).await, NOT_FOUND).map(drop)
     }
 }
 
-fn unique(path: &str, value: &str) -> Option<AlternateIdentifier> {
+fn unique_attribute(path: &str, value: &str) -> Option<AlternateIdentifier> {
     let attribute =
         UniqueAttribute::builder().attribute_path(path).attribute_value(Document::String(value.to_owned())).build();
     attribute.ok().map(AlternateIdentifier::UniqueAttribute)

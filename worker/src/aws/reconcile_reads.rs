@@ -4,7 +4,7 @@ use aws_sdk_organizations::types::PolicyType;
 use freehold_tenancy::AwsAccountId;
 
 use super::Aws;
-use super::organizations::{client, listed};
+use super::organizations::{client, to_listed_account};
 use crate::cloud::{GuardedOu, ListedAccount, Page, PolicyAttachment, Principal, Result, Target};
 
 /// Maximum page size of Identity Center (`MaxResults`). The default page size may be smaller.
@@ -13,19 +13,19 @@ const MAX_PAGE_SIZE: i32 = 100;
 impl Aws {
     /// Returns a page of all accounts of the organisation.
     pub async fn accounts(&self, page: Option<&str>) -> Result<Page<ListedAccount>> {
-        let control = self.control().await?;
-        let request = client(&control).list_accounts().set_next_token(page.map(str::to_owned));
-        let response = self.send(&control, "organizations:ListAccounts", request.send()).await?;
+        let session = self.control_session().await?;
+        let request = client(&session).list_accounts().set_next_token(page.map(str::to_owned));
+        let response = self.send(&session, "organizations:ListAccounts", request.send()).await?;
         let accounts = response.accounts.unwrap_or_default().into_iter();
-        Ok(Page { items: accounts.filter_map(listed).collect(), next: response.next_token })
+        Ok(Page { items: accounts.filter_map(to_listed_account).collect(), next: response.next_token })
     }
 
     /// Returns a page of the accounts directly in an OU or root.
     pub async fn accounts_in(&self, parent: &str, page: Option<&str>) -> Result<Page<AwsAccountId>> {
-        let control = self.control().await?;
+        let session = self.control_session().await?;
         let request =
-            client(&control).list_accounts_for_parent().parent_id(parent).set_next_token(page.map(str::to_owned));
-        let response = self.send(&control, "organizations:ListAccountsForParent", request.send()).await?;
+            client(&session).list_accounts_for_parent().parent_id(parent).set_next_token(page.map(str::to_owned));
+        let response = self.send(&session, "organizations:ListAccountsForParent", request.send()).await?;
         let accounts = response.accounts.unwrap_or_default().into_iter();
         Ok(Page { items: accounts.filter_map(|account| account.id?.parse().ok()).collect(), next: response.next_token })
     }
@@ -45,12 +45,12 @@ impl Aws {
     }
 
     async fn policy_exists(&self, policy_name: &str) -> Result<bool> {
-        let control = self.control().await?;
+        let session = self.control_session().await?;
         let mut token = None;
         loop {
             let request =
-                client(&control).list_policies().filter(PolicyType::ServiceControlPolicy).set_next_token(token);
-            let page = self.send(&control, "organizations:ListPolicies", request.send()).await?;
+                client(&session).list_policies().filter(PolicyType::ServiceControlPolicy).set_next_token(token);
+            let page = self.send(&session, "organizations:ListPolicies", request.send()).await?;
             if page.policies.unwrap_or_default().iter().any(|policy| policy.name.as_deref() == Some(policy_name)) {
                 return Ok(true);
             }

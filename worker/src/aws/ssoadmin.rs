@@ -11,7 +11,7 @@ use super::sts::Session;
 use crate::cloud::{CloudError, CloudErrorKind, Result};
 
 /// Cache lifetime of the instance, whose ids and region never change.
-const INSTANCE_HOLDS: TimeDelta = TimeDelta::hours(1);
+const INSTANCE_TTL: TimeDelta = TimeDelta::hours(1);
 
 /// Instance of IAM Identity Center in the organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Sso {
 
 impl Aws {
     pub(super) async fn sso(&self) -> Result<Sso> {
-        let session = self.control().await?;
+        let session = self.control_session().await?;
         let instance = self.identity_center().await?;
         let client = session.client(&instance.region, Client::new);
         Ok(Sso { session, instance, client })
@@ -47,12 +47,12 @@ impl Aws {
         if let (Some(arn), Some(store)) = (&configured.instance_arn, &configured.identity_store_id) {
             return Ok(Instance { arn: arn.clone(), identity_store_id: store.clone(), region });
         }
-        let look = async {
-            let control = self.control().await?;
-            let client = control.client(&region, Client::new);
+        let fetch = async {
+            let session = self.control_session().await?;
+            let client = session.client(&region, Client::new);
             let mut token = None;
             loop {
-                let page = self.send(&control, CALL, client.list_instances().set_next_token(token).send()).await?;
+                let page = self.send(&session, CALL, client.list_instances().set_next_token(token).send()).await?;
                 let mut instances = page.instances.unwrap_or_default().into_iter();
                 let found = instances.find(|instance| {
                     configured.instance_arn.is_none() || instance.instance_arn == configured.instance_arn
@@ -61,7 +61,7 @@ impl Aws {
                     found.and_then(|one| one.instance_arn.zip(one.identity_store_id))
                 {
                     let instance = Instance { arn, identity_store_id, region: region.clone() };
-                    return Ok(Some((instance, self.clock.now() + INSTANCE_HOLDS)));
+                    return Ok(Some((instance, self.clock.now() + INSTANCE_TTL)));
                 }
                 token = page.next_token;
                 if token.is_none() {
@@ -69,7 +69,7 @@ impl Aws {
                 }
             }
         };
-        self.known.instance.get_or_fetch(&(), &self.clock, look).await?.ok_or_else(|| no_instance(CALL, &region))
+        self.caches.instance.get_or_fetch(&(), &self.clock, fetch).await?.ok_or_else(|| no_instance(CALL, &region))
     }
 }
 

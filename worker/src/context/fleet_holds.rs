@@ -15,7 +15,7 @@ use crate::step_outcome::StepError;
 const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
 
 /// Time by which a probe may exceed the deadline of its account creation before the probe counts as failed.
-const PROBE_GRACE: TimeDelta = TimeDelta::minutes(1);
+const PROBE_GRACE_PERIOD: TimeDelta = TimeDelta::minutes(1);
 
 /// Queue position up to which operations retry one minute apart. Operations behind it retry at the same time.
 const MAX_ORDERED_POSITION: i64 = 60;
@@ -61,7 +61,7 @@ impl StepContext {
     pub(crate) async fn admit_account_request(&self, slot: &QuotaSlot) -> Result<CreationPermit, StepError> {
         let now = self.now();
         let creation = self.config().timeouts.account_creation_seconds;
-        let until = now + TimeDelta::seconds(i64::try_from(creation).unwrap_or(i64::MAX / 1000)) + PROBE_GRACE;
+        let until = now + TimeDelta::seconds(i64::try_from(creation).unwrap_or(i64::MAX / 1000)) + PROBE_GRACE_PERIOD;
         match fleet_holds::admit(&self.services.pool, &self.claim, slot, until, PROBE_TAKEOVER_DELAY, now).await? {
             Admission::Free => Ok(CreationPermit::Free),
             Admission::Probe => Ok(CreationPermit::Probe),

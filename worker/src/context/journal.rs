@@ -48,7 +48,7 @@ impl StepContext {
     }
 
     /// Returns the time at which another step of this operation finished.
-    pub fn done_at(&self, step: StepName) -> Option<DateTime<Utc>> {
+    pub fn step_finished_at(&self, step: StepName) -> Option<DateTime<Utc>> {
         self.journal.iter().find(|entry| entry.name == step).and_then(|entry| entry.finished_at)
     }
 

@@ -52,7 +52,7 @@ pub(super) struct Observed {
     /// Principals by configured permission set, for each account that could be read.
     pub(super) access: BTreeMap<AwsAccountId, BTreeMap<String, Vec<Principal>>>,
     /// Stacks in each account that could be read.
-    pub(super) inside: BTreeMap<AwsAccountId, Inside>,
+    pub(super) account_stacks: BTreeMap<AwsAccountId, AccountStacks>,
     /// Accounts that could not be read, with the error.
     pub(super) unseen: Vec<(AwsAccountId, String)>,
 }
@@ -60,7 +60,7 @@ pub(super) struct Observed {
 /// Freehold's stacks in an account, or the reason for which they cannot be read.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every account can be read")]
-pub(super) enum Inside {
+pub(super) enum AccountStacks {
     /// The account could be read. A missing stack is `None`.
     Stacks {
         /// Stack with Freehold's roles.
@@ -96,13 +96,14 @@ pub(super) async fn observe(
             Some((Target::new(account, environment.id, &config.organization).ok()?, environment))
         })
         .collect();
-    let (access, inside) = tokio::join!(access(aws, config, &targets, throttle), inside(aws, &targets, throttle));
-    let (access, inside) = (access?, inside?);
+    let (access, account_stacks) =
+        tokio::join!(access(aws, config, &targets, throttle), account_stacks(aws, &targets, throttle));
+    let (access, account_stacks) = (access?, account_stacks?);
     seen.permission_sets = access.permission_sets;
     seen.groups = access.groups;
     seen.access = access.principals;
-    seen.inside = inside.0;
-    seen.unseen = access.unseen.into_iter().chain(inside.1).collect();
+    seen.account_stacks = account_stacks.0;
+    seen.unseen = access.unseen.into_iter().chain(account_stacks.1).collect();
     Ok(seen)
 }
 
@@ -209,30 +210,31 @@ async fn access(
 }
 
 /// Stacks by account, and the accounts that could not be read.
-type Insides = (BTreeMap<AwsAccountId, Inside>, Vec<(AwsAccountId, String)>);
+type StacksByAccount = (BTreeMap<AwsAccountId, AccountStacks>, Vec<(AwsAccountId, String)>);
 
-async fn inside(
+async fn account_stacks(
     aws: &Aws,
     targets: &[(Target, &MappedEnvironment)],
     throttle: &ReadThrottle,
-) -> Result<Insides, ObserveError> {
-    let reads = targets.iter().map(|(target, environment)| read_account(aws, target, environment, throttle).boxed());
+) -> Result<StacksByAccount, ObserveError> {
+    let reads =
+        targets.iter().map(|(target, environment)| read_account_stacks(aws, target, environment, throttle).boxed());
     let reads: Vec<BoxFuture<'_, _>> = reads.collect();
     let reads: Vec<_> = stream::iter(reads).buffer_unordered(STACKS_CONCURRENCY).collect().await;
     split_results(reads)
 }
 
-async fn read_account(
+async fn read_account_stacks(
     aws: &Aws,
     target: &Target,
     environment: &MappedEnvironment,
     throttle: &ReadThrottle,
-) -> Result<(AwsAccountId, Inside), (AwsAccountId, ObserveError)> {
+) -> Result<(AwsAccountId, AccountStacks), (AwsAccountId, ObserveError)> {
     let id = target.id().clone();
     // Sequential, so that the second call reuses the session of the first.
     let stacks = match stack(aws, target, environment.baseline.as_ref(), throttle).await {
         Ok(baseline) => match stack(aws, target, environment.stack.as_ref(), throttle).await {
-            Ok(stack) => Ok(Inside::Stacks { baseline, stack }),
+            Ok(stack) => Ok(AccountStacks::Stacks { baseline, stack }),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
@@ -240,7 +242,7 @@ async fn read_account(
     match stacks {
         Ok(stacks) => Ok((id, stacks)),
         Err(ObserveError::Cloud(error @ CloudError { kind: CloudErrorKind::Denied { .. }, .. })) => {
-            Ok((id, Inside::AccessDenied(error.to_string())))
+            Ok((id, AccountStacks::AccessDenied(error.to_string())))
         }
         Err(error) => Err((id, error)),
     }
@@ -297,7 +299,7 @@ impl Observed {
     /// missing.
     pub(super) fn ou(&self, name: &str, wanted: &str) -> Option<(&str, bool)> {
         let ou = self.ous.get(name)?.as_ref()?;
-        let guarded = matches!(&ou.policy, PolicyAttachment::Attached(text) if guardrail::same(text, wanted));
+        let guarded = matches!(&ou.policy, PolicyAttachment::Attached(text) if guardrail::is_same_json(text, wanted));
         Some((&ou.ou_id, guarded))
     }
 }

@@ -13,7 +13,7 @@ use crate::step::Step;
 use crate::step_outcome::{StepError, StepOutcome, Wait};
 
 /// Number of consecutive failures without progress after which the operation needs attention. Retries continue.
-const MAX_SILENT_FAILURES: u32 = 12;
+const MAX_FAILURES_WITHOUT_ATTENTION: u32 = 12;
 
 /// Converts the result of a run of `step` into a journal record. Returns a [`StepError::Journal`] as an error, because
 /// it cannot be written to the journal.
@@ -44,13 +44,13 @@ pub(super) fn to_record(
             StepRecord { step: step.name, state, late, facts, released, quota: step.quota, mapped }
         }
         Err(StepError::Blocked { reason, until, at_most }) => {
-            let late = context.blocked_too_long(&reason, at_most);
+            let late = context.attention_if_blocked_too_long(&reason, at_most);
             let why = reason.to_string();
             let check_at = until.unwrap_or_else(|| context.now() + context.pause_while_blocked());
             StepRecord { late, ..without_facts(StepDisposition::Blocked { why, check_at }) }
         }
         Err(StepError::Retry(error)) => {
-            let late = (failures + 1 >= MAX_SILENT_FAILURES).then(|| repeated_failure(failures + 1, &error));
+            let late = (failures + 1 >= MAX_FAILURES_WITHOUT_ATTENTION).then(|| repeated_failure(failures + 1, &error));
             let check_at = context.now() + retry_pause(failures);
             StepRecord { late, ..without_facts(StepDisposition::Retrying { error, check_at }) }
         }
@@ -76,7 +76,7 @@ pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
 }
 
 /// Adds the remedy `cancel` to the attention of an onboarding.
-pub(super) fn add_cancel(context: &StepContext, mut record: StepRecord) -> StepRecord {
+pub(super) fn add_cancel_remedy(context: &StepContext, mut record: StepRecord) -> StepRecord {
     if context.operation_kind() == OperationKind::Onboard {
         if let StepDisposition::Parked(attention) = &mut record.state {
             attention.remedies.push(Remedy::Cancel);

@@ -21,9 +21,13 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since: DateTime<Utc> = context.step_fact("asked_at").or_else(pending_intent).unwrap_or_else(|| context.now());
     match context.aws().region_status(&account, region).await? {
         RegionStatus::Enabled => {
-            let outcome = StepOutcome::done().with("region", region.as_str()).releasing(slot);
+            let outcome = StepOutcome::done().with("region", region.as_str()).with_released_slot(slot);
             let is_requested = context.step_fact::<DateTime<Utc>>("asked_at").is_some();
-            Ok(if is_requested { outcome.with("took_seconds", context.took_seconds(since)) } else { outcome })
+            Ok(if is_requested {
+                outcome.with("took_seconds", context.estimated_duration_seconds(since))
+            } else {
+                outcome
+            })
         }
         RegionStatus::Enabling => wait(context, since).await,
         RegionStatus::Disabling | RegionStatus::Disabled => {

@@ -21,11 +21,11 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
 /// Number of failures of one assignment after which the operation needs attention.
-const MAX_ATTEMPTS: u32 = 4;
+const MAX_ASSIGNMENT_ATTEMPTS: u32 = 4;
 
 /// Progress of one grant, stored in the fact `grants` by permission set and group.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(super) struct GrantProgress {
     #[serde(flatten)]
     grant: Grant,
     request_id: Option<String>,
@@ -40,7 +40,7 @@ pub(super) struct Progress {
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
     let account = context.account()?;
-    let mut grants = match context.step_fact::<BTreeMap<String, Progress>>("grants") {
+    let mut grants = match context.step_fact::<BTreeMap<String, GrantProgress>>("grants") {
         Some(grants) => grants,
         None => declared_grants(context).await?,
     };
@@ -60,9 +60,11 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     let since = grants.values().filter_map(|progress| progress.asked_at).min();
     let outcome = if grants.values().all(|progress| progress.done) {
         let outcome = StepOutcome::done();
-        since.map_or_else(StepOutcome::done, |since| outcome.with("took_seconds", context.took_seconds(since)))
+        since.map_or_else(StepOutcome::done, |since| {
+            outcome.with("took_seconds", context.estimated_duration_seconds(since))
+        })
     } else if let Some(since) =
-        grants.values().filter(|grant| !grant.done).filter_map(Progress::outstanding_since).min()
+        grants.values().filter(|grant| !grant.done).filter_map(GrantProgress::outstanding_since).min()
     {
         let (expected, at_most) =
             (context.config().expected_durations.assignment_seconds, context.config().timeouts.assignment_seconds);
@@ -83,12 +85,16 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     Ok(with_grants(outcome, released, &grants))
 }
 
-fn with_grants(outcome: StepOutcome, released: Vec<QuotaSlot>, grants: &BTreeMap<String, Progress>) -> StepOutcome {
+fn with_grants(
+    outcome: StepOutcome,
+    released: Vec<QuotaSlot>,
+    grants: &BTreeMap<String, GrantProgress>,
+) -> StepOutcome {
     StepOutcome { released, ..outcome }.with("grants", json!(grants))
 }
 
 /// Discards requests made before the last manual retry, so that the step first reads which grants exist.
-fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progress>) {
+fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, GrantProgress>) {
     let retried = context.entry().and_then(|entry| entry.retried_at);
     for progress in grants.values_mut().filter(|progress| !progress.done && progress.asked_at < retried) {
         progress.request_id = None;
@@ -96,12 +102,12 @@ fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progre
 }
 
 /// Returns the progress of the grants of the latest earlier operation on the environment.
-pub(super) fn of_earlier(context: &StepContext) -> BTreeMap<String, Progress> {
+pub(super) fn earlier_progress(context: &StepContext) -> BTreeMap<String, GrantProgress> {
     let facts = context.earlier_entries(StepName::GrantAccess).find_map(|entry| entry.facts.get("grants"));
     facts.and_then(|grants| serde_json::from_value(grants.clone()).ok()).unwrap_or_default()
 }
 
-impl Progress {
+impl GrantProgress {
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
@@ -131,7 +137,7 @@ async fn advance(
     context: &StepContext,
     account: &Target,
     name: &str,
-    progress: &mut Progress,
+    progress: &mut GrantProgress,
     requested: &mut Vec<String>,
 ) -> Result<RequestState, StepError> {
     let aws = context.aws();
@@ -179,7 +185,7 @@ async fn advance(
             progress.early_failures += 1;
             Ok(RequestState::Finished)
         }
-        AssignmentState::Failed(_) if progress.failures + 1 < MAX_ATTEMPTS => {
+        AssignmentState::Failed(_) if progress.failures + 1 < MAX_ASSIGNMENT_ATTEMPTS => {
             progress.request_id = None;
             progress.failures += 1;
             Ok(RequestState::Finished)
@@ -200,7 +206,7 @@ async fn advance(
 async fn record_request(
     context: &StepContext,
     name: &str,
-    progress: &mut Progress,
+    progress: &mut GrantProgress,
     request: String,
 ) -> Result<(), StepError> {
     context.record_request_id(&context.slot(Quota::Assignments, name), &request, StepName::GrantAccess).await?;
@@ -228,7 +234,7 @@ async fn find_lost_request(
 
 /// Returns whether the account is so new that Identity Center may not have access to it yet.
 fn is_new(context: &StepContext) -> bool {
-    let since = context.fact("created_at").or_else(|| context.done_at(StepName::AwaitAccount));
+    let since = context.fact("created_at").or_else(|| context.step_finished_at(StepName::AwaitAccount));
     since.is_some_and(|since| context.now() < context.deadline(since, context.config().timeouts.account_usable_seconds))
 }
 
@@ -239,7 +245,7 @@ pub(super) async fn is_granted(context: &StepContext, account: &Target, grant: &
 }
 
 /// Returns the grants that the configuration and the tier declare. A missing group or permission set needs attention.
-async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, Progress>, StepError> {
+async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, GrantProgress>, StepError> {
     let mut grants = BTreeMap::new();
     for access in &context.config().access {
         let group_id = context.aws().group(&access.group).await?.ok_or_else(|| {
@@ -270,8 +276,8 @@ pub(crate) fn own_group_grant(permission_set: &str) -> String {
     format!("{permission_set} to the tenant's own group")
 }
 
-fn new(grant: Grant) -> Progress {
-    Progress { grant, request_id: None, asked_at: None, done: false, failures: 0, early_failures: 0 }
+fn new(grant: Grant) -> GrantProgress {
+    GrantProgress { grant, request_id: None, asked_at: None, done: false, failures: 0, early_failures: 0 }
 }
 
 async fn permission_set(context: &StepContext, name: &str) -> Result<String, StepError> {
@@ -284,7 +290,7 @@ async fn permission_set(context: &StepContext, name: &str) -> Result<String, Ste
 }
 
 /// Returns the name of the tenant's own group.
-pub(super) fn group_of(tenant: TenantId) -> String {
+pub(super) fn tenant_group_name(tenant: TenantId) -> String {
     format!("freehold-{tenant}")
 }
 
@@ -292,7 +298,7 @@ pub(super) fn group_of(tenant: TenantId) -> String {
 async fn tenant_group(context: &StepContext) -> Result<String, StepError> {
     let tenant = context.tenant();
     let aws = context.aws();
-    let group = aws.ensure_group(&group_of(tenant.id), "The people of one tenant").await?;
+    let group = aws.ensure_group(&tenant_group_name(tenant.id), "The people of one tenant").await?;
     if let Some(email) = &tenant.admin_email {
         let admin = Person { email: email.as_str(), display_name: tenant.company_name.as_str() };
         let user = aws.ensure_user(&admin).await?;

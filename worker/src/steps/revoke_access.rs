@@ -13,14 +13,14 @@ use serde_json::json;
 
 use super::StepResult;
 use super::grant_access::{self, is_granted};
-use super::shared::account_request::RECREATE_AFTER;
+use super::shared::account_request::RETRY_REQUEST_AFTER;
 use super::shared::preconditions;
 use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
 /// Number of failures of one revocation after which the operation needs attention.
-const MAX_ATTEMPTS: u32 = 4;
+const MAX_REVOCATION_ATTEMPTS: u32 = 4;
 
 /// Progress of the revocation of one assignment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,14 +83,14 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
 
 /// Releases the slots that the onboarding acquired for assignments.
 fn release_slots(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome {
-    let granted = grant_access::of_earlier(context).into_keys();
+    let granted = grant_access::earlier_progress(context).into_keys();
     outcome.released.extend(granted.map(|name| context.slot(Quota::Assignments, name)));
     outcome
 }
 
 /// Waits for the requests of earlier operations, because an assignment that finishes later would not be revoked.
 async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>, StepError> {
-    for progress in grant_access::of_earlier(context).into_values().filter(|progress| !progress.is_done()) {
+    for progress in grant_access::earlier_progress(context).into_values().filter(|progress| !progress.is_done()) {
         if let Some((request, since)) = progress.request()
             && context.aws().assignment_status(request).await? == AssignmentState::InProgress
         {
@@ -103,14 +103,14 @@ async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>,
         }
     }
     let pending_intent = context.earlier_entries(StepName::GrantAccess).filter_map(|entry| entry.intent_at).max();
-    let certain_at = pending_intent.map(|at| at + RECREATE_AFTER).filter(|at| context.now() < *at);
+    let certain_at = pending_intent.map(|at| at + RETRY_REQUEST_AFTER).filter(|at| context.now() < *at);
     Ok(certain_at.map(|at| StepOutcome::wait(WaitReason::LostResponse(RequestedWork::Assignment), at)))
 }
 
 /// Returns all assignments of Freehold's permission sets in the account, including those that other programs created.
 async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap<String, Revocation>, StepError> {
     let config = context.config();
-    let mut sets: BTreeSet<String> = grant_access::of_earlier(context)
+    let mut sets: BTreeSet<String> = grant_access::earlier_progress(context)
         .into_values()
         .map(|progress| progress.permission_set_arn().to_owned())
         .collect();
@@ -152,7 +152,7 @@ async fn advance(
     match state {
         AssignmentState::InProgress => {}
         AssignmentState::Succeeded => revocation.done = true,
-        AssignmentState::Failed(_) if revocation.failures + 1 < MAX_ATTEMPTS => {
+        AssignmentState::Failed(_) if revocation.failures + 1 < MAX_REVOCATION_ATTEMPTS => {
             revocation.request_id = None;
             revocation.failures += 1;
         }
@@ -178,12 +178,12 @@ fn is_last_environment(context: &StepContext) -> bool {
 /// Deletes the tenant's own group and those of its users that Freehold has created and that have no other use.
 async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     let aws = context.aws();
-    let name = grant_access::group_of(context.tenant().id);
+    let name = grant_access::tenant_group_name(context.tenant().id);
     let Some(group) = aws.group(&name).await? else { return Ok(()) };
     for membership in aws.members(&group).await? {
         let user = aws.user(&membership.user_id).await?;
         // The membership is deleted last, because a repeated run finds the user through it.
-        if user.is_some_and(|user| user.made_here && user.groups <= 1 && !user.has_assignments) {
+        if user.is_some_and(|user| user.created_by_freehold && user.groups <= 1 && !user.has_assignments) {
             aws.delete_user(&membership.user_id).await?;
         } else {
             aws.remove_member(&membership).await?;

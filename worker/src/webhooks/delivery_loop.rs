@@ -19,7 +19,7 @@ use super::secret_rotation;
 use crate::services::Services;
 
 /// Maximum real time between two checks while endpoints exist, in case every wake-up is lost.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 /// Real time after a wake-up during which further events are added to the same batch.
 const BATCH_DELAY: Duration = Duration::from_millis(100);
@@ -79,7 +79,7 @@ impl DeliveryLoop {
                     NextWakeup::Shortly => tokio::time::sleep(BUSY_DELAY).await,
                     NextWakeup::At(time) => tokio::select! {
                         () = self.services.clock.sleep_until(time) => {}
-                        () = tokio::time::sleep(LONGEST_SLEEP) => {}
+                        () = tokio::time::sleep(MAX_SLEEP) => {}
                     },
                 }
             };
@@ -137,14 +137,15 @@ impl DeliveryLoop {
     }
 
     async fn claim_and_send(&self, state: &mut State, in_flight: &mut JoinSet<Permit>, pool: Pool) -> Result<()> {
-        let ((total, each), busy) = (state.concurrency.room(pool), state.concurrency.busy());
+        let ((total, each), busy) = (state.concurrency.remaining_capacity(pool), state.concurrency.busy());
         if total <= 0 {
             return Ok(());
         }
-        let limits = ClaimLimits { failing: pool.failing(), max_deliveries: total, each, busy: &busy };
+        let limits = ClaimLimits { failing: pool.is_failing(), max_deliveries: total, each, busy: &busy };
         let now = self.services.clock.now();
         for claim in claims::claim(&self.services.pool, &limits, now + self.services.lease(), now).await? {
-            let (deliverer, permit) = (Arc::clone(&self.deliverer), state.concurrency.enter(&claim, pool.failing()));
+            let (deliverer, permit) =
+                (Arc::clone(&self.deliverer), state.concurrency.start_delivery(&claim, pool.is_failing()));
             in_flight.spawn(async move {
                 deliverer.deliver(claim).await;
                 permit
@@ -171,7 +172,7 @@ impl DeliveryLoop {
 fn release(concurrency: &mut DeliveryConcurrency, permit: std::result::Result<Permit, tokio::task::JoinError>) {
     // A task that has panicked keeps its permit. The error is logged, because deliveries must not panic.
     match permit {
-        Ok(permit) => concurrency.leave(permit),
+        Ok(permit) => concurrency.finish_delivery(permit),
         Err(error) => tracing::error!(%error, "a webhook delivery panicked"),
     }
 }

@@ -8,7 +8,10 @@ use freehold_tenancy::webhook::WebhookSecret;
 use secrecy::ExposeSecret;
 
 /// Decrypts the secrets of an endpoint. The current secret is the first.
-pub(super) fn open(keyring: &Keyring, sealed: &EncryptedSecrets) -> std::result::Result<Vec<WebhookSecret>, SealError> {
+pub(super) fn decrypt_secrets(
+    keyring: &Keyring,
+    sealed: &EncryptedSecrets,
+) -> std::result::Result<Vec<WebhookSecret>, SealError> {
     let context = sealed.endpoint_id.to_string();
     let all = std::iter::once(&sealed.secret).chain(&sealed.previous);
     all.map(|one| keyring.open(one, &context).map(WebhookSecret::from_bytes)).collect()

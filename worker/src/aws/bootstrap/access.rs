@@ -93,7 +93,7 @@ impl Aws {
     }
 
     /// Returns the status of a request to provision a permission set.
-    pub(crate) async fn provisioning(&self, request_id: &str) -> Result<AssignmentState> {
+    pub(crate) async fn provisioning_status(&self, request_id: &str) -> Result<AssignmentState> {
         const CALL: &str = "sso:DescribePermissionSetProvisioningStatus";
         let sso = self.sso().await?;
         let request = sso

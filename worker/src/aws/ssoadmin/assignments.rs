@@ -10,7 +10,7 @@ use crate::aws::call::missing_field;
 use crate::cloud::{Assignment, AssignmentState, Grant, Result, Target};
 
 /// Maximum page size of Identity Center.
-const PAGE_SIZE: i32 = 100;
+const MAX_PAGE_SIZE: i32 = 100;
 
 impl Aws {
     /// Requests the assignment of a permission set to a group.
@@ -26,8 +26,11 @@ impl Aws {
             .permission_set_arn(&grant.permission_set_arn)
             .principal_type(PrincipalType::Group)
             .principal_id(&grant.group_id);
-        let answer = self.send(&sso.session, CALL, request.send()).await?;
-        answer.account_assignment_creation_status.and_then(accepted).ok_or_else(|| missing_field(CALL, "request id"))
+        let response = self.send(&sso.session, CALL, request.send()).await?;
+        response
+            .account_assignment_creation_status
+            .and_then(to_assignment)
+            .ok_or_else(|| missing_field(CALL, "request id"))
     }
 
     /// Returns the ids of all assignment requests in progress in the organisation.
@@ -42,7 +45,7 @@ impl Aws {
                 .list_account_assignment_creation_status()
                 .instance_arn(&sso.instance.arn)
                 .filter(in_progress)
-                .max_results(PAGE_SIZE)
+                .max_results(MAX_PAGE_SIZE)
                 .set_next_token(token);
             let page = self.send(&sso.session, CALL, request.send()).await?;
             let statuses = page.account_assignments_creation_status.unwrap_or_default().into_iter();
@@ -75,8 +78,8 @@ impl Aws {
             .describe_account_assignment_creation_status()
             .instance_arn(&sso.instance.arn)
             .account_assignment_creation_request_id(request_id);
-        let answer = self.send(&sso.session, CALL, request.send()).await?;
-        answer.account_assignment_creation_status.ok_or_else(|| missing_field(CALL, "status"))
+        let response = self.send(&sso.session, CALL, request.send()).await?;
+        response.account_assignment_creation_status.ok_or_else(|| missing_field(CALL, "status"))
     }
 
     /// Returns the ids of the groups with a permission set in an account.
@@ -144,8 +147,11 @@ impl Aws {
             .permission_set_arn(&grant.permission_set_arn)
             .principal_type(PrincipalType::Group)
             .principal_id(&grant.group_id);
-        let answer = self.send(&sso.session, CALL, request.send()).await?;
-        answer.account_assignment_deletion_status.and_then(accepted).ok_or_else(|| missing_field(CALL, "request id"))
+        let response = self.send(&sso.session, CALL, request.send()).await?;
+        response
+            .account_assignment_deletion_status
+            .and_then(to_assignment)
+            .ok_or_else(|| missing_field(CALL, "request id"))
     }
 
     /// Returns the status of a request to delete an assignment.
@@ -157,12 +163,12 @@ impl Aws {
             .describe_account_assignment_deletion_status()
             .instance_arn(&sso.instance.arn)
             .account_assignment_deletion_request_id(request_id);
-        let answer = self.send(&sso.session, CALL, request.send()).await?;
-        answer.account_assignment_deletion_status.map(state_of).ok_or_else(|| missing_field(CALL, "status"))
+        let response = self.send(&sso.session, CALL, request.send()).await?;
+        response.account_assignment_deletion_status.map(state_of).ok_or_else(|| missing_field(CALL, "status"))
     }
 }
 
-fn accepted(mut status: AccountAssignmentOperationStatus) -> Option<Assignment> {
+fn to_assignment(mut status: AccountAssignmentOperationStatus) -> Option<Assignment> {
     let request_id = status.request_id.take()?;
     Some(Assignment { request_id, state: state_of(status) })
 }
@@ -183,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_assignment_ends_only_in_the_two_ends_that_are_known() {
+    fn an_unknown_assignment_status_counts_as_in_progress() {
         let state = |text: &str| {
             state_of(
                 AccountAssignmentOperationStatus::builder()

@@ -4,17 +4,17 @@ use std::sync::PoisonError;
 
 use super::Sso;
 use crate::aws::Aws;
-use crate::aws::cache::{NAME_TTL, PARTIAL_TTL};
+use crate::aws::cache::{NAME_TTL, PARTIAL_RESULT_TTL};
 use crate::cloud::Result;
 
 impl Aws {
     /// Returns the ARN of a permission set, or `None` if there is none of this name.
     pub async fn permission_set(&self, name: &str) -> Result<Option<String>> {
-        let look = async {
+        let fetch = async {
             let Some(arn) = self.find_permission_set(name).await? else { return Ok(None) };
             Ok(Some((arn, self.clock.now() + NAME_TTL)))
         };
-        self.known.permission_sets.get_or_fetch(&name.to_owned(), &self.clock, look).await
+        self.caches.permission_sets.get_or_fetch(&name.to_owned(), &self.clock, fetch).await
     }
 
     /// Returns the ARN of the permission set `name`, or `None` if it does not exist.
@@ -23,8 +23,8 @@ impl Aws {
     /// The list of ARNs is cached until the search is complete, so that an interrupted search can continue.
     pub(crate) async fn find_permission_set(&self, name: &str) -> Result<Option<String>> {
         let sso = self.sso().await?;
-        let look = async { Ok(Some((self.permission_set_arns(&sso).await?, self.clock.now() + PARTIAL_TTL))) };
-        let arns = self.known.permission_set_arns.get_or_fetch(&(), &self.clock, look).await?.unwrap_or_default();
+        let fetch = async { Ok(Some((self.permission_set_arns(&sso).await?, self.clock.now() + PARTIAL_RESULT_TTL))) };
+        let arns = self.caches.permission_set_arns.get_or_fetch(&(), &self.clock, fetch).await?.unwrap_or_default();
         let mut found = None;
         for arn in arns {
             if self.name_of(&sso, &arn).await? == name {
@@ -33,7 +33,7 @@ impl Aws {
             }
         }
         // The next search lists the permission sets again, so that it finds new ones.
-        self.known.permission_set_arns.forget(&());
+        self.caches.permission_set_arns.invalidate(&());
         Ok(found)
     }
 
@@ -51,14 +51,14 @@ impl Aws {
     }
 
     async fn name_of(&self, sso: &Sso, arn: &str) -> Result<String> {
-        let names = || self.known.permission_set_names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = || self.caches.permission_set_names.lock().unwrap_or_else(PoisonError::into_inner);
         let known = names().get(arn).cloned();
         if let Some(name) = known {
             return Ok(name);
         }
         let request = sso.client.describe_permission_set().instance_arn(&sso.instance.arn).permission_set_arn(arn);
-        let answer = self.send(&sso.session, "sso:DescribePermissionSet", request.send()).await?;
-        let name = answer.permission_set.and_then(|set| set.name).unwrap_or_default();
+        let response = self.send(&sso.session, "sso:DescribePermissionSet", request.send()).await?;
+        let name = response.permission_set.and_then(|set| set.name).unwrap_or_default();
         names().insert(arn.to_owned(), name.clone());
         Ok(name)
     }

@@ -17,7 +17,7 @@ use crate::steps::StepResult;
 
 /// Time after a lost response until the account may be requested again, if neither the request nor the account is
 /// found.
-pub(in crate::steps) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
+pub(in crate::steps) const RETRY_REQUEST_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Requests the environment's account, or finds the outcome of an earlier request.
 ///
@@ -34,10 +34,10 @@ pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResu
         if let Some(found) = context.aws().find_account(&account.email).await? {
             return adopt(context, found).await;
         }
-        if context.now() < at + RECREATE_AFTER {
+        if context.now() < at + RETRY_REQUEST_AFTER {
             return Ok(StepOutcome::wait(
                 WaitReason::LostResponse(RequestedWork::Account),
-                (context.now() + TimeDelta::minutes(1)).min(at + RECREATE_AFTER),
+                (context.now() + TimeDelta::minutes(1)).min(at + RETRY_REQUEST_AFTER),
             ));
         }
     }
@@ -99,7 +99,7 @@ pub(in crate::steps) fn slot(context: &StepContext) -> QuotaSlot {
 
 async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
     if let CreationState::Succeeded(account) = &creation.state {
-        return mapped(context, account.clone()).await;
+        return map_account(context, account.clone()).await;
     }
     context.record_request_id(&slot(context), &creation.request_id, StepName::AwaitAccount).await?;
     Ok(StepOutcome::done()
@@ -108,27 +108,27 @@ async fn requested(context: &StepContext, creation: &Creation) -> StepResult {
 }
 
 /// Maps the account to the environment, stores its id and releases the slot.
-pub(in crate::steps) async fn mapped(context: &StepContext, account: AwsAccountId) -> StepResult {
+pub(in crate::steps) async fn map_account(context: &StepContext, account: AwsAccountId) -> StepResult {
     // Rejects the management account and Freehold's own account before anything is written.
     Target::new(account.clone(), context.environment().id, &context.config().organization)?;
     context.lift_fleet_hold(&slot(context), None).await?;
     Ok(StepOutcome { mapped: Some(account.clone()), ..StepOutcome::done() }
         .with("account_id", account.as_str())
-        .releasing(slot(context)))
+        .with_released_slot(slot(context)))
 }
 
 /// Adopts an account with this environment's e-mail address, if its tags prove that it belongs to this environment.
 pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.aws().account_tags(&found.id).await?;
     let is_mapped_to_other = context.is_mapped_to_other(&found.id).await?;
-    let reason = if !context.is_ours(&tags) {
+    let reason = if !context.belongs_to_environment(&tags) {
         "the account does not have the tags of this environment"
     } else if found.state != "ACTIVE" {
         "the account is not active"
     } else if is_mapped_to_other {
         "the account belongs to another environment"
     } else {
-        return mapped(context, found.id).await;
+        return map_account(context, found.id).await;
     };
     Err(email_taken(&found.email, &format!("{reason} (account {})", found.id)))
 }
@@ -144,7 +144,7 @@ async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
         Some(_) if context.is_mapped_to_other(&id).await? => "the account is or was mapped to another environment",
         Some(_) => {
             context.aws().tag_account(&target, &context.tags()).await?;
-            return mapped(context, id).await;
+            return map_account(context, id).await;
         }
     };
     Err(StepError::NeedsAttention(
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_name_fits_aws_and_holds_the_environment() {
+    fn an_account_name_is_valid_and_contains_the_environment_id() {
         let environment = EnvironmentId::new(DateTime::UNIX_EPOCH);
         for company in ["Example", "Müller & Söhne Gesellschaft mit beschränkter Haftung", "株式会社"] {
             let name = account_name(&company.parse().unwrap(), environment);

@@ -34,7 +34,7 @@ impl StackDeletion {
         // CloudFormation finds a deleted stack only by its id.
         let id = entry.facts.get("stack_id").and_then(serde_json::Value::as_str).unwrap_or(&self.name);
         let stack = match context.aws().stack(&account, self.role, self.region, id).await {
-            Ok(Some(stack)) if context.is_ours(&stack.tags) => stack,
+            Ok(Some(stack)) if context.belongs_to_environment(&stack.tags) => stack,
             // There is no such stack, or Freehold has not created it.
             Ok(_) => return Ok(StepOutcome::done()),
             Err(error) => return self.access_denied(context, &account, error).await,
