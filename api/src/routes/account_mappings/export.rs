@@ -2,12 +2,14 @@
 //!
 //! The export streams the output of PostgreSQL's COPY and is never held in memory as a whole.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Version, header};
 use axum::response::{IntoResponse, Response};
+use csv::Terminator;
 use freehold_tenancy::db::account_mappings::{self, Exported, Snapshot};
 use futures::stream;
 use serde::Serialize;
@@ -20,6 +22,9 @@ use crate::problem::{ApiError, Code};
 
 /// Chunks that are buffered for a slow caller.
 const CHANNEL_CAPACITY: usize = 4;
+
+/// Size of the buffer of a CSV row. A longer row is written in several parts.
+const CSV_BUFFER_BYTES: usize = 512;
 
 /// Marks the end of a complete export.
 const END_OF_STREAM: Vec<u8> = Vec::new();
@@ -161,30 +166,26 @@ fn write_row(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_
         status: if to.is_some() { "released" } else { "active" },
     };
     if format == Format::Csv {
-        for (index, field) in row.columns().into_iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            write_field(out, field);
-        }
-        out.extend_from_slice(b"\r\n");
+        write_csv_row(out, row.columns());
     } else if serde_json::to_writer(&mut *out, &row).is_ok() {
         out.push(b'\n');
     }
 }
 
-/// Writes a CSV field (RFC 4180). A value that a spreadsheet could read as a formula gets a leading `'`, because names
-/// come from customers.
-pub(crate) fn write_field(out: &mut Vec<u8>, field: &str) {
-    let mark = if field.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
-    if !field.contains([',', '"', '\r', '\n']) {
-        out.extend_from_slice(mark.as_bytes());
-        return out.extend_from_slice(field.as_bytes());
+pub(crate) fn write_csv_row<'a>(out: &mut Vec<u8>, fields: impl IntoIterator<Item = &'a str>) {
+    let mut writer =
+        csv::WriterBuilder::new().terminator(Terminator::CRLF).buffer_capacity(CSV_BUFFER_BYTES).from_writer(out);
+    // Writing to memory cannot fail.
+    _ = writer.write_record(fields.into_iter().map(without_formula));
+}
+
+/// Prefixes a value that a spreadsheet could read as a formula with `'`, because names come from customers.
+fn without_formula(field: &str) -> Cow<'_, [u8]> {
+    if field.starts_with(['=', '+', '-', '@']) {
+        ["'", field].concat().into_bytes().into()
+    } else {
+        field.as_bytes().into()
     }
-    out.push(b'"');
-    out.extend_from_slice(mark.as_bytes());
-    out.extend_from_slice(field.replace('"', "\"\"").as_bytes());
-    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -204,8 +205,8 @@ mod tests {
             ("1=2", "1=2"),
         ] {
             let mut out = Vec::new();
-            write_field(&mut out, field);
-            assert_eq!(String::from_utf8(out).unwrap(), written);
+            write_csv_row(&mut out, [field, "next"]);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{written},next\r\n"));
         }
     }
 }
