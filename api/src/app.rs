@@ -1,4 +1,4 @@
-//! State that the routes share.
+//! Application state that the route handlers share.
 
 use std::io;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{KeysError, RateLimiter, Roles, Tokens, UnknownScope};
 use crate::metrics::Metrics;
 
-/// Concurrent exports of account mappings. Each of them occupies a database connection.
+/// Maximum number of concurrent account mapping exports. Each export uses a database connection.
 const MAX_CONCURRENT_EXPORTS: usize = 3;
 
-/// State that the routes share; cheap to clone.
+/// Application state that the route handlers share; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     pub(crate) pool: PgPool,
@@ -36,17 +36,17 @@ pub struct App {
     pub(crate) keyring: Keyring,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
-    /// Requests that finish even if their caller disconnects.
+    /// Tasks of write requests, which finish even if the client disconnects.
     pub(crate) tasks: TaskTracker,
 }
 
-/// Reason why the API cannot run.
+/// Error that prevents the API from starting or running.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// `[api]` does not configure a valid issuer.
+    /// The issuer or its key source in the `[api]` configuration is invalid.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// `[api.roles]` names a scope that does not exist.
+    /// A role in the `[api.roles]` configuration grants an unknown scope.
     #[error(transparent)]
     Roles(#[from] UnknownScope),
     #[error("the API cannot be served: {0}")]
@@ -54,9 +54,11 @@ pub enum AppError {
 }
 
 impl App {
-    /// Creates the state; needs a Tokio runtime. Rows are dated by `clock`, tokens are checked against the wall clock.
+    /// Creates the state; must be called in a Tokio runtime. `clock` supplies the timestamps of database rows; token
+    /// expiry is checked against the system clock.
     ///
-    /// Fails if `[api]` has no issuer or no usable source of its keys. The keys themselves are read on first use.
+    /// Fails if the `[api]` configuration has no issuer or no valid key source. The issuer's keys are read on first
+    /// use.
     pub fn new(pool: PgPool, config: Arc<Config>, clock: Clock) -> Result<Self, AppError> {
         let tokens = Arc::new(Tokens::new(&config.api, Roles::read(&config.api)?)?);
         let work_notifier = WorkNotifier::new(pool.clone());
@@ -83,21 +85,22 @@ impl App {
         })
     }
 
-    /// Sets the kind of the installation. A sandbox may send webhooks to its own machine.
+    /// Sets the installation kind. A sandbox is allowed to send webhooks to the local machine.
     #[must_use]
     pub fn with_installation_kind(mut self, kind: InstallationKind) -> Self {
         self.destination_policy = DestinationPolicy::new(&self.config.webhooks, kind);
         self
     }
 
-    /// Replaces the resolver of webhook host names.
+    /// Replaces the DNS resolver for webhook host names.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.destination_policy = self.destination_policy.with_resolver(resolver);
         self
     }
 
-    /// Returns the writer of the audit trail. It must be kept running, or new entries are not chained.
+    /// Returns the writer of the audit trail. The writer must be kept running, because it adds new entries to the hash
+    /// chain.
     pub fn audit_writer(&self) -> AuditWriter {
         self.audit.clone()
     }

@@ -1,4 +1,5 @@
-//! Audit entries of API requests: caller, action, source and result of each request that may change something.
+//! Audit entries of API requests. Each request that may change data is recorded with its caller, action, source and
+//! result.
 
 use std::net::SocketAddr;
 
@@ -14,10 +15,10 @@ use crate::idempotency;
 use crate::middleware::RequestId;
 use crate::problem::ApiError;
 
-/// Longest stored value that a caller chooses, in bytes.
+/// Maximum stored length of a value that the caller supplies, in bytes.
 const MAX_VALUE_BYTES: usize = 256;
 
-/// Returns the audit entry of a request, and the tenant in its path.
+/// Returns the audit entry of a request and the tenant id in the request path, if there is one.
 pub(crate) fn audit_entry(action: &str, caller: &Caller, request: &Request) -> (AuditEntry, Option<TenantId>) {
     let (path, whole) = (request.uri().path(), request.uri().path_and_query());
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
@@ -38,13 +39,13 @@ pub(crate) fn audit_entry(action: &str, caller: &Caller, request: &Request) -> (
 
 fn forwarded_for(headers: &HeaderMap) -> Option<String> {
     let values: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    // The nearest proxy is the last value.
+    // The nearest proxy adds the last value, so the end of a long text is stored.
     let all = values.join(", ");
     let from = all.len().saturating_sub(MAX_VALUE_BYTES);
     (!all.is_empty()).then(|| all[from..].to_owned())
 }
 
-/// Returns the outcome of a request from its response.
+/// Returns the audit outcome of a request, based on the response.
 pub(crate) fn outcome(response: &Response) -> AuditOutcome {
     let status = response.status();
     let result = match status.as_u16() {
@@ -58,7 +59,7 @@ pub(crate) fn outcome(response: &Response) -> AuditOutcome {
     AuditOutcome { status: Some(status.as_u16()), code, ..AuditOutcome::of(result) }
 }
 
-/// Returns the tenant in the `Location` header of a response.
+/// Returns the tenant id in the `Location` header of a response.
 pub(crate) fn tenant_from_location(response: &Response) -> Option<TenantId> {
     response.headers().get(header::LOCATION)?.to_str().ok()?.split('/').find_map(|part| part.parse().ok())
 }

@@ -1,5 +1,5 @@
-//! Authentication and authorisation: bearer tokens (RFC 6750) that are JWTs (RFC 9068), verified with the issuer's
-//! keys.
+//! Authentication and authorisation with bearer tokens (RFC 6750). The tokens are JWTs (RFC 9068) and are verified with
+//! the keys of the issuer.
 
 mod bearer;
 mod caller;

@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 
 use crate::problem::{ApiError, Code};
 
-/// Tag of one state of a resource.
+/// ETag of one version of a resource.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ETag(String);
 
 impl ETag {
-    /// Returns the tag of a resource with this body.
+    /// Returns the ETag of a resource with this response body.
     pub(crate) fn of(body: &str) -> Self {
         Self(format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
     }
@@ -22,7 +22,7 @@ impl ETag {
     }
 }
 
-/// ETags of the `If-Match` header, which the route requires.
+/// ETags of the `If-Match` header. As a mandatory extractor, it refuses a request without the header.
 #[derive(Debug)]
 pub(crate) struct IfMatch(Vec<String>);
 
@@ -32,7 +32,7 @@ impl IfMatch {
         Self(given.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect())
     }
 
-    /// Fails unless the header names this state or `*`.
+    /// Fails unless the header contains `tag` or `*`.
     pub(crate) fn check(&self, tag: &ETag) -> Result<(), ApiError> {
         if self.0.iter().any(|given| given == "*" || *given == tag.0) { Ok(()) } else { Err(precondition_failed()) }
     }
@@ -60,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// For routes that accept `If-Match` without requiring it.
+/// Used by routes on which `If-Match` is optional.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 

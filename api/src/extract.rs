@@ -1,4 +1,4 @@
-//! Extractors: the JSON body and the query become [`Fields`], a path parameter becomes a typed id.
+//! Extractors that turn the JSON body and the query into [`Fields`], and a path parameter into a typed id.
 
 mod fields;
 
@@ -15,10 +15,10 @@ pub(crate) use fields::{Fields, shortened};
 
 use crate::problem::{ApiError, Code, FieldError};
 
-/// Size limit of a body: several times the size of the longest signup.
+/// Maximum size of a request body, several times the size of the largest signup.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Fields of the JSON object in the body.
+/// Fields of the JSON object in the request body.
 pub(crate) struct JsonFields(pub(crate) Fields);
 
 impl<S: Send + Sync> FromRequest<S> for JsonFields {
@@ -47,7 +47,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonFields {
     }
 }
 
-/// Fields of the JSON object in the body, or `None` without a body or with an empty object.
+/// Fields of the JSON object in the request body, or `None` if the body is missing or an empty object.
 pub(crate) struct OptionalJsonFields(pub(crate) Option<Fields>);
 
 impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
@@ -56,13 +56,13 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         use axum::body::HttpBody;
 
-        // Only a body that is declared as JSON is read: clients that know no body may send others.
+        // Only a body that is declared as JSON is read. Any other body is ignored.
         if request.body().is_end_stream() || !is_json(request.headers()) {
             return Ok(Self(None));
         }
         let (parts, body) = request.into_parts();
         let bytes = read(&parts.headers, body).await?;
-        // `null` means "not given".
+        // A body of `null` is treated as missing.
         if bytes.trim_ascii() == b"null" {
             return Ok(Self(None));
         }
@@ -71,7 +71,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonFields {
     }
 }
 
-/// Reads the body. Fails if it is too large or incomplete.
+/// Reads the request body. Fails if the body is too large or incomplete.
 pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Vec<u8>, ApiError> {
     let content_length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if content_length.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
@@ -97,11 +97,11 @@ fn too_large() -> ApiError {
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    // The body of a PATCH is a merge patch (RFC 7396) under either name.
+    // The body of a PATCH is a JSON merge patch (RFC 7396) with either media type.
     ["application/json", "application/merge-patch+json"].iter().any(|json| media_type.eq_ignore_ascii_case(json))
 }
 
-/// Query parameters.
+/// Fields of the query string.
 pub(crate) struct QueryFields(pub(crate) Fields);
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
@@ -126,7 +126,8 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
     }
 }
 
-/// Path parameter by index, or `None` if it cannot be parsed: an invalid id gets the same 404 as an unknown one.
+/// Path parameter at position `INDEX`, or `None` if its value is invalid. An invalid id gets the same 404 as an unknown
+/// id.
 pub(crate) struct PathParam<T, const INDEX: usize = 0>(pub(crate) Option<T>);
 
 impl<S: Send + Sync, T: FromStr, const INDEX: usize> FromRequestParts<S> for PathParam<T, INDEX> {
@@ -139,7 +140,7 @@ impl<S: Send + Sync, T: FromStr, const INDEX: usize> FromRequestParts<S> for Pat
     }
 }
 
-/// Whole number from `MIN` to `MAX`, inclusive.
+/// Integer from `MIN` to `MAX`, inclusive.
 pub(crate) struct BoundedInt<const MIN: i64, const MAX: i64>(pub(crate) i64);
 
 impl<const MIN: i64, const MAX: i64> FromStr for BoundedInt<MIN, MAX> {
@@ -154,7 +155,7 @@ impl<const MIN: i64, const MAX: i64> FromStr for BoundedInt<MIN, MAX> {
     }
 }
 
-/// Search text. Control characters are refused, because PostgreSQL does not store NUL.
+/// Search text of a query. Control characters are refused, because PostgreSQL cannot store NUL characters.
 pub(crate) struct SearchText<const MAX: usize>(pub(crate) String);
 
 impl<const MAX: usize> FromStr for SearchText<MAX> {
@@ -175,7 +176,7 @@ impl FromStr for Instant {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
-        // The range of PostgreSQL is smaller than that of the parser.
+        // PostgreSQL supports a smaller range of times than the parser.
         let is_storable = |instant: &DateTime<Utc>| (1970..10_000).contains(&instant.year());
         instant.ok().filter(is_storable).map(Self).ok_or("must be a time such as 2026-10-31T00:00:00Z")
     }

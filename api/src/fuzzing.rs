@@ -1,4 +1,4 @@
-//! Parsers for the fuzz targets in `fuzz/`. Nothing else may use this module.
+//! Parser functions for the fuzz targets in `fuzz/`. No other code may use this module.
 
 use axum::body::Body as HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -32,12 +32,12 @@ fn request_with(headers: &HeaderMap) -> Request {
     request
 }
 
-/// Returns the media type that `Accept` selects.
+/// Returns the media type that the `Accept` header selects.
 pub fn format(headers: &HeaderMap) -> Option<&'static str> {
     extract(request_with(headers)).map(Format::media_type)
 }
 
-/// Parses `Idempotency-Key`.
+/// Parses the `Idempotency-Key` header.
 pub fn idempotency_key(headers: &HeaderMap) -> Option<String> {
     extract(request_with(headers)).map(Key::into_text)
 }
@@ -47,7 +47,7 @@ pub fn etag(body: &str) -> String {
     ETag::of(body).header().ok().and_then(|tag| tag.to_str().ok().map(ToOwned::to_owned)).unwrap_or_default()
 }
 
-/// Returns whether `If-Match` allows a change of a resource with this body; `None` without the header.
+/// Returns whether the `If-Match` header allows changing a resource with this body, or `None` without the header.
 pub fn if_match(headers: &HeaderMap, body: &str) -> Option<bool> {
     extract(request_with(headers)).map(|tags: IfMatch| tags.check(&ETag::of(body)).is_ok())
 }
@@ -57,12 +57,12 @@ pub fn request_id(headers: &HeaderMap) -> String {
     middleware::request_id(headers)
 }
 
-/// Returns the bearer token.
+/// Returns the bearer token in the `Authorization` header.
 pub fn bearer(headers: &HeaderMap) -> Option<String> {
     auth::bearer(headers).map(ToOwned::to_owned)
 }
 
-/// Returns the token of the page after this row, of a list without filters.
+/// Returns the page token for the rows after `after` in a list without filters.
 pub fn page_token(list: &str, after: u128, position: Option<i64>) -> String {
     pagination::encode(Uuid::from_u128(after), pagination::digest(list, &Map::new()), position)
 }
@@ -81,7 +81,7 @@ pub fn feed_query(query: &str) -> Option<(Option<i64>, Option<i64>, Option<i64>,
     Some((after, size, wait, types))
 }
 
-/// Parses an instant.
+/// Parses a time in RFC 3339 format.
 pub fn instant(text: &str) -> Option<DateTime<Utc>> {
     text.parse().ok().map(|Instant(at)| at)
 }
@@ -111,13 +111,13 @@ fn tenant_json(tenant: freehold_tenancy::tenant::Tenant) -> Value {
     serde_json::to_value(Tenant::from(tenant)).unwrap_or_default()
 }
 
-/// Parses a signup into a tenant, or returns the problem.
+/// Parses a signup and returns the tenant, or the problem if the signup is invalid.
 pub fn signup(body: &[u8], config: &Config) -> Result<Value, Value> {
     let read = fields(body).and_then(|fields| signups::read(fields, config, Clock::real().now()));
     read.map(tenant_json).map_err(problem)
 }
 
-/// Returns the tenant of a signup before and after a patch, or the problem.
+/// Returns the tenant of a signup before and after a patch, or the problem if one of them is invalid.
 pub fn tenant_patch(patch: &[u8], signup: &[u8], config: &Config) -> Result<(Value, Value), Value> {
     let read = || {
         let before = signups::read(fields(signup)?, config, Clock::real().now())?;

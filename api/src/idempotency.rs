@@ -1,6 +1,6 @@
 //! Idempotency keys: a repeated request with the same key and body gets the stored response.
 //!
-//! `route_policy.rs` says which routes store key and response themselves, in the transaction of the change.
+//! `route_policy.rs` defines which routes store the key and the response themselves, in the transaction of the change.
 
 mod key;
 mod reservation;

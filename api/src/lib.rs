@@ -1,9 +1,9 @@
 //! REST API of Freehold. It uses the database and verifies the callers' tokens; it has no AWS SDK and no AWS
 //! credentials.
 //!
-//! [`router`](mod@router) lists every route with its policy. A request passes the [`middleware`] (request id, log, time
-//! limit, problems), then the stages of the [`pipeline`], then its route, which parses the request into the types of
-//! `freehold_tenancy` before it does anything.
+//! [`router`](mod@router) lists every route with its policy. A request passes through the [`middleware`] (request id,
+//! logging, timeout, error responses), the stages of the [`pipeline`] and then its route handler, which first parses
+//! the request into the types of `freehold_tenancy`.
 
 mod app;
 mod audit;
@@ -32,14 +32,16 @@ pub use router::{openapi, openapi_json, router};
 pub use scope::Scope;
 pub use server::serve;
 
-/// Bodies of requests and responses.
+/// Schemas of request and response bodies.
 pub mod schema {
+    pub use freehold_tenancy::feed::{FeedEvent, FeedEventData};
+
     pub use crate::problem::{FieldError, Problem};
     pub use crate::routes::account_mappings::{AccountHistory, AccountMapping, AccountMappingPage};
     pub use crate::routes::approvals::ApprovalDecision;
     pub use crate::routes::audit::{AuditEvent, AuditEventPage, AuditHead};
     pub use crate::routes::environments::NewEnvironment;
-    pub use crate::routes::events::{FeedEvent, FeedEventData, FeedEventPage};
+    pub use crate::routes::events::FeedEventPage;
     pub use crate::routes::findings::{Finding, FindingPage};
     pub use crate::routes::fleet_holds::{FleetHold, FleetHoldList};
     pub use crate::routes::health::Health;

@@ -16,17 +16,18 @@ const HOLDS: &str = "freehold_fleet_holds";
 const FINDINGS: &str = "freehold_findings";
 const WEBHOOKS: &str = "freehold_webhook_endpoints";
 
-/// Bucket bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP metrics").
+/// Histogram bucket bounds in seconds, as OpenTelemetry recommends for HTTP servers ("Semantic conventions for HTTP
+/// metrics").
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// Metrics of one API. Several APIs in one process have separate recorders.
+/// Metrics recorder of one API instance. Several API instances in one process have separate recorders.
 #[derive(Clone)]
 pub(crate) struct Metrics(Arc<PrometheusRecorder>);
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let builder = PrometheusBuilder::new();
-        // Only an empty list of buckets is refused.
+        // `set_buckets` fails only for an empty list.
         let builder = builder.set_buckets(&BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
         metrics::with_local_recorder(&recorder, || {
@@ -51,7 +52,7 @@ impl Metrics {
         });
     }
 
-    /// Records the number of operations per state. A state without an entry has none.
+    /// Records the number of operations per state. A state that is missing in `counts` is recorded as 0.
     pub(crate) fn operations(&self, counts: &[(OperationState, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for state in OperationState::ALL {
@@ -62,7 +63,7 @@ impl Metrics {
         });
     }
 
-    /// Records the fleet holds in force.
+    /// Records the active fleet holds.
     pub(crate) fn holds(&self, holds: &[FleetHold]) {
         metrics::with_local_recorder(&*self.0, || {
             for kind in HoldKind::ALL {
@@ -72,7 +73,7 @@ impl Metrics {
         });
     }
 
-    /// Records the number of open findings per severity. A severity without an entry has none.
+    /// Records the number of open findings per severity. A severity that is missing in `counts` is recorded as 0.
     pub(crate) fn findings(&self, counts: &[(Severity, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for severity in Severity::ALL {
@@ -83,7 +84,7 @@ impl Metrics {
         });
     }
 
-    /// Records the number of webhook endpoints per state: enabled (`None`), or disabled for a reason.
+    /// Records the number of webhook endpoints per state, which is `None` (enabled) or the reason for disabling.
     pub(crate) fn webhooks(&self, counts: &[(Option<DisabledReason>, i64)]) {
         metrics::with_local_recorder(&*self.0, || {
             for reason in std::iter::once(None).chain(DisabledReason::ALL.iter().copied().map(Some)) {

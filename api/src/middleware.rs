@@ -1,5 +1,5 @@
-//! Outermost middleware: request id, time limit, log line, metrics, and problem bodies for all errors. Tokens and
-//! bodies are never logged.
+//! Outermost middleware. It assigns the request id, enforces the timeout, writes the log line and the metrics, and
+//! turns all errors into problem responses. Tokens and bodies are never logged.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -19,17 +19,17 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Id of a request, among its extensions.
+/// Request id, which is stored in the request extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
-/// Span of the caller (W3C Trace Context).
+/// Request header with the trace context of the caller (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Time limit until a response starts. A started response, such as an event stream, has no limit.
+/// Timeout until a response starts. The body of a response, such as an event stream, has no time limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longest accepted request id, in characters.
+/// Maximum length of a request id, in characters.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 
 pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
@@ -77,7 +77,7 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
 
     let status = response.status().as_u16();
     trace::note(&span, "http.response.status_code", status);
-    // The id of a new resource is in `Location`.
+    // The id of a new resource is in the `Location` header.
     if let Some(location) = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok()) {
         record_ids(&span, location);
     }
@@ -86,7 +86,8 @@ pub(crate) async fn request_middleware(State(metrics): State<Metrics>, mut reque
     response
 }
 
-/// Records the tenant and the operation of a request in its span, so that its log lines can be found by them.
+/// Records the tenant id and the operation id in a path as fields of the request span, so that log lines can be
+/// filtered by them.
 fn record_ids(span: &Span, path: &str) {
     for segment in path.split(['/', '?', ':']) {
         if segment.parse::<TenantId>().is_ok() {
@@ -97,7 +98,7 @@ fn record_ids(span: &Span, path: &str) {
     }
 }
 
-/// Turns every error response into a problem, and keeps its headers.
+/// Turns an error response into a problem response and keeps its headers.
 fn into_problem_response(mut response: Response, request_id: &str) -> Response {
     let refusal = match response.extensions_mut().remove::<ApiError>() {
         Some(refusal) => refusal,
@@ -114,7 +115,8 @@ fn into_problem_response(mut response: Response, request_id: &str) -> Response {
     response
 }
 
-/// Returns the request id of the caller, or a new one if it is missing or not fit for a log.
+/// Returns the request id that the caller sent, or a new id if it is missing or contains characters that are unsafe in
+/// logs.
 pub(crate) fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(REQUEST_ID)
@@ -124,7 +126,8 @@ pub(crate) fn request_id(headers: &HeaderMap) -> String {
         .map_or_else(|| Uuid::now_v7().simple().to_string(), ToOwned::to_owned)
 }
 
-/// Returns the method as a metric label. Callers can invent methods, so all unknown ones share OpenTelemetry's name.
+/// Returns the HTTP method as a metric label. Callers can send any method name, so all unknown methods get the label
+/// that OpenTelemetry defines for them.
 fn known_method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

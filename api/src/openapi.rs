@@ -1,5 +1,6 @@
 //! Parts of the OpenAPI 3.1 document that the routes share.
 
+use freehold_tenancy::feed::{FeedEvent, FeedEventData};
 use serde_json::json;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, Paths};
@@ -11,10 +12,10 @@ use utoipa::openapi::{
 
 use crate::problem::{Code, FieldError, MEDIA_TYPE, Problem};
 use crate::route_policy::{ResourceScope, RoutePolicy};
-use crate::routes::events::schema::{FeedEvent, FeedEventData, of_each_type};
+use crate::routes::events::schema::of_each_type;
 use crate::scope::Scope;
 
-/// Name of the security scheme.
+/// Name of the security scheme in the OpenAPI document.
 const BEARER: &str = "bearer";
 
 const DESCRIPTION: &str = "\
@@ -30,7 +31,7 @@ keeps its meaning; more codes may be added.
 |---|---|---|
 ";
 
-/// Returns the id of the only operation of a route.
+/// Returns the OpenAPI operation id of a route. Each route has exactly one operation.
 pub(crate) fn action(paths: &Paths) -> String {
     operations(paths).find_map(|operation| operation.operation_id.clone()).unwrap_or_default()
 }
@@ -46,7 +47,7 @@ fn operations(paths: &Paths) -> impl Iterator<Item = &Operation> {
     })
 }
 
-/// Returns the document without routes.
+/// Returns the OpenAPI document without routes.
 pub(crate) fn base_document() -> OpenApi {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let codes: Vec<_> = Code::ALL
@@ -86,7 +87,7 @@ pub(crate) fn base_document() -> OpenApi {
         ("findings", "Differences between AWS and the database."),
         ("account-mappings", "Current and former owners of each AWS account."),
         ("events", "Ordered feed of events."),
-        ("webhooks", "Delivery of the feed to a URL, as Standard Webhooks 1.0."),
+        ("webhooks", "Delivery of the events of the feed to your URL, according to Standard Webhooks 1.0."),
         ("audit", "Chained record of all changes and their callers."),
         ("service", "State and description of the API. These routes need no token."),
     ];
@@ -296,8 +297,8 @@ fn add_idempotency_key(post: &mut Operation) {
     }
 }
 
-/// Returns the scopes of a route. A route for the whole fleet also needs `fleet`; for other routes, a token of the
-/// tenant is enough.
+/// Returns the scopes that a route requires. A route for the whole fleet also requires `fleet`; on other routes, a
+/// token of the tenant is enough.
 fn scopes(RoutePolicy { scope, resource, .. }: RoutePolicy) -> Vec<&'static str> {
     match resource {
         ResourceScope::Fleet => vec![scope.as_str(), Scope::Fleet.as_str()],

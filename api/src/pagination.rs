@@ -1,7 +1,7 @@
-//! Pages of a list: `page_size` and `page_token`.
+//! Pagination of lists with `page_size` and `page_token`.
 //!
-//! A token contains the last row of the page before, and a digest of the filters, so that it is refused with other
-//! filters.
+//! A page token contains the id of the last row of the previous page and a digest of the filters. It is refused if the
+//! filters have changed.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -10,17 +10,17 @@ use uuid::Uuid;
 use crate::extract::{BoundedInt, Fields};
 use crate::problem::{ApiError, Code};
 
-/// Rows per page without `page_size`.
+/// Number of rows per page if `page_size` is not given.
 pub(crate) const DEFAULT_PAGE_SIZE: i64 = 50;
 
-/// Limit of `page_size`.
+/// Maximum value of `page_size`.
 pub(crate) const MAX_PAGE_SIZE: i64 = 200;
 
 /// Requested page of a list.
 pub(crate) struct Page {
     size: i64,
     after: Option<Uuid>,
-    /// Feed position of all pages, for a list that is read at a position.
+    /// Feed position at which all pages of the list are read; `None` if the list does not depend on the feed.
     position: Option<i64>,
     list: Digested,
 }
@@ -47,12 +47,12 @@ impl Page {
         self.position
     }
 
-    /// Sets the feed position of this page and the following ones.
+    /// Sets the feed position at which this page and all following pages are read.
     pub(crate) fn at(self, position: i64) -> Self {
         Self { position: Some(position), ..self }
     }
 
-    /// Returns the row before the page.
+    /// Returns the id of the last row of the previous page, or `None` on the first page.
     pub(crate) fn after<I: From<Uuid>>(&self) -> Option<I> {
         self.after.map(I::from)
     }

@@ -1,13 +1,13 @@
-//! Stages of a request to a protected route, in their order:
+//! Stages that process a request to a protected route, in this order:
 //!
-//! 1. authenticate: the bearer token becomes a [`Caller`], which the handler finds among the request's extensions
+//! 1. authenticate: verify the bearer token and store the [`Caller`] in the request extensions
 //! 2. rate limit
 //! 3. authorise: scope and tenant scope
 //! 4. audit: open an entry, and complete it with the outcome (not for safe methods)
 //! 5. idempotency: run once per key, or replay the stored response (POST only)
 //! 6. route: the handler in `routes/`
 //!
-//! No stage calls another; this file alone knows the order.
+//! Stages do not call each other. Only this file defines their order.
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
@@ -25,17 +25,17 @@ use crate::idempotency::{self, ReservedKey};
 use crate::problem::ApiError;
 use crate::route_policy::{AuditMode, IdempotencyMode, RoutePolicy};
 
-/// A protected route, as the stages need it.
+/// Properties of a protected route that the stages need.
 #[derive(Debug, Clone)]
 pub(crate) struct ProtectedRoute {
     pub(crate) policy: RoutePolicy,
     /// `operationId` in OpenAPI; it is also the action in the audit trail.
     pub(crate) action: String,
-    /// Whether the route declares query parameters.
+    /// True if the route declares query parameters.
     pub(crate) takes_query: bool,
 }
 
-/// Runs all stages.
+/// Runs all stages and returns the response.
 pub(crate) async fn run(route: &ProtectedRoute, app: &App, request: Request, next: Next) -> Response {
     let mut response = run_stages(route, app, request, next).await.unwrap_or_else(IntoResponse::into_response);
     // Shared caches must not store responses to authenticated requests.
@@ -83,10 +83,10 @@ async fn authorize(route: &ProtectedRoute, app: &App, caller: &Caller, parts: &m
     Ok(())
 }
 
-/// Runs the stages of a request that may change something: audit, idempotency, route.
+/// Runs the audit, idempotency and route stages of a request that may change data.
 async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: Request, next: Next) -> Response {
     let (entry, tenant) = audit::audit_entry(&route.action, caller, &request);
-    // The body is read first, so that a slow upload does not delay the audit entry.
+    // The body is read first, so that no audit entry stays open during a slow upload.
     let (mut parts, body) = request.into_parts();
     let body = match extract::read(&parts.headers, body).await {
         Ok(body) => body,
@@ -121,7 +121,7 @@ async fn run_write(route: &ProtectedRoute, app: &App, caller: &Caller, request: 
             }
         }
     };
-    // The task outlives a caller that disconnects, so that a started change finishes and its audit entry is completed.
+    // The task continues if the client disconnects, so that a started change finishes and its audit entry is completed.
     match tasks.spawn(work.in_current_span()).await {
         Ok(response) => response,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

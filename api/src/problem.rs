@@ -1,4 +1,4 @@
-//! Problems: the responses to requests that were refused or failed (RFC 9457).
+//! Problem responses (RFC 9457) for requests that were refused or that failed.
 
 mod code;
 
@@ -77,7 +77,7 @@ impl ApiError {
         self
     }
 
-    /// Adds a header; ignores a value that is not valid in a header.
+    /// Adds a response header. An invalid header value is ignored.
     pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.0.headers.push((name, value));
@@ -85,12 +85,12 @@ impl ApiError {
         self
     }
 
-    /// Adds `Retry-After`.
+    /// Adds the `Retry-After` header.
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         self.with_header(header::RETRY_AFTER, &seconds.to_string())
     }
 
-    /// Returns the generic error of a status.
+    /// Returns the generic error for an HTTP status.
     pub(crate) fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::new(Code::RouteNotFound, "No route matches this path."),
@@ -107,12 +107,12 @@ impl ApiError {
         }
     }
 
-    /// The tenant does not exist, or the caller has no access to it.
+    /// Returns the error for a tenant that does not exist or that the caller cannot access.
     pub(crate) fn no_tenant() -> Self {
         Self::new(Code::TenantNotFound, "No tenant has this id.")
     }
 
-    /// The operation does not exist, or the caller has no access to it.
+    /// Returns the error for an operation that does not exist or that the caller cannot access.
     pub(crate) fn no_operation() -> Self {
         Self::new(Code::OperationNotFound, "No operation has this id.")
     }
@@ -121,7 +121,7 @@ impl ApiError {
         Self::new(Code::LegalHold, format!("The tenant is under a legal hold: {reason} Lift it first."))
     }
 
-    /// Internal failure; the log has the cause, under the request id.
+    /// Returns the error for an internal failure. The log contains the cause and the request id.
     pub(crate) fn internal() -> Self {
         Self::new(
             Code::InternalError,
@@ -129,13 +129,13 @@ impl ApiError {
         )
     }
 
-    /// A request with the same idempotency key is still running.
+    /// Returns the error for an idempotency key whose first request is still running.
     pub(crate) fn in_flight() -> Self {
         Self::new(Code::IdempotencyKeyInFlight, "A request with this Idempotency-Key is still running; retry later.")
             .retry_after(1)
     }
 
-    /// Returns the JSON body.
+    /// Returns the problem as a JSON body.
     pub(crate) fn body(self, request_id: &str) -> String {
         let Parts { code, detail, errors, .. } = *self.0;
         let problem = Problem {

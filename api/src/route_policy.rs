@@ -1,8 +1,8 @@
-//! Rules of a route that the pipeline applies before and after its handler; `router.rs` declares them.
+//! Policy of a route, which the pipeline applies before and after the route handler. `router.rs` declares the policies.
 
 use crate::scope::Scope;
 
-/// Rules of one protected route.
+/// Access, idempotency and audit rules of one protected route.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RoutePolicy {
     /// Scope that the token must have.
@@ -12,42 +12,42 @@ pub(crate) struct RoutePolicy {
     pub(crate) audit: AuditMode,
 }
 
-/// Resource that a route is about; it decides which tokens may call the route.
+/// Kind of resource that a route accesses. It determines which tokens may call the route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResourceScope {
-    /// More than one tenant, or a decision that only the operator may take.
+    /// Resources of several tenants, or an action that is reserved for the operator.
     Fleet,
-    /// The tenant whose id is in the path.
+    /// Tenant whose id is in the path.
     Tenant,
-    /// The operation whose id is in the path. It belongs to one tenant.
+    /// Operation whose id is in the path. An operation belongs to one tenant.
     Operation,
-    /// A list that the route filters by the tenant scope of the caller.
+    /// List that the route filters by the tenant scope of the caller.
     List,
 }
 
-/// Place where the idempotency key of a POST and the response to it are stored.
+/// Component that stores the idempotency key and the response of a POST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IdempotencyMode {
-    /// The pipeline reserves the key, if there is one, and stores the response afterwards.
+    /// The pipeline reserves the idempotency key, if the request has one, and stores the response afterwards.
     ByMiddleware,
-    /// The pipeline reserves the key, if there is one. The handler stores the response in its transaction, without the
-    /// secret that only the first response contains.
+    /// The pipeline reserves the idempotency key, if the request has one. The handler stores the response in its
+    /// transaction, without the secret that only the first response contains.
     ResponseInTransaction,
-    /// The handler requires a key and stores both in its transaction.
+    /// The handler requires an idempotency key and stores the key and the response in its transaction.
     InTransaction,
 }
 
-/// Place where the audit entry of a request is written.
+/// Component that writes the audit entry of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AuditMode {
-    /// The pipeline opens an entry before the handler runs and completes it with the outcome.
+    /// The pipeline opens an audit entry before the handler runs and completes the entry with the outcome.
     ByMiddleware,
-    /// The statement of the handler writes the entry of a new success, for fewer round trips. The pipeline records
-    /// refusals, failures and replayed responses.
+    /// The SQL statement of the handler also writes the audit entry of a successful request, which saves a round trip.
+    /// The pipeline writes the entries of refused, failed and replayed requests.
     InStatement,
 }
 
-/// Returns the policy of most routes: the pipeline takes care of idempotency keys and audit entries.
+/// Returns the default policy, with which the pipeline handles idempotency keys and audit entries.
 pub(crate) const fn policy(scope: Scope, resource: ResourceScope) -> RoutePolicy {
     RoutePolicy { scope, resource, idempotency: IdempotencyMode::ByMiddleware, audit: AuditMode::ByMiddleware }
 }

@@ -1,4 +1,4 @@
-//! All routes, each with its policy.
+//! Table of all routes with their policies.
 
 use std::sync::{Arc, LazyLock};
 
@@ -110,7 +110,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Routes that are protected by a policy or declared public.
+/// Builder of the route table. Each route is protected by a policy or declared public.
 struct Routes(OpenApiRouter<App>);
 
 impl Routes {
@@ -118,7 +118,7 @@ impl Routes {
         Self(OpenApiRouter::with_openapi(base_document()))
     }
 
-    /// Adds a route for callers that the policy allows.
+    /// Adds a route that requires a token and applies the policy.
     fn protected(self, policy: RoutePolicy, route: UtoipaMethodRouter<App>) -> Self {
         let (schemas, paths, methods) = route;
         let route = Arc::new(ProtectedRoute { policy, action: action(&paths), takes_query: takes_query(&paths) });

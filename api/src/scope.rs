@@ -1,12 +1,12 @@
-//! Scopes of tokens.
+//! Scopes of access tokens.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Scope of a token, in its claim `scope` or `scp`.
+/// Scope of an access token, listed in the claim `scope` or `scp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Access to every tenant. A token without it is limited to the tenant that it names.
+    /// Access to every tenant. A token without this scope can access only the tenant in its tenant claim.
     Fleet,
     /// Read tenants and their environments.
     TenantsRead,

@@ -1,4 +1,4 @@
-//! Serving the API.
+//! HTTP server of the API, with graceful shutdown.
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -10,14 +10,15 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, AppError};
 use crate::router::router;
 
-/// Time that open responses get to finish after a shutdown request: less than the 30 seconds after which supervisors
-/// (Kubernetes, Amazon ECS) kill a process.
+/// Maximum time to finish open responses after a shutdown request. It is less than the 30 seconds after which
+/// supervisors such as Kubernetes and Amazon ECS kill a process.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(25);
 
-/// Interval between upkeep runs of the metrics.
+/// Interval at which recent metric samples are aggregated.
 const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Serves `app` on `listener` until `shutdown`, then waits at most 25 seconds for open responses to finish.
+/// Serves `app` on `listener` until `shutdown` is cancelled, then waits at most 25 seconds for open responses to
+/// finish.
 pub async fn serve(mut app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
     app.shutdown = shutdown.clone();
     let (metrics, tasks) = (app.metrics.clone(), app.tasks.clone());

@@ -18,7 +18,7 @@ use crate::serve::ConfigArgs;
 /// Number of records that one query reads.
 const PAGE_SIZE: i64 = 1000;
 
-/// Retention while verifying. It is longer than any record is old, so that verifying never drops records.
+/// Retention that is used during verification, long enough that verification never deletes records.
 const NO_RETENTION_LIMIT: TimeDelta = TimeDelta::days(365 * 1000);
 
 const CONNECTIONS: u32 = 2;
@@ -92,7 +92,7 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     let pool = connect(&args.database, &config, CONNECTIONS).await?;
     let installation =
         installation::read(&pool).await?.context("the database has no installation; run `freehold migrate`")?;
-    // Chain pending entries first, so that they are verified too.
+    // Pending entries are added to the chain first, so that they are verified too.
     let now = installation.clock().now();
     audit::advance(&pool, NO_RETENTION_LIMIT, now).await?;
     let anchors = anchors(&args, &config, installation.id)?;
@@ -127,14 +127,14 @@ fn anchors(args: &VerifyArgs, config: &Config, id: InstallationId) -> anyhow::Re
     Ok(file.anchors)
 }
 
-/// Verifies the whole trail. Returns a summary, or the message of the first defect.
+/// Verifies the whole audit trail. Returns a summary, or the description of the first defect.
 async fn verify_chain(
     pool: &PgPool,
     kept_for: TimeDelta,
     anchors: Vec<Anchor>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Result<String, String>> {
-    // Read the head first: records that are added during verification are ignored.
+    // The head is read first, so that records that are added during verification are ignored.
     let (head, dropped) = audit::ends(pool).await?;
     let mut verifier = Verifier::new(dropped, kept_for, anchors);
     let mut after = dropped.position;

@@ -75,7 +75,8 @@ pub(crate) async fn run(args: BootstrapArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Returns `None` if the database is not available, because bootstrap may run before `freehold migrate`.
+/// Opens the audit trail. Returns `None` if the database is not available, because bootstrap may run before `freehold
+/// migrate`.
 async fn open_audit_writer(config: &Config) -> Option<AuditWriter> {
     let database = DatabaseArgs { database_url: None };
     match connect_and_check(&database, config, InstallationKind::Real, CONNECTIONS).await {

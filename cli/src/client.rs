@@ -1,4 +1,4 @@
-//! Client of the REST API. It finds URL and token, and maps error responses to exit codes.
+//! REST API client. It determines the API URL and the token, and maps error responses to exit codes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::exit::Exit;
 use crate::output::Format;
 
-/// URL of the API if none is given and no sandbox runs.
+/// API URL that is used if no URL is given and no sandbox is running.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -50,7 +50,7 @@ impl ClientArgs {
         };
         let token = match (&self.token, sandbox) {
             (Some(token), _) => token.clone(),
-            // The token of a sandbox is sent to that sandbox only.
+            // The token of a sandbox must not be sent to another server.
             (None, Some((sandbox, token))) if sandbox == url => token,
             (None, _) => {
                 return Err(Exit::TokenRejected.error(format!(
@@ -78,7 +78,7 @@ impl ApiClient {
     pub(crate) fn new(url: Url, token: SecretString) -> anyhow::Result<Self> {
         let mut http = Client::builder().connect_timeout(Duration::from_secs(10));
         if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
-            // A proxy on another machine cannot reach loopback addresses of this one.
+            // A proxy on another machine cannot reach loopback addresses of this machine.
             http = http.no_proxy();
         }
         Ok(Self { url, token, http: http.build()? })
@@ -89,7 +89,7 @@ impl ApiClient {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// Sends `GET path?query`. Parameters with the value `None` are omitted.
+    /// Sends a GET request. Query parameters with the value `None` are omitted.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -129,7 +129,7 @@ impl ApiClient {
         self.send_and_parse(request.header("if-match", if_match).json(body)).await
     }
 
-    /// Sends `DELETE path?query`. Parameters with the value `None` are omitted.
+    /// Sends a DELETE request. Query parameters with the value `None` are omitted.
     pub(crate) async fn delete<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -138,14 +138,14 @@ impl ApiClient {
         self.send_and_parse(self.request(Method::DELETE, path, query)?.timeout(TIMEOUT)).await
     }
 
-    /// Opens the event stream of an operation. The first event is the one after `last_seen`.
+    /// Opens the event stream of an operation. The stream starts after the event with the sequence number `last_seen`.
     pub(crate) async fn open_event_stream(&self, operation: &str, last_seen: i64) -> anyhow::Result<Response> {
         let request =
             self.request(Method::GET, &format!("/v1/operations/{}/events", encode_path_segment(operation)), &[])?;
         self.send(request.header("accept", "text/event-stream").header("last-event-id", last_seen)).await
     }
 
-    /// Requests all pages of a list. `read_page` returns the token of the next page.
+    /// Requests all pages of a list. `read_page` processes a page and returns the token of the next page.
     pub(crate) async fn for_each_page(
         &self,
         path: &str,
@@ -217,7 +217,7 @@ impl ApiClient {
     }
 }
 
-/// Percent-encodes all characters that do not occur in ids, so that an id cannot change the path.
+/// Percent-encodes all characters that do not occur in ids, so that an invalid id cannot change the request path.
 pub(crate) fn encode_path_segment(id: &str) -> String {
     use std::fmt::Write;
     id.bytes().fold(String::new(), |mut path, byte| {

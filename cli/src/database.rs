@@ -7,7 +7,7 @@ use freehold_tenancy::db::installation::{self, Installation, InstallationKind};
 use freehold_tenancy::db::{self, DbError, PgPool};
 use secrecy::SecretString;
 
-/// SQLSTATE `undefined_table` of PostgreSQL.
+/// PostgreSQL error code (SQLSTATE) `undefined_table`.
 const UNDEFINED_TABLE: &str = "42P01";
 
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(crate) async fn connect_and_check(
     Ok((pool, installation))
 }
 
-/// Connects to the database of the arguments or, by default, of the configuration.
+/// Connects to the database that is given on the command line or, by default, in the configuration.
 pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connections: u32) -> anyhow::Result<PgPool> {
     let url = database.database_url.as_ref().or(config.database.url.as_ref()).context(
         "no database is configured; set --database-url, FREEHOLD_DATABASE__URL or url of [database] in freehold.toml",
@@ -41,8 +41,9 @@ pub(crate) async fn connect(database: &DatabaseArgs, config: &Config, connection
     db::connect(url, connections).await.context("cannot connect to PostgreSQL; check the URL of the database")
 }
 
-/// Migrates the database, unless it belongs to another kind of installation or to another organisation. Returns the
-/// number of applied migrations, and the installation that the database had before.
+/// Applies database migrations. Fails if the database belongs to another kind of installation or to another
+/// organisation. Returns the number of applied migrations, and the installation that was registered in the database
+/// before.
 pub(crate) async fn migrate(
     pool: &PgPool,
     kind: InstallationKind,

@@ -11,11 +11,11 @@ use sse_stream::SseStream;
 use crate::client::{ApiClient, encode_path_segment};
 use crate::exit::{Exit, ExitError};
 
-/// Consecutive connection failures after which the command fails.
+/// Number of consecutive connection failures after which the command fails.
 const MAX_FAILURES: u32 = 10;
 
-/// Passes the events of an operation to `on_event` until the operation has finished or needs attention. Returns the
-/// operation in its latest state.
+/// Calls `on_event` for each event of an operation until the operation has finished or needs attention. Returns the
+/// latest state of the operation.
 pub(crate) async fn follow_operation(
     api: &ApiClient,
     operation: &str,
@@ -33,7 +33,7 @@ pub(crate) async fn follow_operation(
                     last_seen = event.seq;
                     on_event(&event)?;
                     if event.r#type == "operation.needs_attention" {
-                        // The event may be old: the operation may have been retried since.
+                        // The operation may have been retried after this event.
                         let operation: Operation = api.get(&path, &[]).await?;
                         if operation.state == "needs_attention" {
                             return Ok(operation);

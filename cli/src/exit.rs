@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::output;
 
-/// The section on exit codes in help texts.
+/// Help text section that lists the exit codes.
 macro_rules! exit_codes {
     () => {
         "Exit codes:\n  \
@@ -34,7 +34,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Creates an error that exits with this code.
+    /// Creates an error with this exit code.
     pub(crate) fn error(self, message: impl Into<String>) -> anyhow::Error {
         ExitError { exit: self, message: message.into() }.into()
     }
@@ -54,7 +54,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Error with its own exit code. Other errors exit with [`Exit::Failure`].
+/// Error with a specific exit code. Other errors exit with [`Exit::Failure`].
 #[derive(Debug)]
 pub(crate) struct ExitError {
     pub(crate) exit: Exit,
@@ -75,7 +75,7 @@ pub(crate) fn report(result: anyhow::Result<Exit>) -> Exit {
         Ok(exit) => return exit,
         Err(error) => error,
     };
-    // `freehold tenants list | head` is not a failure.
+    // A closed pipe, as in `freehold tenants list | head`, is not a failure.
     let is_broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
@@ -86,7 +86,7 @@ pub(crate) fn report(result: anyhow::Result<Exit>) -> Exit {
     error.chain().find_map(|cause| cause.downcast_ref::<ExitError>()).map_or(Exit::Failure, |error| error.exit)
 }
 
-/// Joins an error and its causes. A cause that is already part of the message is not repeated.
+/// Joins the messages of an error and its causes. A cause that the message already contains is not repeated.
 fn error_message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |message, cause| match message {
         message if message.is_empty() => cause,

@@ -1,8 +1,8 @@
-//! Text of a queue position.
+//! Formatting of queue positions for output.
 
 use freehold_api::schema::Queue;
 
-/// Returns position and estimate, to be placed after the words "queue position".
+/// Formats a queue position and the estimated time, to be printed after the words "queue position".
 pub(crate) fn format_queue(queue: &Queue) -> String {
     let ready_at = queue.estimated_ready_at.format("%Y-%m-%d %H:%M:%S");
     format!("{} (estimated ready at {ready_at} UTC)", queue.position)

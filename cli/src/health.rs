@@ -8,7 +8,7 @@ use clap::Args;
 use crate::exit::Exit;
 use crate::output;
 
-/// Timeout of the request. It is shorter than the usual timeout of container health checks (5 seconds).
+/// Timeout of the health check request, shorter than the usual timeout of container health checks (5 seconds).
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Check the health of a running process (for container health checks)

@@ -100,7 +100,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit::report(result).into()
 }
 
-/// Returns the command line, for tests of its help.
+/// Returns the `clap` command, for tests of the help texts.
 pub fn command() -> clap::Command {
     Cli::command()
 }

@@ -33,7 +33,7 @@ impl LogArgs {
         self.start_with_traces(default_level, None);
     }
 
-    /// Starts logging, and exports Freehold's spans to `tracer` at every log level.
+    /// Starts logging, and exports Freehold's spans to `tracer` regardless of the log level.
     pub(crate) fn start_with_traces(&self, default_level: &str, tracer: Option<SdkTracer>) {
         let requested = std::env::var("FREEHOLD_LOG").ok().filter(|text| !text.is_empty());
         // The pool warns about closed connections when a sandbox stops its PostgreSQL.

@@ -141,7 +141,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Prints an operation. The exit code tells whether it needs attention.
+/// Prints an operation. Returns [`Exit::NeedsAttention`] if the operation needs attention.
 fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit> {
     let exit = if operation.state == "needs_attention" { Exit::NeedsAttention } else { Exit::Success };
     if format == Format::Json {
@@ -183,8 +183,8 @@ fn print_operation(operation: &Operation, format: Format) -> anyhow::Result<Exit
     Ok(exit)
 }
 
-/// Returns the last error, the wait or the facts of a step. The date of the next check is omitted if it is the date of
-/// `updated_at`.
+/// Returns the last error, the wait reason or the facts of a step. The date of the next check is included only if it
+/// differs from the date of `updated_at`.
 fn step_note(step: &Step, updated_at: DateTime<Utc>) -> String {
     if let Some(error) = &step.last_error {
         return error.clone();

@@ -1,4 +1,4 @@
-//! Output: data goes to stdout, messages and logs go to stderr.
+//! Output of commands. Data is written to stdout; messages and logs are written to stderr.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -9,7 +9,7 @@ use comfy_table::{ContentArrangement, LineStyle, Row, Table, TableStyle};
 use indicatif::MultiProgress;
 use serde::Serialize;
 
-/// The progress bars at the bottom of the terminal. They are hidden while other output is written.
+/// Progress bars at the bottom of the terminal, which are hidden while other output is written.
 pub(crate) static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,11 +56,11 @@ pub(crate) fn print_note(text: impl AsRef<str>) {
 /// Table style with a line below the headings and no other borders.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Creates a table. On a terminal its width is limited to that of the terminal.
+/// Creates a table. If stdout is a terminal, the width of the table is limited to the width of the terminal.
 pub(crate) fn new_table(headings: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_header(headings);
-    // In a pipe, nothing is truncated or wrapped, so that `grep` works.
+    // In a pipe, cells are neither truncated nor wrapped, so that `grep` works.
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
@@ -71,7 +71,7 @@ pub(crate) fn print_table(table: &Table) -> io::Result<()> {
     print_line(table.trim_fmt())
 }
 
-/// Writer for logs. It hides the progress bars while it writes.
+/// Log writer that hides the progress bars while it writes to stderr.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogWriter;
 

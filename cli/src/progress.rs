@@ -1,4 +1,4 @@
-//! Progress of operations: one line per event and, on a terminal, one progress bar per operation.
+//! Progress display for operations, with one line per event and, on a terminal, one progress bar per operation.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,14 @@ use crate::output::{self, Format, SCREEN};
 /// Destination of the progress lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ProgressOutput {
-    /// The lines are the data of the command.
+    /// Progress lines are the output of the command and are written to stdout.
     Stdout(Format),
-    /// The lines are messages; the data follows at the end.
+    /// Progress lines are messages on stderr; the command writes its data to stdout at the end.
     Stderr,
 }
 
-/// Prints the onboarding of all environments until each is ready or needs attention. Returns whether all are ready.
+/// Prints the onboarding progress of all environments until each one is ready or needs attention. Returns whether all
+/// environments are ready.
 pub(crate) async fn watch_tenants(api: &ApiClient, tenants: &[&Tenant], output: ProgressOutput) -> Result<bool> {
     let environments: Vec<_> =
         tenants.iter().flat_map(|tenant| tenant.environments.iter().map(move |one| (tenant, one))).collect();
@@ -50,7 +51,7 @@ struct OperationProgress {
     created_at: DateTime<Utc>,
     output: ProgressOutput,
     bar: ProgressBar,
-    /// The latest message of each running step.
+    /// Latest message of each running step.
     running_steps: BTreeMap<String, String>,
 }
 
@@ -116,7 +117,7 @@ impl OperationProgress {
     }
 }
 
-/// Returns a short message for an event. An unknown event is shown by its type.
+/// Returns a short message for an event. For an unknown event, the message is the event type.
 fn event_message(event: &OperationEvent) -> String {
     let field = |name: &str| event.more.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match event.r#type.as_str() {

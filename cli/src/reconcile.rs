@@ -24,7 +24,7 @@ use crate::sandbox::SimulatedAwsArgs;
 use crate::serve::ConfigArgs;
 use crate::shutdown;
 
-/// Database connections: one for reading and writing, the others for the rate limits of AWS calls.
+/// Maximum number of database connections. One reads and writes data; the others are for the rate limits of AWS calls.
 const CONNECTIONS: u32 = 5;
 
 /// Compare AWS with the database once and report the differences
@@ -63,7 +63,7 @@ pub(crate) struct ReconcileArgs {
     simulated_aws: SimulatedAwsArgs,
 }
 
-/// The report in the format of `--output json`.
+/// Reconcile report in the format of `--output json`.
 #[derive(Debug, Serialize)]
 struct ReportJson {
     clean: bool,

@@ -1,4 +1,4 @@
-//! Registration of the running sandbox, so that other commands find it without arguments.
+//! Registration of the running sandbox, so that other commands can use it without arguments.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::data_dir::write_private_file;
 
-/// Addresses and files of a running sandbox. It contains paths of secret files, but no secrets.
+/// Addresses and file paths of a running sandbox. It contains the paths of files with secrets, but no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunningSandbox {
     pub(crate) pid: u32,
@@ -21,15 +21,15 @@ pub(crate) struct RunningSandbox {
     pub(crate) jwks: PathBuf,
     /// File with the private key that signs tokens.
     pub(crate) key: PathBuf,
-    /// File with a token of all scopes.
+    /// File with an access token that has all scopes.
     pub(crate) token: PathBuf,
 }
 
-/// Guard that removes the registration when dropped.
+/// Guard that removes the sandbox registration when dropped.
 pub(super) struct RunningGuard(RunningSandbox);
 
 impl RunningSandbox {
-    /// Returns the latest sandbox of this user, if it still runs.
+    /// Returns the most recently started sandbox of this user, or `None` if it is no longer running.
     pub(crate) fn find() -> Option<Self> {
         let file = own_directory()?.join("current.json");
         let running: Self = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
@@ -42,7 +42,7 @@ impl RunningSandbox {
         None
     }
 
-    /// Registers this sandbox. It replaces the registration of an earlier sandbox that still runs.
+    /// Registers this sandbox. An existing registration is replaced, even if that sandbox is still running.
     pub(super) fn register(self) -> anyhow::Result<RunningGuard> {
         // An error means that the directory exists already; its owner is checked below.
         _ = DirBuilder::new().mode(0o700).create(directory_path());
@@ -65,7 +65,7 @@ impl Drop for RunningGuard {
             && RunningSandbox::find().is_some_and(|running| running == self.0)
         {
             _ = fs::remove_file(directory.join("current.json"));
-            // An error means that another sandbox has registered in the meantime.
+            // An error means that another sandbox has been registered since then.
             _ = fs::remove_dir(directory);
         }
     }

@@ -1,4 +1,4 @@
-//! `freehold sandbox`: all of Freehold in one process, with a private PostgreSQL and a simulated AWS.
+//! `freehold sandbox`: run all parts of Freehold in one process, with a private PostgreSQL and a simulated AWS.
 
 pub(crate) mod aws;
 pub(crate) mod config;
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<Exit> {
     result
 }
 
-/// A started sandbox with all its parts.
+/// Running sandbox with its database, simulated AWS, API and worker.
 struct Sandbox {
     data_dir: DataDir,
     database: Database,
@@ -171,7 +171,7 @@ impl Sandbox {
         Ok(if all_ready { Exit::Success } else { Exit::Failure })
     }
 
-    /// Stops all parts; each part is stopped before the parts that it depends on.
+    /// Stops all components. Each component is stopped before the components that it depends on.
     async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.running);
         self.stop_processes.cancel();
@@ -185,7 +185,7 @@ impl Sandbox {
     }
 }
 
-/// Runs the API or the worker, and shuts down the whole sandbox when it stops.
+/// Runs `process` (the API or the worker), and shuts down the whole sandbox when `process` stops.
 fn shut_down_after<P>(shutdown: &CancellationToken, process: P) -> impl Future<Output = anyhow::Result<()>> + use<P>
 where
     P: Future<Output = anyhow::Result<()>>,

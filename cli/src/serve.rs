@@ -1,4 +1,4 @@
-//! `freehold api` and `freehold worker`: the two kinds of processes of an installation.
+//! `freehold api` and `freehold worker`, the two kinds of processes of an installation.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,10 +25,11 @@ use crate::logging::LogArgs;
 use crate::sandbox::SimulatedAwsArgs;
 use crate::{shutdown, steps, telemetry, worker_metrics};
 
-/// Database connections of one API process.
+/// Maximum number of database connections of an API process.
 const API_CONNECTIONS: u32 = 20;
 
-/// Database connections of one worker: one per running operation, one that listens for notifications, and spares.
+/// Maximum number of database connections of a worker: one per running operation, one that listens for notifications,
+/// and some spare connections.
 const WORKER_CONNECTIONS: u32 = 20;
 
 #[derive(Debug, Args)]
@@ -114,7 +115,7 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Serves the API and writes its audit trail until `shutdown`.
+/// Serves the API and writes its audit trail until `shutdown` is cancelled.
 pub(crate) async fn serve_api(
     pool: PgPool,
     config: Arc<Config>,
@@ -164,7 +165,8 @@ pub(crate) async fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Runs a worker and writes its audit trail until `shutdown`. `lease` replaces the default duration of a claim.
+/// Runs a worker and writes its audit trail until `shutdown` is cancelled. `lease` overrides the default lease of a
+/// claim.
 pub(crate) async fn run_worker(
     pool: PgPool,
     config: Arc<Config>,

@@ -1,11 +1,11 @@
-//! Ctrl-C and SIGTERM: the first signal starts a graceful shutdown, the second one exits immediately.
+//! Handling of Ctrl-C and SIGTERM. The first signal starts a graceful shutdown; the second one exits immediately.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::output;
 
-/// Returns a token that is cancelled at the first signal.
+/// Returns a cancellation token that is cancelled at the first signal.
 pub(crate) fn listen_for_signals() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

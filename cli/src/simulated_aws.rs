@@ -1,4 +1,5 @@
-//! `--sandbox` of `freehold api`, `worker` and `reconcile`: separate processes that use the simulated AWS of a sandbox.
+//! Option `--sandbox` of `freehold api`, `worker` and `reconcile`, with which separate processes use the simulated AWS
+//! of a sandbox.
 
 use std::path::PathBuf;
 use std::time::Duration;

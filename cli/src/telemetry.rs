@@ -1,7 +1,7 @@
-//! Traces as OTLP over HTTP, exported only if `otlp_endpoint` of `[telemetry]` is set.
+//! Export of traces (OTLP over HTTP), which is enabled only if `otlp_endpoint` of `[telemetry]` is set.
 //!
 //! Only Freehold's own spans and their fields are exported, not the log events inside them. The environment variables
-//! `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES` apply; others cannot switch the export on.
+//! `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES` apply; no environment variable can enable the export.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Timeout of the last export, when the process exits.
+/// Timeout of the last export when the process exits.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
@@ -48,7 +48,7 @@ pub(crate) fn build_tracer(telemetry: &Telemetry, service: &'static str) -> anyh
     Ok(Some(tracer))
 }
 
-/// Exports the remaining spans. It blocks, so it must not run on a thread of the runtime.
+/// Exports the remaining spans. This function blocks, so it must not be called on a thread of the Tokio runtime.
 pub(crate) fn shut_down() {
     if let Some(provider) = PROVIDER.get() {
         // An unreachable endpoint must not change the exit code.
@@ -56,7 +56,7 @@ pub(crate) fn shut_down() {
     }
 }
 
-/// Span contexts in the W3C Trace Context format.
+/// Propagation of span contexts in the W3C Trace Context format.
 struct W3cTraceContext;
 
 impl Traces for W3cTraceContext {
@@ -76,7 +76,7 @@ impl Traces for W3cTraceContext {
     }
 }
 
-/// HTTP client that sends on the runtime, because the exporter runs on a thread outside the runtime.
+/// HTTP client that sends requests on the Tokio runtime, because the exporter runs on a thread outside the runtime.
 #[derive(Debug)]
 struct ExportClient {
     client: reqwest::Client,

@@ -153,7 +153,7 @@ async fn post(args: EndpointArgs, action: &str) -> anyhow::Result<Exit> {
     print_endpoint(&endpoint, args.client.output)
 }
 
-/// Prints an endpoint. The response has the secret only after creation and rotation.
+/// Prints a webhook endpoint. The response contains the secret only after creation and rotation.
 fn print_endpoint(endpoint: &WebhookEndpoint, format: Format) -> anyhow::Result<Exit> {
     if format == Format::Json {
         output::print_json(endpoint)?;

@@ -16,8 +16,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Interval at which histogram samples are aggregated. Without it, a worker that is never scraped would keep all of
-/// them.
+/// Interval at which histogram samples are aggregated. Without aggregation, a worker that is never scraped would keep
+/// all samples.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Histogram buckets for AWS calls, in seconds. A call times out after 20 seconds.
@@ -32,7 +32,7 @@ pub(crate) struct MetricsServer {
     recorder: PrometheusHandle,
 }
 
-/// Starts recording metrics. Returns `None` without an address.
+/// Starts recording metrics. Returns `None` if no address is given.
 pub(crate) async fn start_recording(listen: Option<SocketAddr>) -> anyhow::Result<Option<MetricsServer>> {
     let Some(listen) = listen else { return Ok(None) };
     let listener = TcpListener::bind(listen).await;

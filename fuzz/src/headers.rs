@@ -1,11 +1,11 @@
-//! Request headers.
+//! Fuzz tests of request header parsers.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use freehold_api::fuzzing;
 
 use crate::{text, two_texts};
 
-/// Returns one header of this name for each line that is a valid header value, at most four.
+/// Returns headers with this name, one for each line that is a valid header value, at most four.
 fn headers_named(name: &'static str, data: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for value in data.split(|byte| *byte == b'\n').take(4).filter_map(|value| HeaderValue::from_bytes(value).ok()) {
@@ -14,10 +14,10 @@ fn headers_named(name: &'static str, data: &[u8]) -> HeaderMap {
     headers
 }
 
-/// Formats of the account mappings, in the order of preference when the client accepts several equally.
+/// Response formats of account mappings. Of formats with equal quality values, the first one is preferred.
 const FORMATS: [&str; 3] = ["application/json", "application/x-ndjson", "text/csv"];
 
-/// `Accept`: the selected format is the first by a direct implementation of RFC 9110.
+/// Checks that the format selected by the `Accept` header is the one that a direct implementation of RFC 9110 selects.
 pub fn accept(data: &[u8]) {
     let Some(accept) = text(data) else { return };
     let Ok(value) = HeaderValue::from_str(accept) else { return };
@@ -36,7 +36,7 @@ pub fn accept(data: &[u8]) {
     assert_eq!(fuzzing::format(&other), selected, "{accept}");
 }
 
-/// Returns the quality of each format in thousandths, or `None` if a weight is invalid by RFC 9110.
+/// Returns the quality value of each format in thousandths, or `None` if a weight is invalid according to RFC 9110.
 fn qualities(accept: &str) -> Option<[u32; 3]> {
     let mut best = [(0, 0); 3];
     for range in accept.split(',') {
@@ -54,7 +54,7 @@ fn qualities(accept: &str) -> Option<[u32; 3]> {
             } else {
                 u32::from(name == "*/*")
             };
-            // Of several equally specific ranges, the last one counts.
+            // Of several equally specific ranges, the last one is used.
             if specificity > 0 && specificity >= best.0 {
                 *best = (specificity, weight);
             }
@@ -72,7 +72,7 @@ fn thousandths(weight: &str) -> Option<u32> {
     (value <= 1000).then_some(value)
 }
 
-/// `If-Match`: a change is allowed if and only if one of the tags is the current one or `*`.
+/// Checks that `If-Match` allows a change if and only if one of the tags is the current one or `*`.
 pub fn if_match(data: &[u8]) {
     let (representation, list) = two_texts(data).unwrap_or(("{}", ""));
     let tag = fuzzing::etag(representation);
@@ -90,7 +90,8 @@ pub fn if_match(data: &[u8]) {
     assert_eq!(fuzzing::if_match(&with, representation), Some(true), "a matching tag allows the change");
 }
 
-/// `Idempotency-Key`: exactly one header with visible ASCII characters; quotes around the key make no difference.
+/// Checks that `Idempotency-Key` must be sent exactly once, with visible ASCII characters, and that quotes around the
+/// key are ignored.
 pub fn idempotency_key(data: &[u8]) {
     let headers = headers_named("idempotency-key", data);
     let values: Vec<_> = headers.get_all("idempotency-key").iter().collect();
@@ -109,7 +110,7 @@ pub fn idempotency_key(data: &[u8]) {
     assert_eq!(fuzzing::idempotency_key(&quoted), Some(key), "quotes must not change the key");
 }
 
-/// `x-request-id`: a valid id is kept, an invalid one is replaced; the result is safe in headers and logs.
+/// Checks that a valid `x-request-id` is kept and an invalid one is replaced by an id that is safe in headers and logs.
 pub fn request_id(data: &[u8]) {
     let headers = headers_named("x-request-id", data);
     let id = fuzzing::request_id(&headers);
@@ -123,7 +124,8 @@ pub fn request_id(data: &[u8]) {
     }
 }
 
-/// `Authorization`: exactly one bearer token without surrounding blanks; the case of the scheme makes no difference.
+/// Checks that exactly one bearer token is accepted in `Authorization`, that blanks around the token are removed, and
+/// that the case of the scheme is ignored.
 pub fn bearer(data: &[u8]) {
     let headers = headers_named("authorization", data);
     let values: Vec<_> = headers.get_all(header::AUTHORIZATION).iter().collect();

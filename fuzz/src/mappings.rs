@@ -1,4 +1,4 @@
-//! Export of account mappings: reading PostgreSQL's COPY format and writing CSV.
+//! Fuzz tests of the account mapping export, which reads PostgreSQL's COPY format and writes CSV.
 
 use freehold_api::fuzzing;
 
@@ -8,7 +8,7 @@ use crate::text;
 #[allow(dead_code, unreachable_pub, reason = "the module is part of another crate")]
 mod copy_text;
 
-/// `COPY` column: a text that PostgreSQL has escaped is unescaped to the same text; any other input does not panic.
+/// Checks that a text that PostgreSQL has escaped is unescaped to the same text, and that other input does not panic.
 pub fn copy_text(data: &[u8]) {
     let Some(value) = text(data) else { return };
     let mut column = String::new();
@@ -31,7 +31,7 @@ pub fn copy_text(data: &[u8]) {
     assert!(unescaped.is_none_or(|unescaped| unescaped.len() <= value.len()));
 }
 
-/// CSV field: a line with two fields is parsed to the same two fields (RFC 4180).
+/// Checks that a CSV line with two fields is parsed to the same two fields (RFC 4180).
 pub fn csv_field(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let (first, second) = text.split_once('\u{1}').unwrap_or((text, ""));
@@ -46,7 +46,7 @@ fn as_exported(field: &str) -> String {
     if field.starts_with(['=', '+', '-', '@']) { format!("'{field}") } else { field.to_owned() }
 }
 
-/// Parses one CSV record strictly.
+/// Parses one CSV record. Returns `None` if the record violates RFC 4180.
 fn parse_record(line: &str) -> Option<Vec<String>> {
     let mut remaining = line.strip_suffix("\r\n")?;
     let mut fields = Vec::new();

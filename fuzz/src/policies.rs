@@ -1,4 +1,4 @@
-//! Policy documents: evaluation in the simulated AWS, and comparison of guardrails.
+//! Fuzz tests of policy evaluation in the simulated AWS and of the comparison of guardrails.
 
 use serde_json::Value;
 
@@ -12,7 +12,8 @@ use crate::simulated::policy::{
     AccessRequest, Decision, Document, Keys, Principal, arn_matches, evaluate, text_matches,
 };
 
-/// Two documents are equal if they are equal as JSON, regardless of layout and of the order of the arguments.
+/// Checks that two policy documents are equal if and only if they are equal as JSON, and that the argument order does
+/// not matter.
 pub fn guardrail_document(data: &[u8]) {
     let Some((first, second)) = two_texts(data) else { return };
     assert_eq!(guardrail::same(first, second), guardrail::same(second, first));
@@ -41,7 +42,7 @@ fn has_fractions(value: &Value) -> bool {
     }
 }
 
-/// Pattern matching agrees with the definition: `*` matches any characters, `?` exactly one.
+/// Checks that pattern matching agrees with its definition: `*` matches any characters, `?` exactly one.
 pub fn pattern(data: &[u8]) {
     let Some((pattern, text)) = two_texts(data) else { return };
     if pattern.len() > 64 || text.len() > 256 {
@@ -54,7 +55,8 @@ pub fn pattern(data: &[u8]) {
     assert!(text_matches(text, text) || text.contains(['*', '?']));
 }
 
-/// Matches by the definition: tracks the set of text positions that each prefix of the pattern can reach.
+/// Reference implementation of pattern matching, which tracks the set of text positions that each prefix of the pattern
+/// can reach.
 fn matches(pattern: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let mut positions = vec![false; text.len() + 1];
@@ -74,7 +76,8 @@ fn matches(pattern: &str, text: &str) -> bool {
     positions[text.len()]
 }
 
-/// A document can be saved and loaded; an explicit deny overrides any other statement, regardless of order.
+/// Checks that a policy document can be saved and loaded, and that an explicit deny overrides any other statement,
+/// regardless of order.
 pub fn policy(data: &[u8]) {
     let Some(Ok(document)) = text(data).map(Document::parse) else { return };
     let saved = serde_json::to_string(&document).expect("a document");

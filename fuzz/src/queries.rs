@@ -1,4 +1,4 @@
-//! Query parameters.
+//! Fuzz tests of query parameter parsers.
 
 use chrono::{DateTime, Datelike, SecondsFormat};
 use freehold_api::fuzzing;
@@ -6,7 +6,7 @@ use freehold_tenancy::feed::FeedType;
 
 use crate::text;
 
-/// `page_token`: a token is valid only for the list that issued it, and only issued tokens are accepted.
+/// Checks that a page token is valid only for the list that issued it, and that only issued tokens are accepted.
 pub fn page_token(data: &[u8]) {
     if let Some(token) = text(data)
         && let Some((after, position)) = fuzzing::page_token_read("tenants", token)
@@ -22,7 +22,7 @@ pub fn page_token(data: &[u8]) {
     assert_eq!(fuzzing::page_token_read("operations", &token), None, "accepted for another list");
 }
 
-/// Query of the feed: accepted numbers are within their limits, and accepted values can be parsed again.
+/// Checks that accepted numbers of a feed query are within their limits, and that accepted values can be parsed again.
 pub fn feed_query(data: &[u8]) {
     let Some(query) = text(data) else { return };
     let Some((after, size, wait, types)) = fuzzing::feed_query(query) else { return };
@@ -37,7 +37,7 @@ pub fn feed_query(data: &[u8]) {
     assert_eq!(fuzzing::feed_query(&encoded.join("&")), Some((after, size, wait, types)), "{query}");
 }
 
-/// Instant: agrees with RFC 3339 and is within the range of the database.
+/// Checks that an accepted time agrees with RFC 3339 and is within the range of the database.
 pub fn instant(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let Some(instant) = fuzzing::instant(text) else { return };

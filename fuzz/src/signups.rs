@@ -1,4 +1,4 @@
-//! Request bodies, and the configuration file.
+//! Fuzz tests of request bodies and of the configuration file.
 
 use std::sync::LazyLock;
 
@@ -11,8 +11,8 @@ use crate::text;
 static CONFIG: LazyLock<Config> =
     LazyLock::new(|| Config::parse(include_str!("config.toml")).expect("a configuration"));
 
-/// Signup: accepted, or rejected with a valid problem. An accepted signup, sent again as returned, gives the same
-/// result.
+/// Checks that a signup is accepted or rejected with a valid problem, and that an accepted signup, sent again as
+/// returned, gives the same result.
 pub fn signup(data: &[u8]) {
     let tenant = match fuzzing::signup(data, &CONFIG) {
         Ok(tenant) => tenant,
@@ -39,7 +39,7 @@ pub fn signup(data: &[u8]) {
     assert_ne!(fuzzing::request_hash(&fields_again), hash);
 }
 
-/// Tenant patch: changes exactly the named fields, or is rejected with a valid problem.
+/// Checks that a tenant patch changes exactly the named fields or is rejected with a valid problem.
 pub fn tenant_patch(data: &[u8]) {
     let before = serde_json::json!({
         "company_name": "Example", "admin_email": "admin@example.com", "home_region": "eu-central-1",
@@ -60,7 +60,7 @@ pub fn tenant_patch(data: &[u8]) {
     }
 }
 
-/// Implements RFC 7396 directly; a removed `external_id` is returned as `null`.
+/// Reference implementation of JSON merge patch (RFC 7396). A removed `external_id` becomes `null`.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else { return *target = patch.clone() };
     if !target.is_object() {
@@ -78,7 +78,7 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// Checks a problem: a client error whose texts have a limited length.
+/// Checks that a problem is a client error and that its texts have a limited length.
 fn check_problem(problem: &Value) {
     assert!((400..500).contains(&problem["status"].as_u64().expect("a status")), "{problem}");
     for error in problem["errors"].as_array().into_iter().flatten() {
@@ -88,7 +88,7 @@ fn check_problem(problem: &Value) {
     }
 }
 
-/// Configuration: accepted, or rejected with a message.
+/// Checks that a configuration is accepted or rejected with a message.
 pub fn config(data: &[u8]) {
     if let Some(Err(error)) = text(data).map(Config::parse) {
         assert!(!error.to_string().is_empty());

@@ -1,4 +1,4 @@
-//! CloudFormation templates in the simulated AWS.
+//! Fuzz test of CloudFormation templates in the simulated AWS.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::text;
 
 use crate::simulated::template::{PseudoParameters, ResourceValues, Template};
 
-/// Resolver for which every resource exists.
+/// Resolver that returns a value for every resource.
 struct Existing;
 
 impl ResourceValues for Existing {
@@ -21,7 +21,8 @@ impl ResourceValues for Existing {
     }
 }
 
-/// Template: a valid template can be bound and resolved; JSON and the same template as YAML give the same result.
+/// Checks that a valid template can be bound and resolved, and that a JSON template and the same template as YAML give
+/// the same result.
 pub fn template(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let parsed = Template::parse(text);

@@ -1,4 +1,4 @@
-//! Ids, names and other validated texts.
+//! Fuzz tests of ids, names and other validated texts.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::text;
 
-/// Id: has exactly one text form, and each UUID is a valid id.
+/// Checks that an id has exactly one text form, and that each UUID is a valid id.
 pub fn ids(data: &[u8]) {
     fn check_id<T: FromStr + Display + From<Uuid>>(data: &[u8], uuid: impl Fn(T) -> Uuid) {
         if let Some(text) = text(data)
@@ -35,7 +35,7 @@ pub fn ids(data: &[u8]) {
     check_id(data, InstallationId::as_uuid);
 }
 
-/// Text: an accepted text is not changed and meets the checks of PostgreSQL and the limits of AWS.
+/// Checks that an accepted text is not changed, passes the checks of PostgreSQL and is within the limits of AWS.
 pub fn texts(data: &[u8]) {
     let Some(input) = text(data) else { return };
     if let Ok(account) = input.parse::<AwsAccountId>() {
@@ -53,7 +53,7 @@ pub fn texts(data: &[u8]) {
     }
     if let Ok(name) = input.parse::<EnvironmentName>() {
         assert_eq!(name.as_str(), input);
-        // Same pattern as in the check of the table.
+        // Same pattern as in the check constraint of the database table.
         let check = regex_lite::Regex::new("^[a-z][a-z0-9-]{0,31}$").expect("a pattern");
         assert!(check.is_match(input), "{input}");
     }

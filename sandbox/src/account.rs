@@ -1,4 +1,4 @@
-//! Account Management: opt-in regions and alternate contacts.
+//! Simulated API of AWS Account Management: opt-in regions and alternate contacts.
 
 mod contacts;
 mod inputs;
@@ -14,7 +14,8 @@ pub use regions::OptIn;
 
 use crate::world::{AwsError, Ctx, Request, State, access_denied};
 
-/// Service that must have trusted access before the management account can act on member accounts.
+/// Service principal of Account Management. The management account can manage member accounts only if this service has
+/// trusted access.
 const SERVICE: &str = "account.amazonaws.com";
 
 pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) -> Result<MockResponse, AwsError> {
@@ -32,7 +33,8 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     }
 }
 
-/// Returns the account that the call acts on: the caller's own, or a member account if the management account calls.
+/// Returns the id of the account that the request targets. Only the management account can target another account than
+/// its own.
 fn target_account(state: &State, ctx: &Ctx, account_id: Option<&str>) -> Result<String, AwsError> {
     let Some(account_id) = account_id else {
         return Ok(ctx.caller.account.clone());

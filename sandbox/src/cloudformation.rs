@@ -29,32 +29,32 @@ pub(crate) use progress::advance;
 pub use resources::LogGroup;
 pub use stack::{Event, Resource, Stack, Status};
 
-/// The stacks of one region of one account.
+/// CloudFormation stacks of one account in one region.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Stacks {
-    /// Stacks by id, deleted ones included.
+    /// Stacks by stack id, including deleted stacks.
     by_id: BTreeMap<String, Stack>,
-    /// Used `ClientRequestToken`s with the id of the stack each was used for.
+    /// Stack ids by the `ClientRequestToken` of the request that created, updated or deleted the stack.
     tokens: BTreeMap<String, String>,
-    /// Customer managed policies created by these stacks, by ARN. IAM is global: a lookup searches all regions.
+    /// Customer managed policies that these stacks created, by ARN. Lookups search all regions, because IAM is global.
     policies: BTreeMap<String, Document>,
-    /// Time at which the next task finishes, or `None` if no task is running.
+    /// Earliest time at which a running task of any of these stacks finishes; `None` if no task is running.
     #[serde(alias = "next")]
     next_due: Option<DateTime<Utc>>,
 }
 
 impl Stacks {
-    /// Returns the stack with this name that is not deleted.
+    /// Returns the stack with this name. Deleted stacks are ignored.
     pub fn find_active(&self, name: &str) -> Option<&Stack> {
         self.by_id.values().find(|stack| stack.name == name && stack.status != Status::DeleteComplete)
     }
 
-    /// Returns all stacks, deleted ones included.
+    /// Returns all stacks, including deleted stacks.
     pub fn iter(&self) -> impl Iterator<Item = &Stack> {
         self.by_id.values()
     }
 
-    /// Returns the stack with this id, or the one with this name that is not deleted.
+    /// Returns the stack with this stack id, or else the stack with this name that is not deleted.
     fn find(&self, name_or_id: &str) -> Option<&Stack> {
         self.by_id.get(name_or_id).or_else(|| self.find_active(name_or_id))
     }

@@ -1,4 +1,4 @@
-//! Fault injection: in the simulated AWS ([`Rule`]), or in the HTTP client below the SDK's retries ([`FaultyClient`]).
+//! Fault injection in the simulated AWS ([`Rule`]) and in the HTTP client of the AWS SDK ([`FaultyClient`]).
 
 mod rule;
 mod unstick;

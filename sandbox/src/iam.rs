@@ -17,17 +17,17 @@ use crate::world::{AccountState, Session, State};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Role {
-    /// Name, unique within the account.
+    /// Role name, unique within the account.
     pub name: String,
-    /// ARN in the format `arn:aws:iam::{account}:role{path}{name}`.
+    /// ARN of the role in the format `arn:aws:iam::{account}:role{path}{name}`.
     pub arn: String,
-    /// Unique id in the format `AROA…`.
+    /// Unique id of the role in the format `AROA…`.
     pub id: String,
-    /// Trust policy.
+    /// Trust policy, which determines the principals that can assume the role.
     pub trust: Document,
-    /// Inline policies by name.
+    /// Inline policies of the role by policy name.
     pub inline: BTreeMap<String, Document>,
-    /// ARNs of managed policies.
+    /// ARNs of the managed policies attached to the role.
     pub managed: Vec<String>,
     pub max_session_seconds: i32,
     pub tags: BTreeMap<String, String>,
@@ -35,7 +35,8 @@ pub struct Role {
 }
 
 impl Role {
-    /// Returns the inline and managed policies. A managed policy that the sandbox does not know grants nothing.
+    /// Returns the inline and managed policies. An AWS-managed policy that the sandbox does not contain grants no
+    /// permissions.
     pub fn policies(&self) -> Vec<Document> {
         let managed = self.managed.iter().filter_map(|arn| managed_policy(arn));
         self.inline.values().cloned().chain(managed).collect()
@@ -59,7 +60,7 @@ impl State {
         }
     }
 
-    /// Adds a role with AdministratorAccess to an account. The account `trusted` may assume the role.
+    /// Adds a role with AdministratorAccess to an account. The account `trusted` can assume the role.
     pub(crate) fn add_access_role(
         &mut self,
         account: &str,

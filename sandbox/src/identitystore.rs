@@ -1,4 +1,4 @@
-//! Identity Store, the directory of Identity Center: users (`users.rs`), groups and their members (`groups.rs`).
+//! Simulated Identity Store, the user directory of Identity Center: users (`users.rs`) and groups (`groups.rs`).
 
 mod groups;
 mod inputs;
@@ -18,7 +18,7 @@ use crate::world::{AwsError, Ctx, Request, State, access_denied};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IdentityStore {
-    /// Id in the format `d-…`.
+    /// Id of the Identity Store in the format `d-…`.
     pub id: String,
     pub users: BTreeMap<String, User>,
     pub groups: BTreeMap<String, Group>,
@@ -29,9 +29,9 @@ pub struct IdentityStore {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
     pub id: String,
-    /// Name, unique among users ignoring case.
+    /// User name, unique among all users when case is ignored.
     pub user_name: String,
-    /// Input of CreateUser as JSON.
+    /// User attributes, stored as the JSON input of CreateUser.
     pub attributes: Value,
     pub created_at: DateTime<Utc>,
 }
@@ -39,7 +39,7 @@ pub struct User {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
     pub id: String,
-    /// Name, unique among groups ignoring case.
+    /// Group name, unique among all groups when case is ignored.
     pub display_name: String,
     pub description: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -55,7 +55,7 @@ pub struct Membership {
 }
 
 impl IdentityStore {
-    /// Creates a directory with the groups of the settings.
+    /// Creates an Identity Store with the groups named in the settings and without users.
     pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
         let digest = |name: &str| {
             let digest = Sha256::new().chain_update(name).chain_update(settings.seed.to_be_bytes()).finalize();
@@ -126,7 +126,7 @@ fn already_exists(kind: &str, attribute: &str) -> AwsError {
         .reason("UNIQUENESS_CONSTRAINT_VIOLATION")
 }
 
-/// Returns the id from an id or an ARN.
+/// Returns the id. If `id_or_arn` is an ARN, the id is its last part.
 fn id(id_or_arn: &str) -> &str {
     id_or_arn.rsplit('/').next().unwrap_or_default()
 }
@@ -139,7 +139,8 @@ fn unique_attribute(identifier: &model::AlternateIdentifier, path: &str) -> Resu
     value.ok_or_else(|| AwsError::new("ValidationException", format!("The AlternateIdentifier must name {path}")))
 }
 
-/// Returns the value of the filter in lower case, if there is a filter. Its attribute must be `path`.
+/// Returns the filter value in lower case, or `None` without a filter. Returns an error if the filter attribute is not
+/// `path`.
 fn filter(filters: Option<&Vec<model::Filter>>, path: &str) -> Result<Option<String>, AwsError> {
     match filters.and_then(|filters| filters.first()) {
         None => Ok(None),
@@ -164,7 +165,7 @@ fn page<T>(
     crate::world::page(ctx, items, token, max, invalid)
 }
 
-/// Converts a time to the format of JSON 1.1: seconds since 1970.
+/// Converts a time to the timestamp format of AWS JSON 1.1, which is seconds since 1970.
 fn seconds(time: DateTime<Utc>) -> f64 {
     (time - DateTime::UNIX_EPOCH).as_seconds_f64()
 }

@@ -1,8 +1,8 @@
-//! Lambda functions, which are created by stacks and called through their Function URLs.
+//! Simulated Lambda functions. Stacks create the functions, and clients call them through Function URLs.
 //!
 //! The sandbox does not run Python. A function returns the same response as the inline code of `stacks/tenant.yaml`: a
 //! JSON object with the environment variables `TENANT_ID`, `ENVIRONMENT_ID` and `ENVIRONMENT`, and the region. As with
-//! that code, a missing variable gives status 502.
+//! that code, the status is 502 if a variable is missing.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ use winterbaume_core::MockResponse;
 use crate::policy::{AccessRequest, Decision, Document, Keys, evaluate};
 use crate::world::{AwsError, Ctx, Request, State};
 
-/// The functions of one region of one account.
+/// Lambda functions of one account in one region.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Functions(BTreeMap<String, Function>);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Function {
-    /// Name, unique within its account and region.
+    /// Function name, unique within the account and region.
     pub name: String,
-    /// ARN in the format `arn:aws:lambda:{region}:{account}:function:{name}`.
+    /// ARN of the function in the format `arn:aws:lambda:{region}:{account}:function:{name}`.
     pub arn: String,
-    /// ARN of the execution role.
+    /// ARN of the execution role of the function.
     pub role: String,
     pub runtime: String,
     pub handler: String,
@@ -39,9 +39,9 @@ pub struct Function {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionUrl {
-    /// First label of the host name.
+    /// First label of the host name of the URL.
     pub id: String,
-    /// Either `AWS_IAM` or `NONE`.
+    /// Authentication type of the URL, either `AWS_IAM` or `NONE`.
     pub auth_type: String,
 }
 
@@ -52,20 +52,20 @@ impl FunctionUrl {
     }
 }
 
-/// A statement of a function's resource policy.
+/// A statement in the resource policy of a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
-    /// Name, unique within the function.
+    /// Statement id, unique within the resource policy of the function.
     pub statement_id: String,
     /// IAM action such as `lambda:InvokeFunction`.
     pub action: String,
-    /// An ARN, an account id, a service or `*`.
+    /// Principal that may call the function: an ARN, an account id, an AWS service or `*`.
     pub principal: String,
-    /// AuthType that the Function URL must have.
+    /// AuthType that the Function URL must have; `None` allows any AuthType.
     pub function_url_auth_type: Option<String>,
     /// True if the permission applies only to calls through the Function URL.
     pub invoked_via_function_url: bool,
-    /// ARN of the resource on whose behalf a service calls.
+    /// ARN of the resource for which an AWS service calls the function.
     pub source_arn: Option<String>,
     /// Account id of the resource in `source_arn`.
     pub source_account: Option<String>,
@@ -94,14 +94,14 @@ impl Functions {
 }
 
 impl Function {
-    /// Returns the resource policy.
+    /// Returns the resource policy of the function.
     fn policy(&self) -> Document {
         let statements: Vec<Value> =
             self.permissions.iter().map(|permission| permission.statement(&self.arn)).collect();
         Document::from_value(json!({ "Version": "2012-10-17", "Statement": statements })).unwrap_or_default()
     }
 
-    /// Returns the response body of the code in the tenant's stack.
+    /// Returns the response body that the inline code of `stacks/tenant.yaml` would return.
     fn response_body(&self, region: &str) -> Result<Value, AwsError> {
         let variable = |name: &str| {
             self.environment.get(name).ok_or_else(|| {

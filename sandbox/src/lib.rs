@@ -1,10 +1,10 @@
-//! A simulated AWS organisation for development, demonstrations and tests: several accounts, their regions, and the
-//! few services that Freehold uses. The real AWS SDK talks to the simulation over its usual wire protocols.
+//! A simulated AWS organisation for development, demonstrations and tests. It consists of accounts, regions and the AWS
+//! services that Freehold uses. The AWS SDK calls the simulated services with the same wire protocols as AWS.
 //!
-//! The simulation cannot touch a real AWS account: it opens no outgoing connection.
+//! The simulation opens no outgoing connections, so it cannot access a real AWS account.
 //!
-//! [`World`] holds the whole state; [`http`] serves it on a loopback socket or inside an SDK client; [`faults`] injects
-//! errors.
+//! [`World`] contains the complete state. [`http`] serves it on a loopback socket or through an in-process HTTP client.
+//! [`faults`] injects errors.
 
 pub mod account;
 pub mod cloudformation;

@@ -1,4 +1,4 @@
-//! AWS Organizations: one organisation with its units, policies and accounts.
+//! Simulated AWS Organizations: one organisation with its organizational units, policies and accounts.
 
 mod accounts;
 mod close_account;
@@ -79,12 +79,12 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     }
 }
 
-/// Creates an error of this service. Messages are those of AWS's documentation where it gives them.
+/// Creates an error of AWS Organizations. The messages are taken from the AWS documentation if it contains them.
 fn error(code: &str, message: &str) -> AwsError {
     AwsError::new(code, message)
 }
 
-/// Creates the error for a violated quota or rule of the organisation.
+/// Creates the error for a call that would violate a quota or a rule of the organisation.
 fn constraint_violation(reason: &str, message: &str) -> AwsError {
     AwsError::new("ConstraintViolationException", message).reason(reason)
 }
@@ -103,7 +103,7 @@ fn page<T>(
     crate::world::page(ctx, items, token, max.and_then(|max| usize::try_from(max).ok()), invalid_token)
 }
 
-/// Converts a time to the format of JSON 1.1: seconds since 1970.
+/// Converts a time to the timestamp format of AWS JSON 1.1, which is seconds since 1970.
 fn timestamp(time: chrono::DateTime<chrono::Utc>) -> f64 {
     (time - chrono::DateTime::UNIX_EPOCH).as_seconds_f64()
 }

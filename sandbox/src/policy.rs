@@ -1,4 +1,4 @@
-//! The policy language of IAM and service control policies: parsing and evaluation of documents.
+//! Parsing and evaluation of policy documents, such as IAM policies and service control policies.
 
 mod condition;
 mod document;
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 pub use document::{Document, Effect, Patterns, Statement};
 pub use pattern::{arn_matches, text_matches};
 
-/// Access request that policies are evaluated for: may this principal perform this action on this resource?
+/// Request for which policies are evaluated: a principal wants to perform an action on a resource.
 #[derive(Clone, Debug)]
 pub struct AccessRequest<'a> {
-    /// The action, such as `lambda:CreateFunction`.
+    /// IAM action, such as `lambda:CreateFunction`.
     pub action: &'a str,
     /// ARN of the resource, or `*` for an action without resources.
     pub resource: &'a str,
@@ -24,17 +24,17 @@ pub struct AccessRequest<'a> {
 /// Principal that makes an access request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal<'a> {
-    /// A user, a role, or a session of one.
+    /// An IAM user, an IAM role, or a session of a role.
     Aws {
         account: &'a str,
         /// ARN of the user, role or session.
         arn: &'a str,
-        /// ARN of the role of a session; otherwise the same as `arn`.
+        /// ARN of the role for a session; otherwise the same value as `arn`.
         role_arn: &'a str,
     },
     /// An AWS service, such as `lambda.amazonaws.com`.
     Service(&'a str),
-    /// Caller without a signature.
+    /// The caller of an unsigned request.
     Anonymous,
 }
 
@@ -43,7 +43,7 @@ pub enum Principal<'a> {
 pub struct Keys(BTreeMap<String, Vec<String>>);
 
 impl Keys {
-    /// Adds a value of a condition key.
+    /// Adds a value to a condition key.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.0.entry(key.to_ascii_lowercase()).or_default().push(value.into());
@@ -73,7 +73,7 @@ impl IntoIterator for Keys {
 /// Result of the evaluation of one or several policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// A statement allows the request and none denies it.
+    /// A statement allows the request, and no statement denies it.
     Allow,
     /// A statement denies the request.
     ExplicitDeny,
@@ -81,7 +81,7 @@ pub enum Decision {
     ImplicitDeny,
 }
 
-/// Evaluates policies of one kind together. A deny overrides any allow.
+/// Evaluates several policies together. A statement that denies the request overrides all statements that allow it.
 pub fn evaluate<'a>(documents: impl IntoIterator<Item = &'a Document>, request: &AccessRequest<'_>) -> Decision {
     let mut decision = Decision::ImplicitDeny;
     for statement in documents.into_iter().flat_map(Document::statements) {

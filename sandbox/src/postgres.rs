@@ -1,9 +1,9 @@
-//! A private PostgreSQL server for one process, reachable only from this machine and stopped together with the process.
+//! A private PostgreSQL server for one process. It is reachable only from this machine and stops when the process ends.
 //!
-//! PostgreSQL does not run as root, so under root the server runs as another user ([`ServerUser`]). A guard process
-//! ([`guard`]) stops the server when this process ends, even after a crash. After a crash of the machine, the next
-//! start removes the remains ([`cleanup`]). Other users of the machine cannot connect: the server listens on a free
-//! loopback port with a random password, or on a socket in a private directory ([`Listen`]).
+//! PostgreSQL refuses to run as root. If this process runs as root, the server runs as another user ([`ServerUser`]). A
+//! guard process ([`guard`]) stops the server when this process ends, even after a crash. After a crash of the machine,
+//! the next start deletes stale files ([`cleanup`]). Other users of the machine cannot connect: the server listens on a
+//! free loopback port with a random password, or on a socket in a private directory ([`Listen`]).
 
 mod binaries;
 mod cleanup;
@@ -29,34 +29,35 @@ use directory::ServerDirectory;
 use guard::GuardedProcess;
 use server_user::ServerUser;
 
-/// The superuser that [`Postgres::url`] names.
+/// Name of the database superuser that [`Postgres::url`] contains.
 const SUPERUSER: &str = "freehold";
 
 /// Maximum number of start attempts after transient failures, for example if another process takes the free port.
 const MAX_START_ATTEMPTS: usize = 8;
 
-/// Time within which PostgreSQL must accept connections, crash recovery included.
+/// Time within which PostgreSQL must accept connections, including crash recovery.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Port number in the file name of the socket. It is fixed because the server has a socket directory of its own.
+/// Port number in the file name of the socket. The number can be fixed, because each server has its own socket
+/// directory.
 const SOCKET_NUMBER: u16 = 5432;
 
-/// The address type on which the server listens.
+/// Type of the address on which the server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// A free loopback port with password authentication. All clients support it.
     Loopback,
-    /// A Unix socket that only this user and root can access, without a password. Connecting is fast, because SCRAM
-    /// authentication takes tens of milliseconds in an unoptimised build.
+    /// A Unix socket that only this user and root can access, without a password. Connecting is faster than with a
+    /// password, because SCRAM authentication takes tens of milliseconds in an unoptimised build.
     Socket,
 }
 
 /// Options of the private PostgreSQL server.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Data directory. `None` means a temporary directory, which is deleted at the end.
+    /// Data directory. `None` means a temporary directory, which is deleted when the server stops.
     pub data_dir: Option<PathBuf>,
-    /// True if commits survive a crash of the machine. Tests disable this, which is several times faster.
+    /// True if commits survive a crash of the machine. Tests use `false`, which is several times faster.
     pub durable: bool,
     pub listen: Listen,
     pub max_connections: u16,
@@ -71,13 +72,13 @@ impl Default for PostgresOptions {
 impl PostgresOptions {
     /// Returns options for a temporary server for tests: no permanent data, no fsync, no password.
     pub fn for_tests() -> Self {
-        // Many tests run at the same time, each with several workers that have their own connections.
+        // Many tests run at the same time, and each test starts several workers with their own connections.
         Self { durable: false, listen: Listen::Socket, max_connections: 600, ..Self::default() }
     }
 }
 
 /// A running PostgreSQL server. It stops when this value is dropped or the process ends; [`Postgres::stop`] also waits
-/// for the stop.
+/// until the server has stopped.
 #[derive(Debug)]
 pub struct Postgres {
     guard: GuardedProcess,
@@ -89,8 +90,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Finds or downloads PostgreSQL, creates a cluster unless `data_dir` has one, starts the server and waits until it
-    /// accepts connections.
+    /// Finds or downloads PostgreSQL, creates a cluster unless `data_dir` contains one, starts the server and waits
+    /// until it accepts connections.
     pub async fn start(options: PostgresOptions) -> Result<Self, PostgresError> {
         let user = ServerUser::choose()?;
         let directory = ServerDirectory::open(options.data_dir.as_deref(), &user)?;
@@ -120,18 +121,21 @@ impl Postgres {
         }
     }
 
-    /// Returns the superuser's URL of the database `postgres`, with the password.
+    /// Returns the connection URL for the superuser and the database `postgres`. The URL contains the password, if one
+    /// is required.
     pub fn url(&self) -> String {
         self.database_url("postgres")
     }
 
-    /// Returns the superuser's URL of the database `name`, with the password. The database need not exist.
+    /// Returns the connection URL for the superuser and the database `name`, which does not have to exist. The URL
+    /// contains the password, if one is required.
     pub fn database_url(&self, name: &str) -> String {
         let name = percent_encoded(name);
         match self.listen {
             Listen::Loopback => {
                 let (host, port, password) = (Ipv4Addr::LOCALHOST, self.port, &self.password);
-                // TLS is off: requesting it would cost each new connection a round trip, and the server would decline.
+                // TLS is disabled, because the server does not offer it and requesting it costs each new connection a
+                // round trip.
                 format!("postgres://{SUPERUSER}:{password}@{host}:{port}/{name}?sslmode=disable")
             }
             Listen::Socket => {

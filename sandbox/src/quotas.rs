@@ -1,4 +1,5 @@
-//! Rate limits of API calls: the rates that AWS publishes, as token buckets that refill with the simulated clock.
+//! Rate limits of API calls. The rates are those that AWS publishes. Token buckets are refilled according to the
+//! simulated clock.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::{AwsError, Ctx, Service, State};
 
-/// A rate limit: calls per second in the long run, and the size of a burst.
+/// A rate limit: the sustained rate in calls per second, and the maximum size of a burst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rate {
     per_second: f64,
     burst: f64,
 }
 
-/// The calls that share a token bucket.
+/// Scope of a rate limit: the set of calls that share a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RateScope {
     /// All calls of one account.
@@ -86,7 +87,7 @@ impl Buckets {
             bucket.tokens = (bucket.tokens + refill).min(rate.burst);
             bucket.at = now;
         }
-        // Refills are rounded, so allow an error of one millionth.
+        // Refills are rounded, so a difference of one millionth is tolerated.
         let has_token = |name: &String| self.0.get(name).is_some_and(|bucket| bucket.tokens >= 1.0 - 1e-6);
         if !limits.iter().all(|(name, _)| has_token(name)) {
             return false;
@@ -100,7 +101,7 @@ impl Buckets {
     }
 }
 
-/// Takes the tokens for a call. Returns the throttling error of the service if there are none.
+/// Takes the tokens for a call. Returns the throttling error of the service if a token bucket is empty.
 pub fn take_tokens(state: &mut State, ctx: &Ctx) -> Result<(), AwsError> {
     if !ctx.settings.throttling {
         return Ok(());

@@ -7,19 +7,19 @@ use sha2::{Digest, Sha256};
 
 use crate::policy::Document;
 
-/// The settings of a world. They are saved together with its state.
+/// Settings of the simulated AWS. They are saved together with the state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Seed of all random values. Two worlds with the same seed use the same durations for the same work.
+    /// Seed of all random values. Two simulations with the same seed use the same durations for the same work.
     pub seed: u64,
     /// Id of the management account.
     pub management_account: String,
     /// Id of the member account in which Freehold itself runs.
     pub freehold_account: String,
-    /// Long-lived access key of an administrator in the management account. Any secret is accepted.
+    /// Long-lived access key id of an administrator in the management account. Any secret access key is accepted.
     pub management_access_key: String,
-    /// Long-lived access key in Freehold's own account. It may only assume the control role.
+    /// Long-lived access key id in Freehold's own account. The key can only be used to assume the control role.
     pub freehold_access_key: String,
     /// Name of the role in the management account that Freehold assumes.
     pub control_role: String,
@@ -31,11 +31,12 @@ pub struct Settings {
     pub home_region: String,
     /// Names of the initial groups in Identity Center.
     pub groups: Vec<String>,
-    /// Maximum number of accounts, closed ones included. The default of AWS is 10; AWS grants at most 50,000.
+    /// Maximum number of accounts, including closed accounts. The default of AWS is 10; AWS grants at most 50,000.
     pub account_quota: usize,
     /// True if API calls are rate-limited as in AWS.
     pub throttling: bool,
-    /// Fraction of new accounts that return an unusual error code instead of AccessDenied at first.
+    /// Fraction of new accounts for which AssumeRole initially fails with an unusual error code instead of
+    /// AccessDenied.
     pub odd_refusals: f64,
     pub durations: Durations,
 }
@@ -67,8 +68,8 @@ impl Settings {
         Self { throttling: false, durations: Durations::instant(), ..Self::default() }
     }
 
-    /// Draws the duration of the work named `key` from a log-normal distribution. The result depends only on seed and
-    /// key.
+    /// Returns the duration of the work named `key`, drawn from a log-normal distribution. The result depends only on
+    /// seed and key.
     pub fn draw(&self, spread: Spread, key: &str) -> TimeDelta {
         let sigma = (1.0 + spread.cv * spread.cv).ln().sqrt();
         seconds(spread.median * (sigma * self.normal(key)).exp())
@@ -117,25 +118,26 @@ impl Spread {
     }
 }
 
-/// The durations of AWS's background work.
+/// Durations of the background work in the simulated AWS.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Durations {
-    /// CreateAccount, from the request to SUCCEEDED. AWS documents a few minutes; usually it takes less than one.
+    /// Duration of CreateAccount, from the request to the state SUCCEEDED. AWS documents a few minutes, but less than
+    /// one minute is usual.
     pub create_account: Spread,
     /// Time after SUCCEEDED during which a new account rejects AssumeRole.
     pub settle: Spread,
     /// Time after `settle` until CloudFormation can be used in a new account.
     pub subscribe: Spread,
-    /// CloseAccount, from the request to CLOSED.
+    /// Duration of CloseAccount, from the request to the state CLOSED.
     pub close_account: Spread,
     /// Delay until a new, changed, attached or detached policy, or a move of an account, takes effect.
     pub policy_propagation: Spread,
-    /// EnableRegion, from the request to ENABLED. In AWS it takes minutes to hours.
+    /// Duration of EnableRegion, from the request to the status ENABLED. In AWS, this takes minutes to hours.
     pub region_opt_in: Spread,
     pub assignment: Spread,
     pub provision_permission_set: Spread,
-    /// Creation, update or deletion of one resource of a CloudFormation stack.
+    /// Duration of the creation, update or deletion of one resource of a CloudFormation stack.
     pub stack_resource: Spread,
 }
 

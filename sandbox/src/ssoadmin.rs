@@ -1,4 +1,4 @@
-//! Administration of Identity Center: permission sets and account assignments.
+//! Simulated administration API of Identity Center: permission sets and account assignments.
 //!
 //! | topic | file |
 //! |---|---|
@@ -30,7 +30,7 @@ use crate::world::{AwsError, Ctx, Request, State, access_denied};
 /// The Identity Center instance of the organisation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IdentityCenter {
-    /// ARN in the format `arn:aws:sso:::instance/ssoins-…`.
+    /// ARN of the instance in the format `arn:aws:sso:::instance/ssoins-…`.
     pub instance_arn: String,
     pub created_at: DateTime<Utc>,
     /// Permission sets, by their ARN.
@@ -44,12 +44,12 @@ pub struct IdentityCenter {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PermissionSet {
-    /// ARN in the format `arn:aws:sso:::permissionSet/{instance}/ps-…`.
+    /// ARN of the permission set in the format `arn:aws:sso:::permissionSet/{instance}/ps-…`.
     pub arn: String,
-    /// Name, unique within the instance.
+    /// Name of the permission set, unique within the instance.
     pub name: String,
     pub description: Option<String>,
-    /// ISO 8601 duration of one to twelve hours.
+    /// Session duration in ISO 8601 format, from one to twelve hours.
     pub session_duration: String,
     /// URL to which Identity Center redirects a user after sign-in.
     pub relay_state: Option<String>,
@@ -59,27 +59,28 @@ pub struct PermissionSet {
     pub inline: Option<String>,
     pub tags: BTreeMap<String, String>,
     pub created_at: DateTime<Utc>,
-    /// Number that rises with each change. An account has the old version until it is provisioned again.
+    /// Number that increases with each change. An account keeps the old version until the permission set is provisioned
+    /// again.
     pub version: u64,
 }
 
-/// An account assignment: a principal, a permission set and an account.
+/// An account assignment, which gives a user or group the permissions of a permission set in an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Assignment {
     pub account: String,
     pub permission_set: String,
-    /// Either `USER` or `GROUP`.
+    /// Type of the principal, either `USER` or `GROUP`.
     pub principal_type: String,
     /// Id of the user or group in the Identity Store.
     pub principal_id: String,
 }
 
-/// The status of a request.
+/// Status of an asynchronous request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
     InProgress,
     Succeeded,
-    /// Failed for the given reason.
+    /// Contains the reason of the failure.
     Failed(String),
 }
 
@@ -105,14 +106,14 @@ impl Progress {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AssignmentRequest {
     pub id: String,
-    /// True for a creation, false for a deletion.
+    /// True if the request creates the assignment, false if it deletes the assignment.
     pub creates: bool,
     pub assignment: Assignment,
     pub created_at: DateTime<Utc>,
-    /// Time of completion; `None` if the request is stuck.
+    /// Time at which the request completes; `None` if the request is stuck.
     pub ready_at: Option<DateTime<Utc>>,
     pub progress: Progress,
-    /// Reason of a failure that a fault rule injects.
+    /// Failure reason of an injected fault. The request fails with this reason when it completes.
     injected_failure: Option<String>,
 }
 
@@ -121,18 +122,18 @@ pub struct AssignmentRequest {
 pub struct Provisioning {
     pub id: String,
     pub permission_set: String,
-    /// Account id, or `None` for all accounts that have the permission set.
+    /// Account id, or `None` for all accounts to which the permission set is provisioned.
     pub account: Option<String>,
     pub created_at: DateTime<Utc>,
-    /// Time of completion; `None` if the request is stuck.
+    /// Time at which the request completes; `None` if the request is stuck.
     pub ready_at: Option<DateTime<Utc>>,
     pub progress: Progress,
-    /// Reason of a failure that a fault rule injects.
+    /// Failure reason of an injected fault. The request fails with this reason when it completes.
     injected_failure: Option<String>,
 }
 
 impl IdentityCenter {
-    /// Creates an instance in the home region, without permission sets.
+    /// Creates an Identity Center instance without permission sets.
     pub fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
         let digest = Sha256::new().chain_update("identity-center").chain_update(settings.seed.to_be_bytes()).finalize();
         let id = &hex::encode(digest)[..16];
@@ -232,7 +233,7 @@ fn page<T>(
     crate::world::page(ctx, items, token, max, || validation_error("The provided NextToken is invalid"))
 }
 
-/// Converts a time to the format of JSON 1.1: seconds since 1970.
+/// Converts a time to the timestamp format of AWS JSON 1.1, which is seconds since 1970.
 fn seconds(time: DateTime<Utc>) -> f64 {
     (time - DateTime::UNIX_EPOCH).as_seconds_f64()
 }

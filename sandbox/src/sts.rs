@@ -21,7 +21,7 @@ pub fn call(state: &mut State, ctx: &Ctx, operation: &str, request: &Request) ->
     }
 }
 
-/// Returns the identity of the caller; needs no permission.
+/// Returns the response of GetCallerIdentity, which requires no permission.
 fn caller_identity(ctx: &Ctx) -> MockResponse {
     wire::serialize_get_caller_identity_response(&wire::GetCallerIdentityResponse {
         account: Some(ctx.caller.account.clone()),

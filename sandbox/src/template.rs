@@ -1,6 +1,7 @@
-//! Parses, checks and resolves CloudFormation templates. Pure functions, independent of accounts and of stack progress.
+//! Parsing, validation and resolution of CloudFormation templates. The functions are pure and do not depend on accounts
+//! or stacks.
 //!
-//! Error messages are those of CloudFormation, because callers and operators depend on them.
+//! Error messages are the same as in CloudFormation, because callers and operators depend on them.
 
 mod check;
 mod conditions;
@@ -29,7 +30,8 @@ impl TemplateError {
     }
 }
 
-/// A template in long form (`{"Ref": …}`, `{"Fn::Sub": …}`). All entries keep their order.
+/// A parsed template. Intrinsic functions are in long form (`{"Ref": …}`, `{"Fn::Sub": …}`), and all entries keep their
+/// order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Template {
     pub(crate) description: Option<String>,
@@ -40,19 +42,19 @@ pub(crate) struct Template {
     pub(crate) outputs: Vec<Output>,
 }
 
-/// One entry of `Resources`.
+/// An entry of the template section `Resources`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Declaration {
     pub(crate) logical_id: String,
     pub(crate) kind: String,
     pub(crate) condition: Option<String>,
     pub(crate) depends_on: Vec<String>,
-    /// Keeps the resource when its stack is deleted (`DeletionPolicy: Retain`).
+    /// True if the resource is kept when its stack is deleted (`DeletionPolicy: Retain`).
     pub(crate) retained: bool,
     pub(crate) properties: Value,
 }
 
-/// One entry of `Outputs`.
+/// An entry of the template section `Outputs`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Output {
     pub(crate) key: String,
@@ -62,7 +64,7 @@ pub(crate) struct Output {
 }
 
 impl Template {
-    /// Parses a YAML or JSON template and checks everything that does not depend on parameters.
+    /// Parses a YAML or JSON template and performs all checks that do not depend on parameter values.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let template = parse::parse_template(text)?;
         check::check_template(&template)?;

@@ -8,10 +8,10 @@ use crate::world::Service;
 use crate::world::testing::{Credentials, TestResponse, access_role, account, assume, call, control, world_with};
 use crate::{Settings, World};
 
-/// E-mail of the account of [`TestClient::member`].
+/// E-mail of the account that [`TestClient::member`] creates.
 pub(crate) const EMAIL: &str = "aws+one@example.com";
 
-/// Creates a world in which all work completes immediately.
+/// Creates a simulated AWS in which all background work completes immediately.
 pub(crate) fn instant_world() -> World {
     world_with(Settings::instant())
 }
@@ -20,7 +20,7 @@ pub(crate) fn wait(world: &World, seconds: u64) {
     world.clock().advance(std::time::Duration::from_secs(seconds));
 }
 
-/// A client with credentials and a region.
+/// A test client with credentials for one region.
 #[derive(Clone)]
 pub(crate) struct TestClient {
     pub(crate) world: World,

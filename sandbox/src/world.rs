@@ -1,4 +1,4 @@
-//! The simulated organisation as a whole: one state behind one lock, and one entry point for every call.
+//! The simulated AWS as a whole: one state behind one lock, and one entry point for all API calls.
 
 mod authorize;
 mod availability;
@@ -42,7 +42,7 @@ pub use state::{AccountId, AccountState, RegionState, State};
 
 use crate::settings::Settings;
 
-/// A simulated AWS organisation. Cheap to clone; clones share one state.
+/// A simulated AWS organisation. Clones share one state.
 #[derive(Clone)]
 pub struct World(Arc<Inner>);
 
@@ -54,7 +54,8 @@ struct Inner {
 }
 
 impl World {
-    /// Creates an organisation with a management account, Freehold's own account and an Identity Center instance.
+    /// Creates a simulated organisation with a management account, Freehold's own account and an Identity Center
+    /// instance.
     pub fn new(settings: Settings, clock: Clock) -> Self {
         let state = State::new(&settings, clock.now());
         Self::with_state(settings, clock, state)
@@ -65,7 +66,7 @@ impl World {
         Self(Arc::new(Inner { settings, clock, base_url: RwLock::default(), state: Mutex::new(state) }))
     }
 
-    /// Handles one HTTP request; a request that cannot be parsed gets an AWS error response.
+    /// Handles an HTTP request. Returns an AWS error response if the request cannot be parsed.
     pub fn handle(&self, request: &MockRequest) -> MockResponse {
         dispatch::handle(self, request)
     }
@@ -78,18 +79,20 @@ impl World {
         &self.0.settings
     }
 
-    /// Sets the URL at which this world is served, such as `http://127.0.0.1:4566`. Function URLs start with it.
+    /// Sets the URL at which the simulated AWS is served, such as `http://127.0.0.1:4566`. Function URLs start with
+    /// this URL.
     pub fn set_base_url(&self, url: impl Into<String>) {
         *self.0.base_url.write().unwrap_or_else(PoisonError::into_inner) =
             Some(url.into().trim_end_matches('/').into());
     }
 
-    /// Returns the URL at which this world is served, or `None` if it is only used in process.
+    /// Returns the URL at which the simulated AWS is served, or `None` if it is only used in process.
     pub fn base_url(&self) -> Option<String> {
         self.0.base_url.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Locks the state. Tests use it to inspect the state, or to set up conditions that no API call can create.
+    /// Locks the state. Tests use this method to inspect the state, or to create conditions that no API call can
+    /// create.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

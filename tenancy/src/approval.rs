@@ -29,7 +29,7 @@ string_enum! {
         Pending = "pending",
         /// Approved by a second person.
         Approved = "approved",
-        /// Rejected, or obsolete because its operation has ended.
+        /// Rejected by a second person, or withdrawn because the operation has ended.
         Rejected = "rejected",
     }
 }
@@ -40,7 +40,7 @@ pub struct Approval {
     pub id: ApprovalId,
     pub operation_id: OperationId,
     pub action: ApprovalAction,
-    /// Values of the request.
+    /// Requested values as a JSON object; part of the hash.
     pub request: Value,
     /// Hash that the approver must send, see [`request_hash`].
     pub request_hash: String,

@@ -1,19 +1,19 @@
-//! Attention: the reason for which an operation needs a person, and the remedies.
+//! Attention: the reason why an operation needs a person, with the available remedies.
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::attention_code::AttentionCode;
 use crate::string_enum::string_enum;
 
-/// Reason for which an operation needs attention.
+/// Reason why an operation needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attention {
-    /// Stable code for programs, such as `account_email_taken`. A text, because a newer release may have stored a code
-    /// that this one does not have.
+    /// Stable code for programs, such as `account_email_taken`. Stored as text, because a newer release may have
+    /// written a code that this release does not define.
     pub code: String,
-    /// Message for people: the cause and what to do.
+    /// Message for operators, with the cause and the required action.
     pub message: String,
-    /// Remedies that are offered.
+    /// Remedies that the operation accepts.
     pub remedies: Vec<Remedy>,
 }
 
@@ -23,12 +23,11 @@ impl Attention {
         Self { code: code.to_string(), message: message.into(), remedies: vec![Remedy::Retry] }
     }
 
-    /// Returns the code, or `None` for a code of a newer release.
+    /// Returns the code, or `None` if only a newer release defines it.
     pub fn known_code(&self) -> Option<AttentionCode> {
         self.code.parse().ok()
     }
 
-    /// Adds a remedy to those that are offered.
     #[must_use]
     pub fn with_remedy(mut self, remedy: Remedy) -> Self {
         self.remedies.push(remedy);
@@ -37,7 +36,7 @@ impl Attention {
 }
 
 string_enum! {
-    /// Action of the API that a person can take on an operation that needs attention.
+    /// Action that a person can request through the API for an operation that needs attention.
     Remedy {
         /// `POST /v1/operations/{id}/retry`, after the cause is fixed.
         Retry = "retry",

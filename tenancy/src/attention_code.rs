@@ -1,10 +1,10 @@
-//! Attention codes: the closed set of reasons for which an operation needs a person.
+//! Attention codes: the complete set of reasons why an operation can need a person.
 
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// Stable code of the reason for which an operation needs attention. Append-only: operations keep the codes of
-    /// earlier releases.
+    /// Stable code of the reason why an operation needs attention. Codes are never changed or removed, because stored
+    /// operations contain them.
     AttentionCode {
         AccountCreationFailed = "account_creation_failed",
         AccountEmailInvalid = "account_email_invalid",
@@ -54,12 +54,12 @@ string_enum! {
 }
 
 impl AttentionCode {
-    /// Returns a short noun phrase for lists and headings.
+    /// Returns a short title for lists and headings.
     pub fn title(self) -> &'static str {
         self.texts().0
     }
 
-    /// Returns one sentence that support may tell the customer. It contains no internals.
+    /// Returns one sentence that support staff can pass on to the customer. It contains no internal details.
     pub fn customer_message(self) -> &'static str {
         self.texts().1
     }

@@ -1,4 +1,4 @@
-//! Audit trail: entries, records and the hash chain that reveals changes.
+//! Audit trail: entries, records, and the hash chain that reveals later changes.
 
 mod anchor;
 mod anchor_schedule;
@@ -61,13 +61,13 @@ pub struct AuditEntry {
     /// Path of the API resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// Operation that causes the action or is its target.
+    /// Operation that causes the action or that the action changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<OperationId>,
     /// Step of the operation that causes the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// AWS role, with its account, that makes the call.
+    /// AWS role that makes the call, including its account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_role: Option<String>,
 }
@@ -89,11 +89,11 @@ impl AuditEntry {
     }
 }
 
-/// Author of an audited action.
+/// Caller or process that carries out an audited action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Actor {
-    /// Caller that the token names.
+    /// Caller of the API, identified by the claims of its token.
     Caller {
         /// Claim `iss` of the token.
         issuer: String,
@@ -111,7 +111,7 @@ pub enum Actor {
 pub struct Source {
     /// Peer address of the connection.
     pub address: String,
-    /// Header `X-Forwarded-For`. As trustworthy as the peer that sent it.
+    /// Value of the header `X-Forwarded-For`. It can be trusted only if the peer is a trusted proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<String>,
 }
@@ -138,14 +138,14 @@ impl AuditOutcome {
     }
 }
 
-/// Record of the chained trail.
+/// Record of the audit trail, which is linked to the previous record by a hash.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Position in the trail: 1, 2, 3, …
+    /// Position of the record in the audit trail: 1, 2, 3, …
     pub position: i64,
-    /// Time at which the record was chained.
+    /// Time at which the record was added to the chain.
     pub recorded_at: DateTime<Utc>,
-    /// JSON text, byte for byte as it was hashed.
+    /// JSON text of the record, with exactly the bytes that were hashed.
     pub text: String,
     /// Hash over the previous hash, position, time and text.
     pub hash: Hash,
@@ -154,7 +154,7 @@ pub struct Record {
 /// SHA-256 hash of a record.
 pub type Hash = [u8; 32];
 
-/// Position and hash of the last record.
+/// Position and hash of the last record in the audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHead {
     pub position: i64,
@@ -178,7 +178,7 @@ pub fn chain_hash(previous: &Hash, position: i64, recorded_at: DateTime<Utc>, te
     hash.finalize().into()
 }
 
-/// Returns the text of a record: time, entry, tenant and outcome as one JSON object.
+/// Returns the JSON text of a record, which contains time, entry, tenant and outcome in one object.
 pub fn text(entry: Value, at: DateTime<Utc>, tenant: Option<TenantId>, outcome: Value) -> String {
     let mut record = serde_json::Map::new();
     record.insert("at".to_owned(), at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true).into());

@@ -1,7 +1,7 @@
-//! Clock of every process: real time, faster time for the sandbox, or manual time for tests.
+//! Clock of all processes: real time, accelerated time in the sandbox, or manual time in tests.
 //!
-//! No other code reads the time (the `tidy` test checks that), and no SQL calls `now()`. A statement that needs the
-//! time takes it as a parameter, so that a simulated day can pass in minutes.
+//! No other code reads the system time (the `tidy` test checks that), and no SQL statement calls `now()`. A statement
+//! that needs the time takes it as a parameter, so that a simulated day can pass in minutes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::Notify;
 
-/// Source of the current time; cheap to clone, and clones share the time.
+/// Source of the current time. Cloning is cheap, and all clones show the same time.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Kind>);
 
@@ -20,7 +20,7 @@ enum Kind {
     Manual { now: Mutex<DateTime<Utc>>, moved: Notify },
 }
 
-/// Scale of a faster clock: it showed `origin` at the real time `anchored_at` and runs at `speed` since.
+/// Parameters of a scaled clock: it showed `origin` at the real time `anchored_at` and has run at `speed` since then.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
     /// Real time at which the clock showed `origin`.
@@ -32,7 +32,7 @@ pub struct Scale {
 }
 
 impl Clock {
-    /// Creates a clock of real time.
+    /// Creates a clock that shows the real time.
     pub fn real() -> Self {
         Self(Arc::new(Kind::Real))
     }
@@ -42,12 +42,12 @@ impl Clock {
         Self(Arc::new(Kind::Scaled(scale)))
     }
 
-    /// Creates a clock that moves only with [`Clock::advance_to`].
+    /// Creates a clock that changes only through [`Clock::advance_to`] and [`Clock::advance`].
     pub fn manual(start: DateTime<Utc>) -> Self {
         Self(Arc::new(Kind::Manual { now: Mutex::new(start), moved: Notify::new() }))
     }
 
-    /// Returns the current time in microseconds, the precision of PostgreSQL.
+    /// Returns the current time, truncated to microseconds, the precision of PostgreSQL.
     pub fn now(&self) -> DateTime<Utc> {
         let now = match &*self.0 {
             Kind::Real => real_time(),
@@ -60,7 +60,7 @@ impl Clock {
         now.trunc_subsecs(6)
     }
 
-    /// Waits until `deadline` on this clock.
+    /// Waits until this clock shows `deadline`.
     pub async fn sleep_until(&self, deadline: DateTime<Utc>) {
         match &*self.0 {
             Kind::Real => tokio::time::sleep(non_negative(deadline - self.now())).await,
@@ -85,7 +85,7 @@ impl Clock {
         self.sleep_until(self.now() + TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)).await;
     }
 
-    /// Moves a manual clock forward. Does nothing to any other clock, or if `time` is in the past.
+    /// Sets a manual clock to `time`. Has no effect on other clocks or if `time` is in the past.
     pub fn advance_to(&self, time: DateTime<Utc>) {
         if let Kind::Manual { now, moved } = &*self.0 {
             let mut now = now.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! Configuration in `freehold.toml`, overridden by environment variables.
 //!
-//! A variable names section and field, separated by two underscores: `FREEHOLD_DATABASE__URL` is `url` of `[database]`.
+//! The name of a variable contains the section and the field, separated by two underscores: `FREEHOLD_DATABASE__URL`
+//! sets `url` in `[database]`.
 
 mod access;
 mod audit;
@@ -41,16 +42,16 @@ pub struct Config {
     pub organization: Organization,
     /// Named sets of regions. A region belongs to at most one of them.
     pub residencies: Vec<Residency>,
-    /// Commercial plans. The first is the default of a signup.
+    /// Commercial plans. The first plan is the default for signups.
     #[serde(default = "TierConfig::standard_only")]
     pub tiers: Vec<TierConfig>,
-    /// Identity Center instance; discovered if it is in the worker's own region.
+    /// Identity Center instance, which is discovered automatically if it is in the region of the worker.
     #[serde(default)]
     pub identity_center: IdentityCenter,
     /// Permission sets that `freehold bootstrap` creates and updates.
     #[serde(default)]
     pub permission_sets: Vec<PermissionSet>,
-    /// Groups of Identity Center and the permission set of each in every tenant account.
+    /// Groups of Identity Center, with the permission set that each group gets in every tenant account.
     #[serde(default)]
     pub access: Vec<Access>,
     /// CloudFormation stack that is deployed into every tenant account.
@@ -64,7 +65,7 @@ pub struct Config {
     /// AWS quotas and rate limits of the organisation.
     #[serde(default)]
     pub quotas: Quotas,
-    /// Usual duration of AWS work, for as long as the journal has no history.
+    /// Usual durations of AWS work, used until the journal contains enough measured durations.
     #[serde(default)]
     pub expected_durations: ExpectedDurations,
     #[serde(default)]
@@ -94,7 +95,7 @@ pub struct Telemetry {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// `postgres://user:password@host/name`; secret, because it contains the password.
+    /// Connection URL `postgres://user:password@host/name`; a secret, because it contains the password.
     pub url: Option<SecretString>,
 }
 
@@ -117,9 +118,9 @@ pub struct Api {
     pub roles_claim: String,
     /// Scopes that each role grants.
     pub roles: BTreeMap<String, Vec<String>>,
-    /// Requests per minute, client and API process; 0 means unlimited.
+    /// Maximum number of requests per minute, client and API process; 0 means unlimited.
     pub requests_per_minute: u32,
-    /// Signups per client in 24 hours; 0 means unlimited.
+    /// Maximum number of signups per client in 24 hours; 0 means unlimited.
     pub signups_per_day: u32,
 }
 
@@ -148,7 +149,7 @@ pub enum ConfigError {
     /// Invalid TOML, or a field that is missing, unknown or of the wrong type.
     #[error("cannot read the configuration: {0}")]
     Unreadable(#[from] Box<figment::Error>),
-    /// Values that violate a rule, one message for each.
+    /// Values that violate a rule, with one message for each violation.
     #[error(
         "the configuration is invalid:\n{}",
         .0.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
@@ -162,7 +163,8 @@ impl Config {
         if !path.is_file() {
             return Err(ConfigError::Missing(path.to_owned()));
         }
-        // Every field is in a section. A variable without two underscores, such as FREEHOLD_LOG, is not a field.
+        // A variable without two underscores, such as FREEHOLD_LOG, is not a field, because every field is in a
+        // section.
         let environment = Env::prefixed("FREEHOLD_").filter(|name| name.as_str().contains("__")).split("__");
         Self::from_figment(Figment::from(Toml::file_exact(path)).merge(environment))
     }

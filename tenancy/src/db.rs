@@ -1,5 +1,5 @@
-//! All SQL statements of Freehold. Each starts with the name of its function, so that a slow one is recognised in the
-//! log of the server.
+//! All SQL statements of Freehold. Each statement starts with a comment that contains the name of its function, so that
+//! a slow statement can be identified in the log of PostgreSQL.
 
 pub mod account_mappings;
 pub mod approvals;
@@ -33,7 +33,7 @@ use sqlx::{Connection, Postgres, Transaction};
 
 pub use sqlx::PgPool;
 
-/// Embedded migrations, in order.
+/// Database migrations that are embedded in the program, in order.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
 /// Error of a database call.
@@ -42,22 +42,22 @@ pub enum DbError {
     /// PostgreSQL, or the connection to it, failed.
     #[error("the database call failed: {0}")]
     Sql(#[from] sqlx::Error),
-    /// A migration failed.
+    /// A migration of the database failed.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The migration in the database that is not one of this version, or has another checksum.
+    /// An applied migration does not exist in this version, or has another checksum.
     #[error(
         "the schema of this database does not come from a release of Freehold (migration {0} differs) and cannot be \
          upgraded; create a new database, or start the sandbox with a new --data directory"
     )]
     ForeignSchema(i64),
-    /// The migration that a newer version of Freehold has applied after all migrations of this version.
+    /// A newer version of Freehold has applied this migration after all migrations of this version.
     #[error("the database was migrated by a newer version of Freehold (migration {0}); migrate with that version")]
     NewerSchema(i64),
     /// Another worker has claimed the operation; nothing was written.
     #[error("another worker has claimed the operation")]
     LeaseLost,
-    /// Another process works on the same request; nothing was written.
+    /// Another process has reserved the idempotency key of the request; nothing was written.
     #[error("another process works on the same request")]
     ReservationLost,
     /// An active tenant already uses this external id; nothing was written.
@@ -69,7 +69,7 @@ pub enum DbError {
     /// The account is mapped to another environment; nothing was written.
     #[error("the account is mapped to another environment")]
     AccountTaken,
-    /// The database holds a value that this version does not know.
+    /// The database contains a value that this version does not support.
     #[error("the database holds a value that this version does not know: {0}")]
     UnexpectedValue(String),
     /// The database belongs to another kind of installation, or to another organisation.
@@ -78,7 +78,8 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Returns whether PostgreSQL is unreachable or unable to serve, so that a later retry can succeed.
+    /// Returns whether PostgreSQL is unreachable or temporarily unable to serve requests, so that a later retry can
+    /// succeed.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => true,
@@ -93,7 +94,7 @@ impl DbError {
 
 impl DbError {
     /// Returns whether the connection was lost or closed by PostgreSQL, so that a retry can succeed as soon as there is
-    /// a connection. An overloaded database does not count: an immediate retry would make it worse.
+    /// a connection. Returns false for an overloaded database, because an immediate retry would increase the load.
     pub fn is_connection_lost(&self) -> bool {
         match self {
             Self::Sql(sqlx::Error::Io(_)) => true,
@@ -106,7 +107,7 @@ impl DbError {
     }
 }
 
-/// Result of a database call.
+/// Result of a database call, with [`DbError`] as the error.
 pub type Result<T> = std::result::Result<T, DbError>;
 
 /// Idle time after which a connection is pinged before use. A shorter time would cost each statement a round trip.
@@ -115,7 +116,7 @@ const IDLE_PING_THRESHOLD: std::time::Duration = std::time::Duration::from_milli
 /// Connects to PostgreSQL with at most `connections` connections.
 pub async fn connect(url: &SecretString, connections: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
-    // A transaction waits for nothing but the database, so an idle one belongs to a dead process.
+    // A transaction never waits for anything but the database, so an idle transaction belongs to a dead process.
     let options = options.options([("idle_in_transaction_session_timeout", "30s")]);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
@@ -146,9 +147,9 @@ pub async fn migrate(pool: &PgPool) -> Result<usize> {
     Ok(schema.pending)
 }
 
-/// Returns whether every migration of this version is applied.
+/// Returns whether all migrations of this version are applied.
 ///
-/// Migrations of a newer version may be applied too, because they let this version run until it is replaced.
+/// Migrations of a newer version may be applied too, because they are compatible with this version.
 ///
 /// Fails with [`DbError::ForeignSchema`].
 pub async fn is_migrated(pool: &PgPool) -> Result<bool> {
@@ -163,7 +164,7 @@ pub async fn check_schema(pool: &PgPool) -> Result<()> {
 /// Applied migrations, compared with [`MIGRATIONS`].
 struct Schema {
     pending: usize,
-    /// First migration that a newer version of Freehold has applied; this version does not know it.
+    /// First applied migration of a newer version; `None` if all applied migrations belong to this version.
     newer: Option<i64>,
 }
 
@@ -193,12 +194,13 @@ async fn applied(pool: &PgPool) -> Result<BTreeMap<i64, Vec<u8>>> {
     if !table.fetch_one(pool).await? {
         return Ok(BTreeMap::new());
     }
-    // The table is sqlx's own: it does not exist when the statements are checked, so this one is unchecked.
+    // This statement is not checked at compile time, because sqlx creates the table only when it runs migrations.
     let rows = sqlx::query_as("/* db::applied */ select version, checksum from _sqlx_migrations where success");
     Ok(rows.fetch_all(pool).await?.into_iter().collect())
 }
 
-/// Commits or rolls back at once. A dropped transaction would keep its locks until its connection is used again.
+/// Commits the transaction if the predicate returns true for the result, and otherwise rolls it back immediately. A
+/// dropped transaction would keep its locks until its connection is used again.
 pub(crate) async fn finish_transaction<T>(
     tx: Transaction<'static, Postgres>,
     answer: Result<T>,
@@ -211,7 +213,7 @@ pub(crate) async fn finish_transaction<T>(
     answer
 }
 
-/// Maps violated constraints that a caller can act on to errors of their own.
+/// Maps the violation of a constraint that the caller can handle to its own error.
 pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
         Some("tenants_external_id_is_unique_among_live_tenants") => DbError::ExternalIdTaken,
@@ -221,7 +223,7 @@ pub(crate) fn map_constraint_violation(error: sqlx::Error) -> DbError {
     }
 }
 
-/// Parses a text column; fails with `UnexpectedValue` if this version does not know the value.
+/// Parses a text column. Fails with `UnexpectedValue` if this version does not support the value.
 pub(crate) fn parsed<T: std::str::FromStr>(text: String) -> Result<T>
 where
     T::Err: std::fmt::Display,
@@ -229,7 +231,7 @@ where
     text.parse().map_err(|error| DbError::UnexpectedValue(format!("`{text}`: {error}")))
 }
 
-/// Reads a JSON column as a type of this version; `what` names the type in the error.
+/// Parses a JSON column; `what` names the type in the error message.
 pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(value: serde_json::Value, what: &str) -> Result<T> {
     serde_json::from_value(value).map_err(|error| DbError::UnexpectedValue(format!("{what}: {error}")))
 }

@@ -6,19 +6,19 @@ use crate::string_enum::string_enum;
 use crate::{AwsAccountId, EnvironmentId, EnvironmentName, OperationId, Region, ResidencyName, TenantId};
 
 string_enum! {
-    /// State of an environment. Changed only in the transaction that changes its operation.
+    /// State of an environment. Always changed in the same transaction as the state of its operation.
     EnvironmentState {
-        /// Onboarding is in progress.
+        /// The onboarding of the environment is in progress.
         Onboarding = "onboarding",
-        /// Environment is verified and usable.
+        /// The environment is verified and usable.
         Ready = "ready",
-        /// Stopped or late; a person must act.
+        /// The operation of the environment is stopped or late, and a person must act.
         NeedsAttention = "needs_attention",
-        /// Suspended without access. Can be restored until the cooling-off period ends.
+        /// The environment is suspended and has no access. It can be restored until the cooling-off period ends.
         Offboarding = "offboarding",
-        /// Restore or repair in progress.
+        /// A restore or repair of the environment is in progress.
         Restoring = "restoring",
-        /// Offboarding has been completed.
+        /// The offboarding of the environment is complete.
         Offboarded = "offboarded",
     }
 }
@@ -35,14 +35,14 @@ pub struct Environment {
     /// Region of the tenant stack.
     pub home_region: Region,
     pub state: EnvironmentState,
-    /// AWS account; `None` until the account mapping starts.
+    /// AWS account of the environment; `None` if no account is mapped to it.
     pub aws_account_id: Option<AwsAccountId>,
-    /// Open operation, or else the latest one.
+    /// Open operation of the environment, or the latest operation if none is open.
     pub operation_id: OperationId,
-    /// Time of the request.
+    /// Time of the request that created the environment.
     pub created_at: DateTime<Utc>,
     /// Time of the first successful verification.
     pub ready_at: Option<DateTime<Utc>>,
-    /// End of the offboarding.
+    /// Time at which the offboarding was completed.
     pub offboarded_at: Option<DateTime<Utc>>,
 }

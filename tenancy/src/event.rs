@@ -1,4 +1,4 @@
-//! Events of an operation, in order.
+//! Events of an operation, which record its progress.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,41 +9,41 @@ use crate::{EnvironmentId, OperationId, TenantId};
 string_enum! {
     /// Type of an operation event.
     EventType {
-        /// Acceptance of the operation.
+        /// The operation was accepted.
         OperationAccepted = "operation.accepted",
-        /// First claim by a worker.
+        /// A worker claimed the operation for the first time.
         OperationStarted = "operation.started",
-        /// Stopped or late; a person must act.
+        /// The operation is stopped or late, and a person must act.
         OperationNeedsAttention = "operation.needs_attention",
-        /// Completion of late work without a person.
+        /// The operation no longer needs attention, because late work has finished by itself.
         OperationRecovered = "operation.recovered",
-        /// Retry request of a person.
+        /// The operation is retried after a request or decision of a person.
         OperationRetried = "operation.retried",
-        /// Successful end of the operation.
+        /// The operation has succeeded.
         OperationSucceeded = "operation.succeeded",
-        /// Cancellation of the operation.
+        /// The operation was cancelled.
         OperationCanceled = "operation.canceled",
-        /// Request that a second person must approve.
+        /// A request needs the approval of a second person.
         ApprovalRequested = "operation.approval.requested",
-        /// Approval by a second person.
+        /// A second person approved the request.
         ApprovalGranted = "operation.approval.granted",
-        /// Rejection by a second person.
+        /// The request was rejected, or withdrawn because the operation has ended.
         ApprovalRejected = "operation.approval.rejected",
-        /// Start of a step.
+        /// A step started for the first time.
         StepStarted = "step.started",
-        /// Step that waits; one event per condition.
+        /// A step waits. Recorded once per wait reason, not once per poll.
         StepWaiting = "step.waiting",
-        /// Step that failed and will be retried; one event per error.
+        /// A step failed and will be retried. Recorded once per error, not once per attempt.
         StepRetrying = "step.retrying",
-        /// Completion of a step.
+        /// A step has succeeded.
         StepSucceeded = "step.succeeded",
-        /// Start of an account mapping.
+        /// An AWS account was mapped to the environment.
         AccountAssigned = "environment.account.assigned",
-        /// Environment that is verified and ready.
+        /// The environment is verified and ready.
         EnvironmentReady = "environment.ready",
-        /// Environment that is offboarded.
+        /// The environment is offboarded.
         EnvironmentOffboarded = "environment.offboarded",
-        /// End of an account mapping.
+        /// The account mapping of the environment has ended.
         AccountReleased = "environment.account.released",
     }
 }
@@ -52,20 +52,20 @@ string_enum! {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub operation_id: OperationId,
-    /// Number within the operation: 1, 2, 3, …
+    /// Sequence number of the event within the operation: 1, 2, 3, …
     pub seq: i64,
     pub tenant_id: TenantId,
     pub environment_id: EnvironmentId,
     pub event_type: EventType,
-    /// Fields of the event type, without personal data.
+    /// Fields that depend on the event type, without personal data.
     pub data: Value,
     pub occurred_at: DateTime<Utc>,
 }
 
-/// Event to be appended. Its `seq` is assigned under the row lock of the operation.
+/// Event to append to an operation. The sequence number is assigned under the row lock of the operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
     pub event_type: EventType,
-    /// Fields of the event type, without personal data.
+    /// Fields that depend on the event type, without personal data.
     pub data: Value,
 }

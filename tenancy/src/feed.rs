@@ -1,4 +1,4 @@
-//! Feed of events: ordered, append-only and with stable event types.
+//! Event feed: an ordered, append-only list of events with stable event types.
 
 mod cloud_event;
 
@@ -10,66 +10,66 @@ use crate::operation::OperationKind;
 use crate::string_enum::string_enum;
 use crate::{EnvironmentId, OperationId, TenantId};
 
-pub use cloud_event::{CloudEvent, CloudEventData};
+pub use cloud_event::{FeedEvent, FeedEventData};
 
 string_enum! {
     /// Type of an event in the feed.
     FeedType {
-        /// Acceptance of a signup or of an additional environment.
+        /// A signup or a request for an additional environment was accepted.
         OnboardingAccepted = "tenant.onboarding.accepted",
-        /// Onboarding that needs attention.
+        /// An onboarding needs attention.
         OnboardingNeedsAttention = "tenant.onboarding.needs_attention",
-        /// Onboarding that no longer needs attention.
+        /// An onboarding no longer needs attention.
         OnboardingResumed = "tenant.onboarding.resumed",
-        /// End of an onboarding: the environment is ready.
+        /// An onboarding has succeeded: the environment is ready.
         OnboardingSucceeded = "tenant.onboarding.succeeded",
-        /// Cancellation of an onboarding.
+        /// An onboarding was cancelled.
         OnboardingCanceled = "tenant.onboarding.canceled",
-        /// Start of an offboarding.
+        /// An offboarding was accepted.
         OffboardingAccepted = "tenant.offboarding.accepted",
-        /// Offboarding that needs attention.
+        /// An offboarding needs attention.
         OffboardingNeedsAttention = "tenant.offboarding.needs_attention",
-        /// Offboarding that no longer needs attention.
+        /// An offboarding no longer needs attention.
         OffboardingResumed = "tenant.offboarding.resumed",
-        /// End of an offboarding: the environment is offboarded.
+        /// An offboarding has succeeded: the environment is offboarded.
         OffboardingSucceeded = "tenant.offboarding.succeeded",
-        /// Cancellation of an offboarding by a restore.
+        /// An offboarding was cancelled by a restore.
         OffboardingCanceled = "tenant.offboarding.canceled",
-        /// Start of a restore during the cooling-off period.
+        /// A restore during the cooling-off period was accepted.
         RestoringAccepted = "tenant.restoring.accepted",
-        /// Restore that needs attention.
+        /// A restore needs attention.
         RestoringNeedsAttention = "tenant.restoring.needs_attention",
-        /// Restore that no longer needs attention.
+        /// A restore no longer needs attention.
         RestoringResumed = "tenant.restoring.resumed",
-        /// End of a restore: the environment is ready again.
+        /// A restore has succeeded: the environment is ready again.
         RestoringSucceeded = "tenant.restoring.succeeded",
-        /// Cancellation of a restore.
+        /// A restore was cancelled.
         RestoringCanceled = "tenant.restoring.canceled",
-        /// Start of a repair.
+        /// A repair was accepted.
         RepairAccepted = "tenant.repair.accepted",
-        /// Repair that needs attention.
+        /// A repair needs attention.
         RepairNeedsAttention = "tenant.repair.needs_attention",
-        /// Repair that no longer needs attention.
+        /// A repair no longer needs attention.
         RepairResumed = "tenant.repair.resumed",
-        /// End of a repair: the environment is as configured.
+        /// A repair has succeeded: the environment matches the configuration again.
         RepairSucceeded = "tenant.repair.succeeded",
-        /// Cancellation of a repair.
+        /// A repair was cancelled.
         RepairCanceled = "tenant.repair.canceled",
-        /// Change of the fields of a tenant.
+        /// Fields of a tenant were changed.
         TenantUpdated = "tenant.updated",
-        /// Request that a second person must approve.
+        /// A request needs the approval of a second person.
         ApprovalRequested = "operation.approval.requested",
-        /// Approval by a second person.
+        /// A second person approved a request.
         ApprovalGranted = "operation.approval.granted",
-        /// Rejection by a second person.
+        /// A request was rejected or withdrawn.
         ApprovalRejected = "operation.approval.rejected",
-        /// Start of an account mapping.
+        /// An AWS account was mapped to an environment.
         AccountAssigned = "environment.account.assigned",
-        /// End of an account mapping.
+        /// The mapping of an AWS account to an environment has ended.
         AccountReleased = "environment.account.released",
-        /// Environment that is verified and ready.
+        /// An environment is verified and ready.
         EnvironmentReady = "environment.ready",
-        /// Environment that is offboarded.
+        /// An environment is offboarded.
         EnvironmentOffboarded = "environment.offboarded",
     }
 }
@@ -79,10 +79,10 @@ string_enum! {
 pub struct Entry {
     pub position: i64,
     pub tenant_id: TenantId,
-    /// Operation of the event; `None` for an event of the tenant itself.
+    /// Operation event that is published; `None` for an event about the tenant itself.
     pub operation: Option<OperationEventRef>,
     pub feed_type: FeedType,
-    /// Fields of the event type, without personal data.
+    /// Fields that depend on the event type, without personal data.
     pub data: Value,
     pub occurred_at: DateTime<Utc>,
 }
@@ -91,13 +91,13 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OperationEventRef {
     pub operation_id: OperationId,
-    /// Number of the event within the operation.
+    /// Sequence number of the event within the operation.
     pub seq: i64,
     pub environment_id: EnvironmentId,
 }
 
 impl FeedType {
-    /// Returns the feed type of an operation event, or `None` if the event is internal.
+    /// Returns the feed type of an operation event, or `None` for an internal event that is not published.
     pub fn of(kind: OperationKind, event: EventType) -> Option<Self> {
         use EventType as E;
         let by_kind = |onboard, offboard, restore, repair| match kind {
@@ -159,13 +159,13 @@ impl FeedType {
         }
     }
 
-    /// Returns false for events of the tenant itself.
+    /// Returns true for events of an operation and false for events about the tenant itself.
     pub fn is_of_an_operation(self) -> bool {
         self != Self::TenantUpdated
     }
 
-    /// Returns the public fields of an event's data. Requesters and messages are left out, because they may name
-    /// people.
+    /// Returns the public fields of the data of an event. Requesters and messages are removed, because they may contain
+    /// names of people.
     pub fn data(self, event: &Value) -> Value {
         let fields = self.data_fields().iter().filter_map(|name| Some(((*name).to_owned(), event.get(name)?.clone())));
         Value::Object(fields.collect::<Map<_, _>>())

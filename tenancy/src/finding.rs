@@ -26,7 +26,7 @@ string_enum! {
         AccountMissing = "account_missing",
         /// Account of an environment that was closed or suspended outside Freehold.
         AccountSuspended = "account_suspended",
-        /// Account of an environment in an OU other than that of its residency.
+        /// Account of an environment that is not in the OU of its residency.
         WrongOu = "wrong_ou",
         /// Missing OU of a residency or of the quarantine.
         OuMissing = "ou_missing",
@@ -42,13 +42,13 @@ string_enum! {
         GroupMissing = "group_missing",
         /// Configured assignment that is missing in an account.
         AssignmentMissing = "assignment_missing",
-        /// Assignment of a configured permission set that is not configured itself.
+        /// Assignment that uses a configured permission set but is not configured.
         AssignmentExtra = "assignment_extra",
         /// Account whose access role Freehold cannot assume.
         AccessLost = "access_lost",
-        /// Stack that Freehold deployed and that no longer exists.
+        /// Stack that Freehold deployed but that no longer exists.
         StackMissing = "stack_missing",
-        /// Stack in a state that needs intervention.
+        /// Stack in a state from which it does not recover without a person.
         StackFailed = "stack_failed",
         /// Stack that was changed or replaced outside Freehold.
         StackDrifted = "stack_drifted",
@@ -68,7 +68,8 @@ impl FindingKind {
         }
     }
 
-    /// Returns true if a repair fixes the finding without removing access or resources. Other kinds need a person.
+    /// Returns true if a repair fixes the finding without removing access or resources. A person must resolve the other
+    /// kinds.
     pub fn is_safe_to_repair(self) -> bool {
         matches!(self, Self::WrongOu | Self::AssignmentMissing | Self::AccessLost | Self::StackMissing)
     }
@@ -79,7 +80,7 @@ string_enum! {
     FindingRemedy {
         /// Repair operation on the environment.
         Repair = "repair",
-        /// Decision of a person.
+        /// Manual action by a person.
         Person = "person",
     }
 }
@@ -87,14 +88,14 @@ string_enum! {
 string_enum! {
     /// State of a finding.
     FindingState {
-        /// Present when AWS was last compared.
+        /// Found by the latest comparison of AWS with the database.
         Open = "open",
         /// No longer found by a later comparison.
         Resolved = "resolved",
     }
 }
 
-/// Finding of one comparison, not stored yet.
+/// Finding of one comparison that is not stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFinding {
     pub kind: FindingKind,
@@ -104,7 +105,7 @@ pub struct NewFinding {
     pub aws_account_id: Option<AwsAccountId>,
     /// Affected environment with its tenant, if there is one.
     pub environment: Option<(TenantId, EnvironmentId)>,
-    /// Message for people: the difference and what to do.
+    /// Message for operators, with the difference and the required action.
     pub message: String,
     pub remedy: FindingRemedy,
 }
@@ -121,14 +122,14 @@ pub struct Finding {
     pub aws_account_id: Option<AwsAccountId>,
     /// Affected environment with its tenant, if there is one.
     pub environment: Option<(TenantId, EnvironmentId)>,
-    /// Message for people: the difference and what to do.
+    /// Message for operators, with the difference and the required action.
     pub message: String,
-    /// Remedy; changes to a person if a repair did not fix the finding.
+    /// Remedy of the finding. Changes from `repair` to `person` if a repair did not fix the finding.
     pub remedy: FindingRemedy,
     /// Repair operation, if one was started.
     pub operation_id: Option<OperationId>,
     pub first_seen_at: DateTime<Utc>,
     pub last_seen_at: DateTime<Utc>,
-    /// Time of the first comparison that no longer found it.
+    /// Time of the first comparison that no longer found the difference.
     pub resolved_at: Option<DateTime<Utc>>,
 }

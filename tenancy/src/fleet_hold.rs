@@ -6,17 +6,17 @@ use crate::OperationId;
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// Cause of a fleet hold and stable code of its alert.
+    /// Cause of a fleet hold. The text form is the stable code of its alert.
     HoldKind {
-        /// Account quota of the organisation, which is exhausted.
+        /// The organisation has reached its AWS account quota.
         AccountQuotaReached = "account_quota_reached",
-        /// Setup of a new organisation by AWS, which takes at most an hour.
+        /// AWS is still setting up the new organisation, which takes at most an hour.
         OrganizationFinalizing = "organization_finalizing",
     }
 }
 
 impl HoldKind {
-    /// Returns the message for people: the cause and what to do.
+    /// Returns the message for operators, with the cause and the required action.
     pub fn message(self) -> &'static str {
         match self {
             Self::AccountQuotaReached => {
@@ -30,7 +30,7 @@ impl HoldKind {
         }
     }
 
-    /// Returns the condition for which held operations wait, as the end of "waits for …".
+    /// Returns the condition that held operations wait for. The text completes the sentence "waits for …".
     pub fn waits_for(self) -> &'static str {
         match self {
             Self::AccountQuotaReached => "AWS to raise the account quota of the organisation",
@@ -39,7 +39,7 @@ impl HoldKind {
     }
 }
 
-/// Fleet hold in force.
+/// Active fleet hold on the calls of one quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetHold {
     /// Name of the quota whose calls are paused, such as `account-creations`.
@@ -48,8 +48,8 @@ pub struct FleetHold {
     pub started_at: DateTime<Utc>,
     /// Time at which the first operation in the queue retries the call.
     pub probe_at: DateTime<Utc>,
-    /// Operation whose probe is running.
+    /// Operation that is retrying the call; `None` between two probes.
     pub probing_operation: Option<OperationId>,
-    /// Number of operations in the queue.
+    /// Number of operations in the queue of the quota.
     pub waiting: i64,
 }

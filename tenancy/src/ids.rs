@@ -1,4 +1,4 @@
-//! Typed ids: a prefix for the kind, then 26 characters of Crockford's base 32 (`ten_01jb…`).
+//! Typed ids. The text form consists of a prefix for the kind and 26 characters of Crockford's base 32 (`ten_01jb…`).
 //!
 //! An id is a version 7 UUID, so that ids sort by creation time. The database stores them as `uuid`.
 
@@ -39,7 +39,7 @@ macro_rules! ids {
                 Self(uuid_at(now))
             }
 
-            /// Returns the id in the form that the database stores.
+            /// Returns the UUID, which is the form that the database stores.
             pub fn as_uuid(self) -> Uuid {
                 self.0
             }
@@ -109,7 +109,7 @@ ids! {
     WebhookDeliveryId = "whd";
 }
 
-/// Generates a version 7 UUID: 48 bits of milliseconds, the rest random.
+/// Generates a version 7 UUID: 48 bits contain the time in milliseconds, and the rest is random.
 fn uuid_at(now: DateTime<Utc>) -> Uuid {
     let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos()))
@@ -127,7 +127,7 @@ fn decode(text: &str) -> Option<Uuid> {
     let mut bits: u128 = 0;
     for (position, character) in text.bytes().enumerate() {
         let digit = ALPHABET.iter().position(|symbol| *symbol == character)?;
-        // 26 digits hold 130 bits, so that the first digit may use only its lower three bits.
+        // 26 digits have 130 bits, but a UUID has 128, so that the first digit is at most 7.
         if position == 0 && digit > 7 {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Domain types of Freehold, their states and all SQL statements. No HTTP, no AWS.
+//! Domain types, their states and all SQL statements of Freehold. This crate has no HTTP server and makes no AWS calls.
 
 pub mod account_mapping;
 pub mod approval;

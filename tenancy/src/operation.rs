@@ -13,13 +13,13 @@ use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 string_enum! {
     /// Kind of an operation, which determines its workflow.
     OperationKind {
-        /// Workflow from the signup to a ready environment.
+        /// Onboarding of an environment, from the signup until the environment is ready.
         Onboard = "onboard",
-        /// Workflow that suspends an environment and, after the cooling-off period, deletes its stacks.
+        /// Offboarding of an environment: suspends it and deletes its stacks after the cooling-off period.
         Offboard = "offboard",
-        /// Workflow that brings an environment back during the cooling-off period.
+        /// Restore of an environment during the cooling-off period.
         Restore = "restore",
-        /// Workflow that fixes differences between AWS and the database.
+        /// Repair of differences between AWS and the database.
         Repair = "repair",
     }
 }
@@ -27,17 +27,17 @@ string_enum! {
 string_enum! {
     /// State of an operation.
     OperationState {
-        /// Accepted, but not yet claimed by a worker.
+        /// The operation was accepted but not yet claimed by a worker.
         Pending = "pending",
-        /// Started and not finished.
+        /// The operation has started and is not finished.
         Running = "running",
-        /// Stopped or late; a person must act.
+        /// The operation is stopped or late, and a person must act.
         NeedsAttention = "needs_attention",
         /// All steps of the workflow are done.
         Succeeded = "succeeded",
-        /// Finished without success.
+        /// The operation finished without success.
         Failed = "failed",
-        /// Ended by a cancel or restore request.
+        /// The operation was cancelled by a request to cancel, restore or offboard, or by the rejection of an approval.
         Canceled = "canceled",
     }
 }
@@ -78,18 +78,18 @@ pub struct Operation {
     pub environment_id: EnvironmentId,
     pub environment_name: EnvironmentName,
     pub kind: OperationKind,
-    /// Parameters of the request.
+    /// Parameters of the request, as a JSON object.
     pub input: Value,
     pub requested_by: Requester,
     pub state: OperationState,
     pub attention: Option<Attention>,
-    /// Time at which a worker continues the operation.
+    /// Time at which a worker continues the operation; `None` if it waits for a person or has finished.
     pub wake_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     /// Time of the first claim by a worker.
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
-    /// Journal in the order of the workflow; empty until a worker has claimed the operation.
+    /// Journal entries of the steps, in the order of the workflow; empty until a worker has claimed the operation.
     pub steps: Vec<JournalEntry>,
 }

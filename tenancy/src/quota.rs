@@ -1,24 +1,25 @@
-//! Quotas of AWS that limit the work in progress in the whole organisation.
+//! AWS quotas that limit the number of requests in progress in the whole organisation.
 
 use crate::config::Quotas;
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// Name of a quota. Append-only: slots and events of earlier releases contain these names.
+    /// AWS quota on requests in progress. Names are never changed or removed, because stored slots and events contain
+    /// them.
     Quota {
-        /// CloseAccount in progress: 3 ("Quotas for AWS Organizations").
+        /// Account closures in progress: at most 3 ("Quotas for AWS Organizations").
         AccountClosures = "account-closures",
-        /// CreateAccount in progress: 5 ("Quotas for AWS Organizations").
+        /// Account creations in progress: at most 5 ("Quotas for AWS Organizations").
         AccountCreations = "account-creations",
-        /// CreateAccountAssignment in progress: 15 ("IAM Identity Center quotas").
+        /// Account assignments in progress: at most 15 ("IAM Identity Center quotas").
         Assignments = "assignments",
-        /// EnableRegion in progress: 50, of which 6 in one account ("Quotas for AWS Account Management").
+        /// Region opt-ins in progress: at most 50, and at most 6 per account ("Quotas for AWS Account Management").
         RegionOptIns = "region-opt-ins",
     }
 }
 
 impl Quota {
-    /// Returns the number of slots.
+    /// Returns the maximum number of slots in the organisation.
     pub fn limit(self, quotas: &Quotas) -> u16 {
         match self {
             Self::AccountCreations => quotas.account_creations,
@@ -28,7 +29,7 @@ impl Quota {
         }
     }
 
-    /// Returns the number of slots per account, or `None` if that is not limited.
+    /// Returns the maximum number of slots per account; `None` means unlimited.
     pub fn limit_per_account(self, quotas: &Quotas) -> Option<u16> {
         match self {
             Self::RegionOptIns => Some(quotas.region_opt_ins_per_account),
@@ -36,7 +37,8 @@ impl Quota {
         }
     }
 
-    /// Returns the call that a slot permits, if its rate is so low that slot and rate have one queue.
+    /// Returns the AWS call whose rate token is granted together with a slot. Such a call has a very low rate limit, so
+    /// that operations queue once for slot and token.
     pub fn rate_limited_call(self) -> Option<&'static str> {
         match self {
             Self::AccountCreations => Some("organizations:CreateAccount"),
@@ -45,7 +47,8 @@ impl Quota {
         }
     }
 
-    /// Returns whether `call` is permitted by a slot and not by the rate limit of the call alone.
+    /// Returns whether the rate token of `call` is granted with a slot, so that the rate limiter must not limit the
+    /// call again.
     pub fn permits(call: &str) -> bool {
         Self::ALL.iter().any(|quota| quota.rate_limited_call() == Some(call))
     }

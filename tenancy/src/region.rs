@@ -1,15 +1,15 @@
-//! AWS regions of the commercial partition, with those that require an opt-in.
+//! AWS regions of the commercial partition, including the regions that require an opt-in.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Known AWS region of the commercial partition, such as `eu-central-1`.
+/// AWS region of the commercial partition, such as `eu-central-1`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Region(&'static str);
 
-/// Error for a text that is not the code of a known region.
+/// Error for a text that is not the code of a region in this list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an AWS region that Freehold knows; use a region code such as eu-central-1")]
 pub struct UnknownRegion(String);
@@ -35,7 +35,7 @@ const DEFAULT: [&str; 17] = [
     "us-west-2",
 ];
 
-/// Regions that require an opt-in (same source).
+/// Regions that each account must enable before use (AWS Account Management, "Enable or disable AWS Regions").
 const OPT_IN: [&str; 17] = [
     "af-south-1",
     "ap-east-1",

@@ -1,7 +1,8 @@
 //! Encryption of secrets in the database: AES-256-GCM with a key from the configuration.
 //!
-//! A sealed secret consists of a version (1 byte), the key id (8), a random nonce (12) and the ciphertext with its tag.
-//! The id of its owner is authenticated with it, so that a secret cannot be moved to another row.
+//! A sealed (encrypted) secret consists of a version (1 byte), the key id (8), a random nonce (12) and the ciphertext
+//! with its tag. The id of the owner is authenticated as additional data, so that a secret cannot be moved to another
+//! row.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub struct SealingKey(SecretSlice<u8>);
 /// Identifier of a key, which does not reveal the key.
 pub type KeyId = [u8; KEY_ID_LENGTH];
 
-/// Keys of an installation. The first encrypts; all decrypt.
+/// Encryption keys of an installation. The first key encrypts new secrets; each key can decrypt.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring(Arc<Vec<SealingKey>>);
 
@@ -36,16 +37,16 @@ pub struct Keyring(Arc<Vec<SealingKey>>);
 pub enum SealError {
     #[error("secrets.key is not configured, so that secrets cannot be encrypted")]
     NoKey,
-    /// Secret that was encrypted with a key that is no longer configured.
+    /// The secret was encrypted with a key that is not configured.
     #[error("the secret was encrypted with a key that is not configured; add that key to secrets.old_keys")]
     UnknownKey,
-    /// Secret that was changed, or that belongs to another owner.
+    /// The secret was changed or belongs to another owner.
     #[error("the secret in the database was changed or belongs to another endpoint")]
     Tampered,
 }
 
 impl SealingKey {
-    /// Parses base64 of 32 bytes.
+    /// Parses a key from the base64 text of 32 bytes.
     pub fn parse(text: &SecretString) -> Result<Self, &'static str> {
         let bytes = STANDARD.decode(text.expose_secret().trim()).unwrap_or_default();
         if bytes.len() == KEY_LENGTH {
@@ -84,12 +85,12 @@ impl<'de> Deserialize<'de> for SealingKey {
 
 impl Keyring {
     pub fn new(secrets: &Secrets) -> Self {
-        // Old keys are ignored if there is no current key, so that the mistake is noticed at once.
+        // Old keys are ignored if there is no current key, so that the mistake is noticed immediately.
         let keys = secrets.key.iter().flat_map(|key| std::iter::once(key).chain(&secrets.old_keys));
         Self(Arc::new(keys.cloned().collect()))
     }
 
-    /// Returns the id of the key that encrypts.
+    /// Returns the id of the key that encrypts new secrets; `None` if no key is configured.
     pub fn current(&self) -> Option<KeyId> {
         self.0.first().map(SealingKey::id)
     }

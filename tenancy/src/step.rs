@@ -7,7 +7,8 @@ use crate::attention::Attention;
 use crate::string_enum::string_enum;
 
 string_enum! {
-    /// Name of a step in journal, API and metrics. Append-only: the journals of earlier releases contain these names.
+    /// Name of a workflow step in the journal, the API and metrics. Names are never changed or removed, because stored
+    /// journals contain them.
     StepName {
         RequestAccount = "request-account",
         AwaitAccount = "await-account",
@@ -39,20 +40,20 @@ impl PartialEq<StepName> for String {
 string_enum! {
     /// State of a step.
     StepState {
-        /// Not yet started.
+        /// The step has not started yet.
         Pending = "pending",
-        /// Started; the result is not journaled yet.
+        /// The step has started; its result has not been recorded yet.
         Running = "running",
-        /// Waiting for the time of its next poll.
+        /// The step waits until its next poll is due.
         Waiting = "waiting",
-        /// Stopped until a person acts.
+        /// The step is stopped until a person acts.
         Parked = "parked",
-        /// Completed; later steps may start.
+        /// The step is completed; later steps may start.
         Done = "done",
     }
 }
 
-/// Facts that a step has learned, such as request, account and stack ids.
+/// Values that a step has learned and that later steps read, such as request, account and stack ids.
 pub type Facts = Map<String, Value>;
 
 /// Journal entry of one step.
@@ -63,26 +64,26 @@ pub struct JournalEntry {
     /// Steps that must be done before this step starts.
     pub after: Vec<String>,
     pub state: StepState,
-    /// Values of the next AWS call, written before the call.
+    /// Values of an AWS call that is not safe to repeat, written before the call.
     pub intent: Option<Value>,
     pub intent_at: Option<DateTime<Utc>>,
     pub facts: Facts,
     pub attempts: u32,
-    /// Number of consecutive failed attempts.
+    /// Number of consecutive attempts that failed and recorded no new fact.
     pub attempts_without_progress: u32,
-    /// Description of the condition for which the step waits.
+    /// Description of the condition that the step waits for.
     pub waits_for: Option<String>,
-    /// Time of the next poll.
+    /// Time of the next poll of a waiting step.
     pub check_at: Option<DateTime<Utc>>,
-    /// Reason for which the step needs attention. A waiting step with this field is late.
+    /// Reason why the step needs attention. A waiting step with an attention is late.
     pub attention: Option<Attention>,
     /// Time since which AWS has refused to start or continue the work.
     pub blocked_since: Option<DateTime<Utc>>,
     /// Message of the latest error.
     pub last_error: Option<String>,
-    /// Time of the first attempt.
+    /// Time of the first attempt of the step.
     pub started_at: Option<DateTime<Utc>>,
-    /// Time of the last manual retry; deadlines restart there.
+    /// Time of the last manual retry. Deadlines are measured from this time.
     pub retried_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
 }

@@ -12,7 +12,7 @@ macro_rules! string_enum {
         }
 
         impl $name {
-            /// All variants, in the order of their declaration.
+            /// All variants in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             pub fn as_str(self) -> &'static str {

@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::string_enum::string_enum;
 use crate::{CompanyName, EmailAddress, ExternalId, TenantId, Tier};
 
-/// Free key-value pairs that the SaaS sets on a tenant.
+/// Key-value pairs that the SaaS stores with a tenant.
 pub type Labels = BTreeMap<String, String>;
 
 string_enum! {
@@ -22,14 +22,14 @@ string_enum! {
         NeedsAttention = "needs_attention",
         /// At least one environment is being restored or repaired.
         Restoring = "restoring",
-        /// Every environment is being offboarded or offboarded already.
+        /// Every environment is being offboarded or has been offboarded.
         Offboarding = "offboarding",
         /// Every environment is offboarded.
         Offboarded = "offboarded",
     }
 }
 
-/// Flag that forbids destroying anything of a tenant.
+/// Legal hold on a tenant, which forbids deleting any of its data or resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegalHold {
     pub since: DateTime<Utc>,
@@ -41,7 +41,7 @@ pub struct LegalHold {
 pub struct TenantChange {
     pub company_name: Option<CompanyName>,
     pub tier: Option<Tier>,
-    /// Id that the SaaS uses; `Some(None)` removes it.
+    /// New id of the tenant in the SaaS; `Some(None)` removes the id.
     pub external_id: Option<Option<ExternalId>>,
     /// Complete set of labels, which replaces the old set.
     pub labels: Option<Labels>,
@@ -88,8 +88,8 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Returns the state of the environment that needs most care. Environments that are being offboarded count only if
-    /// there are no others.
+    /// Derives the state of the tenant from the most urgent state of its environments. Environments that are being
+    /// offboarded are considered only if there are no others.
     pub fn state(&self) -> TenantState {
         use crate::environment::EnvironmentState as E;
         let any = |state| self.environments.iter().any(|environment| environment.state == state);

@@ -1,12 +1,12 @@
 //! Validated text types, such as [`EmailAddress`] and [`AwsAccountId`]. Input is parsed once at the boundary, so that
-//! all other code needs no validation.
+//! other code does not validate it again.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Error for an invalid text. The message says what the text must be.
+/// Error for an invalid text. The message states the rule that the text must follow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(String);

@@ -1,23 +1,23 @@
-//! Trace context across processes: links spans of the API and of the worker.
+//! Passes the trace context between processes, so that spans of the API and of the worker form one trace.
 //!
-//! All functions do nothing until a process installs a [`Traces`]. A span that is exported declares the empty fields
+//! All functions do nothing until a process calls [`install`]. An exported span must declare the empty fields
 //! `otel.kind` and `otel.name`.
 
 use std::sync::OnceLock;
 
 use tracing::Span;
 
-/// Exporter of spans, which identifies them across processes by the `traceparent` of W3C Trace Context.
+/// Exporter of spans. Other processes refer to an exported span by its `traceparent` (W3C Trace Context).
 pub trait Traces: Send + Sync {
     /// Returns the `traceparent` of a span, or `None` if the span is not exported.
     fn traceparent(&self, span: &Span) -> Option<String>;
-    /// Sets the parent of a span that has not been entered yet. Ignores an invalid `traceparent`.
+    /// Sets the parent of a span that has not been entered yet. An invalid `traceparent` is ignored.
     fn set_parent(&self, span: &Span, traceparent: &str);
 }
 
 static INSTALLED: OnceLock<Box<dyn Traces>> = OnceLock::new();
 
-/// Installs the exporter. Only the first call has an effect.
+/// Installs the exporter for this process. Only the first call has an effect.
 pub fn install(traces: impl Traces + 'static) {
     _ = INSTALLED.set(Box::new(traces));
 }
@@ -32,7 +32,8 @@ pub fn begin(span: &Span, kind: &'static str, name: &str, parent: Option<&str>) 
     }
 }
 
-/// Records a field of a span under the name that OpenTelemetry defines. Logs contain the value under another name.
+/// Records a span field under its OpenTelemetry name. Does nothing if spans are not exported, because logs contain the
+/// same value under another name.
 pub fn note(span: &Span, field: &'static str, value: impl tracing::Value) {
     if INSTALLED.get().is_some() {
         span.record(field, value);

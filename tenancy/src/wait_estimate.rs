@@ -1,8 +1,8 @@
-//! Estimate of the time at which a queued operation is ready, from AWS quotas, the present queue and recent durations.
+//! Estimates the completion times of queued operations from AWS quotas, the current queue and recent durations.
 //!
-//! The k-th operation in the queue starts when a slot and a rate token are available. Its later steps take their
-//! average time and may wait in another queue. Three assumptions: the operations ahead proceed, no later operation
-//! overtakes, and other users of the organisation hold each slot for half the average duration.
+//! The k-th operation in the queue starts when a slot and a rate token are available. Each later step takes its average
+//! duration and may wait in another queue. The model makes three assumptions: the operations ahead are not blocked, no
+//! later operation overtakes, and requests from outside Freehold occupy their slots for half the average duration.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,30 +12,30 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::clock::seconds;
 use crate::config::ExpectedDurations;
 
-/// Queue position and estimated end of an operation.
+/// Position of an operation in its queue, with the estimated completion time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
-    /// Position in the queue; 1 is next.
+    /// Position in the queue; the next operation has position 1.
     pub position: u32,
-    /// Estimated time at which the environment is ready; for maintenance, at which the work is done.
+    /// Estimated time at which the environment is ready, or at which an offboarding or repair is done.
     pub estimated_ready_at: DateTime<Utc>,
 }
 
-/// Factor on configured durations that accounts for the delay until a poll notices the end.
+/// Factor applied to configured durations, because a poll detects the end of the work with a delay.
 const POLL_DELAY_FACTOR: f64 = 1.12;
 
 /// Average duration of each part of an onboarding, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepDurations {
-    /// Request for an account to account mapping.
+    /// Time from the account request to the account mapping.
     pub creation: f64,
-    /// Account mapping to an account that accepts calls.
+    /// Time from the account mapping until the account accepts calls.
     pub usable: f64,
     /// Creation of the baseline stack.
     pub baseline: f64,
     /// Creation of the tenant stack.
     pub stack: f64,
-    /// Creation of one assignment.
+    /// Creation of one access assignment.
     pub assignment: f64,
     pub opt_in: f64,
     pub verify: f64,
@@ -43,7 +43,7 @@ pub struct StepDurations {
 }
 
 impl StepDurations {
-    /// Returns the configured durations, for use before the journal has any history.
+    /// Returns the configured durations, which are used until the journal contains enough measured durations.
     pub fn guessed(expected: &ExpectedDurations) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a configured duration is a small number of seconds")]
         let with_poll_delay = |seconds: u64| seconds as f64 * POLL_DELAY_FACTOR;
@@ -77,15 +77,16 @@ pub struct ServiceModel {
 pub struct Tokens {
     /// Time at which the bucket is full again.
     pub full_at: DateTime<Utc>,
-    /// Time between two tokens.
+    /// Interval at which tokens become available.
     pub spacing: TimeDelta,
     /// Capacity of the bucket.
     pub burst: u32,
 }
 
 impl ServiceModel {
-    /// Creates the model of a quota with `slots` slots. Work that started at the times `since` and
-    /// `external_in_progress` further requests take some of them, each for `duration` seconds.
+    /// Creates the model of a quota with `slots` slots. Some slots are occupied: by Freehold's work, which started at
+    /// the times `since`, and by `external_in_progress` requests from outside Freehold. Each request takes `duration`
+    /// seconds.
     pub fn new(
         now: DateTime<Utc>,
         slots: u16,
@@ -102,7 +103,7 @@ impl ServiceModel {
         Self { now, free_slots, busy_until, duration, tokens, last_start: now }
     }
 
-    /// Adds a request that arrives at `at`. Returns the times at which its work starts and ends.
+    /// Adds a request that arrives at `at`. Returns the times at which its work starts and finishes.
     pub fn serve(&mut self, at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
         let slot_free_at = if self.free_slots > 0 {
             self.free_slots -= 1;
@@ -123,12 +124,12 @@ impl ServiceModel {
 }
 
 impl Tokens {
-    /// Returns the time at which the next token is available; may be in the past.
+    /// Returns the time at which the next token is available, which may be in the past.
     pub fn first(&self) -> DateTime<Utc> {
         self.full_at - self.spacing * i32::try_from(self.burst.saturating_sub(1)).unwrap_or(0)
     }
 
-    /// Takes a token at `at`, or as soon as one is available. Returns that time.
+    /// Takes the first token that is available at or after `at`, and returns the time of that token.
     fn take(&mut self, at: DateTime<Utc>) -> DateTime<Utc> {
         let at = at.max(self.first());
         self.full_at = self.full_at.max(at) + self.spacing;
@@ -139,16 +140,16 @@ impl Tokens {
 /// Model of all onboardings from the account queue to the ready environment.
 #[derive(Debug, Clone)]
 pub struct OnboardingModel {
-    /// Queue for account creations.
+    /// Queue model of the quota for account creations.
     pub creations: ServiceModel,
-    /// Queue for access assignments.
+    /// Queue model of the quota for access assignments.
     pub assignments: ServiceModel,
     /// Number of assignments per environment.
     pub assignments_each: usize,
-    /// Times at which operations that are past the account queue enter the assignment queue; the present time for each
-    /// operation that waits there already.
+    /// Times at which operations that have left the account queue enter the assignment queue. The list contains the
+    /// current time for each operation that is already in the assignment queue.
     pub on_the_way: Vec<DateTime<Utc>>,
-    /// Average durations of the steps.
+    /// Average durations of the steps of an onboarding.
     pub spans: StepDurations,
 }
 

@@ -1,4 +1,4 @@
-//! Wait reason: the condition for which a step waits.
+//! Wait reasons: the conditions that steps wait for, with their texts for operators and customers.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use crate::Region;
 use crate::fleet_hold::HoldKind;
 use crate::quota::Quota;
 
-/// Condition for which a step waits. Its text is the end of "waits for …".
+/// Condition that a step waits for. The `Display` text completes the sentence "waits for …".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitReason {
     AccountCreation,
-    /// A creation that a cancelled onboarding has requested.
+    /// Waits until the account that a cancelled onboarding requested is created, so that it can be offboarded.
     AccountCreationBeforeOffboarding,
-    /// The first successful call in a new account.
+    /// Waits until the first AWS call in the new account succeeds.
     AccountUsable,
     AccountClosure,
-    /// Waits for room under AWS's limit of account closures in 30 days.
+    /// Waits until AWS's limit of account closures in 30 days allows another closure.
     ClosureLimit {
-        /// Time of the next possible closure, or `None` if other users of the organisation have used the limit.
+        /// Time of the next possible closure; `None` if closures outside Freehold have used up the limit.
         free_at: Option<DateTime<Utc>>,
     },
     StackDeployment {
@@ -40,25 +40,25 @@ pub enum WaitReason {
         region: Region,
     },
     AccessAssignment,
-    /// Waits until a running assignment has finished, before it is revoked.
+    /// Waits until an access assignment in progress has finished, so that it can be revoked.
     AccessAssignmentBeforeRevocation,
     AccessRevocation,
-    /// Waits until the result of a request is certain, because its response was lost.
+    /// Waits until the result of a request to AWS is known, because the response to the request was lost.
     LostResponse(RequestedWork),
     AnotherAttempt(RequestedWork),
-    /// Waits until `verify` can read in the home region.
+    /// Waits until AWS allows step `verify` to make a read call in the home region.
     HomeRegionAccess {
         region: Region,
     },
-    /// Waits until the guardrail denies `verify` a read outside the residency.
+    /// Waits until the guardrail denies the read call that step `verify` makes in a region outside the residency.
     GuardrailDenial {
         region: Region,
     },
-    /// Waits until the stack answers the request of `verify`.
+    /// Waits until the stack responds to the HTTP request of step `verify`.
     StackResponse {
         error: String,
     },
-    /// Waits until AWS lists the assignment that `verify` checks.
+    /// Waits until AWS lists the access assignment that step `verify` checks.
     AssignmentVisible {
         name: String,
     },
@@ -66,7 +66,7 @@ pub enum WaitReason {
         quota: Quota,
         limit: u16,
     },
-    /// Waits until the number of requests in progress under the quota is known.
+    /// Waits until Freehold has counted the requests in progress at AWS that use the quota.
     QuotaUsage(Quota),
     RateLimit {
         call: String,
@@ -76,13 +76,13 @@ pub enum WaitReason {
         ends_at: DateTime<Utc>,
     },
     LegalHold,
-    /// A temporary refusal of AWS.
+    /// Waits because AWS refused a call with a temporary error.
     Aws {
         error: String,
     },
 }
 
-/// Work that a step requests of AWS.
+/// Work that a step requests from AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedWork {
     Account,
@@ -92,7 +92,7 @@ pub enum RequestedWork {
 }
 
 impl WaitReason {
-    /// Returns one sentence that support may tell the customer. It contains no internals.
+    /// Returns one sentence that support staff can pass on to the customer. It contains no internal details.
     pub fn customer_message(&self) -> &'static str {
         match self {
             Self::AccountCreation | Self::AccountCreationBeforeOffboarding => "AWS is creating the account.",

@@ -16,13 +16,13 @@ pub use secret::WebhookSecret;
 pub use url::ReceiverUrl;
 
 string_enum! {
-    /// Reason for which an endpoint is disabled.
+    /// Reason why a webhook endpoint is disabled.
     DisabledReason {
-        /// Request of a caller.
+        /// A caller disabled the endpoint.
         ByRequest = "by_request",
-        /// Response `410 Gone` of the receiver.
+        /// The receiver responded with `410 Gone`.
         Gone = "gone",
-        /// Failure of every attempt for five days.
+        /// Every attempt has failed for five days.
         Failing = "failing",
     }
 }
@@ -30,37 +30,37 @@ string_enum! {
 string_enum! {
     /// State of a delivery.
     DeliveryState {
-        /// Waiting for the first or the next attempt.
+        /// The delivery waits for its first or next attempt.
         Pending = "pending",
-        /// Accepted by the receiver.
+        /// The receiver has accepted the delivery.
         Delivered = "delivered",
-        /// All attempts failed; no further attempt follows.
+        /// All attempts have failed; no further attempt follows.
         Failed = "failed",
     }
 }
 
 string_enum! {
-    /// Error of a failed attempt.
+    /// Reason why an attempt to deliver an event failed.
     AttemptError {
-        /// URL or IP address that is not permitted as a destination.
+        /// The URL or its IP address is not permitted as a destination.
         Refused = "refused",
-        /// Host name without an IP address.
+        /// The host name has no IP address.
         Unresolvable = "unresolvable",
-        /// Refused connection or invalid certificate.
+        /// The connection was refused, or the certificate is invalid.
         Unreachable = "unreachable",
-        /// No response before the timeout.
+        /// The receiver did not respond before the timeout.
         Timeout = "timeout",
-        /// Connection closed before a response.
+        /// The receiver closed the connection before it responded.
         ConnectionClosed = "connection_closed",
-        /// Response status other than 2xx.
+        /// The receiver responded with a status other than 2xx.
         Status = "status",
-        /// Event that is deleted already or too large.
+        /// The event has been deleted or is too large to send.
         NotDeliverable = "not_deliverable",
     }
 }
 
 impl DisabledReason {
-    /// Returns the reason as a message for people.
+    /// Returns a message for operators about the reason.
     pub fn message(self) -> &'static str {
         match self {
             Self::ByRequest => "A caller disabled the endpoint.",
@@ -78,25 +78,25 @@ pub struct Endpoint {
     pub id: WebhookEndpointId,
     pub url: ReceiverUrl,
     pub description: String,
-    /// Event types that are sent; `None` means all.
+    /// Event types that the endpoint receives; `None` means all types.
     pub types: Option<Vec<FeedType>>,
-    /// Time and reason of disabling; `None` if the endpoint is enabled.
+    /// Time at which the endpoint was disabled, and the reason; `None` if it is enabled.
     pub disabled: Option<(DateTime<Utc>, DisabledReason)>,
-    /// Time of the first failure after the last success.
+    /// Time of the first failed attempt since the last success; `None` if no attempt has failed since.
     pub failing_since: Option<DateTime<Utc>>,
     /// End of the pause that the receiver requested with `Retry-After`.
     pub paused_until: Option<DateTime<Utc>>,
     /// Time until which deliveries are also signed with the previous secret.
     pub previous_secret_until: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
-    /// Time of the last update by a caller, or of disabling.
+    /// Time at which a caller last changed the endpoint, or at which it was disabled.
     pub updated_at: DateTime<Utc>,
 }
 
 /// Delivery of one event to one endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// Id of the delivery and `webhook-id` of each attempt.
+    /// Id of the delivery, which every attempt sends in the header `webhook-id`.
     pub id: WebhookDeliveryId,
     /// Feed position of the event.
     pub position: i64,
@@ -111,17 +111,17 @@ pub struct Delivery {
 /// Result of one HTTP request of a delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
-    /// Number within the delivery: 1, 2, 3, …
+    /// Number of the attempt within the delivery: 1, 2, 3, …
     pub number: i32,
     pub started_at: DateTime<Utc>,
-    /// Duration in real milliseconds.
+    /// Duration in milliseconds of real time, also in a sandbox with a faster clock.
     pub duration_ms: i32,
-    /// HTTP status of the receiver, if it responded.
+    /// HTTP status with which the receiver responded; `None` if it did not respond.
     pub response_status: Option<u16>,
     /// Error of the attempt; `None` if it succeeded.
     pub error: Option<AttemptError>,
-    /// Result as a message for people.
+    /// Result of the attempt as a message for operators.
     pub message: String,
-    /// Time that was scheduled for the next attempt.
+    /// Time for which this attempt scheduled the next one; `None` if no further attempt follows.
     pub next_attempt_at: Option<DateTime<Utc>>,
 }

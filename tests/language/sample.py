@@ -170,17 +170,27 @@ def rust_sources(root):
 
 
 def doc_comments(source):
-    """Returns (place, text) of each run of `///` or `//!` lines."""
+    """Returns (place, text, declaration) of each run of `///` or `//!` lines."""
     found, marker_before = [], None
     for number, line in enumerate(source.lines, 1):
         match = re.match(r"\s*(///(?!/)|//!)(.*)", line)
         marker = match[1] if match else None
         if match and marker == marker_before:
-            found[-1] = (found[-1][0], f"{found[-1][1]} {match[2].strip()}".strip())
+            place, text, item = found[-1]
+            found[-1] = (place, f"{text} {match[2].strip()}".strip(), item)
         elif match:
-            found.append((f"{source.path}:{number}", match[2].strip()))
+            item = source.path if marker == "//!" else declaration_after(source.lines, number)
+            found.append((f"{source.path}:{number}", match[2].strip(), item))
         marker_before = marker
     return found
+
+
+def declaration_after(lines, number):
+    """Returns the first line after the comment that is neither a comment nor an attribute."""
+    for line in lines[number:]:
+        if not re.match(r"\s*(//|#\[|\)\]|$)", line):
+            return line.strip().rstrip("{").strip()
+    return ""
 
 
 # ---- identifiers
@@ -430,7 +440,8 @@ def main():
     print(f"Drawn from {len(comments)} doc comments, {len(names)} identifiers and {len(texts)} user-facing sentences.")
     # Without the line number: an edit elsewhere in the file leaves the sample as it is.
     drawn = draw(seed, comments, DOC_COMMENTS, key=lambda comment: comment[0].split(":")[0] + "\0" + comment[1])
-    table("Doc comments", ["place", "text"], [(place, cell(text)) for place, text in drawn])
+    rows = [(place, cell(text), code(item)) for place, text, item in drawn]
+    table("Doc comments", ["place", "text", "declaration"], rows)
     drawn = draw(seed, names, IDENTIFIERS, key=lambda name: "\0".join(name[:2]))
     rows = [(code(name), kind, place, code(declaration)) for name, kind, place, declaration in drawn]
     table("Identifiers", ["name", "kind", "place", "declaration"], rows)

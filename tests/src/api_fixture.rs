@@ -1,6 +1,7 @@
 //! Fixture for API tests: the REST API on a free port, with its own database and token issuer, without a worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use freehold_api::App;
@@ -21,6 +22,9 @@ use crate::database::Database;
 use crate::fixture::CONFIG;
 use crate::tokens::{AUDIENCE, ISSUER, Issuer};
 
+/// Maximum duration of a request, including the time to read the response body.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+
 pub const ALL_SCOPES: &str = "fleet tenants:read tenants:write tenants:delete operations:read operations:write \
     operations:approve account-mappings:read events:read webhooks:read webhooks:write audit:read";
 
@@ -32,12 +36,12 @@ pub struct ApiFixture {
     pub config: Arc<Config>,
     pub clock: Clock,
     pub shutdown: CancellationToken,
-    /// Server task; it ends when the `shutdown` token is triggered.
+    /// Server task, which ends after `shutdown` is cancelled.
     pub server: JoinHandle<()>,
     http: reqwest::Client,
 }
 
-/// Response with its whole body.
+/// Response of the API with its complete body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiResponse {
     pub status: StatusCode,
@@ -64,7 +68,7 @@ impl ApiResponse {
 }
 
 impl ApiFixture {
-    /// Starts an API whose issuer publishes its keys in a file.
+    /// Starts an API with a token issuer that publishes its signing keys in a file.
     pub async fn new() -> Self {
         let issuer = Issuer::new();
         let jwks = issuer.jwks().display().to_string();
@@ -78,7 +82,7 @@ impl ApiFixture {
         Self::start(issuer, &jwks, more).await
     }
 
-    /// Starts an API that reads the issuer's keys from `jwks`, a path or URL.
+    /// Starts an API that reads the issuer's signing keys from `jwks`, which is a path or a URL.
     pub async fn with(issuer: Issuer, jwks: &str) -> Self {
         Self::start(issuer, jwks, "").await
     }
@@ -87,7 +91,7 @@ impl ApiFixture {
         Self::with_app(issuer, jwks, more, Clock::real(), |app| app).await
     }
 
-    /// Starts an API with additional configuration and a clock; `adapt` changes the app before it is served.
+    /// Starts an API with additional configuration and a clock. `adapt` can change the app before the server starts.
     pub async fn with_app(
         issuer: Issuer,
         jwks: &str,
@@ -109,7 +113,8 @@ impl ApiFixture {
         let shutdown = CancellationToken::new();
         let server = freehold_api::serve(app, listener, shutdown.clone());
         let server = tokio::spawn(async move { server.await.expect("a clean shutdown") });
-        Self { url, issuer, database, config, clock, shutdown, server, http: reqwest::Client::new() }
+        let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().expect("an HTTP client");
+        Self { url, issuer, database, config, clock, shutdown, server, http }
     }
 
     /// Returns a request with a token that has all scopes.
@@ -135,12 +140,12 @@ impl ApiFixture {
         send(self.request(Method::DELETE, path)).await
     }
 
-    /// Sends a POST without a body.
+    /// Sends a POST request without a body.
     pub async fn post(&self, path: &str) -> ApiResponse {
         send(self.request(Method::POST, path)).await
     }
 
-    /// Returns a signup request with this idempotency key.
+    /// Returns a signup request with the idempotency key `key`.
     pub fn signup_request(&self, key: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", key).json(body)
     }
@@ -152,7 +157,7 @@ impl ApiFixture {
         response.json()
     }
 
-    /// Returns the number of rows in each table that a signup writes to.
+    /// Returns the number of rows in each table into which a signup inserts rows.
     pub async fn row_counts(&self) -> [i64; 5] {
         let count = "select array[(select count(*) from tenants), (select count(*) from environments),
             (select count(*) from operations), (select count(*) from events), (select count(*) from idempotency_keys)]";
@@ -172,7 +177,7 @@ impl ApiFixture {
         claim
     }
 
-    /// Records the result of the started step; `account` is mapped to the environment.
+    /// Records the result of the started step. If `account` is set, it is mapped to the environment.
     pub async fn record_step(&self, claim: &Claim, ending: StepDisposition, account: Option<&str>) {
         let account: Option<AwsAccountId> = account.map(|account| account.parse().expect("an account id"));
         let outcome = StepRecord {
@@ -187,7 +192,7 @@ impl ApiFixture {
         lifecycle::record_step(&self.database.pool, claim, &outcome, self.clock.now()).await.expect("a record");
     }
 
-    /// Parks the only due operation with the remedy `retry`.
+    /// Parks the only due operation: it then needs attention, with the attention code `code` and the remedy `retry`.
     pub async fn park(&self, code: &str) {
         self.park_with_remedies(code, &[Remedy::Retry]).await;
     }
@@ -200,7 +205,7 @@ impl ApiFixture {
         operations::release(&self.database.pool, &claim, None, self.clock.now()).await.expect("a release");
     }
 
-    /// Completes the only due operation.
+    /// Completes the only due operation successfully, and maps `account` to its environment.
     pub async fn succeed_operation(&self, account: &str) {
         let claim = self.claim_operation().await;
         self.record_step(&claim, StepDisposition::Done, Some(account)).await;
@@ -223,12 +228,12 @@ pub async fn read(response: Response) -> ApiResponse {
     ApiResponse { status, headers, text: response.text().await.expect("a body") }
 }
 
-/// Returns a signup with the required fields only.
+/// Returns the body of a signup request with the required fields only.
 pub fn signup_body() -> Value {
     json!({ "company_name": "Example GmbH", "admin_email": "admin@example.com", "home_region": "eu-central-1" })
 }
 
-/// Returns the minimal signup with some fields replaced or added.
+/// Returns the minimal body of a signup request; fields of `changes` are replaced or added.
 pub fn signup_body_with(changes: Value) -> Value {
     let mut body = signup_body();
     for (name, value) in changes.as_object().expect("an object") {

@@ -1,9 +1,9 @@
 //! Crash test: an API process and several workers, with a real PostgreSQL and a simulated AWS. Faults are injected at
 //! random times that depend on the seed; when all operations have finished, the invariants are checked.
 //!
-//! The clock runs fast, so that minutes of AWS pass in seconds. A claim is valid for [`LEASE`] seconds instead of the
-//! default of 25: the default allows for slow AWS calls, which the simulated AWS does not have, and would prolong the
-//! run by 25 seconds per kill.
+//! The clock runs fast, so that work that takes minutes in AWS takes seconds. A claim is valid for 5 seconds instead of
+//! the default of 25. The default allows for slow AWS calls, which the simulated AWS does not have, and would prolong
+//! the run by 25 seconds per kill.
 
 mod api_client;
 mod fault_schedule;
@@ -31,10 +31,10 @@ const SPEED: f64 = 60.0;
 /// Duration of a claim in real seconds.
 const LEASE: f64 = 5.0;
 
-/// Maximum real time from the last fault until no operation is open.
+/// Maximum real time from the last fault until all operations have finished.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(15);
 
-/// Maximum real time until the API is ready again.
+/// Maximum real time until the API is ready after a start or restart.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Maximum number of manual retries per operation that needs attention.
@@ -46,7 +46,7 @@ pub struct Plan {
     pub program: PathBuf,
     /// Seed of the fault schedule and of the simulated AWS.
     pub seed: u64,
-    /// Number of kills.
+    /// Number of times that a process is killed.
     pub kills: usize,
     pub workers: usize,
     /// Number of signups during the faults.
@@ -55,26 +55,26 @@ pub struct Plan {
 
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Kills of the API, kills of workers.
+    /// Number of kills of the API process, and number of kills of worker processes.
     pub kills: (usize, usize),
-    /// Number of times that connections were dropped, number of dropped connections.
+    /// Number of times that all database connections were dropped, and number of dropped connections.
     pub dropped_connections: (usize, u64),
     pub restarts: usize,
-    /// Processes that exited by themselves and were restarted.
+    /// Number of processes that exited by themselves and were restarted.
     pub unexpected_exits: usize,
-    /// Signup requests that were sent again.
+    /// Number of signup requests that were repeated.
     pub retried_requests: usize,
-    /// Operations that were retried manually.
+    /// Number of operations that were retried manually.
     pub retried_operations: usize,
     /// Duration of the fault phase, and of the recovery after it.
     pub durations: (Duration, Duration),
-    /// Invariants before and after the manual retries.
+    /// Results of the invariant checks before and after the manual retries.
     pub invariants: (InvariantReport, InvariantReport),
-    /// Violated expectations, one sentence each.
+    /// Failed checks, described in one sentence each.
     pub violations: Vec<String>,
 }
 
-/// Executes a run and reports its progress to `log`.
+/// Runs the crash test and reports its progress to `log`.
 pub async fn run(plan: &Plan, log: impl Fn(&str)) -> Report {
     let mut infrastructure = Infrastructure::start(Settings { seed: plan.seed, ..Settings::default() }, SPEED).await;
     let mut processes = Processes::new(&plan.program, &infrastructure, plan.workers, Some(LEASE));
@@ -98,7 +98,7 @@ pub async fn run(plan: &Plan, log: impl Fn(&str)) -> Report {
         }
         match fault {
             ProcessFault::Kill { index, downtime } => {
-                // A process that is down is started first, so that each kill hits a running process.
+                // A stopped process is started first, so that each kill hits a running process.
                 processes.start(index);
                 stopped.retain(|(_, other)| *other != index);
                 processes.kill(index);
@@ -167,7 +167,7 @@ pub async fn run(plan: &Plan, log: impl Fn(&str)) -> Report {
     report
 }
 
-/// Restarts the processes whose downtime is over, and schedules those that exited by themselves.
+/// Restarts the processes whose downtime is over, and schedules a restart of those that exited by themselves.
 fn restart_due(processes: &mut Processes, stopped: &mut Vec<(Instant, usize)>) {
     let now = Instant::now();
     stopped.extend(processes.reap_exited().into_iter().map(|index| (now + Duration::from_millis(200), index)));
@@ -179,7 +179,7 @@ fn restart_due(processes: &mut Processes, stopped: &mut Vec<(Instant, usize)>) {
     });
 }
 
-/// Signs up customers, evenly spread over a period; each signup is repeated until it is accepted.
+/// Signs up tenants at equal intervals over the period `over`; each signup is repeated until it is accepted.
 async fn run_signups(client: ApiClient, signups: usize, over: Duration) {
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..signups {
@@ -212,7 +212,7 @@ async fn wait_until_idle(pool: &PgPool) {
     }
 }
 
-/// Retries all operations that need attention until none is left; returns their number.
+/// Retries all operations that need attention until none is left; returns the number of retried operations.
 async fn retry_operations_needing_attention(client: &ApiClient, pool: &PgPool) -> usize {
     let mut retried_operations = std::collections::BTreeSet::new();
     for _ in 0..RETRIES {

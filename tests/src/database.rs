@@ -1,6 +1,7 @@
 //! Isolated databases for tests, on one private PostgreSQL that stops with the test program.
 //!
-//! A new database costs hundreds of new files; therefore the database of a finished test is emptied and reused.
+//! PostgreSQL writes hundreds of files for a new database; therefore the database of a finished test is emptied and
+//! reused.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,22 +14,22 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::OnceCell;
 
-/// Migrated, empty database of one test.
+/// Database of one test, to which all migrations have been applied.
 pub struct Database {
     pub pool: PgPool,
     pub url: String,
-    /// `None` only during the drop.
+    /// Handle of the database; `None` only while this value is being dropped.
     handle: Option<TestDatabase>,
     do_not_reuse: bool,
 }
 
 static SERVER: OnceCell<(Postgres, TestDatabases)> = OnceCell::const_new();
 
-/// Databases of finished tests, for reuse.
+/// Databases of finished tests, which later tests reuse.
 static REUSABLE: Mutex<Vec<TestDatabase>> = Mutex::new(Vec::new());
 
-/// Terminates open connections and deletes all rows of all tables, with triggers disabled. The single rows that the
-/// migrations insert are inserted again.
+/// SQL that terminates open connections, deletes all rows of all tables with triggers disabled, and inserts the rows
+/// that the migrations have inserted.
 const RESET: &str = "
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid();
@@ -60,7 +61,7 @@ impl Database {
         Self { pool, url, handle: Some(database), do_not_reuse: false }
     }
 
-    /// Excludes this database from reuse, because the test changes more than rows.
+    /// Excludes this database from reuse; needed if a test changes the schema, which is not reset.
     pub fn do_not_reuse(&mut self) {
         self.do_not_reuse = true;
     }

@@ -15,13 +15,13 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// File name of the socket in the directory that the client gets as host.
+/// File name of the PostgreSQL socket; a client gets the directory of this file as the host name.
 const SOCKET: &str = ".s.PGSQL.5432";
 
 /// TLS request of a client. The server responds with a single byte (PostgreSQL manual, "Frontend/Backend Protocol").
 const SSL_REQUEST: [u8; 4] = 80_877_103_i32.to_be_bytes();
 
-/// Fault injected at a write.
+/// Fault that the proxy injects at a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionFault {
     /// The worker crashes before the write has any effect.
@@ -35,7 +35,7 @@ pub enum ConnectionFault {
 #[derive(Debug)]
 struct Plan {
     skip: usize,
-    /// If set, only writes of this statement name are counted.
+    /// If set, only writes by the statement with this name are counted.
     only: Option<&'static str>,
     fault: ConnectionFault,
 }
@@ -63,7 +63,7 @@ impl DatabaseProxy {
         Self::with(url, Plan { skip, only: None, fault })
     }
 
-    /// Starts a proxy that counts only the writes of the statement `name`.
+    /// Starts a proxy that counts only the writes by the statement `name`.
     pub fn for_statement(url: &str, name: &'static str, skip: usize, fault: ConnectionFault) -> Self {
         Self::with(url, Plan { skip, only: Some(name), fault })
     }
@@ -111,7 +111,7 @@ impl Shared {
         self.crashed_statement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a write and returns the fault to inject at it.
+    /// Increments the number of writes, and returns the fault to inject at this write.
     fn next(&self, name: &str) -> Option<ConnectionFault> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,7 +140,7 @@ async fn listen(listener: UnixListener, server: PathBuf, shared: Arc<Shared>) {
 struct ConnectionState {
     /// Transaction status from the last ReadyForQuery message; `I` means that no transaction is open.
     status: AtomicU8,
-    /// Whether the worker crashes with the next response, which is discarded.
+    /// Whether the simulated crash happens at the next response of the server, which is discarded.
     crash_after_response: AtomicBool,
 }
 
@@ -196,7 +196,7 @@ async fn read_message(from: &mut OwnedReadHalf) -> std::io::Result<(u8, Vec<u8>)
     Ok((head[0], message))
 }
 
-/// Forwards the worker's messages up to the write at which the fault is injected.
+/// Forwards the worker's messages to the server until the write at which the fault is injected.
 async fn forward_requests(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
@@ -250,7 +250,7 @@ async fn forward_requests(
     }
 }
 
-/// Forwards the server's responses up to the response that the crashed worker does not get.
+/// Forwards the server's responses until the response that the crashed worker does not receive.
 async fn forward_responses(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
@@ -273,8 +273,9 @@ async fn forward_responses(
     }
 }
 
-/// Returns the name of a writing statement, `None` for other statements. Rate-limit tokens and claims of shared polls
-/// are not counted: a crash there is equivalent to a crash before the call, or before the write that ends the poll.
+/// Returns the name of a writing statement, or `None` for other statements. Writes of rate-limit tokens and claims of
+/// shared polls are ignored: a crash there is equivalent to a crash before the call, or before the write that ends the
+/// poll.
 fn name_of_write(text: &str) -> Option<String> {
     if text.contains("insert into aws_call_rates ") || text.contains("update shared_polls set lease_until = $2") {
         return None;

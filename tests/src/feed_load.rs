@@ -1,4 +1,4 @@
-//! Load on the event feed: concurrent writers, some with slow commits, and concurrent readers.
+//! Load generator for the event feed: concurrent writers, some with slow commits, and concurrent readers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use freehold_tenancy::{AwsAccountId, EnvironmentId, MappingId, OperationId};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// Account of each environment as known to a reader.
+/// Account of each environment according to the events that a reader has received.
 pub type AccountMap = BTreeMap<EnvironmentId, String>;
 
-/// Start of the event times.
+/// Time of the first event.
 const BEGINNING: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// Assigns accounts to an environment and releases them alternately, which writes `events` events. Each commit is
-/// delayed by a random time of at most `max_delay`.
+/// Writes `events` events: maps accounts to an environment and ends the mappings alternately. Each commit is delayed by
+/// a random time of at most `max_delay`.
 pub async fn write(
     pool: &PgPool,
     environment: EnvironmentId,
@@ -76,7 +76,7 @@ pub async fn write(
 }
 
 /// Reads the feed after position `after` until all writers have finished. `is_finished` is evaluated before each read,
-/// so that the last read sees all events.
+/// so that the last read returns all remaining events.
 pub async fn tail(pool: &PgPool, mut after: i64, is_finished: impl Fn() -> bool) -> Vec<Entry> {
     let mut entries = Vec::new();
     loop {
@@ -101,7 +101,7 @@ pub async fn tail(pool: &PgPool, mut after: i64, is_finished: impl Fn() -> bool)
     }
 }
 
-/// Reads the account mappings page by page at one feed position; returns the position and the mappings.
+/// Reads all account mappings page by page at one feed position; returns the position and the mappings.
 pub async fn snapshot(pool: &PgPool) -> (i64, AccountMap) {
     let snapshot = account_mappings::snapshot(pool, BEGINNING).await.expect("a position");
     let (mut accounts, mut after) = (AccountMap::new(), None);

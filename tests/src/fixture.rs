@@ -80,13 +80,13 @@ pub fn control_policy() -> Document {
 
 /// Installation with a simulated AWS organisation.
 pub struct Freehold {
-    /// Simulated organisation, bootstrapped.
+    /// Simulated AWS organisation, in which `freehold bootstrap` has created all required objects.
     pub world: World,
-    /// HTTP client between workers and organisation, for faults in any call.
+    /// HTTP client of the workers, which can inject faults into any AWS call.
     pub faulty_client: FaultyClient,
-    /// Injector of a fault at one call of one step.
+    /// HTTP client of the workers, which can inject a fault at one call of one step.
     pub step_faults: FaultInjector,
-    /// Clock of all components, moved by the test.
+    /// Clock of all components; only the test advances the clock.
     pub clock: Clock,
     pub config: Arc<Config>,
     pub installation: Installation,
@@ -96,12 +96,13 @@ pub struct Freehold {
 }
 
 impl Freehold {
-    /// Starts an installation whose organisation finishes all work immediately.
+    /// Starts an installation whose simulated AWS finishes all work immediately.
     pub async fn instant() -> Self {
         Self::with(Settings::instant(), CONFIG).await
     }
 
-    /// Starts an installation with these settings of the simulated organisation and this configuration.
+    /// Starts an installation with the configuration `config`. `settings` are the settings of the simulated
+    /// organisation.
     pub async fn with(settings: Settings, config: &str) -> Self {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
         let clock = Clock::manual(start);

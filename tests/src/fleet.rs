@@ -1,4 +1,5 @@
-//! Measurements of a fleet that onboards: timeline of each tenant, ideal timeline under the same AWS quotas, and calls.
+//! Measurements of the onboarding of many tenants: timeline of each tenant, ideal timeline under the same AWS quotas,
+//! and number of AWS calls.
 //!
 //! The clock is simulated: the result shows the delays of polling and queueing, not the speed of the machine.
 
@@ -12,7 +13,7 @@ use serde::Deserialize;
 
 /// Maximum number of CreateAccount requests in progress.
 pub const ACCOUNT_CREATION_SLOTS: usize = 5;
-/// Refill interval of the token bucket of CreateAccount.
+/// Refill interval of the token bucket of CreateAccount in seconds.
 const SECONDS_PER_REQUEST: f64 = 10.0;
 /// Capacity of the token bucket of CreateAccount.
 const REQUEST_BURST: f64 = 3.0;
@@ -25,9 +26,9 @@ const ASSIGNMENT_SLOTS: usize = 15;
 pub struct TenantTimeline {
     /// Time of the account creation request.
     pub requested: f64,
-    /// Time at which the account existed.
+    /// Time at which the account creation finished.
     pub created: f64,
-    /// Time at which the account accepted calls, including calls of CloudFormation.
+    /// Time at which the account accepted AWS calls, including calls of CloudFormation.
     pub usable: f64,
     /// Duration of each stack creation, in the order of the requests.
     pub stacks: Vec<f64>,
@@ -142,7 +143,7 @@ impl Slots {
     }
 }
 
-/// Minimum number of calls per operation to onboard one tenant. Operations that are not listed should not be called.
+/// Minimum number of calls of each AWS operation to onboard one tenant; 0 for operations that are not listed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct MinimumCalls {
     alone: BTreeMap<String, f64>,
@@ -151,10 +152,10 @@ pub struct MinimumCalls {
     each: BTreeMap<String, f64>,
 }
 
-/// Calls of one operation per tenant, compared with the minimum.
+/// Number of calls of one AWS operation per tenant, compared with the minimum number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallComparison {
-    /// Name in the form `service:Operation`.
+    /// Name of the AWS operation in the form `service:Operation`.
     pub operation: String,
     /// Actual number of calls.
     pub actual: f64,
@@ -175,8 +176,8 @@ impl MinimumCalls {
         toml::from_str(include_str!("../minimum_calls.toml")).expect("the table")
     }
 
-    /// Compares the calls per tenant between two counts with the minimum for a fleet, or for a single tenant if
-    /// `alone`.
+    /// Compares the calls per tenant between the counts `before` and `after` with the minimum for many tenants, or for
+    /// a single tenant if `alone` is true.
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     pub fn compare(
         &self,

@@ -18,20 +18,19 @@ use uuid::Uuid;
 
 #[derive(Debug, Default)]
 pub struct InvariantReport {
-    /// Number of environments.
     pub environments: usize,
     /// Number of ready environments.
     pub ready: usize,
     /// Number of environments that need attention, by attention code.
     pub needs_attention: BTreeMap<String, usize>,
-    /// Number of accounts without the management account and Freehold's account.
+    /// Number of accounts, excluding the management account and Freehold's account.
     pub accounts: usize,
     /// Number of account creation requests, including failed ones.
     pub account_requests: usize,
     /// Number of stacks, including deleted ones.
     pub stacks: usize,
     pub assignments: usize,
-    /// Violated invariants, one sentence each.
+    /// Violated invariants, described in one sentence each.
     pub violations: Vec<String>,
 }
 
@@ -40,9 +39,9 @@ struct EnvironmentRow {
     state: String,
     tier: String,
     residency: String,
-    /// Account of the current mapping.
+    /// AWS account of the current mapping; `None` if there is no mapping.
     account: Option<String>,
-    /// State of the latest operation; attention code and message follow.
+    /// State of the latest operation.
     operation: String,
     code: Option<String>,
     message: Option<String>,
@@ -62,7 +61,8 @@ impl InvariantReport {
         report
     }
 
-    /// Panics with all violated invariants; `after` names the preceding event.
+    /// Panics with a list of the violated invariants, if any. The message contains `after`, the name of the preceding
+    /// event.
     pub fn assert_ok(&self, after: &str) {
         assert!(self.violations.is_empty(), "{after}:\n{}", self.violations.join("\n"));
     }

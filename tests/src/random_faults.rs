@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-/// Calls of all workflows, by service.
+/// AWS calls of all workflows: service and operation.
 const CALLS: &[(&str, &str)] = &[
     ("organizations", "CreateAccount"),
     ("organizations", "ListCreateAccountStatus"),
@@ -45,7 +45,7 @@ const CALLS: &[(&str, &str)] = &[
     ("lambda", "InvokeFunctionUrl"),
 ];
 
-/// Calls that start asynchronous work, with the failure reasons of that work. A region opt-in never fails.
+/// AWS calls that start asynchronous work, each with the possible failure reasons. A region opt-in never fails.
 const WORK: &[(&str, &str, &[&str])] = &[
     (
         "organizations",
@@ -66,7 +66,7 @@ const WORK: &[(&str, &str, &[&str])] = &[
     ("account", "EnableRegion", &[]),
 ];
 
-/// Error responses with their calls; `*` stands for all calls of the service.
+/// Error responses of AWS calls; `*` means all calls of the service.
 const ERRORS: &[(&str, &str, u16, &str)] = &[
     ("organizations", "CreateAccount", 400, "ConcurrentModificationException"),
     ("organizations", "CreateAccount", 400, "FinalizingOrganizationException"),
@@ -95,12 +95,12 @@ const ERRORS: &[(&str, &str, u16, &str)] = &[
 /// shorter than the time after which an account is requested again.
 const MAX_DELAY_SECONDS: u64 = 200;
 
-/// Fault in some calls of one operation of AWS.
+/// Fault in one or more calls of one AWS operation.
 #[derive(Debug, Clone)]
 struct RandomFault {
     service: &'static str,
     call: &'static str,
-    /// Number of the first affected call, counted from 1.
+    /// Number of the first affected call; the first call has number 1.
     nth: u64,
     times: u64,
     effect: Effect,
@@ -112,7 +112,7 @@ enum Effect {
     Service(Fault),
 }
 
-/// All faults of one seed.
+/// All faults that are generated from one seed.
 #[derive(Debug, Clone)]
 pub struct RandomFaults {
     faults: Vec<RandomFault>,
@@ -161,7 +161,7 @@ fn random_fault(rng: &mut StdRng) -> RandomFault {
             let fault = reasons.choose(rng).map_or(Fault::Stuck, |reason| Fault::failed(reason));
             on(service, call, Effect::Service(fault))
         }
-        // Stuck work holds a slot until its deadline, so that only one call is affected.
+        // Only one call is affected, because work that never finishes holds a slot until its deadline.
         _ => {
             let (service, call, _) = *WORK.choose(rng).expect("some work");
             RandomFault { times: 1, ..on(service, call, Effect::Service(Fault::Stuck)) }

@@ -14,12 +14,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Reply of the receiver.
+/// Reply of the receiver to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// A status and headers.
+    /// Response with a status and headers.
     Status(u16, String),
-    /// Status 204 after a delay.
+    /// Response with status 204 after a delay.
     Delayed(Duration),
     /// No response; the connection stays open.
     NoResponse,
@@ -29,9 +29,9 @@ pub enum Reply {
 
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
-    /// Request line.
+    /// HTTP request line, such as `POST / HTTP/1.1`.
     pub line: String,
-    /// Headers; the names are in lower case.
+    /// Request headers by name; the names are in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: String,
     pub at: Instant,
@@ -65,7 +65,7 @@ impl Receiver {
         Self::start_at("127.0.0.1:0").await
     }
 
-    /// Starts a receiver at this address.
+    /// Starts a receiver that listens on `address`.
     pub async fn start_at(address: &str) -> Self {
         let listener = TcpListener::bind(address).await.expect("a port");
         let port = listener.local_addr().expect("its address").port();
@@ -97,7 +97,7 @@ impl Receiver {
         *self.state.reply.lock().expect("the reply") = Some(reply);
     }
 
-    /// Returns all requests so far.
+    /// Returns all requests that have arrived.
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.state.received.lock().expect("the requests").clone()
     }

@@ -1,5 +1,5 @@
-//! Failure scenarios with Freehold's reaction and the tests that provoke each. docs/scenarios.md is generated from this
-//! table.
+//! Failure scenarios, each with Freehold's reaction and the tests that reproduce the failure. docs/scenarios.md is
+//! generated from this table.
 
 mod aws_codes;
 
@@ -7,20 +7,20 @@ use std::fmt::Write;
 
 pub use aws_codes::AWS_CODES;
 
-/// Kind of reaction.
+/// Kind of Freehold's reaction to a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Polls again later; not a failure.
+    /// Polls again later; the response is not treated as a failure.
     Wait,
     /// Repeats the call after checking the state.
     Retry,
-    /// Uses the object that exists already.
+    /// Uses the existing AWS object.
     Adopt,
     /// Treats the response as success.
     Done,
-    /// Opens a fleet hold: no calls, one alert, until a probe succeeds.
+    /// Opens a fleet hold: sends one alert, and makes no calls until a probe succeeds.
     Hold,
-    /// Needs attention, with a code and a message.
+    /// Stops the operation, which then needs attention and shows a code and a message.
     Park,
 }
 
@@ -29,9 +29,9 @@ pub struct Scenario {
     pub number: u8,
     pub event: &'static str,
     pub behaviour: &'static [Behaviour],
-    /// Reaction of Freehold in words.
+    /// Description of Freehold's reaction.
     pub reaction: &'static str,
-    /// Paths of the tests that provoke the scenario.
+    /// Paths of the tests that reproduce the scenario.
     pub tests: &'static [&'static str],
 }
 

@@ -1,4 +1,4 @@
-//! Signups for tests without an API.
+//! Signs up tenants in tests that run without an API.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind};
@@ -12,7 +12,7 @@ use freehold_tenancy::tenant::Tenant;
 use freehold_tenancy::{Config, EnvironmentId, OperationId, TenantId};
 use uuid::Uuid;
 
-/// Returns a tenant with one environment; `id` becomes the id of the tenant, its environment and its operation.
+/// Returns a tenant with one environment. The tenant, its environment and its operation get the same `id`.
 pub fn new_tenant(
     config: &Config,
     now: DateTime<Utc>,
@@ -56,7 +56,7 @@ pub fn audit_entry() -> AuditEntry {
     AuditEntry::new(AuditKind::ApiCall, "createTenant", Actor::Process { process: "tests".to_owned() })
 }
 
-/// Writes what the API writes when it accepts the signup of `new_tenant`.
+/// Inserts the same rows as the API when it accepts the signup of `tenant`.
 pub async fn accept_signup(pool: &PgPool, tenant: &Tenant) {
     let key = IdempotencyKey {
         issuer: "https://issuer.example.com".to_owned(),

@@ -58,7 +58,7 @@ pub struct FaultInjector {
 }
 
 impl FaultInjector {
-    /// Wraps `inner`; no fault is planned.
+    /// Returns a client that forwards all calls to `inner`, without a planned fault.
     pub fn new(inner: SharedHttpClient) -> Self {
         Self { inner, shared: Arc::default() }
     }
@@ -68,7 +68,7 @@ impl FaultInjector {
         *self.lock() = Some(Plan { step, skip, fault });
     }
 
-    /// Returns whether the planned fault was injected, and discards the plan.
+    /// Returns whether the planned fault was injected. A fault that was not injected is discarded.
     pub fn was_injected(&self) -> bool {
         self.lock().take().is_none()
     }

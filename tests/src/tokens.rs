@@ -35,7 +35,7 @@ impl Issuer {
         issuer
     }
 
-    /// Adds a key (`key-2`, `key-3`, …) and private with it from now on.
+    /// Adds a signing key (`key-2`, `key-3`, …), with which all further tokens are signed.
     pub fn add_key(&mut self) {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
         let der = pair.to_pkcs8v1().expect("the key in PKCS #8");
@@ -62,12 +62,12 @@ impl Issuer {
         self.token_with(scopes, &json!({}))
     }
 
-    /// Returns a token with changed claims; `null` removes a claim.
+    /// Returns a token; `changes` replaces or adds claims, and `null` removes a claim.
     pub fn token_with(&self, scopes: &str, changes: &Value) -> String {
         self.sign(&self.header(), &self.claims(scopes, changes))
     }
 
-    /// Returns the claims of a token; `null` in `changes` removes a claim.
+    /// Returns the claims of a token; `changes` replaces or adds claims, and `null` removes a claim.
     pub fn claims(&self, scopes: &str, changes: &Value) -> Value {
         let mut claims = json!({
             "iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "client_id": "tests", "exp": now() + 3600, "scope": scopes,
@@ -90,7 +90,7 @@ impl Issuer {
         self.sign_with(self.keys.len(), header, claims)
     }
 
-    /// Signs a token with the key of this number, counted from 1.
+    /// Signs a token with the key `number`; the first key has number 1.
     pub fn sign_with(&self, number: usize, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &self.keys[number - 1].private).expect("a token")
     }
@@ -102,7 +102,7 @@ impl Default for Issuer {
     }
 }
 
-/// Returns the seconds since 1970 on the wall clock, on which token lifetimes depend.
+/// Returns the system time in seconds since 1970. Token lifetimes are checked against the system time.
 #[expect(clippy::disallowed_methods, reason = "token lifetimes do not depend on the installation's clock")]
 pub fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");

@@ -1,4 +1,4 @@
-//! Fixture for webhook tests: the API of a sandbox and workers, with a clock that the test moves.
+//! Fixture for webhook tests: the API of a sandbox and workers, with a clock that the test advances.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,12 +27,12 @@ use crate::tokens::Issuer;
 /// Key that encrypts webhook secrets: base64 of 32 bytes.
 pub const SECRETS_KEY: &str = "a2V5LW9mLXRoZS13ZWJob29rcy10ZXN0cy0zMi1ieXQ=";
 
-/// DNS resolver with addresses set by the test; other names do not resolve.
+/// DNS resolver that returns addresses set by the test; other names do not resolve.
 #[derive(Clone, Default)]
 pub struct TestResolver(Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>);
 
 impl TestResolver {
-    /// Sets the addresses of a name.
+    /// Sets the IP addresses to which `name` resolves.
     pub fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
         self.0.lock().expect("the names").insert(name.to_owned(), addresses);
@@ -55,12 +55,12 @@ pub struct WebhookFixture {
 }
 
 impl WebhookFixture {
-    /// Starts a sandbox, which may send webhooks to loopback addresses.
+    /// Starts a sandbox installation, which may send webhooks to loopback addresses.
     pub async fn new() -> Self {
         Self::with_config(InstallationKind::Sandbox, &format!("[secrets]\nkey = \"{SECRETS_KEY}\"")).await
     }
 
-    /// Starts an installation of this kind; `config` is appended to its configuration.
+    /// Starts an installation of the kind `kind`; `config` is appended to its configuration.
     pub async fn with_config(kind: InstallationKind, config: &str) -> Self {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
         let (clock, resolver, issuer) = (Clock::manual(start), TestResolver::default(), Issuer::new());
@@ -123,13 +123,13 @@ impl WebhookFixture {
         created.json()
     }
 
-    /// Sends a POST to a path below an endpoint.
+    /// Sends a POST request to a path below the path of the endpoint.
     pub async fn post(&self, endpoint: &Value, path: &str, body: &Value) -> ApiResponse {
         let path = format!("/v1/webhook-endpoints/{}{path}", id(endpoint));
         send(self.api.request(Method::POST, &path).json(body)).await
     }
 
-    /// Returns the body of a GET of a path below an endpoint.
+    /// Sends a GET request to a path below the path of the endpoint, and returns the response body.
     pub async fn get(&self, endpoint: &Value, path: &str) -> Value {
         let response = self.api.get(&format!("/v1/webhook-endpoints/{}{path}", id(endpoint))).await;
         assert_eq!(response.status, 200, "{}", response.text);
@@ -149,7 +149,7 @@ impl WebhookFixture {
 
     /// Signs up a tenant, which writes an event to the feed.
     pub async fn sign_up_tenant(&self) -> Value {
-        // Ids are ordered by the millisecond.
+        // Ids sort by their creation time in milliseconds.
         self.advance(Duration::from_millis(2));
         self.api.sign_up(&signup_body()).await
     }

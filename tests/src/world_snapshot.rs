@@ -1,14 +1,15 @@
-//! Comparable description of the simulated organisation, without ids and times, which differ between runs.
+//! Describes the simulated organisation without ids and times, so that the results of two runs can be compared.
 
 use std::collections::BTreeMap;
 
 use freehold_sandbox::World;
 use serde_json::Value;
 
-/// Returns one line per account, stack, region opt-in and assignment, and the numbers of groups, users and memberships.
+/// Returns one line per account, stack, region opt-in and assignment, and one with the numbers of groups, users and
+/// memberships.
 pub fn describe(world: &World) -> Vec<String> {
     let accounts = world.accounts();
-    // Account ids differ between runs, so that accounts are numbered in the order of their creation.
+    // Account ids differ between runs; therefore accounts are numbered in the order of their creation.
     let names: BTreeMap<String, String> =
         accounts.iter().enumerate().map(|(index, account)| (account.id.clone(), format!("account-{index}"))).collect();
     let mut lines: Vec<String> = accounts

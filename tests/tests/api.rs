@@ -1,4 +1,4 @@
-//! The REST API over HTTP, against a real PostgreSQL.
+//! Tests of the REST API over HTTP, with a real PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

@@ -1,9 +1,9 @@
-//! Conformance of the simulator and of two external emulators with AWS.
+//! Tests that compare the simulator and two external emulators with AWS.
 //!
-//! A simulator and its client that are written together can contain the same mistake. Therefore each behaviour that
-//! Freehold relies on is a small case, run with the real SDK against the simulator, moto and ministack. Results are
-//! compared with `conformance/expected.toml`, which records what AWS documents and the known deviations of the three. A
-//! result that is better than recorded fails too.
+//! A simulator and its client that are written together can contain the same mistake. Therefore a test case exists for
+//! each behaviour of AWS that Freehold relies on. It runs with the real SDK against the simulator, moto and ministack.
+//! The results are compared with `conformance/expected.toml`, which records the documented behaviour of AWS and the
+//! known deviations of the three targets. A result that is better than recorded also fails.
 
 pub(crate) mod case;
 pub(crate) mod cloud;
@@ -26,7 +26,7 @@ use case::Case;
 use expected::Expected;
 use target::Target;
 
-/// Returns all cases in the order of the table.
+/// Returns all test cases in the order of `expected.toml`.
 fn cases() -> Vec<Case> {
     [
         organizations::cases(),
@@ -41,7 +41,8 @@ fn cases() -> Vec<Case> {
     .concat()
 }
 
-/// Runs every case against a target and compares the results. `FREEHOLD_CONFORMANCE_CASE` selects cases by name.
+/// Runs all test cases against a target and compares the results with `expected.toml`. The environment variable
+/// `FREEHOLD_CONFORMANCE_CASE` selects cases by name.
 async fn check(target: Target) {
     let expected = Expected::load();
     let only = std::env::var("FREEHOLD_CONFORMANCE_CASE").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The files in `deploy/` match the code.
+//! Tests that the files in `deploy/` match the code.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

@@ -1,8 +1,8 @@
-//! Freezes everything that other programs and stored rows rely on: stored and sent JSON, hashes, the database schema,
+//! Tests that detect changes of stored data and public interfaces: stored and sent JSON, hashes, the database schema,
 //! the API, the command line, the configuration, metrics and alerts.
 //!
-//! The files in `freeze/frozen` are never changed. A test applies `freeze/renames.toml` to a frozen file and compares
-//! the result with the present state. `FREEZE_RECORD=1` writes a frozen file that does not exist yet.
+//! The files in `freeze/frozen` are snapshots that are never changed. A test applies `freeze/renames.toml` to a frozen
+//! file and compares the result with the current state. `FREEZE_RECORD=1` writes a frozen file that does not exist yet.
 
 mod compare;
 mod database;

@@ -1,4 +1,4 @@
-//! All tests of the crates from outside, in one program. README.md describes the folders.
+//! Integration tests of all crates, in one program. README.md describes the folders.
 
 mod api;
 mod cli;

@@ -1,8 +1,8 @@
-//! Onboarding with moto instead of AWS, up to the known gaps of moto.
+//! Tests of onboarding with moto instead of AWS, up to the features that moto does not have.
 //!
-//! moto starts without an organisation and without groups; on AWS both exist before Freehold. The rest is done by
-//! `freehold bootstrap` and a worker. A [`Gap`] records a feature that moto lacks. The test fails if a newer moto has
-//! the feature, or if Freehold handles the gap differently.
+//! The tests create an organisation and a group in moto; in AWS, both exist before Freehold is installed. All other
+//! objects are created by `freehold bootstrap` and a worker. Constants list the features that moto lacks. A test fails
+//! if a newer moto has the feature, or if Freehold handles the missing feature differently.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use crate::conformance::identity_center::instance;
 use crate::conformance::identity_store::group;
 use crate::conformance::target::Target;
 
-/// A feature that moto lacks, and the step at which an operation stops for it.
+/// Feature that moto lacks, with the step at which an operation therefore stops.
 #[derive(Debug, PartialEq)]
 struct Gap {
     step: &'static str,
@@ -94,7 +94,7 @@ async fn moto_onboards_a_tenant_until_a_region_must_be_enabled() {
     onboarding.access_is_granted(&["support", "tenant-admin"]).await;
 }
 
-/// Writes the shipped template without the Function URL.
+/// Writes a copy of `stacks/tenant.yaml` without the Function URL.
 fn without_function_url() -> tempfile::NamedTempFile {
     let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../stacks/tenant.yaml");
     let shipped = fs::read_to_string(shipped).expect("the shipped template");
@@ -106,7 +106,7 @@ fn without_function_url() -> tempfile::NamedTempFile {
     file
 }
 
-/// An onboarding that went as far as moto allows.
+/// Onboarding in moto that stopped at a missing feature.
 struct Onboarding {
     moto: Cloud,
     database: Database,
@@ -125,7 +125,7 @@ impl Onboarding {
 
         let config = Arc::new(config(template));
         let start = Clock::real().now();
-        // moto uses real time; the clock of the test starts there and runs ahead.
+        // moto uses real time; the manual clock of the test starts at the real time and is then advanced.
         let clock = Clock::manual(start);
         let database = Database::new().await;
         prepare(&aws(&moto, &config, &clock, None), &config).await;
@@ -156,7 +156,8 @@ impl Onboarding {
         Self { moto, database, tenant, operation: operation.expect("the operation"), _server: server }
     }
 
-    /// Checks that every step is done except the one at the gap and `pending`.
+    /// Asserts that the operation stopped at the missing feature, and that all steps except the steps `pending` are
+    /// done.
     fn stops_at(&self, gap: &Gap, pending: &[&str]) {
         let operation = &self.operation;
         assert_eq!(operation.state, OperationState::NeedsAttention, "{operation:#?}");
@@ -184,7 +185,7 @@ impl Onboarding {
         self.fact("await-account", "account_id").as_str().expect("an account id")
     }
 
-    /// Checks that moto created one account, with name, address and tags of this environment, and that it is mapped.
+    /// Asserts that moto created one account, which has name, address and tags of this environment and is mapped to it.
     async fn account_is_ours(&self) {
         let (account, environment) = (self.account(), &self.tenant.environments[0]);
         let organizations = self.moto.organizations();
@@ -205,7 +206,7 @@ impl Onboarding {
         assert_eq!(mapped.len(), 1);
     }
 
-    /// Checks that the account is in this OU, and that the OU has a region guardrail.
+    /// Asserts that the account is in the OU `ou`, and that this OU has a region guardrail.
     async fn account_is_in(&self, ou: &str) {
         let organizations = self.moto.organizations();
         let parents = organizations.list_parents().child_id(self.account()).send().await.expect("parents");
@@ -219,7 +220,8 @@ impl Onboarding {
         assert!(names.contains(&ou.replace("freehold-", "freehold-region-").as_str()), "{names:?}");
     }
 
-    /// Checks that the two narrow roles are the outputs of a stack in the tenant's account, and in no other.
+    /// Asserts that the baseline stack exists in `region` of the tenant's account, with Freehold's two roles as its
+    /// outputs.
     async fn baseline_is_installed_in(&self, region: &'static str) {
         let role = |name| format!("arn:aws:iam::{}:role/{name}", self.account());
         let outputs = self.outputs("freehold-baseline", region).await;
@@ -234,7 +236,7 @@ impl Onboarding {
         }
     }
 
-    /// Returns the outputs of a complete stack in the tenant's account.
+    /// Returns the outputs of a stack in the tenant's account, after asserting that the stack is complete.
     async fn outputs(&self, name: &str, region: &'static str) -> Vec<(String, String)> {
         let inside = self.moto.enter(self.account()).await.expect("access to the account");
         let stacks = self.moto.cloudformation_in(&inside, region).describe_stacks().stack_name(name).send().await;
@@ -246,7 +248,7 @@ impl Onboarding {
         outputs
     }
 
-    /// Checks that each of these permission sets is assigned in the account, once.
+    /// Asserts that the permission sets `sets`, and no others, are assigned in the account, once each.
     async fn access_is_granted(&self, sets: &[&str]) {
         let sso = self.moto.sso();
         let arn = instance(&self.moto).await.expect("Identity Center").arn;
@@ -280,7 +282,7 @@ fn aws(moto: &Cloud, config: &Arc<Config>, clock: &Clock, limits: Option<Arc<Lim
     Aws::connect(Arc::clone(config), clock.clone(), limits, connection)
 }
 
-/// Runs `freehold bootstrap`, after which a second plan is empty.
+/// Runs `freehold bootstrap`, and asserts that a second plan is empty.
 async fn prepare(aws: &Aws, config: &Config) {
     let plan = bootstrap::plan(aws, config).await.expect("a plan");
     bootstrap::apply(aws, plan, |_| {}).await.expect("a bootstrapped organisation");

@@ -1,4 +1,4 @@
-//! Crashes, lost connections, concurrency and load.
+//! Tests of crashes, lost connections, concurrency and load.
 
 mod crash;
 mod feed;

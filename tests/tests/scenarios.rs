@@ -1,4 +1,4 @@
-//! The failure scenarios of docs/scenarios.md, provoked one by one in the simulated organisation.
+//! Tests that reproduce the failure scenarios of docs/scenarios.md in the simulated organisation.
 
 mod account_closure;
 mod accounts;
@@ -23,7 +23,7 @@ use freehold_tests::fixture::Freehold;
 use freehold_worker::Worker;
 use freehold_worker::cloud::{Cloud, CreationState, NewAccount, Tags, Target};
 
-/// Longer than any wait that ends without a person.
+/// Maximum simulated time of a run; longer than any wait that ends without a manual action.
 const LONG: TimeDelta = TimeDelta::days(2);
 
 fn error(code: &str, message: &str) -> Fault {
@@ -42,13 +42,13 @@ async fn onboard(freehold: &Freehold) -> (Tenant, Operation) {
     onboard_in(freehold, "eu-central-1").await
 }
 
-/// Asserts that the tenant became ready without manual actions.
+/// Asserts that the tenant is ready.
 #[track_caller]
 fn is_ready((tenant, operation): &(Tenant, Operation)) {
     assert_eq!(tenant.state(), TenantState::Ready, "{operation:#?}");
 }
 
-/// Returns attention code and message.
+/// Returns the attention code and the message of an operation that needs attention.
 #[track_caller]
 fn attention(operation: &Operation) -> (&str, &str) {
     let attention = operation.attention.as_ref().unwrap_or_else(|| panic!("{operation:#?} needs no attention"));
@@ -60,12 +60,12 @@ fn attention(operation: &Operation) -> (&str, &str) {
 async fn retry(freehold: &Freehold, tenant: &Tenant) -> (Tenant, Operation) {
     let id = freehold.operation_of(tenant).await.id;
     let retried = lifecycle::retry(freehold.pool(), id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), RetryResult::Yes);
+    assert_eq!(retried.expect("an answer"), RetryResult::Scheduled);
     freehold.run_until_idle(&freehold.worker("another"), LONG).await;
     (freehold.reload_tenant(tenant).await, freehold.operation_of(tenant).await)
 }
 
-/// Returns the tags of Freehold's resources of the environment.
+/// Returns the tags that Freehold sets on the resources of the tenant's environment.
 fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
     Tags::from([
         ("freehold:installation".to_owned(), freehold.installation.id.to_string()),
@@ -74,14 +74,14 @@ fn our_tags(freehold: &Freehold, tenant: &Tenant) -> Tags {
     ])
 }
 
-/// Returns the account request of Freehold for the tenant.
+/// Returns the account request that Freehold sends for the tenant.
 fn our_account(freehold: &Freehold, tenant: &Tenant) -> NewAccount {
     let environment = tenant.environments[0].id;
     let email = freehold.config.organization.account_email.address(environment);
     NewAccount { name: format!("Example {environment}"), email, tags: our_tags(freehold, tenant) }
 }
 
-/// Returns the existing account of the tenant.
+/// Returns the existing AWS account of the tenant as the target of AWS calls.
 fn target(freehold: &Freehold, tenant: &Tenant) -> Target {
     let email = our_account(freehold, tenant).email;
     let account = freehold.world.account_by_email(&email).expect("the account");
@@ -93,7 +93,7 @@ fn target_of(freehold: &Freehold, tenant: &Tenant, account: &str) -> Target {
     Target::new(account, tenant.environments[0].id, &freehold.config.organization).expect("a target")
 }
 
-/// Creates an account as another actor in the same organisation.
+/// Creates an account outside Freehold, like another user of the organisation.
 async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountId {
     let account = NewAccount { name: name.to_owned(), email: format!("{name}@example.com"), tags: Tags::new() };
     let aws = freehold.aws(None);
@@ -104,7 +104,8 @@ async fn create_external_account(freehold: &Freehold, name: &str) -> AwsAccountI
     }
 }
 
-/// Runs `worker`, and `act` while its next call of `operation` that contains `text` is on the way to AWS.
+/// Runs `worker`, and runs `act` during its next AWS call that matches `call`: service, operation, and a part of the
+/// request.
 async fn meanwhile(freehold: &Freehold, worker: &Arc<Worker>, call: (&str, &str, &str), act: impl Future<Output = ()>) {
     let (service, operation, text) = call;
     let delay = WireEffect::Delay(Duration::from_secs(1));
@@ -119,7 +120,7 @@ async fn meanwhile(freehold: &Freehold, worker: &Arc<Worker>, call: (&str, &str,
     tokio::join!(freehold.run_until_idle(worker, LONG), during_call);
 }
 
-/// Returns how often a call was made, including refusals, and how often it was refused.
+/// Returns the number of calls of an AWS operation, and how many of them failed.
 fn calls(freehold: &Freehold, operation: &str) -> (u64, u64) {
     let count = freehold.world.calls().of(operation);
     (count.calls, count.errors)

@@ -1,4 +1,4 @@
-//! Constraints of the database.
+//! Tests of the constraints and migrations of the database.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -7,7 +7,7 @@ mod history;
 
 use freehold_tests::fixture::Freehold;
 
-/// Returns the constraint that a statement violates.
+/// Runs a statement that violates a constraint, and returns the name of the constraint.
 async fn violated_constraint(freehold: &Freehold, statement: &'static str) -> String {
     let error = sqlx::query(statement).execute(freehold.pool()).await.expect_err("a rejected statement");
     let error = error.into_database_error().expect("an error of the database");
@@ -72,7 +72,7 @@ async fn the_database_rejects_invalid_rows() {
         assert_eq!(violated_constraint(&freehold, statement).await, constraint, "{statement}");
     }
 
-    // The external id of an offboarded tenant is free again.
+    // The external id of an offboarded tenant can be used again.
     sqlx::query("update tenants set offboarded_at = created_at where company_name = 'Example'")
         .execute(pool)
         .await

@@ -1,4 +1,4 @@
-//! Steps and operations, against a real PostgreSQL and the simulated AWS.
+//! Tests of steps and operations with a real PostgreSQL and the simulated AWS.
 
 mod accounts;
 mod approval;

@@ -1,16 +1,15 @@
-//! The invariants of ARCHITECTURE.md: dependencies between crates, and code that is allowed in one place only.
+//! Tests of the invariants in ARCHITECTURE.md, for example that code of one kind is used in one module only.
 
+mod dependencies;
+mod habits;
 mod imports;
 mod language;
 mod stored_names;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use freehold_tests::database::Database;
-use serde_json::Value;
 
 /// Maximum length of a file in lines.
 const MAX_FILE_LINES: usize = 400;
@@ -19,31 +18,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-fn metadata(arguments: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
-        .args(arguments)
-        .current_dir(root())
-        .output()
-        .expect("cargo metadata");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("the metadata as JSON")
-}
-
-/// Returns the platform of the build. Dependencies of other platforms are not downloaded.
-fn host() -> String {
-    let output = Command::new("rustc").arg("-vV").output().expect("rustc");
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned()
-}
-
-/// Returns all Rust files below the folders, with their paths from the root.
+/// Returns path and text of all Rust files below the folders.
 fn sources(folders: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-            // A symbolic link leads to sources that are listed anyway.
+            // Skip symbolic links, because their targets are listed anyway.
             if entry.is_symlink() {
                 continue;
             }
@@ -59,7 +40,7 @@ fn sources(folders: &[&str]) -> Vec<(String, String)> {
     found
 }
 
-/// Returns the lines that contain one of the words outside comments, in files for which `applies` holds.
+/// Returns the lines that contain one of the words outside comments, in files for which `applies` returns true.
 fn offenders(folders: &[&str], words: &[&str], applies: impl Fn(&str) -> bool) -> Vec<String> {
     let mut offenders = Vec::new();
     for (path, text) in sources(folders).into_iter().filter(|(path, _)| applies(path)) {
@@ -71,40 +52,6 @@ fn offenders(folders: &[&str], words: &[&str], applies: impl Fn(&str) -> bool) -
         }
     }
     offenders
-}
-
-#[test]
-fn crates_depend_only_on_lower_crates() {
-    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("freehold-tenancy", &[][..]),
-        ("freehold-api", &["freehold-tenancy"]),
-        ("freehold-worker", &["freehold-tenancy"]),
-        ("freehold-sandbox", &["freehold-tenancy"]),
-        ("freehold", &["freehold-api", "freehold-worker", "freehold-sandbox", "freehold-tenancy"]),
-        ("freehold-tests", &["freehold", "freehold-api", "freehold-worker", "freehold-sandbox", "freehold-tenancy"]),
-    ]);
-    let metadata = metadata(&["--no-deps"]);
-    let packages = metadata["packages"].as_array().expect("packages");
-    assert_eq!(packages.len(), allowed.len(), "a crate without a list of allowed dependencies");
-    for package in packages {
-        let name = package["name"].as_str().expect("a name");
-        for dependency in package["dependencies"].as_array().expect("dependencies") {
-            let other = dependency["name"].as_str().expect("a name");
-            if other.starts_with("freehold") {
-                assert!(allowed[name].contains(&other), "{name} must not depend on {other}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_production_build_excludes_the_sandbox() {
-    let metadata = metadata(&["--no-deps"]);
-    let packages = metadata["packages"].as_array().expect("packages");
-    let cli = packages.iter().find(|package| package["name"] == "freehold").expect("the program");
-    let dependencies = cli["dependencies"].as_array().expect("dependencies");
-    let sandbox = dependencies.iter().find(|one| one["name"] == "freehold-sandbox").expect("the sandbox");
-    assert_eq!(sandbox["optional"], true);
 }
 
 #[test]
@@ -126,7 +73,7 @@ fn the_time_is_read_only_from_the_clock() {
     let crates = ["api/src", "worker/src", "tenancy/src", "sandbox/src", "cli/src"];
     assert_eq!(offenders(&crates, &wall, |path| path != "tenancy/src/clock.rs"), [""; 0]);
     let sql = ["now()", "current_timestamp", "clock_timestamp"];
-    // Exempt SQL and the clock's own `clock.now()`.
+    // SQL text and `clock.now()` are allowed.
     let in_sql: Vec<_> = offenders(&["tenancy/src/db"], &sql, |_| true)
         .into_iter()
         .filter(|line| !line.contains(".now()") && !line.contains("fn now()"))
@@ -161,47 +108,4 @@ async fn every_column_has_a_comment() {
     .await
     .expect("an answer");
     assert_eq!(uncommented, [""; 0], "columns without a comment");
-}
-
-#[test]
-fn dependencies_come_from_crates_io_under_allowed_licences() {
-    // One alternative of an `OR` must be allowed, and every part of an `AND`.
-    let fits = BTreeSet::from([
-        "Apache-2.0",
-        "MIT",
-        "BSD-2-Clause",
-        "BSD-3-Clause",
-        "ISC",
-        "Zlib",
-        "0BSD",
-        "Unicode-3.0",
-        "CC0-1.0",
-        "CDLA-Permissive-2.0",
-        "OpenSSL",
-        "MIT-0",
-        "BSL-1.0",
-        "Unlicense",
-        "MPL-2.0",
-        "PostgreSQL",
-    ]);
-    let mut wrong = Vec::new();
-    for package in metadata(&["--filter-platform", &host()])["packages"].as_array().expect("packages") {
-        let name =
-            format!("{} {}", package["name"].as_str().unwrap_or("?"), package["version"].as_str().unwrap_or("?"));
-        let source = package["source"].as_str().unwrap_or("path");
-        if source != "path" && !(source.starts_with("registry+https://") && source.ends_with("/crates.io-index")) {
-            wrong.push(format!("{name} comes from {source}"));
-        }
-        let licence = package["license"].as_str().unwrap_or("none named").replace('/', " OR ");
-        let fitting = licence.split(" AND ").all(|part| {
-            part.split(" OR ").any(|one| {
-                let one = one.trim_matches(['(', ')', ' ']).split(" WITH ").next().unwrap_or_default();
-                fits.contains(one)
-            })
-        });
-        if !fitting {
-            wrong.push(format!("{name} is under {licence}"));
-        }
-    }
-    assert_eq!(wrong, [""; 0]);
 }

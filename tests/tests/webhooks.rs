@@ -1,4 +1,4 @@
-//! Webhooks: deliveries, endpoints, retries, secrets and protection against SSRF.
+//! Tests of webhooks: deliveries, endpoints, retries, secrets and protection against SSRF.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

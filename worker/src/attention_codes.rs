@@ -1,4 +1,4 @@
-//! Permanent errors of AWS that a person can fix, each with an attention code and a message.
+//! Table of permanent AWS errors that a person can fix, each with its attention code and message.
 
 use freehold_tenancy::attention::AttentionCode;
 
@@ -7,11 +7,11 @@ use crate::first_match::FirstMatch;
 
 #[derive(Debug)]
 struct Row {
-    /// AWS service, `*` for any.
+    /// Service prefix of the AWS call, such as `organizations`; `*` matches every service.
     service: &'static str,
-    /// Error code of AWS.
+    /// Error code in AWS's response.
     code: &'static str,
-    /// Text that the message of AWS contains. The message starts with the reason.
+    /// Text that AWS's error message must contain. The message starts with AWS's reason.
     says: &'static str,
     attention_code: AttentionCode,
     message: &'static str,
@@ -100,7 +100,7 @@ impl Row {
     }
 }
 
-/// Returns the attention code and message of a known error.
+/// Returns the attention code and message for an AWS error in the table, or `None` for any other error.
 pub(crate) fn known(error: &CloudError) -> Option<(AttentionCode, &'static str)> {
     TABLE.find(|row| row.applies(error)).map(|row| (row.attention_code, row.message))
 }
@@ -109,7 +109,7 @@ pub(crate) fn known(error: &CloudError) -> Option<(AttentionCode, &'static str)>
 mod tests {
     use super::*;
 
-    /// Returns an error that the row matches.
+    /// Returns an error that matches `row`.
     fn example(row: &Row) -> CloudError {
         let call = match row.service {
             "organizations" => "organizations:CreateAccount",

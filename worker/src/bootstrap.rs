@@ -1,4 +1,4 @@
-//! `freehold bootstrap`: prepares the organisation. It can be run any number of times.
+//! Preparation of the AWS organisation for Freehold with `freehold bootstrap`. The command can be repeated at any time.
 //!
 //! [`plan`] only reads and returns the [`Action`]s that are needed; [`apply`] executes them. A plan made afterwards is
 //! empty.
@@ -23,19 +23,19 @@ use crate::cloud::CloudError;
 use crate::guardrail::TooLong;
 use retry::retry_while_busy;
 
-/// The actions that are needed, in the order of execution.
+/// Actions that prepare the organisation, in the order of execution.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// ARN of the identity that reads and changes the organisation.
+    /// ARN of the identity that makes the calls in the management account.
     pub acting_as: String,
-    /// Empty if the organisation matches the configuration.
+    /// Required changes; empty if the organisation matches the configuration.
     pub actions: Vec<Action>,
     /// Recommendations for the operator. They do not stop bootstrap.
     pub warnings: Vec<String>,
     known: Ids,
 }
 
-/// Ids of existing objects by name. `apply` adds those that it creates.
+/// Ids of existing objects by name. `apply` adds the ids of the objects that it creates.
 #[derive(Debug, Clone, Default)]
 struct Ids {
     ous: BTreeMap<String, String>,
@@ -43,7 +43,7 @@ struct Ids {
     permission_sets: BTreeMap<String, String>,
 }
 
-/// A reason for which the organisation cannot be prepared.
+/// Error of `freehold bootstrap`.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Problem {
     /// The credentials belong to an organisation other than the configured one.
@@ -57,7 +57,7 @@ pub enum Problem {
         /// Management account that AWS reports.
         found: String,
     },
-    /// The organisation has no service control policies, because it does not have all features.
+    /// The organisation has consolidated billing only, so it has no service control policies.
     #[error(
         "the organisation has consolidated billing only, so it has no service control policies; enable all features \
          (AWS Organizations console, Settings)"
@@ -66,7 +66,7 @@ pub enum Problem {
     /// A residency has more regions than fit into one policy.
     #[error(transparent)]
     Guardrail(#[from] TooLong),
-    /// A call of AWS failed.
+    /// An AWS call failed.
     #[error("{}{}", hint(.0), .0)]
     Aws(CloudError),
     /// A permission set could not be provisioned in the accounts that have it.
@@ -77,7 +77,7 @@ pub enum Problem {
         /// Failure reason of AWS.
         reason: String,
     },
-    /// An object that an earlier action should have created.
+    /// An object is missing, although an earlier action should have created it.
     #[error("{0} does not exist, although it should by now; run bootstrap again")]
     Missing(String),
 }
@@ -88,7 +88,7 @@ impl From<CloudError> for Problem {
     }
 }
 
-/// Returns the advice for an error of AWS, or an empty text.
+/// Returns the advice for an AWS error, or an empty string.
 fn hint(error: &CloudError) -> String {
     attention_codes::known(error).map(|(_, message)| format!("{message} ")).unwrap_or_default()
 }
@@ -96,7 +96,7 @@ fn hint(error: &CloudError) -> String {
 /// Compares the organisation with the configuration and returns the differences as actions. Changes nothing.
 pub async fn plan(aws: &Aws, config: &Config) -> Result<Plan, Problem> {
     let clock = aws.clock();
-    // Without retries, because missing credentials do not appear by waiting.
+    // This call is not retried, because waiting does not help if credentials are missing.
     let aws = &aws.as_administrator().await?;
     let acting_as = retry_while_busy(clock, || aws.acting_as()).await?;
 

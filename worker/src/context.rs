@@ -28,7 +28,7 @@ use crate::cloud::{Cloud, Tags, Target};
 use crate::services::Services;
 use crate::step_outcome::StepError;
 
-/// Access of one run of a step to its operation, the journal, the services and AWS.
+/// Context in which a step accesses its operation, the journal, the services and AWS.
 pub struct StepContext {
     services: Arc<Services>,
     claim: Claim,
@@ -37,12 +37,12 @@ pub struct StepContext {
     journal: Arc<Vec<JournalEntry>>,
 }
 
-/// Rows that all steps of an operation read, loaded once per claim.
+/// Database rows that all steps of an operation read. They are loaded once per claim.
 pub(crate) struct OperationData {
     pub(crate) tenant: Tenant,
     pub(crate) environment: Environment,
     pub(crate) subject: Subject,
-    /// Journal entries of earlier operations on the environment, the latest first.
+    /// Journal entries of earlier operations on the environment, with the latest entry first.
     pub(crate) history: Vec<JournalEntry>,
 }
 
@@ -97,17 +97,17 @@ impl StepContext {
         self.services.clock.now()
     }
 
-    /// Returns the text of the template of the tenant stack.
+    /// Returns the CloudFormation template of the tenant stack.
     pub(crate) fn stack_template(&self) -> &str {
         &self.services.template
     }
 
-    /// Waits until this worker makes no other account request.
+    /// Locks account requests, so that this worker makes one at a time.
     pub(crate) async fn lock_account_requests(&self) -> MutexGuard<'_, ()> {
         self.services.create_account_lock.lock().await
     }
 
-    /// Returns the residency of the environment.
+    /// Returns the configured residency of the environment. A residency that is no longer configured needs attention.
     pub fn residency(&self) -> Result<&Residency, StepError> {
         let name = &self.environment().residency;
         self.config().residency(name).ok_or_else(|| {
@@ -127,12 +127,12 @@ impl StepContext {
         ])
     }
 
-    /// Returns whether `tags` mark a resource of this environment and this installation.
+    /// Returns whether `tags` show that a resource belongs to this environment and this installation.
     pub fn is_ours(&self, tags: &Tags) -> bool {
         ["freehold:installation", "freehold:environment"].iter().all(|key| tags.get(*key) == self.tags().get(*key))
     }
 
-    /// Returns the environment's account as the target of calls. An unknown account needs attention.
+    /// Returns the environment's account as the target of AWS calls. An unknown account needs attention.
     pub fn account(&self) -> Result<Target, StepError> {
         let id: AwsAccountId = self.account_id().ok_or_else(|| {
             // Every workflow runs `await-account` before a step that needs the account.
@@ -144,17 +144,17 @@ impl StepContext {
         Ok(Target::new(id, self.environment().id, &self.config().organization)?)
     }
 
-    /// Returns the id of the environment's account, or `None` until that is certain.
+    /// Returns the id of the environment's account, or `None` until the id is known.
     pub fn account_id(&self) -> Option<AwsAccountId> {
         self.environment().aws_account_id.clone().or_else(|| self.fact("account_id"))
     }
 
-    /// Returns the environment's account as the target of calls, or `None` if it has none.
+    /// Returns the environment's account as the target of AWS calls, or `None` if the environment has no account.
     pub fn account_if_any(&self) -> Result<Option<Target>, StepError> {
         self.account_id().map(|_| self.account()).transpose()
     }
 
-    /// Returns the time within which AWS applies changed policies and permissions everywhere.
+    /// Returns the time that AWS may need to apply changed policies and permissions everywhere.
     pub fn propagation(&self) -> TimeDelta {
         seconds_of(self.config().timeouts.propagation_seconds)
     }
@@ -164,7 +164,7 @@ impl StepContext {
         seconds_of(self.config().offboarding.cooling_off_seconds)
     }
 
-    /// Returns an option of the request that created the operation; `false` if absent.
+    /// Returns a Boolean option of the request that created the operation, or `false` if the option is absent.
     pub fn input_flag(&self, name: &str) -> bool {
         self.data.subject.input.get(name).and_then(serde_json::Value::as_bool).unwrap_or(false)
     }

@@ -15,7 +15,7 @@ pub(crate) struct RunningStep {
 }
 
 impl RunningStep {
-    /// Runs `work` as a part of this step.
+    /// Runs `work` with this step as the current step.
     pub(crate) async fn scope<T>(self, work: impl Future<Output = T>) -> T {
         CURRENT.scope(self, work).await
     }

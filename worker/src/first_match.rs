@@ -1,4 +1,4 @@
-//! Ordered table in which the first matching row counts.
+//! Table of rows in order of precedence. The first row that matches applies.
 
 pub(crate) struct FirstMatch<Row: 'static>(pub(crate) &'static [Row]);
 
@@ -10,9 +10,10 @@ impl<Row> FirstMatch<Row> {
 
 #[cfg(test)]
 impl<Row: std::fmt::Debug> FirstMatch<Row> {
-    /// Panics unless each row decides its own example, and the reaction to the example differs without the row.
+    /// Panics if a row is redundant. Each row must be the first match of its own example, and without the row the
+    /// reaction to the example must differ.
     ///
-    /// `matches` says whether a row (first) matches the example of a row (second).
+    /// `matches` returns whether its first argument, a row, matches the example of its second argument.
     pub(crate) fn assert_every_row_is_needed<Reaction: PartialEq + std::fmt::Debug>(
         &self,
         matches: impl Fn(&Row, &Row) -> bool,

@@ -1,7 +1,7 @@
-//! The service control policies that Freehold manages: they restrict every principal in a tenant's account.
+//! Service control policies that Freehold manages. They restrict every principal in a tenant's account.
 //!
-//! This module only builds texts. `freehold bootstrap` writes them, and the step `enforce-residency` compares them with
-//! the attached policies.
+//! This module only creates the policy documents. `freehold bootstrap` writes them to AWS, and the step
+//! `enforce-residency` compares them with the attached policies.
 
 use freehold_tenancy::Region;
 use freehold_tenancy::config::{Organization, Residency};
@@ -13,17 +13,17 @@ pub const LONGEST_POLICY: usize = 10_240;
 /// Name of the policy on the quarantine OU.
 pub const QUARANTINE_POLICY: &str = "freehold-quarantine";
 
-/// Role that deploys stacks. It is exempt from the region guardrail.
+/// Name of the role that deploys stacks. The region guardrail does not apply to it.
 pub const ACCESS_ROLE: &str = "freehold-access";
 
-/// Role that verifies stacks. The guardrail restricts it like the tenant.
+/// Name of the role that verifies stacks. The guardrail applies to it as it does to the tenant.
 pub const VERIFY_ROLE: &str = "freehold-verify";
 
 /// Region of services that have a single global endpoint.
 const GLOBAL_REGION: &str = "us-east-1";
 
-/// Global services: they answer in us-east-1 (or us-west-2) from everywhere, and hold settings, bills and names, not
-/// tenant data. A region guardrail that included them would break every account.
+/// Global services, with endpoints in us-east-1 or us-west-2. They store settings, bills and names, but no tenant data.
+/// A region guardrail that denied them would make every account unusable.
 const GLOBAL_SERVICES: [&str; 32] = [
     "account:*",
     "artifact:*",
@@ -80,13 +80,13 @@ const ROLE_CHANGES: [&str; 14] = [
     "iam:UpdateRoleDescription",
 ];
 
-/// A policy that exceeds AWS's length limit.
+/// Error for a policy that exceeds AWS's length limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("guardrail `{name}` has {characters} characters, but AWS allows at most {LONGEST_POLICY}; use fewer regions")]
 pub struct TooLong {
     /// Name of the policy.
     pub name: String,
-    /// Length of the policy.
+    /// Length of the policy in characters.
     pub characters: usize,
 }
 
@@ -141,7 +141,8 @@ pub fn of_residency(residency: &Residency, organization: &Organization) -> Resul
     minified(&residency.guardrail_name(), &document)
 }
 
-/// Returns the policy on the quarantine OU. It denies everything except to Freehold's roles, which clean up.
+/// Returns the policy on the quarantine OU. It denies all calls except those of Freehold's roles, which delete the
+/// stacks.
 pub fn of_quarantine(organization: &Organization) -> Result<String, TooLong> {
     let document = json!({
         "Version": "2012-10-17",
@@ -164,7 +165,8 @@ pub fn of_quarantine(organization: &Organization) -> Result<String, TooLong> {
     minified(QUARANTINE_POLICY, &document)
 }
 
-/// Returns whether two JSON documents are equal, apart from layout. Invalid JSON equals nothing.
+/// Returns whether two JSON documents have the same content. Whitespace is ignored. Invalid JSON never equals another
+/// text.
 pub fn same(one: &str, other: &str) -> bool {
     match (serde_json::from_str::<Value>(one), serde_json::from_str::<Value>(other)) {
         (Ok(one), Ok(other)) => one == other,
@@ -172,7 +174,7 @@ pub fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Returns the ARN patterns of the roles that install the baseline and deploy.
+/// Returns the ARN patterns of the roles that install the baseline stack and deploy the tenant stack.
 fn exempt_roles(organization: &Organization) -> [String; 2] {
     [role(&organization.access_role_name), role(ACCESS_ROLE)]
 }
@@ -182,7 +184,7 @@ fn role(name: &str) -> String {
     format!("arn:aws:iam::*:role/{name}")
 }
 
-/// Returns the document without whitespace, which would count against the limit.
+/// Returns the document without whitespace, because whitespace counts towards AWS's length limit.
 fn minified(name: &str, document: &Value) -> Result<String, TooLong> {
     let text = document.to_string();
     match text.chars().count() {

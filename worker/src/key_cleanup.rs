@@ -8,8 +8,8 @@ use crate::services::Services;
 
 const INTERVAL: TimeDelta = TimeDelta::hours(1);
 
-/// Deletes expired keys with their stored responses, until `shutdown`. Every worker runs it; concurrent runs are
-/// harmless.
+/// Deletes expired idempotency keys with their stored responses, until `shutdown` is cancelled. Every worker runs this
+/// function; concurrent runs are harmless.
 pub(crate) async fn run(services: &Services, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         if let Err(error) = idempotency::delete_expired(&services.pool, services.clock.now()).await {

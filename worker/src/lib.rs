@@ -1,4 +1,4 @@
-//! The background worker. No other crate depends on the AWS SDK.
+//! Background worker of Freehold, the only crate that depends on the AWS SDK.
 
 mod attention_codes;
 pub mod aws;

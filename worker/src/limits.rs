@@ -8,7 +8,7 @@ use freehold_tenancy::quota::Quota;
 
 use crate::cloud::{CloudError, CloudErrorKind};
 
-/// The token buckets of an installation.
+/// Rate limiter for AWS calls, shared by all workers of an installation.
 #[derive(Debug, Clone)]
 pub struct Limits {
     pool: PgPool,
@@ -17,15 +17,18 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Creates the limits: AWS's published rates, with the overrides of `quotas`. The buckets are in the database.
+    /// Creates a rate limiter with AWS's published rates and the overrides of `quotas`. The token buckets are in the
+    /// database.
     pub fn new(pool: PgPool, clock: Clock, quotas: Quotas) -> Self {
         Self { pool, clock, quotas }
     }
 
-    /// Takes a token for `call`, such as `organizations:MoveAccount`. If there is none, the error holds the retry time.
+    /// Takes a token for `call`, such as `organizations:MoveAccount`. Without a token, the error contains the retry
+    /// time.
     pub async fn take(&self, call: &'static str) -> Result<(), CloudError> {
         if Quota::permits(call) {
-            // A queued operation gets its token together with its slot, so that both are first come, first served.
+            // This call takes its token together with a slot, so that slots and tokens are granted in the order of one
+            // queue.
             return Ok(());
         }
         let Some(rate) = CallRate::of(&self.quotas, call) else { return Ok(()) };
@@ -42,8 +45,8 @@ impl Limits {
         }
     }
 
-    /// Records that AWS throttled `call` despite a token, and lowers its rate for all workers. The cause is another
-    /// client in the organisation, or a rate lower than published. Returns the error with the time to retry.
+    /// Records that AWS throttled `call` despite a token, and lowers the rate of the call for all workers. The cause is
+    /// another client in the organisation, or an AWS limit lower than published. Returns `error` with the retry time.
     pub async fn throttled(&self, call: &'static str, mut error: CloudError) -> CloudError {
         metrics::counter!("freehold_aws_throttled_total", "call" => call).increment(1);
         let Some(rate) = CallRate::of(&self.quotas, call) else { return error };
@@ -55,7 +58,7 @@ impl Limits {
     }
 }
 
-/// Creates the error of a call that was not made because the database is unavailable.
+/// Creates the error for a call that was not made because the database is unavailable.
 fn unknown(call: &'static str, error: &DbError) -> CloudError {
     CloudError {
         kind: CloudErrorKind::NotYet,

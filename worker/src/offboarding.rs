@@ -1,6 +1,7 @@
-//! ★ Workflow of offboarding: from an active environment to an offboarded one. It contains only the list of steps.
+//! ★ Workflow of offboarding, from an active to an offboarded environment. This file contains only the list of steps.
 //!
-//! The environment is suspended immediately. Destructive steps follow after `cool-off`, until which it can be restored.
+//! The environment is suspended immediately and can be restored until the step `cool-off` is done. Destructive steps
+//! follow.
 
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;

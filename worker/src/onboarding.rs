@@ -1,4 +1,4 @@
-//! ★ Workflow of onboarding: from signup to a ready environment. It contains only the list of steps.
+//! ★ Workflow of onboarding, from signup to a ready environment. This file contains only the list of steps.
 
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;
@@ -9,7 +9,8 @@ use crate::steps::{
     reach_account, request_account, verify,
 };
 
-/// Steps of an `onboard` operation. Steps whose `after` are done run concurrently.
+/// Steps of an `onboard` operation. A step starts when all steps in its `after` are done; independent steps run
+/// concurrently.
 pub static ONBOARDING: &[Step] = &[
     Step {
         name: StepName::RequestAccount,

@@ -1,4 +1,4 @@
-//! The loop that claims operations that are due and runs them.
+//! Loop that claims due operations and runs them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::runner;
 use crate::services::Services;
 use crate::shared_poller;
 
-/// Operations that one process runs at a time. Each is a few calls and a row; a waiting operation needs no task.
+/// Maximum number of operations that a process runs concurrently. A waiting operation needs no task.
 const MAX_CONCURRENT: usize = 32;
 
-/// Longest real time between two checks for due operations, in case every wake-up is lost. With the lease it bounds the
-/// delay of an operation whose worker has died.
+/// Maximum real time between two checks for due operations, in case every wake-up is lost. Together with the lease, it
+/// limits the delay of an operation whose worker has died.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
-/// Shortest real time between two checks that no signal has caused.
+/// Minimum real time between two checks that no signal has caused.
 const MIN_SLEEP: Duration = Duration::from_millis(20);
 
-/// Real time during which a due operation is left to the worker that had it before.
+/// Real time for which a due operation is reserved for the worker that ran it before.
 const AFFINITY_PERIOD: Duration = Duration::from_millis(500);
 
-/// Whether due operations are left to the worker that had them before.
+/// Degree to which a due operation is reserved for the worker that ran it before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Affinity {
     Ignore,
@@ -39,10 +39,10 @@ enum Affinity {
 
 pub(crate) struct OperationLoop {
     services: Arc<Services>,
-    /// Name of the worker, which claims carry.
+    /// Name of the worker, which is stored in its claims.
     name: String,
-    /// Time at which a shared poll is due, as of the last check. Taken once: a poll that ends at once must not start
-    /// the next one before the next check of the database.
+    /// Time at which the next shared poll is due, as of the last check of the database. It is cleared when the poll
+    /// starts, so that the next poll starts only after another check.
     next_poll_at: Mutex<Option<DateTime<Utc>>>,
 }
 
@@ -51,8 +51,8 @@ impl OperationLoop {
         Self { services, name, next_poll_at: Mutex::default() }
     }
 
-    /// Claims and runs due operations until `shutdown`; then finishes the steps in progress and releases the claims, so
-    /// that no operation waits for a lease to expire.
+    /// Claims and runs due operations until `shutdown` is cancelled. Then finishes the steps in progress and releases
+    /// the claims, so that no operation waits until a lease expires.
     pub(crate) async fn run(self: &Arc<Self>, shutdown: &CancellationToken) {
         let mut running = JoinSet::new();
         while !shutdown.is_cancelled() {
@@ -83,7 +83,7 @@ impl OperationLoop {
             }
         }
         while running.join_next().await.is_some() {}
-        // Released operations are due now, and other workers may be asleep.
+        // Other workers may be asleep, and the released operations are due now.
         if let Err(error) = notify::notify_now(&self.services.pool).await {
             tracing::warn!(%error, "cannot notify the other workers of released operations");
         }
@@ -94,7 +94,7 @@ impl OperationLoop {
         self.run_all_due(Affinity::Ignore).await
     }
 
-    /// Like [`OperationLoop::drain`], but leaves an operation to the worker that had it before.
+    /// Like [`OperationLoop::drain`], but does not run operations that another worker ran before.
     pub(crate) async fn drain_own(&self) -> Result<usize> {
         self.run_all_due(Affinity::Require).await
     }
@@ -162,8 +162,8 @@ impl OperationLoop {
         }
     }
 
-    /// Releases a claim whose work a database outage has interrupted, as soon as the database answers again, so that
-    /// the operation need not wait for the lease to expire.
+    /// Releases the claim of an operation that a database outage interrupted, as soon as the database is available
+    /// again, so that the operation does not wait until the lease expires.
     async fn release_after_outage(&self, claim: Claim) {
         let (operation, pause) = (claim.operation_id, Duration::from_secs(1));
         for _ in 0..LONGEST_SLEEP.as_secs() {
@@ -178,14 +178,14 @@ impl OperationLoop {
         }
     }
 
-    /// Returns when an operation or a shared poll is due. Checks the database every [`LONGEST_SLEEP`] with one
-    /// statement that claims nothing.
+    /// Waits until an operation or a shared poll is due. Checks the database every [`LONGEST_SLEEP`] with one
+    /// statement, which claims nothing.
     async fn next_due(&self) {
         let clock = &self.services.clock;
-        // Another transaction may hold the lock on a due operation that could not be claimed: let it finish.
+        // Another transaction may hold the lock on a due operation, so wait until it can be claimed.
         tokio::time::sleep(MIN_SLEEP).await;
         loop {
-            // The claim that follows reports what is wrong with the database.
+            // The next claim reports the error of the database.
             let Ok(due) = operations::next_due(&self.services.pool).await else { return };
             self.services.wake_signals.notify_new_webhooks(due.webhooks);
             *self.next_poll_at.lock().unwrap_or_else(PoisonError::into_inner) = due.look;

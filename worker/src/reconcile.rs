@@ -1,8 +1,8 @@
 //! Comparison of AWS with the database. Each difference is a finding. Findings that are safe to repair start a repair
-//! operation; the others wait for a person.
+//! operation; the others need a person.
 //!
 //! [`observe`] reads AWS within its rate limits, [`compare`] is a pure function, [`repair`] starts operations, and
-//! [`periodic`] schedules the comparison in one worker at a time.
+//! [`periodic`] repeats the comparison in one worker at a time.
 
 mod compare;
 mod observe;
@@ -27,26 +27,26 @@ use compare::CompareInput;
 pub use throttle::ObserveError;
 use throttle::ReadThrottle;
 
-/// Page size without limit.
+/// Page size that returns all rows.
 const ALL: i64 = i64::MAX;
 
-/// Compares AWS with the database on request.
+/// Reconciler that compares AWS with the database.
 pub struct Reconciler {
     services: Arc<Services>,
 }
 
-/// Extent of automatic repairs.
+/// Selection of the findings that are repaired automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepairMode {
-    /// Findings are only recorded.
+    /// No repairs are started. Findings are only recorded.
     Off,
-    /// Safe repairs start, unless there are more than the configuration allows at a time.
+    /// Safe repairs are started, unless their number exceeds the configured limit.
     Limited,
-    /// All safe repairs start, because a person has requested it.
+    /// All safe repairs are started, because a person has requested it.
     All,
 }
 
-/// Error of a comparison.
+/// Error of a comparison of AWS with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     #[error("AWS could not be compared with the database: {0}")]
@@ -55,7 +55,7 @@ pub enum ReconcileError {
     Database(#[from] DbError),
 }
 
-/// Result of a comparison.
+/// Result of a comparison of AWS with the database.
 #[derive(Debug, Clone)]
 pub struct Report {
     pub started_at: DateTime<Utc>,
@@ -65,7 +65,7 @@ pub struct Report {
     pub accounts: usize,
     /// Number of environments with an account.
     pub environments: usize,
-    /// Findings of this comparison, the most severe first.
+    /// Findings of this comparison, with the most severe first.
     pub findings: Vec<Reported>,
     /// Number of earlier findings that this comparison has resolved.
     pub resolved: u64,
@@ -73,11 +73,11 @@ pub struct Report {
     pub unseen: Vec<(AwsAccountId, String)>,
 }
 
-/// Recorded finding of a comparison.
+/// Finding of a comparison, as recorded in the database.
 #[derive(Debug, Clone)]
 pub struct Reported {
     pub finding: Finding,
-    /// Whether the finding was not open before.
+    /// Whether this comparison has opened the finding.
     pub is_new: bool,
 }
 
@@ -93,7 +93,8 @@ impl Reconciler {
         Self { services }
     }
 
-    /// Compares once, records the findings and starts repairs according to `mode`. Stops early on `stop`.
+    /// Compares AWS with the database once, records the findings and starts repairs according to `mode`. `stop`
+    /// interrupts the comparison.
     pub fn run_once<'a>(
         &'a self,
         mode: RepairMode,
@@ -133,7 +134,8 @@ impl Reconciler {
         Ok(report)
     }
 
-    /// Records the findings and resolves open ones that this comparison would have found again.
+    /// Records the findings. Resolves open findings that this comparison did not find again, although it read their
+    /// state.
     async fn record(
         &self,
         comparison: &compare::Comparison,

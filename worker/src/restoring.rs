@@ -1,6 +1,8 @@
-//! ★ Workflow of restoring and repairing: back to a ready environment. It contains only the list of steps.
+//! ★ Workflow of restoring and repairing an environment, after which it is ready again. This file contains only the
+//! list of steps.
 //!
-//! It is onboarding without the account request, for an environment in its cooling-off period or with a finding.
+//! The workflow is that of onboarding without the account request. It runs for an environment in its cooling-off period
+//! or with a finding.
 
 use freehold_tenancy::quota::Quota;
 use freehold_tenancy::step::StepName;

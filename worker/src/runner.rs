@@ -1,4 +1,5 @@
-//! Executes the decisions of the saga: intent, call, then outcome and next wake-up in one transaction, under the fence.
+//! Executes the decisions of the saga. The outcome of a step and its next wake-up are written in one transaction, with
+//! the fence of the claim.
 
 mod outcome;
 
@@ -27,17 +28,17 @@ use crate::step::Step;
 use crate::step_outcome::StepError;
 use crate::workflows;
 
-/// Runs a claimed operation until it waits, is parked or has finished. Once `stop` is cancelled, it journals the steps
-/// in progress and releases the rest as due at once, for another worker.
+/// Runs a claimed operation until it waits, is parked or has finished. Once `stop` is cancelled, the function finishes
+/// the steps in progress and releases the operation as due immediately, so that another worker continues it.
 ///
-/// [`DbError::LeaseLost`] means that another worker has taken over; nothing was written since.
+/// [`DbError::LeaseLost`] means that another worker has claimed the operation. Nothing was written after that.
 pub(crate) async fn run_operation(
     services: &Arc<Services>,
     claim: Claim,
     stop: &CancellationToken,
 ) -> Result<(), DbError> {
-    // The run is never dropped: dropped within a BEGIN, it would leave a connection in an open transaction. A worker
-    // that has lost the lease learns of it at the next write.
+    // `run_steps` is never dropped, because dropping it during a BEGIN would leave a connection with an open
+    // transaction. A lost lease is detected at the next write.
     tokio::select! {
         done = run_steps(services, claim, stop) => done,
         never = renew_lease(services, claim) => match never {},
@@ -114,7 +115,7 @@ async fn load(services: &Services, claim: Claim) -> Result<OperationData, DbErro
     let environment = tenant.environments.iter().find(|one| one.id == subject.environment_id);
     let environment = environment.ok_or_else(missing)?.clone();
     let history = match subject.kind {
-        // An onboarding is the first operation of its environment.
+        // An onboarding has no history, because it is the first operation of its environment.
         OperationKind::Onboard => Vec::new(),
         _ => steps::history(pool, subject.environment_id, id).await?,
     };
@@ -125,7 +126,7 @@ fn planned(step: &Step) -> PlannedStep {
     PlannedStep { name: step.name, after: step.after.iter().map(ToString::to_string).collect() }
 }
 
-/// Runs one step and journals its outcome.
+/// Runs one step and writes its outcome to the journal.
 async fn run_step(context: &StepContext, step: &'static Step) -> Result<(), DbError> {
     let (tenant, operation) = (context.tenant().id, context.operation_id());
     let span = tracing::info_span!(

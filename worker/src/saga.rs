@@ -1,4 +1,5 @@
-//! The decision on the next action of an operation, from workflow and journal alone: no clock, no database, no AWS.
+//! Decides on the next action of an operation from its workflow and journal. This module accesses no clock, no database
+//! and no AWS.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::step::{JournalEntry, StepName, StepState};
@@ -18,7 +19,7 @@ pub enum Decision {
     Finish,
 }
 
-/// Returns the next action at `now` of an operation with the workflow `list`.
+/// Returns the next action of an operation with the workflow `list` at the time `now`.
 pub fn decide(list: &'static [Step], journal: &[JournalEntry], now: DateTime<Utc>) -> Decision {
     let state =
         |name: StepName| journal.iter().find(|entry| entry.name == name).map_or(StepState::Pending, |e| e.state);

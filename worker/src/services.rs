@@ -19,10 +19,10 @@ use crate::wakeups::WakeSignals;
 /// Duration of a claim without renewal, in real time. It exceeds the longest AWS call (20 s).
 const LEASE: Duration = Duration::from_secs(25);
 
-/// Template of the tenant stack where the configuration names no file.
+/// Default template of the tenant stack.
 const TEMPLATE: &str = include_str!("../../stacks/tenant.yaml");
 
-/// Error of setting up a worker.
+/// Error in the setup of a worker.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The file that `stack.template` names cannot be read.
@@ -41,12 +41,12 @@ pub(crate) struct Services {
     pub(crate) template: String,
     pub(crate) durations: DurationHistory,
     pub(crate) lease_real: Duration,
-    /// Serialises account requests: a refusal that holds for the whole fleet stops the requests behind it.
+    /// Serialises account requests, so that a rejection that applies to the whole fleet stops the requests after it.
     pub(crate) create_account_lock: tokio::sync::Mutex<()>,
 }
 
 impl Services {
-    /// Creates the services of one worker. `lease` replaces the default duration of a claim.
+    /// Creates the services of one worker. `lease` overrides the default duration of a claim.
     pub(crate) fn new(
         pool: PgPool,
         config: Arc<Config>,
@@ -76,14 +76,14 @@ impl Services {
         })
     }
 
-    /// Returns the duration of a claim on the clock of the installation. The clock of a sandbox can run faster than its
-    /// calls.
+    /// Returns the duration of a claim on the installation's clock. It is longer than in real time if the clock of a
+    /// sandbox runs faster.
     pub(crate) fn lease(&self) -> TimeDelta {
         seconds(self.lease_real.as_secs_f64() * self.clock.speed().max(1.0))
     }
 
-    /// Returns the rate limit of the call that a slot of `quota` permits, or `None` if slot and call have no common
-    /// queue.
+    /// Returns the rate limit of the AWS call that needs a slot of `quota`, or `None` if the slots and the rate limit
+    /// have separate queues.
     pub(crate) fn rate_limit_of_quota(&self, quota: Quota) -> Option<CallRate> {
         quota.rate_limited_call().and_then(|call| CallRate::of(&self.config.quotas, call))
     }

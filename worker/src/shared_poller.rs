@@ -1,7 +1,8 @@
-//! Shared polls: one List call reports the progress of all operations that wait under a quota.
+//! Shared polls, in which one List call reports the progress of all operations that wait under a quota.
 //!
-//! Time and method of a poll are decided by `poll_schedule`. A List call finds all finished work and counts the slots
-//! that others in the organisation use. If only one or two operations may have finished, these poll individually.
+//! `poll_schedule` determines the time and the method of a poll. A List call finds all finished work and counts the
+//! slots that other programs in the organisation use. If only one or two operations can have finished, these operations
+//! poll individually.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::db::shared_polls::{self, QuotaUsage};
@@ -13,20 +14,21 @@ use crate::cloud::{self, CloudErrorKind};
 use crate::poll_schedule::{self, PollMethod};
 use crate::services::Services;
 
-/// Validity of a count of the work in progress.
+/// Time for which a count of the requests in progress at AWS is valid.
 const USAGE_TTL: TimeDelta = TimeDelta::seconds(60);
 
-/// Validity of a count in which others in the organisation use slots, which may be free again soon.
+/// Time for which a count is valid if other programs in the organisation use slots, because these slots may be free
+/// again soon.
 const EXTERNAL_USAGE_TTL: TimeDelta = TimeDelta::seconds(20);
 
-/// Delay after a failed poll, unless AWS names a time.
+/// Delay after a failed poll, unless the error contains a retry time.
 const RETRY_DELAY: TimeDelta = TimeDelta::seconds(15);
 
-/// Quotas whose work AWS lists, each with the step that waits for the work.
+/// Quotas whose requests AWS can list, each with the step that waits for the requests.
 const LISTED: [(Quota, StepName); 2] =
     [(Quota::AccountCreations, StepName::AwaitAccount), (Quota::Assignments, StepName::GrantAccess)];
 
-/// Runs the polls that are due and returns their number.
+/// Runs the shared polls that are due and returns the number of polls.
 pub(crate) async fn run_due_polls(services: &Services) -> Result<usize, DbError> {
     let due = shared_polls::claim_due(&services.pool, services.clock.now(), poll_lease(services)).await?;
     for quota in &due {
@@ -41,8 +43,7 @@ pub(crate) async fn run_due_polls(services: &Services) -> Result<usize, DbError>
     Ok(due.len())
 }
 
-/// Returns the duration of a claim on a poll. It is shorter than that of an operation, because a duplicate poll costs
-/// only one call.
+/// Returns the lease of a poll. It is shorter than that of an operation, because a duplicate poll costs only one call.
 fn poll_lease(services: &Services) -> TimeDelta {
     services.lease() / 2
 }
@@ -52,12 +53,12 @@ async fn poll(services: &Services, quota: Quota, step: StepName) -> Result<(), D
     let expected_seconds = expected_seconds(services, quota);
     let expected = services.durations.expected(step, expected_seconds, now).await;
     let usage = shared_polls::usage(pool, quota).await?;
-    // The observed age counts, not the time since the last poll.
+    // The estimate uses the age of the work at the last poll, not its current age.
     let observed = usage.in_progress.iter().map(|one| one.seen - one.since).max();
     let expected = expected.given(observed.unwrap_or_default());
     let load = quota_load(services, quota, &usage);
     let next = match poll_schedule::choose_method(&usage.in_progress, expected, load, now) {
-        // Another poll was faster.
+        // Another poll has already been made.
         PollMethod::None => None,
         PollMethod::Individual(operations) => {
             shared_polls::request_individual_poll(pool, quota, &operations, now).await?;
@@ -88,8 +89,8 @@ fn quota_load(services: &Services, quota: Quota, usage: &QuotaUsage) -> poll_sch
     poll_schedule::QuotaLoad::of(usage, quota.limit(&services.config.quotas))
 }
 
-/// Counts the work in progress, including that of others in the organisation, unless the last count is still valid or
-/// another worker counts. Returns whether it has counted.
+/// Counts the requests in progress at AWS, including those of other programs in the organisation, unless the last count
+/// is still valid or another worker is counting. Returns whether the requests were counted.
 pub(crate) async fn refresh_usage(services: &Services, quota: Quota) -> Result<cloud::Result<bool>, DbError> {
     let (pool, now) = (&services.pool, services.clock.now());
     let valid_since = usage_valid_since(services, quota).await?;
@@ -107,14 +108,14 @@ pub(crate) async fn refresh_usage(services: &Services, quota: Quota) -> Result<c
     Ok(Ok(true))
 }
 
-/// Returns the time before which a count of the work in progress is outdated.
+/// Returns the earliest time of a count that is still valid.
 pub(crate) async fn usage_valid_since(services: &Services, quota: Quota) -> Result<DateTime<Utc>, DbError> {
     let external_in_progress = shared_polls::external_usage(&services.pool, quota).await?;
     let validity = if external_in_progress > 0 { EXTERNAL_USAGE_TTL } else { USAGE_TTL };
     Ok(services.clock.now() - validity)
 }
 
-/// Stores the usage and wakes the operations whose work has finished and those that get a slot.
+/// Stores the usage of a quota. Wakes the operations whose work has finished and the operations that get a free slot.
 async fn record_usage(
     services: &Services,
     quota: Quota,
@@ -129,7 +130,7 @@ async fn record_usage(
     Ok(())
 }
 
-/// Wakes the first operations in the queue for the free slots of `quota` and returns their number.
+/// Wakes as many operations in the queue as `quota` has free slots. Returns the number of these operations.
 pub(crate) async fn wake_queue(services: &Services, quota: Quota) -> Result<u64, DbError> {
     let limit = quota.limit(&services.config.quotas);
     let rate = services.rate_limit_of_quota(quota);

@@ -1,4 +1,4 @@
-//! Steps as entries of a workflow: name, dependencies, quota, function and undo.
+//! Entries of a workflow. A step has a name, dependencies, a quota, a function and an undo.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use futures::future::BoxFuture;
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Entry of a workflow. A step reads, acts or waits, and is safe to run twice.
+/// Entry of a workflow. A step reads, acts or waits, and can be run twice safely.
 pub struct Step {
     pub name: StepName,
     /// Steps that must be done before this one starts.
     pub after: &'static [StepName],
-    /// Quota of AWS that the work counts against. A parked step holds no slot.
+    /// AWS quota that limits the step's work. A parked step holds no slot.
     pub quota: Option<Quota>,
     /// Function that runs the step. It reads before it acts.
     pub run: Run,
@@ -25,11 +25,11 @@ pub type Run = for<'a> fn(&'a StepContext) -> BoxFuture<'a, Result<StepOutcome, 
 
 /// Reversal of a step.
 pub enum Undo {
-    /// Not necessary, for this reason.
+    /// The step needs no reversal, for this reason.
     NotNeeded(&'static str),
-    /// Not possible, for this reason; a person must decide.
+    /// The step cannot be reversed automatically, for this reason. A person must decide.
     Manual(&'static str),
-    /// A step of the offboarding, which a cancellation also starts.
+    /// A step of the offboarding workflow reverses this step. A cancellation runs it too.
     Step(StepName),
 }
 

@@ -12,20 +12,20 @@ use serde_json::Value;
 use crate::attention_codes;
 use crate::cloud::{CloudError, CloudErrorKind, ProtectedAccount};
 
-/// Time of temporary refusals of AWS after which the operation needs attention.
+/// Maximum time for which AWS may refuse a step temporarily before the operation needs attention.
 const MAX_NOT_READY: TimeDelta = TimeDelta::hours(1);
 
-/// Outcome of a run without error.
+/// Outcome of a run of a step.
 #[derive(Debug, Default)]
 pub struct StepOutcome {
-    /// Next check and its reason; `None` if the step is done.
+    /// Next check of a waiting step and its reason; `None` if the step is done.
     pub wait: Option<Wait>,
-    /// Attention for a step that is late. It keeps polling.
+    /// Attention for a step that is late. The step continues to poll.
     pub late: Option<Attention>,
-    /// Error of a run whose facts are kept all the same.
+    /// Error of a failed run whose facts are stored nevertheless.
     pub failed: Option<StepError>,
     pub facts: Facts,
-    /// Slots that are no longer needed.
+    /// Slots to release, because they are no longer needed.
     pub released: Vec<QuotaSlot>,
     /// Account to map to the environment.
     pub mapped: Option<AwsAccountId>,
@@ -47,7 +47,7 @@ impl StepOutcome {
         Self { wait: Some(Wait { reason, check_at }), ..Self::default() }
     }
 
-    /// Moves the next check of a waiting step to `until`, if that is earlier.
+    /// Brings the next check of a waiting step forward to `until`, if that is earlier.
     #[must_use]
     pub fn no_later_than(mut self, until: DateTime<Utc>) -> Self {
         if let Some(wait) = &mut self.wait {
@@ -56,7 +56,7 @@ impl StepOutcome {
         self
     }
 
-    /// Creates the outcome of a failed run. Facts and released slots that are added are kept.
+    /// Creates the outcome of a failed run. Facts and released slots can be added and are stored nevertheless.
     pub fn failed(error: StepError) -> Self {
         Self { failed: Some(error), ..Self::default() }
     }
@@ -68,7 +68,7 @@ impl StepOutcome {
         self
     }
 
-    /// Releases a slot when the outcome is journaled.
+    /// Releases a slot when the outcome is written to the journal.
     #[must_use]
     pub fn releasing(mut self, slot: QuotaSlot) -> Self {
         self.released.push(slot);
@@ -79,14 +79,14 @@ impl StepOutcome {
 /// Error of a run of a step.
 #[derive(Debug)]
 pub enum StepError {
-    /// Temporary error, retried after growing pauses.
+    /// Temporary error. The step is retried with growing pauses.
     Retry(String),
-    /// The step cannot act yet. This is not a failure.
+    /// The step cannot continue yet. This is not a failure.
     Blocked {
         reason: WaitReason,
         /// Time of the next attempt, if known.
         until: Option<DateTime<Utc>>,
-        /// Time after which the step is late. `None` means never, for example under a quota.
+        /// Time after which the step is late; `None` if it is never late, for example under a quota.
         at_most: Option<TimeDelta>,
     },
     /// A person must act.
@@ -96,7 +96,7 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// Creates the error that parks the step, with the remedy `retry`.
+    /// Creates an error that parks the step, with the remedy `retry`.
     pub fn needs_attention(code: AttentionCode, message: impl Into<String>) -> Self {
         Self::NeedsAttention(Attention::new(code, message))
     }
@@ -118,7 +118,7 @@ impl From<ProtectedAccount> for StepError {
     }
 }
 
-/// Default reaction to an error of AWS, for steps without a reaction of their own.
+/// Converts an AWS error for steps that do not handle it themselves.
 impl From<CloudError> for StepError {
     fn from(error: CloudError) -> Self {
         if let Some((code, message)) = attention_codes::known(&error) {

@@ -1,4 +1,4 @@
-//! Steps, one file each. `shared` holds the parts that several steps use.
+//! Steps of the workflows, with one file for each step. `shared` contains code that several steps use.
 
 pub mod await_account;
 pub mod await_closure;

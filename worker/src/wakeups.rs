@@ -1,5 +1,5 @@
-//! Signals that wake the loops of a worker: notifications of the database, which one listener receives for all loops,
-//! and events that this worker has written itself.
+//! Signals that wake the loops of a worker. The sources are notifications of the database, which one listener receives
+//! for all loops, and events that this worker has written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct WakeSignals {
     operations: Notify,
     webhooks: Notify,
-    /// Whether webhook endpoints exist, as far as is known. Without endpoints the delivery loop sleeps.
+    /// Whether webhook endpoints existed at the last check. Without endpoints the delivery loop sleeps.
     has_webhooks: AtomicBool,
 }
 
 impl WakeSignals {
-    /// Forwards notifications of the database to the loops until `shutdown`.
+    /// Forwards notifications of the database to the loops until `shutdown` is cancelled.
     pub(crate) async fn listen(&self, pool: &PgPool, shutdown: &CancellationToken) {
         let mut listener = WorkListener::new(pool.clone());
         loop {
@@ -50,7 +50,7 @@ impl WakeSignals {
         self.has_webhooks.store(any, Ordering::Relaxed);
     }
 
-    /// Wakes the delivery loop if webhook endpoints exist although it sleeps without any.
+    /// Wakes the delivery loop if it sleeps because no webhook endpoint existed, but one exists now.
     pub(crate) fn notify_new_webhooks(&self, any: bool) {
         if any && !self.has_webhooks.load(Ordering::Relaxed) {
             self.webhooks.notify_one();

@@ -1,8 +1,8 @@
-//! Webhooks: delivery of the feed to webhook endpoints. The feed is fanned out into deliveries. Each delivery is
-//! claimed under a lease and sent outside of transactions; its result is stored afterwards.
+//! Delivery of the event feed to webhook endpoints. A delivery is created for each event and endpoint, claimed with a
+//! lease, and sent outside of transactions. Its result is stored afterwards.
 //!
-//! A slow or failing endpoint does not delay others: concurrent deliveries are limited per endpoint, failing endpoints
-//! share a small pool, and operations have resources of their own.
+//! A slow or failing endpoint does not delay others. Concurrent deliveries are limited per endpoint, failing endpoints
+//! share a small pool, and operations have separate resources.
 
 mod concurrency;
 mod deliver;

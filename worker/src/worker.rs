@@ -1,4 +1,4 @@
-//! One worker: the loops of a process over the services that they share.
+//! Worker of one process. It runs loops that share their services.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::reconcile::{ReconcileError, Reconciler};
 use crate::services::{Services, SetupError};
 use crate::webhooks::delivery_loop::DeliveryLoop;
 
-/// Worker that claims operations and runs their steps. Any number of workers share a database.
+/// Worker that claims operations and runs their steps. Any number of workers can share a database.
 pub struct Worker {
     services: Arc<Services>,
     operations: Arc<OperationLoop>,
@@ -29,9 +29,10 @@ pub struct Worker {
 /// Settings of a worker that only tests and sandboxes change.
 #[derive(Default)]
 pub struct WorkerOptions {
-    /// Duration of a claim in real time, for a simulated AWS whose calls are much shorter than those of AWS.
+    /// Duration of a claim in real time. It can be shorter with a simulated AWS, whose calls take less time than those
+    /// of AWS.
     pub lease: Option<Duration>,
-    /// Resolver of the addresses of webhook endpoints.
+    /// DNS resolver for webhook endpoints.
     pub resolver: Option<Arc<dyn Resolver>>,
 }
 
@@ -67,7 +68,7 @@ impl Worker {
         })
     }
 
-    /// Runs the loops until `shutdown`; returns when the steps and deliveries in progress have finished.
+    /// Runs the loops until `shutdown` is cancelled. Returns when the steps and deliveries in progress have finished.
     pub async fn run(&self, shutdown: CancellationToken) {
         let services = &self.services;
         tokio::join!(
@@ -79,22 +80,23 @@ impl Worker {
         );
     }
 
-    /// Runs all operations that are due and returns the number of claims; for tests that move the clock.
+    /// Runs all operations that are due and returns the number of claims. Tests that move the clock use this.
     pub async fn drain(&self) -> Result<usize> {
         self.operations.drain().await
     }
 
-    /// Like [`Worker::drain`], but leaves an operation to the worker that had it before, as workers side by side do.
+    /// Like [`Worker::drain`], but does not run operations that another worker ran before, as with several concurrent
+    /// workers.
     pub async fn drain_own(&self) -> Result<usize> {
         self.operations.drain_own().await
     }
 
-    /// Sends one attempt of each due delivery and returns the number of attempts; for tests that move the clock.
+    /// Sends one attempt of each due delivery and returns the number of attempts. Tests that move the clock use this.
     pub async fn drain_webhooks(&self) -> Result<usize> {
         self.deliveries.drain().await
     }
 
-    /// Returns the number of webhook requests for which a connection was opened or tried; for tests.
+    /// Returns the number of webhook requests for which opening a connection was attempted, for tests.
     pub fn webhooks_sent(&self) -> u64 {
         self.deliveries.sent()
     }
@@ -103,7 +105,7 @@ impl Worker {
         Reconciler::new(Arc::clone(&self.services))
     }
 
-    /// Compares AWS with the database if that is due and no other worker does it; returns whether it did.
+    /// Compares AWS with the database if that is due and no other worker is comparing. Returns whether it has compared.
     pub async fn compare_if_due(&self, shutdown: &CancellationToken) -> std::result::Result<bool, ReconcileError> {
         self.reconciliation.compare_if_due(shutdown).await
     }

@@ -1,4 +1,4 @@
-//! Workflow of each kind of operation.
+//! Workflows by kind of operation.
 
 use freehold_tenancy::operation::OperationKind;
 

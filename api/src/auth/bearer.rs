@@ -1,4 +1,4 @@
-//! The `Authorization` header, and the challenges that refuse a request (RFC 6750).
+//! Parsing of the `Authorization` header, and the `WWW-Authenticate` challenges of refused requests (RFC 6750).
 
 use axum::http::{HeaderMap, header};
 
@@ -8,13 +8,13 @@ use super::token::{TokenError, Tokens};
 use crate::problem::{ApiError, Code};
 use crate::scope::Scope;
 
-/// Returns the caller that the bearer token names.
+/// Verifies the bearer token of a request and returns the caller.
 pub(crate) async fn authenticate(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let token = bearer(headers).ok_or(TokenError::Missing)?;
     Ok(tokens.verify(token).await?)
 }
 
-/// Returns the bearer token, or `None` without exactly one `Authorization` header of that scheme.
+/// Returns the bearer token, or `None` unless there is exactly one `Authorization` header and its scheme is `Bearer`.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else { return None };

@@ -1,4 +1,4 @@
-//! The caller of a request.
+//! Authenticated caller of an API request.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +7,25 @@ use freehold_tenancy::operation::Requester;
 
 use super::tenant_scope::TenantScope;
 
-/// Caller of a request, as its token says.
+/// Caller of an API request, read from the claims of the access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// `iss`
+    /// Issuer of the token (claim `iss`).
     pub(crate) issuer: String,
-    /// `sub`
+    /// Subject of the token (claim `sub`).
     pub(crate) subject: String,
-    /// `client_id` or `azp`, or else the subject.
+    /// Client id from the claim `client_id` or `azp`; the subject if both are missing.
     pub(crate) client: String,
-    /// `scope` or `scp`, and the scopes of its roles. Scopes that Freehold does not know are kept.
+    /// Scopes from the claims `scope` and `scp` and from the roles of the caller. Unknown scopes are included.
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) tenant_scope: TenantScope,
-    /// `exp`
+    /// Expiry time of the token (claim `exp`).
     pub(crate) expires_at: DateTime<Utc>,
 }
 
 impl Caller {
-    /// Returns the key of the caller's rate limit and of its idempotency keys: the client, or client and tenant,
-    /// because the users of one tenant must not affect those of another.
+    /// Returns the key that identifies the client for rate limits and idempotency keys. The key of a tenant token also
+    /// contains the tenant, because users of one tenant must not affect users of another.
     pub(crate) fn client_key(&self) -> String {
         match self.tenant_scope {
             TenantScope::Fleet => self.client.clone(),

@@ -1,5 +1,5 @@
-//! Keys of the issuer, read from a file or fetched. They are cached, and refreshed when they are old or a token names
-//! an unknown key.
+//! Signing keys of the token issuer, read from a file or fetched over HTTP. The keys are cached, and refreshed when
+//! they are old or when a token refers to an unknown key.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,24 +11,23 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Accepted signature algorithms. Only asymmetric ones: a party that can verify a token must not be able to create one.
+/// Accepted signature algorithms. All are asymmetric, so that a service that can verify tokens cannot create them.
 pub(super) const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 
-/// Shortest time between two refreshes: tokens with invented key ids must not flood the issuer with requests.
+/// Minimum time between two refreshes, so that tokens with invented key ids cannot flood the issuer with requests.
 const REFRESH_COOLDOWN: Duration = Duration::from_secs(30);
 
-/// Shortest time between two attempts while no keys are cached.
+/// Minimum time between two attempts to read the keys while no keys are cached.
 const INITIAL_RETRY: Duration = Duration::from_secs(1);
 
-/// Age at which cached keys are refreshed, to notice a revoked key.
+/// Age at which cached keys are refreshed, so that a revoked key is no longer accepted.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Size limit of a key set.
 const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
-/// Reason why no keys are available.
+/// Error while configuring or reading the issuer's keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// `api.issuer` is empty.
@@ -37,7 +36,7 @@ pub enum KeysError {
     /// `api.jwks` is empty.
     #[error("api.jwks: must be an https:// URL or the path of a JWKS file")]
     NoSource,
-    /// The connection to `api.jwks` would not protect the keys.
+    /// `api.jwks` is an unencrypted `http://` URL of another machine.
     #[error("api.jwks: `{0}` must be an https:// URL, or an http:// URL on this machine")]
     Insecure(String),
     #[error("the keys at {0} cannot be read: {1}")]
@@ -48,12 +47,12 @@ pub enum KeysError {
     TooLarge,
     #[error("the keys are not a JSON Web Key Set: {0}")]
     NotAKeySet(#[from] serde_json::Error),
-    /// The last attempt failed and is too recent for a retry.
+    /// The last attempt to read the keys failed, and it is too early for a retry.
     #[error("the last attempt to read the keys failed")]
     FetchedRecently,
 }
 
-/// Key that verifies a signature.
+/// Public key that verifies token signatures.
 #[derive(Clone)]
 pub(super) struct SigningKey {
     pub(super) decoding: DecodingKey,
@@ -61,7 +60,7 @@ pub(super) struct SigningKey {
     pub(super) since: Instant,
 }
 
-/// Cached keys of the issuer; cheap to clone.
+/// Cache of the issuer's keys; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Keys(Arc<Cache>);
 
@@ -88,14 +87,14 @@ struct KeySetSnapshot {
 #[derive(Debug)]
 struct PublicKey {
     id: Option<String>,
-    /// Algorithm of the key, if the issuer restricts it.
+    /// Algorithm that the issuer prescribes for the key; `None` if the issuer does not restrict it.
     algorithm: Option<Algorithm>,
     decoding: DecodingKey,
 }
 
 impl Keys {
-    /// Creates the cache of the keys at `source`: a path, an `https://` URL, or an `http://` URL of this machine. The
-    /// keys are read on first use.
+    /// Creates a cache for the keys at `source`, which is a file path, an `https://` URL, or an `http://` URL of this
+    /// machine. The keys are read on first use.
     pub(super) fn new(source: &str) -> Result<Self, KeysError> {
         let source = match reqwest::Url::parse(source) {
             _ if source.is_empty() => return Err(KeysError::NoSource),
@@ -110,7 +109,8 @@ impl Keys {
         Ok(Self(Arc::new(Cache { source, current: ArcSwapOption::empty(), refreshed_at: Mutex::new(None) })))
     }
 
-    /// Returns the key with this id for this algorithm; without an id, the only key for the algorithm.
+    /// Returns the key with this id and algorithm. Without an id, returns the key for the algorithm if there is exactly
+    /// one.
     pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<SigningKey>, KeysError> {
         let Cache { current, refreshed_at, .. } = &*self.0;
         let find = || current.load().as_ref().and_then(|keys| keys.find(id, algorithm));
@@ -135,7 +135,7 @@ impl Keys {
 }
 
 impl Cache {
-    /// Reads the keys, unless the last refresh is too recent. Cached keys stay valid if the source fails.
+    /// Reads the keys again, unless the last refresh is too recent. If reading fails, the cached keys are still used.
     async fn refresh(&self, mut refreshed_at: MutexGuard<'_, Option<Instant>>) -> Result<(), KeysError> {
         let is_first = self.current.load().is_none();
         let cooldown = if is_first { INITIAL_RETRY } else { REFRESH_COOLDOWN };
@@ -147,7 +147,7 @@ impl Cache {
             Ok(keys) => {
                 self.current.store(Some(Arc::new(KeySetSnapshot { keys, since: Instant::now() })));
                 if is_first {
-                    // The next token with an unknown key may refresh at once.
+                    // A token with an unknown key may trigger the next refresh immediately.
                     *refreshed_at = None;
                 }
                 Ok(())
@@ -206,7 +206,7 @@ struct KeySet {
     keys: Vec<serde_json::Value>,
 }
 
-/// Returns the keys of a set that can verify an accepted signature algorithm. Other keys are ignored.
+/// Parses a key set. Keys that are not usable with an accepted signature algorithm are ignored.
 fn parse(text: &[u8]) -> Result<Vec<PublicKey>, KeysError> {
     let set: KeySet = serde_json::from_slice(text)?;
     Ok(set.keys.into_iter().filter_map(|key| usable_key(serde_json::from_value(key).ok()?)).collect())

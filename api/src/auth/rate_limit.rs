@@ -1,6 +1,6 @@
-//! Rate limit per client, so that one client cannot use up the capacity of all.
+//! Rate limit per API client, so that one client cannot use up the capacity of the API.
 //!
-//! Each process counts separately: behind a load balancer, the limit applies per process.
+//! Each API process counts requests separately, so the limit applies per process behind a load balancer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,27 +11,27 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use super::caller::Caller;
 use crate::problem::{ApiError, Code};
 
-/// Header with the limit (draft-ietf-httpapi-ratelimit-headers).
+/// Response header with the rate limit (draft-ietf-httpapi-ratelimit-headers).
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Header with the remaining requests.
+/// Response header with the number of remaining requests.
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Time until a client that has used all of its requests has all of them again.
+/// Length of the rate limit window, after which all requests of a client are available again.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// Number of clients from which on idle ones are removed from memory.
+/// Number of clients in memory above which idle clients are removed.
 const CLEANUP_THRESHOLD: usize = 10_000;
 
 /// Rate limiter with the state of each client; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimiter {
     per_minute: u32,
-    /// Time at which each client, by issuer and client key, has all of its requests again.
+    /// Time at which all requests of a client are available again, by issuer and client key.
     full_at: Arc<Mutex<HashMap<(String, String), Instant>>>,
 }
 
-/// Limit and remaining requests of a client.
+/// Rate limit and number of remaining requests of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimitStatus {
     per_minute: u32,
@@ -46,7 +46,7 @@ impl RateLimiter {
         Self { per_minute, full_at: Arc::default() }
     }
 
-    /// Counts a request. Returns `None` without a limit; fails if the limit is exceeded.
+    /// Counts a request of the caller. Returns `None` if no rate limit is configured; fails if the limit is exceeded.
     pub(crate) fn check(&self, caller: &Caller) -> Result<Option<RateLimitStatus>, ApiError> {
         if self.per_minute == 0 {
             return Ok(None);
@@ -69,8 +69,8 @@ impl RateLimiter {
         }
     }
 
-    /// Takes one request by the generic cell rate algorithm: used requests become available again one by one over the
-    /// window.
+    /// Consumes one request, using the generic cell rate algorithm (GCRA): consumed requests become available again one
+    /// by one during the window.
     fn take(&self, caller: (String, String), now: Instant) -> Result<RateLimitStatus, RateLimitStatus> {
         let interval = WINDOW / self.per_minute;
         let mut callers = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Roles of people, each of which grants scopes.
+//! User roles, each of which grants scopes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use serde_json::{Map, Value};
 use super::scope_claim::ScopeClaim;
 use crate::scope::Scope;
 
-/// Roles of `[api.roles]`; cheap to clone.
+/// Roles from the `[api.roles]` configuration; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Roles {
     claim: Arc<str>,
     scopes: Arc<BTreeMap<String, BTreeSet<Scope>>>,
 }
 
-/// Error of a role that grants an unknown scope.
+/// Error for a configured role that grants an unknown scope.
 #[derive(Debug, thiserror::Error)]
 #[error("api.roles.{role}: {reason}")]
 pub struct UnknownScope {
@@ -26,7 +26,7 @@ pub struct UnknownScope {
 }
 
 impl Roles {
-    /// Reads the roles of the configuration.
+    /// Reads the roles from the `[api]` configuration.
     pub(crate) fn read(api: &Api) -> Result<Self, UnknownScope> {
         let mut roles = BTreeMap::new();
         for (role, scopes) in &api.roles {
@@ -36,7 +36,7 @@ impl Roles {
         Ok(Self { claim: api.roles_claim.as_str().into(), scopes: Arc::new(roles) })
     }
 
-    /// Returns the scopes of the roles in a token's claims. An undeclared role grants none.
+    /// Returns the scopes granted by the roles in a token's claims. A role that is not configured grants no scopes.
     pub(super) fn scopes(&self, claims: &Map<String, Value>) -> impl Iterator<Item = String> {
         let claim = claims.get(&*self.claim).and_then(|roles| ScopeClaim::deserialize(roles).ok());
         let roles = claim.map(ScopeClaim::into_set).unwrap_or_default();

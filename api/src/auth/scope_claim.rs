@@ -1,10 +1,10 @@
-//! The claim that lists scopes or roles.
+//! Token claim that lists scopes or roles.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-/// Scopes of a token. Issuers write them as one text with spaces or as a list.
+/// Value of a claim that lists scopes or roles. Some issuers send a space-separated string, others a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum ScopeClaim {

@@ -1,4 +1,4 @@
-//! Tenant scope: the tenants that a token may access.
+//! Tenant scope, which determines the tenants that a token can access.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::header;
@@ -14,23 +14,24 @@ use crate::scope::Scope;
 /// Tenants that a caller may access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TenantScope {
-    /// All tenants.
+    /// Access to all tenants.
     Fleet,
-    /// One tenant. To such a caller, other tenants appear not to exist.
+    /// Access to one tenant. Requests for other tenants get the same 404 response as for unknown tenants.
     Tenant(TenantId),
 }
 
-/// Reason why a token has no tenant scope.
+/// Reason why the tenant scope of a token cannot be determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TenantScopeError {
-    /// The token has neither the scope `fleet` nor the claim.
+    /// The token has neither the scope `fleet` nor a tenant claim.
     Missing,
-    /// The claim is not the id of a tenant.
+    /// The tenant claim is not a valid tenant id.
     Malformed,
 }
 
 impl TenantScope {
-    /// Reads the tenant scope of a token. The claim limits it to one tenant, even with the scope `fleet`.
+    /// Determines the tenant scope of a token. A tenant claim limits the token to one tenant, even with the scope
+    /// `fleet`.
     pub(super) fn read(tenant: Option<&Value>, has_fleet: bool) -> Result<Self, TenantScopeError> {
         match tenant {
             None if has_fleet => Ok(Self::Fleet),
@@ -43,9 +44,9 @@ impl TenantScope {
         }
     }
 
-    /// Returns the tenant filter of a list, from the tenant that the caller `requested`.
+    /// Returns the tenant by which a list must be filtered; `requested` is the tenant filter in the query.
     ///
-    /// Fails if that is another tenant than the caller's own.
+    /// Fails if a caller with access to one tenant requests another tenant.
     pub(crate) fn filter(self, requested: Option<TenantId>) -> Result<Option<TenantId>, ApiError> {
         match (self, requested) {
             (Self::Fleet, requested) => Ok(requested),
@@ -54,7 +55,7 @@ impl TenantScope {
         }
     }
 
-    /// Checks the access to the resource of a route. A resource of another tenant appears not to exist.
+    /// Checks that the caller can access the resource of a route. Resources of other tenants are reported as not found.
     pub(crate) async fn authorize(
         self,
         resource: ResourceScope,

@@ -1,4 +1,4 @@
-//! Verification of tokens. No part of a token is ever logged.
+//! Verification of access tokens. No part of a token is ever logged.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use super::tenant_scope::{TenantScope, TenantScopeError};
 use super::token_cache::{CachedToken, LEEWAY, TokenCache};
 use crate::scope::Scope;
 
-/// Reason why a token is refused.
+/// Reason why an access token is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TokenError {
     #[error("Send one header `Authorization: Bearer …` with a token.")]
@@ -32,7 +32,7 @@ pub(super) enum TokenError {
     TenantScope(TenantScopeError),
 }
 
-/// Verifier of tokens of one issuer, for one audience, signed with one of the issuer's keys.
+/// Verifier of access tokens, which must have the configured issuer and audience.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     keys: Keys,
@@ -53,13 +53,13 @@ struct Claims {
     azp: Option<String>,
     scope: Option<ScopeClaim>,
     scp: Option<ScopeClaim>,
-    /// All other claims. The configuration names the claims for tenant and roles.
+    /// All other claims, including the claims for tenant and roles, whose names are configurable.
     #[serde(flatten)]
     others: Map<String, Value>,
 }
 
 impl Tokens {
-    /// Creates the verifier from `[api]`. Fails without an issuer or a usable source of its keys.
+    /// Creates the verifier from the `[api]` configuration. Fails if the issuer or a valid key source is missing.
     pub(crate) fn new(api: &Api, roles: Roles) -> Result<Self, KeysError> {
         if api.issuer.is_empty() {
             return Err(KeysError::NoIssuer);
@@ -78,7 +78,7 @@ impl Tokens {
     pub(super) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         let digest = TokenCache::digest(token);
         if let Some(cached) = self.cache.find(&digest)
-            // Looking the key up also refreshes an outdated key set.
+            // The key lookup also refreshes an outdated key set.
             && let Ok(Some(key)) = self.keys.find(cached.key_id.as_deref(), cached.algorithm).await
             && cached.is_valid(key.since)
         {
@@ -109,7 +109,7 @@ impl Tokens {
 
     fn caller(&self, claims: Claims) -> Result<Caller, TokenError> {
         let client = claims.client_id.or(claims.azp).unwrap_or_else(|| claims.sub.clone());
-        // PostgreSQL does not store NUL, and the values are shown to people.
+        // PostgreSQL cannot store NUL characters, and the values are shown to people.
         if [&claims.sub, &client].iter().any(|text| text.is_empty() || text.chars().any(char::is_control)) {
             return Err(TokenError::Invalid("the claims are invalid"));
         }
@@ -124,7 +124,8 @@ impl Tokens {
         Ok(Caller { issuer: claims.iss, subject: claims.sub, client, scopes, tenant_scope, expires_at })
     }
 
-    /// Compares the header `typ` with the configured one: case-insensitive, with or without `application/` (RFC 9068).
+    /// Returns whether the token header `typ` matches the configured type, ignoring case and a prefix `application/`
+    /// (RFC 9068).
     fn has_expected_type(&self, given: Option<&str>) -> bool {
         let given = given.unwrap_or_default().to_ascii_lowercase();
         let given = given.strip_prefix("application/").unwrap_or(&given);

@@ -1,7 +1,7 @@
-//! Cache of verified tokens, so that a signature is verified once per token.
+//! Cache of verified tokens, so that the signature of a token is verified only once.
 //!
-//! The key is the digest of the token; the token itself is not kept. An entry is valid until the token expires or the
-//! issuer's keys are read again, because the new key set may lack the key of the token.
+//! The cache key is the digest of the token; the token itself is not stored. An entry is valid until the token expires
+//! or the issuer's keys are read again, because the new key set may not contain the key of the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,40 +12,40 @@ use sha2::{Digest, Sha256};
 
 use super::caller::Caller;
 
-/// Tolerated difference between our clock and the issuer's, in seconds.
+/// Accepted difference between the clocks of this server and the issuer, in seconds.
 pub(super) const LEEWAY: u64 = 30;
 
-/// Limit of cached tokens.
+/// Maximum number of cached tokens.
 const MAX_TOKENS: usize = 4096;
 
-/// SHA-256 of a token.
+/// SHA-256 digest of a token.
 type Digested = [u8; 32];
 
 /// Cache of verified tokens; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TokenCache(Arc<Mutex<HashMap<Digested, Arc<CachedToken>>>>);
 
-/// Result of a verification.
+/// Verified token in the cache.
 #[derive(Clone, Debug)]
 pub(super) struct CachedToken {
     pub(super) caller: Caller,
-    /// `kid`
+    /// Key id from the token header (`kid`).
     pub(super) key_id: Option<String>,
-    /// `alg`
+    /// Signature algorithm from the token header (`alg`).
     pub(super) algorithm: Algorithm,
     /// Time at which the key set that verified the token was read.
     pub(super) since: Instant,
-    /// `exp`
+    /// Expiry time of the token (claim `exp`), in seconds since 1970.
     pub(super) expires: f64,
 }
 
 impl CachedToken {
-    /// Returns whether the result is still valid with the key set that was read at `since`.
+    /// Returns whether the token has not expired and was verified with the key set that was read at `since`.
     pub(super) fn is_valid(&self, since: Instant) -> bool {
         self.since == since && !self.has_expired()
     }
 
-    /// Applies the rule of jsonwebtoken.
+    /// Uses the same expiry rule as the `jsonwebtoken` crate.
     fn has_expired(&self) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
         let earliest = jsonwebtoken::get_current_timestamp().saturating_sub(LEEWAY) as f64;
@@ -58,12 +58,12 @@ impl TokenCache {
         Sha256::digest(token).into()
     }
 
-    /// Returns the cached result of a token, which may be outdated.
+    /// Returns the cache entry of a token. The entry may be outdated.
     pub(super) fn find(&self, digest: &Digested) -> Option<Arc<CachedToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    /// Caches a result, and returns its caller.
+    /// Stores a verified token in the cache and returns the caller.
     pub(super) fn insert(&self, digest: Digested, token: CachedToken) -> Caller {
         let caller = token.caller.clone();
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! Named values that are parsed one by one, so that the problem lists all invalid fields, not only the first.
+//! Request fields that are parsed one by one, so that the error response lists all invalid fields instead of only the
+//! first.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -8,10 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::problem::{ApiError, Code, FieldError};
 
-/// Longest part of an unknown name in a problem, in characters.
+/// Maximum length of an unknown field name in an error response, in characters.
 const MAX_NAME_CHARS: usize = 64;
 
-/// Values that are not parsed yet, and the errors of those that are.
+/// Request fields that are not parsed yet, and the errors of the fields that were parsed.
 pub(crate) struct Fields {
     code: Code,
     values: Map<String, Value>,
@@ -32,13 +33,13 @@ impl Fields {
         &self.values
     }
 
-    /// Returns whether the field has a value. A `null` counts as not given and is removed.
+    /// Returns whether the field has a value other than `null`. A `null` value is removed.
     pub(crate) fn names(&mut self, name: &str) -> bool {
         self.take_null(name);
         self.values.contains_key(name)
     }
 
-    /// Removes a `null`, and returns whether there was one.
+    /// Removes the field if its value is `null`, and returns whether the field was removed.
     pub(crate) fn take_null(&mut self, name: &str) -> bool {
         let is_null = self.values.get(name).is_some_and(Value::is_null);
         if is_null {
@@ -47,7 +48,7 @@ impl Fields {
         is_null
     }
 
-    /// Removes the `null` values from an object, and returns their keys.
+    /// Removes the `null` values from an object field and returns their keys.
     pub(crate) fn take_null_keys(&mut self, name: &str) -> Vec<String> {
         let Some(Value::Object(values)) = self.values.get_mut(name) else { return Vec::new() };
         let nulls: Vec<_> = values.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.clone()).collect();
@@ -55,18 +56,18 @@ impl Fields {
         nulls
     }
 
-    /// Parses an optional field. `None` means that it is missing or invalid.
+    /// Parses an optional field. Returns `None` if the field is missing or invalid.
     pub(crate) fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.take(name)?;
         self.parse(name.to_owned(), &value, "invalid")
     }
 
-    /// Parses a required field.
+    /// Parses a required field. Returns `None` and records an error if the field is missing or invalid.
     pub(crate) fn required<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         self.required_or(name, "invalid")
     }
 
-    /// Parses a required field; an invalid value gets this error code.
+    /// Parses a required field; `code` is the error code for an invalid value.
     pub(crate) fn required_or<T: FromStr<Err: Display>>(&mut self, name: &str, code: &str) -> Option<T> {
         let Some(value) = self.take(name) else {
             self.error(name, "missing", "this field is required");
@@ -75,7 +76,7 @@ impl Fields {
         self.parse(name.to_owned(), &value, code)
     }
 
-    /// Parses a list. Returns its length, and the valid values with their indexes.
+    /// Parses a list of strings. Returns the length of the list and the valid values with their indexes.
     pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<(usize, Vec<(usize, T)>)> {
         let Value::Array(values) = self.take(name)? else {
             self.error(name, "wrong_type", "must be a list of strings");
@@ -104,12 +105,12 @@ impl Fields {
         Some(texts)
     }
 
-    /// Adds the error of a field.
+    /// Records an error for a field.
     pub(crate) fn error(&mut self, field: impl Into<String>, code: &str, message: impl Into<String>) {
         self.errors.push(FieldError { field: field.into(), code: code.to_owned(), message: message.into() });
     }
 
-    /// Returns `parsed`. Fails with all errors if a field is invalid or unknown.
+    /// Returns `parsed`, or an error that lists all invalid and unknown fields.
     pub(crate) fn finish<T>(mut self, parsed: Option<T>) -> Result<T, ApiError> {
         for (name, _) in std::mem::take(&mut self.values) {
             self.error(shortened(&name), "unknown_field", "unknown field");
@@ -129,7 +130,7 @@ impl Fields {
         }
     }
 
-    /// Removes a value; `None` if it is missing or `null`.
+    /// Removes a field and returns its value, or `None` if the value is missing or `null`.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.values.shift_remove(name).filter(|value| !value.is_null())
     }
@@ -143,7 +144,7 @@ impl Fields {
     }
 }
 
-/// Returns a name without control characters, shortened for a problem.
+/// Returns a field name for an error response, shortened and without control characters.
 pub(crate) fn shortened(name: &str) -> String {
     name.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect()
 }

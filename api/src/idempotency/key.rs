@@ -1,4 +1,4 @@
-//! The `Idempotency-Key` header and the hash that identifies a request.
+//! Parsing of the `Idempotency-Key` header, and the hash that identifies a request.
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, request::Parts};
@@ -11,14 +11,14 @@ use crate::problem::{ApiError, Code};
 
 pub(super) const HEADER: &str = "idempotency-key";
 
-/// Longest accepted key, in characters.
+/// Maximum length of an idempotency key, in characters.
 const MAX_KEY_CHARS: usize = 255;
 
-/// `Idempotency-Key` header, which the route requires.
+/// Value of the `Idempotency-Key` header, which must be present.
 pub(crate) struct Key(String);
 
 impl Key {
-    /// Returns the stored form of the key, which belongs to the caller and the route.
+    /// Returns the key as it is stored in the database, where it belongs to one caller and one route.
     pub(crate) fn of(self, caller: &Caller, route: &str) -> IdempotencyKey {
         IdempotencyKey {
             issuer: caller.issuer.clone(),
@@ -28,7 +28,7 @@ impl Key {
         }
     }
 
-    /// Returns an empty key of the caller for this route, to count the keys that it has used.
+    /// Returns an empty key of the caller for this route, which is used to count the caller's stored keys.
     pub(crate) fn any_of(caller: &Caller, route: &str) -> IdempotencyKey {
         Self(String::new()).of(caller, route)
     }
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
-/// Parses the header, quoted as in the IETF draft or bare as most clients send it.
+/// Parses the `Idempotency-Key` header, which is quoted as in the IETF draft or unquoted as most clients send it.
 pub(super) fn read(headers: &HeaderMap) -> Result<Key, ApiError> {
     let mut given = headers.get_all(HEADER).iter();
     let Some(value) = given.next() else {
@@ -67,7 +67,7 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Key, ApiError> {
     ))
 }
 
-/// Returns the hash of the fields of a body. Order of fields, white space and `null` values do not change it.
+/// Returns the hash of a JSON body. The order of fields, white space and `null` values do not affect the hash.
 pub(crate) fn hash(body: &Map<String, Value>) -> [u8; 32] {
     let mut body = Value::Object(body.iter().filter(|(_, value)| !value.is_null()).map(to_owned_pair).collect());
     body.sort_all_objects();
@@ -78,9 +78,9 @@ fn to_owned_pair((name, value): (&String, &Value)) -> (String, Value) {
     (name.clone(), value.clone())
 }
 
-/// Returns the stored response of a used key.
+/// Returns the stored response of an idempotency key that was used before.
 ///
-/// Fails if the key belongs to another request or to one that is still running.
+/// Fails if the key belongs to another request or to a request that is still running.
 pub(crate) fn stored_response(key: ExistingKey) -> Result<StoredResponse, ApiError> {
     match key {
         ExistingKey::Replayed(response) => Ok(response),

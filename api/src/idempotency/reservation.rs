@@ -1,6 +1,7 @@
-//! Keys that are reserved before the handler of a POST runs and completed afterwards. A reservation expires, so that a
-//! key is free again if the process dies in between. The handler may then run a second time: most POSTs are idempotent
-//! by the state of the database, the others complete the [`Reservation`] in their own transaction.
+//! Reservation of idempotency keys. The key of a POST is reserved before the handler runs, and completed with the
+//! response afterwards. A reservation expires, so that the key can be used again if the process crashes in between. The
+//! handler may then run a second time. Most POST handlers are idempotent because they check the state in the database;
+//! the others complete the [`Reservation`] in their own transaction.
 
 use axum::body::Body;
 use axum::extract::MatchedPath;
@@ -18,10 +19,10 @@ use super::response::{into_response, replayed};
 use crate::auth::Caller;
 use crate::problem::ApiError;
 
-/// Result of reserving a key.
+/// Result of reserving an idempotency key.
 pub(crate) enum ReservedKey {
     Reserved(Reservation),
-    /// The request was answered before; this is the response.
+    /// The request was completed before; contains the stored response.
     Replayed(Response),
 }
 
@@ -30,7 +31,7 @@ pub(crate) fn has_key(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.headers.contains_key(HEADER)
 }
 
-/// Reserves the key of a request for this caller and route.
+/// Reserves the idempotency key of a request for this caller and route.
 ///
 /// Fails if the key is invalid, belongs to another request, or belongs to a request that is still running.
 pub(crate) async fn reserve(
@@ -51,7 +52,7 @@ pub(crate) async fn reserve(
     }
 }
 
-/// Returns the hash of path and body. Order of fields and white space do not change it.
+/// Returns the hash of the path and body of a request. The order of fields and white space do not affect the hash.
 fn hash(path: &str, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(path);
@@ -63,14 +64,14 @@ fn hash(path: &str, body: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Releases the key of a request that was refused or failed: such a response is not final.
+/// Releases the idempotency key of a request that was refused or failed, so that a retry runs the handler again.
 pub(crate) async fn release(pool: &PgPool, reservation: &Reservation) {
     if let Err(error) = idempotency::release(pool, reservation).await {
         tracing::warn!(%error, "cannot release an idempotency key; the reservation expires after a minute");
     }
 }
 
-/// Stores a successful response under its key.
+/// Stores a successful response with its idempotency key.
 pub(crate) async fn store_response(pool: &PgPool, reservation: &Reservation, response: Response) -> Response {
     let (parts, body) = response.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return ApiError::internal().into_response() };

@@ -1,23 +1,23 @@
-//! Stored responses as HTTP responses.
+//! Conversion of stored responses into HTTP responses.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use freehold_tenancy::db::idempotency::StoredResponse;
 
-/// Marks a response that is a repetition of the stored one.
+/// Header that marks a response as replayed from the database.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// `Retry-After` of an accepted request, in seconds.
+/// `Retry-After` value of an accepted request, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// Returns the first response to a request that a worker completes later.
+/// Returns the `202 Accepted` response of a request that a worker completes later.
 pub(crate) fn accepted(stored: StoredResponse) -> Response {
     let mut response = into_response(stored);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response
 }
 
-/// Marks a response as replayed.
+/// Adds the header that marks a response as replayed.
 pub(crate) fn replayed(mut response: Response) -> Response {
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response

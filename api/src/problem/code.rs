@@ -1,10 +1,10 @@
-//! Table of all problem codes. A published code keeps its meaning.
+//! Table of all problem codes. The meaning of a published code never changes.
 
 use axum::http::StatusCode;
 
 macro_rules! codes {
     ($($status:literal $code:literal $variant:ident: $title:literal;)+) => {
-        /// Stable code with its HTTP status and title.
+        /// Problem code with its HTTP status and title.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Code {
             $(#[doc = $title] $variant,)+

@@ -1,4 +1,4 @@
-//! Account mappings: the tenant and environment of each AWS account. Billing reads them.
+//! Routes for account mappings, which record the tenant and environment of each AWS account. Billing systems read them.
 
 pub(crate) mod export;
 pub(crate) mod format;
@@ -22,7 +22,7 @@ use crate::pagination::Page;
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 use format::Format;
 
-/// Response header with the feed position of the mappings.
+/// Response header with the feed position at which the mappings were read.
 const FEED_POSITION: HeaderName = HeaderName::from_static("freehold-feed-position");
 
 /// Account mapping: an AWS account with its environment and tenant.

@@ -1,4 +1,4 @@
-//! Decisions on approvals: a second person approves or rejects a request.
+//! Routes with which a second person approves or rejects a request.
 
 use axum::Extension;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// Identification of the approval that is decided.
+/// Approval request to approve or reject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalDecision {
@@ -94,15 +94,15 @@ async fn decide(
     let hash: Option<Hash> = fields.required("request_hash");
     let Hash(hash) = fields.finish(hash)?;
     match db::lifecycle::decide(&app.pool, id, &hash, approve, &caller.requester(), app.clock.now()).await? {
-        DecisionResult::Yes(_) => {
+        DecisionResult::Recorded(_) => {
             app.work_notifier.notify();
             accepted(&app, id).await
         }
-        DecisionResult::Unknown => Err(ApiError::no_operation()),
-        DecisionResult::Nothing => {
+        DecisionResult::NotFound => Err(ApiError::no_operation()),
+        DecisionResult::NonePending => {
             Err(ApiError::new(Code::ApprovalNotPending, "No request of this operation is waiting for approval."))
         }
-        DecisionResult::Other(pending) => Err(ApiError::new(
+        DecisionResult::HashMismatch(pending) => Err(ApiError::new(
             Code::ApprovalNotPending,
             format!(
                 "The pending request is `{}` with the request_hash {}; read the operation again before you decide.",

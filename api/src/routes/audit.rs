@@ -1,4 +1,4 @@
-//! Reading the audit trail.
+//! Route that lists the audit trail.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,10 +14,10 @@ use crate::detached::detached;
 use crate::extract::{BoundedInt, QueryFields, SearchText};
 use crate::problem::{ApiError, Code};
 
-/// Records per page without `page_size`.
+/// Number of entries per page if `page_size` is not given.
 const DEFAULT_PAGE_SIZE: i64 = 100;
 
-/// Limit of `page_size`.
+/// Maximum value of `page_size`.
 const MAX_PAGE_SIZE: i64 = 1000;
 
 /// Entry of the audit trail.
@@ -26,7 +26,7 @@ pub struct AuditEvent {
     /// Position in the trail: 1, 2, 3, …
     #[schema(example = 4711)]
     pub position: i64,
-    /// Time at which the entry was chained, about a second after the action finished.
+    /// Time at which the entry was added to the hash chain, about a second after the action finished.
     pub recorded_at: chrono::DateTime<chrono::Utc>,
     /// Recorded action: `at`, `kind` (`api.call`, `aws.call`, `command`, `audit.dropped`), `action`, `actor` and
     /// `outcome`; and, if known, `source`, `request_id`, `resource`, `tenant_id`, `operation_id`, `step` and
@@ -73,7 +73,8 @@ pub struct AuditEventPage {
     pub head: AuditHead,
 }
 
-/// Head of the audit trail: its last entry. A copy kept elsewhere later proves that no earlier entry was changed.
+/// Head of the audit trail: its last entry. Store a copy outside of Freehold: it proves later that
+/// no earlier entry was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditHead {
     /// Latest position.
@@ -149,7 +150,7 @@ pub(crate) async fn list_audit_events(
     let last = records.last().map_or(after, |record| record.position);
     Ok(Json(AuditEventPage {
         audit_events: records.into_iter().map(AuditEvent::from).collect(),
-        // Entries up to the head were searched. Another process may have chained more in the meantime.
+        // All entries up to the head were searched. Another process may have added entries since then.
         next_after: if has_more { last } else { last.max(head.position) },
         has_more,
         head: AuditHead { position: head.position, hash: head.hash_text() },

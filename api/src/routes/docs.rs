@@ -1,4 +1,4 @@
-//! OpenAPI document and Swagger UI, both without resources from other servers.
+//! OpenAPI document and Swagger UI. Neither loads resources from other servers.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::problem::{ApiError, Code};
 
-/// The OpenAPI document as JSON, rendered on first use. The router passes it in, because it knows all routes.
+/// OpenAPI document as JSON, generated on first use. The router provides it, because only the router knows all routes.
 #[derive(Clone, Copy)]
 pub(crate) struct OpenApiJson(pub(crate) &'static LazyLock<String>);
 
@@ -23,13 +23,13 @@ pub(crate) async fn openapi_json(Extension(OpenApiJson(json)): Extension<OpenApi
     ([(header::CONTENT_TYPE, "application/json")], json.as_str())
 }
 
-/// `/docs`
+/// Returns the router of the Swagger UI at `/docs`.
 pub(crate) fn swagger_ui() -> Router<App> {
-    // Without this, Swagger UI sends the document to a public validator.
+    // By default, Swagger UI sends the document to a public validator.
     SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none")).into()
 }
 
-/// Responds to unknown paths.
+/// Responds to a request for an unknown path.
 pub(crate) async fn not_found() -> ApiError {
     ApiError::new(Code::RouteNotFound, "No route matches this path; see /openapi.json or /docs.")
 }

@@ -1,4 +1,4 @@
-//! Environments of a tenant.
+//! Routes for the environments of a tenant.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -106,18 +106,18 @@ pub(crate) async fn create_environment(
     match db::lifecycle::add_environment(&app.pool, &key, request_hash, &environment, &caller.requester(), &response)
         .await?
     {
-        AddResult::Accepted => {
+        AddResult::Created => {
             app.work_notifier.notify();
             Ok(idempotency::accepted(response))
         }
         AddResult::ExistingKey(key) => {
             Ok(idempotency::replayed(idempotency::accepted(idempotency::stored_response(key)?)))
         }
-        AddResult::UnknownTenant => Err(ApiError::no_tenant()),
-        AddResult::TenantGone => {
+        AddResult::TenantNotFound => Err(ApiError::no_tenant()),
+        AddResult::TenantOffboarded => {
             Err(ApiError::new(Code::TenantOffboarded, "The tenant is offboarded; create a new one."))
         }
-        AddResult::TooMany => Err(ApiError::new(
+        AddResult::TooManyEnvironments => Err(ApiError::new(
             Code::TooManyEnvironments,
             format!("A tenant has at most {} environments at a time.", db::lifecycle::MAX_ENVIRONMENTS),
         )),
@@ -144,7 +144,7 @@ pub(crate) async fn get_environment(
     let id = id.ok_or_else(ApiError::no_tenant)?;
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     let mut matches = tenant.environments.into_iter().filter(|environment| Some(&environment.name) == name.as_ref());
-    // The name of an offboarded environment can be used again.
+    // The name of an offboarded environment can be used again, so the newest match is returned.
     let found = matches.next_back().ok_or_else(not_found)?;
     Ok(Json(found.into()))
 }

@@ -1,4 +1,4 @@
-//! Feed of events, in order, as CloudEvents 1.0.
+//! Route that lists the event feed in CloudEvents 1.0 format.
 
 pub(crate) mod schema;
 
@@ -9,11 +9,9 @@ use axum::{Extension, Json};
 use freehold_tenancy::TenantId;
 use freehold_tenancy::db;
 use freehold_tenancy::db::feed::{FeedFilter, FeedPage, ReadResult};
-use freehold_tenancy::feed::FeedType;
+use freehold_tenancy::feed::{FeedEvent, FeedType};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-pub use schema::{FeedEvent, FeedEventData};
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -21,16 +19,16 @@ use crate::detached::detached;
 use crate::extract::{BoundedInt, Fields, QueryFields};
 use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 
-/// Events per page without `page_size`.
+/// Number of events per page if `page_size` is not given.
 const DEFAULT_PAGE_SIZE: i64 = 100;
 
-/// Limit of `page_size`.
+/// Maximum value of `page_size`.
 const MAX_PAGE_SIZE: i64 = 1000;
 
-/// Limit of `wait` in seconds; less than the time limit of a request.
+/// Maximum value of `wait` in seconds. It must be less than the request timeout.
 const MAX_WAIT: i64 = 25;
 
-/// Interval between database polls during `wait`.
+/// Interval between database polls while a request with `wait` waits for events.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Page of the feed.
@@ -140,7 +138,8 @@ impl FeedQuery {
     }
 }
 
-/// Assigns positions to new events and returns the latest one. A disconnected caller does not interrupt this.
+/// Assigns feed positions to new events and returns the latest position. A client disconnect does not interrupt the
+/// assignment.
 pub(super) async fn advance(app: &App) -> Result<i64, ApiError> {
     let (pool, now) = (app.pool.clone(), app.clock.now());
     Ok(detached(async move { db::feed::advance(&pool, now).await }).await?)
@@ -166,7 +165,7 @@ async fn read(app: &App, filter: &FeedFilter, after: Option<i64>, size: i64) -> 
     }
 }
 
-/// Event types, separated by commas.
+/// Comma-separated list of event types.
 struct Types(Vec<FeedType>);
 
 impl std::str::FromStr for Types {

@@ -1,4 +1,4 @@
-//! Findings: differences between AWS and the database.
+//! Route that lists findings, which are differences between AWS and the database.
 
 use axum::Json;
 use axum::extract::State;
@@ -96,8 +96,8 @@ pub struct FindingPage {
 
 /// List findings (differences between AWS and the database), newest first
 ///
-/// AWS is compared with the database at regular intervals. An operation repairs what is safe to repair; all other
-/// findings wait for a person.
+/// AWS is compared with the database at regular intervals. Findings that are safe to repair are repaired by an
+/// operation; a person decides about the others.
 #[utoipa::path(
     get,
     path = "/v1/findings",

@@ -1,4 +1,4 @@
-//! Fleet holds: AWS calls that are paused for the whole fleet, because AWS would refuse them for every tenant.
+//! Route that lists fleet holds. A fleet hold pauses AWS calls that AWS would refuse for every tenant.
 
 use axum::Json;
 use axum::extract::State;
@@ -49,17 +49,17 @@ impl From<fleet_hold::FleetHold> for FleetHold {
     }
 }
 
-/// Fleet holds in force.
+/// Active fleet holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetHoldList {
-    /// Holds in force; usually empty.
+    /// Active fleet holds; usually empty.
     pub holds: Vec<FleetHold>,
 }
 
-/// List the fleet holds in force
+/// List the active fleet holds
 #[utoipa::path(
     get, path = "/v1/fleet-holds", operation_id = "listFleetHolds", tag = "operations",
-    responses((status = 200, description = "Fleet holds in force", body = FleetHoldList)),
+    responses((status = 200, description = "Active fleet holds", body = FleetHoldList)),
 )]
 pub(crate) async fn list_fleet_holds(State(app): State<App>) -> Result<Json<FleetHoldList>, ApiError> {
     let holds = db::fleet_holds::in_force(&app.pool).await?;

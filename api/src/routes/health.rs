@@ -1,4 +1,4 @@
-//! Health and metrics of the API.
+//! Routes for health checks and Prometheus metrics.
 
 use axum::Json;
 use axum::extract::State;
@@ -67,7 +67,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiEr
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     match db::operations::counts(&app.pool).await {
         Ok(counts) => app.metrics.operations(&counts),
-        // The request metrics are still useful without the database.
+        // The request metrics are returned even if the database is unavailable.
         Err(error) => tracing::warn!(%error, "cannot count operations for the metrics"),
     }
     match db::fleet_holds::in_force(&app.pool).await {

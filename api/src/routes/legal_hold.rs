@@ -1,4 +1,4 @@
-//! Legal holds, which forbid destroying anything of a tenant.
+//! Routes for legal holds, which forbid deleting the resources of a tenant.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use crate::etag::IfMatch;
 use crate::extract::{JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
 
-/// Legal hold: nothing of the tenant may be destroyed until it is lifted.
+/// Legal hold: no data or account of the tenant is deleted or closed until the hold is lifted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegalHold {

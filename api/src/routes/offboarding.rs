@@ -1,4 +1,4 @@
-//! Offboarding and restoring tenants and environments.
+//! Routes that offboard and restore tenants and environments.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -204,18 +204,18 @@ async fn restore(
 
 async fn respond(app: &App, tenant: TenantId, named: bool, result: LifecycleResult) -> Result<Response, ApiError> {
     match result {
-        LifecycleResult::Yes(_) => app.work_notifier.notify(),
-        LifecycleResult::Unknown if named => return Err(environments::not_found()),
-        LifecycleResult::Unknown => return Err(ApiError::no_tenant()),
+        LifecycleResult::Started(_) => app.work_notifier.notify(),
+        LifecycleResult::NotFound if named => return Err(environments::not_found()),
+        LifecycleResult::NotFound => return Err(ApiError::no_tenant()),
         LifecycleResult::LegalHold(reason) => return Err(ApiError::legal_hold(&reason)),
-        LifecycleResult::Gone => {
+        LifecycleResult::AlreadyOffboarded => {
             return Err(ApiError::new(
                 Code::TenantOffboarded,
                 "The environment is already offboarded, without close_account. Close the account in AWS; \
                  GET /v1/account-mappings?at=… shows the account id.",
             ));
         }
-        LifecycleResult::Not(reason) => {
+        LifecycleResult::NotAllowed(reason) => {
             return Err(ApiError::new(Code::NotRestorable, format!("The environment cannot be restored: {reason}.")));
         }
     }

@@ -1,4 +1,4 @@
-//! Live events of an operation (server-sent events).
+//! Route that streams the events of an operation (server-sent events).
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::problem::{ApiError, Code, MEDIA_TYPE, Problem};
 /// Interval between database polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Interval between keep-alive comments, so that no proxy closes an idle connection.
+/// Interval between keep-alive comments, which prevent proxies from closing an idle connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Events per database query.
+/// Maximum number of events per database query.
 const BATCH_SIZE: i64 = 200;
 
 /// Event of an operation: the `data` of a server-sent event with the `seq` as its `id` and the `type` as its `event`.
@@ -128,15 +128,15 @@ fn last_event_id(headers: &HeaderMap) -> Result<i64, ApiError> {
     })
 }
 
-/// State of an open stream.
+/// State of an open event stream.
 struct OperationEventStream {
     app: App,
     id: OperationId,
-    /// `seq` of the latest sent event.
+    /// Sequence number of the latest sent event.
     seen: i64,
-    /// Whether the operation had finished at the last poll. All of its events are in the database then.
+    /// True if the operation had finished at the last poll. From then on, no new events are written.
     finished: bool,
-    /// Whether `event: end` was sent.
+    /// True after `event: end` was sent.
     end_sent: bool,
 }
 
@@ -150,7 +150,7 @@ impl OperationEventStream {
             let events = match db::events::after(&self.app.pool, self.id, self.seen, BATCH_SIZE).await {
                 Ok(events) => events,
                 Err(error) => {
-                    // The client resumes with Last-Event-ID.
+                    // The client can resume the stream with `Last-Event-ID`.
                     tracing::warn!(%error, "cannot read the events of an operation; the stream ends");
                     return None;
                 }

@@ -1,4 +1,4 @@
-//! Operations: long-running work on an environment.
+//! Routes that list and return operations.
 
 pub(crate) mod actions;
 pub(super) mod load;

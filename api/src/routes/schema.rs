@@ -1,4 +1,4 @@
-//! Schemas that several routes share.
+//! Request and response schemas that several routes share.
 
 pub(crate) mod enums;
 pub(crate) mod operation;

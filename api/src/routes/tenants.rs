@@ -1,4 +1,4 @@
-//! Tenants: signup, list and details.
+//! Routes that create, list and return tenants.
 
 mod dry_run;
 pub(super) mod etag;

@@ -1,4 +1,4 @@
-//! Webhook endpoints and their deliveries.
+//! Routes for webhook endpoints and their deliveries.
 
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
@@ -19,12 +19,12 @@ fn not_found() -> ApiError {
     ApiError::new(Code::WebhookNotFound, "No webhook endpoint has this id, or the endpoint has no such delivery.")
 }
 
-/// Loads the endpoint in the path.
+/// Loads the webhook endpoint whose id is in the path.
 async fn load(app: &App, id: Option<WebhookEndpointId>) -> Result<Endpoint, ApiError> {
     db::webhooks::endpoints::get(&app.pool, id.ok_or_else(not_found)?).await?.ok_or_else(not_found)
 }
 
-/// Generates a secret. Returns it plain, and encrypted for this endpoint.
+/// Generates a webhook secret. Returns the secret in plain text and encrypted for the endpoint `id`.
 fn generate_secret(app: &App, id: WebhookEndpointId) -> Result<(WebhookSecret, Vec<u8>), ApiError> {
     let secret = WebhookSecret::random().ok_or_else(ApiError::internal)?;
     match app.keyring.seal(secret.bytes(), &id.to_string()) {
@@ -41,7 +41,7 @@ fn generate_secret(app: &App, id: WebhookEndpointId) -> Result<(WebhookSecret, V
     }
 }
 
-/// Parses the event types without duplicates. Adds an error if the list is empty.
+/// Parses the event types and removes duplicates. Records an error if the list is empty.
 fn parse_types(fields: &mut Fields) -> Option<Vec<FeedType>> {
     let (count, types) = fields.list::<FeedType>("types")?;
     if count == 0 {
@@ -63,7 +63,7 @@ impl std::str::FromStr for Description {
     }
 }
 
-/// Adds an error if webhooks may not be sent to the URL.
+/// Records an error if the destination policy forbids sending webhooks to the URL.
 async fn check_url(app: &App, fields: &mut Fields, url: Option<&freehold_tenancy::webhook::ReceiverUrl>) {
     let Some(url) = url else { return };
     if let Err(refusal) = app.destination_policy.addresses(url).await {

@@ -1,5 +1,5 @@
-//! Logs as one JSON object per line. A line has the fields of the event and of the spans around it, so that a search
-//! for a tenant, operation or request finds all its lines.
+//! Log format with one JSON object per line. A line contains the fields of the event and of all enclosing spans, so
+//! that all lines of a tenant, operation or request can be found.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Event format that merges the fields of the event and its spans into one object.
+/// Log event format that merges the fields of an event and its enclosing spans into one JSON object.
 pub(super) struct FlatJson;
 
 impl<S> FormatEvent<S, JsonFields> for FlatJson
@@ -32,7 +32,7 @@ where
         line.insert("level".to_owned(), metadata.level().as_str().into());
         line.insert("target".to_owned(), metadata.target().into());
         event.record(&mut FieldVisitor(&mut line));
-        // From the innermost span outwards, so that the field closest to the event wins.
+        // Spans are visited from the innermost outwards, so that the innermost value of a field is used.
         for span in context.event_scope().into_iter().flatten() {
             line.entry("span").or_insert_with(|| span.name().into());
             let extensions = span.extensions();

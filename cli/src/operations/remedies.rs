@@ -1,4 +1,4 @@
-//! `freehold operations retry`, `cancel`, `adopt`, `approve` and `reject`
+//! `freehold operations retry`, `cancel`, `adopt`, `approve` and `reject`: apply remedies and decide on approvals.
 
 use clap::Args;
 use freehold_api::schema::{AdoptRequest, Approval, ApprovalDecision, Operation, RetryRequest};
@@ -96,7 +96,7 @@ async fn post(client: &ClientArgs, id: &str, action: &str, body: Option<&impl Se
     print_operation(&operation, client.output)
 }
 
-/// Completes the beginning of a hash to the hash of a pending request. A complete hash is returned unchanged.
+/// Returns the full hash of the pending request whose hash starts with `hash`. A full hash is returned unchanged.
 async fn complete_hash(api: &ApiClient, id: &str, hash: &str) -> anyhow::Result<String> {
     const COMPLETE_LENGTH: usize = 64;
     const MIN_LENGTH: usize = 8;

@@ -1,4 +1,4 @@
-//! The simulated AWS of a sandbox: a simulated organisation that is served on a loopback port.
+//! Simulated AWS of a sandbox, which is served on a loopback port.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) struct SimulatedAws {
     saver: Option<JoinHandle<()>>,
 }
 
-/// Returns the settings of the sandbox. A region opt-in takes 5 instead of 15 minutes, so that the demo is shorter.
+/// Returns the settings of the simulated AWS. A region opt-in takes 5 minutes instead of 15, to shorten the demo.
 pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.durations.region_opt_in = Spread::around(300.0);
@@ -67,7 +67,7 @@ impl SimulatedAws {
         Ok(())
     }
 
-    /// Returns a connection with the credentials of Freehold's own account.
+    /// Returns an AWS connection with the credentials of Freehold's own account.
     pub(super) fn worker_connection(&self) -> anyhow::Result<Connection> {
         self.connection(&self.world.settings().freehold_access_key)
     }
@@ -89,19 +89,19 @@ impl SimulatedAws {
         self.server.address().port()
     }
 
-    /// Stops the server and saves the world.
+    /// Stops the server and saves the state of the simulated AWS.
     pub(super) async fn stop(self, data_dir: &DataDir) -> anyhow::Result<()> {
         self.server.stop();
         if let Some(saver) = self.saver {
             saver.abort();
-            // A running save is finished first.
+            // A save that is in progress finishes first.
             _ = saver.await;
         }
         save(&self.world, data_dir)
     }
 }
 
-/// Saves a world after each interval in which it received calls.
+/// Saves the simulated AWS after each interval in which it received calls.
 async fn save_changes(world: World, data_dir: DataDir) {
     let mut saved = None;
     loop {
@@ -118,8 +118,8 @@ async fn save_changes(world: World, data_dir: DataDir) {
     }
 }
 
-/// Saves a world with the time of its clock, if the sandbox has a data directory. At the next start the clock continues
-/// from that time; an earlier time would delay everything that is already scheduled.
+/// Saves the simulated AWS and the time of its clock, if the sandbox has a data directory. The clock continues from
+/// that time at the next start, because an earlier time would delay changes that are already scheduled.
 fn save(world: &World, data_dir: &DataDir) -> anyhow::Result<()> {
     if let Some(file) = data_dir.world_file() {
         world.save(&file)?;

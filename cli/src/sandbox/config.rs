@@ -25,13 +25,13 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Sets the address of the API and the issuer that the API trusts.
+/// Sets the listen address of the API and the token issuer that the API trusts.
 pub(super) fn configure_api(config: &mut Config, issuer: &Issuer, listen: SocketAddr) {
     config.api.listen = listen;
     trust_issuer(config, &issuer.jwks_path());
 }
 
-/// Makes the API accept sandbox tokens that are signed with these keys.
+/// Configures the API to accept sandbox tokens that are signed with the keys in the file `jwks`.
 pub(crate) fn trust_issuer(config: &mut Config, jwks: &Path) {
     config.api.jwks = jwks.display().to_string();
     ISSUER.clone_into(&mut config.api.issuer);

@@ -1,4 +1,4 @@
-//! Files of a sandbox outside its database: the simulated AWS, the saved session, the signing key of tokens.
+//! Files of a sandbox: the state of the simulated AWS, the saved session and the signing key of tokens.
 
 use std::fs;
 use std::io::Write;
@@ -14,24 +14,24 @@ use tempfile::{NamedTempFile, TempDir};
 #[derive(Clone)]
 pub(super) struct DataDir {
     directory: PathBuf,
-    /// True with `--data`: the files are kept for the next start.
+    /// True if `--data` is set. The files are then kept for the next start.
     is_persistent: bool,
     _temporary: Option<Arc<TempDir>>,
 }
 
-/// Values of the previous run with which the next run continues.
+/// Values of the previous run that the next run reuses.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct SavedSession {
     pub(super) api_port: Option<u16>,
-    /// Port of the simulated AWS. Stored function URLs contain it.
+    /// Port of the simulated AWS, which is part of the stored URLs of Lambda functions.
     pub(super) aws_port: Option<u16>,
-    /// Time of the simulated clock when the world was last saved.
+    /// Time of the simulated clock when the simulated AWS was last saved.
     pub(super) clock: Option<DateTime<Utc>>,
 }
 
 impl DataDir {
-    /// Opens `data`. Without it, creates a directory below `postgres_directory`, which is deleted together with the
-    /// private PostgreSQL; without both, creates a temporary directory.
+    /// Opens the directory `data`. If it is `None`, creates a directory inside `postgres_directory`, which is deleted
+    /// together with the private PostgreSQL. If both are `None`, creates a temporary directory.
     pub(super) fn open(data: Option<&Path>, postgres_directory: Option<&Path>) -> anyhow::Result<Self> {
         let (directory, temporary) = match (data, postgres_directory) {
             (Some(data), _) => (data.to_owned(), None),
@@ -56,7 +56,7 @@ impl DataDir {
         &self.directory
     }
 
-    /// Returns the file of the simulated AWS, or `None` without `--data`.
+    /// Returns the path of the file that stores the simulated AWS, or `None` without `--data`.
     pub(super) fn world_file(&self) -> Option<PathBuf> {
         self.is_persistent.then(|| self.directory.join("world.json"))
     }
@@ -77,7 +77,7 @@ impl DataDir {
     }
 }
 
-/// Writes a file atomically. Only its owner can read it.
+/// Writes a file atomically, readable only by its owner.
 pub(crate) fn write_private_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let written = NamedTempFile::new_in(directory)

@@ -1,4 +1,4 @@
-//! Database of a sandbox: a private PostgreSQL, or the one of `--database-url`.
+//! Database of a sandbox, which is a private PostgreSQL or the server given with `--database-url`.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::SandboxArgs;
 use super::data_dir::DataDir;
 
-/// Connections of the API, and of the worker.
+/// Maximum number of database connections of a component, such as the API or the worker.
 const CONNECTIONS: u32 = 20;
 
 pub(super) struct Database {
@@ -28,9 +28,9 @@ impl Database {
         }
         let options = PostgresOptions {
             data_dir: args.data.clone(),
-            // Without fsync if the data are deleted on exit.
+            // Data that is deleted on exit need not survive a crash.
             durable: args.data.is_some(),
-            // A socket needs no password: only this user can open it.
+            // A Unix socket needs no password, because only this user can open it.
             listen: Listen::Socket,
             ..PostgresOptions::default()
         };
@@ -39,12 +39,13 @@ impl Database {
         Ok(Self { private: Some(private), url })
     }
 
-    /// Returns the directory of the private PostgreSQL. It is deleted with the data, even if this process is killed.
+    /// Returns the directory of the private PostgreSQL. The directory is deleted together with the data, even if this
+    /// process is killed.
     pub(super) fn directory(&self) -> Option<&Path> {
         self.private.as_ref().map(Postgres::directory)
     }
 
-    /// Returns the URL of the private PostgreSQL. The URL of another server may contain a password and is not printed.
+    /// Returns the URL of the private PostgreSQL, or `None` for another server, whose URL may contain a password.
     pub(super) fn printable_url(&self) -> Option<&str> {
         self.private.is_some().then(|| self.url.expose_secret())
     }

@@ -1,4 +1,4 @@
-//! `--demo`: three tenants in three home regions, from signup to ready, over the REST API.
+//! Demo (`--demo`), which onboards three tenants in three home regions over the REST API.
 
 mod summary;
 
@@ -12,7 +12,8 @@ use crate::output::{self, Format};
 use crate::progress::{ProgressOutput, watch_tenants};
 use crate::tenants;
 
-/// Returns three signups: a standard one, one of the enterprise tier, and one in a region that needs an opt-in.
+/// Returns three signups: one of the standard tier, one of the enterprise tier, and one in a region that needs an
+/// opt-in.
 fn signups() -> [Signup; 3] {
     let signup = |company_name: &str, home_region: &str, tier: &str| Signup {
         company_name: company_name.to_owned(),
@@ -33,7 +34,7 @@ fn signups() -> [Signup; 3] {
 
 /// Creates the tenants and prints each step. Returns whether all tenants are ready.
 pub(super) async fn run(api: &ApiClient, aws: &SimulatedAws) -> anyhow::Result<bool> {
-    // The time makes the keys of each run different, so that each run creates three tenants.
+    // The idempotency keys contain the time, so that each run creates three new tenants.
     let run = Clock::real().now().timestamp_millis();
     let signups = signups();
     let created = signups

@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 use super::data_dir::write_private_file;
 
-/// The `iss` of the sandbox's tokens.
+/// Issuer of sandbox tokens (claim `iss`).
 pub(super) const ISSUER: &str = "urn:freehold:sandbox";
 
-/// The `aud` of the sandbox's tokens.
+/// Audience of sandbox tokens (claim `aud`).
 pub(super) const AUDIENCE: &str = "freehold";
 
 /// Lifetime of the token that the sandbox prints at its start.
@@ -41,7 +41,7 @@ pub(crate) struct Claims<'a> {
     pub(crate) subject: &'a str,
     pub(crate) client: &'a str,
     pub(crate) scopes: &'a [Scope],
-    /// The only tenant that the token can access, or `None` if the scopes decide.
+    /// Tenant that the token is limited to; `None` for a token without a tenant claim.
     pub(crate) tenant: Option<TenantId>,
     pub(crate) ttl: Duration,
 }
@@ -63,7 +63,7 @@ struct AccessToken<'a> {
 }
 
 impl Issuer {
-    /// Opens the issuer in `directory`. Generates its key if there is none.
+    /// Opens the issuer in `directory`. Generates the signing key if it does not exist.
     pub(crate) fn open(directory: &Path) -> anyhow::Result<Self> {
         let file = directory.join(KEY);
         if !file.exists() {
@@ -73,7 +73,7 @@ impl Issuer {
         Self::with_key(&file)
     }
 
-    /// Opens the issuer with the key in `file`.
+    /// Opens the issuer with the signing key in `file`.
     pub(crate) fn with_key(file: &Path) -> anyhow::Result<Self> {
         let der = std::fs::read(file).with_context(|| format!("cannot read the signing key {}", file.display()))?;
         let key = EncodingKey::from_ec_der(&der);
@@ -118,7 +118,7 @@ impl Issuer {
         Ok(jsonwebtoken::encode(&header, &token, &self.key)?.into())
     }
 
-    /// Signs the token that the sandbox prints. It has all scopes.
+    /// Returns a token with all scopes, which the sandbox prints at its start.
     pub(super) fn default_token(&self) -> anyhow::Result<SecretString> {
         self.sign(&Claims {
             subject: "you",

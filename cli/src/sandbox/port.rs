@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 
 use crate::output;
 
-/// Listens on `requested`, and fails if it is in use. Without it, listens on the previous port, the default port or a
-/// free port, in this order. `option` is the command-line option that sets the port.
+/// Listens on the port `requested`; fails if that port is in use. If no port is requested, listens on the previous
+/// port, the default port or a free port, in this order. `option` is the command-line option that sets the port.
 pub(super) async fn bind(
     requested: Option<u16>,
     previous: Option<u16>,

@@ -1,4 +1,4 @@
-//! `freehold tenants offboard`, `restore` and `legal-hold`
+//! `freehold tenants offboard`, `restore` and `legal-hold`: offboard and restore tenants, and set legal holds.
 
 use clap::Args;
 use freehold_api::schema::{LegalHold, Tenant};

@@ -1,4 +1,4 @@
-//! Output of tenants and signup previews.
+//! Output of tenants and of signup previews.
 
 use freehold_api::schema::{Operation, Queue, SignupPreview, Tenant};
 
@@ -6,7 +6,7 @@ use crate::client::{ApiClient, encode_path_segment};
 use crate::format_queue::format_queue;
 use crate::output::{self, Format};
 
-/// Prints a tenant. `queues` holds the names and queue positions of queued environments.
+/// Prints a tenant. `queues` contains the names and queue positions of queued environments.
 pub(super) fn print_tenant(tenant: &Tenant, queues: &[(String, Queue)], format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
         return output::print_json(tenant);

@@ -59,7 +59,7 @@ pub(super) async fn run(args: UpdateArgs) -> anyhow::Result<Exit> {
         bail!("nothing to update; set --company-name, --tier, --external-id, --label or --remove-label");
     }
     let api = args.client.api_client()?;
-    // `If-Match: *` overwrites the present values, because the command does not show them first.
+    // `If-Match: *` skips the check for concurrent changes, because the command does not show the current values first.
     let tenant: Tenant = api.patch(&format!("/v1/tenants/{}", encode_path_segment(&args.id)), "*", &patch).await?;
     show::print_tenant(&tenant, &[], args.client.output)?;
     Ok(Exit::Success)

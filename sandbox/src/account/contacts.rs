@@ -1,4 +1,4 @@
-//! Alternate contacts.
+//! GetAlternateContact, PutAlternateContact and DeleteAlternateContact.
 
 use serde::{Deserialize, Serialize};
 use winterbaume_account::wire;
@@ -6,7 +6,6 @@ use winterbaume_core::MockResponse;
 
 use crate::world::{AwsError, Request, State};
 
-/// An alternate contact of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlternateContact {
     pub name: String,

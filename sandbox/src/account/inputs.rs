@@ -1,4 +1,4 @@
-//! Input constraints of the simulated operations, from AWS's service model (botocore, `account`).
+//! Input constraints of the simulated operations, taken from the botocore service model `account`.
 
 use serde_json::{Value, json};
 

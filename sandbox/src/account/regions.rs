@@ -1,4 +1,4 @@
-//! Opting in to regions.
+//! EnableRegion, GetRegionOptStatus and ListRegions.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::Region;
@@ -9,9 +9,9 @@ use winterbaume_core::MockResponse;
 use crate::faults::Fault;
 use crate::world::{AwsError, BusySpan, Ctx, Request, State, page};
 
-/// Maximum number of opt-ins in progress per account (AWS Account Management, quotas).
+/// Maximum number of region opt-ins in progress per account (AWS Account Management quotas).
 const MAX_IN_PROGRESS_PER_ACCOUNT: usize = 6;
-/// Maximum number of opt-ins in progress per organisation (AWS Account Management, quotas).
+/// Maximum number of region opt-ins in progress per organisation (AWS Account Management quotas).
 const MAX_IN_PROGRESS_PER_ORGANIZATION: usize = 50;
 
 /// The opt-in state of a region that is disabled by default.
@@ -19,7 +19,7 @@ const MAX_IN_PROGRESS_PER_ORGANIZATION: usize = 50;
 pub enum OptIn {
     #[default]
     Disabled,
-    /// Requested; enabled from this time on. `None` if the request is stuck.
+    /// Opt-in was requested. Contains the time at which the region becomes enabled; `None` if the request is stuck.
     Enabling(Option<DateTime<Utc>>),
 }
 
@@ -34,7 +34,8 @@ impl OptIn {
 }
 
 impl State {
-    /// Returns `ENABLED_BY_DEFAULT`, `ENABLED`, `ENABLING` or `DISABLED`, or `None` for a region that does not exist.
+    /// Returns the opt-in status of a region (`ENABLED_BY_DEFAULT`, `ENABLED`, `ENABLING` or `DISABLED`), or `None` if
+    /// the region does not exist.
     pub fn region_status(&self, account: &str, region: &str, now: DateTime<Utc>) -> Option<&'static str> {
         let parsed: Region = region.parse().ok()?;
         if !parsed.is_opt_in() {
@@ -44,7 +45,7 @@ impl State {
         Some(opt_in.map(|region| region.opt_in).unwrap_or_default().status(now))
     }
 
-    /// Returns whether an account can use a region.
+    /// Returns whether a region is enabled for an account, either by default or by opt-in.
     pub fn is_region_enabled(&self, account: &str, region: &str, now: DateTime<Utc>) -> bool {
         self.region_status(account, region, now).is_some_and(|status| status.starts_with("ENABLED"))
     }

@@ -1,4 +1,4 @@
-//! Tests of regions and contacts through the API.
+//! Tests of opt-in regions and alternate contacts through the simulated API.
 
 use std::time::Duration;
 

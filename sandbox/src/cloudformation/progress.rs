@@ -1,7 +1,7 @@
-//! Progress of stack operations over simulated time. Every API call first processes the tasks due up to the present.
+//! Progress of stack operations over simulated time. Every API call first finishes the tasks that are due.
 //!
-//! A phase is a set of tasks, one per resource. A task starts when the tasks it depends on have finished, takes a
-//! random time, and takes effect when it finishes.
+//! A phase of a stack operation has one task per resource. A task starts when the tasks that it depends on have
+//! finished. Its duration is random, and it changes the resource when it finishes.
 
 mod phases;
 mod run;
@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::template::{PseudoParameters, Template};
 use crate::world::{Caller, Ctx, Service, State};
 
-/// Advances all stack operations to `now`.
+/// Processes the tasks of all stack operations that are due at `now`.
 pub(crate) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
     let is_due = |stacks: &Stacks| stacks.next_due.is_some_and(|next_due| next_due <= now);
     let due_regions: Vec<(String, String)> = state
@@ -52,7 +52,7 @@ pub(crate) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>
 }
 
 impl Stacks {
-    /// Lets stuck tasks finish at `now`; the tasks after them then run as usual.
+    /// Schedules all stuck tasks to finish at `now`. Tasks that depend on them then run normally.
     pub(crate) fn unstick(&mut self, now: DateTime<Utc>) {
         for work in self.by_id.values_mut().filter_map(|stack| stack.work.as_mut()) {
             if work.injected_fault == Some(InjectedFault::Stuck) {
@@ -68,7 +68,7 @@ impl Stacks {
     }
 }
 
-/// Returns the time at which the next task of the stack finishes.
+/// Returns the earliest time at which a running task of the stack finishes, or `None` if no task is running.
 fn next_task_end(stack: &Stack) -> Option<DateTime<Utc>> {
     let tasks = &stack.work.as_ref()?.tasks;
     tasks
@@ -84,7 +84,8 @@ fn stacks_mut<'a>(state: &'a mut State, account: &str, region: &str) -> Option<&
     state.accounts.get_mut(account)?.regions.get_mut(region).map(|region| &mut region.stacks)
 }
 
-/// Returns the context for calls that CloudFormation makes itself. Each stack replaces the caller with its own.
+/// Returns the context for calls that CloudFormation makes to other services. The caller is a placeholder, which is
+/// replaced with the caller of each stack operation.
 fn internal_context(settings: &Arc<Settings>, account: &str, region: &str, now: DateTime<Utc>) -> Ctx {
     Ctx {
         now,
@@ -99,14 +100,15 @@ fn internal_context(settings: &Arc<Settings>, account: &str, region: &str, now: 
     }
 }
 
-/// Returns the tasks that create or update the resources of a template. Their dependencies are resolved when the phase
-/// starts.
+/// Returns one task per resource of a template. Each task creates or updates its resource; dependencies are resolved
+/// later.
 pub(super) fn build_tasks(template: &Template) -> Vec<Task> {
     let ids = template.resources.iter().map(|resource| resource.logical_id.clone());
     ids.map(|logical_id| new_task(logical_id, TaskAction::Build, BTreeSet::new())).collect()
 }
 
-/// Returns the tasks that delete the existing resources, each after the resources that depend on it.
+/// Returns the tasks that delete the existing resources. Each resource is deleted after the resources that depend on
+/// it.
 pub(super) fn deletion_tasks(resources: &BTreeMap<String, Resource>) -> Vec<Task> {
     let dependents = |id: &str| {
         let dependents = resources.values().filter(|resource| resource.needs.contains(id));
@@ -135,7 +137,7 @@ fn new_task(logical_id: String, action: TaskAction, after: BTreeSet<String>) -> 
     Task { logical_id, action, after, state: TaskState::Waiting, injected_failure: None }
 }
 
-/// Returns the values of the pseudo parameters of a stack.
+/// Returns the values of the pseudo parameters of a stack, such as `AWS::Region`.
 pub(super) fn pseudo_parameters(stack: &Stack) -> PseudoParameters {
     let mut parts = stack.id.split(':').skip(3);
     let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

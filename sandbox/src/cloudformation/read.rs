@@ -1,4 +1,4 @@
-//! API calls that only read.
+//! API calls that read stacks, such as DescribeStacks and ListStacks.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use winterbaume_cloudformation::{model, wire};
@@ -158,7 +158,7 @@ pub(super) fn validate_template(request: &Request) -> Result<MockResponse, AwsEr
     }))
 }
 
-/// Returns the default quotas of AWS CloudFormation.
+/// Returns the response of DescribeAccountLimits, which contains the default quotas of AWS CloudFormation.
 pub(super) fn describe_account_limits() -> MockResponse {
     let limit = |name: &str, value| model::AccountLimit { name: Some(name.into()), value: Some(value) };
     let items = vec![limit("StackLimit", 2_000), limit("StackOutputsLimit", 200)];

@@ -1,6 +1,6 @@
-//! Create, update and delete of each resource type, with the permissions of the caller of CloudFormation.
+//! Creation, update and deletion of each simulated resource type, with the permissions of the caller of CloudFormation.
 //!
-//! Errors are the text that AWS shows as the resource's status reason.
+//! The functions return an error as text. AWS shows this text as the status reason of the resource.
 
 mod iam;
 mod lambda;
@@ -70,7 +70,7 @@ pub(super) fn create(
     }
 }
 
-/// Updates a resource to new properties: in place if AWS can, else by creating a replacement.
+/// Updates a resource to new properties. Creates a replacement if AWS cannot change the properties in place.
 pub(super) fn update(
     state: &mut State,
     target: &ResourceContext<'_>,
@@ -154,7 +154,7 @@ fn name_property(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the required and the optional properties of a type, according to its public schema.
+/// Returns the required and the optional properties of a resource type, according to its CloudFormation schema.
 fn schema(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match kind {
         "AWS::IAM::Role" => (
@@ -245,7 +245,7 @@ impl ResourceContext<'_> {
     fn authorize_with(&self, state: &State, action: &str, resource: &str, keys: Keys) -> Result<(), String> {
         permissions::record_stack_action(&self.ctx.caller, action);
         let mut ctx = self.ctx.clone();
-        // IAM is global with its endpoint in us-east-1, so a region guardrail sees us-east-1.
+        // IAM is a global service with its endpoint in us-east-1, so `aws:RequestedRegion` is us-east-1.
         if action.starts_with("iam:") {
             ctx.region = "us-east-1".into();
         }
@@ -254,7 +254,8 @@ impl ResourceContext<'_> {
             .map_err(|error| handler_error(&format!("{} (Status Code: 403)", error.message), "AccessDenied"))
     }
 
-    /// Generates a name as CloudFormation does: stack name, logical id and twelve random characters.
+    /// Generates a resource name from the stack name, the logical id and twelve random characters, as CloudFormation
+    /// does.
     fn generate_name(&self, state: &mut State, max_length: usize) -> String {
         let suffix = state.ids.next(UPPERCASE, 12);
         let mut prefix = format!("{}-{}", self.stack_name, self.logical_id);
@@ -262,7 +263,7 @@ impl ResourceContext<'_> {
         format!("{prefix}-{suffix}")
     }
 
-    /// Returns the name from a property, or a generated one.
+    /// Returns the resource name in `property`, or a generated name if the property is not set.
     fn name_or_generate(&self, state: &mut State, properties: &Value, property: &str, max_length: usize) -> String {
         match text(properties, property) {
             Some(name) => name.to_owned(),
@@ -284,7 +285,7 @@ fn text<'a>(properties: &'a Value, property: &str) -> Option<&'a str> {
     properties.get(property)?.as_str()
 }
 
-/// Returns a number, which a template may also contain as a string.
+/// Returns a numeric property. A template may also contain the number as a string.
 fn number(properties: &Value, property: &str) -> Option<i64> {
     let value = properties.get(property)?;
     value.as_i64().or_else(|| value.as_str()?.parse().ok())

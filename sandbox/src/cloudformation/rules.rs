@@ -13,7 +13,8 @@ use crate::world::AwsError;
 /// Maximum size of a template in the body of a request, in bytes (AWS CloudFormation quotas).
 const MAX_BODY_BYTES: usize = 51_200;
 
-/// Checks a stack name: a letter, then letters, digits and hyphens, at most 128 characters in all.
+/// Validates a stack name, which must start with a letter, contain only letters, digits and hyphens, and have at most
+/// 128 characters.
 pub(super) fn check_name(name: &str) -> Result<(), AwsError> {
     let mut characters = name.chars();
     let well_formed = characters.next().is_some_and(|first| first.is_ascii_alphabetic())
@@ -63,7 +64,8 @@ pub(super) fn template_body(body: Option<String>, url: Option<&String>) -> Resul
     }
 }
 
-/// Checks the tags: at most 50, keys of 1 to 128 characters, values of at most 256, no duplicate key.
+/// Returns the tags of a request by key. Returns an error for more than 50 tags, for keys of more than 128 or values of
+/// more than 256 characters, and for duplicate keys.
 pub(super) fn parse_tags(tags: Option<model::Tags>) -> Result<BTreeMap<String, String>, AwsError> {
     let tags = tags.map(|tags| tags.items).unwrap_or_default();
     if tags.len() > 50 {
@@ -91,7 +93,7 @@ pub(super) fn parse_tags(tags: Option<model::Tags>) -> Result<BTreeMap<String, S
     Ok(by_key)
 }
 
-/// Returns the value of each parameter: from the request, from the previous definition, or the default.
+/// Returns the value of each parameter, taken from the request, the previous definition or the default.
 pub(super) fn resolve_parameters(
     template: &Template,
     request: Option<model::Parameters>,
@@ -127,7 +129,7 @@ pub(super) fn resolve_parameters(
     Ok(values)
 }
 
-/// Checks that a stack can be created from the definition.
+/// Validates the resource types, parameters and capabilities of a stack definition.
 pub(super) fn check_definition(
     template: &Template,
     definition: &StackDefinition,

@@ -34,7 +34,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns the value used by the CloudFormation API.
+    /// Returns the status as in the CloudFormation API, such as `CREATE_COMPLETE`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CreateInProgress => "CREATE_IN_PROGRESS",
@@ -65,9 +65,9 @@ impl Status {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stack {
-    /// `arn:aws:cloudformation:{region}:{account}:stack/{name}/{uuid}`.
+    /// ARN in the format `arn:aws:cloudformation:{region}:{account}:stack/{name}/{uuid}`.
     pub id: String,
-    /// Name, unique among the stacks of its account and region that have not been deleted.
+    /// Stack name, unique among the existing stacks of the account and region.
     pub name: String,
     pub status: Status,
     pub reason: Option<String>,
@@ -79,20 +79,20 @@ pub struct Stack {
     pub deleted_at: Option<DateTime<Utc>>,
     #[serde(alias = "design")]
     pub(super) definition: StackDefinition,
-    /// Definition before the update in progress; a rollback returns to it.
+    /// Definition before the update in progress. A rollback restores this definition.
     #[serde(alias = "former")]
     pub(super) previous_definition: Option<StackDefinition>,
     pub(super) on_failure: OnFailure,
-    /// Termination protection: DeleteStack is rejected.
+    /// True if termination protection is enabled, so that DeleteStack is rejected.
     #[serde(alias = "protected")]
     pub(super) termination_protected: bool,
     /// Resources by logical id.
     pub resources: BTreeMap<String, Resource>,
     /// Outputs by key; empty until the stack is complete.
     pub outputs: BTreeMap<String, StackOutput>,
-    /// Events in chronological order.
+    /// Stack events in chronological order.
     pub events: Vec<Event>,
-    /// Stack operation in progress.
+    /// Stack operation in progress; `None` if there is none.
     pub(super) work: Option<Work>,
 }
 
@@ -105,7 +105,7 @@ pub(super) struct StackDefinition {
     pub(super) capabilities: Vec<String>,
 }
 
-/// `OnFailure` parameter of CreateStack.
+/// Parameter `OnFailure` of CreateStack: the action after a failed creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum OnFailure {
     Rollback,
@@ -135,9 +135,9 @@ pub struct Resource {
     pub(super) properties: Value,
     /// Attributes that `Fn::GetAtt` returns, by name.
     pub(super) attributes: BTreeMap<String, Value>,
-    /// Logical ids of the resources that this one depends on.
+    /// Logical ids of the resources that this resource depends on.
     pub(super) needs: BTreeSet<String>,
-    /// Keeps the resource when its stack is deleted (`DeletionPolicy: Retain`).
+    /// True if the resource is kept when its stack is deleted (`DeletionPolicy: Retain`).
     pub(super) retained: bool,
 }
 
@@ -161,13 +161,13 @@ pub struct Event {
 pub(super) struct Work {
     pub(super) phase: Phase,
     pub(super) tasks: Vec<Task>,
-    /// Time of the call that started the operation.
+    /// Time of the API call that started the stack operation.
     #[serde(alias = "began_at")]
     pub(super) started_at: DateTime<Utc>,
     /// Simulated time up to which the tasks have been processed.
     pub(super) time: DateTime<Utc>,
     pub(super) token: Option<String>,
-    /// Session of the caller. CloudFormation uses its permissions even after the session has expired.
+    /// Session of the caller. CloudFormation uses the permissions of this session even after the session has expired.
     pub(super) session: Option<Session>,
     #[serde(alias = "spoiled")]
     pub(super) injected_fault: Option<InjectedFault>,
@@ -177,12 +177,12 @@ pub(super) struct Work {
     pub(super) leftovers: Vec<Resource>,
 }
 
-/// Fault injected into the call that started the operation.
+/// Fault injected into a stack operation or into one of its tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum InjectedFault {
-    /// Tasks start but never finish.
+    /// The affected tasks start but never finish.
     Stuck,
-    /// The last task fails with this reason.
+    /// Failure with this reason. If the fault affects the whole stack operation, the last task fails.
     #[serde(alias = "Fails")]
     Failure(String),
 }
@@ -198,40 +198,40 @@ pub(super) enum Phase {
     Delete,
 }
 
-/// Work on one resource in a phase.
+/// Change of one resource in a phase of a stack operation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Task {
     pub(super) logical_id: String,
     #[serde(alias = "act")]
     pub(super) action: TaskAction,
-    /// Logical ids of the tasks of this phase that must finish first.
+    /// Logical ids of the resources whose tasks must finish before this task starts.
     pub(super) after: BTreeSet<String>,
     #[serde(alias = "until")]
     pub(super) state: TaskState,
-    /// Reason with which the task will fail, if a fault was injected.
+    /// Failure reason of an injected fault. The task fails with this reason when it finishes.
     #[serde(alias = "doomed")]
     pub(super) injected_failure: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum TaskAction {
-    /// Creates the resource, or updates it to the stack's definition if it exists.
+    /// Creates the resource, or updates an existing resource to match the stack's definition.
     Build,
     /// Deletes the resource that the stack lists under this logical id.
     Delete,
-    /// Deletes a resource that the stack no longer lists.
+    /// Deletes a replaced resource, which the stack no longer lists.
     Discard(Box<Resource>),
-    /// Returns the resource to its state before the update.
+    /// Restores the resource to its state before the update.
     Restore(Box<Resource>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum TaskState {
     Waiting,
-    /// Started; finishes at this time, or never if `None` (stuck).
+    /// Contains the time at which the task finishes; `None` if the task is stuck and never finishes.
     Running(Option<DateTime<Utc>>),
     Done,
-    /// Failed; tasks that depend on this one never start.
+    /// The task has failed. Tasks that depend on it never start.
     Failed,
 }
 

@@ -1,4 +1,4 @@
-//! API calls that start a stack operation or change a stack.
+//! API calls that create, update or delete stacks.
 
 use std::collections::BTreeMap;
 
@@ -238,7 +238,7 @@ pub(super) fn update_termination_protection(
     Ok(wire::serialize_update_termination_protection_response(&model::UpdateTerminationProtectionOutput { stack_id }))
 }
 
-/// Starts a stack operation; [`progress`] carries it out over time.
+/// Starts a stack operation. [`progress`] executes its tasks over simulated time.
 fn start_work(ctx: &Ctx, stack: &mut Stack, phase: Phase, tasks: Vec<super::stack::Task>, token: Option<String>) {
     let injected_fault = match &ctx.fault {
         Some(Fault::Stuck) => Some(InjectedFault::Stuck),

@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::{Ctx, Request, World};
 
-/// The fault of a call, or of the work that the call starts.
+/// A fault that is injected into an API call, or into the background work that the call starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The call fails with this error and has no effect.
     Error { status: u16, code: String, message: String },
-    /// The call is accepted and the work never completes.
+    /// The call succeeds, but the background work that it starts never completes.
     Stuck,
-    /// The call is accepted and the work fails.
+    /// The call succeeds, but the background work that it starts fails.
     FailedState {
-        /// Text of `FailureReason` or of a stack's status reason.
+        /// Value of `FailureReason`, or status reason of a stack.
         reason: String,
     },
     /// The call is rejected by a rate limit.
@@ -24,7 +24,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Creates an error with HTTP status 400.
+    /// Creates a fault with which the call fails with HTTP status 400.
     pub fn error(code: &str, message: &str) -> Self {
         Self::Error { status: 400, code: code.to_owned(), message: message.to_owned() }
     }
@@ -54,8 +54,8 @@ fn always_per_mille() -> u16 {
 }
 
 impl Rule {
-    /// Creates a rule for calls of `operation` of `service`. The names are those of `world.calls()`: `organizations`,
-    /// `ssoadmin`, …; `*` matches any name.
+    /// Creates a rule for calls of an operation of a service. Services are named as in [`World::calls`]
+    /// (`organizations`, `ssoadmin`, …); `*` matches any service or operation.
     pub fn on(service: &str, operation: &str, fault: Fault) -> Self {
         Self {
             service: service.to_owned(),
@@ -70,7 +70,8 @@ impl Rule {
         }
     }
 
-    /// Applies the fault to a random `per_mille` of matching calls, derived from the seed.
+    /// Applies the fault to `per_mille` of every 1,000 matching calls on average. The selection is derived from the
+    /// seed.
     #[must_use]
     pub fn sometimes(mut self, per_mille: u16) -> Self {
         self.per_mille = per_mille;
@@ -120,11 +121,11 @@ impl Rule {
     }
 }
 
-/// A fault that was injected.
+/// Record of an injected fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultHit {
     pub at: DateTime<Utc>,
-    /// Name in the format `service:Operation`.
+    /// Name of the called operation in the format `service:Operation`.
     pub operation: String,
     pub account: String,
     pub fault: Fault,
@@ -138,7 +139,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Returns the fault to inject into this call, if any.
+    /// Returns the fault to inject into a call, if a rule matches.
     pub fn for_call(&mut self, ctx: &Ctx, request: &Request) -> Option<Fault> {
         if self.rules.is_empty() {
             return None;
@@ -149,12 +150,12 @@ impl Faults {
         self.for_work(ctx, ctx.service.name(), &ctx.operation, &text)
     }
 
-    /// Returns the fault to inject into work, if any. `operation` can be a CloudFormation resource type, with its name
-    /// in `text`.
+    /// Returns the fault to inject into a call or into background work, if a rule matches. For the work on a resource
+    /// of a stack, `operation` is the resource type and `text` contains the names of stack and resource.
     pub fn for_work(&mut self, ctx: &Ctx, service: &str, operation: &str, text: &str) -> Option<Fault> {
         let account = &ctx.caller.account;
         let mut fault = None;
-        // Throttling applies to calls only, not to the work on a stack's resources.
+        // Throttling applies to API calls only, not to the work on a stack's resources.
         let is_applicable = |rule: &&mut Rule| rule.fault != Fault::Throttle || !operation.contains("::");
         for rule in
             self.rules.iter_mut().filter(|rule| rule.matches(service, operation, account, text)).filter(is_applicable)
@@ -176,12 +177,12 @@ impl Faults {
 }
 
 impl World {
-    /// Adds a rule for later calls.
+    /// Adds a fault rule that applies to later calls.
     pub fn inject(&self, rule: Rule) {
         self.state().faults.rules.push(rule);
     }
 
-    /// Removes all rules. Work that already has a fault keeps it.
+    /// Removes all fault rules. Faults that were already injected into background work remain in effect.
     pub fn clear_faults(&self) {
         self.state().faults.rules.clear();
     }

@@ -1,4 +1,4 @@
-//! Completing simulated work that a fault left stuck.
+//! Completion of background work that `Fault::Stuck` has blocked.
 
 use crate::account::OptIn;
 use crate::organizations::RequestState;
@@ -6,7 +6,7 @@ use crate::ssoadmin::Progress;
 use crate::world::World;
 
 impl World {
-    /// Completes all stuck work at the current time.
+    /// Completes all background work that a fault has blocked.
     pub fn unstick_all(&self) {
         let now = self.clock().now();
         let state = &mut *self.state();

@@ -16,16 +16,16 @@ use freehold_tenancy::Clock;
 use crate::http::{from_sdk, to_sdk};
 use crate::world::{Request, error_response};
 
-/// The fault of a call on the connection.
+/// A fault that is injected into an HTTP call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireEffect {
-    /// The connection is reset before the call is made; the call has no effect.
+    /// The connection is reset before the request is sent, so the call has no effect.
     ResetBeforeCall,
-    /// The call is made, then the connection is reset and the response is lost.
+    /// The call takes effect, but the connection is reset and the response is lost.
     ResetAfterCall,
-    /// The call is made after a delay.
+    /// The request is sent after this delay.
     Delay(Duration),
-    /// The response is a throttling error; the call is not made.
+    /// The response is a throttling error, and the request is not sent.
     Throttle,
 }
 
@@ -42,8 +42,8 @@ pub struct WireRule {
 }
 
 impl WireRule {
-    /// Creates a rule for calls of `operation` of `service` (`organizations`, `ssoadmin`, `cloudformation`, …). `*`
-    /// matches any name.
+    /// Creates a rule for calls of an operation of a service (`organizations`, `ssoadmin`, `cloudformation`, …). `*`
+    /// matches any service or operation.
     pub fn on(service: &str, operation: &str, effect: WireEffect) -> Self {
         Self {
             service: service.to_owned(),
@@ -89,26 +89,27 @@ impl WireRule {
     }
 }
 
-/// A call into which an effect was injected.
+/// Record of a call into which an effect was injected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireHit {
-    /// Name in the format `service:Operation`.
+    /// Name of the called operation in the format `service:Operation`.
     pub operation: String,
     pub effect: WireEffect,
 }
 
-/// An HTTP client that injects faults into calls to another client. Cheap to clone; clones share rules and hits.
+/// An HTTP client that wraps another client and injects faults into its calls. Clones share rules and hits.
 #[derive(Clone)]
 pub struct FaultyClient {
     inner: SharedHttpClient,
     clock: Clock,
     rules: Arc<Mutex<Vec<WireRule>>>,
     hits: Arc<Mutex<Vec<WireHit>>>,
-    /// Times at which the delayed calls will be made.
+    /// Times at which the delayed requests will be sent.
     delayed: Arc<Mutex<Vec<DateTime<Utc>>>>,
 }
 
-/// A delayed call. Dropping it removes the call from the list of delayed calls, also if the call is cancelled.
+/// Guard of a delayed call. When the guard is dropped, even by cancellation, the call is removed from the list of
+/// delayed calls.
 struct DelayedCall(Arc<Mutex<Vec<DateTime<Utc>>>>, DateTime<Utc>);
 
 impl Drop for DelayedCall {
@@ -126,7 +127,7 @@ impl FaultyClient {
         Self { inner, clock, rules: Arc::default(), hits: Arc::default(), delayed: Arc::default() }
     }
 
-    /// Adds a rule for later calls.
+    /// Adds a rule that applies to later calls.
     pub fn inject(&self, rule: WireRule) {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
@@ -140,12 +141,13 @@ impl FaultyClient {
         self.hits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the time at which the next delayed call will be made, if there is one. Tests advance the clock to it.
+    /// Returns the time at which the next delayed request will be sent, or `None` if no call is delayed. Tests advance
+    /// the clock to this time.
     pub fn next_delayed_call(&self) -> Option<DateTime<Utc>> {
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied()
     }
 
-    /// Returns this client in the type that the SDK expects.
+    /// Returns this client as the HTTP client type of the AWS SDK.
     pub fn shared(&self) -> SharedHttpClient {
         SharedHttpClient::new(self.clone())
     }

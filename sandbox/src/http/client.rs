@@ -20,7 +20,6 @@ pub fn client(world: &World) -> SharedHttpClient {
     SharedHttpClient::new(InProcess(world.clone()))
 }
 
-/// Creates a connector of the in-process client.
 #[cfg(test)]
 pub(crate) fn connector(world: &World) -> SharedHttpConnector {
     SharedHttpConnector::new(InProcess(world.clone()))
@@ -47,7 +46,7 @@ impl HttpConnector for InProcess {
     }
 }
 
-/// Converts a request of the SDK.
+/// Converts an HTTP request of the AWS SDK to a request that [`World::handle`] accepts.
 pub(crate) fn from_sdk(request: &HttpRequest) -> MockRequest {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers() {
@@ -63,7 +62,7 @@ pub(crate) fn from_sdk(request: &HttpRequest) -> MockRequest {
     }
 }
 
-/// Converts a response for the SDK.
+/// Converts a response of [`World::handle`] to an HTTP response of the AWS SDK.
 pub(crate) fn to_sdk(mock: MockResponse) -> HttpResponse {
     let status = StatusCode::from(http::StatusCode::from_u16(mock.status).unwrap_or_default());
     let mut response = HttpResponse::new(status, SdkBody::from(mock.body));

@@ -1,4 +1,4 @@
-//! Pages of the served world for a browser: an overview, the whole state, and the call counts.
+//! Web pages of the sandbox server: an overview, the complete state, and the number of API calls.
 
 use axum::http::{HeaderMap, Method};
 use serde_json::json;
@@ -6,7 +6,7 @@ use winterbaume_core::MockResponse;
 
 use crate::world::World;
 
-/// Returns the page at this path, or `None` if there is none or the request is a signed AWS call.
+/// Returns the web page at this path. Returns `None` for an unknown path or a signed AWS request.
 pub(super) fn page(world: &World, method: &Method, path: &str, headers: &HeaderMap) -> Option<MockResponse> {
     if method != Method::GET || headers.contains_key("authorization") {
         return None;

@@ -14,7 +14,7 @@ use winterbaume_core::{MockRequest, MockResponse};
 use super::page;
 use crate::world::World;
 
-/// A running server. It stops when this value is dropped.
+/// A running HTTP server. The server stops when this value is dropped.
 #[derive(Debug)]
 pub struct Served {
     address: SocketAddr,
@@ -22,7 +22,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Returns the URL for `aws --endpoint-url` and `AWS_ENDPOINT_URL`.
+    /// Returns the endpoint URL of the server, as used in `aws --endpoint-url` and `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -43,7 +43,7 @@ impl Drop for Served {
     }
 }
 
-/// Starts a server for the world and sets the world's base URL, so that Function URLs point to this server.
+/// Starts an HTTP server for the simulated AWS and sets the base URL, so that Function URLs point to this server.
 pub fn serve(world: &World, listener: TcpListener) -> std::io::Result<Served> {
     let address = listener.local_addr()?;
     world.set_base_url(format!("http://{address}"));
@@ -66,7 +66,7 @@ async fn handle(State(world): State<World>, method: Method, uri: Uri, headers: H
     into_axum(response)
 }
 
-/// Returns the absolute URI with the host of the request, because the host can decide which service is called.
+/// Returns the absolute URI of a request. The host is included, because it can identify the called service.
 fn absolute_uri(uri: &Uri, headers: &HeaderMap) -> String {
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     if uri.scheme().is_some() { uri.to_string() } else { format!("http://{host}{uri}") }

@@ -1,10 +1,10 @@
-//! The AWS-managed policies that the sandbox knows, simplified to the permissions that matter here.
+//! AWS-managed policies, reduced to the permissions that the simulated services evaluate.
 
 use serde_json::json;
 
 use crate::policy::Document;
 
-/// Returns the document of an AWS-managed policy, or `None` for a policy that the sandbox does not know.
+/// Returns the document of an AWS-managed policy, or `None` if the sandbox does not contain the policy.
 pub fn managed_policy(arn: &str) -> Option<Document> {
     let name = arn.strip_prefix("arn:aws:iam::aws:policy/")?;
     let read = ["*:Describe*", "*:Get*", "*:List*"];

@@ -1,4 +1,4 @@
-//! Input constraints of the simulated operations, from AWS's service model (botocore, `identitystore`).
+//! Input constraints of the simulated operations, taken from the botocore service model `identitystore`.
 
 use serde_json::Value;
 
@@ -22,9 +22,9 @@ const ID: Shape = matching(
         "([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}",
     ),
 );
-/// Text without control characters, except tabs and line ends.
+/// Text without control characters other than tabs and line breaks.
 const TEXT: Shape = matching(1, 1_024, r"[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]+");
-/// Text without control characters and white space.
+/// Text without control characters or white space.
 const USER_NAME: Shape = matching(1, 128, r"[^\x00-\x20\x7F]+");
 const PATH: Shape = matching(1, 255, r"[A-Za-z:.]+");
 const NAME: Shape = Shape::Structure(&[
@@ -49,7 +49,7 @@ const STORE: Member = required("IdentityStoreId", STORE_ID);
 const NEXT_TOKEN: Member = optional("NextToken", matching(1, 65_535, "[-a-zA-Z0-9+=/:_]*"));
 const MAX_RESULTS: Member = optional("MaxResults", Shape::Number { min: 1, max: 100 });
 
-/// Returns the members of an operation's input, or `None` for an operation that is not simulated.
+/// Returns the input members of an operation, or `None` if the operation is not simulated.
 fn members(operation: &str) -> Option<Vec<Member>> {
     Some(match operation {
         "CreateUser" => vec![

@@ -1,4 +1,4 @@
-//! Reading and moving existing accounts.
+//! ListAccounts, ListAccountsForParent, DescribeAccount and MoveAccount.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,15 +9,16 @@ use super::tree::check_parent;
 use super::{History, Organization, error, page, timestamp};
 use crate::world::{AwsError, Ctx, State};
 
-/// An account as a member of the organisation.
+/// An account that belongs to the organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
     pub name: String,
     pub email: String,
     pub joined_at: DateTime<Utc>,
-    /// Either `CREATED` or `INVITED`.
+    /// Method by which the account joined the organisation, either `CREATED` or `INVITED`.
     pub joined_method: String,
-    /// Id of the parent root or unit. After a move, the policies of the new parent take effect with a delay.
+    /// Id of the parent (root or organizational unit). After a move, the policies of the new parent take effect with a
+    /// delay.
     pub parent: History<String>,
     pub lifecycle: Lifecycle,
 }
@@ -26,14 +27,14 @@ pub struct Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifecycle {
     Active,
-    /// CloseAccount was called; the closure completes at this time.
+    /// CloseAccount was called. Contains the time at which the closure completes.
     Closing(DateTime<Utc>),
-    /// Closed at this time. A closed account still counts towards the account quota.
+    /// Contains the time at which the account was closed. A closed account still counts towards the account quota.
     Closed(DateTime<Utc>),
 }
 
 impl Lifecycle {
-    /// Returns the values of `State` and of the deprecated `Status`.
+    /// Returns the values of the API fields `State` and `Status` (deprecated).
     pub fn state_and_status(self) -> (&'static str, &'static str) {
         match self {
             Self::Active => ("ACTIVE", "ACTIVE"),
@@ -44,7 +45,7 @@ impl Lifecycle {
 }
 
 impl Organization {
-    /// Iterates over the accounts directly under a root or unit, in the order in which they joined.
+    /// Iterates over the accounts directly below the root or an organizational unit, in the order in which they joined.
     pub fn accounts_under(&self, parent: &str) -> impl Iterator<Item = (&String, &Member)> {
         let members = self.joined.iter().filter_map(|id| self.members.get_key_value(id));
         members.filter(move |(_, member)| member.parent.current() == parent)

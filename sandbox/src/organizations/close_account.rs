@@ -1,4 +1,4 @@
-//! The operation CloseAccount.
+//! CloseAccount and the asynchronous completion of account closures.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use winterbaume_core::MockResponse;
@@ -8,7 +8,7 @@ use super::accounts::account_not_found;
 use super::{Lifecycle, constraint_violation, error};
 use crate::world::{AwsError, BusySpan, Ctx, State};
 
-/// Maximum number of closures in progress (AWS Organizations, quotas).
+/// Maximum number of account closures in progress (AWS Organizations quotas).
 const MAX_IN_PROGRESS: usize = 3;
 
 pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
@@ -58,12 +58,12 @@ pub(super) fn close(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRes
 }
 
 /// Returns the number of accounts that can be closed within 30 days: 20 % of the accounts, at least 250 and at most
-/// 1,000 (AWS Organizations, quotas).
+/// 1,000 (AWS Organizations quotas).
 fn monthly_quota(accounts: usize) -> usize {
     (accounts / 5).clamp(250, 1_000)
 }
 
-/// Completes the closures that are due at `now`.
+/// Completes the account closures that are due at `now`.
 pub(super) fn advance(state: &mut State, now: DateTime<Utc>) {
     let mut pending = Vec::new();
     for member in state.organization.members.values_mut() {

@@ -1,4 +1,4 @@
-//! The operation CreateAccount and the processing of its requests.
+//! CreateAccount and the asynchronous completion of its requests.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,19 +12,19 @@ use crate::faults::Fault;
 use crate::settings::Settings;
 use crate::world::{AccountState, AwsError, BusySpan, Ctx, State};
 
-/// Maximum number of creations in progress (AWS Organizations, quotas).
+/// Maximum number of account creations in progress (AWS Organizations quotas).
 const MAX_IN_PROGRESS: usize = 5;
-/// Duration of a failing request as a fraction of the duration of a successful one.
+/// Duration of a failing CreateAccount request as a fraction of the duration of a successful one.
 const FAILURE_DURATION_FACTOR: f64 = 0.2;
 
-/// A CreateAccount request.
+/// A CreateAccount request and its state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreateRequest {
-    /// Id in the format `car-…`.
+    /// Id of the request in the format `car-…`.
     pub id: String,
     pub account_name: String,
     pub email: String,
-    /// Name of the access role that the account will have.
+    /// Name of the access role that is created in the new account.
     pub role_name: String,
     pub tags: std::collections::BTreeMap<String, String>,
     pub requested_at: DateTime<Utc>,
@@ -35,9 +35,9 @@ pub struct CreateRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequestState {
     InProgress {
-        /// Time of completion; `None` if the request is stuck.
+        /// Time at which the request completes; `None` if the request is stuck.
         ready_at: Option<DateTime<Utc>>,
-        /// Id of the future account, or the reason of the future failure.
+        /// Id of the account to be created, or the reason with which the request will fail.
         outcome: Result<String, String>,
     },
     Succeeded {
@@ -45,7 +45,7 @@ pub enum RequestState {
         at: DateTime<Utc>,
     },
     Failed {
-        /// Value of `FailureReason` in the response.
+        /// Value of `FailureReason` in the status response.
         reason: String,
         at: DateTime<Utc>,
     },
@@ -122,7 +122,7 @@ pub(super) fn list_status(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockR
     }))
 }
 
-/// Completes the requests that are due at `now`.
+/// Completes the CreateAccount requests that are due at `now`.
 pub(super) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>) {
     let (mut completed, mut pending) = (Vec::new(), Vec::new());
     for request in &mut state.organization.requests {
@@ -148,7 +148,7 @@ pub(super) fn advance(state: &mut State, settings: &Settings, now: DateTime<Utc>
     }
 }
 
-/// Adds the new account to the root and creates its access role. The account rejects calls until it has settled.
+/// Adds the new account to the root and creates its access role. The account rejects calls until `settled_at`.
 fn add_account(state: &mut State, settings: &Settings, request: &CreateRequest, id: &str, at: DateTime<Utc>) {
     let (settled_at, subscribed_at) = ready_times(settings, &request.email, at);
     let account = AccountState { settled_at, subscribed_at, ..AccountState::new(id, at) };
@@ -171,7 +171,7 @@ fn add_account(state: &mut State, settings: &Settings, request: &CreateRequest, 
     organization.attach_full_access(id, at);
 }
 
-/// Returns the id of the future account, or the reason why the request will fail.
+/// Returns the id of the account to be created, or the reason with which the request will fail.
 fn decide_outcome(state: &State, settings: &Settings, email: &str, name: &str) -> Result<String, String> {
     let organization = &state.organization;
     let has_same_email = |other: &str| other.eq_ignore_ascii_case(email);
@@ -208,7 +208,8 @@ fn account_id(state: &State, seed: u64, email: &str) -> String {
     }
 }
 
-/// Returns the times from which roles of a new account can be assumed and CloudFormation can be used.
+/// Returns two times for a new account: the first time at which its roles can be assumed, and the first time at which
+/// CloudFormation can be used.
 fn ready_times(settings: &Settings, email: &str, created_at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
     let settled_at = created_at + settings.draw(settings.durations.settle, &format!("settle:{email}"));
     (settled_at, settled_at + settings.draw(settings.durations.subscribe, &format!("subscribe:{email}")))

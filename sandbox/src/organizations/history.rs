@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The current value and the earlier ones, each with the time from which it is in effect.
+/// The current value and the earlier values, each with the time at which it takes effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History<T> {
     current: (DateTime<Utc>, T),
@@ -11,17 +11,17 @@ pub struct History<T> {
 }
 
 impl<T> History<T> {
-    /// Creates a history with a first value, in effect from `from`.
+    /// Creates a history with an initial value that takes effect at `from`.
     pub fn new(from: DateTime<Utc>, value: T) -> Self {
         Self { current: (from, value), earlier: Vec::new() }
     }
 
-    /// Returns the value that was set last.
+    /// Returns the latest value, even if it is not in effect yet.
     pub fn current(&self) -> &T {
         &self.current.1
     }
 
-    /// Returns the value in effect at `now`; the first value if none is in effect yet.
+    /// Returns the value in effect at `now`, or the oldest known value if no value is in effect yet.
     pub fn effective(&self, now: DateTime<Utc>) -> &T {
         if self.current.0 <= now {
             return &self.current.1;
@@ -30,7 +30,7 @@ impl<T> History<T> {
         &past.or(self.earlier.first()).unwrap_or(&self.current).1
     }
 
-    /// Sets a value that takes effect after `delay`, but never before an earlier value does.
+    /// Sets a new current value, which takes effect after `delay` but never before an earlier value takes effect.
     pub fn set(&mut self, now: DateTime<Utc>, delay: TimeDelta, value: T) {
         let from = (now + delay).max(self.current.0);
         let before = std::mem::replace(&mut self.current, (from, value));

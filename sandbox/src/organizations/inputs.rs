@@ -1,4 +1,4 @@
-//! Input constraints of the simulated operations, from AWS's service model (botocore, `organizations`).
+//! Input constraints of the simulated operations, taken from the botocore service model `organizations`.
 
 use serde_json::Value;
 
@@ -18,7 +18,8 @@ const REQUEST: Shape = matching(0, 36, "car-[a-z0-9]{8,32}");
 const EMAIL: Shape = matching(6, 64, r"[^\s@]+@[^\s@]+\.[^\s@]+");
 const ACCOUNT_NAME: Shape = matching(1, 50, r"[\x20-\x7E]+");
 const ROLE_NAME: Shape = matching(0, 64, r"[\w+=,.@-]{1,64}");
-/// AWS allows letters, spaces and digits of any script, and `_.:/=+-@`. The sandbox allows all non-ASCII characters.
+/// Pattern of tag keys and values. AWS allows letters, spaces and digits of any script, and `_.:/=+-@`. For simplicity,
+/// the sandbox allows all non-ASCII characters.
 const TAG_TEXT: &str = r"(?:[\w .:/=+\-@]|[^\x00-\x7F])*";
 const TAG_KEY: Shape = matching(1, 128, TAG_TEXT);
 const TAG_VALUE: Shape = matching(0, 256, TAG_TEXT);
@@ -49,7 +50,7 @@ const DESCRIPTION: Shape = text(0, 512);
 const NEXT_TOKEN: Member = optional("NextToken", text(0, 100_000));
 const MAX_RESULTS: Member = optional("MaxResults", Shape::Number { min: 1, max: 20 });
 
-/// Returns the members of an operation's input, or `None` for an operation that is not simulated.
+/// Returns the input members of an operation, or `None` if the operation is not simulated.
 fn members(operation: &str) -> Option<Vec<Member>> {
     Some(match operation {
         "DescribeOrganization" => vec![],

@@ -12,26 +12,26 @@ use crate::policy::Document;
 use crate::world::ids::ALPHANUMERIC;
 use crate::world::{AwsError, Ctx, State};
 
-/// Id of the policy that allows everything. AWS attaches it to each root, unit and account.
+/// Id of the policy FullAWSAccess, which allows everything. AWS attaches it to the root and to each organizational unit
+/// and account.
 pub const FULL_ACCESS: &str = "p-FullAWSAccess";
 
 const POLICY_TYPE: &str = "SERVICE_CONTROL_POLICY";
-/// Maximum number of characters of a policy, white space included (AWS Organizations, quotas).
+/// Maximum number of characters in a policy, including white space (AWS Organizations quotas).
 const MAX_CONTENT_CHARACTERS: usize = 10_240;
-/// Maximum number of policies attached to one root, unit or account (AWS Organizations, quotas).
+/// Maximum number of policies attached to the root, an organizational unit or an account (AWS Organizations quotas).
 const MAX_ATTACHED: usize = 10;
-/// Maximum number of policies in the organisation (AWS Organizations, quotas).
+/// Maximum number of policies in the organisation (AWS Organizations quotas).
 const MAX_POLICIES: usize = 10_000;
 
-/// A service control policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServiceControlPolicy {
     pub name: String,
     pub description: String,
-    /// Policy text as sent by the caller.
+    /// Policy document as JSON text, exactly as sent by the caller.
     pub content: String,
     pub aws_managed: bool,
-    /// Parsed policy; a change takes effect with a delay.
+    /// Parsed policy document. A change takes effect with a delay.
     pub document: History<Document>,
 }
 
@@ -49,14 +49,14 @@ impl ServiceControlPolicy {
 }
 
 impl Organization {
-    /// Attaches FullAWSAccess to a new unit or account, if service control policies are enabled.
+    /// Attaches FullAWSAccess to an organizational unit or account if service control policies are enabled.
     pub(super) fn attach_full_access(&mut self, target: &str, now: DateTime<Utc>) {
         if self.policies_enabled {
             self.attached.insert(target.to_owned(), History::new(now, vec![FULL_ACCESS.to_owned()]));
         }
     }
 
-    /// Returns the ids of the policies attached to a root, unit or account.
+    /// Returns the ids of the policies attached to the root, an organizational unit or an account.
     pub fn attached_to(&self, target: &str) -> &[String] {
         self.attached.get(target).map(|attached| attached.current().as_slice()).unwrap_or_default()
     }
@@ -91,7 +91,7 @@ impl Organization {
     }
 }
 
-/// Enables service control policies and attaches FullAWSAccess to the root and to all units and accounts.
+/// Enables service control policies and attaches FullAWSAccess to the root, all organizational units and all accounts.
 pub(super) fn enable_type(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_enable_policy_type_request(body).map_err(AwsError::serialization)?;
     let organization = &mut state.organization;
@@ -261,7 +261,7 @@ pub(super) fn detach(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockRe
     Ok(wire::serialize_detach_policy_response())
 }
 
-/// Edits the list of policies attached to a target. The change takes effect with a delay.
+/// Changes the list of policies attached to a target. The change takes effect with a delay.
 fn edit_attachments(
     state: &mut State,
     ctx: &Ctx,

@@ -1,4 +1,4 @@
-//! The operation RemoveAccountFromOrganization.
+//! The API operation RemoveAccountFromOrganization.
 
 use chrono::TimeDelta;
 use winterbaume_core::MockResponse;
@@ -8,10 +8,10 @@ use super::accounts::account_not_found;
 use super::{constraint_violation, error};
 use crate::world::{AwsError, Ctx, State};
 
-/// Minimum age of an account that was created in the organisation (AWS Organizations, quotas).
+/// Minimum age at which an account that was created in the organisation can be removed (AWS Organizations quotas).
 const MINIMUM_AGE: TimeDelta = TimeDelta::days(4);
 
-/// Removes an account. The account still exists outside the organisation and keeps its e-mail; its tags, policy
+/// Removes an account from the organisation. The account still exists and keeps its e-mail, but its tags, policy
 /// attachments and account assignments are deleted.
 pub(super) fn remove(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_remove_account_from_organization_request(body).map_err(AwsError::serialization)?;

@@ -12,34 +12,35 @@ use crate::world::ids::Ids;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Organization {
-    /// Id in the format `o-…`.
+    /// Id of the organisation in the format `o-…`.
     pub id: String,
-    /// Id of the only root, in the format `r-…`.
+    /// Id of the root, in the format `r-…`. An organisation has exactly one root.
     pub root: String,
     /// Id of the management account; service control policies do not apply to it.
     pub management_account: String,
     pub units: BTreeMap<String, Unit>,
     pub members: BTreeMap<String, Member>,
-    /// Account ids in the order in which the accounts joined, which is also the order of lists.
+    /// Account ids in the order in which the accounts joined the organisation. List calls return accounts in this
+    /// order.
     pub joined: Vec<String>,
     /// CreateAccount requests, oldest first.
     pub requests: Vec<CreateRequest>,
     pub policies: BTreeMap<String, ServiceControlPolicy>,
-    /// Ids of the policies attached to each root, unit or account, in the order of attachment.
+    /// Ids of the attached policies by target (root, organizational unit or account), in the order of attachment.
     pub attached: BTreeMap<String, History<Vec<String>>>,
     pub policies_enabled: bool,
-    /// Tags by resource id.
+    /// Tags by the id of the tagged resource.
     pub tags: BTreeMap<String, BTreeMap<String, String>>,
-    /// Services with trusted access, and the time since when.
+    /// Service principals with trusted access, with the time at which trusted access was enabled.
     pub trusted_services: BTreeMap<String, DateTime<Utc>>,
-    /// E-mails of accounts outside this organisation.
+    /// E-mails of accounts outside the organisation. CreateAccount fails for these e-mails.
     pub foreign_emails: BTreeSet<String>,
-    /// Maximum number of accounts; `None` means the value in the settings.
+    /// Maximum number of accounts; `None` means that `Settings::account_quota` applies.
     #[serde(default)]
     pub account_quota: Option<usize>,
-    /// Times of closures, for the quota per 30 days.
+    /// Times of CloseAccount calls, which the quota per 30 days limits.
     pub closures: Vec<DateTime<Utc>>,
-    /// Time at which the next request or closure completes, if one is in progress.
+    /// Earliest time at which an account creation or closure completes; `None` if none is in progress.
     pub next_due: Option<DateTime<Utc>>,
 }
 
@@ -81,7 +82,8 @@ impl Organization {
         }
     }
 
-    /// Returns the ARN of the root, a unit, an account or a policy. The prefix of the id decides which of them.
+    /// Returns the ARN of the root, an organizational unit, an account or a policy. The prefix of the id determines the
+    /// type.
     pub fn arn_of(&self, id: &str) -> String {
         let (management, organization) = (&self.management_account, &self.id);
         if id == FULL_ACCESS {
@@ -100,12 +102,12 @@ impl Organization {
         format!("arn:aws:organizations::{management}:{kind}/{organization}/{id}")
     }
 
-    /// Schedules a run of `advance` at this time.
+    /// Schedules a run of `advance` at the time `at`.
     pub(super) fn schedule(&mut self, at: DateTime<Utc>) {
         self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
     }
 
-    /// Returns whether the id is the root, a unit or an account.
+    /// Returns whether the id belongs to the root, an organizational unit or an account.
     pub fn has_target(&self, id: &str) -> bool {
         id == self.root || self.units.contains_key(id) || self.members.contains_key(id)
     }
@@ -115,8 +117,8 @@ impl Organization {
         id == self.root || self.units.contains_key(id)
     }
 
-    /// Returns the service control policies in effect for an account, one list per level: the root, each unit on the
-    /// path, and the account. Empty if no policy applies to the account.
+    /// Returns the service control policies in effect for an account. There is one list each for the root, for the
+    /// organizational units on the path, and for the account. The result is empty if no policy applies to the account.
     pub fn effective_policies(&self, account: &str, now: DateTime<Utc>) -> Vec<Vec<&Document>> {
         let Some(member) = self.members.get(account) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! Tags on roots, units, accounts and policies.
+//! TagResource, UntagResource and ListTagsForResource.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use winterbaume_organizations::wire;
 use super::{constraint_violation, error, page};
 use crate::world::{AwsError, Ctx, State};
 
-/// Maximum number of tags of a resource (AWS Organizations, quotas).
+/// Maximum number of tags of a resource (AWS Organizations quotas).
 const MAX_TAGS: usize = 50;
 
-/// Validates new tags: unique keys, no reserved keys, and `total` within the quota. `total` is the number of tags
-/// that the resource would have.
+/// Validates new tags. The keys must be unique and not reserved. `total`, the number of tags that the resource would
+/// have, must not exceed the quota.
 pub(super) fn check_tags(tags: &[wire::Tag], total: usize) -> Result<(), AwsError> {
     let distinct = tag_map(tags);
     if distinct.len() < tags.len() {

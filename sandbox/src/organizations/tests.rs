@@ -1,4 +1,4 @@
-//! Tests of the organisation through its API.
+//! Tests of the simulated AWS Organizations through its API.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The organisation, its root, and the parent and child relations.
+//! DescribeOrganization, ListRoots, ListParents and ListChildren.
 
 use winterbaume_core::MockResponse;
 use winterbaume_organizations::wire;
@@ -6,7 +6,7 @@ use winterbaume_organizations::wire;
 use super::{error, page};
 use crate::world::{AwsError, Ctx, State};
 
-/// Describes the organisation. Every member account may call this.
+/// Handles DescribeOrganization. Every account of the organisation may call this operation.
 pub(super) fn describe_organization(state: &State) -> MockResponse {
     let organization = &state.organization;
     let management = &organization.management_account;
@@ -46,7 +46,7 @@ fn policy_type() -> wire::PolicyTypeSummary {
     wire::PolicyTypeSummary { status: Some("ENABLED".into()), r#type: Some("SERVICE_CONTROL_POLICY".into()) }
 }
 
-/// Lists the parents of a child; there is always exactly one.
+/// Handles ListParents. An account or organizational unit always has exactly one parent.
 pub(super) fn list_parents(state: &State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_list_parents_request(body).map_err(AwsError::serialization)?;
     let organization = &state.organization;

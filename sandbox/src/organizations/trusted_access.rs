@@ -1,4 +1,4 @@
-//! Trusted access: the AWS services that may act across the organisation.
+//! Trusted access, which permits an AWS service to operate in all accounts of the organisation.
 
 use winterbaume_core::MockResponse;
 use winterbaume_organizations::wire;
@@ -6,7 +6,7 @@ use winterbaume_organizations::wire;
 use super::{page, timestamp};
 use crate::world::{AwsError, Ctx, State};
 
-/// Enables trusted access for a service. Succeeds if it is already enabled.
+/// Enables trusted access for a service. Succeeds if trusted access is already enabled.
 pub(super) fn enable(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
     let input = wire::deserialize_enable_a_w_s_service_access_request(body).map_err(AwsError::serialization)?;
     state.organization.trusted_services.entry(input.service_principal).or_insert(ctx.now);

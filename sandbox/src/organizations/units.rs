@@ -1,4 +1,4 @@
-//! Organizational units.
+//! CreateOrganizationalUnit, DescribeOrganizationalUnit and ListOrganizationalUnitsForParent.
 
 use serde::{Deserialize, Serialize};
 use winterbaume_core::MockResponse;
@@ -9,16 +9,16 @@ use super::tree::check_parent;
 use super::{Organization, constraint_violation, error, page};
 use crate::world::{AwsError, Ctx, State};
 
-/// Maximum number of units in an organisation (AWS Organizations, quotas).
+/// Maximum number of organizational units in an organisation (AWS Organizations quotas).
 const MAX_UNITS: usize = 2_000;
-/// Maximum depth of units below the root (AWS Organizations, quotas).
+/// Maximum nesting depth of organizational units below the root (AWS Organizations quotas).
 const MAX_DEPTH: usize = 5;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unit {
-    /// Name, unique within the parent.
+    /// Name of the organizational unit, unique within the parent.
     pub name: String,
-    /// Id of the parent root or unit.
+    /// Id of the parent (root or organizational unit).
     pub parent: String,
 }
 

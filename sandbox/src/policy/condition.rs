@@ -28,7 +28,7 @@ enum Quantifier {
 }
 
 impl Operator {
-    /// Parses the name of an operator. Returns `None` if it is unknown.
+    /// Parses the name of a condition operator. Returns `None` if the operator is unknown.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let (quantifier, rest) = match name.split_once(':') {
             Some(("ForAnyValue", rest)) => (Some(Quantifier::Any), rest),

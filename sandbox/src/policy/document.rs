@@ -1,4 +1,4 @@
-//! Policy documents. Parsing is strict: documents that AWS rejects as malformed are rejected.
+//! Policy documents. The parser rejects all documents that AWS would reject as malformed.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ pub struct Document {
 pub struct Statement {
     pub sid: Option<String>,
     pub effect: Effect,
-    /// Principals the statement applies to; `None` in policies that are attached to a principal.
+    /// Principals that the statement applies to; `None` in policies that are attached to a principal.
     pub principals: Option<Principals>,
-    /// Actions the statement applies to.
+    /// Actions that the statement applies to.
     pub actions: Patterns,
-    /// Resources the statement applies to; `None` in trust policies.
+    /// Resources that the statement applies to; `None` in trust policies.
     pub resources: Option<Patterns>,
     /// Expected values by operator and condition key.
     pub conditions: BTreeMap<String, BTreeMap<String, Vec<String>>>,
@@ -32,7 +32,7 @@ pub struct Statement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
     Allow,
-    /// Denies, and overrides any allow.
+    /// Denies the request, even if other statements allow it.
     Deny,
 }
 
@@ -56,12 +56,12 @@ pub enum Principals {
 }
 
 impl Document {
-    /// Parses a document. Returns the problem as text if it is malformed.
+    /// Parses a policy document. Returns an error message if the document is malformed.
     pub fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// Converts a JSON value to a document. Returns the problem as text if it is malformed.
+    /// Converts a JSON value to a policy document. Returns an error message if the document is malformed.
     pub fn from_value(value: Value) -> Result<Self, String> {
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
@@ -118,7 +118,8 @@ impl Principals {
         }
     }
 
-    /// Returns whether this role or session is named itself, not only its account.
+    /// Returns whether the statement lists this role or session by its own ARN. Listing only its account is not
+    /// sufficient.
     pub(crate) fn names_exactly(&self, arn: &str, role_arn: &str) -> bool {
         match self {
             Self::Any(_) => false,

@@ -28,8 +28,8 @@ pub fn text_matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&rest| rest == '*')
 }
 
-/// Returns whether `arn` matches `pattern`. Each of the six parts of an ARN is matched separately, so `*` does not
-/// match beyond a colon.
+/// Returns whether `arn` matches `pattern`. The six parts of an ARN are matched separately, so a `*` in one part does
+/// not match text in the next part.
 pub fn arn_matches(pattern: &str, arn: &str) -> bool {
     if pattern == "*" {
         return true;

@@ -1,4 +1,4 @@
-//! Search for PostgreSQL's programs on this machine, with a download as the fallback.
+//! Search for the PostgreSQL programs on this machine. If none are found, PostgreSQL is downloaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::process::Command;
 use super::PostgresError;
 use super::server_user::ServerUser;
 
-/// Oldest supported major version, the one of Debian 12.
+/// Oldest supported major version of PostgreSQL; Debian 12 contains this version.
 const MINIMUM_VERSION: u32 = 15;
 
-/// An installation: a directory with `initdb` and `postgres` that the server's user can run.
+/// A PostgreSQL installation with programs that the server's user can run.
 #[derive(Clone, Debug)]
 pub(super) struct Binaries {
     directory: PathBuf,
@@ -18,8 +18,8 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Finds the installation to use. An existing cluster needs the version that created it. Otherwise the first of
-    /// these is used: `PG_BINDIR`, `pg_config --bindir`, the newest of Debian's and Red Hat's, Homebrew's, a download.
+    /// Finds a PostgreSQL installation. An existing cluster requires the version that created it. Searches `PG_BINDIR`,
+    /// `pg_config --bindir` and the usual directories of Debian, Red Hat and Homebrew, and then tries a download.
     pub(super) async fn find(user: &ServerUser, cluster: Option<(PathBuf, u32)>) -> Result<Self, PostgresError> {
         let mut searched = Vec::new();
         for directory in candidates() {
@@ -56,7 +56,7 @@ impl Binaries {
         }
     }
 
-    /// Returns the path of a program.
+    /// Returns the path of a program of the installation, such as `initdb`.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -73,7 +73,7 @@ impl Binaries {
     }
 }
 
-/// Returns the directories in which PostgreSQL's programs usually are, in order of preference.
+/// Returns the directories that usually contain the PostgreSQL programs, in order of preference.
 fn candidates() -> Vec<PathBuf> {
     let mut candidates = Vec::new();
     candidates.extend(std::env::var_os("PG_BINDIR").map(PathBuf::from));
@@ -112,10 +112,10 @@ fn major_version(text: &str) -> Option<u32> {
     text.split_whitespace().find_map(|word| word.split(['.', 'd', 'b', 'r']).next()?.parse().ok())
 }
 
-/// Downloads the newest PostgreSQL into a cache directory, or uses the earlier download there.
+/// Downloads the newest PostgreSQL version into a cache directory, unless an earlier run has downloaded it.
 async fn download(user: &ServerUser) -> Result<Binaries, String> {
     let cache = if user.is_other_user() {
-        // The server's user cannot enter root's own cache directory.
+        // The server's user cannot access the cache directory of root.
         PathBuf::from("/var/cache")
     } else {
         std::env::var_os("XDG_CACHE_HOME")

@@ -1,6 +1,6 @@
-//! Removal of the remains of an earlier run from a data directory: a server without an owner, and stale pid files.
+//! Cleanup of a data directory after a crash: stops a server that still runs and deletes stale pid files.
 //!
-//! The directory is already locked, so the process that started these servers has exited.
+//! This process has already locked the directory, so the process that started such a server has exited.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::PostgresError;
 use super::directory::ServerDirectory;
 use super::error::io_error_at;
 
-/// Stops a server that still runs on this directory and removes its pid file.
+/// Stops a server of an earlier run that still uses this directory, and deletes its pid file.
 pub(super) async fn stop_leftover_server(directory: &ServerDirectory) -> Result<(), PostgresError> {
     let cluster = directory.cluster();
     let pid_file = cluster.join("postmaster.pid");
@@ -23,13 +23,14 @@ pub(super) async fn stop_leftover_server(directory: &ServerDirectory) -> Result<
         stop(pid, directory).await?;
     }
     if pid_file.exists() {
-        // PostgreSQL would trust the file if another process of the same user has the same process id now.
+        // PostgreSQL would not start if another process of the same user now has the process id in the file.
         fs::remove_file(&pid_file).map_err(io_error_at("removing", &pid_file))?;
     }
     Ok(())
 }
 
-/// Stops the server: waits first, because its guard may be stopping it now, then sends SIGINT and finally SIGQUIT.
+/// Stops a server. First waits, because the guard of the server may already be stopping it; then sends SIGINT, and
+/// finally SIGQUIT.
 async fn stop(pid: i32, directory: &ServerDirectory) -> Result<(), PostgresError> {
     let cluster = directory.cluster();
     let steps = [(None, 1), (Some(Signal::SIGINT), 30), (Some(Signal::SIGQUIT), 10)];
@@ -52,7 +53,8 @@ async fn stop(pid: i32, directory: &ServerDirectory) -> Result<(), PostgresError
     Err(PostgresError::Leftover { pid, directory: directory.path().to_owned() })
 }
 
-/// Returns whether `pid` is a PostgreSQL server on this cluster. The process id can belong to another program by now.
+/// Returns whether the process `pid` is a PostgreSQL server that uses this cluster. The operating system may have
+/// reused the process id for another program.
 fn is_server_on(pid: i32, cluster: &Path) -> bool {
     let command_line = match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(arguments) => String::from_utf8_lossy(&arguments).replace('\0', " "),

@@ -1,4 +1,4 @@
-//! Creation of a cluster, and start of the server.
+//! Creation of a PostgreSQL cluster, and start of the server.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ use super::guard::GuardedProcess;
 use super::server_user::ServerUser;
 use super::{Listen, PostgresError, START_TIMEOUT, SUPERUSER};
 
-/// The configurable part of the server's configuration.
+/// Server settings that can differ from run to run.
 pub(super) struct Settings {
     pub(super) durable: bool,
     pub(super) listen: Listen,
@@ -39,7 +39,7 @@ pub(super) async fn ensure_initialized(
     write_secret(&password_file, &password)?;
     user.set_owner(&password_file)?;
 
-    // Created under another name and renamed, so that an incomplete cluster is never used.
+    // The cluster is created under another name and then renamed, so that an incomplete cluster is never used.
     let incomplete = directory.path().join("cluster.new");
     if incomplete.exists() {
         fs::remove_dir_all(&incomplete).map_err(io_error_at("removing", &incomplete))?;
@@ -49,10 +49,10 @@ pub(super) async fn ensure_initialized(
         format!("--username={SUPERUSER}"),
         format!("--pwfile={}", password_file.display()),
         "--auth-host=scram-sha-256".to_owned(),
-        // Safe, because the socket is in a private directory.
+        // This is safe, because the socket is in a private directory.
         "--auth-local=trust".to_owned(),
         "--encoding=UTF8".to_owned(),
-        // The same sort order on every machine.
+        // With this locale, the sort order is the same on every machine.
         "--locale=C".to_owned(),
     ];
     if !durable {
@@ -124,8 +124,8 @@ fn configuration(directory: &ServerDirectory, settings: &Settings) -> Vec<(&'sta
     configuration
 }
 
-/// Returns the process id of the server on `cluster` once its pid file says that it is ready. The pid file is read
-/// instead of probing the port, because another server could have taken the port.
+/// Returns the process id of the server if its pid file reports that the server is ready. Connecting to the port is not
+/// sufficient as a check, because another server could be using the port.
 fn ready_server_pid(cluster: &Path, port: u16) -> Option<i32> {
     let text = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
     let lines: Vec<&str> = text.lines().map(str::trim).collect();

@@ -8,20 +8,21 @@ use super::PostgresError;
 use super::error::io_error_at;
 use super::server_user::ServerUser;
 
-/// Parent directory of clusters whose data directory the server's user cannot enter.
+/// Parent directory of the cluster if the server's user cannot access the configured data directory.
 const FALLBACK_PARENT: &str = "/var/lib/freehold";
 
-/// The directory of one private PostgreSQL server, locked by this process.
+/// The directory of one private PostgreSQL server. This process has locked the directory.
 #[derive(Debug)]
 pub(super) struct ServerDirectory {
     path: PathBuf,
     temporary: bool,
-    /// Open only to hold the lock, which the kernel releases when this process ends.
+    /// Open lock file. The kernel releases the file lock when this process ends.
     _lock: File,
 }
 
 impl ServerDirectory {
-    /// Creates or reopens the directory: `data_dir/postgres`, or a temporary one. Returns an error if it is locked.
+    /// Opens or creates `data_dir/postgres`, or creates a temporary directory. Returns an error if another process has
+    /// locked the directory.
     pub(super) fn open(data_dir: Option<&Path>, user: &ServerUser) -> Result<Self, PostgresError> {
         let path = match data_dir {
             Some(data_dir) => open_permanent(data_dir, user)?,
@@ -68,8 +69,8 @@ impl ServerDirectory {
 }
 
 impl Drop for ServerDirectory {
-    /// Deletes a temporary directory. Usually the guard deletes it after the server has stopped. This handles failed
-    /// starts, and servers that exited by themselves.
+    /// Deletes a temporary directory that still exists. Usually the guard deletes it after the server has stopped, but
+    /// not if the start failed or the server exited by itself.
     fn drop(&mut self) {
         if self.temporary {
             _ = fs::remove_dir_all(&self.path);
@@ -77,7 +78,7 @@ impl Drop for ServerDirectory {
     }
 }
 
-/// Returns `data_dir/postgres`, creating it if needed. Under root, if the server's user cannot enter `data_dir` (for
+/// Returns `data_dir/postgres`, creating it if needed. Under root, if the server's user cannot access `data_dir` (for
 /// example below `/root`), that path becomes a symbolic link to an accessible directory.
 fn open_permanent(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, PostgresError> {
     fs::create_dir_all(data_dir).map_err(io_error_at("creating", data_dir))?;
@@ -104,7 +105,7 @@ fn open_permanent(data_dir: &Path, user: &ServerUser) -> Result<PathBuf, Postgre
     }
 }
 
-/// Creates a directory owned by the server's user, below one that all users may enter.
+/// Creates a directory for the server's user in a parent directory that all users can access.
 fn create_fallback(user: &ServerUser) -> Result<PathBuf, PostgresError> {
     let parent = Path::new(FALLBACK_PARENT);
     if !parent.exists() {

@@ -1,9 +1,9 @@
-//! The errors of the private PostgreSQL server, with advice for the user.
+//! Errors of the private PostgreSQL server, with advice for the user.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The error of finding, starting, using or stopping the private PostgreSQL server.
+/// An error while finding, starting, using or stopping the private PostgreSQL server.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// No usable PostgreSQL is installed, and the download failed.
@@ -15,9 +15,9 @@ pub enum PostgresError {
     NotInstalled {
         /// Oldest supported major version.
         minimum: u32,
-        /// Searched directories and the versions found there.
+        /// List of the searched directories and the PostgreSQL versions found there.
         searched: String,
-        /// Error of the download.
+        /// Error message of the failed download.
         download: String,
     },
     /// The cluster was created by a version that is not installed.
@@ -36,13 +36,13 @@ pub enum PostgresError {
     /// PostgreSQL does not run as root, and there is no other user to run it.
     #[error("PostgreSQL does not run as root, and this machine has neither a user `postgres` nor a user `nobody`")]
     NoUnprivilegedUser,
-    /// The server's user cannot enter the directory.
+    /// The server's user cannot access the directory.
     #[error(
         "PostgreSQL runs as user `{user}` here, which cannot enter {}; choose a directory that this user may enter",
         .directory.display()
     )]
     Unreachable { user: String, directory: PathBuf },
-    /// Another process runs a PostgreSQL server on the same data.
+    /// Another process runs a PostgreSQL server with the same data directory.
     #[error("another process is using {}; stop it, or choose another data directory", .directory.display())]
     InUse { directory: PathBuf },
     /// A server from an earlier run does not stop.
@@ -66,7 +66,7 @@ pub enum PostgresError {
     /// The server did not become ready or did not stop in time.
     #[error("PostgreSQL did not {action} within {seconds} s; its log is {}", .log.display())]
     TooSlow {
-        /// Either `start` or `stop`.
+        /// Action that took too long, either `start` or `stop`.
         action: &'static str,
         /// Timeout in seconds.
         seconds: u64,

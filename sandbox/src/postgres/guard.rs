@@ -1,8 +1,9 @@
 //! A child process that is stopped when this process ends, even after `kill -9`.
 //!
-//! A shell runs between this process and the child, in its own process group so that Ctrl-C on the terminal does not
-//! reach it. The shell reads a pipe that only this process holds open. When the pipe is closed (by this process, or
-//! by the kernel after `kill -9`), the shell stops the child and deletes its temporary directory.
+//! This process starts a shell, and the shell starts the child. The shell has its own process group, so that Ctrl-C in
+//! the terminal does not stop it. The shell reads from a pipe whose write end is open only in this process. When the
+//! pipe is closed (by this process, or by the kernel after `kill -9`), the shell stops the child and deletes its
+//! temporary directory.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -44,13 +45,14 @@ if [ -n "$owner_gone" ] && [ -n "$temporary_dir" ]; then cd / && rm -rf -- "$tem
 exit "$status"
 "#;
 
-/// Maximum duration of a stop: 30 s in the script, 5 s in which PostgreSQL kills remaining processes, and a margin.
+/// Timeout for stopping the server: 30 s in the script, 5 s in which PostgreSQL kills remaining processes, and a
+/// margin.
 const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A running child process, and the pipe that keeps it running.
 #[derive(Debug)]
 pub(super) struct GuardedProcess {
-    /// `None` only during drop.
+    /// Shell process that runs the guard script; `None` only while this value is dropped.
     shell: Option<Child>,
     keepalive_pipe: Option<ChildStdin>,
     log: PathBuf,
@@ -68,7 +70,7 @@ impl GuardedProcess {
         let output = OpenOptions::new().create(true).write(true).truncate(true).open(&log);
         let output = output.map_err(io_error_at("opening", &log))?;
         let errors = output.try_clone().map_err(io_error_at("opening", &log))?;
-        // Temporary data need not be flushed: QUIT is PostgreSQL's immediate shutdown, INT its fast shutdown.
+        // SIGQUIT is PostgreSQL's immediate shutdown, which does not flush data to disk. SIGINT is the fast shutdown.
         let (temporary_dir, signal) =
             if directory.is_temporary() { (directory.path(), "QUIT") } else { (Path::new(""), "INT") };
         let mut shell = user
@@ -112,7 +114,7 @@ impl GuardedProcess {
         result.map_err(|_| PostgresError::TooSlow { action: "stop", seconds, log })?.map(|_| ())
     }
 
-    /// Returns the last lines of the child's output, or `nothing`.
+    /// Returns the last lines of the child's output, or the text `nothing` if there is no output.
     pub(super) fn last_output(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);

@@ -10,7 +10,7 @@ use nix::unistd::{Uid, User};
 use super::PostgresError;
 use super::error::io_error_at;
 
-/// The user that the server runs as; `None` means the current user.
+/// The operating-system user that runs the server; `None` means the current user.
 #[derive(Clone, Debug)]
 pub(super) struct ServerUser(Option<User>);
 
@@ -27,18 +27,18 @@ impl ServerUser {
             .ok_or(PostgresError::NoUnprivilegedUser)
     }
 
-    /// Returns whether the server runs as another user than this process.
+    /// Returns whether the server runs as a different user than this process.
     pub(super) fn is_other_user(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Returns the name for messages.
+    /// Returns the user name for error messages.
     pub(super) fn name(&self) -> &str {
         self.0.as_ref().map_or("the current user", |user| &user.name)
     }
 
-    /// Creates a command that runs as this user in `directory`. Variables such as PGDATA and PGOPTIONS are removed from
-    /// its environment, because they are meant for another server.
+    /// Creates a command that runs as this user in `directory`. Environment variables such as PGDATA and PGOPTIONS are
+    /// removed, because they are intended for another server.
     pub(super) fn command(&self, program: &Path, directory: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(directory).stdin(Stdio::null());
@@ -64,12 +64,13 @@ impl ServerUser {
         }
     }
 
-    /// Returns whether this user may enter `directory`. A shell tries it, because access lists and mounts count too.
+    /// Returns whether this user can access `directory`. The check runs a shell as this user, because access control
+    /// lists and mount options also affect access.
     pub(super) fn can_enter(&self, directory: &Path) -> bool {
         self.shell_test("cd \"$1\"", directory)
     }
 
-    /// Returns whether this user may also create and delete files in `directory`.
+    /// Returns whether this user can access `directory` and create files in it.
     pub(super) fn can_write_in(&self, directory: &Path) -> bool {
         self.shell_test("cd \"$1\" && [ -w . ]", directory)
     }

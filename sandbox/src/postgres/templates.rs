@@ -1,4 +1,4 @@
-//! Test databases. The migrations run once, in a template database; each test gets a copy of it.
+//! Test databases. The migrations run once, in a template database; each test uses its own copy of this database.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,11 +16,12 @@ pub struct TestDatabases {
     server_url: String,
     template: String,
     created: AtomicUsize,
-    /// Databases of finished tests. The next call of [`TestDatabases::create`] drops them.
+    /// Names of the databases of finished tests. The next call of [`TestDatabases::create`] drops these databases.
     finished: Arc<Mutex<Vec<String>>>,
 }
 
-/// The database of one test. It is dropped some time after this value.
+/// The database of one test. After this value is dropped, the next call of [`TestDatabases::create`] drops the
+/// database.
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
@@ -56,7 +57,7 @@ impl TestDatabases {
         Ok(databases)
     }
 
-    /// Creates a migrated database for a test.
+    /// Creates a migrated database for a test, and drops the databases of finished tests.
     pub async fn create(&self) -> Result<TestDatabase, PostgresError> {
         let finished = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
         for name in finished {
@@ -83,7 +84,7 @@ impl TestDatabases {
     async fn execute(&self, statement: &str) -> Result<(), PostgresError> {
         let run = async {
             let mut connection: PgConnection = self.server.connect().await?;
-            // Safe: the database names are generated here from letters, digits and underscores.
+            // This is safe, because the database names are generated here from letters, digits and underscores.
             sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
             connection.close().await
         };

@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use super::{Listen, Postgres, PostgresError, PostgresOptions, TestDatabases};
 
-/// Environment variable with the report file of the child process that a test kills.
+/// Environment variable that contains the path of the file to which the child process writes its report.
 const CHILD_REPORT_FILE: &str = "FREEHOLD_TEST_CHILD_REPORT_FILE";
-/// Environment variable with the data directory of the child process, if it has one.
+/// Environment variable that contains the data directory of the child process; not set for a temporary directory.
 const CHILD_DATA_DIR: &str = "FREEHOLD_TEST_CHILD_DATA_DIR";
 
 async fn query(url: &str, sql: &'static str) -> String {
@@ -30,13 +30,14 @@ async fn execute(url: &str, statement: &'static str) {
     connection.close().await.unwrap();
 }
 
-/// Returns whether the process runs. A zombie process still has its id, but an empty command line.
+/// Returns whether a process runs. A zombie process, which still has a process id but an empty command line, is treated
+/// as not running.
 fn is_running(pid: i32) -> bool {
     let is_zombie = std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| arguments.is_empty());
     kill(Pid::from_raw(pid), None).is_ok() && !is_zombie
 }
 
-/// Creates a directory that all users may enter, so that PostgreSQL can use it when the tests run as root.
+/// Creates a directory that all users can access, so that PostgreSQL can use it when the tests run as root.
 fn data_directory() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
 }
@@ -123,7 +124,7 @@ async fn the_server_stops_when_its_process_is_killed() {
 #[tokio::test]
 async fn the_next_start_cleans_up_after_a_killed_process() {
     let data = data_directory();
-    // Start right after the kill, so that the old server may still be shutting down.
+    // The next server starts immediately after the kill, so the old server may still be shutting down.
     let (old_pid, _) = kill_owner(Some(data.path())).await;
     let options = PostgresOptions { data_dir: Some(data.path().to_owned()), ..PostgresOptions::default() };
     let next = Postgres::start(options.clone()).await.unwrap();
@@ -132,7 +133,7 @@ async fn the_next_start_cleans_up_after_a_killed_process() {
     let cluster = next.directory().join("cluster");
     next.stop().await.unwrap();
 
-    // A pid file from before a crash of the machine, whose process id another process has now.
+    // A stale pid file, as after a crash of the machine. Another process now has the process id in the file.
     let stale = format!("{}\n{}\n1\n1\n\n\n\nready\n", std::process::id(), cluster.display());
     std::fs::write(cluster.join("postmaster.pid"), stale).unwrap();
     let last = Postgres::start(options).await.unwrap();
@@ -157,7 +158,7 @@ async fn the_next_start_stops_a_server_without_a_guard() {
     next.stop().await.unwrap();
 }
 
-/// Returns the process ids of the guards of the server in `directory`.
+/// Returns the process ids of the guard processes of the server in `directory`.
 #[cfg(target_os = "linux")]
 fn guards_of(directory: &Path) -> Vec<i32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -225,7 +226,7 @@ fn this_program() -> PathBuf {
     if running.exists() { running } else { std::env::current_exe().unwrap() }
 }
 
-/// Not a test; the body of the child process.
+/// Body of the child process that other tests start; not a test by itself.
 #[tokio::test]
 #[ignore = "runs only in the process that another test kills"]
 async fn child_process() {

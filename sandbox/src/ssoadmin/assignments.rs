@@ -94,7 +94,8 @@ fn check_no_conflict(state: &State, assignment: &Assignment) -> Result<(), AwsEr
     Ok(())
 }
 
-/// Stores a new request. Requests for one account are processed one after another, so this one starts after them.
+/// Stores a new assignment request. Requests for one account are processed sequentially, so the new request starts
+/// after all earlier requests for the account.
 fn accept_request(state: &mut State, ctx: &Ctx, assignment: Assignment, creates: bool) -> AssignmentRequest {
     let id = state.ids.uuid();
     let set = state.identity_center.permission_sets.get(&assignment.permission_set);

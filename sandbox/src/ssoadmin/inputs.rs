@@ -1,4 +1,4 @@
-//! Input constraints of the simulated operations, from AWS's service model (botocore, `sso-admin`).
+//! Input constraints of the simulated operations, taken from the botocore service model `sso-admin`.
 
 use serde_json::Value;
 
@@ -39,7 +39,8 @@ const PROVISIONING: Shape =
     Shape::OneOf(&["LATEST_PERMISSION_SET_PROVISIONED", "LATEST_PERMISSION_SET_NOT_PROVISIONED"]);
 const ACCOUNT_FILTER: Shape = Shape::Structure(&[optional("AccountId", ACCOUNT)]);
 const FILTER: Shape = Shape::Structure(&[optional("Status", Shape::OneOf(&["IN_PROGRESS", "FAILED", "SUCCEEDED"]))]);
-/// AWS allows letters, spaces and digits of any script, and `_.:/=+-@`. The sandbox allows all non-ASCII characters.
+/// Pattern of tag keys and values. AWS allows letters, spaces and digits of any script, and `_.:/=+-@`. For simplicity,
+/// the sandbox allows all non-ASCII characters.
 const TAG_TEXT: &str = r"(?:[\w .:/=+\-@]|[^\x00-\x7F])*";
 const TAG_KEY: Shape = matching(1, 128, TAG_TEXT);
 const TAGS: Shape =
@@ -50,7 +51,7 @@ const SET: Member = required("PermissionSetArn", SET_ARN);
 const NEXT_TOKEN: Member = optional("NextToken", matching(0, 2_048, "[-a-zA-Z0-9+=/_]*"));
 const MAX_RESULTS: Member = optional("MaxResults", Shape::Number { min: 1, max: 100 });
 
-/// Returns the members of an operation's input, or `None` for an operation that is not simulated.
+/// Returns the input members of an operation, or `None` if the operation is not simulated.
 fn members(operation: &str) -> Option<Vec<Member>> {
     Some(match operation {
         "ListInstances" => {
@@ -149,7 +150,7 @@ pub(super) fn check_input(operation: &str, input: &Value) -> Result<(), AwsError
     check(&members, input).map_err(|violation| violation_error(&violation))
 }
 
-/// Returns the error of Identity Center's services for a violated constraint.
+/// Returns the error with which the Identity Center services report a violated input constraint.
 pub(crate) fn violation_error(violation: &Violation) -> AwsError {
     let Violation { member, kind, constraint } = violation;
     if *kind == Kind::Type {

@@ -10,11 +10,11 @@ use crate::policy::Document;
 use crate::world::ids::HEX;
 use crate::world::{AwsError, Ctx, State};
 
-/// Maximum number of permission sets (IAM Identity Center quotas).
+/// Maximum number of permission sets in the instance (IAM Identity Center quotas).
 const MAX_PERMISSION_SETS: usize = 3_500;
-/// Maximum number of managed policies of a permission set (IAM Identity Center quotas).
+/// Maximum number of managed policies attached to a permission set (IAM Identity Center quotas).
 const MAX_MANAGED_POLICIES: usize = 20;
-/// Maximum number of characters of an inline policy, white space excluded (IAM Identity Center quotas).
+/// Maximum number of characters in an inline policy, excluding white space (IAM Identity Center quotas).
 const MAX_INLINE_CHARACTERS: usize = 10_240;
 
 pub(super) fn create(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<MockResponse, AwsError> {
@@ -218,7 +218,7 @@ fn tag_map(tags: Vec<model::Tag>) -> BTreeMap<String, String> {
     tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }
 
-/// Validates a session duration: one to twelve hours, default one hour.
+/// Validates a session duration, which must be between one and twelve hours. The default is one hour.
 fn validate_duration(value: Option<String>) -> Result<String, AwsError> {
     let Some(value) = value else { return Ok("PT1H".into()) };
     let mut total = 0_u64;

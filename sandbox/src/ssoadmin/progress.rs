@@ -1,4 +1,4 @@
-//! Completion of requests: creates and deletes assignments and their roles in the accounts.
+//! Completion of assignment and provisioning requests, with the resulting roles in the accounts.
 
 use chrono::{DateTime, Utc};
 
@@ -118,7 +118,8 @@ fn role_name(set_name: &str, set_arn: &str, account: &str) -> String {
     format!("AWSReservedSSO_{set_name}_{}", &digest[..16])
 }
 
-/// Applies the fault of the call. Returns the completion time (`None` if stuck) and the reason of a failure, if any.
+/// Applies the injected fault to a new request. Returns the completion time (`None` if stuck) and the failure reason,
+/// if any.
 pub(super) fn apply_fault(ctx: &Ctx, done_at: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<String>) {
     match &ctx.fault {
         Some(Fault::Stuck) => (None, None),
@@ -127,12 +128,14 @@ pub(super) fn apply_fault(ctx: &Ctx, done_at: DateTime<Utc>) -> (Option<DateTime
     }
 }
 
-/// Returns the e-mail of an account, or its id if unknown. As a key, the e-mail does not depend on the order of calls.
+/// Returns the e-mail of an account, or its id if the e-mail is unknown. Durations are derived from the e-mail, because
+/// it does not depend on the order of calls.
 pub(super) fn account_email<'a>(state: &'a State, account: &'a str) -> &'a str {
     state.organization.members.get(account).map_or(account, |member| member.email.as_str())
 }
 
-/// Returns the name of the principal of an assignment, which does not depend on the order of calls either.
+/// Returns the name of the user or group of an assignment. Durations are derived from the name, because it does not
+/// depend on the order of calls.
 pub(super) fn principal_name<'a>(state: &'a State, assignment: &'a Assignment) -> &'a str {
     let store = &state.identity_store;
     let id = &assignment.principal_id;

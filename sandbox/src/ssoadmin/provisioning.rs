@@ -1,4 +1,4 @@
-//! Provisioning of a changed permission set to the accounts that have it.
+//! Provisioning of a changed permission set to the accounts that already have the permission set.
 
 use chrono::{DateTime, Utc};
 use winterbaume_core::MockResponse;
@@ -60,7 +60,7 @@ pub(super) fn provision(state: &mut State, ctx: &Ctx, body: &[u8]) -> Result<Moc
     }))
 }
 
-/// Completes a request that is due.
+/// Completes a provisioning request that is due.
 pub(super) fn finish(state: &mut State, id: &str, at: DateTime<Utc>) {
     let Some(request) = state.identity_center.provisionings.get(id).cloned() else { return };
     let progress = if let Some(reason) = request.injected_failure {
@@ -126,7 +126,7 @@ fn has_status(state: &State, set: &str, version: u64, wanted: Option<&str>) -> b
     }
 }
 
-/// Returns the accounts that have the permission set. With `only`, returns at most this account.
+/// Returns the accounts to which the permission set is provisioned. If `only` is set, all other accounts are excluded.
 fn accounts(state: &State, set: &str, only: Option<&str>) -> Vec<String> {
     let provisioned = state.identity_center.provisioned.iter().filter(|(_, sets)| sets.contains_key(set));
     provisioned.map(|(account, _)| account.clone()).filter(|account| only.is_none_or(|only| only == account)).collect()

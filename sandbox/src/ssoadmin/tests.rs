@@ -9,7 +9,7 @@ use crate::world::testing::{TestResponse, account, world, world_with};
 
 const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
-/// An administrator, an account, a permission set and the two initial groups of the sandbox.
+/// Test fixture with an administrator, an account, a permission set and the two initial groups of the sandbox.
 struct Fixture {
     administrator: TestClient,
     instance: String,
@@ -31,7 +31,8 @@ impl Fixture {
         Self { administrator, instance, account, set, groups }
     }
 
-    /// Calls an operation with the instance, and with the permission set unless the input names another one.
+    /// Calls an operation. Adds the instance ARN to the input, and the ARN of the permission set unless the input
+    /// contains one.
     fn call_api(&self, operation: &str, mut input: Value) -> TestResponse {
         input["InstanceArn"] = json!(self.instance);
         if input.get("PermissionSetArn").is_none() {

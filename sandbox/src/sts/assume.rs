@@ -1,4 +1,4 @@
-//! The operation AssumeRole.
+//! The STS operation AssumeRole.
 
 use std::collections::HashMap;
 
@@ -19,10 +19,10 @@ use crate::world::{AwsError, Ctx, Session, State};
 const MAX_CHAINED_SECONDS: i32 = 3_600;
 /// Maximum number of characters of a session policy.
 const MAX_POLICY_CHARACTERS: usize = 2_048;
-/// Time for which expired sessions are kept, in hours, so that their calls fail with ExpiredToken.
+/// Number of hours for which expired sessions are kept. Calls of these sessions fail with ExpiredToken.
 const EXPIRED_RETENTION_HOURS: i64 = 12;
 
-/// Input constraints from AWS's service model (botocore, `sts`).
+/// Input constraints of AssumeRole, taken from the botocore service model `sts`.
 const INPUT: &[Member] = &[
     required("RoleArn", text(20, 2_048)),
     required("RoleSessionName", matching(2, 64, r"[\w+=,.@-]*")),
@@ -131,7 +131,7 @@ fn authorized_role<'a>(
     Ok(role)
 }
 
-/// Returns account id and role name from the ARN of a role.
+/// Parses the ARN of a role. Returns the account id and the role name.
 fn parse_role_arn(arn: &str) -> Option<(&str, &str)> {
     let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
     let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;

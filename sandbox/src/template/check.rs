@@ -1,4 +1,4 @@
-//! Checks that do not depend on parameters: undefined names and dependency cycles.
+//! Template checks that do not depend on parameter values: undefined names and dependency cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +58,8 @@ fn check_conditions(template: &Template) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// Returns the condition names used by `Fn::If`. Keys named `Condition` are ignored: in properties they belong to IAM.
+/// Returns the condition names used by `Fn::If`. Keys named `Condition` are ignored, because in properties they belong
+/// to IAM policies.
 fn if_condition_names(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) => items.iter().flat_map(if_condition_names).collect(),
@@ -96,7 +97,8 @@ fn check_undefined<'a>(undefined: impl Iterator<Item = &'a str>, block: &str) ->
     )))
 }
 
-/// Removes the resources without unresolved dependencies until none can be removed. The rest are cycles.
+/// Returns an error if resources depend on each other in a cycle. Repeatedly removes the resources without remaining
+/// dependencies; resources that cannot be removed are part of a cycle or depend on one.
 fn check_cycles(template: &Template) -> Result<(), TemplateError> {
     let mut waiting: BTreeMap<&str, BTreeSet<String>> = template
         .resources

@@ -1,4 +1,4 @@
-//! Evaluation of the `Conditions` section.
+//! Evaluation of the template section `Conditions`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ impl BoundTemplate {
         Ok(evaluation.into_inner().results)
     }
 
-    /// Evaluates a condition and the conditions it refers to.
+    /// Evaluates a condition and the conditions that it refers to.
     fn evaluate_condition(&self, name: &str, evaluation: &RefCell<Evaluation>) -> Result<bool, TemplateError> {
         if let Some(known) = evaluation.borrow().results.get(name) {
             return Ok(*known);
@@ -69,7 +69,7 @@ impl BoundTemplate {
     }
 }
 
-/// Progress of the evaluation. Each condition is evaluated once; a cycle is detected.
+/// State of the evaluation of conditions. It caches results and detects circular dependencies.
 #[derive(Default)]
 struct Evaluation {
     results: BTreeMap<String, bool>,
@@ -77,7 +77,7 @@ struct Evaluation {
 }
 
 impl Evaluation {
-    /// Chains of conditions longer than this count as a cycle.
+    /// Maximum length of a chain of conditions. A longer chain is reported as a circular dependency.
     const MAX_DEPTH: usize = 100;
 
     fn start(&mut self, name: &str) -> bool {

@@ -1,4 +1,5 @@
-//! A template bound to its parameters: evaluated conditions and resolved intrinsic functions (`Ref`, `Fn::Sub`, …).
+//! Binding of a template to parameter values: evaluates conditions and resolves intrinsic functions (`Ref`, `Fn::Sub`,
+//! …).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use super::parameters::{self, scalar_text};
 use super::references::{self, Piece};
 use super::{Declaration, Output, Template, TemplateError};
 
-/// Values of the pseudo parameters of a stack.
+/// Values of the pseudo parameters of a stack, such as `AWS::Region`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PseudoParameters {
     pub(crate) account: String,
@@ -19,13 +20,13 @@ pub(crate) struct PseudoParameters {
 
 /// Values of `Ref` and `Fn::GetAtt` for existing resources.
 pub(crate) trait ResourceValues {
-    /// Returns the value of `Ref`, which is usually the physical id.
+    /// Returns the value of `Ref` for a resource, which is usually the physical id.
     fn reference(&self, logical_id: &str) -> Option<Value>;
-    /// Returns the value of `Fn::GetAtt`.
+    /// Returns the value of `Fn::GetAtt` for an attribute of a resource.
     fn attribute(&self, logical_id: &str, attribute: &str) -> Option<Value>;
 }
 
-/// A template bound to the parameters of a stack.
+/// A template with the parameter values of a stack and the resulting values of its conditions.
 pub(crate) struct BoundTemplate {
     pub(super) template: Template,
     parameters: BTreeMap<String, Value>,
@@ -34,7 +35,7 @@ pub(crate) struct BoundTemplate {
 }
 
 impl Template {
-    /// Binds the template to the parameters of a request.
+    /// Validates the parameter values, binds the template to them and evaluates its conditions.
     pub(crate) fn bind(
         self,
         values: &BTreeMap<String, String>,
@@ -68,7 +69,7 @@ impl Template {
         self.parameters.iter().any(|parameter| parameter.name == name)
     }
 
-    /// Returns the resources that `resource` depends on, through `DependsOn` or references.
+    /// Returns the logical ids of the resources that `resource` depends on, through `DependsOn` or references.
     pub(super) fn dependencies(
         &self,
         resource: &Declaration,
@@ -97,14 +98,14 @@ impl BoundTemplate {
         self.template.resource(logical_id).filter(|resource| self.is_condition_true(resource.condition.as_ref()))
     }
 
-    /// Returns the resources that must exist before this one.
+    /// Returns the logical ids of the resources that must exist before `resource` is created.
     pub(crate) fn dependencies(&self, resource: &Declaration) -> BTreeSet<String> {
         let mut needs = self.template.dependencies(resource, &|name| self.conditions.get(name).copied());
         needs.retain(|id| self.exists(id));
         needs
     }
 
-    /// Resolves every intrinsic function in `value`.
+    /// Resolves all intrinsic functions in `value`.
     pub(crate) fn resolve(&self, value: &Value, resources: &dyn ResourceValues) -> Result<Value, TemplateError> {
         Ok(self.resolve_optional(value, resources)?.unwrap_or_else(|| json!({})))
     }
@@ -117,7 +118,8 @@ impl BoundTemplate {
         condition.is_none_or(|name| self.conditions.get(name).copied().unwrap_or(false))
     }
 
-    /// Resolves a value. `None` stands for `AWS::NoValue`, which removes the property or list item.
+    /// Resolves all intrinsic functions in `value`. Returns `None` for `AWS::NoValue`, which removes the property or
+    /// list item.
     pub(super) fn resolve_optional(
         &self,
         value: &Value,
@@ -153,7 +155,7 @@ impl BoundTemplate {
         resources: &dyn ResourceValues,
     ) -> Result<Option<Value>, TemplateError> {
         let invalid = |problem: &str| TemplateError::template(format_args!("{name} {problem}"));
-        // Nested functions are resolved first, except where the argument is a name.
+        // Nested functions are resolved first, unless the argument must be a name.
         let resolved = |argument: &Value| {
             self.resolve_optional(argument, resources)?
                 .ok_or_else(|| invalid("cannot take AWS::NoValue as an argument"))

@@ -1,4 +1,4 @@
-//! The `Parameters` section: declarations, and validation of the values passed by a caller.
+//! The template section `Parameters`: declarations of parameters, and validation of parameter values.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::TemplateError;
 
-/// One entry of `Parameters`.
+/// An entry of the template section `Parameters`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) default: Option<String>,
-    /// Masks the value as `****` in the output of DescribeStacks.
+    /// True if DescribeStacks returns `****` instead of the parameter value.
     pub(crate) no_echo: bool,
     kind: Kind,
     allowed_values: Vec<String>,
@@ -124,7 +124,7 @@ impl Parameter {
         (!matches).then(|| format!("must match pattern {pattern}"))
     }
 
-    /// Returns the value of `Ref`: a string or a list of strings.
+    /// Converts the text of a parameter value to the value of `Ref`, which is a string or a list of strings.
     fn value(&self, text: &str) -> Value {
         match self.kind {
             Kind::Text | Kind::Number => json!(text),
@@ -133,7 +133,7 @@ impl Parameter {
     }
 }
 
-/// Returns the values of `Ref` for all parameters, from the request or the defaults.
+/// Returns the value of `Ref` for each parameter. Parameters without an entry in `values` get their default.
 pub(super) fn bind_values(
     declared: &[Parameter],
     values: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! Parses text into a [`Template`]: YAML with short forms or JSON, then the structure of each section.
+//! Parser of templates: converts YAML or JSON text to the long form, and then parses each section into a [`Template`].
 
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
@@ -113,7 +113,8 @@ fn parse_resource(logical_id: String, value: Value) -> Result<Declaration, Templ
         None => false,
         Some(policy) if policy == "Delete" => false,
         Some(policy) if policy == "Retain" => true,
-        // Unlike Retain, AWS deletes the resource if the creation of the stack fails. That is not simulated.
+        // The sandbox treats this policy as Retain. AWS would also delete the resource if the creation of the stack
+        // fails.
         Some(policy) if policy == "RetainExceptOnCreate" => true,
         Some(policy) => {
             return Err(TemplateError::format(format_args!("Unrecognized DeletionPolicy {policy} for {logical_id}")));
@@ -173,7 +174,7 @@ fn parse_long_form(text: &str) -> Result<Value, TemplateError> {
 /// Converts YAML to JSON and short forms such as `!Sub x` to long forms such as `{"Fn::Sub": x}`.
 fn yaml_to_json(yaml: Yaml) -> Result<Value, TemplateError> {
     Ok(match yaml {
-        // CloudFormation rejects nulls.
+        // CloudFormation rejects null values.
         Yaml::Null => return Err(TemplateError::format("[/] 'null' values are not allowed in templates")),
         Yaml::Bool(flag) => json!(flag),
         Yaml::Number(number) => serde_json::to_value(&number).unwrap_or_else(|_| json!(number.to_string())),

@@ -1,8 +1,8 @@
-//! Search for the resources, parameters and conditions that a part of a template refers to.
+//! Search for references to resources, parameters and conditions in a part of a template.
 
 use serde_json::Value;
 
-/// A reference by `Ref` (no attribute) or `Fn::GetAtt`, also inside `Fn::Sub`.
+/// A reference through `Ref` (without attribute), `Fn::GetAtt`, or a variable in `Fn::Sub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
     pub(super) name: String,
@@ -22,8 +22,8 @@ impl Reference {
     }
 }
 
-/// Returns all references in `value`. `condition_value` returns the value of a condition, or `None` if it is unknown;
-/// then both branches of an `Fn::If` count.
+/// Returns all references in `value`. `condition_value` returns the value of a condition, or `None` if it is unknown.
+/// For an unknown condition, the references in both branches of an `Fn::If` are returned.
 pub(super) fn find_references(value: &Value, condition_value: &dyn Fn(&str) -> Option<bool>) -> Vec<Reference> {
     let mut found = Vec::new();
     collect_references(value, condition_value, &mut found);

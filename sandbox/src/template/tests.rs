@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Resource values in which every resource exists: `Ref` returns `{id}-ref`, the attribute `Arn` returns `arn:{id}`.
+/// Resource values for tests, in which every resource exists. `Ref` returns `{id}-ref`, and the attribute `Arn` is
+/// `arn:{id}`.
 struct ExistingResources;
 
 impl ResourceValues for ExistingResources {
@@ -30,7 +31,7 @@ fn parameter_values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
 }
 
-/// Returns the resolved properties of resource `R`.
+/// Returns the resolved properties of the resource with the logical id `R`.
 fn properties(text: &str, parameters: &[(&str, &str)]) -> Result<Value, TemplateError> {
     let template = Template::parse(text)?;
     let bound = template.bind(&parameter_values(parameters), pseudo_parameters())?;

@@ -1,14 +1,16 @@
-//! Authorisation of calls. The service control policies above the caller's account and the caller's own policies are
-//! evaluated in the order that AWS uses, and the error names the kind of policy that denied the call.
+//! Authorisation of API calls. Service control policies and the caller's own policies are evaluated in the same order
+//! as in AWS. The error message names the type of policy that denied the call.
 
 use serde_json::Value;
 
 use super::{AwsError, Caller, Ctx, Protocol, Request, Service, State, permissions};
 use crate::policy::{AccessRequest, Decision, Keys, Principal, evaluate};
 
-/// Authorises the called operation for every resource that the request names.
+/// Authorises the called operation for each resource in the request. Returns an access-denied error if a policy does
+/// not allow it.
 pub(super) fn authorize_operation(state: &State, ctx: &Ctx, request: &Request) -> Result<(), AwsError> {
-    // AssumeRole also depends on a trust policy, which the STS module evaluates. GetCallerIdentity needs no permission.
+    // The STS module authorises AssumeRole, which also depends on a trust policy. GetCallerIdentity needs no
+    // permission.
     if ctx.service == Service::Sts {
         return Ok(());
     }
@@ -23,13 +25,13 @@ pub(super) fn authorize_operation(state: &State, ctx: &Ctx, request: &Request) -
 }
 
 impl State {
-    /// Checks that the caller may do `action` (such as `lambda:CreateFunction`) to `resource` (an ARN, or `*`). Returns
-    /// AWS's access-denied error otherwise.
+    /// Returns an access-denied error unless the policies allow the caller to perform `action` (such as
+    /// `lambda:CreateFunction`) on `resource` (an ARN, or `*`).
     pub fn authorize(&self, ctx: &Ctx, action: &str, resource: &str) -> Result<(), AwsError> {
         self.authorize_with(ctx, action, resource, Keys::default())
     }
 
-    /// [`State::authorize`] with further condition keys.
+    /// Performs the same check as [`State::authorize`], with additional condition keys.
     pub fn authorize_with(&self, ctx: &Ctx, action: &str, resource: &str, extra: Keys) -> Result<(), AwsError> {
         let mut keys = self.condition_keys(ctx);
         keys.extend(extra);
@@ -80,7 +82,7 @@ impl State {
         role.map_or(Decision::ImplicitDeny, |role| evaluate(&role.policies(), request))
     }
 
-    /// Returns the condition keys that every call has.
+    /// Returns the condition keys that do not depend on the called operation.
     pub(crate) fn condition_keys(&self, ctx: &Ctx) -> Keys {
         let keys = Keys::default().with("aws:RequestedRegion", &ctx.region).with("aws:SecureTransport", "true");
         if ctx.caller.session.is_none() {
@@ -94,7 +96,8 @@ impl State {
 }
 
 impl Caller {
-    /// Returns the caller as the principal of a policy; `role_arn` is its [`Caller::principal_arn`].
+    /// Returns the caller as a principal for the evaluation of policies. `role_arn` must be the result of
+    /// [`Caller::principal_arn`].
     pub fn as_principal<'a>(&'a self, role_arn: &'a str) -> Principal<'a> {
         if self.session.is_none() {
             return Principal::Anonymous;
@@ -125,7 +128,7 @@ fn request_keys(ctx: &Ctx, request: &Request) -> Keys {
         Some(service) => keys.with("organizations:ServicePrincipal", service),
         None => keys,
     };
-    // The sandbox has no other type of policy.
+    // Service control policies are the only type of policy in the sandbox.
     let policy_type = field("Filter").or(field("PolicyType")).or(field("Type"));
     let policy_type = policy_type.or(field("PolicyId").map(|_| "SERVICE_CONTROL_POLICY"));
     match policy_type {
@@ -134,7 +137,7 @@ fn request_keys(ctx: &Ctx, request: &Request) -> Keys {
     }
 }
 
-/// Returns the ARNs that the request names, or `*` if it names none.
+/// Returns the ARNs of the resources in the request, or `*` if the request contains none.
 fn resources(state: &State, ctx: &Ctx, request: &Request) -> Vec<String> {
     let account_id = &ctx.caller.account;
     let body: Value = request.json().unwrap_or_default();

@@ -1,12 +1,12 @@
-//! Checks that the account and region of a call are available: the account open and ready, the region enabled.
+//! Checks that the account of a caller is active and ready, and that the called region is enabled.
 
 use super::dispatch::invalid_token;
 use super::{AwsError, Ctx, Service, State};
 use crate::organizations::Lifecycle;
 use crate::sts::errors::region_disabled;
 
-/// Rejects a call from a closed account, to a region that the account has not enabled, or to a service that a new
-/// account cannot use yet.
+/// Returns an error for a call from a closed account, to a region that the account has not enabled, or to a service
+/// that a new account cannot use yet.
 pub(super) fn check(state: &State, ctx: &Ctx) -> Result<(), AwsError> {
     let account = &ctx.caller.account;
     if ctx.caller.session.is_none() {
@@ -16,7 +16,7 @@ pub(super) fn check(state: &State, ctx: &Ctx) -> Result<(), AwsError> {
     if state.organization.members.get(account).is_some_and(|member| is_closed(member.lifecycle)) {
         return Err(invalid_token(ctx.service));
     }
-    // A Function URL is called in the function's region, which the caller's account need not have enabled.
+    // A Function URL can be called even if the caller's account has not enabled the region of the function.
     if ctx.service != Service::Lambda && !state.is_region_enabled(account, &ctx.region, ctx.now) {
         return Err(match ctx.service {
             Service::Sts => region_disabled(&ctx.region, account),

@@ -1,18 +1,18 @@
-//! A log of the time that the simulated AWS spent on background work, so that a benchmark can separate waiting for AWS
-//! from waiting for Freehold.
+//! Log of the background work of the simulated AWS. With this log, a benchmark can separate the time of waiting for AWS
+//! from the time of waiting for Freehold.
 
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of spans kept; the oldest are dropped first.
+/// Maximum number of spans in the log. The oldest spans are dropped first.
 const MAX_SPANS: usize = 100_000;
 
-/// A span of time in which the simulated AWS worked for an account.
+/// A time span during which the simulated AWS performed background work for one account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BusySpan {
-    /// `None` while the account is being created and has no id.
+    /// Account id; `None` while the account is being created and has no id.
     pub account_id: Option<String>,
     /// E-mail of the account, set only while the account is created and becomes ready.
     pub email: Option<String>,
@@ -20,7 +20,7 @@ pub struct BusySpan {
     pub activity: String,
     /// Time of the request that started the work.
     pub from: DateTime<Utc>,
-    /// End of the work; may be in the future.
+    /// Time at which the work completes; may be in the future.
     pub until: DateTime<Utc>,
 }
 
@@ -42,7 +42,7 @@ impl BusyLog {
         self.0.push_back(busy);
     }
 
-    /// Iterates over the kept spans, oldest first.
+    /// Iterates over the spans in the log, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &BusySpan> {
         self.0.iter()
     }

@@ -1,19 +1,20 @@
-//! The log of API calls: operation, caller and result.
+//! Log of API calls with operation, caller and result.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of single calls kept. The counts are never dropped.
+/// Maximum number of individual calls in the log. The oldest calls are dropped first, but the counts still include
+/// them.
 const MAX_RECENT: usize = 20_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRecord {
     pub at: DateTime<Utc>,
-    /// `service:Operation`, as in `organizations:CreateAccount` or `ssoadmin:ListInstances`.
+    /// Name of the operation, such as `organizations:CreateAccount` or `ssoadmin:ListInstances`.
     pub operation: String,
-    /// Calling account; empty if the call could not be authenticated.
+    /// Id of the calling account; empty if the call could not be authenticated.
     pub account: String,
     /// ARN of the calling principal; empty if the call could not be authenticated.
     pub caller: String,
@@ -32,17 +33,17 @@ impl CallRecord {
     }
 }
 
-/// Number of calls of an operation.
+/// Number of all calls of an operation, and how many of them were throttled or failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallCount {
     pub calls: u64,
-    /// Calls rejected by a rate limit.
+    /// Number of calls that a rate limit rejected.
     pub throttled: u64,
-    /// Calls that failed, throttled ones included.
+    /// Number of failed calls, including throttled calls.
     pub errors: u64,
 }
 
-/// Counts of all calls, and details of the latest ones.
+/// Counts of all API calls, and details of the latest calls.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CallLog {
     /// Counts by operation, then by calling account.

@@ -1,4 +1,4 @@
-//! An error of a service, independent of the wire protocol.
+//! An error response of a simulated service, independent of the wire protocol.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq)]
 pub struct AwsError {
     pub status: u16,
-    /// Code that SDKs turn into an exception type, such as `AccountNotFoundException`.
+    /// Error code, such as `AccountNotFoundException`. SDKs map the code to an exception type.
     pub code: String,
     pub message: String,
     /// Additional members of the error body, such as `Reason`.
@@ -20,7 +20,7 @@ impl AwsError {
         Self { status: 400, code: code.into(), message: message.into(), members: BTreeMap::new() }
     }
 
-    /// Replaces the HTTP status.
+    /// Replaces the HTTP status of the error.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
@@ -34,7 +34,7 @@ impl AwsError {
         self
     }
 
-    /// Adds the member `Reason`, which several Organizations errors have.
+    /// Adds the member `Reason`, which several errors of AWS Organizations have.
     #[must_use]
     pub fn reason(self, reason: &str) -> Self {
         self.with("Reason", reason)
@@ -45,7 +45,7 @@ impl AwsError {
         Self::new("UnknownOperationException", format!("The sandbox does not know the operation {operation}."))
     }
 
-    /// Returns the error for a body that cannot be deserialised as the input of the operation.
+    /// Returns the error for a request body that cannot be deserialised as the input of the operation.
     pub fn serialization(message: impl Into<String>) -> Self {
         Self::new("SerializationException", message)
     }

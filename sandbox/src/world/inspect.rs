@@ -1,4 +1,4 @@
-//! Read access to the simulated AWS for tests, without going through AWS's API.
+//! Functions with which tests read the state of the simulated AWS directly, without API calls.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use serde::Serialize;
 use super::{BusySpan, CallLog, World};
 use crate::organizations::CreateRequest;
 
-/// An account of the organisation.
+/// Data of an account, as returned by [`World::accounts`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AccountView {
     pub id: String,
     pub email: String,
     pub name: String,
     pub tags: BTreeMap<String, String>,
-    /// Id of the parent root or unit.
+    /// Id of the parent (root or organizational unit).
     pub parent: String,
-    /// Name of the parent unit; `Root` for the root.
+    /// Name of the parent organizational unit; `Root` for the root.
     pub parent_name: String,
     /// State as in ListAccounts: `ACTIVE`, `PENDING_CLOSURE` or `CLOSED`.
     pub state: &'static str,
@@ -27,13 +27,13 @@ pub struct AccountView {
     pub roles: Vec<String>,
 }
 
-/// A service control policy.
+/// Data of a service control policy, as returned by [`World::policies`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyView {
     pub id: String,
     pub name: String,
     pub content: String,
-    /// Ids of the root, units and accounts that the policy is attached to.
+    /// Ids of the root, organizational units and accounts that the policy is attached to.
     pub targets: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct PolicyView {
 pub struct UnitView {
     pub id: String,
     pub name: String,
-    /// Id of the parent root or unit.
+    /// Id of the parent (root or organizational unit).
     pub parent: String,
     pub tags: BTreeMap<String, String>,
 }
@@ -57,21 +57,21 @@ pub struct StackView {
     pub outputs: BTreeMap<String, String>,
 }
 
-/// An account assignment: a principal, a permission set and an account.
+/// Data of an account assignment, as returned by [`World::assignments`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct AssignmentView {
     pub account: String,
     /// Name of the permission set.
     pub permission_set: String,
-    /// Either `USER` or `GROUP`.
+    /// Type of the principal, either `USER` or `GROUP`.
     pub principal_type: String,
-    /// Id in the Identity Store.
+    /// Id of the user or group in the Identity Store.
     pub principal_id: String,
 }
 
 impl World {
-    /// Returns all accounts that exist now, in the order in which they joined. The management account and Freehold's
-    /// own account are the first two.
+    /// Returns all existing accounts, in the order in which they joined the organisation. The first two are the
+    /// management account and Freehold's own account.
     pub fn accounts(&self) -> Vec<AccountView> {
         let mut state = self.state();
         state.advance(self.settings(), self.clock().now());
@@ -140,7 +140,7 @@ impl World {
             .collect()
     }
 
-    /// Returns all stacks, deleted ones included, by account and region.
+    /// Returns all stacks, including deleted stacks, ordered by account and region.
     pub fn stacks(&self) -> Vec<StackView> {
         let mut state = self.state();
         state.advance(self.settings(), self.clock().now());
@@ -177,8 +177,8 @@ impl World {
             .collect()
     }
 
-    /// Assigns an e-mail to an account outside this organisation, so that CreateAccount with the same e-mail fails with
-    /// EMAIL_ALREADY_EXISTS.
+    /// Marks an e-mail as used by an account outside the organisation, so that CreateAccount with this e-mail fails
+    /// with EMAIL_ALREADY_EXISTS.
     pub fn reserve_email(&self, email: &str) {
         self.state().organization.foreign_emails.insert(email.to_owned());
     }

@@ -6,9 +6,9 @@ use crate::faults::Fault;
 /// Default page size of AWS Organizations and Identity Center.
 const DEFAULT_PAGE_SIZE: usize = 20;
 
-/// Returns one page of `items`, and the token for the next page, if there is one.
+/// Returns one page of `items`, and the token for the next page or `None` on the last page.
 ///
-/// `invalid` creates the error for an invalid token.
+/// `invalid` creates the error that is returned if `token` is invalid.
 pub fn page<T>(
     ctx: &Ctx,
     items: impl IntoIterator<Item = T>,

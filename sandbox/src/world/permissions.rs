@@ -1,4 +1,4 @@
-//! The IAM actions that a call requires, and a log of the actions that Freehold's own code has used.
+//! IAM actions that an API call requires, and a log of the IAM actions that Freehold's own code has used.
 //!
 //! If `FREEHOLD_TEST_CALLS` names a directory, each process writes a file there with one line `principal<TAB>action`
 //! per distinct pair. After a full test run, the policies in `deploy/iam` must allow exactly these actions. Calls made
@@ -12,17 +12,17 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::{Caller, Ctx, Request, Service};
 
-/// Environment variable with the directory of the log.
+/// Environment variable that contains the directory of the log files.
 const LOG_DIRECTORY: &str = "FREEHOLD_TEST_CALLS";
 
 /// User-agent token that Freehold's client sends with every request.
 const USER_AGENT: &str = "app/freehold";
 
-/// End of the session ARN when `freehold bootstrap` uses the control role.
+/// Suffix of the session ARN when `freehold bootstrap` uses the control role.
 const BOOTSTRAP_SESSION: &str = "/freehold-bootstrap";
 
-/// Returns the IAM actions that a call requires: the operation's own, and its dependent actions (Service Authorization
-/// Reference, "Dependent actions").
+/// Returns the IAM actions that a call requires: the action of the operation itself, and its dependent actions (Service
+/// Authorization Reference, "Dependent actions").
 pub(super) fn required_actions(ctx: &Ctx, request: &Request) -> Vec<String> {
     let prefix = ctx.service.iam_prefix();
     let mut actions = vec![format!("{prefix}:{}", ctx.operation)];
@@ -33,7 +33,7 @@ pub(super) fn required_actions(ctx: &Ctx, request: &Request) -> Vec<String> {
     let is_update = ctx.operation == "UpdateStack";
     if (is_update || ctx.operation.starts_with("Create")) && !tag_keys(request).is_empty() {
         actions.push(format!("{prefix}:TagResource"));
-        // An update removes the tags that it does not name.
+        // An update removes the tags that are not in the request.
         actions.extend(is_update.then(|| format!("{prefix}:UntagResource")));
     }
     actions
@@ -63,7 +63,7 @@ pub(super) fn record_call(ctx: &Ctx, request: &Request) {
     }
 }
 
-/// Logs an action that CloudFormation did in the name of its caller.
+/// Logs an IAM action that CloudFormation performed with the permissions of its caller.
 pub(crate) fn record_stack_action(caller: &Caller, action: &str) {
     if log().is_some() && caller.role() == Some("freehold-access") {
         append("freehold-access through a stack", action);
@@ -75,13 +75,13 @@ fn principal<'a>(ctx: &Ctx, caller: &'a Caller) -> &'a str {
     match caller.role() {
         Some(role) if role != ctx.settings.control_role => role,
         Some(_) if !caller.arn.ends_with(BOOTSTRAP_SESSION) => "control",
-        // An administrator of the management account, or a bootstrap session of the control role.
+        // This is an administrator of the management account, or a bootstrap session of the control role.
         _ if caller.account == ctx.settings.management_account => "bootstrap",
         _ => "worker",
     }
 }
 
-/// The log file of this process.
+/// Log file of this process, and the entries that it already contains.
 struct PermissionLog {
     file: File,
     logged: BTreeSet<(String, String)>,
@@ -101,7 +101,7 @@ fn append(principal: &str, action: &str) {
     let Some(log) = log() else { return };
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     if log.logged.insert((principal.to_owned(), action.to_owned())) {
-        // A write error shows in the comparison with `deploy/iam`, which then lacks the action.
+        // A write error is ignored here, because the comparison with `deploy/iam` then reports the missing action.
         _ = writeln!(log.file, "{principal}\t{action}");
     }
 }

@@ -22,24 +22,25 @@ pub struct Request {
     pub params: HashMap<String, String>,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// Content of the `Authorization` header; `None` if the request is not signed.
+    /// Parsed `Authorization` header; `None` if the request is not signed.
     pub signature: Option<Signature>,
 }
 
-/// The `Authorization` header. The signature itself is not verified, because the sandbox issues no secrets.
+/// Parsed `Authorization` header. The signature itself is not verified, because the sandbox does not check secret
+/// access keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     pub access_key: String,
-    /// Region in the credential scope.
+    /// Region in the credential scope of the signature.
     pub region: String,
-    /// Signing name of the service, in the credential scope.
+    /// Signing name of the service in the credential scope of the signature.
     pub service: String,
     /// Value of the header `X-Amz-Security-Token`.
     pub token: Option<String>,
 }
 
 impl Request {
-    /// Parses a request. Returns AWS's error for an unknown service if the service is not simulated.
+    /// Parses an HTTP request. Returns the error UnrecognizedServiceException if the service is not simulated.
     pub fn parse(request: &MockRequest) -> Result<Self, AwsError> {
         let path = winterbaume_core::extract_path(&request.uri);
         let query = winterbaume_core::extract_query_string(&request.uri);
@@ -80,13 +81,13 @@ impl Request {
         })
     }
 
-    /// Deserialises the body from JSON; an empty body counts as an empty object.
+    /// Deserialises the JSON body. An empty body is treated as an empty object.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, AwsError> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         serde_json::from_slice(body).map_err(|error| AwsError::serialization(error.to_string()))
     }
 
-    /// Returns a header, or `None` if it is missing or not text.
+    /// Returns the value of a header, or `None` if the header is missing or is not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
     }
@@ -107,7 +108,7 @@ impl Signature {
     }
 }
 
-/// Returns region and id of a Function URL: `…/lambda-url/{region}/{id}/…` or, as in AWS,
+/// Returns the region and the id of a Function URL: `…/lambda-url/{region}/{id}/…` or, as in AWS,
 /// `https://{id}.lambda-url.{region}.on.aws/`. Returns `None` for other URLs.
 pub(super) fn function_url(uri: &str) -> Option<(String, String)> {
     let path = winterbaume_core::extract_path(uri);

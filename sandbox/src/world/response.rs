@@ -6,7 +6,7 @@ use winterbaume_core::{MockResponse, xml_escape};
 
 use super::{AwsError, Protocol, Service};
 
-/// Returns the response with which `service` reports `error`.
+/// Returns the HTTP response for an error, in the wire format of `service`.
 pub(super) fn error(service: Service, error: &AwsError, request_id: &str) -> MockResponse {
     match service.protocol() {
         Protocol::AwsJson => {
@@ -46,7 +46,7 @@ pub(crate) fn error_response(service: Service, cause: &AwsError) -> MockResponse
     error(service, cause, "00000000-0000-0000-0000-000000000000")
 }
 
-/// Sets a header; a value that is not valid in a header is ignored.
+/// Sets a response header. A value that is not a valid header value is ignored.
 pub(super) fn set(response: &mut MockResponse, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers.insert(HeaderName::from_static(name), value);

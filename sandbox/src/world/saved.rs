@@ -1,4 +1,4 @@
-//! Saving the simulated AWS to a file and loading it again.
+//! Saving the simulated AWS to a file, and loading it from a file.
 
 use std::io::Write;
 use std::path::Path;
@@ -21,7 +21,7 @@ struct Loaded {
     state: State,
 }
 
-/// The error of a save or load.
+/// An error while saving or loading the simulated AWS.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
     /// The file cannot be read or written.
@@ -33,7 +33,8 @@ pub enum SaveError {
 }
 
 impl World {
-    /// Writes settings and state to a file atomically: writes a temporary file in the same directory and renames it.
+    /// Writes settings and state to a file. The write is atomic: a temporary file in the same directory is written and
+    /// then renamed.
     pub fn save(&self, path: &Path) -> Result<(), SaveError> {
         let path_text = path.display().to_string();
         let text = {
@@ -51,13 +52,14 @@ impl World {
         write().map_err(|error| SaveError::File(path_text, error))
     }
 
-    /// Loads a file that [`World::save`] wrote.
+    /// Loads settings and state from a file that [`World::save`] wrote.
     pub fn load(path: &Path, clock: Clock) -> Result<Self, SaveError> {
         let loaded = read_file(path)?;
         Ok(Self::with_state(loaded.settings, clock, loaded.state))
     }
 
-    /// Loads the state from the file and uses `settings` with it, or creates a new world if the file does not exist.
+    /// Loads the state from a file and combines it with `settings`. If the file does not exist, creates a new
+    /// organisation.
     pub fn open(path: &Path, settings: Settings, clock: Clock) -> Result<Self, SaveError> {
         if !path.exists() {
             return Ok(Self::new(settings, clock));

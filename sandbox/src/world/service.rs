@@ -21,7 +21,7 @@ pub enum Service {
     Lambda,
 }
 
-/// The wire format of requests, responses and errors.
+/// Wire protocol, which determines the format of requests, responses and errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// JSON body with the operation in `X-Amz-Target`.
@@ -47,7 +47,7 @@ impl Service {
         })
     }
 
-    /// Returns the prefix of IAM actions, as in `organizations:CreateAccount`.
+    /// Returns the prefix of the IAM actions of the service, such as `organizations` in `organizations:CreateAccount`.
     pub fn iam_prefix(self) -> &'static str {
         match self {
             Self::Organizations => "organizations",
@@ -60,7 +60,7 @@ impl Service {
         }
     }
 
-    /// Returns the name used in fault rules and the call log, the same as in SDK crates.
+    /// Returns the service name used in fault rules and the call log. It is the same as in the crates of the AWS SDK.
     pub fn name(self) -> &'static str {
         match self {
             Self::SsoAdmin => "ssoadmin",
@@ -81,7 +81,7 @@ impl Service {
         matches!(self, Self::Organizations | Self::Account)
     }
 
-    /// Returns the XML namespace of the responses; meaningful for services with XML only.
+    /// Returns the XML namespace of responses. Only the services with the protocol awsQuery use it.
     pub fn xml_namespace(self) -> &'static str {
         match self {
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",

@@ -9,7 +9,7 @@ use super::{AccountId, Service};
 use crate::faults::Fault;
 use crate::settings::{Settings, Spread};
 
-/// The session of an access key.
+/// Session or user that an access key belongs to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     pub account: AccountId,
@@ -21,13 +21,13 @@ pub struct Session {
     pub role: Option<String>,
     /// Session policy of an assumed role, or the identity policy of a long-lived key.
     pub policy: Option<crate::policy::Document>,
-    /// Session token that every request of the session must contain.
+    /// Session token that every request of the session must contain; `None` for long-lived keys.
     pub token: Option<String>,
     /// Time of expiry; `None` for long-lived keys.
     pub expires: Option<DateTime<Utc>>,
 }
 
-/// The principal behind a call.
+/// The principal that makes an API call.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Account id; empty if the call is not signed.
@@ -69,16 +69,16 @@ pub struct Ctx {
     /// Value of the response header `x-amzn-RequestId`.
     pub request_id: String,
     pub settings: Arc<Settings>,
-    /// URL at which the world is served, if it is.
+    /// URL at which the simulated AWS is served, or `None` if it is only used in process.
     pub base_url: Option<String>,
-    /// Fault to inject into the work that this call starts: [`Fault::Stuck`], [`Fault::FailedState`] or
-    /// [`Fault::EmptyPage`]. The other faults never reach a service.
+    /// Fault for the called service to inject: [`Fault::Stuck`], [`Fault::FailedState`] or [`Fault::EmptyPage`]. Other
+    /// faults are injected before the service is called.
     pub fault: Option<Fault>,
 }
 
 impl Ctx {
-    /// Draws the duration of the work named `key`. The key must name the object and not the time (an e-mail, or the
-    /// names of a stack and a resource), so that durations do not depend on the order of calls.
+    /// Returns a random duration for the work named `key`. The key must consist of names (an e-mail, or the names of a
+    /// stack and a resource) and not contain the time, so that durations do not depend on the order of calls.
     pub fn draw(&self, spread: Spread, key: &str) -> TimeDelta {
         self.settings.draw(spread, key)
     }

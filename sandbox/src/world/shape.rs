@@ -1,4 +1,4 @@
-//! The input constraints of AWS's service models: required members, lengths, patterns and allowed values.
+//! Input constraints as in the service models of AWS: required members, lengths, patterns and allowed values.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use regex_lite::Regex;
 use serde_json::Value;
 
-/// The constraint on the value of a member.
+/// Constraint on the value of an input member.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// A string of `min` to `max` characters. If there is a pattern, the whole string must match it.
@@ -25,7 +25,7 @@ pub enum Shape {
     Structure(&'static [Member]),
 }
 
-/// A member of an input.
+/// A member of the input of an operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
     pub name: &'static str,
@@ -33,13 +33,13 @@ pub struct Member {
     pub shape: Shape,
 }
 
-/// The constraint that an input violates.
+/// Violation of a constraint by the input of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Path of the member, as in `Tags[1].Key`.
+    /// Path of the member in the input, such as `Tags[1].Key`.
     pub member: String,
     pub kind: Kind,
-    /// Constraint in AWS's wording, such as "Member must have length less than or equal to 50".
+    /// Constraint as in the error messages of AWS, such as "Member must have length less than or equal to 50".
     pub constraint: String,
 }
 
@@ -72,7 +72,7 @@ pub const fn optional(name: &'static str, shape: Shape) -> Member {
     Member { name, required: false, shape }
 }
 
-/// Checks the input. Returns the first violation.
+/// Validates the input of an operation. Returns the first violation as the error.
 pub fn check(members: &[Member], input: &Value) -> Result<(), Violation> {
     check_structure(members, input, "")
 }
@@ -149,7 +149,7 @@ fn check_shape(shape: &Shape, value: &Value, path: &str) -> Result<(), Violation
     }
 }
 
-/// Returns whether the whole text matches. An invalid pattern matches everything.
+/// Returns whether the whole text matches the pattern. An invalid pattern matches any text.
 fn matches(pattern: &'static str, text: &str) -> bool {
     static COMPILED: LazyLock<Mutex<HashMap<&'static str, Option<Regex>>>> = LazyLock::new(Mutex::default);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);

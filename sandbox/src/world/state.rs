@@ -1,4 +1,4 @@
-//! The state of the simulated AWS. It can be serialised completely.
+//! State of the simulated AWS. The complete state can be serialised.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,12 @@ use crate::ssoadmin::IdentityCenter;
 /// An AWS account id: 12 digits, which may start with zeros.
 pub type AccountId = String;
 
-/// The whole state of the simulated AWS.
+/// The complete state of the simulated AWS.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct State {
-    /// Root, units, policies and CreateAccount requests.
+    /// State of AWS Organizations: root, organizational units, policies and CreateAccount requests.
     pub organization: Organization,
-    /// All existing accounts, closed ones included. An account that is being created is not included.
+    /// All existing accounts, including closed accounts. An account that is still being created is not included.
     pub accounts: BTreeMap<AccountId, AccountState>,
     /// Sessions by access key id.
     pub access_keys: BTreeMap<String, Session>,
@@ -46,15 +46,15 @@ pub struct State {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AccountState {
     pub id: AccountId,
-    /// Time from which roles can be assumed; a new account rejects AssumeRole at first.
+    /// Time from which roles can be assumed. Before this time, the new account rejects AssumeRole.
     pub settled_at: DateTime<Utc>,
     /// Time from which CloudFormation can be used.
     pub subscribed_at: DateTime<Utc>,
     /// IAM roles by name.
     pub roles: BTreeMap<String, Role>,
-    /// State of each region that was used.
+    /// State by region, for the regions that were used.
     pub regions: BTreeMap<String, RegionState>,
-    /// Contacts by type: `BILLING`, `OPERATIONS` or `SECURITY`.
+    /// Alternate contacts by type: `BILLING`, `OPERATIONS` or `SECURITY`.
     pub alternate_contacts: BTreeMap<String, AlternateContact>,
 }
 
@@ -107,7 +107,7 @@ impl State {
         state
     }
 
-    /// Returns the state of the caller's account in the called region.
+    /// Returns the state of the called region in the caller's account, creating it if needed.
     pub fn caller_region(&mut self, ctx: &Ctx) -> &mut RegionState {
         let account = self
             .accounts
@@ -124,7 +124,7 @@ impl State {
         crate::ssoadmin::advance(self, now);
     }
 
-    /// Adds a span to the log of background work; the span may end in the future.
+    /// Adds a span to the log of background work. The span may end in the future.
     pub fn record_busy(&mut self, busy: BusySpan) {
         self.busy.push(busy);
     }

@@ -1,4 +1,4 @@
-//! Test helpers that call the simulated AWS as an SDK would.
+//! Test helpers that send the same requests to the simulated AWS as an SDK.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use winterbaume_core::MockRequest;
 use super::{Protocol, Service, World};
 use crate::settings::Settings;
 
-/// Creates a world with a manual clock and without rate limits.
+/// Creates a simulated AWS with a manual clock and without rate limits.
 pub(crate) fn world() -> World {
     world_with(Settings { throttling: false, odd_refusals: 0.0, ..Settings::default() })
 }
 
-/// Creates a world with these settings and a manual clock.
+/// Creates a simulated AWS with the given settings and a manual clock.
 pub(crate) fn world_with(settings: Settings) -> World {
     World::new(settings, Clock::manual(start()))
 }
@@ -26,7 +26,7 @@ pub(crate) fn start() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 9, 0, 0).unwrap()
 }
 
-/// An access key and the region that it is used in.
+/// An access key, and the region in which it is used.
 #[derive(Clone, Debug)]
 pub(crate) struct Credentials {
     pub(crate) key: String,
@@ -49,7 +49,7 @@ impl Credentials {
     }
 }
 
-/// A response: its status, and its body as JSON. An XML body is stored as a JSON string.
+/// Status and body of an HTTP response. An XML body is stored as a JSON string.
 #[derive(Clone, Debug)]
 pub(crate) struct TestResponse {
     pub(crate) status: u16,
@@ -57,7 +57,7 @@ pub(crate) struct TestResponse {
 }
 
 impl TestResponse {
-    /// Returns the error code, or `None` if the call succeeded.
+    /// Returns the error code of the response, or `None` if the call succeeded.
     pub(crate) fn code(&self) -> Option<String> {
         if self.status < 300 {
             return None;
@@ -154,7 +154,7 @@ pub(crate) fn control(world: &World) -> Credentials {
     assume(world, &Credentials::freehold(world), &arn, &[]).unwrap()
 }
 
-/// Creates an account and advances the clock until the account is ready. Returns its id.
+/// Creates an account and advances the clock until the account is ready. Returns the account id.
 pub(crate) fn account(world: &World, email: &str) -> String {
     let input = serde_json::json!({ "Email": email, "AccountName": "Example" });
     call(world, &Credentials::management(world), Service::Organizations, "CreateAccount", input).ok();
@@ -162,7 +162,7 @@ pub(crate) fn account(world: &World, email: &str) -> String {
     world.account_by_email(email).unwrap().id
 }
 
-/// Returns the ARN of the access role that a new account has.
+/// Returns the ARN of the access role that AWS creates in a new account.
 pub(crate) fn access_role(account: &str) -> String {
     format!("arn:aws:iam::{account}:role/OrganizationAccountAccessRole")
 }

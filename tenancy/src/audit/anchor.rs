@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ChainHead;
 use crate::InstallationId;
 
-/// First line of every signed text, so that a signature is valid for no other purpose.
+/// First line of every signed text, so that a signature cannot be reused for another kind of text.
 const PURPOSE: &str = "freehold audit head v1";
 
 /// Signed head of the audit trail.
@@ -21,7 +21,7 @@ const PURPOSE: &str = "freehold audit head v1";
 pub struct Anchor {
     pub installation: InstallationId,
     pub head: ChainHead,
-    /// Time of the signature.
+    /// Time at which the head was signed.
     pub at: DateTime<Utc>,
     /// Public key of the signer, in base64.
     pub public_key: String,
@@ -36,12 +36,12 @@ pub enum AnchorError {
     Key,
     #[error("cannot read {0}: {1}")]
     File(PathBuf, String),
-    /// Signature of an unknown key, or an anchor that was changed after it was signed.
+    /// The anchor was signed with an unknown key or changed after it was signed.
     #[error("the anchor at position {0} was not signed with the configured key, or was changed after it was signed")]
     Signature(i64),
 }
 
-/// JSON form of an anchor, one line of the file.
+/// JSON form of an anchor, which is one line of the anchor file.
 #[derive(Serialize, Deserialize)]
 struct Line {
     installation: String,
@@ -79,7 +79,7 @@ impl Anchor {
         })
     }
 
-    /// Returns true if the signature is valid for one of the public keys, which are in base64.
+    /// Returns true if the signature is valid for one of `keys`, which are public keys in base64.
     fn is_signed_with(&self, keys: &[String]) -> bool {
         let Ok(signature) = BASE64_STANDARD.decode(&self.signature) else { return false };
         let message = message(self.installation, self.head, self.at);
@@ -133,14 +133,14 @@ pub struct AnchorFile(PathBuf);
 /// Contents of an anchor file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnchorFileContents {
-    /// Anchors of one installation.
+    /// Anchors of the requested installation.
     pub anchors: Vec<Anchor>,
-    /// Numbers of incomplete lines. A full disk or a power failure interrupts a write.
+    /// Numbers of incomplete lines, which remain after a full disk or a power failure has interrupted a write.
     pub torn: Vec<usize>,
 }
 
 impl AnchorFile {
-    /// Opens nothing yet. The file at `path` is created by the first [`Self::append`].
+    /// Creates the value without opening the file. The first [`Self::append`] creates the file at `path`.
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
@@ -158,7 +158,7 @@ impl AnchorFile {
         file.sync_data()
     }
 
-    /// Reads the anchors of `installation`. Fails if one of all anchors is not signed with one of `keys`.
+    /// Reads the anchors of `installation`. Fails if any anchor in the file is not signed with one of `keys`.
     pub fn read(&self, installation: InstallationId, keys: &[String]) -> Result<AnchorFileContents, AnchorError> {
         let bytes = std::fs::read(&self.0).map_err(|error| AnchorError::File(self.0.clone(), error.to_string()))?;
         let text = String::from_utf8_lossy(&bytes);

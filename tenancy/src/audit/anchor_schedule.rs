@@ -1,4 +1,4 @@
-//! Periodic anchoring of the chain head in the log and in a file.
+//! Signs the chain head periodically and writes the anchor to the log and to a file.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::InstallationId;
 use crate::config::Audit;
 use crate::db::installation::Installation;
 
-/// Schedule of anchors. An unchanged head is not anchored again.
+/// Schedule of anchors. A head that has not changed is not anchored again.
 pub(super) struct Anchors {
     signer: Option<Signer>,
     file: Option<AnchorFile>,
     installation: InstallationId,
     interval: Duration,
     anchored: i64,
-    /// Due time of the next anchor, if the head has changed since the last one.
+    /// Time at which the next anchor is due; `None` if the head has not changed since the last anchor.
     next_at: Option<Instant>,
     last_at: Option<Instant>,
 }
@@ -65,7 +65,7 @@ impl Anchors {
     }
 
     fn publish(&self, anchor: &Anchor) {
-        // The log is usually stored outside the database too.
+        // The anchor is also logged, because logs are usually stored outside the database.
         tracing::info!(target: "freehold::audit", anchor = anchor.line(), "audit trail anchored");
         if let Some(file) = &self.file
             && let Err(error) = file.append(anchor)

@@ -5,36 +5,36 @@ use serde_json::Value;
 
 use super::{Anchor, AuditKind, ChainHead, Record, chain_hash};
 
-/// Permitted difference between the clocks of the processes that chain and sign.
+/// Maximum difference between the clocks of the processes that write records and sign anchors.
 const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// Defect of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainDefect {
-    /// Record whose hash does not match its contents.
+    /// The hash of a record does not match its contents.
     #[error("the record at {0} was edited or moved: its hash does not match its contents")]
     Edited(i64),
-    /// Gap between two records.
+    /// Records are missing between two records.
     #[error("{0} follows {1}: the records between them were removed")]
     Missing(i64, i64),
-    /// Records missing at the end.
+    /// Records are missing at the end of the trail.
     #[error("the trail ends at {0} but had reached {1}: its end was removed")]
     Truncated(i64, i64),
-    /// Record that differs from the anchored one.
+    /// A record differs from the record that was anchored.
     #[error("the record at {0} differs from the anchored one: the trail was rewritten")]
     Rewritten(i64),
-    /// Records missing at the start, without a record that documents their deletion.
+    /// Records are missing at the start, and no record documents their deletion.
     #[error("the trail starts at {0}, but no record says that the records before it were deleted")]
     StartMissing(i64),
-    /// Records deleted before the end of their retention period.
+    /// Records were deleted before the end of their retention period.
     #[error(
         "records before {from} were deleted too early: some were written after {after} and must be kept for {days} \
          days (retention_days of [audit])"
     )]
     DroppedEarly {
-        /// First position that is left.
+        /// Position of the oldest record that still exists.
         from: i64,
-        /// Time of an anchor whose head is older than the deleted records.
+        /// Time of an anchor. Some of the deleted records were written after this time.
         after: DateTime<Utc>,
         /// Retention period in days.
         days: i64,
@@ -49,7 +49,7 @@ pub struct Verifier {
     retention: TimeDelta,
     /// Position and time of the record that documents the deletion of old records.
     drop_recorded: Option<(i64, DateTime<Utc>)>,
-    /// Sorted by position; several may have the same position.
+    /// Anchors sorted by position; several anchors may have the same position.
     anchors: Vec<Anchor>,
 }
 
@@ -60,7 +60,7 @@ impl Verifier {
         Self { last: dropped, dropped, retention, drop_recorded: None, anchors }
     }
 
-    /// Verifies the next record.
+    /// Verifies the next record against the previous one and the anchors.
     pub fn next(&mut self, record: &Record) -> Result<(), ChainDefect> {
         if record.position != self.last.position + 1 {
             return Err(ChainDefect::Missing(record.position, self.last.position));
@@ -76,8 +76,9 @@ impl Verifier {
         Ok(())
     }
 
-    /// Verifies the end of the trail, where `head` is its stored head. Returns the verified head and the position of
-    /// the last anchor, or `None` for that position if no anchor covers the remaining records.
+    /// Completes the verification at the end of the trail, where `head` is the head stored in the database. Returns the
+    /// verified head and the position of the last anchor, or `None` for that position if no anchor covers the remaining
+    /// records.
     pub fn end(self, head: ChainHead, now: DateTime<Utc>) -> Result<(ChainHead, Option<i64>), ChainDefect> {
         let anchored = self.anchors.last().map_or(0, |anchor| anchor.head.position);
         let expected = anchored.max(head.position);
@@ -103,9 +104,8 @@ impl Verifier {
         }
     }
 
-    /// Checks that the deleted records were older than the retention period. The database alone cannot prove that,
-    /// because an attacker can write any time into it. But if an anchor shows that the trail ended before a position,
-    /// the record at that position is younger than the anchor.
+    /// Checks that the deleted records were older than the retention period. The times in the database cannot prove
+    /// that, because an attacker can change them. But an anchor proves that later records are younger than the anchor.
     fn check_retention_drop(&self, now: DateTime<Utc>) -> Result<(), ChainDefect> {
         let from = self.dropped.position + 1;
         if self.dropped.position == 0 {

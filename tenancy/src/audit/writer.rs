@@ -1,4 +1,4 @@
-//! Audit writer of a process: stores entries and chains them in the background.
+//! Audit writer of a process, which stores entries and chains them in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::{Clock, TenantId};
 /// Real time for which entries are collected before they are chained.
 const BATCH_DELAY: Duration = Duration::from_millis(400);
 
-/// Delay of one more chaining pass after the last entry. By then every open entry of this process, or of a process that
-/// has stopped, has an outcome or counts as *unknown*.
+/// Delay between the last entry and one more chaining pass. By then every open entry, also of a process that has
+/// stopped, has an outcome or can be chained as *unknown*.
 const FINAL_PASS_DELAY: Duration = Duration::from_secs(70);
 
 /// Delay before chaining is retried after a database error.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Writer of audit entries; cheap to clone.
+/// Writer of audit entries. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct AuditWriter {
     pool: PgPool,
@@ -46,7 +46,7 @@ impl AuditWriter {
         Self { pool, clock, entry_added: Arc::new(Notify::new()) }
     }
 
-    /// Stores an entry before its action. If this fails, the caller must not carry out the action.
+    /// Stores an entry before its action is carried out. If this fails, the caller must not carry out the action.
     pub async fn begin(&self, entry: &AuditEntry, tenant: Option<TenantId>) -> Result<OpenEntry> {
         let id = audit::begin(&self.pool, entry, tenant, self.clock.now()).await?;
         Ok(OpenEntry { id, entry: entry.clone(), tenant })

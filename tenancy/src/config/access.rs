@@ -8,9 +8,9 @@ use crate::{Region, Tier};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityCenter {
-    /// Region of the instance. A List call in any other region returns nothing.
+    /// Region of the Identity Center instance. AWS lists the instance in this region only.
     pub region: Option<Region>,
-    /// ARN of the form `arn:aws:sso:::instance/ssoins-…`.
+    /// ARN of the Identity Center instance: `arn:aws:sso:::instance/ssoins-…`.
     pub instance_arn: Option<String>,
     pub identity_store_id: Option<String>,
 }
@@ -37,7 +37,7 @@ fn four_hours() -> String {
     "PT4H".to_owned()
 }
 
-/// Entry of `[[access]]`: assigns a permission set in every tenant account to a group of Identity Center.
+/// Entry of `[[access]]`, which assigns a permission set in every tenant account to a group of Identity Center.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Access {
@@ -52,20 +52,21 @@ pub struct Access {
 #[serde(deny_unknown_fields)]
 pub struct TierConfig {
     pub name: Tier,
-    /// Permission set of the tenant's own group, whose member is the tenant's admin. `None` means no such group.
+    /// Permission set of a group that Freehold creates for the tenant and that contains the tenant's administrator.
+    /// `None` means that no group is created.
     #[serde(default)]
     pub tenant_group_permission_set: Option<String>,
     #[serde(default)]
     pub approval: VendingApproval,
 }
 
-/// Requirement of an approval before AWS creates an account.
+/// Approval requirement for the creation of an AWS account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VendingApproval {
     #[default]
     NotRequired,
-    /// Approval by another person than the one that signed up.
+    /// A person other than the requester of the signup must approve.
     Required,
 }
 

@@ -12,16 +12,16 @@ use crate::{AwsAccountId, EmailAddress, EnvironmentId, Region, ResidencyName};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Organization {
-    /// Account that owns the organisation. Never the account of an environment.
+    /// Management account of the organisation. Never used for an environment.
     pub management_account_id: AwsAccountId,
-    /// Account in which Freehold itself runs. Never the account of an environment.
+    /// Account in which Freehold itself runs. Never used for an environment.
     pub freehold_account_id: AwsAccountId,
     /// Role in the management account that the worker assumes.
     pub control_role_arn: String,
     /// External id for assuming the control role, if its trust policy requires one.
     #[serde(default)]
     pub control_role_external_id: Option<String>,
-    /// Role that Organizations creates in a new account. Used once, to install the baseline.
+    /// Name of the role that AWS Organizations creates in each new account. Used only to install the baseline stack.
     #[serde(default = "access_role")]
     pub access_role_name: String,
     /// Pattern of the account e-mail address, with exactly one `{environment_id}`.
@@ -35,7 +35,7 @@ pub struct Organization {
 }
 
 impl Organization {
-    /// Returns the reason why Freehold must not change `account`, or `None` if it may.
+    /// Returns the reason why Freehold must not change `account`, or `None` if changes are allowed.
     pub fn protects(&self, account: &AwsAccountId) -> Option<&'static str> {
         if *account == self.management_account_id {
             Some("it is the management account of the organisation")
@@ -66,8 +66,8 @@ const PLACEHOLDER: &str = "{environment_id}";
 const MAX_ACCOUNT_EMAIL_LENGTH: usize = 64;
 
 impl EmailPattern {
-    /// Returns the e-mail address of the account of `environment`. The address is stable, because a step finds the
-    /// account by it.
+    /// Returns the e-mail address for the account of `environment`. The address must not change, because a step uses it
+    /// to find the account.
     pub fn address(&self, environment: EnvironmentId) -> String {
         self.0.replace(PLACEHOLDER, &environment.to_string())
     }
@@ -137,23 +137,23 @@ impl Default for Stack {
     }
 }
 
-/// Section `[timeouts]`: seconds from the acceptance of work by AWS until the operation needs attention.
+/// Section `[timeouts]`: seconds after which AWS work that has not finished makes the operation need attention.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// From the CreateAccount call to SUCCEEDED.
+    /// Maximum time from the CreateAccount call to SUCCEEDED.
     pub account_creation_seconds: u64,
-    /// From SUCCEEDED to a role that can be assumed.
+    /// Maximum time from SUCCEEDED until a role in the account can be assumed.
     pub account_usable_seconds: u64,
-    /// From the CreateAccountAssignment call to SUCCEEDED.
+    /// Maximum time from the CreateAccountAssignment call to SUCCEEDED.
     pub assignment_seconds: u64,
-    /// From the CreateStack call to CREATE_COMPLETE.
+    /// Maximum time from the CreateStack call to CREATE_COMPLETE.
     pub stack_seconds: u64,
-    /// From the EnableRegion call to ENABLED.
+    /// Maximum time from the EnableRegion call to ENABLED.
     pub region_opt_in_seconds: u64,
-    /// Propagation of policies and permissions to all regions.
+    /// Maximum time until policies and permissions are effective in all regions.
     pub propagation_seconds: u64,
-    /// From the CloseAccount call to CLOSED.
+    /// Maximum time from the CloseAccount call to CLOSED.
     pub account_closure_seconds: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Quotas, rate limits and usual durations of AWS. Defaults are the published figures; an operator can change them.
+//! Quotas, rate limits and usual durations of AWS. Defaults are the values that AWS publishes; an operator can change
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +22,10 @@ pub struct Quotas {
     pub region_opt_ins: u16,
     /// Maximum number of concurrent EnableRegion requests in one account.
     pub region_opt_ins_per_account: u16,
-    /// Delay added to the queue time of maintenance (offboarding, repair), so that onboarding goes first.
+    /// Seconds by which the queue time of offboardings, restores and repairs is moved back, so that onboardings come
+    /// first.
     pub maintenance_delay_seconds: u64,
-    /// Time without a throttled call after which the reduced rate of a call is doubled again.
+    /// Seconds without a throttled call after which a reduced rate is doubled.
     pub throttle_recovery_seconds: u64,
     /// Rate limits that replace the defaults, by call or service, such as `organizations:CreateAccount`.
     pub rates: BTreeMap<String, Rate>,
@@ -50,11 +52,11 @@ impl Default for Quotas {
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     pub per_second: f64,
-    /// Maximum number of calls at once.
+    /// Capacity of the bucket: maximum number of calls at once.
     pub burst: u32,
 }
 
-/// A named token bucket.
+/// Token bucket of an AWS call or service.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {
     /// Name of the call, or of the service whose calls share the bucket.
@@ -62,8 +64,9 @@ pub struct Bucket {
     pub rate: Rate,
 }
 
-/// Calls per second and burst of one calling account. Figures that AWS does not publish are marked and well above the
-/// need of a fleet; their buckets exist so that the rate can be reduced when AWS throttles.
+/// Default calls per second and burst of one calling account. AWS does not publish all of these values. The values
+/// marked as not published are well above the need of a fleet; their buckets exist so that the rate can be reduced when
+/// AWS throttles.
 const RATES: &[(&str, f64, u32)] = &[
     // "Quotas for AWS Organizations", throttling of API requests.
     ("organizations:CreateAccount", 0.1, 3),
@@ -115,26 +118,27 @@ impl Quotas {
     }
 }
 
-/// Section `[expected_durations]`: usual duration of AWS work in seconds. Schedules polls and estimates of the first
-/// tenants, until the journal has measured durations.
+/// Section `[expected_durations]`: usual durations of AWS work in seconds. Used to schedule polls and to estimate
+/// waiting times until the journal contains enough measured durations.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectedDurations {
-    /// CreateAccount to SUCCEEDED. "A few minutes" (Organizations API Reference); usually less than one.
+    /// Time from the CreateAccount call to SUCCEEDED: "a few minutes" (Organizations API Reference), usually less than
+    /// one.
     pub account_creation_seconds: u64,
-    /// SUCCEEDED to an account that accepts calls. Usually a minute, at most seven (field reports).
+    /// Time from SUCCEEDED until the account accepts calls. Usually a minute, at most seven (field reports).
     pub account_usable_seconds: u64,
     /// Creation of the baseline stack, which contains two roles.
     pub baseline_stack_seconds: u64,
     /// Creation of the tenant stack. Depends on the template.
     pub tenant_stack_seconds: u64,
-    /// From the CreateAccountAssignment call to SUCCEEDED.
+    /// Time from the CreateAccountAssignment call to SUCCEEDED.
     pub assignment_seconds: u64,
-    /// EnableRegion to ENABLED. "Minutes to hours" (AWS); usually minutes.
+    /// Time from the EnableRegion call to ENABLED: "minutes to hours" (AWS), usually minutes.
     pub region_opt_in_seconds: u64,
-    /// From the CloseAccount call to CLOSED.
+    /// Time from the CloseAccount call to CLOSED.
     pub account_closure_seconds: u64,
-    /// Propagation of policies and permissions to all regions.
+    /// Time until policies and permissions are effective in all regions.
     pub propagation_seconds: u64,
 }
 

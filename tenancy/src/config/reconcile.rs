@@ -6,11 +6,12 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reconcile {
-    /// Time between two reconcile runs, with 10 % jitter. 0 disables automatic runs.
+    /// Seconds between two reconcile runs, with 10 % jitter. 0 disables automatic runs.
     pub interval_seconds: u64,
-    /// Start a repair operation for findings that are safe to repair.
+    /// Whether a run starts a repair operation for findings that are safe to repair.
     pub auto_repair: bool,
-    /// Maximum number of repairs per run. A person should check first if more is wrong at once.
+    /// Maximum number of repairs that one run starts. If there are more differences at once, a person should check them
+    /// first.
     pub max_repairs_per_run: usize,
 }
 

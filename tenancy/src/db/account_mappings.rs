@@ -1,4 +1,4 @@
-//! Account mappings: the environment of each AWS account, over time.
+//! Stores account mappings: the environment that each AWS account belongs to, with its history.
 
 mod copy_text;
 mod export;
@@ -43,7 +43,7 @@ pub(super) async fn assign(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends the account mappings of an operation's environment and returns their accounts.
+/// Ends the current account mappings of the environment of an operation, and returns their accounts.
 pub(super) async fn end(tx: &mut PgConnection, operation: OperationId, now: DateTime<Utc>) -> Result<Vec<String>> {
     let accounts = sqlx::query_scalar!(
         r#"/* db::account_mappings::end */
@@ -56,7 +56,7 @@ pub(super) async fn end(tx: &mut PgConnection, operation: OperationId, now: Date
     Ok(accounts.fetch_all(tx).await?)
 }
 
-/// Returns whether `account` is mapped to `environment` now.
+/// Returns whether `account` is currently mapped to `environment`.
 pub async fn is_mapped(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
     let mapped = sqlx::query_scalar!(
         r#"/* db::account_mappings::is_mapped */
@@ -79,7 +79,7 @@ pub async fn was_ever_mapped(pool: &PgPool, account: &AwsAccountId) -> Result<bo
     Ok(mapped.fetch_one(pool).await?)
 }
 
-/// Returns whether an account is mapped to an environment other than `environment`.
+/// Returns whether an account is or was mapped to an environment other than `environment`.
 pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environment: EnvironmentId) -> Result<bool> {
     let anothers = sqlx::query_scalar!(
         r#"/* db::account_mappings::is_mapped_to_other */
@@ -90,22 +90,22 @@ pub async fn is_mapped_to_other(pool: &PgPool, account: &AwsAccountId, environme
     Ok(anothers.fetch_one(pool).await?)
 }
 
-/// Selects the mappings as of a feed position.
+/// Account mappings as of a feed position.
 ///
-/// Reading them page by page gives a consistent result, and the events after the position are exactly the later
+/// All pages that are read with one snapshot are consistent, and the events after its position are exactly the later
 /// changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
     /// Feed position of the snapshot.
     pub position: i64,
-    /// Selects the mappings that were valid at this instant, as known at the position; `None` selects those valid at
-    /// the position.
+    /// Time at which the selected mappings were valid, as known at the feed position; `None` selects the mappings that
+    /// are valid at the position.
     pub at: Option<DateTime<Utc>>,
-    /// Limits the selection to one tenant.
+    /// Tenant of the selected mappings; `None` selects the mappings of all tenants.
     pub tenant: Option<TenantId>,
 }
 
-/// Returns a snapshot of the current mappings.
+/// Creates a snapshot of the current mappings.
 pub async fn snapshot(pool: &PgPool, now: DateTime<Utc>) -> Result<Snapshot> {
     Ok(Snapshot { position: feed::advance(pool, now).await?, at: None, tenant: None })
 }
@@ -141,7 +141,7 @@ pub async fn list(
     rows.into_iter().map(AccountMapping::try_from).collect()
 }
 
-/// Returns all mappings of an account, oldest first, limited to `tenant` if given.
+/// Returns all mappings of an account, oldest first. If `tenant` is given, returns only the mappings of that tenant.
 pub async fn history(pool: &PgPool, account: &AwsAccountId, tenant: Option<TenantId>) -> Result<Vec<AccountMapping>> {
     let rows = sqlx::query_as!(
         Row,

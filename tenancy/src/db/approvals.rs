@@ -1,4 +1,4 @@
-//! Approvals: the requests of one person that a second person approves or rejects.
+//! Stores approvals: requests of one person that a second person approves or rejects.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::event::{EventType, NewEvent};
 use crate::operation::Requester;
 use crate::{ApprovalId, OperationId};
 
-/// Returns whether `action` was approved.
+/// Returns whether `action` was approved for the operation.
 pub async fn is_granted(pool: &PgPool, id: OperationId, action: ApprovalAction) -> Result<bool> {
     let mut connection = pool.acquire().await?;
     granted(&mut connection, id, action).await
@@ -29,7 +29,7 @@ pub(super) async fn granted(tx: &mut PgConnection, id: OperationId, action: Appr
     Ok(granted.fetch_one(tx).await?)
 }
 
-/// Rejects the pending request of an operation that has finished. The caller must have locked the operation.
+/// Rejects the pending approval request of a finished operation. The caller must have locked the operation.
 pub(super) async fn withdraw(tx: &mut PgConnection, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<()> {
     let Some(pending) = pending(&mut *tx, id).await? else { return Ok(()) };
     close(&mut *tx, pending.id, ApprovalState::Rejected, by, now).await?;

@@ -1,4 +1,4 @@
-//! The audit trail: writes entries, chains them, and reads them in order.
+//! Stores the audit trail: writes entries, chains them, and reads them in order.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -17,12 +17,13 @@ const UNDER_WAY: TimeDelta = TimeDelta::minutes(1);
 /// Interval between deletions of expired records.
 const DROPPED_AFTER: TimeDelta = TimeDelta::days(1);
 
-/// Writes an entry before its action and returns its id. An entry of an operation gets the tenant of that operation.
+/// Writes an entry before its action is carried out, and returns the id of the entry. An entry of an operation gets the
+/// tenant of the operation.
 pub async fn begin(pool: &PgPool, entry: &AuditEntry, tenant: Option<TenantId>, now: DateTime<Utc>) -> Result<i64> {
     insert(pool, entry, tenant, None, now).await
 }
 
-/// Writes an entry of a finished action.
+/// Writes an entry of an action that has finished, together with its outcome.
 pub async fn note(
     pool: &PgPool,
     entry: &AuditEntry,
@@ -84,7 +85,8 @@ pub async fn advance(pool: &PgPool, kept_for: TimeDelta, now: DateTime<Utc>) -> 
 }
 
 async fn chain(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>) -> Result<(ChainHead, usize)> {
-    // Serialises chaining. A waiter re-reads the head in its next statement.
+    // The row lock serialises chaining. A transaction that had to wait sees the committed changes in its next
+    // statement.
     let head = sqlx::query!("/* db::audit::chain */ select position, hash from audit_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
     let mut head = ChainHead { position: head.position, hash: hash(head.hash)? };
@@ -167,15 +169,15 @@ async fn drop_old(tx: &mut PgConnection, kept_for: TimeDelta, now: DateTime<Utc>
     Ok(Some(text(entry, now, None, json!(AuditOutcome::of(AuditResult::Succeeded)))))
 }
 
-/// Filter of audit records; `None` fields do not restrict.
+/// Filter for audit records; a field that is `None` matches all records.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
     pub tenant: Option<TenantId>,
-    /// Name of the action.
+    /// Name of the audited action, such as `createTenant`.
     pub action: Option<String>,
-    /// Subject of the actor's token.
+    /// Subject of the token of the actor.
     pub subject: Option<String>,
-    /// Request id of Freehold or of AWS.
+    /// Id that Freehold or AWS assigned to the request.
     pub request_id: Option<String>,
 }
 
@@ -214,5 +216,5 @@ pub async fn ends(pool: &PgPool) -> Result<(ChainHead, ChainHead)> {
 }
 
 fn hash(bytes: Vec<u8>) -> Result<Hash> {
-    bytes.try_into().map_err(|_| DbError::UnexpectedValue("a hash that is none".to_owned()))
+    bytes.try_into().map_err(|_| DbError::UnexpectedValue("a value that is not a SHA-256 hash".to_owned()))
 }

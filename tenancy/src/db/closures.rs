@@ -1,11 +1,11 @@
-//! Past and planned account closures, for the 30-day closure quota of AWS.
+//! Reads past and planned account closures, which count against AWS's limit of closures in 30 days.
 
 use chrono::{DateTime, Utc};
 
 use super::{PgPool, Result};
 use crate::OperationId;
 
-/// Returns the times of the closure requests since `since`, oldest first.
+/// Returns the times at which account closures were requested after `since`, oldest first.
 pub async fn since(pool: &PgPool, since: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>> {
     let times = sqlx::query_scalar!(
         r#"/* db::closures::since */
@@ -16,7 +16,7 @@ pub async fn since(pool: &PgPool, since: DateTime<Utc>) -> Result<Vec<DateTime<U
     Ok(times.fetch_all(pool).await?)
 }
 
-/// Returns the number of earlier offboardings that will close an account but have not requested it yet.
+/// Returns the number of earlier offboardings that will close an account but have not yet requested the closure.
 pub async fn ahead(pool: &PgPool, id: OperationId) -> Result<i64> {
     let ahead = sqlx::query_scalar!(
         r#"/* db::closures::ahead */
@@ -30,7 +30,7 @@ pub async fn ahead(pool: &PgPool, id: OperationId) -> Result<i64> {
     Ok(ahead.fetch_one(pool).await?)
 }
 
-/// Returns the number of accounts that are mapped now.
+/// Returns the number of AWS accounts that are currently mapped to environments.
 pub async fn accounts_known(pool: &PgPool) -> Result<i64> {
     let count = sqlx::query_scalar!(
         r#"/* db::closures::accounts_known */

@@ -1,4 +1,4 @@
-//! The events of an operation: appended under its row lock, read in order.
+//! Appends the events of an operation under its row lock, and reads them in order.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub(super) async fn append(
     Ok(())
 }
 
-/// Returns whether an operation has no event of this type. The caller must have locked the operation.
+/// Returns whether an operation has no event of the type `event_type`. The caller must have locked the operation.
 pub(super) async fn has_none(tx: &mut PgConnection, id: OperationId, event_type: EventType) -> Result<bool> {
     let none = sqlx::query_scalar!(
         r#"/* db::events::has_none */

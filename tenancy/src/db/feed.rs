@@ -1,4 +1,4 @@
-//! The feed: assigns positions to events and reads them in that order.
+//! Stores the event feed: assigns positions to events and reads the events in that order.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -12,12 +12,12 @@ use crate::feed::{Entry, FeedType, OperationEventRef};
 /// Maximum number of positions assigned in one transaction.
 const AT_ONCE: i64 = 1000;
 
-/// Maximum number of positions scanned for one page, so that a rare filter stays cheap.
+/// Maximum number of positions scanned for one page, so that a filter with few matches stays cheap.
 const LOOKED_THROUGH: i64 = 10_000;
 
 const KEPT_FOR: TimeDelta = TimeDelta::days(366);
 
-/// Filter of feed entries; `None` fields do not restrict.
+/// Filter for feed entries; a field that is `None` matches all entries.
 #[derive(Debug, Clone, Default)]
 pub struct FeedFilter {
     pub tenant: Option<TenantId>,
@@ -30,20 +30,20 @@ pub struct FeedPage {
     pub entries: Vec<Entry>,
     /// Position after which the next page starts.
     pub next_after: i64,
-    /// Whether more entries exist now.
+    /// Whether the feed contains more entries after this page.
     pub has_more: bool,
 }
 
-/// Result of reading the feed.
+/// Result of [`read`], which returns a page of the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReadResult {
     Page(FeedPage),
-    /// The entries after the position have been deleted.
+    /// Entries after the requested position have been deleted.
     Expired {
-        /// Oldest position that still exists.
+        /// Position of the oldest entry that still exists.
         first: i64,
     },
-    /// The position is beyond the end of the feed.
+    /// The requested position is beyond the end of the feed.
     AheadOfFeed {
         latest: i64,
     },
@@ -51,7 +51,7 @@ pub enum ReadResult {
 
 /// Assigns positions to all pending events and returns the latest position.
 ///
-/// Stops before an event of an unknown type; the newer version that wrote it continues.
+/// Stops before an event of an unknown type, because only a process of the newer version that wrote it can publish it.
 pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
     loop {
         let head = sqlx::query!(
@@ -65,21 +65,21 @@ pub async fn advance(pool: &PgPool, now: DateTime<Utc>) -> Result<i64> {
         let mut tx = pool.begin().await?;
         let given = give_positions(&mut tx, now).await;
         let given = finish_transaction(tx, given, |given| given.taken > 0).await?;
-        // Events that arrive during this call are left to the next one.
+        // Events that arrive during this call are processed by the next call.
         if given.taken < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
             return Ok(given.latest);
         }
     }
 }
 
-/// Result of one round of assigning.
+/// Result of one transaction that assigns positions.
 struct Assigned {
     latest: i64,
-    /// Number of events taken; internal ones get no position.
+    /// Number of processed events. Internal events get no position.
     taken: usize,
 }
 
-/// Event without a position.
+/// Event that has no position in the feed yet.
 struct Pending {
     id: i64,
     operation_id: Option<Uuid>,
@@ -94,7 +94,8 @@ struct Pending {
 }
 
 impl Pending {
-    /// Returns the public type of the event; `None` for internal events. Fails if this version does not know the type.
+    /// Returns the public type of the event, or `None` for an internal event. Fails if this version does not support
+    /// the type.
     fn feed_type(&self) -> std::result::Result<Option<FeedType>, String> {
         match &self.kind {
             Some(kind) => Ok(FeedType::of(kind.parse()?, self.event_type.parse()?)),
@@ -104,7 +105,8 @@ impl Pending {
 }
 
 async fn give_positions(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<Assigned> {
-    // Serialises the assignment of positions. A waiter re-reads the head in its next statement.
+    // The row lock serialises the assignment. A transaction that had to wait sees the committed changes in its next
+    // statement.
     let head = sqlx::query_scalar!("/* db::feed::give_positions */ select position from feed_head for no key update");
     let head = head.fetch_one(&mut *tx).await?;
     let pending = sqlx::query_as!(
@@ -175,7 +177,7 @@ async fn append(tx: &mut PgConnection, entries: Vec<(i64, (FeedType, Pending))>,
     Ok(())
 }
 
-/// Writes the positions of the events that opened and closed each account mapping.
+/// Stores the feed positions of the events that started and ended each account mapping.
 async fn mark_mappings(tx: &mut PgConnection, after: i64) -> Result<()> {
     sqlx::query!(
         r#"/* db::feed::mark_mappings */
@@ -217,7 +219,7 @@ async fn drop_old(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-/// Returns at most `limit` entries after the position `after`, or from the start.
+/// Returns at most `limit` entries after the position `after`. Starts with the oldest entry if `after` is `None`.
 pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit: i64) -> Result<ReadResult> {
     let known = sqlx::query!(
         r#"/* db::feed::read */
@@ -248,7 +250,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     )
     .fetch_all(pool)
     .await?;
-    // Entries deleted during the query are missing from its result.
+    // Entries that were deleted during the query are missing from its result, so the oldest position is checked again.
     let oldest = sqlx::query_scalar!(
         r#"/* db::feed::read */ select coalesce(min(position), $1::bigint + 1) as "first!" from feed"#,
         known.latest,
@@ -261,7 +263,7 @@ pub async fn read(pool: &PgPool, filter: &FeedFilter, after: Option<i64>, limit:
     let next_after = if is_full { rows.last().map_or(until, |row| row.position) } else { until };
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
-        // A newer version wrote this entry; an older one ends the page before it.
+        // Only a newer version supports the type of this entry, so the page ends before it.
         let Ok(feed_type) = row.feed_type.parse() else {
             return Ok(ReadResult::Page(FeedPage { entries, next_after: row.position - 1, has_more: false }));
         };

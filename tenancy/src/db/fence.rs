@@ -1,12 +1,12 @@
-//! The fence: a write on behalf of a claim is refused as soon as another worker has claimed the operation.
+//! Fencing: a write with a claim is refused as soon as another worker has claimed the operation.
 
 use sqlx::{Postgres, Transaction};
 
 use super::{DbError, PgPool, Result};
 use crate::OperationId;
 
-/// A worker's claim on an operation. Writes under it fail with [`DbError::LeaseLost`] once another worker has claimed
-/// the operation.
+/// Claim of a worker on an operation. Writes that use the claim fail with [`DbError::LeaseLost`] once another worker
+/// has claimed the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
     pub operation_id: OperationId,

@@ -1,4 +1,4 @@
-//! Findings: differences between AWS and the database.
+//! Stores findings, which are differences between AWS and the database.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -7,9 +7,9 @@ use super::{PgPool, Result, parsed};
 use crate::finding::{Finding, FindingKind, FindingRemedy, FindingState, NewFinding, Severity};
 use crate::{AwsAccountId, EnvironmentId, FindingId, OperationId, TenantId};
 
-/// Stores findings: updates those that are open and inserts the others. Returns all of them, and which ones are new.
+/// Stores findings: updates open findings and inserts the others. Returns each finding and whether it is new.
 ///
-/// One statement, safe beside a concurrent comparison: a finding is open at most once.
+/// Safe to run concurrently, because at most one finding per kind and subject is open.
 pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> Result<Vec<(Finding, bool)>> {
     let ids: Vec<Uuid> = found.iter().map(|_| FindingId::new(now).as_uuid()).collect();
     let kinds: Vec<String> = found.iter().map(|finding| finding.kind.to_string()).collect();
@@ -74,7 +74,7 @@ pub async fn record(pool: &PgPool, found: &[NewFinding], now: DateTime<Utc>) -> 
         .collect()
 }
 
-/// Resolves the given open findings that were not seen since `since`. Returns their number.
+/// Resolves the open findings among `ids` that were not found since `since`. Returns their number.
 pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     let resolved = sqlx::query!(
@@ -87,7 +87,7 @@ pub async fn resolve(pool: &PgPool, ids: &[FindingId], since: DateTime<Utc>, now
     Ok(resolved.execute(pool).await?.rows_affected())
 }
 
-/// Records the operation that repairs these findings.
+/// Records the operation that repairs the findings.
 pub async fn healed_by(pool: &PgPool, ids: &[FindingId], operation: OperationId) -> Result<()> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     sqlx::query!(
@@ -100,7 +100,7 @@ pub async fn healed_by(pool: &PgPool, ids: &[FindingId], operation: OperationId)
     Ok(())
 }
 
-/// Filter of findings; `None` fields do not restrict.
+/// Filter for findings; a field that is `None` matches all findings.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FindingFilter {
     pub state: Option<FindingState>,

@@ -1,4 +1,5 @@
-//! Fleet holds: starts a hold, queues operations while it is in force, probes, and lifts it.
+//! Stores fleet holds: starts a hold, queues operations while it is active, lets one operation probe, and lifts the
+//! hold.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -9,7 +10,7 @@ use super::{PgPool, Result};
 use crate::fleet_hold::{FleetHold, HoldKind};
 use crate::quota::Quota;
 
-/// Delay of the next probe: `first` after the first refusal, doubled after each probe, at most `longest`.
+/// Delay before the next probe: `first` after the first refusal, doubled after each failed probe, at most `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeBackoff {
     pub first: TimeDelta,
@@ -23,23 +24,23 @@ impl ProbeBackoff {
     }
 }
 
-/// Result of a refusal by AWS.
+/// Result of recording that AWS refused a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldStarted {
-    /// Whether the hold was started by this refusal.
+    /// Whether this refusal has started the hold.
     pub is_new: bool,
     /// Time of the next probe.
     pub probe_at: DateTime<Utc>,
 }
 
-/// Result of a request for a slot that a hold may block.
+/// Result of [`admit`], which decides whether an operation may make the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// No hold is in force.
+    /// No hold is active, so that the operation may continue.
     Free,
-    /// A hold is in force, and this operation probes.
+    /// A hold is active, and this operation makes the call as its probe.
     Probe,
-    /// A hold is in force.
+    /// A hold is active, and the operation is queued.
     Held {
         kind: HoldKind,
         /// Time of the next probe.
@@ -49,8 +50,8 @@ pub enum Admission {
     },
 }
 
-/// Records that AWS refused the call for `place`: starts a hold, or prolongs it if this operation was probing. The
-/// operation keeps its position in the queue.
+/// Records that AWS refused the call for which `place` was granted. Starts a hold, or postpones the next probe if this
+/// operation was the probe. The operation keeps its position in the queue.
 pub async fn start(
     pool: &PgPool,
     claim: &Claim,
@@ -103,10 +104,10 @@ pub async fn start(
     Ok(begun)
 }
 
-/// Admits an operation, makes it the probe, or queues it.
+/// Admits an operation, makes it the probe of an active hold, or queues it.
 ///
-/// The first in the queue probes when the time has come, and no other operation before `until`. If the first does not
-/// resume, any operation may probe `patience` later.
+/// As soon as the probe is due, the first operation in the queue becomes the probe until `until`. If the first
+/// operation does not run, any operation can become the probe after a further delay of `patience`.
 pub async fn admit(
     pool: &PgPool,
     claim: &Claim,
@@ -115,7 +116,7 @@ pub async fn admit(
     patience: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Admission> {
-    // The usual case: no hold.
+    // Usually there is no hold.
     let held = sqlx::query_scalar!(
         r#"/* db::fleet_holds::admit */ select exists (select from fleet_holds where quota = $1) as "held!""#,
         place.quota.as_str(),
@@ -189,8 +190,8 @@ async fn enqueue(tx: &mut PgConnection, claim: &Claim, place: &QuotaSlot, now: D
     Ok(ahead.fetch_one(tx).await?)
 }
 
-/// Lifts the hold on `quota` (only one of the kind `only`, if given) if this operation was probing. Returns the kind of
-/// the lifted hold.
+/// Lifts the hold on `quota` if this operation was the probe and the hold is of the kind `only`, if given. Returns the
+/// kind of the lifted hold.
 pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldKind>) -> Result<Option<HoldKind>> {
     let lifted = sqlx::query_scalar!(
         r#"/* db::fleet_holds::lift */
@@ -203,7 +204,8 @@ pub async fn lift(pool: &PgPool, claim: &Claim, quota: Quota, only: Option<HoldK
     Ok(lifted.fetch_optional(pool).await?)
 }
 
-/// Passes the probe to the next in the queue. Returns whether this operation was probing.
+/// Ends the probe of this operation, so that the next operation in the queue can probe. Returns whether this operation
+/// was the probe.
 pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::fleet_holds::hand_over */
@@ -215,7 +217,7 @@ pub async fn hand_over(pool: &PgPool, claim: &Claim, quota: Quota) -> Result<boo
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Wakes the first `limit` operations in the queue of `quota`, `apart` after each other. Returns their number.
+/// Wakes the first `limit` operations in the queue of `quota`, at intervals of `apart`. Returns their number.
 pub async fn wake_in_order(
     pool: &PgPool,
     quota: Quota,
@@ -247,7 +249,7 @@ pub async fn wake_in_order(
     Ok(woken.rows_affected())
 }
 
-/// Returns all holds in force.
+/// Returns all active fleet holds.
 pub async fn in_force(pool: &PgPool) -> Result<Vec<FleetHold>> {
     let rows = sqlx::query!(
         r#"/* db::fleet_holds::in_force */

@@ -1,11 +1,11 @@
-//! Responses stored under an Idempotency-Key, and reservations of keys whose response is stored after the change.
+//! Stores responses under idempotency keys, and reserves the keys of requests that are in progress.
 
 use super::{DbError, PgPool, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgExecutor};
 
-/// Retention of stored responses.
+/// Retention period of stored responses.
 const RETENTION: TimeDelta = TimeDelta::days(7);
 
 /// Age after which a reservation is treated as abandoned by a dead process.
@@ -16,16 +16,16 @@ const RESERVATION_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 pub struct IdempotencyKey {
     /// Issuer of the caller's token.
     pub issuer: String,
-    /// Client of that issuer, or the tenant whose users share its keys.
+    /// Client of the issuer, or a tenant whose users share their keys.
     pub client: String,
-    /// Method and path: `POST /v1/tenants`.
+    /// Method and path of the request, such as `POST /v1/tenants`.
     pub route: String,
-    /// The key itself, without quotes.
+    /// Value of the header `Idempotency-Key`, without quotes.
     pub key: String,
 }
 
 impl IdempotencyKey {
-    /// Returns the key of the advisory lock.
+    /// Returns the number that identifies the advisory lock of the key.
     pub(super) fn lock(&self) -> i64 {
         let mut hash = Sha256::new();
         for part in [&self.issuer, &self.client, &self.route, &self.key] {
@@ -37,23 +37,23 @@ impl IdempotencyKey {
     }
 }
 
-/// Response that is sent, stored, and sent again.
+/// Response that is stored and returned again for a repeated request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredResponse {
     pub status: i16,
     pub location: String,
-    /// Body, byte for byte.
+    /// Body of the response, stored unchanged.
     pub body: String,
 }
 
 /// State of a key that has been used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExistingKey {
-    /// The request was answered; the stored response is sent again.
+    /// The request was completed before; this is the stored response.
     Replayed(StoredResponse),
     /// The key was used for another request.
     OtherRequest,
-    /// The request is in progress.
+    /// Another request with this key and the same body is in progress.
     InFlight,
 }
 
@@ -66,7 +66,7 @@ pub enum ReserveResult {
     Exists(ExistingKey),
 }
 
-/// A reserved key. After one minute another process may reserve it again.
+/// Reserved idempotency key. After one minute, another process may reserve the key again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
     key: IdempotencyKey,
@@ -101,11 +101,11 @@ pub async fn reserve(
         if let Some(known) = find_existing(pool, key, request_hash).await? {
             return Ok(ReserveResult::Exists(known));
         }
-        // The key was released in the meantime.
+        // The key was released in the meantime, so try again.
     }
 }
 
-/// Returns the state of a used key, `None` if it is unused.
+/// Returns the state of a key that has been used, or `None` for an unused key.
 pub(super) async fn find_existing(
     database: impl PgExecutor<'_>,
     key: &IdempotencyKey,
@@ -154,7 +154,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Stores the response under a reserved key. Returns false if the reservation was lost or has a response already.
+/// Stores the response under a reserved key. Returns false if the reservation was lost or the key already has a
+/// response.
 pub async fn complete(
     database: impl PgExecutor<'_>,
     reservation: &Reservation,
@@ -177,8 +178,8 @@ pub async fn complete(
     Ok(kept.execute(database).await?.rows_affected() == 1)
 }
 
-/// Stores the response in the transaction of the change; fails if another process has reserved the key, so that the
-/// change is made once.
+/// Stores the response in the transaction of the change. Fails if another process has reserved the key, so that the
+/// change is made only once.
 pub(super) async fn complete_in_tx(
     tx: &mut PgConnection,
     reservation: Option<&Reservation>,
@@ -190,7 +191,7 @@ pub(super) async fn complete_in_tx(
     }
 }
 
-/// Releases a reserved key: the request changed nothing.
+/// Releases a reserved key after a request that changed nothing.
 pub async fn release(pool: &PgPool, reservation: &Reservation) -> Result<()> {
     let Reservation { key, since } = reservation;
     sqlx::query!(

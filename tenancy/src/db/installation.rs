@@ -1,4 +1,4 @@
-//! The installation that a database belongs to: sandbox or real, and its organisation.
+//! Stores the installation that the database belongs to: its kind, organisation and clock.
 
 use chrono::{DateTime, Utc};
 
@@ -8,24 +8,24 @@ use crate::string_enum::string_enum;
 use crate::{AwsAccountId, InstallationId};
 
 string_enum! {
-    /// Kind of an installation.
+    /// Kind of an installation, stored as text.
     InstallationKind {
-        /// Simulated AWS organisation.
+        /// Installation with a simulated AWS organisation.
         Sandbox = "sandbox",
-        /// A real AWS organisation.
+        /// Installation with a real AWS organisation.
         Real = "real",
     }
 }
 
-/// Installation of a database.
+/// Installation that a database belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Installation {
-    /// `ins_…`
+    /// Id of the installation: `ins_` and 26 characters.
     pub id: InstallationId,
     pub kind: InstallationKind,
     /// Management account of the organisation.
     pub management_account_id: AwsAccountId,
-    /// Clock of a sandbox; `None` for a real installation.
+    /// Parameters of the sandbox clock; `None` for a real installation.
     pub scale: Option<Scale>,
 }
 
@@ -36,7 +36,7 @@ impl Installation {
     }
 }
 
-/// Returns the installation, `None` if there is none yet.
+/// Returns the installation of the database; `None` if it has none yet.
 pub async fn read(pool: &PgPool) -> Result<Option<Installation>> {
     let row = sqlx::query!(
         r#"/* db::installation::read */
@@ -60,7 +60,7 @@ pub async fn read(pool: &PgPool) -> Result<Option<Installation>> {
     .transpose()
 }
 
-/// Returns the installation; creates it if there is none. Sets the clock of a sandbox to `scale`.
+/// Returns the installation of the database, and creates it if there is none. Sets the clock of a sandbox to `scale`.
 ///
 /// Fails with [`DbError::OtherInstallation`] if the database belongs to another installation.
 pub async fn ensure(
@@ -92,7 +92,7 @@ pub async fn ensure(
     check(pool, kind, management_account).await
 }
 
-/// Returns the installation; fails unless it has this `kind` and this `management_account`.
+/// Returns the installation of the database. Fails unless it has this `kind` and this `management_account`.
 pub async fn check(pool: &PgPool, kind: InstallationKind, management_account: &AwsAccountId) -> Result<Installation> {
     let Some(found) = read(pool).await? else {
         return Err(DbError::OtherInstallation(
@@ -114,7 +114,7 @@ pub async fn check(pool: &PgPool, kind: InstallationKind, management_account: &A
     Ok(found)
 }
 
-/// Returns the latest time in the journal, from which a restarted sandbox continues.
+/// Returns the latest time that is stored in the database. The clock of a restarted sandbox continues from it.
 pub async fn latest_time(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     let latest = sqlx::query_scalar!(
         r#"/* db::installation::latest_time */

@@ -1,8 +1,8 @@
-//! Transitions of operations and environments. Each is one transaction over several tables: it locks, checks the state,
-//! writes the rows of several stores and appends the events.
+//! State transitions of operations and environments. Each transition is one database transaction: it takes locks,
+//! checks the state, updates several tables and appends events.
 //!
-//! Locks are taken in one order: the advisory lock of the tenant, its operations by id, then steps and slots, then the
-//! tenant's row. Two decisions about one tenant therefore run one after the other.
+//! All transitions take locks in the same order: the advisory lock of the tenant, the operations of the tenant by id,
+//! steps and slots, and the row of the tenant. Two transitions of one tenant therefore run one after the other.
 //!
 //! An operation:
 //!
@@ -75,17 +75,17 @@ pub use request_approval::{RequestResult, request_approval, request_vending};
 pub use restore::restore;
 pub use retry::{RetryResult, retry};
 
-/// Result of a transition of environments.
+/// Result of a request to cancel, offboard or restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LifecycleResult {
-    /// Done by these operations, which may have been open before.
-    Yes(Vec<OperationId>),
+    /// The request is carried out by these operations. Some of them may have been open before.
+    Started(Vec<OperationId>),
     /// The tenant, environment or operation does not exist.
-    Unknown,
-    /// The tenant is on legal hold, for this reason.
+    NotFound,
+    /// The tenant is on legal hold for the given reason.
     LegalHold(String),
     /// The environment is offboarded already, and its account was not closed.
-    Gone,
-    /// Not possible, for this reason; completes "it cannot be done: …".
-    Not(&'static str),
+    AlreadyOffboarded,
+    /// The request is not possible for the given reason, which completes the sentence "it cannot be done: …".
+    NotAllowed(&'static str),
 }

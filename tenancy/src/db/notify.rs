@@ -1,5 +1,5 @@
-//! Wakes workers by NOTIFY: after the commit, coalesced, on one connection. A NOTIFY inside a transaction would make
-//! commits queue behind each other.
+//! Wakes workers with NOTIFY. Notifications are sent after the commit on one connection, because a NOTIFY inside a
+//! transaction would serialise commits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::{PgPool, Result};
 
 const CHANNEL: &str = "freehold_wake";
 
-/// Pause between two notifications. Requests in between share one notification, which saves commits under load.
+/// Pause between two notifications. Requests during the pause share one notification, which saves commits under load.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Notifies workers that work may be due.
+/// Notifier that wakes workers when new work may be due.
 #[derive(Clone, Debug)]
 pub struct WorkNotifier(Arc<NotifierTask>);
 
@@ -40,7 +40,7 @@ impl WorkNotifier {
                 loop {
                     rung.notified().await;
                     if let Err(error) = notify_now(&pool).await {
-                        // Workers also wake up by themselves, only later.
+                        // Without a notification, workers start the work later.
                         tracing::warn!(%error, "the workers could not be woken");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         rung.notify_one();
@@ -52,19 +52,19 @@ impl WorkNotifier {
         Self(Arc::new(NotifierTask { rung, ringer }))
     }
 
-    /// Requests a notification; requests in quick succession share one.
+    /// Requests a notification. Requests in quick succession share one notification.
     pub fn notify(&self) {
         self.0.rung.notify_one();
     }
 }
 
-/// Notifies before it returns, for a process that is about to exit.
+/// Sends a notification before it returns. Used by a process that is about to exit.
 pub async fn notify_now(pool: &PgPool) -> Result<()> {
     sqlx::query!("/* db::wake::notify_now */ select pg_notify($1, '')", CHANNEL).execute(pool).await?;
     Ok(())
 }
 
-/// Listens for notifications.
+/// Listener for the notifications of [`WorkNotifier`].
 #[derive(Debug)]
 pub struct WorkListener {
     pool: PgPool,

@@ -1,4 +1,4 @@
-//! Claims operations, extends and releases claims, reads operations.
+//! Claims operations, extends and releases claims, and reads operations.
 
 mod read;
 
@@ -9,7 +9,7 @@ use super::{DbError, PgPool, Result};
 
 pub use read::{OperationFilter, Subject, counts, get, list, subject, tenant_of};
 
-/// Claims at most `limit` operations that are due, those first that have been due longest, for `lease`.
+/// Claims at most `limit` due operations for the duration `lease`, longest overdue first.
 pub async fn claim(
     pool: &PgPool,
     worker: &str,
@@ -20,8 +20,8 @@ pub async fn claim(
     claim_with_affinity(pool, worker, now, now, lease, limit).await
 }
 
-/// Like [`claim`], but leaves operations to the worker that had them before, because that worker has sessions in their
-/// accounts. Operations that are due since `left_since` are claimed by any worker.
+/// Claims operations like [`claim`], but skips those that another worker has run before, because that worker has
+/// sessions in their accounts. Operations that have been due since `left_since` can be claimed by any worker.
 pub async fn claim_with_affinity(
     pool: &PgPool,
     worker: &str,
@@ -57,7 +57,7 @@ pub async fn claim_with_affinity(
     Ok(rows.into_iter().map(|row| Claim { operation_id: row.id.into(), fence: row.fence, first: row.first }).collect())
 }
 
-/// Extends the lease of a claim. A claim that was released at the same time stays released.
+/// Extends the lease of a claim. A claim that is released at the same time stays released.
 pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::operations::prolong */
@@ -74,17 +74,17 @@ pub async fn prolong(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Resu
     if done.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// Times of the next work that no worker has claimed.
+/// Due times of the next work that no worker has claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextWork {
     pub operation: Option<DateTime<Utc>>,
-    /// The next shared poll.
+    /// Time at which the next shared poll is due.
     pub look: Option<DateTime<Utc>>,
-    /// Whether webhook endpoints exist; their loop polls by itself.
+    /// Whether webhook endpoints exist. The delivery loop finds the due deliveries itself.
     pub webhooks: bool,
 }
 
-/// Returns when the next operation and the next shared poll are due.
+/// Returns the times at which the next operation and the next shared poll are due.
 pub async fn next_due(pool: &PgPool) -> Result<NextWork> {
     let due = sqlx::query_as!(
         NextWork,
@@ -98,13 +98,13 @@ pub async fn next_due(pool: &PgPool) -> Result<NextWork> {
     Ok(due.fetch_one(pool).await?)
 }
 
-/// Returns when the next operation or shared poll is due.
+/// Returns the time at which the next operation or shared poll is due.
 pub async fn next_wake(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     let due = next_due(pool).await?;
     Ok([due.operation, due.look].into_iter().flatten().min())
 }
 
-/// Releases a claim; the operation is due again at `wake_at`, or only after a person acts if that is `None`.
+/// Releases a claim. The operation is due again at `wake_at`, or after an action of a person if `wake_at` is `None`.
 pub async fn release(pool: &PgPool, claim: &Claim, wake_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::operations::release */

@@ -1,4 +1,4 @@
-//! Queue positions of operations, and estimates of when they will be ready.
+//! Queue positions of operations, with estimated completion times.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,10 @@ use crate::step::StepName;
 use crate::wait_estimate::{OnboardingModel, Queue, ServiceModel, StepDurations};
 use crate::{OperationId, Region};
 
-/// Minimum number of measured runs; with fewer, the configured durations are used.
+/// Minimum number of measured durations. With fewer, the configured duration is used.
 const FEWEST_RUNS: i64 = 3;
 
-/// Queued operation.
+/// Operation in the queue of a quota.
 struct QueuedOperation {
     operation_id: OperationId,
     quota: String,
@@ -25,7 +25,8 @@ struct QueuedOperation {
     opts_in: bool,
 }
 
-/// Returns queue position and estimate of these operations; operations that are not queued are left out.
+/// Returns the queue position and estimated completion time of each operation. Operations that are not queued are left
+/// out.
 pub async fn of(
     pool: &PgPool,
     config: &Config,
@@ -71,7 +72,8 @@ pub async fn of(
     Ok(queues)
 }
 
-/// Returns queue position and estimate of new onboardings, one per given home region.
+/// Returns the queue position and estimated completion time that new onboardings would have, one for each given home
+/// region.
 pub async fn estimate_for_new(
     pool: &PgPool,
     config: &Config,
@@ -96,8 +98,8 @@ pub async fn estimate_for_new(
     Ok(asked.collect())
 }
 
-/// Returns the queued operations among `ids`. An operation that no worker has run yet comes after those that requested
-/// a slot before it arrived.
+/// Returns the queued operations among `ids`. An onboarding that no worker has run yet has requested no slot, so its
+/// creation time determines the position.
 async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOperation>> {
     let rows = sqlx::query!(
         r#"/* db::queue::list_queued */
@@ -132,7 +134,7 @@ async fn list_queued(pool: &PgPool, ids: &[uuid::Uuid]) -> Result<Vec<QueuedOper
     Ok(list_queued.collect())
 }
 
-/// Builds the model of the account queue, including the operations that already have a slot.
+/// Builds the model of the account queue, including operations that already have a slot.
 async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTime<Utc>) -> Result<OnboardingModel> {
     let created = sqlx::query_scalar!(
         r#"/* db::queue::line */
@@ -164,7 +166,7 @@ async fn line(pool: &PgPool, config: &Config, spans: StepDurations, now: DateTim
     })
 }
 
-/// Returns the state of a quota as a queue model.
+/// Returns the current state of a quota as a queue model.
 async fn counter(
     pool: &PgPool,
     config: &Config,
@@ -188,7 +190,7 @@ async fn counter(
     Ok(ServiceModel::new(now, quota.limit(quotas), &since(pool, quota).await?, external_in_progress, takes, tokens))
 }
 
-/// Returns the start times of the work that holds a slot.
+/// Returns the start times of the work that holds a slot of `quota`.
 async fn since(pool: &PgPool, quota: Quota) -> Result<Vec<DateTime<Utc>>> {
     let since = sqlx::query_scalar!(
         r#"/* db::queue::since */
@@ -199,7 +201,7 @@ async fn since(pool: &PgPool, quota: Quota) -> Result<Vec<DateTime<Utc>>> {
     Ok(since.fetch_all(pool).await?)
 }
 
-/// Returns recent average durations; configured ones where too few runs are known.
+/// Returns the recent average durations of steps, or configured durations for steps with too few measured durations.
 async fn spans(pool: &PgPool, config: &Config) -> Result<StepDurations> {
     let names = [
         StepName::AwaitAccount,

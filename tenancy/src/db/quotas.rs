@@ -1,4 +1,5 @@
-//! Slots of the quotas that limit concurrent work in the organisation, and the queue for them; shared by all workers.
+//! Stores the slots of quotas that limit concurrent work in the organisation, and the queue for free slots. All workers
+//! share them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -11,28 +12,28 @@ use crate::operation::OperationKind;
 use crate::quota::Quota;
 use crate::step::StepName;
 
-/// Slot of a quota.
+/// Slot of a quota that an operation holds or is queued for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaSlot {
     pub quota: Quota,
     /// Step that waits for the slot.
     pub step: StepName,
-    /// Distinguishes several slots of one operation; empty where it needs only one.
+    /// Distinguishes several slots of one operation; empty if the operation needs only one slot.
     pub item: String,
 }
 
 /// Limits of a quota and rules of its queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuotaLimits {
-    /// Maximum in progress at the same time.
+    /// Maximum number of slots that can be taken at the same time.
     pub limit: u16,
-    /// Maximum in progress per environment; `None` if unlimited.
+    /// Maximum number of slots per environment; `None` means unlimited.
     pub limit_each: Option<u16>,
-    /// Delay added to the queue time of maintenance.
+    /// Time by which offboardings, restores and repairs are moved back in the queue.
     pub yields: TimeDelta,
-    /// Rate of the call that the slot is for; a granted slot includes a rate token.
+    /// Rate limit of the call that needs the slot. A granted slot includes a token of this rate limit.
     pub call_rate: Option<CallRate>,
-    /// The usage of the quota must have been counted after this time; `None` trusts Freehold's own count.
+    /// Time after which the requests in progress at AWS must have been counted; `None` uses only the slots of Freehold.
     pub counted_since: Option<DateTime<Utc>>,
 }
 
@@ -43,19 +44,19 @@ pub enum SlotResult {
     Granted,
     /// The operation is queued.
     Queued {
-        /// Number of operations ahead.
+        /// Number of operations ahead in the queue.
         ahead: i64,
     },
-    /// A slot is free, but the rate of the call is used up until then.
+    /// A slot is free, but no rate token is available before `until`.
     RateLimited {
         /// Time of the next rate token.
         until: DateTime<Utc>,
     },
-    /// A slot seems free, but usage by other actors must be counted first.
+    /// A slot seems to be free, but requests from outside Freehold must be counted first.
     UsageUnknown,
 }
 
-/// State of a quota and its queue, as one operation sees it.
+/// State of a quota and its queue, relative to one operation.
 struct QueueState {
     granted: bool,
     taken: i64,
@@ -65,8 +66,8 @@ struct QueueState {
     counted_at: Option<DateTime<Utc>>,
 }
 
-/// Requests a slot and a rate token for its call. Slots go to the first in the queue while fewer than the limit are
-/// taken. An operation that already has the slot needs only the token.
+/// Requests a slot and a rate token for its call. Slots are granted in the order of the queue while fewer than the
+/// limit are taken. An operation that already has the slot needs only the token.
 pub async fn acquire(
     pool: &PgPool,
     claim: &Claim,
@@ -105,7 +106,7 @@ pub async fn acquire(
     Ok(line)
 }
 
-/// Queues the request unless it is queued already, and returns the state of the queue.
+/// Adds the request to the queue, unless it is in the queue already, and returns the state of the queue.
 async fn enqueue(
     tx: &mut PgConnection,
     claim: &Claim,
@@ -169,7 +170,7 @@ async fn enqueue(
     })
 }
 
-/// Takes a rate token if `ahead` further tokens remain for the operations ahead.
+/// Takes a rate token if at least `ahead` further tokens remain for the operations ahead in the queue.
 async fn take_rate_token(
     tx: &mut PgConnection,
     terms: &QuotaLimits,
@@ -181,8 +182,8 @@ async fn take_rate_token(
     Ok(until.map_or(SlotResult::Granted, |until| SlotResult::RateLimited { until }))
 }
 
-/// Returns a slot that another actor turned out to use; the operation keeps its position in the queue. Usage must be
-/// counted before the next slot is granted.
+/// Revokes a granted slot, because requests from outside Freehold have exhausted the quota. The operation keeps its
+/// position in the queue. The usage must be counted before the next slot is granted.
 pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<()> {
     let mut tx = begin_fenced(pool, claim).await?;
     sqlx::query!(
@@ -205,8 +206,8 @@ pub async fn requeue(pool: &PgPool, claim: &Claim, place: &QuotaSlot) -> Result<
     Ok(())
 }
 
-/// Records AWS's request id of the work that holds the slot, and the step that waits for its end. The next poll is
-/// rescheduled.
+/// Records the AWS request id of the work that occupies the slot, and the step that waits for the end of the work.
+/// Reschedules the next shared poll.
 pub async fn note_request(
     pool: &PgPool,
     claim: &Claim,
@@ -239,7 +240,7 @@ pub async fn note_request(
     Ok(())
 }
 
-/// Returns the `requests` that no other slot has recorded as its own.
+/// Returns the AWS request ids among `requests` that are not recorded for another slot.
 pub async fn unclaimed(pool: &PgPool, claim: &Claim, place: &QuotaSlot, requests: &[String]) -> Result<Vec<String>> {
     let unclaimed = sqlx::query_scalar!(
         r#"/* db::quotas::unclaimed */
@@ -268,7 +269,8 @@ pub(super) async fn release(tx: &mut PgConnection, operation: OperationId, place
     Ok(())
 }
 
-/// Releases all slots of the operation under `quota`, queued ones included. The caller must have locked the operation.
+/// Releases all slots of the operation under `quota` and removes it from the queue. The caller must have locked the
+/// operation.
 pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, quota: Quota) -> Result<()> {
     sqlx::query!(
         "/* db::quotas::release_all */ delete from slots where quota = $1 and operation_id = $2",
@@ -280,8 +282,8 @@ pub(super) async fn release_all(tx: &mut PgConnection, operation: OperationId, q
     Ok(())
 }
 
-/// Wakes the first operations in the queue for the free slots, each at the time of its rate token. Returns how many of
-/// them now run earlier.
+/// Wakes one queued operation per free slot, in the order of the queue, each at the time of its rate token. Returns the
+/// number of operations that now run earlier.
 pub async fn wake_queue(
     pool: &PgPool,
     quota: Quota,

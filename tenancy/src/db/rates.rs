@@ -1,9 +1,10 @@
-//! Rates of AWS calls, shared by all workers: token buckets that a throttle slows down and that recover over time.
+//! Stores the rate limits of AWS calls, which all workers share: token buckets that slow down after a throttled call
+//! and recover over time.
 //!
-//! The generic cell rate algorithm: a bucket is one time, at which it would be full again. A throttled call empties the
-//! bucket and doubles the spacing of calls, at most to [`MAX_SPACING_SECONDS`]; the bucket then holds one call, or as
-//! many as a step makes in a row. The spacing halves with every `recovery` period, so that an AWS that always throttles
-//! is called about twice per period, whatever the rate.
+//! The generic cell rate algorithm represents a bucket by the time at which it would be full again. A throttled call
+//! empties the bucket and doubles the interval between calls, up to [`MAX_SPACING_SECONDS`]. The capacity of the bucket
+//! is then one call, or the number of calls that a step makes in a row. The interval halves with every `recovery`
+//! period, so that a service that always throttles is called about twice per period, independent of its normal rate.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -15,16 +16,17 @@ use crate::wait_estimate::Tokens;
 
 const MAX_SPACING_SECONDS: f64 = 600.0;
 
-/// Lower bound, because many rates are far above the number of calls that are ever made.
+/// Minimum interval between calls after a throttle, because many rate limits are far above the number of calls that
+/// Freehold makes.
 const MIN_THROTTLED_SPACING_SECONDS: f64 = 1.0;
 
-/// Maximum number of further calls of one service that a step makes in a row.
+/// Maximum number of additional calls of one service that a step makes in a row.
 const BURST_PER_STEP: f64 = 4.0;
 
-/// Maximum additional wait for a burst of calls, after the first token is available.
+/// Maximum time to wait for several tokens, after the first token is available.
 const MAX_BURST_WAIT_SECONDS: f64 = 30.0;
 
-/// Token bucket and its recovery from a throttle.
+/// Token bucket of an AWS call, with its recovery period after a throttle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CallRate {
     bucket: Bucket,
@@ -39,12 +41,12 @@ impl CallRate {
         Some(Self { bucket: quotas.bucket(call)?, recovery })
     }
 
-    /// Returns calls per second without a throttle.
+    /// Returns the number of calls per second without a throttle.
     pub fn per_second(&self) -> f64 {
         self.bucket.rate.per_second
     }
 
-    /// Returns seconds between calls without a throttle.
+    /// Returns the seconds between two calls without a throttle.
     pub(super) fn interval(&self) -> f64 {
         1.0 / self.bucket.rate.per_second
     }
@@ -53,23 +55,24 @@ impl CallRate {
         f64::from(self.bucket.rate.burst)
     }
 
-    /// Returns the number of further calls that a step makes in a row, where a whole service shares the bucket.
+    /// Returns the number of additional calls that a step makes in a row; 0 unless all calls of a service share the
+    /// bucket.
     fn burst_per_step(&self) -> f64 {
         if self.bucket.name.contains(':') { 0.0 } else { (self.burst() - 1.0).clamp(0.0, BURST_PER_STEP) }
     }
 
-    /// Returns the burst after a throttle.
+    /// Returns the capacity of the bucket after a throttle.
     fn slowed_burst(&self) -> f64 {
         1.0 + self.burst_per_step()
     }
 
-    /// Returns the name of the bucket.
+    /// Returns the name under which the bucket is stored.
     pub(super) fn name(&self) -> &'static str {
         self.bucket.name
     }
 }
 
-/// Takes a token if `kept` tokens remain afterwards; otherwise returns the time at which that is possible.
+/// Takes a token if `kept` tokens remain afterwards. Otherwise returns the time at which that is possible.
 pub(super) async fn take(
     tx: &mut PgConnection,
     call_rate: &CallRate,
@@ -112,10 +115,11 @@ pub(super) async fn take(
     Ok(Some(tokens.first().max(now) + seconds(tokens.spacing.as_seconds_f64() * kept)))
 }
 
-/// Takes a token, or returns when to retry: where a whole service shares the bucket, when a few calls are possible.
+/// Takes a token, or returns the time of the next attempt. If all calls of a service share the bucket, several calls
+/// are possible at that time.
 ///
-/// A step makes several such calls. If it resumed after one token, each run would spend that token on its first call
-/// and never reach the second.
+/// A step makes several calls of a service. If it resumed after one token, each run would spend the token on the first
+/// call and never reach the second.
 pub async fn take_or_wait(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     let mut connection = pool.acquire().await?;
     let Some(first) = take(&mut connection, call_rate, 0, now).await? else { return Ok(None) };
@@ -123,7 +127,7 @@ pub async fn take_or_wait(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc
     Ok(Some(first + seconds((call_rate.burst_per_step() * spacing).min(MAX_BURST_WAIT_SECONDS))))
 }
 
-/// Returns the state of a bucket.
+/// Returns the current state of a token bucket.
 pub async fn bucket_state(
     executor: impl sqlx::PgExecutor<'_>,
     call_rate: &CallRate,
@@ -152,9 +156,9 @@ pub async fn bucket_state(
     })
 }
 
-/// Slows the calls down after a throttle and returns the time of the next call.
+/// Reduces the rate of a call that AWS has throttled. Returns the time of the next call.
 ///
-/// Calls throttled at the same time count once.
+/// Several calls that are throttled at the same time reduce the rate once.
 pub async fn record_throttle(pool: &PgPool, call_rate: &CallRate, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     sqlx::query!(
         r#"/* db::rates::record_throttle */

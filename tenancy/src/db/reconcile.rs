@@ -1,4 +1,4 @@
-//! Schedule of the comparison of AWS with the database, and the expected state.
+//! Stores the schedule of reconcile runs, and reads the expected state of AWS.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use super::{DbError, PgPool, Result, parsed};
 use crate::step::StepName;
 use crate::{AwsAccountId, CompanyName, EnvironmentId, EnvironmentName, Region, ResidencyName, TenantId, Tier};
 
-/// A claimed comparison; see [`crate::db::fence::Claim`].
+/// Claim of a worker on a reconcile run; see [`crate::db::fence::Claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReconcileClaim {
     fence: i64,
 }
 
-/// Schedules the first comparison if none is scheduled.
+/// Schedules the first reconcile run if none is scheduled.
 pub async fn schedule(pool: &PgPool, due_at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "/* db::reconcile::schedule */ insert into reconciler (due_at) values ($1) on conflict do nothing",
@@ -26,7 +26,7 @@ pub async fn schedule(pool: &PgPool, due_at: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-/// Returns when the next unclaimed comparison is due, `None` if none is scheduled.
+/// Returns the time at which the next unclaimed reconcile run is due; `None` if none is scheduled.
 pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     let due = sqlx::query_scalar!(
         r#"/* db::reconcile::next_due */ select greatest(due_at, coalesce(lease_until, due_at)) as "due!"
@@ -35,7 +35,7 @@ pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     Ok(due.fetch_optional(pool).await?)
 }
 
-/// Claims a due comparison for `lease`; `None` if none is due or another worker has claimed it.
+/// Claims a due reconcile run for the duration `lease`. Returns `None` if none is due or another worker has claimed it.
 pub async fn claim(
     pool: &PgPool,
     worker: &str,
@@ -53,7 +53,7 @@ pub async fn claim(
     Ok(fence.fetch_optional(pool).await?.map(|fence| ReconcileClaim { fence }))
 }
 
-/// Extends the lease of a claim.
+/// Extends the lease of a claimed reconcile run.
 pub async fn prolong(pool: &PgPool, turn: ReconcileClaim, until: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         "/* db::reconcile::prolong */ update reconciler set lease_until = $2 where fence = $1
@@ -64,7 +64,7 @@ pub async fn prolong(pool: &PgPool, turn: ReconcileClaim, until: DateTime<Utc>) 
     if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// Releases a claim; the next comparison is due at `due_at`.
+/// Releases a claimed reconcile run. The next run is due at `due_at`.
 pub async fn release(pool: &PgPool, turn: ReconcileClaim, due_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
     let done = sqlx::query!(
         r#"/* db::reconcile::release */
@@ -76,18 +76,18 @@ pub async fn release(pool: &PgPool, turn: ReconcileClaim, due_at: DateTime<Utc>,
     if done.execute(pool).await?.rows_affected() == 1 { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// Expected state of AWS, from the database.
+/// Expected state of AWS according to the database.
 #[derive(Debug, Clone, Default)]
 pub struct ExpectedState {
-    /// Environments that have an account now.
+    /// Environments that currently have an account.
     pub environments: Vec<MappedEnvironment>,
-    /// Accounts that ever belonged to an environment.
+    /// Accounts that belong or belonged to an environment.
     pub accounts: BTreeSet<AwsAccountId>,
     /// Environments that wait for an account.
     pub awaiting: BTreeSet<EnvironmentId>,
 }
 
-/// Environment with an account.
+/// Environment with its current AWS account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MappedEnvironment {
     pub tenant_id: TenantId,
@@ -102,25 +102,25 @@ pub struct MappedEnvironment {
     pub mapped_at: DateTime<Utc>,
     /// Time since which the environment is ready without an open operation; `None` otherwise.
     pub settled_at: Option<DateTime<Utc>>,
-    /// Stack with Freehold's roles.
+    /// Baseline stack, which contains the roles of Freehold; `None` if it is not deployed.
     pub baseline: Option<Deployed>,
-    /// Stack of the SaaS.
+    /// Tenant stack, which contains the software of the SaaS; `None` if it is not deployed.
     pub stack: Option<Deployed>,
-    /// Fact `grants` of the step that granted access.
+    /// Fact `grants` of the step `grant-access`.
     pub grants: Value,
 }
 
-/// Stack, as the journal has it.
+/// Deployed stack according to the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
-    /// `arn:aws:cloudformation:…`
+    /// ARN of the stack: `arn:aws:cloudformation:…`
     pub stack_id: String,
     pub region: Region,
-    /// Time at which the deployment last saw it complete.
+    /// Time at which the deployment step finished.
     pub at: DateTime<Utc>,
 }
 
-/// Returns the expected state of all accounts.
+/// Returns the expected state of all accounts from the database.
 pub async fn known(pool: &PgPool) -> Result<ExpectedState> {
     let accounts = sqlx::query_scalar!(
         "/* db::reconcile::known */ select distinct aws_account_id from account_mappings order by aws_account_id"

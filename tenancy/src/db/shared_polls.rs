@@ -1,5 +1,5 @@
-//! Shared polls: one List call reports the work in progress under a quota to all operations that wait for it, in all
-//! workers.
+//! Stores shared polls: one List call reports the requests in progress under a quota to all operations that wait for
+//! them, in all workers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,33 +7,33 @@ use super::{PgPool, Result};
 use crate::OperationId;
 use crate::quota::Quota;
 
-/// Work in progress at AWS.
+/// Request of an operation that is in progress at AWS.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InProgress {
     pub operation_id: OperationId,
-    /// Distinguishes several slots of one operation.
+    /// Distinguishes several slots of one operation; empty if the operation has only one slot.
     pub item: String,
-    /// Time at which AWS accepted the work.
+    /// Time at which the slot of the request was granted.
     pub since: DateTime<Utc>,
-    /// Time of the last poll that found it in progress.
+    /// Time of the last poll that found the request in progress.
     pub seen: DateTime<Utc>,
-    /// Number of times that its operation was told to poll by itself.
+    /// Number of times that the operation had to poll individually.
     pub individual_polls: i16,
 }
 
-/// Usage of a quota.
+/// Current usage of an AWS quota.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuotaUsage {
     pub in_progress: Vec<InProgress>,
-    /// Number of queued operations.
+    /// Number of operations that are queued for a slot.
     pub in_line: i64,
-    /// Slots in use by Freehold and by other actors.
+    /// Number of slots in use, by Freehold and by other users of the organisation.
     pub taken: i64,
-    /// Slots in use by other actors.
+    /// Number of slots in use by other users of the organisation.
     pub external_in_progress: i64,
 }
 
-/// Claims the due polls for `lease`; no other worker polls meanwhile.
+/// Claims all due polls for the duration `lease`, so that no other worker runs them.
 pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> Result<Vec<Quota>> {
     let rows = sqlx::query_scalar!(
         r#"/* db::shared_polls::claim_due */
@@ -44,11 +44,12 @@ pub async fn claim_due(pool: &PgPool, now: DateTime<Utc>, lease: TimeDelta) -> R
     )
     .fetch_all(pool)
     .await?;
-    // A name that only a newer release knows is left to its workers.
+    // A quota that only a newer release defines is polled by the workers of that release.
     Ok(rows.iter().filter_map(|quota| quota.parse().ok()).collect())
 }
 
-/// Claims a count of the work in progress for `lease`, unless it was counted since `since` or is being counted.
+/// Claims the counting of requests in progress for the duration `lease`. Returns false if they were counted since
+/// `since` or are being counted by another worker.
 pub async fn claim_count(
     pool: &PgPool,
     quota: Quota,
@@ -71,7 +72,7 @@ pub async fn claim_count(
     Ok(claimed.rows_affected() == 1)
 }
 
-/// Returns the usage of `quota`.
+/// Returns the current usage of `quota`, as recorded in the database.
 pub async fn usage(pool: &PgPool, quota: Quota) -> Result<QuotaUsage> {
     let in_progress = sqlx::query!(
         r#"/* db::shared_polls::usage */
@@ -107,9 +108,9 @@ pub async fn usage(pool: &PgPool, quota: Quota) -> Result<QuotaUsage> {
     })
 }
 
-/// Records the work that AWS has in progress under `quota`. Work that is no longer among `requests` frees its slot, and
-/// its operation polls at once; unknown requests count as slots of other actors. Returns the number of operations
-/// woken.
+/// Records the requests that AWS has in progress under `quota`. A request of Freehold that is no longer among
+/// `requests` frees its slot, and its operation polls immediately. Requests that Freehold does not know count as slots
+/// of other users of the organisation. Returns the number of operations woken.
 pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now: DateTime<Utc>) -> Result<u64> {
     let mut tx = pool.begin().await?;
     sqlx::query!(
@@ -158,7 +159,7 @@ pub async fn record_usage(pool: &PgPool, quota: Quota, requests: &[String], now:
     Ok(woken.rows_affected())
 }
 
-/// Makes these operations poll their own work now; counts as a poll.
+/// Makes the operations of the given requests poll individually now, and records this as a poll of each request.
 pub async fn request_individual_poll(
     pool: &PgPool,
     quota: Quota,
@@ -194,7 +195,7 @@ pub async fn request_individual_poll(
     Ok(())
 }
 
-/// Ends a poll; the next one is due at `next_at`, if any.
+/// Releases a claimed poll and schedules the next one at `next_at`, or none if `next_at` is `None`.
 pub async fn schedule_next(pool: &PgPool, quota: Quota, next_at: Option<DateTime<Utc>>) -> Result<()> {
     sqlx::query!(
         "/* db::shared_polls::schedule_next */ update shared_polls set next_at = $2, lease_until = null
@@ -207,7 +208,7 @@ pub async fn schedule_next(pool: &PgPool, quota: Quota, next_at: Option<DateTime
     Ok(())
 }
 
-/// Releases a count that failed.
+/// Releases the claim of a count that failed.
 pub async fn release_count(pool: &PgPool, quota: Quota) -> Result<()> {
     sqlx::query!(
         "/* db::shared_polls::release_count */ update shared_polls set lease_until = null where quota = $1",
@@ -218,7 +219,7 @@ pub async fn release_count(pool: &PgPool, quota: Quota) -> Result<()> {
     Ok(())
 }
 
-/// Returns the number of slots that other actors used at the last count.
+/// Returns the number of slots that other users of the organisation occupied at the last count.
 pub async fn external_usage(pool: &PgPool, quota: Quota) -> Result<i32> {
     let external_in_progress = sqlx::query_scalar!(
         "/* db::shared_polls::external_usage */ select external_in_progress from shared_polls where quota = $1",

@@ -1,4 +1,4 @@
-//! Accepts a signup in one statement and one commit.
+//! Stores a signup with one SQL statement in one transaction.
 
 use super::idempotency::{self, ExistingKey, IdempotencyKey, StoredResponse};
 use super::{PgPool, Result, map_constraint_violation};
@@ -19,18 +19,18 @@ pub enum SignupResult {
     Created,
     /// The idempotency key has been used.
     DuplicateKey(ExistingKey),
-    /// The client has reached its daily limit, which has room again at this time.
+    /// The client has reached its daily limit of signups and can sign up again at this time.
     DailyLimitReached(DateTime<Utc>),
 }
 
 /// Fields of a signup that an active tenant already uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignupConflicts {
-    /// External id; the signup would be refused.
+    /// Whether the external id is in use. The signup would be refused.
     pub external_id: bool,
-    /// Company name; a warning only.
+    /// Whether the company name is in use. Causes only a warning.
     pub company_name: bool,
-    /// E-mail address of the administrator; a warning only.
+    /// Whether the e-mail address of the administrator is in use. Causes only a warning.
     pub admin_email: bool,
 }
 
@@ -50,25 +50,25 @@ pub async fn find_conflicts(pool: &PgPool, tenant: &Tenant) -> Result<SignupConf
     Ok(find_conflicts.fetch_one(pool).await?)
 }
 
-/// Values of a signup.
+/// Values that are stored for a signup.
 #[derive(Debug, Clone)]
 pub struct Signup<'a> {
     pub key: &'a IdempotencyKey,
-    /// Hash of the request, equal for a repeated request.
+    /// Hash of the request. A repeated request has the same hash.
     pub request_hash: [u8; 32],
     /// Tenant with its environments and the ids of their operations.
     pub tenant: &'a Tenant,
     pub requested_by: &'a Requester,
-    /// Response to send and to store.
+    /// Response to return and to store under the idempotency key.
     pub answer: &'a StoredResponse,
     /// Maximum number of signups per client in 24 hours; concurrent ones may exceed it slightly.
     pub per_day: Option<NonZeroU32>,
-    /// Entry for the audit trail.
+    /// Entry of the signup for the audit trail.
     pub entry: &'a AuditEntry,
 }
 
-/// Writes the tenant, its environments, an operation and first event for each, the audit entry and the response; or
-/// nothing.
+/// Writes the tenant, its environments, the audit entry, the response, and an operation and first event for each
+/// environment. Either everything or nothing is written.
 ///
 /// Fails with [`super::DbError::ExternalIdTaken`] if an active tenant uses the external id.
 pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignupResult> {
@@ -76,7 +76,7 @@ pub async fn sign_up(pool: &PgPool, signup: &Signup<'_>) -> Result<SignupResult>
         match write(pool, signup).await? {
             InsertResult::Inserted => return Ok(SignupResult::Created),
             InsertResult::KeyLocked => return Ok(SignupResult::DuplicateKey(ExistingKey::InFlight)),
-            // Retry if the reason no longer exists.
+            // Try again if the reason for the rejection no longer exists.
             InsertResult::Rejected => {
                 if let Some(outcome) = rejection_reason(pool, signup).await? {
                     return Ok(outcome);
@@ -192,7 +192,7 @@ async fn write(pool: &PgPool, signup: &Signup<'_>) -> Result<InsertResult> {
     })
 }
 
-/// Returns the reason for a rejection; `None` if it no longer exists.
+/// Returns the reason for a rejected signup, or `None` if the reason no longer exists.
 async fn rejection_reason(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<SignupResult>> {
     let Signup { key, request_hash, tenant, per_day, .. } = *signup;
     if let Some(known) = idempotency::find_existing(pool, key, request_hash).await? {
@@ -202,7 +202,7 @@ async fn rejection_reason(pool: &PgPool, signup: &Signup<'_>) -> Result<Option<S
     Ok(daily_limit_resets_at(pool, key, per_day, tenant.created_at).await?.map(SignupResult::DailyLimitReached))
 }
 
-/// Returns when the daily limit of a client has room again; `None` if the limit is not reached.
+/// Returns the time at which a client can sign up again, or `None` if the daily limit is not reached.
 pub async fn daily_limit_resets_at(
     pool: &PgPool,
     key: &IdempotencyKey,

@@ -1,4 +1,4 @@
-//! The journal: reading it, and writing it under the fence of the operation.
+//! Reads the journal, and writes it under the fence of the operation.
 
 mod read;
 
@@ -14,15 +14,15 @@ use crate::step::{StepName, StepState};
 pub(super) use read::object;
 pub use read::{history, journal, recent_durations};
 
-/// A step of a workflow, as it is first journaled.
+/// Step of a workflow before its first run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedStep {
     pub name: StepName,
-    /// Steps that must be done before this one can start.
+    /// Steps that must be done before this step can start.
     pub after: Vec<String>,
 }
 
-/// Journals the steps of the operation's workflow. Steps that are journaled already keep their state.
+/// Writes the steps of the workflow to the journal. Steps that are already in the journal keep their state.
 pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: DateTime<Utc>) -> Result<()> {
     let mut tx = begin_fenced(pool, claim).await?;
     for (position, step) in (0_i16..).zip(steps) {
@@ -47,10 +47,10 @@ pub async fn plan(pool: &PgPool, claim: &Claim, steps: &[PlannedStep], now: Date
     Ok(())
 }
 
-/// Records that these steps start to run.
+/// Records that the given steps have started to run.
 pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[StepName], now: DateTime<Utc>) -> Result<()> {
     let names: Vec<String> = steps.iter().map(ToString::to_string).collect();
-    // One statement, because each poll runs it.
+    // This is one statement for performance, because each poll runs it.
     let held = sqlx::query_scalar!(
         r#"/* db::steps::begin */
         with held as (select id from operations where id = $1 and fence = $4 for no key update),
@@ -85,12 +85,12 @@ pub async fn begin(pool: &PgPool, claim: &Claim, steps: &[StepName], now: DateTi
     if held { Ok(()) } else { Err(DbError::LeaseLost) }
 }
 
-/// Writes the intent of a step in a transaction of its own.
+/// Writes the intent of a step in its own transaction.
 pub async fn intend(pool: &PgPool, claim: &Claim, step: StepName, intent: &Value, now: DateTime<Utc>) -> Result<()> {
     set_intent(pool, claim, step, Some(intent), Some(now)).await
 }
 
-/// Deletes the intent of a step: the request was certainly not sent.
+/// Deletes the intent of a step, because its request was certainly not sent.
 pub async fn withdraw(pool: &PgPool, claim: &Claim, step: StepName) -> Result<()> {
     set_intent(pool, claim, step, None, None).await
 }
@@ -102,7 +102,7 @@ async fn set_intent(
     intent: Option<&Value>,
     at: Option<DateTime<Utc>>,
 ) -> Result<()> {
-    // One statement: the row of the operation is locked by the same snapshot that checks the fence.
+    // This is one statement, so that the snapshot that checks the fence also locks the row of the operation.
     let done = sqlx::query!(
         r#"/* db::steps::set_intent */
         with held as (select id from operations where id = $1 and fence = $2 for no key update)
@@ -134,8 +134,8 @@ pub(super) async fn reset_for_retry(tx: &mut PgConnection, id: OperationId, now:
     Ok(())
 }
 
-/// Wakes waiting steps called `step` whose request (the fact called `fact`) is no longer in progress, and sets their
-/// fact `ended`. Returns the number of operations that are due earlier.
+/// Wakes all waiting steps with the name `step` whose request id, stored in the fact `fact`, is no longer in progress,
+/// and sets their fact `ended`. Returns the number of operations that are due earlier.
 pub async fn wake_finished(
     pool: &PgPool,
     step: StepName,

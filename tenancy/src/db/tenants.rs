@@ -11,17 +11,17 @@ use crate::feed::FeedType;
 use crate::tenant::{LegalHold, Tenant, TenantState};
 use crate::{ExternalId, OperationId, Region, TenantId, Tier};
 
-/// Filter of tenants; `None` fields do not restrict.
+/// Filter for tenants; a field that is `None` matches all tenants.
 #[derive(Debug, Clone, Default)]
 pub struct TenantFilter {
     pub id: Option<TenantId>,
     pub state: Option<TenantState>,
-    /// Home region of one of its environments.
+    /// Home region of at least one environment of the tenant.
     pub home_region: Option<Region>,
     pub tier: Option<Tier>,
-    /// Id of the customer in the SaaS.
+    /// Id of the tenant in the SaaS.
     pub external_id: Option<String>,
-    /// Part of its company name or external id, case-insensitive.
+    /// Part of the company name or external id, case-insensitive.
     pub q: Option<String>,
 }
 
@@ -62,12 +62,12 @@ pub async fn list(pool: &PgPool, filter: &TenantFilter, before: Option<TenantId>
     by_ids(pool, &ids.into_iter().map(TenantId::from).collect::<Vec<_>>()).await
 }
 
-/// Returns a tenant.
 pub async fn get(pool: &PgPool, id: TenantId) -> Result<Option<Tenant>> {
     Ok(by_ids(pool, &[id]).await?.pop())
 }
 
-/// Writes the changed fields of a tenant with an event. Returns false if another change came in between.
+/// Writes the changed fields of a tenant with an event. Returns false if the tenant was changed or offboarded in the
+/// meantime.
 pub async fn update(pool: &PgPool, tenant: &Tenant, changed: &[&str], now: DateTime<Utc>) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::tenants::update */
@@ -104,7 +104,7 @@ pub async fn is_on_legal_hold(pool: &PgPool, id: TenantId) -> Result<bool> {
     Ok(held.fetch_optional(pool).await?.unwrap_or(false))
 }
 
-/// Returns these tenants, newest first.
+/// Returns the tenants with the given ids, newest first.
 async fn by_ids(pool: &PgPool, ids: &[TenantId]) -> Result<Vec<Tenant>> {
     let uuids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
     let mut environments = environments_of(pool, &uuids).await?;

@@ -1,4 +1,4 @@
-//! Webhooks: endpoints, deliveries and attempts.
+//! Stores webhook endpoints, deliveries and attempts.
 
 pub mod attempts;
 pub mod claims;
@@ -12,18 +12,18 @@ use sqlx::PgConnection;
 
 use super::{PgPool, Result};
 
-/// Pending work of the delivery loop.
+/// Pending work of the delivery loop, which sends webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingWork {
-    /// Whether an endpoint exists.
+    /// Whether a webhook endpoint exists.
     pub any: bool,
-    /// Whether there are events to fan out to at least one enabled endpoint.
+    /// Whether there are new events for at least one enabled endpoint.
     pub news: bool,
-    /// Time of the next delivery.
+    /// Time at which the next delivery is due.
     pub next_at: Option<DateTime<Utc>>,
 }
 
-/// Returns the pending work, in one statement.
+/// Returns the pending work of the delivery loop.
 pub async fn look(pool: &PgPool) -> Result<PendingWork> {
     let look = sqlx::query_as!(
         PendingWork,
@@ -42,8 +42,8 @@ pub async fn look(pool: &PgPool) -> Result<PendingWork> {
     Ok(look.fetch_one(pool).await?)
 }
 
-/// Locks the cursor and returns the latest feed position. No fan-out runs until the transaction ends, so later events
-/// are certain to be fanned out.
+/// Locks the cursor and returns the latest feed position. No fan-out runs until the transaction ends, so that the
+/// fan-out of later events uses the changes of this transaction.
 async fn lock_cursor(tx: &mut PgConnection) -> Result<i64> {
     sqlx::query!("/* db::webhooks::lock_cursor */ select position from webhook_cursor for update")
         .fetch_one(&mut *tx)

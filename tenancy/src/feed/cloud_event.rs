@@ -1,46 +1,78 @@
 //! Public form of a feed event: CloudEvents 1.0, the same in `GET /v1/events` and in webhooks.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Entry;
 use crate::Config;
 
-/// Event in the format of CloudEvents 1.0. `api/src/routes/events/schema.rs` describes the fields.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CloudEvent {
+/// Event in the format of CloudEvents 1.0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FeedEvent {
+    /// Version of CloudEvents.
+    #[cfg_attr(feature = "openapi", schema(example = "1.0"))]
     pub specversion: String,
+    /// Permanent id of the event: operation and sequence number in it, or tenant and position.
+    #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c/7"))]
     pub id: String,
+    /// Source of the event: the organisation, identified by its management account.
+    #[cfg_attr(feature = "openapi", schema(example = "urn:freehold:111122223333"))]
     pub source: String,
+    /// Type of the event.
+    #[cfg_attr(feature = "openapi", schema(example = "environment.account.assigned"))]
     pub r#type: String,
+    /// Environment of the event, or tenant if it concerns no environment.
+    #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a"))]
     pub subject: String,
+    /// Time of the event.
     pub time: DateTime<Utc>,
+    /// Media type of `data`.
+    #[cfg_attr(feature = "openapi", schema(example = "application/json"))]
     pub datacontenttype: String,
+    /// Position in the feed, with leading zeros, so that it sorts as a string too.
+    #[cfg_attr(feature = "openapi", schema(example = "0000000000000004711", pattern = "^[0-9]{19}$"))]
     pub sequence: String,
-    pub data: CloudEventData,
+    /// Ids of the affected objects, and more fields by type.
+    pub data: FeedEventData,
 }
 
-/// Ids and further fields of an event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CloudEventData {
+/// Data of an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FeedEventData {
+    /// Tenant of the event.
+    #[cfg_attr(feature = "openapi", schema(example = "ten_01k2m8v3x9e7rt4s5q6w7y8z9b"))]
     pub tenant_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Environment of the event. In all types but `tenant.updated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "env_01k2m8v3x9e7rt4s5q6w7y8z9a", nullable = false))]
     pub environment_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Operation of the event; read it for steps and details. In all types but `tenant.updated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "op_01k2m8v3x9e7rt4s5q6w7y8z9c", nullable = false))]
     pub operation_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// AWS account. In `environment.account.*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "111122223333", pattern = "^[0-9]{12}$", nullable = false))]
     pub aws_account_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Attention code. In `*.needs_attention`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "account_email_taken", nullable = false))]
     pub code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Requested action. In `operation.approval.*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "close", nullable = false))]
     pub action: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Changed fields of the tenant. In `tenant.updated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = json!(["tier"]), nullable = false))]
     pub changed: Option<Vec<String>>,
 }
 
-impl CloudEvent {
-    /// Converts an entry of the feed.
+impl FeedEvent {
+    /// Converts a feed entry to its public form.
     pub fn of(entry: Entry, config: &Config) -> Self {
         let text = |name: &str| entry.data.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         Self {
@@ -55,7 +87,7 @@ impl CloudEvent {
             time: entry.occurred_at,
             datacontenttype: "application/json".to_owned(),
             sequence: format!("{:019}", entry.position),
-            data: CloudEventData {
+            data: FeedEventData {
                 tenant_id: entry.tenant_id.to_string(),
                 environment_id: entry.operation.map(|event| event.environment_id.to_string()),
                 operation_id: entry.operation.map(|event| event.operation_id.to_string()),

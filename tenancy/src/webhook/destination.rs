@@ -1,5 +1,5 @@
-//! Policy for webhook destinations, against server-side request forgery. A host name is resolved once, every resulting
-//! address is validated, and the delivery connects to the validated addresses only.
+//! Policy for webhook destinations, which prevents server-side request forgery. A host name is resolved once, every
+//! resulting address is validated, and the delivery connects to the validated addresses only.
 
 use std::fmt;
 use std::io;
@@ -20,13 +20,13 @@ const HTTPS: u16 = 443;
 
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Source of the IP addresses of a host name.
+/// Resolver of host names, which tests can replace.
 pub trait Resolver: Send + Sync {
     /// Returns all addresses of `host`.
     fn resolve(&self, host: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// Resolver of the operating system.
+/// Resolver that uses the operating system.
 struct SystemResolver;
 
 impl Resolver for SystemResolver {
@@ -40,7 +40,7 @@ impl Resolver for SystemResolver {
 #[derive(Clone)]
 pub struct DestinationPolicy {
     allowed_ports: Arc<[u16]>,
-    /// Permits http to loopback addresses; true in a sandbox only.
+    /// Permits HTTP without TLS to loopback addresses; true in a sandbox only.
     loopback: bool,
     resolver: Arc<dyn Resolver>,
 }
@@ -54,19 +54,19 @@ impl fmt::Debug for DestinationPolicy {
     }
 }
 
-/// Reason for which a URL is not permitted as a destination.
+/// Reason why a URL is not permitted as a destination.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
-    /// Scheme other than https.
+    /// The scheme of the URL is not https.
     #[error("must be an https:// URL; only a sandbox permits http://, to loopback addresses")]
     Scheme,
-    /// Port other than 443 and `allowed_ports`.
+    /// The port is neither 443 nor one of `allowed_ports`.
     #[error("port {0} is not permitted; use 443 or a port of allowed_ports in [webhooks]")]
     Port(u16),
-    /// Address outside the public internet.
+    /// The host has an address outside the public internet.
     #[error("the host has an address outside the public internet ({0}); all its addresses must be public")]
     Address(&'static str),
-    /// Host name without an address.
+    /// The host name has no address.
     #[error("the host name has no address; check its spelling")]
     Unresolvable,
 }
@@ -78,14 +78,14 @@ impl DestinationPolicy {
         Self { allowed_ports, loopback: kind == InstallationKind::Sandbox, resolver: Arc::new(SystemResolver) }
     }
 
-    /// Replaces the resolver.
+    /// Replaces the resolver of the operating system, for tests.
     #[must_use]
     pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
         Self { resolver, ..self }
     }
 
-    /// Returns the addresses that a delivery to `url` may connect to now. The caller must connect to these and must not
-    /// resolve the name again, because DNS can return other addresses the next time.
+    /// Returns the addresses to which a delivery to `url` may connect now. The caller must connect to these addresses
+    /// and must not resolve the name again, because DNS can return other addresses the next time.
     pub async fn addresses(&self, url: &ReceiverUrl) -> Result<Vec<SocketAddr>, DestinationError> {
         let plain = !url.is_https();
         if plain && !self.loopback {
@@ -105,7 +105,8 @@ impl DestinationPolicy {
                 Err(DestinationError::Scheme)
             };
         }
-        // One blocked address rejects the URL: a mix of public and private addresses indicates an attack.
+        // One blocked address is enough to reject the URL, because a mix of public and private addresses indicates an
+        // attack.
         match addresses.iter().copied().find_map(blocked_ranges::blocked_reason) {
             Some(reason) => Err(DestinationError::Address(reason)),
             None => Ok(with_port(addresses, url)),

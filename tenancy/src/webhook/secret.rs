@@ -1,4 +1,4 @@
-//! Secret of an endpoint and signatures of deliveries (Standard Webhooks 1.0).
+//! Signing secrets of webhook endpoints, and signatures of deliveries (Standard Webhooks 1.0).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 const PREFIX: &str = "whsec_";
 
-/// Bytes of a new secret. The specification permits 24 to 64.
+/// Length of a new secret in bytes. The specification permits 24 to 64.
 const LENGTH: usize = 32;
 
 /// Secret that signs the deliveries of one endpoint.
@@ -38,12 +38,12 @@ impl WebhookSecret {
         self.0.expose_secret()
     }
 
-    /// Returns the text form, which a caller sees once.
+    /// Returns the text form, which the API returns only once.
     pub fn to_text(&self) -> SecretString {
         format!("{PREFIX}{}", STANDARD.encode(self.0.expose_secret())).into()
     }
 
-    /// Returns the signature of a delivery at `timestamp`, in seconds since 1970.
+    /// Returns the signature of the delivery `id` that is sent at `timestamp`, in seconds since 1970.
     pub fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret());
         let tag = hmac::sign(&key, format!("{id}.{timestamp}.{body}").as_bytes());

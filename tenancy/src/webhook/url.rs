@@ -1,4 +1,4 @@
-//! URL of an endpoint, validated without resolving its host.
+//! URL of a webhook endpoint, validated without resolving its host name.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use url::{Host, Url};
 /// Maximum length of a URL in bytes.
 const MAX_LENGTH: usize = 2048;
 
-/// Syntactically valid URL of an endpoint. The addresses of its host are checked before each delivery.
+/// Syntactically valid URL of a webhook endpoint. The addresses of its host are checked before each delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverUrl(Url);
 
@@ -24,7 +24,7 @@ impl ReceiverUrl {
         self.0.port_or_known_default().unwrap_or(0)
     }
 
-    /// Returns the host if it is an IP address.
+    /// Returns the IP address if the host is one, or `None` for a host name.
     pub fn address(&self) -> Option<IpAddr> {
         match self.0.host()? {
             Host::Domain(_) => None,
@@ -33,7 +33,7 @@ impl ReceiverUrl {
         }
     }
 
-    /// Returns the host as it stands in the URL.
+    /// Returns the host name or IP address as written in the URL.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
@@ -56,7 +56,7 @@ impl FromStr for ReceiverUrl {
         if text.len() > MAX_LENGTH {
             return Err("must have at most 2048 characters");
         }
-        // URL parsers interpret these characters differently.
+        // URL parsers disagree about the meaning of these characters.
         if text.chars().any(|character| character.is_control() || character.is_whitespace() || character == '\\') {
             return Err("must not contain whitespace, backslashes or control characters");
         }

@@ -1,5 +1,5 @@
-//! Minimal HTTP client that uses little CPU, so that the cores are free for the measured processes: one connection,
-//! blocking, one request at a time, and only the parts of HTTP that the API uses in its responses.
+//! Minimal blocking HTTP client with one connection. It uses little CPU time, so that it does not slow down the
+//! measured processes, and supports only the parts of HTTP that the API uses in its responses.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Keep-alive connection.
+/// HTTP client with one keep-alive connection.
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     line: Vec<u8>,
@@ -96,13 +96,13 @@ fn invalid_response(line: &str) -> io::Error {
     io::Error::other(format!("invalid HTTP response: {line}"))
 }
 
-/// Returns a GET request.
+/// Returns the bytes of a GET request.
 pub(crate) fn get(address: &str, path: &str, token: &str, accept: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nAccept: {accept}\r\n\r\n")
         .into_bytes()
 }
 
-/// Returns a signup request; `key` is the idempotency key and the external id.
+/// Returns the bytes of a signup request. `key` is sent as the idempotency key and as the external id.
 pub(crate) fn signup(address: &str, token: &str, key: &str) -> Vec<u8> {
     let body = format!(
         r#"{{"company_name":"Example {key}","admin_email":"admin-{key}@example.com","home_region":"eu-central-1","external_id":"{key}","labels":{{"source":"website"}}}}"#
@@ -115,7 +115,7 @@ pub(crate) fn signup(address: &str, token: &str, key: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Reads and discards everything; returns the numbers of lines and bytes.
+/// Reads `reader` to its end, discards the data, and returns the number of lines and the number of bytes.
 pub(crate) fn drain(mut reader: impl Read) -> io::Result<(usize, usize)> {
     let (mut lines, mut bytes, mut buffer) = (0, 0, vec![0; 64 * 1024]);
     loop {
@@ -128,12 +128,12 @@ pub(crate) fn drain(mut reader: impl Read) -> io::Result<(usize, usize)> {
     }
 }
 
-/// Returns the number of line ends.
+/// Returns the number of newline characters.
 pub(crate) fn count_lines(mut text: &[u8]) -> usize {
     let mut lines = 0;
     loop {
         let previous = text;
-        // The search of the standard library is optimised even in debug builds.
+        // `skip_until` is fast even in debug builds, because the standard library is compiled with optimisation.
         match text.skip_until(b'\n') {
             Ok(read) if read > 0 => lines += usize::from(previous[read - 1] == b'\n'),
             _ => return lines,

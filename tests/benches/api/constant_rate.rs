@@ -1,4 +1,5 @@
-//! Latency of signups at a constant average rate, independent of earlier responses (open loop).
+//! Benchmark of the latency of signups that are sent at a constant average rate, without waiting for earlier responses
+//! (open loop).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,13 +13,13 @@ use crate::postgres_tools::checkpoint;
 use crate::signups::SignupSource;
 use crate::table::{Table, list, median, quantile};
 
-/// Maximum number of concurrent requests, far more than needed.
+/// Maximum number of concurrent requests. It is high, so that it does not limit the rate of signups.
 const CONNECTIONS: usize = 64;
 
 struct Outcome {
     /// Seconds from the scheduled time of each signup until its response.
     latencies: Vec<f64>,
-    /// Number of other responses and failed requests.
+    /// Number of requests that failed or got a response with an unexpected status.
     errors: usize,
 }
 
@@ -58,8 +59,7 @@ pub(crate) async fn measure(
     table.at_most("errors at half the rate", errors, 0.0, "", &detail);
 }
 
-/// Sends signups at random times like independent customers (a Poisson process). Latency counts from the scheduled
-/// time.
+/// Sends signups at random times, as a Poisson process. The latency of a signup is measured from its scheduled time.
 fn open_loop(source: &SignupSource, rate: f64, time: Duration, seed: u64) -> Outcome {
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut scheduled = Vec::new();

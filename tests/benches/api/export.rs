@@ -1,4 +1,4 @@
-//! Export of all account mappings in one response, alternating with psql's `COPY` of the same rows.
+//! Benchmark of the export of all account mappings, compared with psql's `COPY` of the same rows.
 
 use std::time::Instant;
 
@@ -10,13 +10,13 @@ use crate::fixture::Installation;
 use crate::process::{peak_memory_megabytes, reset_peak_memory};
 use crate::table::{Table, list, median};
 
-/// Number of header lines of the CSV.
+/// Number of header lines in a CSV export.
 const HEADERS: usize = 1;
 
-/// Number of rows of a small export.
+/// Number of rows of the small export. Its memory usage is compared with that of the full export.
 const SMALL_EXPORT_ROWS: u32 = 10_000;
 
-/// Query of the exported columns of all current mappings.
+/// SQL query that returns the same rows and columns as an export; psql's `COPY` runs this query.
 const SAME_ROWS: &str =
     "select m.aws_account_id, m.tenant_id, m.account_name, t.external_id, t.tier, e.name, e.home_region,
     m.valid_from at time zone 'UTC', m.valid_to at time zone 'UTC'
@@ -55,7 +55,8 @@ async fn measure_memory(
     table: &mut Table,
 ) {
     let small = SMALL_EXPORT_ROWS.min(options.rows);
-    // The mappings start one second apart, so that an instant limits the export to the first rows.
+    // The start times of the mappings are one second apart, so the parameter `at` can limit the export to the first
+    // rows.
     let instant = format!(
         "select to_char(valid_from at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
         from account_mappings where opened_at_position = {small}"
@@ -70,7 +71,7 @@ async fn measure_memory(
         exports.export(media_type, query, rows as usize + headers);
         peak_memory_megabytes(installation.api_pid())
     };
-    // The first export loads everything that each export needs.
+    // The first export is a warm-up; its memory usage is ignored.
     peak(&format!("?at={instant}"), small);
     let (small_peak, full_peak) = (peak(&format!("?at={instant}"), small), peak("", options.rows));
     let detail = format!("{small_peak:.1} MB for {small} rows, {full_peak:.1} MB for {}", options.rows);

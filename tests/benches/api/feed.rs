@@ -1,4 +1,4 @@
-//! Pages of 1000 events at the beginning of the feed, alternating with pages at its end.
+//! Benchmark of the event feed: compares the time to read pages at the beginning and at the end of the feed.
 
 use std::time::Instant;
 
@@ -7,10 +7,10 @@ use crate::client::{Client, get};
 use crate::fixture::Installation;
 use crate::table::{Table, list, median};
 
-/// Events per page.
+/// Number of events per page.
 const PAGE_SIZE: u32 = 1000;
 
-/// Pages per round, at the beginning and at the end each.
+/// Number of pages that each round reads at the beginning of the feed, and then at its end.
 const PAGES_PER_ROUND: usize = 40;
 
 pub(crate) fn measure(installation: &Installation, options: &Options, table: &mut Table) {
@@ -23,7 +23,7 @@ pub(crate) fn measure(installation: &Installation, options: &Options, table: &mu
             "application/json",
         )
     };
-    // Start of the last full page.
+    // Feed position before the last full page.
     let depth = options.rows - PAGE_SIZE;
     let mut client = Client::connect(&installation.address).expect("the API");
     let mut seconds = |request: &[u8]| {

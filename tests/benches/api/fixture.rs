@@ -1,4 +1,4 @@
-//! Installation under test: a durable PostgreSQL, an API process, and worker processes.
+//! Installation under test: PostgreSQL with fsync enabled, an API process, and worker processes.
 
 use freehold_sandbox::Settings;
 use freehold_tests::api_fixture::ALL_SCOPES;
@@ -42,7 +42,7 @@ impl Installation {
         self.processes.id(0).expect("a running API")
     }
 
-    /// Returns tokens of `count` different clients.
+    /// Returns access tokens of `count` different clients, one token per client.
     pub(crate) fn tokens(&self, count: usize) -> Vec<String> {
         let token = |number| {
             let claims =

@@ -1,5 +1,5 @@
-//! Benchmark of the REST API relative to PostgreSQL: each figure is compared with one of PostgreSQL's own tools,
-//! measured alternately on the same durable server.
+//! Benchmark of the REST API. Most figures are compared with pgbench or psql, which run on the same PostgreSQL server
+//! in alternation with the API requests.
 //!
 //! `cargo bench --workspace --bench api -- --help`. The API runs as a separate process and is called over HTTP on
 //! loopback.

@@ -1,4 +1,4 @@
-//! pgbench and psql on the PostgreSQL server of the API.
+//! Runs pgbench and psql on the PostgreSQL server that the API uses.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -13,10 +13,10 @@ use crate::client::drain;
 /// Number of concurrent clients of pgbench and of the API.
 pub(crate) const CLIENTS: usize = 8;
 
-/// Separate database for pgbench.
+/// Name of the separate database for pgbench.
 const DATABASE: &str = "pgbench";
 
-/// pgbench script: one row per transaction.
+/// pgbench script that inserts one row per transaction.
 const SCRIPT: &str = "insert into single_rows (number, text) values (:client_id, 'one row and nothing else');\n";
 
 pub(crate) struct Tools {
@@ -26,7 +26,7 @@ pub(crate) struct Tools {
     script: NamedTempFile,
 }
 
-/// Result of pgbench.
+/// Result of a pgbench run.
 pub(crate) struct Inserts {
     /// Transactions per second.
     pub(crate) per_second: f64,
@@ -69,8 +69,8 @@ impl Tools {
         Inserts { per_second: number("tps = "), latency: number("latency average = ") / 1000.0 }
     }
 
-    /// Copies the rows of `select` from Freehold's database with psql; returns their number and the duration in
-    /// seconds.
+    /// Exports the result of the query `select` from Freehold's database with psql's `COPY`; returns the number of rows
+    /// and the duration in seconds.
     pub(crate) fn copy(&self, select: &str) -> (usize, f64) {
         let copy = format!("copy ({select}) to stdout");
         let started = Instant::now();
@@ -89,8 +89,8 @@ pub(crate) async fn checkpoint(pool: &PgPool) {
 }
 
 /// Configures memory and write-ahead log as PostgreSQL's manual recommends ("Resource Consumption", "WAL
-/// Configuration"), and creates the WAL files. Otherwise the benchmark would measure the first minute of a new server,
-/// which blocks commits while it creates each WAL file and whose cache is full after 50,000 signups.
+/// Configuration"), and creates the WAL files. Otherwise the benchmark would measure a new server, which blocks commits
+/// while it creates each WAL file and has a cache that is too small.
 pub(crate) async fn warm_up(infrastructure: &mut Infrastructure) {
     for setting in ["shared_buffers = '2GB'", "min_wal_size = '1GB'", "max_wal_size = '4GB'"] {
         let set = sqlx::AssertSqlSafe(format!("alter system set {setting}"));
@@ -104,7 +104,7 @@ pub(crate) async fn warm_up(infrastructure: &mut Infrastructure) {
     checkpoint(&infrastructure.pool).await;
 }
 
-/// Delays every disk flush, regardless of concurrent commits.
+/// Configures PostgreSQL to delay every disk flush, even if there are no concurrent commits.
 pub(crate) async fn delay_flushes(pool: &PgPool, microseconds: u32) {
     for setting in ["commit_siblings = 0", &format!("commit_delay = {microseconds}")] {
         let set = sqlx::AssertSqlSafe(format!("alter system set {setting}"));

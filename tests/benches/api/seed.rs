@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::fixture::Installation;
 
-/// Inserts ROWS tenants, environments, operations, account mappings and events, one second apart. The ids are UUIDs of
-/// version 7, which begin with the time, so that they sort in the order of creation.
+/// SQL that inserts ROWS tenants, environments, operations, account mappings and events, with creation times one second
+/// apart. The ids are UUIDs of version 7: they begin with the time, so that they sort in the order of creation.
 const INSERT_ROWS: &str = "
     set session_replication_role = replica;
     create temp table numbered as
@@ -36,10 +36,10 @@ const INSERT_ROWS: &str = "
     drop table numbered;
     vacuum analyze";
 
-/// Fills the database with `rows` rows per table.
+/// Inserts `rows` rows into each table.
 pub(crate) async fn insert_rows(installation: &Installation, rows: u32) {
     let started = Instant::now();
-    // One connection, because the replication role and the temporary table belong to a session.
+    // All statements use one connection, because the replication role and the temporary table exist per session.
     let mut connection = installation.infrastructure.pool.acquire().await.expect("a connection");
     connection.close_on_drop();
     let now = freehold_tenancy::Clock::real().now().to_rfc3339();

@@ -1,4 +1,4 @@
-//! Maximum rate of signups with eight clients, alternating with pgbench; then latency at half that rate.
+//! Benchmark of signups: maximum rate with eight clients, compared with pgbench; then latency at half that rate.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,10 +10,11 @@ use crate::process::cpu_seconds;
 use crate::table::{Table, list, median};
 use crate::{Options, constant_rate};
 
-/// Number of clients that share the signups, so that none of them exceeds the daily limit of 1000.
+/// Number of API clients among which the signups are distributed, so that no client exceeds the limit of 1000 signups
+/// per day.
 const TOKENS: usize = 1000;
 
-/// Source of unique signup requests.
+/// Generates signup requests, each with a new idempotency key.
 pub(crate) struct SignupSource {
     address: String,
     tokens: Vec<String>,
@@ -29,7 +30,7 @@ impl SignupSource {
         Client::connect(&self.address).expect("the API")
     }
 
-    /// Returns a signup request with a new key.
+    /// Returns a signup request with a new idempotency key.
     pub(crate) fn request(&self) -> Vec<u8> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         signup(&self.address, &self.tokens[number % self.tokens.len()], &format!("customer-{number}"))
@@ -71,7 +72,8 @@ pub(crate) async fn measure(options: &Options, table: &mut Table) {
     installation.stop().await;
 }
 
-/// Returns the signups per second of eight clients, each of which sends the next request after the last response.
+/// Returns the number of signups per second of eight clients, each of which waits for a response before it sends the
+/// next request.
 fn maximum_rate(source: &SignupSource, time: Duration) -> f64 {
     let started = Instant::now();
     let accepted: usize = std::thread::scope(|scope| {

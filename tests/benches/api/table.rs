@@ -30,7 +30,7 @@ impl Table {
         self.0.push(row);
     }
 
-    /// Prints the table; returns a failure if a bound is missed.
+    /// Prints the table; returns a failure exit code if a figure misses its bound.
     pub(crate) fn print(&self) -> ExitCode {
         println!("\n{:<62}{:>10}  {:<14}{:<8}details", "figure", "measured", "bound", "result");
         for row in &self.0 {
@@ -51,7 +51,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// Returns the smallest value that is not exceeded by this share of the values.
+/// Returns a quantile of the values, for example the 99th percentile if `share` is 0.99.
 pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -60,7 +60,7 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-/// Formats values for the details of a figure.
+/// Formats values with `digits` decimal places, separated by spaces.
 pub(crate) fn list(values: &[f64], digits: usize) -> String {
     values.iter().map(|value| format!("{value:.digits$}")).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
-//! Time from a signup until a worker has claimed the operation and has acquired or queued for a slot, with an empty
-//! queue and with thousands of queued operations.
+//! Benchmark of the time from a signup until a worker has claimed the operation and has acquired or queued for a slot,
+//! with an empty queue and with thousands of queued operations.
 //!
-//! The time includes the signup request and ends when another connection sees the slot.
+//! The time starts with the signup request and ends when a query on another connection finds the slot.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const CLIENTS: usize = 4;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Maximum time until an operation has or queues for a slot.
+/// Maximum time to wait until an operation has acquired a slot or is queued for one.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) async fn measure(options: &Options, table: &mut Table) {
@@ -46,7 +46,8 @@ fn add_figure(figure: &str, seconds: &[f64], bound: f64, table: &mut Table) {
     table.at_most(figure, ms(0.99), bound * 1000.0, "ms", &detail);
 }
 
-/// Sends signups one after another; returns the time of each until its slot is acquired or queued.
+/// Sends signups one after another; returns, for each, the seconds until its operation has acquired or queued for a
+/// slot.
 async fn latencies(installation: &Installation, source: &SignupSource) -> Vec<f64> {
     let mut client = source.connect();
     let mut latencies = Vec::new();

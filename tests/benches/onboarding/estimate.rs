@@ -1,4 +1,4 @@
-//! Accuracy of the estimated ready time that a signup returns.
+//! Benchmark of the accuracy of the estimated ready time that a signup returns.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::run::Run;
 /// Number of simultaneous signups.
 const TENANTS: usize = 200;
 
-/// Number of earlier signups in the runs with a history.
+/// Number of signups that finish before the measured signups, in the runs with a history of durations.
 const EARLIER_SIGNUPS: usize = 5;
 
 pub(crate) async fn measure(seed: u64, results: &mut Results) {
@@ -67,7 +67,7 @@ async fn measure_accuracy(
     results.at_least(name, "estimates within 20 % of the real time, %", share, 90.0, &detail);
 }
 
-/// Returns the estimate that the API shows at this time.
+/// Returns the estimated ready time that the API currently shows for the operation.
 async fn estimate(run: &Run, id: OperationId) -> chrono::DateTime<chrono::Utc> {
     let freehold = &run.freehold;
     let operation = operations::get(freehold.pool(), id).await.expect("a result").expect("the operation");

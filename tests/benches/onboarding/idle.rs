@@ -1,4 +1,4 @@
-//! Calls for a single tenant without load.
+//! Benchmark of the number of AWS calls for a single tenant, without other load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use freehold_tests::fleet::MinimumCalls;
 use crate::results::Results;
 use crate::run::Run;
 
-/// Number of tenants, signed up one hour after another.
+/// Number of tenants, which sign up one hour after another.
 const TENANTS: usize = 10;
 
 pub(crate) async fn measure(seed: u64, results: &mut Results) {

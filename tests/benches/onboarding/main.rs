@@ -1,7 +1,8 @@
-//! Benchmark of onboarding relative to the limits of AWS's quotas: each figure is compared with its bound.
+//! Benchmark of onboarding. Each figure is compared with a bound, for example the minimum duration that AWS's quotas
+//! allow.
 //!
-//! `cargo bench --workspace --bench onboarding -- --help`. Except for the setting `processes`, the clock is simulated,
-//! so that the figures do not depend on the machine and are the same in every run.
+//! `cargo bench --workspace --bench onboarding -- --help`. Except for the benchmark `processes`, the clock is
+//! simulated, so that the figures do not depend on the machine and are the same in every run.
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints results and panics on errors")]
 
@@ -23,7 +24,7 @@ use results::Results;
 /// Measure onboarding against the bounds that AWS's quotas set. Exits with 1 if a figure misses its bound.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Number of simultaneous signups in the settings rate, slot and assignment
+    /// Number of simultaneous signups in the benchmarks `rate`, `slot` and `assignment`
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     tenants: usize,
     /// Numbers of workers; one run each
@@ -83,6 +84,6 @@ async fn main() -> ExitCode {
         idle::measure(options.seed, &mut results).await;
     }
     let shown = if results.is_empty() { ExitCode::SUCCESS } else { results.print(options.calls) };
-    // Measured on the real clock; the figures differ between runs.
+    // This benchmark uses the real clock, so its figures differ between runs.
     if selected(Setting::Processes) && !processes::run().await { ExitCode::FAILURE } else { shown }
 }

@@ -1,4 +1,4 @@
-//! Total duration of many simultaneous signups, with one of AWS's quotas as the bottleneck.
+//! Benchmark of the total duration of many simultaneous signups, with one of AWS's quotas as the bottleneck.
 
 use freehold_sandbox::settings::{Durations, Settings, Spread};
 use freehold_tests::fleet::{MinimumCalls, TenantTimeline, ideal_timelines};
@@ -6,7 +6,7 @@ use freehold_tests::fleet::{MinimumCalls, TenantTimeline, ideal_timelines};
 use crate::results::Results;
 use crate::run::Run;
 
-/// Quota that is the bottleneck.
+/// AWS quota that limits the total duration of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bound {
     Rate,

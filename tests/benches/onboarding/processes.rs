@@ -1,5 +1,5 @@
-//! Resource usage and recovery time of real processes: idle, with thousands of waiting operations, after `kill -9`, and
-//! after a restart of PostgreSQL.
+//! Benchmark of real processes: resource usage while idle and with thousands of waiting operations, and recovery time
+//! after `kill -9` and after a restart of PostgreSQL.
 
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints results")]
@@ -17,19 +17,19 @@ use uuid::Uuid;
 /// Duration of the idle measurement.
 const IDLE_DURATION: Duration = Duration::from_secs(70);
 
-/// Default number of waiting operations; the variable `FREEHOLD_WAITING` overrides it.
+/// Default number of waiting operations; the environment variable `FREEHOLD_WAITING` overrides it.
 const WAITING: usize = 10_000;
 
 /// Number of concurrent signups that create the waiting operations.
 const CONCURRENT_SIGNUPS: usize = 12;
 
-/// Number of restarts of PostgreSQL and of kills of workers; the worst result counts.
+/// Number of PostgreSQL restarts, and number of killed workers. The worst result is reported.
 const REPETITIONS: usize = 3;
 
 /// Clock ticks per second in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)` on Linux).
 const TICKS: f64 = 100.0;
 
-/// Table of figures; the field is `true` as long as each figure meets its bound.
+/// Table of figures. The field is `true` until a figure misses its bound.
 struct Table(bool);
 
 impl Table {
@@ -41,7 +41,7 @@ impl Table {
     }
 }
 
-/// Measures and prints all figures; returns whether each meets its bound.
+/// Measures and prints all figures; returns whether each figure meets its bound.
 pub(crate) async fn run() -> bool {
     let mut table = Table(true);
     println!("{:<66}{:>10}{:>10}", "processes", "measured", "at most");
@@ -67,7 +67,7 @@ async fn start_processes(infrastructure: &Infrastructure, workers: usize) -> (Pr
 
 /// Measures resource usage, first idle, then with thousands of waiting operations.
 async fn measure_resources(table: &mut Table) {
-    // The clock is so slow that work in AWS outlasts the measurement; waiting operations keep waiting.
+    // The simulated clock is so slow that no work in AWS finishes during the measurement.
     let settings = Settings { throttling: false, ..Settings::default() };
     let infrastructure = Infrastructure::start(settings, 0.02).await;
     let (processes, client) = start_processes(&infrastructure, 1).await;
@@ -119,7 +119,7 @@ async fn measure_resources(table: &mut Table) {
     infrastructure.stop().await;
 }
 
-/// Measures the recovery after the kill of a worker, and after a restart of PostgreSQL.
+/// Measures the recovery time after a worker is killed and after PostgreSQL is restarted.
 async fn measure_recovery(table: &mut Table) {
     let mut infrastructure = Infrastructure::start(Settings::default(), 20.0).await;
     let (mut processes, client) = start_processes(&infrastructure, 2).await;
@@ -148,7 +148,7 @@ async fn measure_recovery(table: &mut Table) {
     infrastructure.stop().await;
 }
 
-/// Returns the seconds until other workers have claimed all operations of a killed worker.
+/// Kills a worker; returns the number of seconds until other workers have claimed all of its operations.
 async fn recovery_after_kill(infrastructure: &Infrastructure, processes: &mut Processes, index: usize) -> f64 {
     let id = processes.id(index).expect("a running worker");
     // Kill the worker only while it has claimed an operation.
@@ -188,7 +188,8 @@ async fn recovery_after_kill(infrastructure: &Infrastructure, processes: &mut Pr
     duration
 }
 
-/// Returns the seconds from when PostgreSQL accepts connections until the API is ready and operations are claimed.
+/// Restarts PostgreSQL; returns the number of seconds from the first accepted connection until the API is ready and
+/// operations are claimed.
 async fn recovery_after_restart(infrastructure: &mut Infrastructure, client: &ApiClient, stop: StopMode) -> f64 {
     infrastructure.restart_database(stop).await;
     let up = Instant::now();

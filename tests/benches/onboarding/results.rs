@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use freehold_tests::fleet::CallComparison;
 
-/// Maximum number of calls relative to the minimum.
+/// Maximum ratio of the actual number of calls to the minimum number of calls.
 const MAX_CALL_RATIO: f64 = 2.0;
 
 #[derive(Default)]
@@ -32,7 +32,8 @@ impl Results {
         self.push(run, figure, format!("{measured:.3}{detail}"), format!("≥ {bound}"), measured >= bound);
     }
 
-    /// Adds the calls of a run. The operation with the worst ratio to the minimum must not exceed the bound.
+    /// Adds the AWS calls of a run. For each AWS operation, the ratio of actual calls to minimum calls must not exceed
+    /// the bound.
     pub(crate) fn add_calls(&mut self, run: &str, calls: Vec<CallComparison>) {
         let worst = calls.iter().max_by(|one, other| one.ratio().total_cmp(&other.ratio())).expect("calls");
         let detail = format!(" ({}: {:.2}, minimum {})", worst.operation, worst.actual, worst.minimum);
@@ -49,7 +50,7 @@ impl Results {
         self.rows.is_empty()
     }
 
-    /// Prints the table; returns a failure if a bound is missed.
+    /// Prints the table; returns a failure exit code if a figure misses its bound.
     pub(crate) fn print(&self, all_calls: bool) -> ExitCode {
         for (run, calls) in &self.calls {
             let printed = calls.iter().filter(|calls| all_calls || calls.ratio() > MAX_CALL_RATIO);

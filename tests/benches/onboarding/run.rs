@@ -1,4 +1,4 @@
-//! Benchmark run: a simulated organisation, several workers, and a manual clock.
+//! Benchmark run with a simulated organisation, several workers, and a manual clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Run {
         }
     }
 
-    /// Returns all environments; panics unless `count` operations have succeeded and no other exists.
+    /// Returns all environments; panics unless exactly `count` operations exist and all have succeeded.
     pub(crate) async fn ready_environments(&self, count: usize) -> Vec<Environment> {
         let states = operations::counts(self.freehold.pool()).await.expect("a result");
         let count = i64::try_from(count).expect("few");
@@ -68,12 +68,12 @@ impl Run {
         }
     }
 
-    /// Returns the call counts before the first signup, and the current ones.
+    /// Returns the AWS call counts before the first signup, and the current AWS call counts.
     pub(crate) fn calls(&self) -> (&BTreeMap<String, CallCount>, BTreeMap<String, CallCount>) {
         (&self.before, self.freehold.world.calls().by_operation())
     }
 
-    /// Returns the number of calls and the number of throttled calls.
+    /// Returns the number of AWS calls and the number of throttled AWS calls.
     pub(crate) fn total_and_throttled_calls(&self) -> (u64, u64) {
         let calls = self.freehold.world.calls();
         let all = |counts: &BTreeMap<String, CallCount>| counts.values().map(|count| count.calls).sum::<u64>();

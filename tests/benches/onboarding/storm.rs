@@ -1,4 +1,4 @@
-//! AWS throttles half of all calls for one hour, regardless of their rate.
+//! Benchmark of onboarding while AWS throttles half of all calls for one hour, regardless of their rate.
 
 use chrono::TimeDelta;
 use freehold_sandbox::faults::{Fault, Rule};
@@ -10,7 +10,7 @@ use crate::run::Run;
 /// Number of simultaneous signups.
 const TENANTS: usize = 200;
 
-/// Duration of the throttling.
+/// Duration of the throttling in hours.
 const HOURS: i64 = 1;
 
 #[expect(clippy::cast_precision_loss, reason = "counts are small")]
@@ -22,7 +22,8 @@ pub(crate) async fn measure(seed: u64, results: &mut Results) {
     results.at_most(&name, "calls ÷ calls without throttling", total as f64 / needed as f64, 1.1, &detail);
 }
 
-/// Returns the number of calls and the number of throttled calls.
+/// Onboards all tenants, with throttling if `storm` is true; returns the number of AWS calls and of throttled AWS
+/// calls.
 async fn run(seed: u64, storm: bool, name: &str) -> (u64, u64) {
     let run = Run::new(Settings { seed, ..Settings::default() }, 1).await;
     if storm {

@@ -1,4 +1,4 @@
-//! The `freehold` program, built with the tests that start it.
+//! The `freehold` program, built together with the tests, which start it as a process.
 
 use std::process::ExitCode;
 

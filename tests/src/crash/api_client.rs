@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::api_fixture::ALL_SCOPES;
 use crate::tokens::Issuer;
 
-/// Token issuer that processes with a simulated AWS accept.
+/// Issuer name in the access tokens that an API with a simulated AWS accepts.
 pub const ISSUER: &str = "urn:freehold:sandbox";
 
-/// Home regions and tiers of the signups. `eu-central-2` requires an opt-in.
+/// Home regions and tiers of the signups. The region `eu-central-2` requires an opt-in.
 const HOMES: [(&str, &str); 4] = [
     ("eu-central-1", "standard"),
     ("us-east-1", "enterprise"),
@@ -34,13 +34,13 @@ pub struct ApiClient {
 struct Shared {
     /// Tenant id of each accepted idempotency key.
     accepted: Mutex<BTreeMap<String, String>>,
-    /// Requests without a response, or with a response that calls for a retry.
+    /// Number of requests that were repeated because of a missing response, a conflict or a server error.
     retried_requests: AtomicUsize,
     unexpected: Mutex<Vec<String>>,
 }
 
 impl ApiClient {
-    /// Returns a client of the API at `url` with a token of `issuer`.
+    /// Returns a client of the API at `url` that sends a token of `issuer`.
     pub fn new(url: &str, issuer: &Issuer) -> Self {
         let claims = json!({ "iss": ISSUER, "exp": crate::tokens::now() + 6 * 3600 });
         let token = issuer.token_with(ALL_SCOPES, &claims);
@@ -48,12 +48,12 @@ impl ApiClient {
         Self { http, url: url.to_owned(), token, shared: Arc::default() }
     }
 
-    /// Sends the signup of this customer number once and returns the response status.
+    /// Sends the signup request `number` once and returns the response status.
     pub async fn sign_up_once(&self, number: usize) -> Result<u16, reqwest::Error> {
         Ok(self.signup_request(number).send().await?.status().as_u16())
     }
 
-    /// Returns the signup request of this customer number.
+    /// Returns the signup request `number`; its idempotency key and external id contain the number.
     pub fn signup_request(&self, number: usize) -> reqwest::RequestBuilder {
         let key = format!("customer-{number}");
         let (home_region, tier) = HOMES[number % HOMES.len()];
@@ -64,7 +64,7 @@ impl ApiClient {
         self.request(Method::POST, "/v1/tenants").header("Idempotency-Key", &key).json(&body)
     }
 
-    /// Sends the signup of this customer number until it is accepted.
+    /// Repeats the signup request `number` until the API accepts it.
     pub async fn sign_up_until_accepted(&self, number: usize) {
         let key = format!("customer-{number}");
         loop {
@@ -102,12 +102,10 @@ impl ApiClient {
         self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the number of requests that were sent again.
     pub fn retried_requests(&self) -> usize {
         self.shared.retried_requests.load(Ordering::Relaxed)
     }
 
-    /// Returns a description of each response that a correct API does not send.
     pub fn unexpected_responses(&self) -> Vec<String> {
         self.shared.unexpected.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -116,7 +114,7 @@ impl ApiClient {
         self.shared.unexpected.lock().unwrap_or_else(PoisonError::into_inner).push(description);
     }
 
-    /// Requests a retry of an operation once and ignores the response.
+    /// Sends one request to retry the operation, and ignores the response.
     pub async fn retry(&self, operation: &str) {
         _ = self.request(Method::POST, &format!("/v1/operations/{operation}/retry")).send().await;
     }

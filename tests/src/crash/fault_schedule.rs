@@ -11,9 +11,9 @@ use super::infrastructure::StopMode;
 pub enum ProcessFault {
     /// Kills a process.
     Kill {
-        /// Index of the process: 0 is the API, the workers follow.
+        /// Index of the process: 0 is the API process, higher numbers are worker processes.
         index: usize,
-        /// Time until the process is started again.
+        /// Time from the kill until the process is restarted.
         downtime: Duration,
     },
     /// Terminates all connections to the database.
@@ -21,7 +21,7 @@ pub enum ProcessFault {
     RestartDatabase(StopMode),
 }
 
-/// Returns the faults of a run, each with the pause before it.
+/// Returns the faults of a run in their order, each with the pause before the fault.
 pub(super) fn schedule(seed: u64, kills: usize, workers: usize) -> Vec<(Duration, ProcessFault)> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut faults = Vec::new();

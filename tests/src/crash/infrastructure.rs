@@ -1,4 +1,4 @@
-//! Infrastructure of the crash test: a durable PostgreSQL and a simulated AWS on a loopback port.
+//! Infrastructure of the crash test: PostgreSQL with fsync enabled, and a simulated AWS on a loopback port.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -32,9 +32,9 @@ pub enum StopMode {
 
 /// Database, simulated AWS, configuration and token issuer of one installation.
 pub struct Infrastructure {
-    /// Simulated organisation, bootstrapped.
+    /// Simulated AWS organisation, in which `freehold bootstrap` has created all required objects.
     pub world: World,
-    /// Connections of the test itself.
+    /// Database connections of the test itself.
     pub pool: PgPool,
     pub config: Arc<Config>,
     pub issuer: Issuer,
@@ -46,11 +46,11 @@ pub struct Infrastructure {
 impl Infrastructure {
     /// Starts the infrastructure with a clock that runs `speed` times as fast as real time.
     pub async fn start(settings: Settings, speed: f64) -> Self {
-        // The test repeats requests more often than the rate limits allow.
+        // Rate limits are disabled, because the test repeats requests more often than they allow.
         Self::start_with_api_config(settings, speed, "requests_per_minute = 0\nsignups_per_day = 0").await
     }
 
-    /// Starts the infrastructure with the section `[api]` of the configuration.
+    /// Starts the infrastructure; `api` is the content of the section `[api]` of the configuration.
     pub async fn start_with_api_config(settings: Settings, speed: f64, api: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("freehold-crash-").tempdir().expect("a directory");
         // If the tests run as root, PostgreSQL runs as another user, which needs access to the directory.
@@ -61,7 +61,7 @@ impl Infrastructure {
         let postgres = start_postgres(directory.path()).await;
         let pool = PgPoolOptions::new().max_connections(5).connect_lazy(&postgres.url()).expect("a pool");
         db::migrate(&pool).await.expect("a migrated database");
-        // One role per kind of process distinguishes their queries in the server log.
+        // The API and the workers use different database roles, so that the server log shows the source of each query.
         for role in ["create role api superuser login", "create role worker superuser login"] {
             sqlx::query(role).execute(&pool).await.expect("a role");
         }
@@ -103,7 +103,7 @@ impl Infrastructure {
         self.directory.path().join("freehold.toml")
     }
 
-    /// Returns the path of the PostgreSQL log, which begins at the last start of the server.
+    /// Returns the path of the PostgreSQL log, which contains the messages since the last start of the server.
     pub fn database_log(&self) -> PathBuf {
         self.postgres().directory().join("log")
     }
@@ -122,14 +122,14 @@ impl Infrastructure {
         self.postgres = Some(start_postgres(self.directory.path()).await);
     }
 
-    /// Terminates all connections except those of the test, and returns their number.
+    /// Terminates all database connections except those of the test, and returns the number of terminated connections.
     pub async fn drop_connections(&self) -> u64 {
         let terminate = "select pg_terminate_backend(pid) from pg_stat_activity
             where datname = current_database() and application_name = 'freehold' and pid <> pg_backend_pid()";
         sqlx::query(terminate).execute(&self.pool).await.map_or(0, |result| result.rows_affected())
     }
 
-    /// Stops everything and removes the files of this run, unless [`Self::keep_files`] was called.
+    /// Stops all servers and deletes the files of this run, unless [`Self::keep_files`] was called.
     pub async fn stop(mut self) {
         self.pool.close().await;
         self.aws_server.stop();

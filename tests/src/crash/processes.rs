@@ -44,8 +44,8 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Returns an API and `workers` workers of `program`, none of them started. `lease` is the duration of a claim in
-    /// seconds, `None` the default.
+    /// Prepares an API process and `workers` worker processes of `program` without starting them. `lease` is the
+    /// duration of a claim in seconds; `None` means the default.
     pub fn new(program: &Path, infrastructure: &Infrastructure, workers: usize, lease: Option<f64>) -> Self {
         let mut guard = Command::new("/bin/sh");
         let guard = guard.args(["-c", GUARD, "freehold-crash-guard"]).stdin(Stdio::piped()).process_group(0);
@@ -89,7 +89,7 @@ impl Processes {
             return;
         }
         let child = process.command().spawn().expect("the program");
-        // Without a guard the run still works; only the clean-up after a killed test is lost.
+        // An error is ignored: without the guard, only the cleanup after a killed test is missing.
         _ = writeln!(self.guard_stdin, "+ {}", child.id());
         process.child = Some(child);
     }
@@ -123,7 +123,8 @@ impl Processes {
         Some(status)
     }
 
-    /// Returns the processes that exited by themselves, for example because the database was down at their start.
+    /// Returns the indices of the processes that exited by themselves, for example because the database was down when
+    /// they started.
     pub fn reap_exited(&mut self) -> Vec<usize> {
         let mut exited = Vec::new();
         for (index, process) in self.all.iter_mut().enumerate() {

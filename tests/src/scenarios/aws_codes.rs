@@ -1,6 +1,6 @@
-//! AWS codes that the worker's tables know, each with the tests that provoke it.
+//! AWS error codes in the worker's tables, each with the tests in which AWS returns the code.
 
-/// AWS code, reason or part of the message, as in the worker's tables, with the paths of the tests that provoke it.
+/// AWS error codes, failure reasons or parts of messages from the worker's tables, each with the paths of its tests.
 #[rustfmt::skip]
 pub static AWS_CODES: &[(&str, &[&str])] = &[
     ("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", &["worker::aws::errors::every_known_failure_has_its_kind"]),

@@ -1,4 +1,4 @@
-//! Account mappings: pages, point-in-time queries, history and exports for billing.
+//! Tests of account mappings: pagination, queries for a past time, history, and exports for billing.
 
 use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body_with};
 use reqwest::Method;
@@ -20,7 +20,8 @@ fn accounts(page: &Value) -> Vec<&str> {
     rows.iter().map(|row| row["aws_account_id"].as_str().unwrap()).collect()
 }
 
-/// Sets the validity of a mapping, which is otherwise the time of the test.
+/// Sets start and end of the current mapping of an account. Without this call, a mapping starts at the time of the
+/// test.
 async fn set_validity(api: &ApiFixture, account: &str, from: &str, to: Option<&str>) {
     let times = "update account_mappings set valid_from = $2::text::timestamptz, valid_to = $3::text::timestamptz,
         closed_at_position = case when $3 is not null then opened_at_position + 1000 end where aws_account_id = $1";
@@ -40,7 +41,7 @@ async fn a_past_instant_shows_the_mappings_of_that_time() {
     set_validity(&api, "333344445555", "2026-06-01T00:00:00Z", None).await;
     let at = async |instant: &str| {
         let page = api.get(&format!("/v1/account-mappings?at={instant}")).await.json();
-        // The export uses another query than the pages.
+        // The export uses a different SQL query than the pages.
         let csv = export(&api, &format!("?at={instant}"), "text/csv").await.text;
         let copied: Vec<_> = csv.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
         assert_eq!(copied, accounts(&page), "{instant}");

@@ -1,4 +1,5 @@
-//! The audit trail records every change with caller, origin and outcome, and later changes of the trail are detected.
+//! Tests of the audit trail: it records every change with caller, origin and outcome, and manipulations of the trail
+//! are detected.
 
 mod verify;
 
@@ -102,11 +103,12 @@ async fn each_change_is_recorded_with_its_caller_and_result() {
         }
     }
     assert_eq!(paged, records);
-    // A position ahead of the trail would skip the records up to it.
+    // A position beyond the end of the trail would skip records that are written later.
     assert_eq!(api.get("/v1/audit-events?after=7").await.status_and_code(), (400, "invalid_query".into()));
 }
 
-/// Sends a cancel request and disconnects while a lock holds it up. Returns the path of the operation and the lock.
+/// Sends a cancel request and disconnects while a database lock blocks the request. Returns the path of the operation
+/// and the lock.
 async fn disconnected_cancel(api: &ApiFixture) -> (String, Transaction<'static, Postgres>) {
     let tenant = api.sign_up(&signup_body()).await;
     let path = format!("/v1/operations/{}", tenant["environments"][0]["operation_id"].as_str().expect("an id"));
@@ -256,7 +258,7 @@ async fn each_aws_write_is_recorded_with_its_request_id() {
     let reads = ["Describe", "List", "Get", "Assume", "Invoke"];
     for (call, count) in freehold.world.calls().by_operation() {
         let count = usize::try_from(count.calls - before.of(&call).calls).expect("a number");
-        // IAM and the SDK name the service differently.
+        // IAM and the SDK use different names for the service.
         let call = call.replace("ssoadmin:", "sso:");
         let (_, name) = call.split_once(':').expect("a service");
         let times = recorded.iter().filter(|recorded| **recorded == call).count();

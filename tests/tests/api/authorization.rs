@@ -1,4 +1,5 @@
-//! Authorization: every route with every scope, for tokens with all tenants and for tokens with one.
+//! Tests of authorization: every route with every scope, for tokens that can access all tenants and tokens that can
+//! access one.
 
 use freehold_api::Scope;
 use freehold_tenancy::Config;
@@ -38,12 +39,12 @@ fn routes() -> Vec<Route> {
 }
 
 impl Route {
-    /// Returns whether the path names one tenant.
+    /// Returns whether the path refers to one tenant.
     fn names_a_tenant(&self) -> bool {
         self.path.contains("{id}") || self.path.contains("{aws_account_id}")
     }
 
-    /// Returns the path with the ids of `tenant`.
+    /// Returns the path with the ids of `tenant` in place of the parameters.
     fn path_for(&self, tenant: &Value) -> String {
         let (id, environment) = (tenant["id"].as_str().unwrap(), &tenant["environments"][0]);
         let id =
@@ -56,7 +57,7 @@ impl Route {
         self.path.replace("{id}", id).replace("{name}", "production").replace("{aws_account_id}", account)
     }
 
-    /// Sends the request with a token with these claims.
+    /// Sends a request with a token that has the claims `claims`.
     async fn send_with_claims(&self, api: &ApiFixture, path: &str, claims: &Value) -> ApiResponse {
         let request =
             api.request_without_token(self.method.clone(), path).bearer_auth(api.issuer.token_with("", claims));
@@ -117,7 +118,7 @@ async fn a_token_with_a_tenant_can_access_only_that_tenant() {
     for route in routes() {
         let Route { method, path, scope: Some(needed), .. } = &route else { continue };
         for scope in Scope::ALL {
-            // Scope `fleet` does not widen a token that names a tenant.
+            // The scope `fleet` has no effect in a token with a `tenant_id`.
             let claims = json!({ "scope": format!("{scope} fleet"), "tenant_id": own["id"] });
             let (to_own, to_other) = (
                 route.send_with_claims(&api, &route.path_for(&own), &claims).await,

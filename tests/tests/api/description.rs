@@ -1,4 +1,4 @@
-//! The OpenAPI description of the API, `openapi/openapi.json`.
+//! Tests of the OpenAPI description of the API, `openapi/openapi.json`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn description() -> Value {
 fn the_committed_description_matches_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/openapi.json");
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    // assert_eq! would print both documents completely.
+    // `assert_eq!` would print both documents completely.
     let current = freehold_api::openapi_json();
     let differs = committed.lines().zip(current.lines()).find(|(committed, current)| committed != current);
     assert!(committed == current, "freehold openapi > openapi/openapi.json: {differs:?}");

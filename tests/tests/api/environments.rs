@@ -1,4 +1,4 @@
-//! Environments that are added after the signup.
+//! Tests of environments that are added after the signup.
 
 use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body};
 use reqwest::Method;
@@ -89,7 +89,7 @@ async fn environments_are_limited_to_twenty_and_to_active_tenants() {
     }
     let body = json!({ "name": "e21" });
     assert_eq!(add(&api, &tenant, "more", &body).await.status_and_code(), (409, "too_many_environments".into()));
-    // No AWS call was made yet, so offboarding finishes at once.
+    // No AWS call was made yet, so offboarding finishes immediately.
     assert_eq!(api.delete(&tenant).await.json()["state"], "offboarded");
     assert_eq!(add(&api, &tenant, "more", &body).await.status_and_code(), (409, "tenant_offboarded".into()));
 }

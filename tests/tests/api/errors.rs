@@ -1,4 +1,4 @@
-//! Invalid requests and their error responses.
+//! Tests of invalid requests and their error responses.
 
 use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body, signup_body_with};
 use reqwest::Method;
@@ -55,7 +55,7 @@ async fn a_body_that_is_too_large_is_rejected_with_and_without_length() {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "company_name": "x".repeat(64 * 1024) }));
     assert_is_a_problem(&send(api.signup_request("7f3a", &body)).await, 413, "body_too_large");
-    // Chunked, so that the length is not announced.
+    // The body is sent in chunks, without a Content-Length.
     let mut connection = TcpStream::connect(api.url.trim_start_matches("http://")).await.unwrap();
     let token = api.issuer.token("fleet tenants:write");
     let head = format!(
@@ -146,7 +146,7 @@ async fn each_invalid_query_parameter_is_named() {
         (400, "invalid_query".into()),
         "the dry run was ignored"
     );
-    // An empty parameter is an error, not an absent parameter.
+    // An empty parameter is rejected; it is not treated as missing.
     let empty = api.get("/v1/operations?state=&tenant=").await;
     assert_eq!(empty.status_and_code(), (400, "invalid_query".into()));
 }

@@ -1,4 +1,4 @@
-//! The event feed over HTTP, as billing and partners read it.
+//! Tests of the event feed over HTTP.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Findings in the API: lists, counts and metrics.
+//! Tests of findings in the API: lists, counts and metrics.
 
 use freehold_tenancy::db::findings::{record, resolve};
 use freehold_tenancy::finding::{FindingKind, FindingRemedy, NewFinding};

@@ -1,4 +1,4 @@
-//! Fleet holds in the API.
+//! Tests of fleet holds in the API.
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::fleet_holds::{self, ProbeBackoff};

@@ -1,4 +1,4 @@
-//! Health checks and metrics of the API.
+//! Tests of the health checks and metrics of the API.
 
 use freehold_tests::api_fixture::{ApiFixture, send, signup_body};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Idempotency keys.
+//! Tests of idempotency keys.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Sends a request until the response is no longer "in progress".
+/// Repeats a request until the response is no longer "in progress".
 async fn send_until_finished(api: &ApiFixture, key: &str, body: &Value) -> ApiResponse {
     loop {
         let response = send(api.signup_request(key, body)).await;
@@ -30,7 +30,7 @@ async fn a_repeated_signup_gets_the_identical_response() {
         "labels": { "b": "2", "a": "1" }, "home_region": "eu-central-1", "admin_email": "admin@example.com",
         "company_name": "Example GmbH", "tier": null,
     });
-    // The response is replayed unchanged although the tenant has progressed.
+    // The stored response is unchanged, although the state of the tenant has changed.
     api.succeed_operation("111122223333").await;
     for key in ["7f3a", "\"7f3a\""] {
         let again = send(api.signup_request(key, &reordered)).await;
@@ -58,7 +58,7 @@ async fn a_key_is_valid_for_one_request_only() {
 #[tokio::test]
 async fn a_key_belongs_to_the_client_that_uses_it() {
     let api = ApiFixture::new().await;
-    // Two users of one client, then two clients that are named in different claims.
+    // Two users of one client, then two clients whose names are in different claims.
     let mut tenants = BTreeSet::new();
     for claims in [
         json!({ "client_id": "one", "sub": "ann" }),
@@ -150,7 +150,7 @@ async fn a_post_runs_once_per_key_and_errors_are_not_stored() {
     assert_eq!(corrected.status_and_code(), (422, "idempotency_key_reused".into()));
     assert_eq!(retry(&path, "a b").await.status_and_code(), (400, "idempotency_key_invalid".into()));
 
-    // Another request holds the key, or its process has died.
+    // Another request with the same key is in progress, or its process has crashed.
     api.park("account_not_ours").await;
     let reserve_again = "update idempotency_keys set status = null, location = null, response = null, created_at = $1
         where route like '%retry'";
@@ -184,7 +184,7 @@ async fn users_of_different_tenants_share_no_keys_and_no_rate_limit() {
         let response = send(retry).await;
         assert_eq!((response.status.as_u16(), response.header("idempotency-replayed")), (202, ""), "{}", response.text);
     }
-    // Requests of one user do not count towards the rate limit of the other.
+    // Requests of one user do not reduce the rate limit of the other user.
     let remaining_requests = async |token: &str| {
         let response = send(api.request_without_token(Method::GET, "/v1/operations").bearer_auth(token)).await;
         (response.status.as_u16(), response.header("ratelimit").to_owned())

@@ -1,10 +1,10 @@
-//! Offboarding, restore and legal holds.
+//! Tests of offboarding, restore and legal holds.
 
 use freehold_tests::api_fixture::{ApiFixture, send, signup_body, signup_body_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Creates a ready tenant. Returns its path.
+/// Creates a ready tenant, and returns its path in the API.
 async fn ready(api: &ApiFixture, account: &str) -> String {
     let tenant = api.sign_up(&signup_body()).await;
     api.succeed_operation(account).await;

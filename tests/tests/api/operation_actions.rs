@@ -1,4 +1,4 @@
-//! Actions on an operation: cancel, correct, adopt, approve, reject.
+//! Tests of the actions on an operation: cancel, correct, adopt, approve, reject.
 
 use freehold_tenancy::attention::Remedy;
 use freehold_tests::api_fixture::{ApiFixture, signup_body};
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 const ALL_REMEDIES: [Remedy; 4] = [Remedy::Retry, Remedy::Correct, Remedy::Adopt, Remedy::Cancel];
 
-/// Creates a tenant whose onboarding is parked with every remedy. Returns the tenant and the path of the operation.
+/// Creates a tenant whose onboarding is parked and offers every remedy. Returns the tenant and the path of the
+/// operation.
 async fn park_operation(api: &ApiFixture) -> (Value, String) {
     let tenant = api.sign_up(&signup_body()).await;
     api.park_with_remedies("account_email_taken", &ALL_REMEDIES).await;
@@ -78,7 +79,7 @@ async fn adopting_an_account_needs_a_second_person_for_that_account() {
             "operation.approval.granted",
         ]
     );
-    // The worker finds the approval in its step.
+    // The worker reads the approval when it runs the step.
     api.claim_operation().await;
 }
 

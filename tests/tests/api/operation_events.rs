@@ -1,4 +1,4 @@
-//! The event stream of an operation.
+//! Tests of the event stream of an operation.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use freehold_tests::tokens::now;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-/// The server-sent events of a response.
+/// Reader of the server-sent events in a response.
 struct Stream {
     response: Response,
     rest: String,
@@ -29,7 +29,7 @@ impl Stream {
         Self { response, rest: String::new() }
     }
 
-    /// The next event, or `None` at the end of the stream.
+    /// Returns the next event, or `None` at the end of the stream.
     async fn next(&mut self) -> Option<Event> {
         loop {
             while let Some((block, rest)) = self.rest.clone().split_once("\n\n") {
@@ -67,7 +67,7 @@ fn follow(api: &ApiFixture, id: &str) -> RequestBuilder {
     api.request(Method::GET, &format!("/v1/operations/{id}/events"))
 }
 
-/// Events of a successful operation of [`run_to_success`].
+/// Names of the events of an operation that [`run_to_success`] has run.
 const ALL: [&str; 9] = [
     "1 operation.accepted",
     "2 operation.started",
@@ -80,7 +80,7 @@ const ALL: [&str; 9] = [
     "end",
 ];
 
-/// Runs the operation to its end.
+/// Runs the only operation until it succeeds.
 async fn run_to_success(api: &ApiFixture) {
     let claim = api.claim_operation().await;
     let check_at = api.clock.now();

@@ -1,4 +1,4 @@
-//! Operations: steps, attention, retries and queue positions.
+//! Tests of operations: steps, attention, retries and queue positions.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ async fn operations_are_found_by_their_tenant() {
 async fn a_worker_is_woken_by_a_signup_and_by_a_retry() {
     let api = ApiFixture::new().await;
     let mut listener = WorkListener::new(api.database.pool.clone());
-    // The first notification says that the listener is connected.
+    // The first notification means that the listener is connected.
     listener.notified().await;
     let wait_for_notification = async |listener: &mut WorkListener| {
         tokio::time::timeout(Duration::from_secs(30), listener.notified()).await.expect("no worker was woken");

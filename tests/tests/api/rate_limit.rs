@@ -1,4 +1,4 @@
-//! Rate limits of clients.
+//! Tests of the rate limits per client.
 
 use freehold_tests::api_fixture::{ApiFixture, send, signup_body};
 use reqwest::Method;

@@ -1,5 +1,5 @@
-//! Schemathesis (https://schemathesis.io) generates requests from the OpenAPI description and checks that every
-//! response is described and none is a server error.
+//! Runs Schemathesis (https://schemathesis.io), which generates requests from the OpenAPI description and checks that
+//! every response is described and no response is a server error.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use crate::conformance::venv;
 
-/// Generated examples per route, in addition to those of the description, the coverage phase and links between routes.
-/// `FREEHOLD_EXAMPLES` overrides the number.
+/// Number of randomly generated requests per route, in addition to the other test phases of Schemathesis. The
+/// environment variable `FREEHOLD_EXAMPLES` overrides the number.
 const EXAMPLES: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

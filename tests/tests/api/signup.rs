@@ -1,4 +1,4 @@
-//! Signups.
+//! Tests of the request that signs up a tenant.
 
 use freehold_tests::api_fixture::{ApiFixture, send, signup_body, signup_body_with};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Updates of a tenant.
+//! Tests of tenant updates.
 
 use freehold_tests::api_fixture::{ApiFixture, ApiResponse, send, signup_body, signup_body_with};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Access tokens and signing keys.
+//! Tests of access tokens and signing keys.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,7 +48,7 @@ async fn valid_tokens_of_the_issuer_are_accepted() {
     assert_eq!(list_tenants(&api, &unnamed).await.status, 200, "the issuer has only one key");
 }
 
-/// Invalid claims with a description of the fault.
+/// Returns invalid claims, each with a description of the error.
 fn invalid_claims() -> Vec<(&'static str, Value)> {
     vec![
         ("of another issuer", json!({ "iss": "https://elsewhere.example.com" })),
@@ -194,7 +194,7 @@ async fn a_token_must_be_a_single_bearer_token() {
     }
 }
 
-/// An issuer that publishes its keys over HTTP.
+/// HTTP server for the public keys of a token issuer.
 struct Publisher {
     url: String,
     fetches: Arc<AtomicUsize>,
@@ -226,7 +226,7 @@ impl Publisher {
         self.fetches.load(Ordering::Relaxed)
     }
 
-    /// Stops serving the keys.
+    /// Stops the server, so that the keys are unreachable.
     async fn stop(self) {
         self.server.abort();
         _ = self.server.await;
@@ -274,7 +274,7 @@ async fn the_first_token_with_a_new_key_fetches_the_keys() {
 #[tokio::test]
 async fn a_cached_token_still_expires() {
     let api = ApiFixture::new().await;
-    // 30 s of clock skew are tolerated.
+    // A clock difference of up to 30 s is tolerated.
     let token = api.issuer.token_with("fleet tenants:read", &json!({ "exp": now() - 28 }));
     assert_eq!(list_tenants(&api, &token).await.status, 200);
     let mut refused = list_tenants(&api, &token).await;

@@ -1,4 +1,5 @@
-//! Traces: one trace joins a request, the steps that it causes in another process, and their AWS calls.
+//! Tests of traces: one trace contains a request, the steps that the request starts in another process, and their AWS
+//! calls.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -18,13 +19,13 @@ use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Trace and span of the caller.
+/// Trace id that the caller sends in the header `traceparent`.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A span, and the service that sent it.
+/// Span that a service has sent to the collector.
 struct Sent {
     service: String,
     span: Span,
@@ -41,7 +42,7 @@ impl Sent {
     }
 }
 
-/// An OTLP collector that stores what it receives.
+/// OTLP collector that stores the received spans.
 struct Collector {
     url: String,
     sent: Arc<Mutex<Vec<Sent>>>,
@@ -62,7 +63,7 @@ impl Collector {
     }
 }
 
-/// Reads all requests of a connection.
+/// Reads all requests of a connection and stores their spans.
 async fn receive(stream: TcpStream, sent: Arc<Mutex<Vec<Sent>>>) {
     let mut stream = BufReader::new(stream);
     loop {

@@ -1,4 +1,4 @@
-//! `freehold bootstrap` against a simulated organisation: first run, repeated runs, repairs and plans.
+//! Tests of `freehold bootstrap` with a simulated organisation: first run, repeated runs, repairs and plans.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -15,7 +15,7 @@ use freehold_worker::aws::{AccessKey, Aws, Connection};
 use freehold_worker::bootstrap::{Plan, Problem, apply, plan};
 use freehold_worker::cloud::{Cloud, Grant, NewAccount, Tags, Target};
 
-/// An operator who runs `freehold bootstrap` against an organisation.
+/// Runs `freehold bootstrap` in a simulated organisation, as an operator does.
 struct Operator {
     world: World,
     clock: Clock,
@@ -31,7 +31,7 @@ impl Operator {
         Self::of(Settings::instant())
     }
 
-    /// Returns AWS as seen by an administrator of the management account.
+    /// Returns an AWS client with the credentials of an administrator of the management account.
     fn aws(&self, config: &Config) -> Aws {
         self.aws_with(config, &self.world.settings().management_access_key)
     }
@@ -47,7 +47,7 @@ impl Operator {
         self.while_time_passes(plan(&self.aws(&config), &config)).await
     }
 
-    /// Plans and applies. Returns the lines of the plan.
+    /// Creates a plan and applies it. Returns the lines of the plan.
     async fn bootstrap(&self, text: &str) -> Vec<String> {
         let config = Config::parse(text).unwrap();
         let aws = self.aws(&config);
@@ -75,7 +75,7 @@ impl Operator {
         }
     }
 
-    /// Detaches a policy as an administrator could by mistake.
+    /// Detaches a policy from a target, without Freehold.
     async fn detach(&self, policy: &str, target: &str) {
         let key = Credentials::new(&self.world.settings().management_access_key, "secret", None, None, "by hand");
         let config = aws_sdk_organizations::Config::builder()

@@ -1,4 +1,8 @@
-//! Help texts, the list of steps and the example configuration.
+//! Tests of the help texts, the list of steps and the example configuration.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use clap::Command;
 use freehold_tenancy::Config;
@@ -8,10 +12,12 @@ use super::process::{freehold, text};
 #[test]
 fn the_help_of_every_command_has_an_example() {
     let mut commands = vec![("freehold".to_owned(), freehold::command())];
+    let mut snapshots = BTreeSet::new();
     while let Some((name, command)) = commands.pop() {
         let mut command = command.term_width(100).bin_name(name.clone());
         let help = command.render_long_help().to_string();
         assert!(help.contains("Example") || name == "freehold", "`{name} --help` has no example");
+        snapshots.insert(format!("{}.snap", name.replace(' ', "-")));
         insta::with_settings!({ snapshot_path => "help", prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(name.replace(' ', "-"), help);
         });
@@ -20,6 +26,9 @@ fn the_help_of_every_command_has_an_example() {
             (name, one.clone())
         }));
     }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/help");
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(files.collect::<BTreeSet<_>>(), snapshots, "a snapshot of a command that does not exist");
 }
 
 #[test]
@@ -35,7 +44,7 @@ fn the_list_of_steps_names_the_undo_of_each() {
 fn the_example_configuration_is_valid() {
     let example = include_str!("../../../freehold.example.toml");
     Config::parse(example).unwrap();
-    // Commented lines show defaults, which must be valid.
+    // Lines that are commented out show defaults, which must be valid.
     let everything = example.lines().map(|line| {
         let is_field = line.strip_prefix("# ").filter(|field| field.contains(" = ") && !field.contains('…'));
         is_field.unwrap_or(line).to_owned() + "\n"

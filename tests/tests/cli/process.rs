@@ -1,5 +1,5 @@
-//! `freehold` as a process, in an environment in which unintended connections fail: DATABASE_URL and AWS lead to
-//! 192.0.2.1.
+//! Starts `freehold` as a process, in an environment in which unintended connections fail: DATABASE_URL and the AWS
+//! endpoint contain the unreachable address 192.0.2.1.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_freehold-under-test");
 
-/// Limit for work that usually takes a few seconds.
+/// Maximum duration of work that usually takes a few seconds.
 const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Returns a command with an environment of its own. 192.0.2.1 is reserved for documentation (RFC 5737).
+/// Returns a command with its own environment variables. 192.0.2.1 is reserved for documentation (RFC 5737).
 fn command(program: &str, runtime: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
@@ -34,12 +34,12 @@ fn command(program: &str, runtime: &Path) -> Command {
     command
 }
 
-/// Runs the program to its end, without a running sandbox.
+/// Runs the program without a running sandbox, and waits until it exits.
 pub(crate) fn freehold(arguments: &[&str]) -> Output {
     Sandbox::prepare().run(arguments)
 }
 
-/// Runs a line of bash in which `$FREEHOLD` is the program.
+/// Runs a line of bash; the variable `$FREEHOLD` contains the path of the program.
 pub(crate) fn shell(line: &str) -> Output {
     let runtime = tempfile::tempdir().expect("a directory");
     command("bash", runtime.path()).args(["-c", line]).output().expect("bash")
@@ -49,7 +49,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Waits until `condition` holds.
+/// Waits until `condition` returns true.
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -58,19 +58,19 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Returns the command lines of all processes that mention a directory.
+/// Returns the command lines of all processes that contain the path of `directory`.
 pub(crate) fn processes_with(directory: &Path) -> Vec<String> {
     let directory = directory.to_str().expect("a UTF-8 path");
     let all = Command::new("ps").args(["-e", "-ww", "-o", "args="]).output().expect("ps");
     text(&all.stdout).lines().filter(|line| line.contains(directory)).map(ToOwned::to_owned).collect()
 }
 
-/// A sandbox process, and the environment in which other commands find it.
+/// Sandbox process with the runtime directory through which other commands find it.
 pub(crate) struct Sandbox {
     runtime: TempDir,
     process: Option<Child>,
     output: Arc<Mutex<String>>,
-    /// The part of the output that went to stderr.
+    /// Part of the output that the sandbox wrote to stderr.
     logged: Arc<Mutex<String>>,
     listeners: Vec<JoinHandle<()>>,
 }
@@ -121,19 +121,19 @@ impl Sandbox {
         self.logged.lock().expect("the text").clone()
     }
 
-    /// Runs another command to its end.
+    /// Runs another command of the program, and waits until it exits.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         command(PROGRAM, self.runtime.path()).args(arguments).output().expect("the program")
     }
 
-    /// Kills the sandbox as `kill -9` does.
+    /// Kills the sandbox with SIGKILL.
     pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("a process");
         process.kill().expect("a killed process");
         process.wait().expect("an exit status");
     }
 
-    /// Stops the sandbox as Ctrl-C does.
+    /// Stops the sandbox with SIGINT, like Ctrl-C.
     pub(crate) fn interrupt(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("a process");
         interrupt(&process);
@@ -157,7 +157,7 @@ impl Sandbox {
         })
     }
 
-    /// Returns the directory of the private PostgreSQL, which `output` contains.
+    /// Returns the directory of the private PostgreSQL, read from the sandbox's output.
     pub(crate) fn database_directory(output: &str) -> PathBuf {
         let (_, after) = output.split_once("?host=").expect("the database's URL");
         PathBuf::from(after.lines().next().unwrap_or_default().trim().replace("%2F", "/"))
@@ -181,7 +181,7 @@ fn interrupt(process: &Child) {
     assert!(sent.success());
 }
 
-/// Appends every line that it reads to all buffers.
+/// Starts a thread that reads lines from `from` and appends them to all buffers `to`.
 fn copy_lines(from: impl Read + Send + 'static, to: &[&Arc<Mutex<String>>]) -> JoinHandle<()> {
     let to: Vec<_> = to.iter().copied().map(Arc::clone).collect();
     thread::spawn(move || {

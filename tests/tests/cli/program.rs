@@ -1,4 +1,4 @@
-//! The program as a process: exit codes, output, and the sandbox.
+//! Tests of the program as a process: exit codes, output, and the sandbox.
 
 use freehold_tests::database::Database;
 use freehold_tests::fixture::CONFIG;
@@ -65,7 +65,7 @@ fn a_sandbox_with_a_data_directory_resumes() {
 
     let again = Sandbox::start(&["--data", data, "--speed", "40"]);
     assert!(again.output().contains("already prepared"), "{}", again.output());
-    // Port and signing key are kept, so old tokens stay valid.
+    // Port and signing key do not change, so old tokens stay valid.
     let listed = again.run(&["tenants", "list", "--output", "json", "--api-url", &api, "--token", token.trim()]);
     assert_eq!(listed.status.code(), Some(0), "{}", text(&listed.stderr));
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! A case: a name and a function that observes one behaviour of AWS.
+//! Test case of the conformance tests: a name and a function that observes one behaviour of AWS.
 
 use std::pin::Pin;
 
@@ -9,12 +9,12 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::cloud::Cloud;
 use super::target::Target;
 
-/// The observation in one line, or the error code.
+/// Observed behaviour of AWS in one line, or the error code.
 pub(super) type Observed = Result<String, Failure>;
 
 #[derive(Clone)]
 pub(super) struct Case {
-    /// Key in the table: module and function.
+    /// Key of the case in `expected.toml`: module and function.
     pub(super) name: String,
     run: fn(Cloud) -> Pin<Box<dyn Future<Output = Observed>>>,
 }
@@ -25,7 +25,7 @@ impl Case {
         Self { name: format!("{group}.{function}"), run }
     }
 
-    /// Runs the case in a fresh organisation.
+    /// Runs the case in a new organisation.
     pub(super) async fn run(&self, target: &Target) -> String {
         let outcome = match target.fresh().await {
             Ok(cloud) => (self.run)(cloud).await,
@@ -35,10 +35,10 @@ impl Case {
     }
 }
 
-/// Lists functions of this module as cases.
+/// Defines `cases()`, which returns functions of the module as test cases.
 macro_rules! cases {
     ($($function:ident),* $(,)?) => {
-        /// Returns the cases of this module.
+        /// Returns the test cases of this module.
         pub(super) fn cases() -> Vec<super::case::Case> {
             vec![$(super::case::Case::new(module_path!(), stringify!($function), |cloud| Box::pin($function(cloud)))),*]
         }
@@ -46,12 +46,12 @@ macro_rules! cases {
 }
 pub(super) use cases;
 
-/// An error as recorded in the table.
+/// Error code or error message, as recorded in `expected.toml`.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);
 
 impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for Failure {
-    /// Uses the error code, or the HTTP status if the SDK finds no code.
+    /// Converts an error to its error code, or to the HTTP status if the response contains no code.
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let code = error.as_service_error().and_then(ProvideErrorMetadata::code).map(str::to_owned);
         Self(code.unwrap_or_else(|| match error.raw_response() {
@@ -61,14 +61,14 @@ impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for Failure {
     }
 }
 
-/// Returns the error code and message, for cases where Freehold reads the message.
+/// Returns the error code and the message, for cases in which Freehold depends on the message.
 pub(super) fn with_message<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> Failure {
     let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default().to_owned();
     let Failure(code) = error.into();
     Failure(format!("{code}: {message}"))
 }
 
-/// Result of a call that AWS should reject.
+/// Returns the observation "accepted" for a call that AWS is expected to reject.
 pub(super) fn accepted<T>(_: T) -> String {
     "accepted".to_owned()
 }

@@ -1,4 +1,4 @@
-//! A fresh organisation: SDK clients and helpers that several cases use.
+//! Organisation of one test case, with SDK clients and helper functions that several cases use.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use aws_smithy_types::retry::RetryConfig;
 use super::case::Failure;
 use super::simulator::Simulator;
 
-/// Region of all regional calls, unless a case is about regions.
+/// Region of all regional calls, except in cases that test regions.
 pub(crate) const HOME: &str = "eu-central-1";
 
 /// Role that Organizations creates in every new account.
 pub(crate) const ACCESS_ROLE: &str = "OrganizationAccountAccessRole";
 
-/// Maximum number of pauses while a case waits.
+/// Maximum number of polls until a case fails.
 const MAX_PAUSES: usize = 200;
 
-/// A fresh organisation and the credentials of an administrator in its management account.
+/// Organisation of one test case, and the credentials of an administrator in its management account.
 pub(crate) struct Cloud {
     pub(crate) endpoint: String,
     pub(crate) http: SharedHttpClient,
@@ -83,7 +83,7 @@ impl Cloud {
             .build()
     }
 
-    /// Waits: half a minute of simulated time, or a moment of real time.
+    /// Advances the simulator's clock by 30 seconds, or waits for a short real time if the target is an emulator.
     pub(crate) async fn pause(&self) {
         match &self.simulator {
             Some(simulator) => simulator.clock.advance(Duration::from_secs(30)),
@@ -91,7 +91,7 @@ impl Cloud {
         }
     }
 
-    /// Repeats `poll` until it returns a value.
+    /// Calls `poll` until it returns a value.
     pub(crate) async fn until<T>(&self, poll: impl AsyncFn() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
         for _ in 0..MAX_PAUSES {
             if let Some(answer) = poll().await? {
@@ -128,7 +128,7 @@ impl Cloud {
         self.enter(&id).await
     }
 
-    /// Waits until the access role of an account can be assumed, and CloudFormation answers in it.
+    /// Waits until the access role of an account can be assumed and CloudFormation is available in the account.
     pub(crate) async fn enter(&self, account: &str) -> Result<Member, Failure> {
         let member = self
             .until(async || match self.assume(&self.management, account, ACCESS_ROLE).await {
@@ -140,7 +140,7 @@ impl Cloud {
         Ok(member)
     }
 
-    /// Returns credentials for a role.
+    /// Assumes a role of an account and returns the credentials of the session.
     pub(crate) async fn assume(
         &self,
         credentials: &Credentials,

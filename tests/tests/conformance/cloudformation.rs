@@ -1,4 +1,4 @@
-//! AWS CloudFormation in a member account.
+//! Test cases of AWS CloudFormation in a member account.
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackStatus};
@@ -59,7 +59,7 @@ const ROLE: &str = r#"{
               "Action": "sts:AssumeRole" } ] } } } }
 }"#;
 
-/// Creation fails if another stack has a role of this name.
+/// Template with a named role. Creating a second stack from the template fails, because the role name is in use.
 const NAMED_ROLE: &str = r#"{
     "Resources": { "Role": { "Type": "AWS::IAM::Role", "Properties": {
         "RoleName": "only-one",
@@ -326,7 +326,8 @@ async fn create_named_role(client: &Client, name: &str, disable_rollback: bool) 
     Ok(call.capabilities(Capability::CapabilityNamedIam).send().await.map(accepted)?)
 }
 
-/// Creates stacks `first` and `second`; `second` fails because of `first`. Returns the final state of `second`.
+/// Creates the stacks `first` and `second` with the same role name, so that `second` fails. Returns the final state of
+/// `second`.
 async fn create_failing(cloud: &Cloud, client: &Client) -> Observed {
     create_named_role(client, "first", false).await?;
     settled(cloud, client, "first").await?;
@@ -340,13 +341,13 @@ async fn delete(cloud: &Cloud, client: &Client, name: &str) -> Result<(), Failur
     cloud
         .until(async || match describe(client, &id).await {
             Ok(stack) => Ok((stack.stack_status != Some(StackStatus::DeleteInProgress)).then_some(())),
-            // An emulator that does not keep deleted stacks has deleted this one.
+            // Some emulators do not return deleted stacks, so an error means that the stack is deleted.
             Err(_) => Ok(Some(())),
         })
         .await
 }
 
-/// Waits until a stack reaches a final state.
+/// Waits until a stack reaches a final state, and returns the state.
 pub(super) async fn settled(cloud: &Cloud, client: &Client, name: &str) -> Observed {
     cloud
         .until(async || {

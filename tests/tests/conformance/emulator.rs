@@ -1,4 +1,4 @@
-//! An emulator as a child process on a free loopback port. It stops when this process stops.
+//! Runs an emulator as a child process on a free loopback port. The emulator stops when this process stops.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::venv;
 
-/// Runs its arguments until they exit or its standard input closes, also when this process is killed.
+/// Shell script that runs a command and kills it when the standard input of the script is closed, for example because
+/// the test process was killed.
 const GUARD: &str = r#"
 trap '' INT HUP TERM
 exec 3<&0
@@ -22,7 +23,7 @@ kill -KILL "$watcher" 2>/dev/null
 "#;
 
 pub(super) struct Emulator {
-    /// Base URL.
+    /// Base URL of the emulator.
     pub(super) endpoint: String,
     guard: Child,
     /// Closing this pipe stops the emulator.
@@ -31,7 +32,8 @@ pub(super) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts `program` on the port that `configure` passes to it, and waits until `GET health` succeeds.
+    /// Starts `program` on a free port, which `configure` adds to its arguments, and waits until a GET request of the
+    /// path `health` succeeds.
     pub(super) async fn start(program: &str, health: &str, configure: impl Fn(&mut Command, u16)) -> Self {
         let command = venv::program(program);
         let mut last_output = String::new();

@@ -1,4 +1,4 @@
-//! The committed table of expected results.
+//! Expected results of the conformance tests, read from `expected.toml`.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ const TABLE: &str = include_str!("../../conformance/expected.toml");
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expectation {
-    /// Behaviour of AWS.
+    /// Documented behaviour of AWS.
     aws: String,
-    /// Source: documentation or observation.
+    /// Source of the behaviour: documentation or observation.
     #[serde(rename = "source")]
     _source: String,
     simulator: Option<String>,
@@ -19,7 +19,7 @@ struct Expectation {
     ministack: Option<String>,
 }
 
-/// Expectations by case name (module and function).
+/// Expected results by case name (module and function).
 pub(super) struct Expected(BTreeMap<String, Expectation>);
 
 impl Expected {
@@ -32,7 +32,8 @@ impl Expected {
         Self(lines.collect())
     }
 
-    /// Returns the expected result of `target`: the behaviour of AWS, or the recorded deviation.
+    /// Returns the expected result of a case with `target`: the recorded deviation if there is one, otherwise the
+    /// behaviour of AWS.
     pub(super) fn of(&self, case: &str, target: &str) -> &str {
         let Some(line) = self.0.get(case) else { return "a line in the table" };
         let deviation = match target {

@@ -1,4 +1,4 @@
-//! Effects of service control policies.
+//! Test cases of the effects of service control policies.
 
 use super::case::{Failure, Observed, accepted, cases, with_message};
 use super::cloud::{Cloud, Member};
@@ -74,14 +74,14 @@ async fn an_exempted_role_is_exempt(cloud: Cloud) -> Observed {
     list_stacks(&cloud, &member, ELSEWHERE).await
 }
 
-/// Creates a member in an OU whose guardrail exempts only the role `exempt`.
+/// Creates a member account in an OU whose guardrail exempts only the role `exempt`.
 async fn guarded(cloud: &Cloud, exempt: &str) -> Result<Member, Failure> {
     let (member, unit) = unguarded(cloud, exempt).await?;
     move_to(cloud, &member, &unit).await?;
     Ok(member)
 }
 
-/// Creates a member in the root and an OU with the guardrail.
+/// Creates a member account outside the OU that has the guardrail. Returns the account and the id of the OU.
 async fn unguarded(cloud: &Cloud, exempt: &str) -> Result<(Member, String), Failure> {
     let unit = cloud.unit(&cloud.root().await?, "eu").await?;
     attach(cloud, &policy(cloud, "eu", &region_guardrail(exempt)).await?, &unit).await?;
@@ -104,7 +104,7 @@ async fn settle(cloud: &Cloud) {
 async fn list_stacks(cloud: &Cloud, member: &Member, region: &'static str) -> Observed {
     let answer = cloud.cloudformation_in(member, region).list_stacks().send().await;
     answer.map(accepted).map_err(|error| {
-        // `verify` recognises the denial by a guardrail by this message.
+        // Freehold's step `verify` uses this message to detect a denial by a guardrail.
         let Failure(words) = with_message(error);
         let (code, message) = words.split_once(": ").unwrap_or((&words, ""));
         let why = if message.contains("explicit deny in a service control policy") { "guardrail" } else { "unclear" };

@@ -1,4 +1,4 @@
-//! IAM Identity Center: permission sets and account assignments.
+//! Test cases of IAM Identity Center: permission sets and account assignments.
 
 use aws_sdk_ssoadmin::types::{AccountAssignmentOperationStatus, PrincipalType, StatusValues, TargetType};
 
@@ -147,7 +147,7 @@ async fn permission_set(cloud: &Cloud, instance: &str, name: &str) -> Result<Str
     created.and_then(|set| set.permission_set_arn).ok_or_else(|| Failure("no permission set".to_owned()))
 }
 
-/// A group, a permission set and an account that can be assigned.
+/// Group, permission set and account for assignments in a test case.
 struct Fixture {
     instance: String,
     account: String,
@@ -173,7 +173,7 @@ impl Fixture {
         started.account_assignment_creation_status.ok_or_else(|| Failure("no status".to_owned()))
     }
 
-    /// Waits for an assignment and returns its final state.
+    /// Waits until an assignment reaches a final state, and returns the state.
     async fn finished(&self, cloud: &Cloud, started: AccountAssignmentOperationStatus) -> Observed {
         let request = started.request_id.unwrap_or_default();
         let sso = cloud.sso();

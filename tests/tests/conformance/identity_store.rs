@@ -1,4 +1,4 @@
-//! Directory of Identity Center: groups, users and memberships.
+//! Test cases of the Identity Store, the directory of Identity Center: groups, users and memberships.
 
 use aws_sdk_identitystore::types::{AlternateIdentifier, Email, MemberId, Name, UniqueAttribute};
 

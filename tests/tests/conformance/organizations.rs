@@ -1,4 +1,4 @@
-//! AWS Organizations: accounts and the tree of organizational units.
+//! Test cases of AWS Organizations: accounts and the tree of organizational units.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -338,7 +338,7 @@ fn describe(status: Option<&CreateAccountStatus>) -> String {
     [Some(state), reason].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Stores the raw body of the response.
+/// SDK interceptor that stores the raw body of the response.
 #[derive(Clone, Debug, Default)]
 struct RawBody(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! AWS Organizations: service control policies as documents. `guardrails.rs` tests their effects.
+//! Test cases of service control policies as documents; `guardrails.rs` tests their effects.
 
 use aws_sdk_organizations::types::PolicyType;
 
@@ -22,7 +22,7 @@ cases![
     an_attached_policy_cannot_be_deleted,
 ];
 
-/// Denies an action that no test uses.
+/// Valid service control policy that denies only an action that no test uses.
 pub(super) const HARMLESS: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"gamelift:*","Resource":"*"}]}"#;
 
@@ -81,7 +81,7 @@ async fn a_policy_that_is_not_attached_does_not_detach(cloud: Cloud) -> Observed
 
 async fn at_most_ten_policies_are_attached(cloud: Cloud) -> Observed {
     let unit = cloud.unit(&cloud.root().await?, "eu").await?;
-    // One policy is attached from the start.
+    // A new unit already has one policy, `FullAWSAccess`.
     for number in 0..9 {
         let policy = policy(&cloud, &format!("p{number}"), HARMLESS).await?;
         attach(&cloud, &policy, &unit).await?;

@@ -1,4 +1,4 @@
-//! AWS Account Management: opt-in regions of member accounts.
+//! Test cases of AWS Account Management: opt-in regions of member accounts.
 
 use aws_sdk_account::types::RegionOptStatus;
 
@@ -17,7 +17,7 @@ cases![
     a_disabled_region_rejects_all_credentials,
 ];
 
-/// A region that is disabled by default.
+/// Region that is disabled by default.
 const OPT_IN: &str = "me-central-1";
 
 async fn an_old_region_is_enabled_by_default(cloud: Cloud) -> Observed {
@@ -70,7 +70,8 @@ async fn a_disabled_region_rejects_all_credentials(cloud: Cloud) -> Observed {
     Ok(cloud.cloudformation_in(&member, OPT_IN).list_stacks().send().await.map(accepted)?)
 }
 
-/// Creates a member account in which the management account may change regions.
+/// Enables trusted access, so that the management account can change the regions of member accounts, and creates a
+/// member account.
 async fn trusted(cloud: &Cloud) -> Result<String, Failure> {
     cloud.organizations().enable_aws_service_access().service_principal("account.amazonaws.com").send().await?;
     cloud.new_account("a").await

@@ -1,4 +1,4 @@
-//! Freehold's own simulated organisation, served over loopback like that of `freehold sandbox`.
+//! Freehold's simulated organisation, served over loopback as in `freehold sandbox`.
 
 use chrono::DateTime;
 use freehold_sandbox::http::{Served, serve};
@@ -8,17 +8,17 @@ use tokio::net::TcpListener;
 
 use super::case::Failure;
 
-/// A fresh simulated organisation. Dropping it stops the server.
+/// Simulated organisation of one test case. Dropping this value stops the server.
 pub(crate) struct Simulator {
     pub(crate) served: Served,
-    /// Credentials of an administrator in the management account.
+    /// Access key id of an administrator in the management account.
     pub(crate) access_key: String,
     pub(crate) clock: Clock,
 }
 
 impl Simulator {
-    /// Starts a simulator with AWS's durations, on a clock that only [`super::cloud::Cloud::pause`] advances. Rate
-    /// limits are off, because the emulators have none.
+    /// Starts a simulator with durations similar to those of AWS. Only [`super::cloud::Cloud::pause`] advances its
+    /// clock. Rate limits are disabled, because the emulators have none.
     pub(crate) async fn start() -> Result<Self, Failure> {
         let settings = Settings { throttling: false, ..Settings::default() };
         let access_key = settings.management_access_key.clone();

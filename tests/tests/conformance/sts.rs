@@ -1,4 +1,4 @@
-//! AWS STS: assumed roles and the lengths of sessions.
+//! Test cases of AWS STS: assumed roles and session durations.
 
 use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::types::Capability;
@@ -104,13 +104,15 @@ async fn a_role_may_require_an_external_id(cloud: Cloud) -> Observed {
     Ok(format!("without {without}, with {with}"))
 }
 
-/// Assumes one role of an account through another one. The target role allows twelve hours.
+/// Assumes a role with the credentials of another role (role chaining). The target role allows sessions of twelve
+/// hours.
 async fn chained(cloud: &Cloud, seconds: i32) -> Observed {
     let member = with_role(cloud, "").await?;
     lasting(cloud, &member.credentials, &member.id, ROLE, seconds).await
 }
 
-/// Creates a member account with a second role that every principal of the account may assume under a condition.
+/// Creates a member account with the role [`ROLE`], which every principal of the account may assume if `condition` is
+/// met.
 async fn with_role(cloud: &Cloud, condition: &str) -> Result<Member, Failure> {
     let member = cloud.member("a").await?;
     let template = r#"{"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {

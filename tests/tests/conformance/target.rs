@@ -1,4 +1,6 @@
-//! The simulator and the two emulators.
+//! Targets of the conformance tests: the simulator and two emulators.
+
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -24,12 +26,12 @@ impl Target {
         Self { http: aws_smithy_http_client::Builder::new().build_http(), kind }
     }
 
-    /// Returns Freehold's simulator, served over loopback like that of `freehold sandbox`.
+    /// Returns Freehold's simulator, served over loopback as in `freehold sandbox`.
     pub(crate) fn simulator() -> Self {
         Self::new(TargetKind::Simulator)
     }
 
-    /// <https://github.com/getmoto/moto>
+    /// Starts moto, <https://github.com/getmoto/moto>.
     pub(crate) async fn moto() -> Self {
         let emulator = Emulator::start("moto_server", "/moto-api/data.json", |command, port| {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
@@ -37,8 +39,8 @@ impl Target {
         Self::new(TargetKind::Moto(emulator.await))
     }
 
-    /// <https://github.com/ministackorg/ministack>. The settings keep it on loopback, without its fixed device port,
-    /// and without files in `/tmp`.
+    /// Starts ministack, <https://github.com/ministackorg/ministack>. The settings restrict it to loopback, and disable
+    /// its fixed device port and its files in `/tmp`.
     pub(crate) async fn ministack() -> Self {
         let emulator = Emulator::start("ministack", "/_ministack/health", |command, port| {
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
@@ -51,7 +53,7 @@ impl Target {
         Self::new(TargetKind::Ministack(emulator.await))
     }
 
-    /// Returns the column of this target in the table.
+    /// Returns the key of this target in `expected.toml`.
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {
             TargetKind::Simulator => "simulator",
@@ -60,7 +62,7 @@ impl Target {
         }
     }
 
-    /// Creates a fresh organisation.
+    /// Creates a new organisation.
     pub(crate) async fn fresh(&self) -> Result<Cloud, Failure> {
         match &self.kind {
             TargetKind::Simulator => {
@@ -90,6 +92,7 @@ impl Target {
 }
 
 async fn reset(url: &str) -> Result<(), Failure> {
-    let answer = reqwest::Client::new().post(url).send().await.and_then(reqwest::Response::error_for_status);
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("an HTTP client");
+    let answer = http.post(url).send().await.and_then(reqwest::Response::error_for_status);
     answer.map(|_| ()).map_err(|error| Failure(error.to_string()))
 }

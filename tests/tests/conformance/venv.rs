@@ -1,11 +1,12 @@
-//! The programs of the emulators, in a virtual environment below `target/` with pinned versions. `.ci/run` creates it
-//! in advance; otherwise the first test run does.
+//! Python programs for the tests, installed with pinned versions in a virtual environment below `target/`. `.ci/run`
+//! creates the environment in advance; otherwise the first test run creates it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Returns the command `name` as Python and script, so that a moved virtual environment still works.
+/// Returns the command `name` as the paths of Python and of a script, so that a virtual environment also works after it
+/// was moved.
 pub(crate) fn program(name: &str) -> [PathBuf; 2] {
     static ENVIRONMENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match ENVIRONMENT.get_or_init(environment) {
@@ -17,11 +18,11 @@ pub(crate) fn program(name: &str) -> [PathBuf; 2] {
     }
 }
 
-/// Returns the virtual environment with the packages of `tests/requirements.txt`, created if missing.
+/// Returns the virtual environment with the packages of `tests/requirements.txt`, and creates it if it is missing.
 fn environment() -> Result<PathBuf, String> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let requirements = tests.join("requirements.txt");
-    // target/debug/deps/main-… is this program.
+    // The path of this program is target/debug/deps/main-….
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let target = program.ancestors().nth(3).ok_or("this program is not below target/")?;
     let environment = target.join("venv");

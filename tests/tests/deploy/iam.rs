@@ -1,4 +1,5 @@
-//! IAM policies: they allow exactly the AWS calls that the tests record, and all copies of them are equal.
+//! Tests of the IAM policies: they allow exactly the AWS calls that the tests record, and all copies of a policy are
+//! equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ fn policy(name: &str) -> Value {
     serde_json::from_str(&read(&format!("deploy/iam/{name}.json"))).unwrap()
 }
 
-/// Resolves the intrinsic functions in a template's value, with the account ids of the examples.
+/// Replaces the intrinsic functions in a value of a template, using the account ids of the example configuration.
 fn resolved(value: &Yaml) -> Value {
     let text = |text: &str| {
         [
@@ -65,7 +66,7 @@ fn the_template_of_the_control_role_has_the_policies_of_deploy_iam() {
     let bootstrap = resolved(&yaml(file)["Resources"]["Bootstrap"]["Properties"]["PolicyDocument"]);
     assert_eq!(bootstrap, policy("bootstrap"));
     let trust = resolved(&yaml(file)["Resources"]["ControlRole"]["Properties"]["AssumeRolePolicyDocument"]);
-    // The template takes the external id as a parameter.
+    // In the template, the external id is a parameter.
     let principal = &policy("control-role-trust")["Statement"][0]["Principal"];
     assert_eq!(trust["Fn::If"][2]["Statement"][0]["Principal"], *principal);
 }
@@ -93,8 +94,8 @@ fn the_readme_has_no_second_list_of_permissions() {
     }
 }
 
-/// Reads the recorded AWS calls of a test run by principal. `FREEHOLD_TEST_CALLS` names the folder; see
-/// `sandbox/src/world/permissions.rs`.
+/// Reads the AWS calls that were recorded during a test run, grouped by principal. The environment variable
+/// `FREEHOLD_TEST_CALLS` contains the path of the folder; see `sandbox/src/world/permissions.rs`.
 fn recorded_actions() -> BTreeMap<String, Actions> {
     let folder = std::env::var_os("FREEHOLD_TEST_CALLS").expect("FREEHOLD_TEST_CALLS names the record of a whole run");
     let mut recorded: BTreeMap<String, Actions> = BTreeMap::new();
@@ -107,7 +108,7 @@ fn recorded_actions() -> BTreeMap<String, Actions> {
     recorded
 }
 
-// Needs the record of a complete test run, as `.ci/run` makes it.
+// Requires the recorded calls of a complete test run, which `.ci/run` provides.
 #[test]
 #[ignore = "needs the record of a whole run of the tests; .ci/run has one"]
 fn the_policies_allow_exactly_the_recorded_calls() {

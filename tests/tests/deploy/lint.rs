@@ -1,4 +1,4 @@
-//! cfn-lint, in the version of tests/requirements.txt, accepts the templates.
+//! Checks the templates with cfn-lint, in the version of tests/requirements.txt.
 
 use std::path::Path;
 use std::process::Command;

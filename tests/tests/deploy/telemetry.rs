@@ -1,4 +1,5 @@
-//! Dashboard, alerts and runbook: every metric is exported, and every alert links to its section of the runbook.
+//! Tests of dashboard, alerts and runbook: every metric is exported, and every alert links to its section of the
+//! runbook.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use serde_json::Value;
 
 use super::{read, yaml};
 
-/// Returns the metrics of Freehold in a PromQL expression.
+/// Returns the names of Freehold's metrics in a PromQL expression.
 fn metrics_in(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     let ours = words.filter(|word| word.starts_with("freehold_") || word.starts_with("http_server_request_"));
@@ -23,7 +24,7 @@ fn exported() -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Collects every text under a key, at any depth.
+/// Adds the text values of all fields named `key` in `value`, at any depth, to `texts`.
 fn under<'a>(value: &'a Value, key: &str, texts: &mut Vec<&'a str>) {
     match value {
         Value::Array(values) => values.iter().for_each(|one| under(one, key, texts)),

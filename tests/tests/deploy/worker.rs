@@ -1,4 +1,4 @@
-//! Health checks and metrics of a worker.
+//! Tests of the health checks and metrics of a worker.
 
 use std::net::TcpListener;
 use std::path::Path;

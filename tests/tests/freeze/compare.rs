@@ -1,4 +1,4 @@
-//! Compares a frozen file, with the renames applied, with the present state, and prints what differs.
+//! Compares a frozen file, after applying the renames, with the current state, and prints the differences.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,10 +10,10 @@ use super::renames::{Renames, folder};
 
 pub(super) type Lines = BTreeSet<String>;
 
-/// At most so many differences are printed.
+/// Maximum number of differences that are printed.
 const MAX_PRINTED: usize = 80;
 
-/// Joins names and values to a line.
+/// Joins names and values to one line of a frozen file.
 pub(super) fn line(parts: &[&str]) -> String {
     serde_json::to_string(parts).expect("JSON")
 }
@@ -22,12 +22,13 @@ fn parts(line: &str) -> Vec<String> {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{line} is not a line of a frozen file: {error}"))
 }
 
-/// Reads a file of `frozen/`: a snapshot that never changes.
+/// Reads a file of the folder `frozen/`, which contains snapshots that never change.
 pub(super) fn frozen(file: &str) -> String {
     fs::read_to_string(folder().join("frozen").join(file)).unwrap_or_else(|error| panic!("frozen/{file}: {error}"))
 }
 
-/// Compares the lines of a frozen file, each renamed by `rename`, with the present lines.
+/// Asserts that the lines of a frozen file, after `rename` was applied to each, are equal to the lines of the current
+/// state.
 pub(super) fn assert_same(file: &str, now: &Lines, rename: impl Fn(&Renames, Vec<String>) -> Vec<String>) {
     let path = folder().join("frozen").join(file);
     if !path.exists() && std::env::var_os("FREEZE_RECORD").is_some() {
@@ -43,7 +44,7 @@ pub(super) fn assert_same(file: &str, now: &Lines, rename: impl Fn(&Renames, Vec
     report(file, &renames, &renamed.collect(), now);
 }
 
-/// Fails if the lines differ, apart from the accepted differences.
+/// Panics if the lines differ, except for the accepted differences in `renames.toml`.
 pub(super) fn report(file: &str, renames: &Renames, before: &Lines, now: &Lines) {
     let accepted: Vec<_> = renames.accepted.iter().filter(|one| one.file == file).collect();
     for one in &accepted {
@@ -73,8 +74,8 @@ pub(super) fn report(file: &str, renames: &Renames, before: &Lines, now: &Lines)
     );
 }
 
-/// Adds every leaf of a JSON value as a line: its pointer and the value. The order of array elements that are no
-/// objects does not count.
+/// Adds every leaf of a JSON value as a line that consists of its JSON pointer and its value. The order of array
+/// elements is ignored unless they are objects.
 pub(super) fn flatten(value: &Value, pointer: &str, lines: &mut Lines) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {

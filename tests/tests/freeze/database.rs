@@ -1,4 +1,4 @@
-//! The schema of a database to which every migration has been applied, and the rows that the migrations write.
+//! Compares the database schema after all migrations, and the rows that the migrations insert, with the frozen schema.
 
 use freehold_tenancy::db;
 use freehold_tests::database::Database;
@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use super::compare::{Lines, assert_same, line};
 use super::renames::{Renames, replace_words};
 
-/// Selects kind, table, name and definition. Comments and the order of columns are ignored.
+/// SQL query for kind, table, name and definition of all schema objects. Comments and the order of columns are ignored.
 const SCHEMA: &str = r"
     with tables as (
         select c.oid, c.relname::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -44,10 +44,10 @@ const SCHEMA: &str = r"
     select 'type', '', t.typname::text, t.typtype::text from pg_type t join pg_namespace n on n.oid = t.typnamespace
     where n.nspname = 'public' and t.typtype in ('e', 'd', 'r')";
 
-/// Suffixes of the names that PostgreSQL gives to constraints without a name.
+/// Suffixes of the names that PostgreSQL generates for unnamed constraints.
 const DERIVED: [&str; 5] = ["_check", "_fkey", "_key", "_idx", "_excl"];
 
-/// Creates a database to which only migrations have written.
+/// Creates a database that contains only the schema and rows of the migrations.
 async fn migrated() -> PgPool {
     let existing = Database::new().await;
     let name = format!("freeze_{}", uuid::Uuid::now_v7().simple());
@@ -83,7 +83,7 @@ fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
         "column" => renames.column(table, name),
         _ => database_name(renames, table, name),
     };
-    // Columns of the table itself, and of each table that the definition names.
+    // Rename columns of the table itself, and of each table in the definition.
     let mut tables = vec![table.clone()];
     replace_words(definition, |word| {
         tables.extend(
@@ -105,7 +105,7 @@ fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
         let known = renames.database_names.get(word).or_else(|| renames.tables.get(word));
         known.cloned().or_else(|| column(word))
     };
-    // Quoted text is a word of a closed set, not a name.
+    // Quoted text is a stored code, not the name of a column or table.
     let pieces = definition.split('\'').enumerate().map(|(at, piece)| {
         if at % 2 == 1 && kind != "function" { renames.code(table, piece) } else { replace_words(piece, new) }
     });
@@ -118,7 +118,7 @@ fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
     vec![kind.clone(), new_table, new_name, new_definition]
 }
 
-/// Applies the renames to the columns of a row, in PostgreSQL's order of keys.
+/// Applies the renames to the columns of a row, and sorts the columns as PostgreSQL sorts the keys of `jsonb`.
 fn row(renames: &Renames, table: &str, row: &str) -> String {
     let row: std::collections::BTreeMap<String, serde_json::Value> = serde_json::from_str(row).expect("a row");
     let renamed = row.into_iter().map(|(column, value)| (renames.column(table, &column), value));

@@ -1,4 +1,4 @@
-//! Hashes and signatures that stored rows and other programs rely on: one fixed vector each.
+//! Compares hashes and signatures in stored rows and webhooks with frozen values; one test vector for each.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, request_hash};

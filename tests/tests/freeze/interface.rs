@@ -1,4 +1,5 @@
-//! Command line, configuration, metrics, alerts and the quoted words in the code.
+//! Compares the command line, the configuration, metrics, alerts and the string literals in the code with their frozen
+//! state.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +20,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Adds every command, its arguments and the kind of their values.
+/// Adds a line for every command and argument, with the kind of its value.
 fn commands(name: &str, command: &Command, lines: &mut Lines) {
     lines.insert(line(&[name, "", ""]));
     for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
@@ -40,7 +41,7 @@ fn commands(name: &str, command: &Command, lines: &mut Lines) {
     }
 }
 
-/// Applies the renames to all words of a command.
+/// Applies the renames to all words of a command line.
 fn renamed_command(renames: &Renames, command: &str) -> String {
     let mut old = String::new();
     let words = command.split(' ').map(|word| {
@@ -121,7 +122,7 @@ fn literals(folder: &str, found: &mut BTreeSet<String>) {
             } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs" {
                 let text = fs::read_to_string(&path).expect("a source file");
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-                // Names of functions and serde rules are not words of the code.
+                // Skip names of functions and serde rules, which are string literals only for technical reasons.
                 let skipped = ["//", "#[serde(default", "#[serde(rename_all"];
                 let code = code.lines().filter(|line| !skipped.iter().any(|one| line.trim_start().starts_with(one)));
                 found.extend(code.flat_map(|line| line.split('"').skip(1).step_by(2)).map(str::to_owned));
@@ -179,8 +180,8 @@ fn metrics_and_alerts_are_frozen() {
     });
 }
 
-/// Covers attention codes and keys of facts that the other tests of this module do not reach: a quoted word that was in
-/// the code is still there, or its replacement is.
+/// Checks that each string literal in the frozen list, or its replacement, is still in the code. This includes
+/// attention codes and keys of facts, which the other tests of this module do not check.
 #[test]
 fn no_quoted_word_has_left_the_code() {
     let mut found = BTreeSet::new();

@@ -1,25 +1,26 @@
-//! The OpenAPI description without its texts, compared with the frozen one after the renames.
+//! Compares the OpenAPI description, without its texts, with the frozen description after applying the renames.
 
 use serde_json::{Map, Value};
 
 use super::compare::{Lines, flatten, frozen, report};
 use super::renames::Renames;
 
-/// Keywords whose value is a text for people.
+/// OpenAPI keywords with a text for readers as the value.
 const TEXTS: [&str; 3] = ["description", "summary", "title"];
 
-/// Keywords whose value is an object of names, so that its keys are not keywords.
+/// OpenAPI keywords with an object as the value whose keys are names, not keywords.
 const NAMED: [&str; 9] =
     ["properties", "headers", "content", "responses", "paths", "schemas", "mapping", "securitySchemes", "variables"];
 
-/// Fields of an example that are texts for people even if they consist of one word.
+/// Fields of an example that are texts for readers, even if they consist of one word.
 const TEXT_FIELDS: [&str; 4] = ["title", "detail", "message", "sentence"];
 
-/// Applies renames and removes texts.
+/// Normalises an OpenAPI description: applies the renames and removes texts.
 struct Normal<'a>(&'a Renames);
 
 impl Normal<'_> {
-    /// Normalises a part of the description. `place` is the old name of the schema or operation that contains it.
+    /// Normalises a part of the OpenAPI description. `place` is the old name of the schema or operation that contains
+    /// the part.
     fn part(&self, value: &Value, place: &str) -> Value {
         match value {
             Value::Object(fields) => self.object(fields, place),
@@ -30,7 +31,7 @@ impl Normal<'_> {
 
     fn object(&self, fields: &Map<String, Value>, place: &str) -> Value {
         let place = fields.get("operationId").and_then(Value::as_str).unwrap_or(place);
-        // An example beside a reference is one of the schema that is referred to.
+        // An example next to a reference belongs to the referenced schema.
         let schema = fields.get("schema").and_then(|schema| schema["$ref"].as_str()?.rsplit('/').next());
         let mut normal = Map::new();
         for (keyword, value) in fields.iter().filter(|(keyword, _)| !TEXTS.contains(&keyword.as_str())) {
@@ -80,13 +81,13 @@ impl Normal<'_> {
         name.as_str().map_or_else(|| name.clone(), |name| Renames::of(&self.0.api_fields, place, name).into())
     }
 
-    /// Normalises a tag: a name in an operation, an object with a description at the top.
+    /// Normalises a tag, which is a string in an operation and an object at the top level of the description.
     fn tag(&self, tag: &Value) -> Value {
         let name = tag["name"].as_str().or(tag.as_str()).unwrap_or_default();
         Renames::of(&self.0.tags, "", name).into()
     }
 
-    /// Sorts parameters by location and name, because their order means nothing.
+    /// Normalises parameters and sorts them by location and name, because their order has no meaning.
     fn parameters(&self, parameters: &[Value], place: &str) -> Value {
         let named = parameters.iter().map(|parameter| {
             let mut normal = self.part(parameter, place);
@@ -97,7 +98,7 @@ impl Normal<'_> {
         Value::Object(named.collect())
     }
 
-    /// Normalises an example: words and names stay, texts are removed.
+    /// Normalises an example: keeps codes and names, and removes texts.
     fn example(&self, value: &Value, place: &str) -> Value {
         match value {
             Value::String(text) if text.contains(char::is_whitespace) => "<text>".into(),
@@ -122,7 +123,8 @@ fn sorted(values: impl Iterator<Item = Value>) -> Value {
     values.into()
 }
 
-/// Returns the description as lines without texts, with the problem codes from the table in its introduction.
+/// Returns the OpenAPI description as lines without texts, and a line for each problem code in the table of its
+/// introduction.
 fn lines(description: &str, renames: &Renames) -> Lines {
     let description: Value = serde_json::from_str(description).expect("an OpenAPI description");
     let mut lines = Lines::new();

@@ -1,4 +1,4 @@
-//! Reads `renames.toml` and applies it to single names.
+//! Reads `renames.toml` and applies the renames to names.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) struct Renames {
     pub(super) accepted: Vec<Accepted>,
 }
 
-/// A difference that is not a rename.
+/// Accepted difference from a frozen file that is not a rename.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Accepted {
@@ -37,7 +37,7 @@ pub(super) struct Accepted {
     pub(super) reason: String,
 }
 
-/// Returns the folder of this module.
+/// Returns the path of the folder `tests/tests/freeze`.
 pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/freeze")
 }
@@ -50,13 +50,13 @@ impl Renames {
         renames
     }
 
-    /// Returns the new name of `name`: that of `place.name` if it exists, otherwise that of the bare name.
+    /// Returns the new name of `name`. An entry `place.name` takes precedence over an entry `name`.
     pub(super) fn of(section: &Section, place: &str, name: &str) -> String {
         let placed = section.get(&format!("{place}.{name}"));
         placed.or_else(|| section.get(name)).map_or(name, String::as_str).to_owned()
     }
 
-    /// Returns the new word of a closed set, also at the end of the URN of a problem.
+    /// Returns the new value of an API code, which can be the last part of a problem URN.
     pub(super) fn code(&self, place: &str, word: &str) -> String {
         match word.strip_prefix("urn:freehold:problem:") {
             Some(code) => format!("urn:freehold:problem:{}", Self::of(&self.api_codes, place, code)),
@@ -79,7 +79,7 @@ impl Renames {
     }
 }
 
-/// Replaces whole words of `text`; `_` belongs to a word.
+/// Replaces whole words of `text`; an underscore is part of a word.
 pub(super) fn replace_words(text: &str, mut new: impl FnMut(&str) -> Option<String>) -> String {
     let mut replaced = String::new();
     let mut word = String::new();

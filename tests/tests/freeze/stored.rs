@@ -1,8 +1,8 @@
-//! The JSON in the database after real operations: onboardings, an approval, an offboarding with its restore and a
-//! closed account, a repair, and one operation that needs attention.
+//! Compares the JSON in the database with its frozen state after these operations: onboardings, an approval, an
+//! offboarding with a restore and an account closure, a repair, and an operation that needs attention.
 //!
-//! Every `json` and `jsonb` column of every table is read after each step of a worker. The keys and the words of closed
-//! sets are compared; ids, times, numbers and texts for people are redacted.
+//! Every `json` and `jsonb` column of every table is read after each step of a worker. Keys and codes are compared;
+//! ids, times, numbers and texts for readers are redacted.
 
 use std::sync::Arc;
 
@@ -34,7 +34,8 @@ fn person(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
-/// Adds every JSON value of the database: table and column, kind of row, path inside, redacted value.
+/// Adds a line for every JSON value in the database: table and column, kind of the row, path in the JSON value,
+/// redacted value.
 async fn read(pool: &PgPool, lines: &mut Lines) {
     let columns = "select table_name::text, column_name::text from information_schema.columns
         where table_schema = 'public' and data_type in ('json', 'jsonb') and table_name not like '\\_sqlx%'";
@@ -44,7 +45,7 @@ async fn read(pool: &PgPool, lines: &mut Lines) {
         let rows: Vec<Value> = sqlx::query_scalar(rows).fetch_all(pool).await.expect("the rows");
         for row in rows {
             let value = &row[&column];
-            // The kind of a row: its step, event type, action or operation kind.
+            // Kind of the row: step name, event type, action or operation kind.
             let of_row = ["name", "type", "action", "kind"].iter().find_map(|name| row.get(name)?.as_str());
             let label = value.get("action").and_then(Value::as_str).or(of_row).unwrap_or_default();
             for (path, leaf) in leaves(value) {
@@ -77,12 +78,13 @@ async fn approve(freehold: &Freehold, tenant: &Tenant, action: ApprovalAction) {
     lifecycle::decide(pool, id, &approval.request_hash, true, &person("bob"), now).await.expect("an answer");
 }
 
-/// Onboards with an approval, offboards, restores, and offboards again with the closure of the account.
+/// Onboards a tenant with an approval, offboards it, restores it, and offboards it again with the closure of its
+/// account.
 async fn from_signup_to_closed_account(lines: &mut Lines) {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let freehold = freehold.with_config(&format!("{CONFIG}\napproval = \"required\""));
     let worker = freehold.worker("worker-1");
-    // With an opt-in region and the tier with the most access, no step is skipped.
+    // With an opt-in region and the tier `enterprise`, no step is skipped.
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
     run_until_idle(&freehold, &worker, MINUTES, lines).await;
     approve(&freehold, &tenant, ApprovalAction::Vend).await;
@@ -104,7 +106,7 @@ async fn from_signup_to_closed_account(lines: &mut Lines) {
     assert!(operation.finished_at.is_some(), "{operation:#?}");
 }
 
-/// Onboards several times; the last step is interrupted at each of its first calls.
+/// Onboards several tenants; for each, the last step is interrupted at another one of its first calls.
 async fn interrupted_verifications(lines: &mut Lines) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
@@ -115,7 +117,8 @@ async fn interrupted_verifications(lines: &mut Lines) {
     }
 }
 
-/// Updates a tenant, repairs a deleted stack, cancels an onboarding that needs attention, and drops audit entries.
+/// Updates a tenant, repairs a deleted stack, cancels an onboarding that needs attention, and deletes old audit
+/// entries.
 async fn repaired_and_canceled(lines: &mut Lines) {
     let (freehold, tenants) = crate::steps::reconcile::ready(1).await;
     let worker = freehold.worker("worker-1");
@@ -151,7 +154,7 @@ async fn repaired_and_canceled(lines: &mut Lines) {
     read(freehold.pool(), lines).await;
 }
 
-/// Stores through the API: audit entries of calls, labels, responses by idempotency key.
+/// Sends API requests that store audit entries, labels and responses by idempotency key.
 async fn through_the_api(lines: &mut Lines) {
     let api = ApiFixture::new().await;
     let body = signup_body_with(json!({ "labels": { "team": "north" }, "external_id": "customer-a" }));
@@ -182,7 +185,8 @@ pub(super) fn renamed(renames: &Renames, parts: Vec<String>) -> Vec<String> {
     new
 }
 
-/// Applies the renames to the keys of a path: by the whole path from the place, by the place, or everywhere.
+/// Applies the renames to the keys of a path in a JSON value. An entry for the whole path takes precedence over an
+/// entry for `place`, and that over an entry for the key alone.
 pub(super) fn renamed_path(renames: &Renames, place: &str, path: &[String]) -> Vec<String> {
     let mut above = place.to_owned();
     path.iter()

@@ -1,4 +1,5 @@
-//! Values of the types that are stored or sent, and every word of the closed sets.
+//! Compares the JSON of stored or sent types, and the values of all enums that are stored or sent, with their frozen
+//! state.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
@@ -8,7 +9,7 @@ use freehold_tenancy::config::Config;
 use freehold_tenancy::db::installation::InstallationKind;
 use freehold_tenancy::environment::EnvironmentState;
 use freehold_tenancy::event::EventType;
-use freehold_tenancy::feed::{CloudEvent, Entry, FeedType, OperationEventRef};
+use freehold_tenancy::feed::{Entry, FeedEvent, FeedType, OperationEventRef};
 use freehold_tenancy::finding::{FindingKind, FindingRemedy, FindingState, Severity};
 use freehold_tenancy::fleet_hold::HoldKind;
 use freehold_tenancy::operation::{OperationKind, OperationState, Requester};
@@ -26,7 +27,7 @@ use super::compare::{Lines, assert_same, line};
 use super::renames::Renames;
 use super::stored::renamed_path;
 
-/// Returns the path and the redacted text of every leaf of a value.
+/// Returns the path and the redacted text of every leaf of a JSON value.
 pub(super) fn leaves(value: &Value) -> Vec<(Vec<String>, String)> {
     match value {
         Value::Object(fields) if !fields.is_empty() => fields
@@ -52,7 +53,7 @@ fn with_first(first: String, rest: Vec<String>) -> Vec<String> {
     std::iter::once(first).chain(rest).collect()
 }
 
-/// Redacts what differs from run to run. Words of closed sets and names stay.
+/// Redacts values that differ between runs, and keeps codes and names.
 fn redact(text: &str) -> String {
     let is_id = |text: &str| {
         let parts = text.split_once('_');
@@ -117,7 +118,7 @@ fn cloud_events(lines: &mut Lines) {
             data: feed_type.data(&data),
             occurred_at: time(),
         };
-        let event = CloudEvent::of(entry, &config);
+        let event = FeedEvent::of(entry, &config);
         add(lines, &format!("CloudEvent {feed_type}"), &event);
         let sent = serde_json::to_string(&event).expect("JSON");
         assert!(sent.starts_with(r#"{"specversion":"1.0","id":""#), "{sent}");
@@ -181,7 +182,7 @@ fn the_json_of_every_stored_or_sent_type_is_frozen() {
     });
 }
 
-/// Adds the words of a set, after checking that JSON and SQL agree on them.
+/// Adds a line for each value of an enum, after checking that its JSON and SQL representations are equal.
 fn set<T: Copy + Serialize + std::fmt::Display>(lines: &mut Lines, name: &str, all: &[T]) {
     for word in all {
         assert_eq!(json!(word), json!(word.to_string()), "{name}");

@@ -1,4 +1,5 @@
-//! Killed processes, lost connections and restarts of the database: nothing is lost and nothing happens twice.
+//! Test with killed processes, lost connections and restarts of the database: no signup is lost, and no work is done
+//! twice.
 //!
 //! `cargo bench --workspace --bench crash -- --kills 200` is the long run.
 

@@ -1,4 +1,4 @@
-//! The event feed under concurrent writers: no event is missed, repeated or out of order.
+//! Test of the event feed with concurrent writers: no event is missed, repeated or out of order.
 //!
 //! `FREEHOLD_WRITERS=32 FREEHOLD_EVENTS=3125 cargo test --workspace --test main -- robustness::feed --nocapture` writes
 //! 100,000 events with 32 writers.
@@ -26,7 +26,7 @@ async fn late_commits_are_never_missed() {
     let (writers, events) =
         (read_variable("FREEHOLD_WRITERS", WRITERS), read_variable("FREEHOLD_EVENTS", EVENTS.into()));
     let events = u32::try_from(events).expect("a number of events");
-    // Each writer holds a connection until its late commit.
+    // Each writer uses a connection until its late commit.
     let url = SecretString::from(api.database.url.clone());
     let pool =
         &db::connect(&url, u32::try_from(writers + 8).expect("a number of connections")).await.expect("connections");
@@ -42,7 +42,7 @@ async fn late_commits_are_never_missed() {
         join_all(all).await;
         written.store(true, Ordering::SeqCst);
     };
-    // Reads a snapshot of the mappings and follows the feed from its position.
+    // Reads all account mappings, and then the events after the feed position of that read.
     let follow = |after: Duration| {
         let written = &written;
         async move {

@@ -1,4 +1,5 @@
-//! Fifty tenants at once: overhead of Freehold in time, and number of AWS calls.
+//! Test with fifty simultaneous signups: duration of the onboardings compared with the ideal duration, and number of
+//! AWS calls.
 //!
 //! `cargo test --workspace --test main -- fleet --nocapture` prints the figures. The clock is simulated: the test
 //! measures delays of polling and queueing, not the speed of the machine.
@@ -12,10 +13,10 @@ use freehold_tenancy::operation::OperationState;
 use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_tests::fleet::{ACCOUNT_CREATION_SLOTS, MinimumCalls, TenantTimeline, ideal_timelines};
 
-/// Tenants that sign up at the same time.
+/// Number of tenants that sign up at the same time.
 const TENANTS: usize = 50;
 
-/// Rate limit of CreateAccount: seconds per token, and burst.
+/// Refill interval of the token bucket of CreateAccount in seconds.
 const SECONDS_EACH: f64 = 10.0;
 const BURST: usize = 3;
 
@@ -65,9 +66,9 @@ async fn fifty_tenants_cost_little_more_than_aws_needs() {
     assert!(mean(&shares) <= 0.10, "the mean overhead is {:.1} %", 100.0 * mean(&shares));
 }
 
-/// Returns the overhead of each tenant: the time from signup to ready, less the time in which the simulator worked on
-/// it, and less the time in which the quota of CreateAccount had fewer slots or tokens than tenants up to its queue
-/// position. `timelines` are in the order of the account requests.
+/// Returns the overhead of each tenant: the time from signup to ready, minus the time in which the simulator worked for
+/// the tenant, and minus the time in which no slot or token of CreateAccount was available for the tenant. `timelines`
+/// must be in the order of the account requests.
 fn overheads(timelines: &[TenantTimeline]) -> Vec<f64> {
     let tokens = tokens(timelines);
     (0..timelines.len())
@@ -87,7 +88,8 @@ fn overheads(timelines: &[TenantTimeline]) -> Vec<f64> {
         .collect()
 }
 
-/// Returns the time at which the tenant at this position could have a slot, given the actual requests before it.
+/// Returns the earliest time at which the tenant at this queue position could get a slot, given the actual requests of
+/// the tenants before it.
 fn slot_available_at(timelines: &[TenantTimeline], tokens: &[f64], position: usize) -> f64 {
     let ahead = if position == 0 { 0.0 } else { timelines[position - 1].requested };
     let mut ends: Vec<f64> = timelines[..position].iter().map(|timeline| timeline.created).collect();
@@ -96,7 +98,7 @@ fn slot_available_at(timelines: &[TenantTimeline], tokens: &[f64], position: usi
     slot.max(tokens[position]).max(ahead)
 }
 
-/// Returns the time at which each tenant had a token, given the times of the tokens before it.
+/// Returns, for each tenant, the earliest time at which a token of CreateAccount was available.
 fn tokens(timelines: &[TenantTimeline]) -> Vec<f64> {
     let mut full_again = 0.0_f64;
     let mut token_times = Vec::new();

@@ -1,5 +1,5 @@
-//! The connection of a worker is cut before or after every single write of the journal; its replacement gets the same
-//! result.
+//! Tests that cut the database connection of a worker before or after each write of the journal: the next worker gets
+//! the same result.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use freehold_tests::fixture::Freehold;
 use freehold_tests::world_snapshot;
 use futures::{StreamExt, stream};
 
-/// More writes than any run makes.
+/// Upper bound of the number of writes in one run.
 const MAX_WRITES: usize = 400;
 
-/// After so many consecutive runs without a cut, no write is left. One run is not enough, because two concurrent
-/// branches make the number of writes vary.
+/// Number of consecutive runs without a cut after which the test ends. One run is not enough, because the number of
+/// writes varies between runs.
 const FINISHED_RUNS: usize = 5;
 
-/// Concurrent runs: one computes while another waits for PostgreSQL.
+/// Number of concurrent runs.
 const CONCURRENCY: usize = 4;
 
-/// Injects one failure of each kind that a retry fixes, so that every kind of write occurs.
+/// Injects one temporary failure of each kind, so that every kind of write occurs.
 fn inject_faults(freehold: &Freehold) {
     freehold.faulty_client.inject(WireRule::on("organizations", "CreateAccount", WireEffect::Throttle).nth(1));
     freehold.world.inject(Rule::on("organizations", "MoveAccount", Fault::Throttle).nth(1));
@@ -29,22 +29,22 @@ fn inject_faults(freehold: &Freehold) {
     freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", Fault::failed("Access denied")).nth(1));
 }
 
-/// Result of a run.
+/// Result of a run whose worker lost its database connection.
 struct RunResult {
-    /// The write at which the first worker lost its connection.
+    /// Name of the write at which the first worker lost its connection.
     crashed_at: Option<String>,
     world: Vec<String>,
     account_requests: usize,
-    /// Slots that are still held at the end.
+    /// Number of slots that are still held at the end.
     slots: i64,
 }
 
-/// The write at which the connection is cut.
+/// Write at which the database connection is cut.
 #[derive(Debug, Clone, Copy)]
 enum CutAt {
-    /// After so many writes.
+    /// Cuts the connection after this number of writes.
     Count(usize),
-    /// At the first write with this name.
+    /// Cuts the connection at the first write with this name.
     Name(&'static str),
 }
 
@@ -65,7 +65,7 @@ async fn onboard(at: CutAt, cut: ConnectionFault) -> RunResult {
     drop(first);
     let crashed_at = proxy.crashed_at();
     if crashed_at.is_some() {
-        // The operation of the dead worker is free when its lease expires.
+        // Another worker can claim the operation after the lease of the crashed worker has expired.
         freehold.run_until_idle(&freehold.worker("worker-2"), TimeDelta::days(1)).await;
     }
     let operation = freehold.operation_of(&tenant).await;

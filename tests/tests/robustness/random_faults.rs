@@ -1,4 +1,4 @@
-//! Random faults in concurrent onboardings: every seed has the same result.
+//! Test with random faults in concurrent onboardings: for every seed, all tenants become ready.
 //!
 //! `FREEHOLD_SEEDS=1000 cargo test --workspace --test main -- random_faults` runs 1000 seeds; `FREEHOLD_SEED=17` runs
 //! one seed and prints its faults.
@@ -25,23 +25,23 @@ use rand::{Rng, SeedableRng};
 /// Default number of seeds.
 const SEEDS: u64 = 200;
 
-/// Tenants that sign up at the same time.
+/// Number of tenants that sign up at the same time.
 const TENANTS: usize = 5;
 
-/// Seeds that run concurrently.
+/// Number of seeds that run concurrently.
 const CONCURRENCY: usize = 4;
 
-/// Limit of real time for one seed, which usually needs a second or two. Contention for a throttled token bucket can
+/// Maximum real time for one seed, which usually takes one or two seconds. Contention for a throttled token bucket can
 /// cause thousands of rounds.
 const TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Maximum number of manual retries per seed.
 const RETRIES: usize = 8;
 
-/// Longer than the deadline of any step.
+/// Maximum simulated time of a run; longer than the deadline of any step.
 const LONG: TimeDelta = TimeDelta::hours(30);
 
-/// Home regions and tiers; one region must be enabled first.
+/// Home regions and tiers of the tenants. One of the regions requires an opt-in.
 const HOME_REGIONS: [(&str, &str); 4] = [
     ("eu-central-1", "standard"),
     ("us-east-1", "enterprise"),
@@ -49,7 +49,8 @@ const HOME_REGIONS: [(&str, &str); 4] = [
     ("eu-west-1", "standard"),
 ];
 
-/// A worker that dies after so many polls of its future: anywhere, also in a transaction or a call.
+/// Future of a worker that is dropped after `polls` polls, so that the worker crashes at any point, also within a
+/// transaction or an AWS call.
 struct MortalWorker<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
     polls: u32,
@@ -67,20 +68,20 @@ impl<T> Future for MortalWorker<'_, T> {
     }
 }
 
-/// An installation with the random faults of a seed.
+/// Installation with the random faults of a seed.
 struct FaultyInstallation {
     freehold: Freehold,
     tenants: Vec<Tenant>,
     rng: StdRng,
     workers: [Arc<Worker>; 2],
-    /// Number of workers that still die.
+    /// Number of worker crashes that are still to be injected.
     deaths: u32,
 }
 
 impl FaultyInstallation {
     async fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        // Some seeds slow down all of AWS.
+        // With some seeds, all work in AWS takes as long as in the real AWS.
         let durations = if seed.is_multiple_of(10) { Durations::default() } else { Durations::instant() };
         let settings = Settings { seed, durations, ..Settings::instant() };
         let freehold = Freehold::with(settings, CONFIG).await;
@@ -95,7 +96,8 @@ impl FaultyInstallation {
         Self { freehold, tenants, rng, workers, deaths }
     }
 
-    /// Runs both workers, with deaths and replacements, until nothing is due or `LONG` is over.
+    /// Runs both workers, replaces them after crashes, and advances the clock until nothing is due, at most for
+    /// [`LONG`].
     async fn run_until_idle(&mut self) {
         let until = self.freehold.clock.now() + LONG;
         while let Some(next) = self.round().await
@@ -128,7 +130,7 @@ impl FaultyInstallation {
         drop(both);
         for (index, result) in [one, other].into_iter().enumerate() {
             match result {
-                // A worker whose lease expired meanwhile leaves the operation to the new holder.
+                // If the lease of the worker has expired in the meantime, another worker continues the operation.
                 Some(_) => {}
                 None => self.workers[index] = self.freehold.worker("another"),
             }
@@ -155,7 +157,7 @@ impl FaultyInstallation {
     }
 }
 
-/// Runs a seed. Returns a description of the failure, or `None`.
+/// Runs the test with a seed. Returns a description of the failure, or `None` on success.
 async fn failure_of(seed: u64) -> Option<String> {
     let mut installation = FaultyInstallation::new(seed).await;
     installation.run_until_idle().await;
@@ -165,7 +167,7 @@ async fn failure_of(seed: u64) -> Option<String> {
         return Some(format!("with faults:\n{}\n{unfinished:#?}", report.violations.join("\n")));
     }
 
-    // Faults end, and a person retries what needs attention.
+    // After the faults are removed, all operations that need attention are retried manually.
     installation.freehold.world.clear_faults();
     installation.freehold.faulty_client.clear();
     installation.freehold.world.unstick_all();
@@ -177,7 +179,7 @@ async fn failure_of(seed: u64) -> Option<String> {
         for operation in unfinished {
             let now = installation.freehold.clock.now();
             let retried = lifecycle::retry(installation.freehold.pool(), operation.id, "support", now).await;
-            assert!(!matches!(retried.expect("an answer"), RetryResult::Unknown));
+            assert!(!matches!(retried.expect("an answer"), RetryResult::NotFound));
         }
         installation.run_until_idle().await;
     }
@@ -199,7 +201,7 @@ async fn every_signup_becomes_ready_in_spite_of_random_faults() {
         Some(seed) => vec![seed],
         None => (0..read_variable("FREEHOLD_SEEDS").unwrap_or(SEEDS)).collect(),
     };
-    // Each seed is a task, so that a panic is reported like any other failure.
+    // Each seed runs in a separate task, so that a panic is reported like any other failure.
     let runs = stream::iter(seeds).map(|seed| async move {
         let result = tokio::spawn(tokio::time::timeout(TIMEOUT, failure_of(seed))).await;
         let why = match result {

@@ -1,4 +1,5 @@
-//! Graceful shutdown: accepted work is not lost, nothing is half done, and no other worker waits for a lease.
+//! Tests of graceful shutdown: accepted requests are completed, and the operations of a stopped worker are released
+//! immediately.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -10,10 +11,10 @@ use freehold_tests::crash::{ApiClient, Infrastructure, Processes};
 use nix::sys::signal::Signal;
 use sqlx::{PgPool, Postgres, Transaction};
 
-/// Longer than any expected wait and shorter than a lease.
+/// Maximum time that a test waits for a condition. It is shorter than a lease.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Prepares one API and some workers, none of which is started.
+/// Starts the database and the simulated AWS, and prepares an API process and worker processes without starting them.
 async fn infrastructure(workers: usize) -> (Infrastructure, Processes) {
     let infrastructure = Infrastructure::start(Settings::instant(), 20.0).await;
     let program = Path::new(env!("CARGO_BIN_EXE_freehold-under-test"));
@@ -66,7 +67,7 @@ async fn exit_code(processes: &mut Processes, index: usize, timeout: Duration) -
     }
 }
 
-/// Signs up and stops the worker while its write to the journal waits for the returned lock.
+/// Signs up a tenant, and stops the worker while its write to the journal waits for a lock. Returns the lock.
 async fn stop_during_write(
     infrastructure: &Infrastructure,
     processes: &mut Processes,
@@ -110,7 +111,7 @@ async fn an_open_signup_is_answered_before_the_api_stops() {
     assert_eq!(count(&infrastructure.pool, complete).await, 1);
     assert_eq!(count(&infrastructure.pool, "select count(*) from tenants").await, 1);
 
-    // A caller without a response repeats its request, and nothing happens twice.
+    // A caller without a response repeats its request; the repeated request has no second effect.
     processes.start(0);
     for number in [1, 2] {
         client.sign_up_until_accepted(number).await;

@@ -1,4 +1,4 @@
-//! Concurrent workers on one database: takeover, leases, wake-ups and rate limits.
+//! Tests of concurrent workers with one database: claims, leases, wake-ups and rate limits.
 
 use std::time::Duration;
 
@@ -99,8 +99,8 @@ async fn two_workers_share_the_work_without_duplicates() {
     assert_eq!(calls.throttled() - throttled_before, 0, "the two workers were throttled");
 }
 
-/// Returns the duration of an onboarding by the installation's clock. The worker loses its database connection at the
-/// write after `spared` writes.
+/// Runs an onboarding in which the worker loses its database connection after the given number of writes. Returns the
+/// simulated duration and the name of the failed write.
 async fn onboarding_takes(spared: usize) -> (TimeDelta, Option<String>) {
     let freehold = Freehold::instant().await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
@@ -144,7 +144,7 @@ async fn a_wake_up_during_a_run_is_not_lost() {
     assert_eq!(freehold.operation_of(&tenant).await.wake_at, Some(now));
 }
 
-/// Writes the shared poll of account creations with one known time: now.
+/// Inserts a shared poll of account creations whose column `time` contains the current time.
 async fn write_shared_poll(freehold: &Freehold, time: &str) {
     let sql = format!("insert into shared_polls (quota, {time}) values ('account-creations', $1)");
     let statement = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(freehold.clock.now());

@@ -1,4 +1,4 @@
-//! Closing accounts, call by call: scenario 47.
+//! Test of account closures: scenario 47.
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;

@@ -1,4 +1,4 @@
-//! Account requests: scenarios 2 to 15 and 21.
+//! Tests of account requests: scenarios 2 to 15 and 21.
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
@@ -10,7 +10,7 @@ use freehold_worker::cloud::{Cloud, NewAccount, Tags};
 
 use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_account, retry, target};
 
-/// Returns settings where everything is instant except CreateAccount.
+/// Returns settings in which CreateAccount takes `seconds` and all other work finishes immediately.
 fn slow_creations(seconds: f64) -> Settings {
     let durations = Durations { create_account: Spread::exactly(seconds), ..Durations::instant() };
     Settings { durations, ..Settings::instant() }
@@ -20,7 +20,7 @@ fn slow_creations(seconds: f64) -> Settings {
 async fn a_duplicated_request_creates_one_account() {
     let freehold = Freehold::with(slow_creations(60.0), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-    // This request is the first; the request of the worker is the second.
+    // The test sends the first request, and the worker sends the second.
     freehold.aws(None).create_account(&our_account(&freehold, &tenant)).await.expect("a request");
     freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
     let outcome = (freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await);
@@ -58,7 +58,7 @@ async fn slots_of_another_actor_are_waited_for() {
             aws.create_account(&account).await.expect("a request");
         }
     };
-    // The slots are taken after Freehold's last poll, while its own call is on the way.
+    // The slots are occupied after Freehold's last poll, while its CreateAccount call is in progress.
     let call = ("organizations", "CreateAccount", "freehold:tenant");
     meanwhile(&freehold, &freehold.worker("worker-1"), call, take_all_slots).await;
     is_ready(&(freehold.reload_tenant(&tenant).await, freehold.operation_of(&tenant).await));
@@ -84,7 +84,7 @@ async fn conflicts_are_retried_and_never_create_a_second_account() {
         let freehold = Freehold::instant().await;
         let conflict = "The request failed because it conflicts with another attempt to modify the same entity.";
         let fault = error("ConcurrentModificationException", conflict);
-        // More often than the limit for failures of unknown cause.
+        // The number of failures exceeds the limit for failures of unknown cause.
         freehold.world.inject(Rule::on("organizations", call, fault).times(15));
         let outcome = onboard(&freehold).await;
         is_ready(&outcome);

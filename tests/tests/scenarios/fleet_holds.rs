@@ -1,4 +1,4 @@
-//! Fleet holds: scenarios 5 and 9.
+//! Tests of fleet holds: scenarios 5 and 9.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::{LONG, calls, error};
 
-/// Counts alerts.
+/// Tracing subscriber that counts the log messages for which an alert is sent.
 #[derive(Clone, Default)]
 struct OnCall(Arc<AtomicUsize>);
 
@@ -79,7 +79,7 @@ fn order_of_requests(freehold: &Freehold, tenants: &[Tenant]) -> Vec<usize> {
 async fn a_full_organisation_causes_one_hold_one_alert_and_one_probe() {
     let on_call = OnCall::default();
     let _listening = tracing::subscriber::set_default(on_call.clone());
-    // The management account, Freehold's own, and one free account.
+    // The quota allows the management account, Freehold's account, and one more account.
     let freehold = Freehold::with(Settings { account_quota: 3, ..Settings::default() }, CONFIG).await;
     let worker = freehold.worker("worker-1");
     let early = freehold.sign_up("Early", "eu-central-1", "standard").await;
@@ -112,7 +112,7 @@ async fn a_full_organisation_is_probed_once_an_hour() {
     let freehold = Freehold::with(Settings { account_quota: 2, ..Settings::default() }, CONFIG).await;
     let tenants = sign_up(&freehold, 3).await;
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::hours(4)).await;
-    // Probes at once and after 15, 45, 105, 165 and 225 minutes.
+    // Probes are sent immediately and after 15, 45, 105, 165 and 225 minutes.
     assert_eq!(account_requests(&freehold), 6);
     all_wait(&freehold, &tenants, "AWS to raise the account quota of the organisation").await;
 }

@@ -1,4 +1,4 @@
-//! Fresh accounts, and accounts that are closed during the work: scenarios 22 to 25 and 46.
+//! Tests of new accounts, and of accounts that are closed during an onboarding: scenarios 22 to 25 and 46.
 
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::Rule;
@@ -12,8 +12,8 @@ use freehold_worker::cloud::Cloud;
 
 use super::{LONG, attention, calls, error, is_ready, onboard, target};
 
-/// Returns settings where fresh accounts refuse calls for minutes. `odd_refusals` is the share of refusals that are not
-/// AccessDenied.
+/// Returns settings in which new accounts refuse calls for some minutes. `odd_refusals` is the share of refusals with
+/// another error code than AccessDenied.
 fn slow_to_settle(odd_refusals: f64) -> Settings {
     let durations = Durations { settle: Spread::exactly(180.0), ..Durations::default() };
     Settings { odd_refusals, durations, ..Settings::default() }
@@ -72,7 +72,7 @@ async fn a_session_that_expires_during_a_wait_is_opened_again() {
     assert_eq!(freehold.world.fault_hits().len(), 2);
 }
 
-/// Returns the error codes of a call.
+/// Returns the error codes of all failed calls of an AWS operation.
 fn error_codes(freehold: &Freehold, operation: &str) -> Vec<String> {
     let calls = freehold.world.calls();
     calls.recent().filter(|call| call.operation == operation).filter_map(|call| call.error.clone()).collect()

@@ -1,4 +1,4 @@
-//! Access through Identity Center: scenarios 26 to 29.
+//! Tests of access through Identity Center: scenarios 26 to 29.
 
 use freehold_sandbox::Settings;
 use freehold_sandbox::faults::{Fault, Rule, WireEffect, WireRule};
@@ -48,7 +48,7 @@ async fn an_assignment_of_a_dead_worker_is_not_requested_again() {
     for cut in [ConnectionFault::CrashBeforeWrite, ConnectionFault::CrashAfterWrite] {
         let freehold = Freehold::with(slow_assignments(60.0), CONFIG).await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
-        // The first noted request id belongs to the account, the second to the assignment.
+        // The first request id that the worker stores belongs to the account, the second to the assignment.
         let proxy = DatabaseProxy::for_statement(&freehold.database.url, "db::quotas::note_request", 1, cut);
         let first = freehold.worker_on("worker-1", proxy.url());
         tokio::select! {
@@ -77,7 +77,7 @@ async fn two_grants_of_one_permission_set_run_one_after_the_other() {
 async fn an_assignment_denied_by_a_fresh_account_is_retried() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let fault = Fault::failed("Received a 403 status error: Access denied by IAM. Please check your policy");
-    // More often than the limit for other failures.
+    // The number of failures exceeds the limit for other failures.
     freehold.world.inject(Rule::on("ssoadmin", "CreateAccountAssignment", fault).times(7));
     let outcome = onboard(&freehold).await;
     is_ready(&outcome);

@@ -1,4 +1,4 @@
-//! OUs and policies: scenarios 8 and 16 to 20.
+//! Tests of OUs and policies: scenarios 8 and 16 to 20.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use freehold_worker::cloud::Cloud;
 
 use super::{calls, error, is_ready, meanwhile, target};
 
-/// Returns an installation with one residency that is not prepared yet.
+/// Returns an installation with a residency whose OU does not exist yet.
 async fn with_another_residency() -> Freehold {
     let more = "\n[[residencies]]\nname = \"jp\"\nregions = [\"ap-northeast-1\"]\n";
     Freehold::instant().await.with_config(&format!("{CONFIG}{more}"))

@@ -1,4 +1,4 @@
-//! Opt-in regions: scenarios 30 and 31.
+//! Tests of opt-in regions: scenarios 30 and 31.
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
@@ -63,7 +63,7 @@ async fn a_region_without_lambda_yet_gets_its_stack_later() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let reason = "Resource handler returned message: \"The security token included in the request is invalid. (Service: \
                   Lambda, Status Code: 403)\"";
-    // More often than the limit for other failures.
+    // The number of failures exceeds the limit for other failures.
     freehold.world.inject(Rule::on("cloudformation", "AWS::Lambda::Function", Fault::failed(reason)).times(4));
     let outcome = onboard_in(&freehold, ZURICH).await;
     is_ready(&outcome);

@@ -1,4 +1,4 @@
-//! Stacks: scenarios 32 to 42.
+//! Tests of stacks: scenarios 32 to 42.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use super::{LONG, attention, calls, error, is_ready, meanwhile, onboard, our_tag
 const TEMPLATE: &str = include_str!("../../../stacks/tenant.yaml");
 const STACK: &str = "freehold-tenant";
 
-/// Applies to the tenant's own stack only, so that the baseline is not affected.
+/// Returns a rule that injects a fault when the tenant's stack is created. It does not affect the baseline stack.
 fn on_create(fault: Fault) -> Rule {
     Rule::on("cloudformation", "CreateStack", fault).containing("TIER: !Ref Tier")
 }
 
-/// Returns the stack as Freehold would create it, without its token.
+/// Returns the stack as Freehold would create it, but without a request token.
 fn stack(freehold: &Freehold, tenant: &Tenant, tier: &str, tags: Tags) -> NewStack {
     let environment = &tenant.environments[0];
     let account = target(freehold, tenant);
@@ -44,7 +44,7 @@ async fn create(freehold: &Freehold, tenant: &Tenant, stack: &NewStack) {
     freehold.aws(None).create_stack(&target(freehold, tenant), Role::Access, home, stack).await.expect("a request");
 }
 
-/// Onboards a tenant whose stack is created by another actor while Freehold's call is on the way.
+/// Onboards a tenant; another actor creates the tenant's stack while Freehold's CreateStack call is in progress.
 async fn onboard_with_existing_stack(freehold: &Freehold, tier: &str, tags: fn(&Freehold, &Tenant) -> Tags) -> Tenant {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let call = ("cloudformation", "CreateStack", "TIER: !Ref Tier");
@@ -111,7 +111,7 @@ async fn the_token_of_a_deleted_stack_is_replaced() {
     while freehold.faulty_client.hits().is_empty() {
         freehold.run_due_and_advance(&worker).await.expect("a wake-up");
     }
-    // The response is lost, and the new stack is deleted before Freehold's next poll.
+    // The response of CreateStack is lost, and the new stack is deleted before Freehold's next poll.
     let (target, home) = (target(&freehold, &tenant), region("eu-central-1"));
     freehold.aws(None).delete_stack(&target, Role::Access, home, STACK).await.expect("a deletion");
     freehold.run_until_idle(&worker, LONG).await;

@@ -1,4 +1,4 @@
-//! The table of scenarios is complete, names existing tests, and matches docs/scenarios.md.
+//! Tests that the table of scenarios is complete, refers to existing tests, and matches docs/scenarios.md.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,8 @@ fn every_scenario_is_listed_with_existing_tests() {
     assert!(SCENARIOS.iter().all(|scenario| !scenario.tests.is_empty()), "a scenario without a test");
 }
 
-/// Returns the AWS codes in the rows of the worker's tables; of a row with a reason or words, those.
+/// Returns the AWS codes in the worker's tables. For a row with a failure reason or a part of a message, returns that
+/// text.
 fn codes_of_the_worker() -> BTreeSet<String> {
     let read = |path: &str| std::fs::read_to_string(root().join("worker/src").join(path)).expect("a table");
     let texts = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! Migrations expand: while one is applied, and until the last process of the previous version has stopped, that
-//! version reads and writes the same tables. A change that would break it belongs into a later release.
+//! Tests that migrations are compatible with the previous version of Freehold, whose processes use the database until
+//! all of them have stopped. A change that would break the previous version must be made in a later release.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,16 +7,17 @@ use std::path::Path;
 
 use freehold_tenancy::db::MIGRATIONS;
 
-/// Migrations of released versions with their checksums, as `sha384sum migrations/*.sql` prints them.
+/// Migrations of released versions, each with its SHA-384 checksum as printed by `sha384sum migrations/*.sql`.
 ///
 /// None is released yet, so `0001_initial_schema.sql` is still edited in place. Each release adds its migrations here;
 /// a listed migration never changes again.
 const RELEASED: &[(i64, &str)] = &[];
 
-/// Statements that are accepted although they break a rule: migration, beginning of the statement, reason.
+/// Statements that are accepted although they break a rule: number of the migration, beginning of the statement,
+/// reason.
 const EXCEPTIONS: &[(i64, &str, &str)] = &[];
 
-/// Returns the released migrations that are missing or have another checksum.
+/// Returns the numbers of released migrations that are missing or have another checksum.
 fn changed_migrations(released: &[(i64, &str)]) -> Vec<i64> {
     let is_unchanged = |version, checksum: &str| {
         MIGRATIONS.iter().any(|migration| migration.version == version && hex(&migration.checksum) == checksum)
@@ -32,7 +33,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Returns the rules that a statement breaks, in words.
+/// Returns a description of each rule that a statement breaks.
 fn broken_rules(statement: &str, new_tables: &BTreeSet<String>) -> Vec<&'static str> {
     let words: Vec<&str> = statement.split_whitespace().collect();
     let has = |phrase: &str| format!(" {statement} ").contains(&format!(" {phrase} "));
@@ -71,7 +72,7 @@ fn broken_rules(statement: &str, new_tables: &BTreeSet<String>) -> Vec<&'static 
     broken
 }
 
-/// Returns the statements of a migration in lower case, without comments, words separated by one space.
+/// Returns the statements of a migration in lower case, without comments and with single spaces between words.
 fn statements(text: &str) -> Vec<String> {
     let code: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
     let mut code = code.join(" ").to_lowercase();

@@ -1,5 +1,4 @@
-//! A database is used only if its applied migrations match this version, and migrated only if they are a prefix of
-//! them.
+//! Tests that Freehold rejects a database whose applied migrations do not match the migrations of this version.
 
 use freehold_tenancy::db::{self, DbError};
 use freehold_tests::database::Database;
@@ -7,7 +6,8 @@ use freehold_tests::fixture::CONFIG;
 
 use crate::cli::process::{freehold, text};
 
-/// Returns a database that no other test uses, after `changes` to its record of applied migrations.
+/// Creates a database that no other test uses, and executes the statements `changes`, which modify the table of applied
+/// migrations.
 async fn database(changes: &str) -> Database {
     let mut database = Database::new().await;
     database.do_not_reuse();
@@ -15,7 +15,7 @@ async fn database(changes: &str) -> Database {
     database
 }
 
-/// Inserts the migrations of another version as applied.
+/// Returns a statement that inserts `versions` into the table of applied migrations.
 fn applied(versions: &str) -> String {
     format!(
         "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
@@ -52,7 +52,7 @@ async fn a_database_with_a_foreign_schema_is_rejected() {
 
 #[tokio::test]
 async fn a_rejected_database_is_reported_with_the_fix() {
-    // Another schema may lack a column that this version reads first.
+    // A different schema may lack the column that this version reads first.
     let database = database(&format!("{CHANGED} alter table installation rename kind to type;")).await;
     let files = tempfile::tempdir().unwrap();
     let config = files.path().join("freehold.toml");

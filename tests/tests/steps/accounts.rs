@@ -1,4 +1,5 @@
-//! Account requests: requested once, found after lost responses, and external accounts are never adopted.
+//! Tests of account requests: an account is requested once and found after a lost response, and external accounts are
+//! never adopted.
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
@@ -28,7 +29,7 @@ fn attention(operation: &Operation) -> (&str, &str) {
     (&attention.code, &attention.message)
 }
 
-/// Returns the account request of the tenant's environment.
+/// Returns the account request that Freehold sends for the tenant's environment, but with the tags `tags`.
 fn account_request(freehold: &Freehold, tenant: &Tenant, tags: Tags) -> NewAccount {
     let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
     NewAccount { name: "External".to_owned(), email, tags }
@@ -123,7 +124,7 @@ async fn internal_failures_are_retried_and_refused_creations_are_parked() {
     assert_eq!(code, "payment_instrument_needed");
     assert!(message.contains("INVALID_PAYMENT_INSTRUMENT"), "{message}");
 
-    // A parked operation holds no slot. A retry requests an account instead of reading the old failure.
+    // A parked operation holds no slot. A retry sends a new account request and ignores the failure of the old request.
     assert_eq!(used_slots(&freehold).await, 0);
     freehold.world.clear_faults();
     retry(&freehold, &operation).await;
@@ -203,11 +204,11 @@ async fn a_retry_after_a_deadline_gets_a_new_deadline() {
 /// Retries a parked operation and runs it until nothing is due.
 async fn retry(freehold: &Freehold, operation: &Operation) {
     let retried = lifecycle::retry(freehold.pool(), operation.id, "support", freehold.clock.now()).await;
-    assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Yes);
+    assert_eq!(retried.expect("an answer"), lifecycle::RetryResult::Scheduled);
     freehold.run_until_idle(&freehold.worker("another"), LONG).await;
 }
 
-/// Returns the number of slots that are held or queued for.
+/// Returns the number of slots that operations hold or are queued for.
 async fn used_slots(freehold: &Freehold) -> i64 {
     sqlx::query_scalar("select count(*) from slots").fetch_one(freehold.pool()).await.expect("an answer")
 }
@@ -224,7 +225,7 @@ async fn a_parked_operation_continues_after_a_retry() {
     let now = freehold.clock.now();
     assert_eq!(
         lifecycle::retry(freehold.pool(), operation.id, "support", now).await.expect("an answer"),
-        lifecycle::RetryResult::Yes
+        lifecycle::RetryResult::Scheduled
     );
     freehold.run_until_idle(&freehold.worker("worker-2"), LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);

@@ -1,4 +1,4 @@
-//! Approvals: no AWS account is created for a tier with approval before a second person approves.
+//! Tests of approvals: if a tier requires approval, no AWS account is created before a second person approves.
 
 use chrono::TimeDelta;
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
@@ -19,7 +19,7 @@ fn person(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
-/// Creates a tenant whose tier requires approval and runs it until it waits for the decision.
+/// Creates a tenant with a tier that requires approval, and runs its onboarding until the approval is pending.
 async fn sign_up_until_approval(freehold: &Freehold) -> Tenant {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     freehold.run_until_idle(&freehold.worker("worker-1"), MINUTES).await;
@@ -60,12 +60,12 @@ async fn an_account_is_created_only_after_a_second_person_approves() {
         "the approval was requested twice"
     );
 
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
     freehold.run_until_idle(&freehold.worker("worker-3"), MINUTES).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
     assert_eq!(accounts(&freehold), 1);
 
-    // The other tier needs no approval.
+    // The other tier requires no approval.
     let other = freehold.sign_up("Example", "eu-central-1", "standard").await;
     freehold.run_until_idle(&freehold.worker("worker-4"), MINUTES).await;
     assert_eq!(freehold.reload_tenant(&other).await.state(), TenantState::Ready);
@@ -81,7 +81,7 @@ async fn changing_the_tier_does_not_avoid_the_approval() {
         tenant.tier = tier.parse().expect("a tier");
         tenants::update(pool, &tenant, &["tier"], freehold.clock.now()).await.expect("a change");
     };
-    // The present tier needs no approval.
+    // The tenant's current tier requires no approval.
     change("standard").await;
     freehold_tenancy::db::lifecycle::retry(pool, id, "tests", freehold.clock.now()).await.expect("an answer");
     freehold.run_until_idle(&freehold.worker("worker-2"), MINUTES).await;
@@ -89,10 +89,10 @@ async fn changing_the_tier_does_not_avoid_the_approval() {
 
     // The approval was for an account of another tier.
     freehold.clock.advance(std::time::Duration::from_mins(1));
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
     freehold.run_until_idle(&freehold.worker("worker-3"), MINUTES).await;
     assert_eq!(accounts(&freehold), 0, "an account was created with an approval for another tier");
-    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Yes(_)));
+    assert!(matches!(decide(&freehold, &tenant, true, "bob").await, DecisionResult::Recorded(_)));
     freehold.run_until_idle(&freehold.worker("worker-4"), MINUTES).await;
     assert_eq!((accounts(&freehold), freehold.reload_tenant(&tenant).await.state()), (1, TenantState::Ready));
 }
@@ -102,10 +102,10 @@ async fn a_rejected_operation_is_canceled_without_aws_calls() {
     let freehold = Freehold::instant().await.with_config(&format!("{CONFIG}{REQUIRED}"));
     let tenant = sign_up_until_approval(&freehold).await;
     let (pool, now) = (freehold.pool(), freehold.clock.now());
-    // Nothing exists that a legal hold could keep.
+    // A legal hold does not prevent the rejection, because no resources exist yet.
     assert!(lifecycle::set_legal_hold(pool, tenant.id, Some("Records."), now).await.expect("an answer"));
     assert!(
-        matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Yes(_)),
+        matches!(decide(&freehold, &tenant, false, "tests").await, DecisionResult::Recorded(_)),
         "the requester may reject the request"
     );
     freehold.run_until_idle(&freehold.worker("worker-2"), MINUTES).await;

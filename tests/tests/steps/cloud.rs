@@ -1,4 +1,4 @@
-//! Every AWS call of the steps, sent to the simulated AWS by the real SDK.
+//! Tests of every AWS call of the steps, which the real SDK sends to the simulated AWS.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -19,7 +19,7 @@ use freehold_worker::cloud::{
     StackStatus, Tags, Target,
 };
 
-/// A prepared organisation and a client for it.
+/// Simulated organisation after `freehold bootstrap`, and an AWS client for this organisation.
 struct Prepared {
     world: World,
     clock: Clock,
@@ -32,7 +32,7 @@ impl Prepared {
         Self::with_http_client(|world, _| http::client(world)).await
     }
 
-    /// Creates the fixture with another HTTP client between Freehold and the organisation.
+    /// Creates the fixture with a custom HTTP client, which Freehold's AWS client uses.
     async fn with_http_client(wire: impl FnOnce(&World, &Clock) -> SharedHttpClient) -> Self {
         let clock = Clock::manual(DateTime::UNIX_EPOCH + Duration::from_hours(500_000));
         let world =
@@ -55,7 +55,7 @@ impl Prepared {
         }
     }
 
-    /// Creates an account and moves it to the OU of its residency, as `place-account` does.
+    /// Creates an account and moves it to the OU of its residency, as the step `place-account` does.
     async fn account_in_ou(&self) -> Target {
         let environment = EnvironmentId::new(self.clock.now());
         let creation = self.aws.create_account(&self.account(environment)).await.unwrap();
@@ -70,7 +70,7 @@ impl Prepared {
         target
     }
 
-    /// Creates an account with the two narrow roles, as `install-baseline` does.
+    /// Creates an account with Freehold's two roles, as the step `install-baseline` does.
     async fn with_roles(&self) -> Target {
         let target = self.account_in_ou().await;
         let stack = NewStack {
@@ -185,7 +185,7 @@ async fn a_rate_limited_search_resumes_at_its_page() {
         prepared.aws.create_account(&account).await.unwrap();
         sought = Some(account);
     }
-    // Two accounts exist already, so the last one is on the third page of twenty.
+    // Two accounts exist already, so the last one is on the third page of 20 accounts.
     let (sought, calls) = (sought.unwrap(), || prepared.world.calls().of("organizations:ListAccounts").calls);
     let before = calls();
     prepared.world.inject(Rule::on("organizations", "ListAccounts", Fault::Throttle).nth(2));

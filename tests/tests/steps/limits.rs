@@ -1,4 +1,4 @@
-//! Quotas and rate limits of the organisation, with several workers and external actors.
+//! Tests of the quotas and rate limits of the organisation, with several workers and external actors.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use freehold_worker::limits::Limits;
 const LONG: TimeDelta = TimeDelta::days(1);
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
-/// The slot of account creations that `request-account` acquires.
+/// Slot of account creations that the step `request-account` acquires.
 const CREATION_SLOT: QuotaSlot =
     QuotaSlot { quota: Quota::AccountCreations, step: StepName::RequestAccount, item: String::new() };
 
@@ -41,7 +41,7 @@ async fn assert_all_ready(freehold: &Freehold, tenants: &[Tenant]) {
     }
 }
 
-/// Creates accounts as another actor in the organisation.
+/// Creates accounts outside Freehold, like another user of the organisation.
 async fn create_external_accounts(freehold: &Freehold, names: &[&str]) {
     let aws = freehold.aws(None);
     for name in names {
@@ -73,7 +73,7 @@ async fn claim_all(freehold: &Freehold) -> Vec<Claim> {
     claims
 }
 
-/// Returns the limits of a quota of one slot without a rate limit.
+/// Returns the limits of a quota with one slot and no rate limit.
 fn one_slot() -> QuotaLimits {
     QuotaLimits { limit: 1, limit_each: None, yields: TimeDelta::minutes(30), call_rate: None, counted_since: None }
 }
@@ -107,11 +107,11 @@ async fn slots_and_rate_limits_hold_across_three_workers() {
 async fn a_slot_of_a_dead_worker_is_released_by_the_next_worker() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let first = freehold.worker("worker-1");
-    // The first tenant opens the session that all later calls share.
+    // Onboarding the first tenant opens the session that all later calls use.
     sign_up_many(&freehold, 1).await;
     freehold.run_until_idle(&first, LONG).await;
     let tenants = sign_up_many(&freehold, 1).await;
-    // Dies at CreateAccount, the call after the poll of open creations.
+    // The worker crashes at CreateAccount, which follows the poll of account creations in progress.
     freehold.step_faults.plan("request-account", 1, StepFault::CrashAfterCall);
     tokio::select! {
         () = freehold.run_until_idle(&first, LONG) => panic!("the worker survived"),
@@ -174,7 +174,7 @@ async fn the_slot_of_finished_work_is_released() {
     quotas::note_request(pool, &claims[0], &CREATION_SLOT, "car-1", StepName::AwaitAccount, now)
         .await
         .expect("a recorded request");
-    // A poll from before the request does not count.
+    // A poll that was started before the request is ignored.
     shared_polls::record_usage(pool, Quota::AccountCreations, &[], now).await.expect("recorded usage");
     assert_eq!(acquire_slot(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
     freehold.clock.advance(Duration::from_secs(1));
@@ -183,7 +183,7 @@ async fn the_slot_of_finished_work_is_released() {
         .await
         .expect("recorded usage");
     assert_eq!(acquire_slot(&freehold, &claims[1]).await, SlotResult::Queued { ahead: 0 });
-    // The worker is dead and journals nothing; a poll without the request releases the slot.
+    // The worker has crashed and writes no journal entry; a poll that does not contain the request releases the slot.
     freehold.clock.advance(Duration::from_secs(1));
     shared_polls::record_usage(pool, Quota::AccountCreations, &[], freehold.clock.now()).await.expect("recorded usage");
     assert_eq!(acquire_slot(&freehold, &claims[1]).await, SlotResult::Granted);
@@ -222,7 +222,7 @@ fn throttled(call: &'static str) -> CloudError {
     CloudError { kind: CloudErrorKind::Throttled { until: None }, call, code, message, request_id: None }
 }
 
-/// Returns the number of calls that are possible now.
+/// Returns the number of calls that the rate limit currently allows.
 async fn burst(limits: &Limits, call: &'static str) -> usize {
     for calls in 0..100 {
         if limits.take(call).await.is_err() {
@@ -251,7 +251,7 @@ async fn a_throttle_slows_all_workers_and_the_rate_recovers() {
     let start = freehold.clock.now();
     assert_eq!(recorded.kind, CloudErrorKind::Throttled { until: Some(start + TimeDelta::seconds(1)) });
     assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1), "the other worker is throttled too");
-    // Of several throttled calls at the same moment, one counts.
+    // If several calls are throttled at the same time, the rate is reduced once.
     one.throttled(CALL, throttled(CALL)).await;
     assert_eq!(next_token_at(&other, CALL).await, start + TimeDelta::seconds(1));
 

@@ -1,5 +1,5 @@
-//! Offboarding: suspended at once, restorable during the cooling-off period, then deleted. Accounts of others are not
-//! touched, and no untracked resource remains.
+//! Tests of offboarding: a tenant is suspended immediately, can be restored during the cooling-off period, and is then
+//! deleted. External accounts are not changed, and no untracked resource remains.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn person(name: &str) -> Requester {
     Requester { issuer: "https://issuer.example.com".to_owned(), subject: name.to_owned() }
 }
 
-/// Creates a ready tenant. Returns it with its worker.
+/// Creates a ready tenant. Returns the tenant and its worker.
 async fn ready(freehold: &Freehold) -> (Tenant, Arc<Worker>) {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     let worker = freehold.worker("worker-1");
@@ -52,7 +52,7 @@ async fn latest(freehold: &Freehold, tenant: &Tenant) -> Operation {
     freehold.operation_of(&freehold.reload_tenant(tenant).await).await
 }
 
-/// Returns the account of the tenant's only environment from the organisation.
+/// Returns the AWS account of the tenant's only environment from the simulated organisation.
 fn account(freehold: &Freehold, tenant: &Tenant) -> freehold_sandbox::world::AccountView {
     let email = freehold.config.organization.account_email.address(tenant.environments[0].id);
     freehold.world.account_by_email(&email).expect("an account")
@@ -71,7 +71,7 @@ async fn a_tenant_is_suspended_and_deleted_after_the_cooling_off_period() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let (tenant, worker) = ready(&freehold).await;
     let people = users(&freehold);
-    assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::Yes(_)));
+    assert!(matches!(offboard(&freehold, &tenant, false).await, LifecycleResult::Started(_)));
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarding);
 
     freehold.run_until_idle(&worker, MINUTES).await;
@@ -109,7 +109,7 @@ async fn a_restored_tenant_is_unchanged() {
     offboard(&freehold, &tenant, false).await;
     freehold.run_until_idle(&worker, MINUTES).await;
     assert_ne!(world_snapshot::describe(&freehold.world), before);
-    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Yes(_)));
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Started(_)));
     freehold.run_until_idle(&worker, MINUTES).await;
     assert_eq!(latest(&freehold, &tenant).await.kind, OperationKind::Restore);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);
@@ -120,14 +120,14 @@ async fn a_restored_tenant_is_unchanged() {
 async fn no_tenant_is_restored_after_the_cooling_off_period() {
     let freehold = Freehold::instant().await;
     let (tenant, worker) = ready(&freehold).await;
-    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Not(_)));
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::NotAllowed(_)));
     offboard(&freehold, &tenant, false).await;
     freehold.run_until_idle(&worker, LONG).await;
-    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::Not(_)));
+    assert!(matches!(restore(&freehold, &tenant).await, LifecycleResult::NotAllowed(_)));
 }
 
-/// Offboards a tenant until its account closure waits for approval. Returns the tenant, its worker and the hash of the
-/// approval.
+/// Offboards a tenant until the closure of its account waits for approval. Returns the tenant, its worker and the hash
+/// of the approval.
 async fn offboard_until_approval(freehold: &Freehold) -> (Tenant, Arc<Worker>, String) {
     let (tenant, worker) = ready(freehold).await;
     offboard(freehold, &tenant, true).await;
@@ -150,8 +150,10 @@ async fn an_account_is_closed_only_after_a_second_person_approves() {
     let (tenant, worker, hash) = offboard_until_approval(&freehold).await;
     let decide = async |hash: &str, by: &str| decide(&freehold, &tenant, hash, true, by).await;
     assert_eq!(decide(&hash, "ann").await, DecisionResult::SamePerson);
-    assert!(matches!(decide(&"0".repeat(64), "bob").await, DecisionResult::Other(_)));
-    assert!(matches!(decide(&hash, "bob").await, DecisionResult::Yes(one) if one.state == ApprovalState::Approved));
+    assert!(matches!(decide(&"0".repeat(64), "bob").await, DecisionResult::HashMismatch(_)));
+    assert!(
+        matches!(decide(&hash, "bob").await, DecisionResult::Recorded(one) if one.state == ApprovalState::Approved)
+    );
     freehold.run_until_idle(&worker, LONG).await;
     assert_eq!(account(&freehold, &tenant).state, "CLOSED");
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
@@ -163,19 +165,26 @@ async fn a_rejected_account_closure_does_not_stop_the_offboarding() {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let (tenant, worker, hash) = offboard_until_approval(&freehold).await;
     let decided = decide(&freehold, &tenant, &hash, false, "bob").await;
-    assert!(matches!(decided, DecisionResult::Yes(one) if one.state == ApprovalState::Rejected));
+    assert!(matches!(decided, DecisionResult::Recorded(one) if one.state == ApprovalState::Rejected));
     freehold.run_until_idle(&worker, LONG).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
     assert_eq!(account(&freehold, &tenant).state, "ACTIVE");
     // A repeated request to close succeeds if the closure was requested before, although it was rejected. If the
     // account was to be kept, a later request to close is an error.
-    assert!(matches!(offboard(&freehold, &tenant, true).await, LifecycleResult::Yes(_)));
+    assert!(matches!(offboard(&freehold, &tenant, true).await, LifecycleResult::Started(_)));
     let other = freehold.sign_up("Another", "eu-central-1", "standard").await;
     freehold.run_until_idle(&worker, MINUTES).await;
     offboard(&freehold, &other, false).await;
     freehold.run_until_idle(&worker, LONG).await;
-    assert!(matches!(offboard(&freehold, &other, false).await, LifecycleResult::Yes(_)), "the request is idempotent");
-    assert_eq!(offboard(&freehold, &other, true).await, LifecycleResult::Gone, "a closure after the end was accepted");
+    assert!(
+        matches!(offboard(&freehold, &other, false).await, LifecycleResult::Started(_)),
+        "the request is idempotent"
+    );
+    assert_eq!(
+        offboard(&freehold, &other, true).await,
+        LifecycleResult::AlreadyOffboarded,
+        "a closure after the end was accepted"
+    );
 }
 
 #[tokio::test]
@@ -183,7 +192,7 @@ async fn a_legal_hold_and_a_finishing_offboarding_do_not_deadlock() {
     let freehold = Freehold::instant().await;
     let (tenant, _) = ready(&freehold).await;
     offboard(&freehold, &tenant, false).await;
-    // Lock in the order in which an offboarding ends: the operation, then the tenant.
+    // Lock rows in the same order as the end of an offboarding: the operation, then the tenant.
     let mut transaction = freehold.pool().begin().await.expect("a transaction");
     let operation = "select 1 from operations where kind = 'offboard' for no key update";
     sqlx::query(operation).execute(&mut *transaction).await.expect("a lock");
@@ -252,7 +261,7 @@ async fn one_environment_is_offboarded_and_another_tenant_stays() {
     assert_eq!(freehold.reload_tenant(&other).await.state(), TenantState::Ready);
     let unknown: EnvironmentName = "staging".parse().expect("a name");
     let unknown = lifecycle::offboard(freehold.pool(), tenant.id, Some(&unknown), false, &person("ann"), now).await;
-    assert_eq!(unknown.expect("an answer"), LifecycleResult::Unknown);
+    assert_eq!(unknown.expect("an answer"), LifecycleResult::NotFound);
 }
 
 #[tokio::test]
@@ -261,18 +270,18 @@ async fn an_onboarding_is_canceled_before_an_account_is_requested() {
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
     let (operation, now) = (freehold.operation_of(&tenant).await.id, freehold.clock.now());
     let canceled = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
-    assert_eq!(canceled, LifecycleResult::Yes(vec![]));
+    assert_eq!(canceled, LifecycleResult::Started(vec![]));
     freehold.run_until_idle(&freehold.worker("worker-1"), LONG).await;
     assert_eq!(world_snapshot::account_requests(&freehold.world), 0);
     assert_eq!(latest(&freehold, &tenant).await.state, OperationState::Canceled);
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
     let again = lifecycle::cancel(freehold.pool(), operation, &person("ann"), now).await.expect("an answer");
-    assert!(matches!(again, LifecycleResult::Not(_)));
+    assert!(matches!(again, LifecycleResult::NotAllowed(_)));
 }
 
 #[tokio::test]
 async fn an_onboarding_canceled_at_any_time_leaves_no_resources() {
-    // Cancels at each wake-up of an onboarding.
+    // Each iteration cancels an onboarding at a later wake-up.
     for wake_up in 1.. {
         let freehold = Freehold::with(Settings { seed: wake_up, ..Settings::default() }, CONFIG).await;
         let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
@@ -289,7 +298,7 @@ async fn an_onboarding_canceled_at_any_time_leaves_no_resources() {
             return;
         }
         let canceled = lifecycle::cancel(pool, operation.id, &person("ann"), now).await.expect("an answer");
-        assert!(matches!(canceled, LifecycleResult::Yes(_)), "{canceled:?} at wake-up {wake_up}");
+        assert!(matches!(canceled, LifecycleResult::Started(_)), "{canceled:?} at wake-up {wake_up}");
         freehold.run_until_idle(&worker, LONG).await;
         let operation = latest(&freehold, &tenant).await;
         assert!(operation.finished_at.is_some(), "wake-up {wake_up}: {operation:#?}");
@@ -331,7 +340,7 @@ async fn a_retry_of_a_failed_deletion_keeps_the_failing_resources() {
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Offboarded);
 }
 
-/// Offboards a tenant to the end, with a new worker after each death. Returns the remaining resources.
+/// Offboards a tenant completely, with a new worker after each crash. Returns the remaining AWS resources.
 async fn offboard_completely(freehold: &Freehold) -> Vec<String> {
     let tenant = freehold.sign_up("Example", "eu-central-1", "enterprise").await;
     freehold.run_until_idle(&freehold.worker("worker-0"), MINUTES).await;

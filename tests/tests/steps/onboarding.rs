@@ -1,4 +1,4 @@
-//! Onboarding: a signup becomes a ready tenant.
+//! Tests of onboarding from the signup to the ready tenant.
 
 use chrono::TimeDelta;
 use freehold_sandbox::Settings;
@@ -10,7 +10,7 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 use freehold_worker::onboarding::ONBOARDING;
 use serde_json::Value;
 
-/// Onboards a standard tenant in eu-central-1, in an organisation with AWS's durations.
+/// Onboards a standard tenant in eu-central-1, in a simulated organisation with durations similar to those of AWS.
 async fn onboard() -> (Freehold, Tenant) {
     let freehold = Freehold::with(Settings::default(), CONFIG).await;
     let tenant = freehold.sign_up("Example", "eu-central-1", "standard").await;
@@ -20,8 +20,8 @@ async fn onboard() -> (Freehold, Tenant) {
     (freehold, tenant)
 }
 
-/// Formats events without times and ids. Concurrent steps write events of the same instant in any order, so these are
-/// sorted in the order of the workflow.
+/// Formats events without times and ids. Concurrent steps write events at the same time in any order; therefore such
+/// events are sorted in the order of the workflow.
 fn format_events(events: &[Event]) -> String {
     let mut index = 0;
     let lines = events.iter().map(|event| {

@@ -1,4 +1,4 @@
-//! Reconcile: differences that are made by hand, their findings and their repairs.
+//! Tests of reconcile: manual changes in AWS, their findings and their repairs.
 
 pub(crate) mod administrator;
 mod command;
@@ -14,7 +14,7 @@ use freehold_tests::fixture::Freehold;
 use freehold_worker::reconcile::{RepairMode, Report};
 use tokio_util::sync::CancellationToken;
 
-/// Creates an installation with ready tenants in eu-central-1, some days after the last signup.
+/// Creates an installation with ready tenants in eu-central-1, and advances the clock by some days.
 pub(crate) async fn ready(tenants: usize) -> (Freehold, Vec<Tenant>) {
     let freehold = Freehold::instant().await;
     let worker = freehold.worker("worker-1");
@@ -23,7 +23,7 @@ pub(crate) async fn ready(tenants: usize) -> (Freehold, Vec<Tenant>) {
         signed_up.push(freehold.sign_up(&format!("Example {number}"), "eu-central-1", "standard").await);
     }
     freehold.run_until_idle(&worker, TimeDelta::days(1)).await;
-    // An account can leave the organisation four days after its creation.
+    // AWS allows an account to leave the organisation only four days after its creation.
     freehold.clock.advance(std::time::Duration::from_hours(5 * 24));
     let mut ready = Vec::new();
     for tenant in &signed_up {
@@ -37,7 +37,7 @@ pub(crate) fn account(tenant: &Tenant) -> String {
     tenant.environments[0].aws_account_id.as_ref().expect("an account").to_string()
 }
 
-/// Runs one comparison while the clock advances.
+/// Compares AWS with the database once, while the clock advances.
 pub(crate) async fn compare(freehold: &Freehold, mode: RepairMode) -> Report {
     let (worker, shutdown) = (freehold.worker("reconciler"), CancellationToken::new());
     let reconciler = worker.reconciler();
@@ -55,7 +55,7 @@ fn summary(report: &Report) -> Vec<(&'static str, &'static str, String)> {
     findings.map(|one| (one.kind.as_str(), one.severity.as_str(), one.subject.clone())).collect()
 }
 
-/// Makes ten differences and returns the expected findings.
+/// Makes ten changes in AWS and returns the expected findings.
 pub(crate) async fn break_ten_things(
     freehold: &Freehold,
     tenants: &[Tenant],
@@ -110,7 +110,7 @@ async fn ten_differences_give_ten_findings() {
     let about = |tenant: &Tenant| report.findings.iter().any(|one| one.finding.subject.contains(&account(tenant)));
     assert!(!about(&tenants[7]));
 
-    // A second comparison updates the findings and adds none.
+    // A second reconcile updates the findings and adds none.
     freehold.clock.advance(std::time::Duration::from_mins(1));
     let again = compare(&freehold, RepairMode::Off).await;
     assert_eq!(again.findings.len(), 10);
@@ -137,7 +137,7 @@ async fn a_finding_that_a_person_fixes_is_resolved_and_kept() {
     let resolved_findings = findings::list(freehold.pool(), &resolved, None, 10).await.expect("findings");
     let kinds: Vec<_> = resolved_findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(kinds, [FindingKind::GuardrailDetached]);
-    // After a new difference, the finding is new again.
+    // The same difference later creates a new finding.
     admin.detach("freehold-region-us", "freehold-us").await;
     freehold.clock.advance(std::time::Duration::from_mins(2));
     let report = compare(&freehold, RepairMode::Off).await;
@@ -159,7 +159,7 @@ async fn an_unfinished_onboarding_has_no_findings() {
     let (freehold, _) = ready(1).await;
     let worker = freehold.worker("worker-1");
     freehold.sign_up("Onboarding", "eu-central-1", "standard").await;
-    // The account of an onboarding is in the root and empty at first.
+    // At first, the account of an onboarding is in the root and has no resources.
     for _ in 0..2 {
         worker.drain().await.expect("finished work");
         let report = compare(&freehold, RepairMode::All).await;

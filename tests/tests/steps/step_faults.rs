@@ -1,4 +1,4 @@
-//! A fault at each call of each step of the workflow leads to the same result.
+//! Tests with a fault at each call of each step of the workflow: the result is always the same.
 
 use chrono::TimeDelta;
 use freehold_tenancy::operation::OperationState;
@@ -7,7 +7,7 @@ use freehold_tests::step_faults::StepFault;
 use freehold_tests::world_snapshot;
 use freehold_worker::onboarding::ONBOARDING;
 
-/// More calls than any step makes.
+/// Upper bound of the number of calls of one step.
 const MAX_CALLS: usize = 40;
 
 /// Onboards an enterprise tenant in an opt-in region, so that no step is skipped.
@@ -17,7 +17,7 @@ async fn onboard(freehold: &Freehold) -> Vec<String> {
         let worker = freehold.worker(&format!("worker-{worker}"));
         tokio::select! {
             () = freehold.run_until_idle(&worker, TimeDelta::days(1)) => break,
-            // The operation of the dead worker is free when its lease expires.
+            // Another worker can claim the operation after the lease of the crashed worker has expired.
             () = freehold.step_faults.wait_until_crashed() => {}
         }
     }

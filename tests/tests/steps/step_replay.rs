@@ -1,5 +1,5 @@
-//! Each step of the workflow runs once more after it is done, as after a worker that died before it journaled the
-//! result: the step finds its result and does not repeat its calls.
+//! Test that runs each step of the workflow again after it is done, as if a worker had crashed before it wrote the
+//! result to the journal: the step finds its result and does not repeat its calls.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use freehold_worker::onboarding::ONBOARDING;
 /// Prefixes of the names of read-only calls.
 const READS: [&str; 5] = ["AssumeRole", "Describe", "Get", "InvokeFunctionUrl", "List"];
 
-/// Resets a step of a finished operation to the state after its intent and its call, without the result.
+/// Resets a step of a finished operation to the state in which its intent is stored but its result is not.
 async fn forget_result(freehold: &Freehold, operation: &Operation, step: &str) {
     let (pool, now) = (freehold.pool(), freehold.clock.now());
     let reset = "update operation_steps set state = 'running', facts = '{}', finished_at = null
@@ -30,15 +30,15 @@ fn write_calls(freehold: &Freehold) -> BTreeMap<String, u64> {
     counts.filter(|(call, _)| !is_read(call)).map(|(call, count)| (call, count.calls)).collect()
 }
 
-/// Returns whether a call is read-only, or harmless when repeated: Identity Center refuses a membership that exists
-/// already, so that the call only checks for it.
+/// Returns whether a call is read-only, or safe to repeat: Identity Center refuses to create a membership that already
+/// exists.
 fn is_read(call: &str) -> bool {
     let (_, name) = call.split_once(':').expect("service:Operation");
     name == "CreateGroupMembership" || READS.iter().any(|read| name.starts_with(read))
 }
 
 async fn onboard(freehold: &Freehold) -> Tenant {
-    // In an opt-in region, an enterprise tenant skips no step.
+    // For an enterprise tenant in an opt-in region, no step is skipped.
     let tenant = freehold.sign_up("Example", "eu-central-2", "enterprise").await;
     freehold.run_until_idle(&freehold.worker("worker-1"), TimeDelta::days(1)).await;
     assert_eq!(freehold.reload_tenant(&tenant).await.state(), TenantState::Ready);

@@ -1,32 +1,32 @@
-//! The import graph of a crate: which module uses which, and the modules that use each other.
+//! Tests of the import graph of each crate: modules must not import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Modules that may import each other, by crate, each group with its reason.
+/// Modules that may import each other: groups by crate, each with a comment that gives the reason.
 const ACCEPTED_CYCLES: [(&str, &[&str]); 2] = [
     // The configuration parses the keys with the type that encrypts with them.
     ("tenancy", &["config::webhooks", "secrets"]),
-    // `Aws` opens sessions by STS calls, which are sent and recorded like all others.
+    // `Aws` opens sessions with STS calls, which are sent and audited like all other calls.
     ("worker", &["aws", "aws::audit", "aws::call", "aws::connection", "aws::sts"]),
 ];
 
-/// The crates whose modules must not import each other.
+/// Crates whose modules must not import each other.
 const CRATES: [&str; 3] = ["api", "tenancy", "worker"];
 
 /// Modules of `tenancy::db` that use several stores.
 const NOT_STORES: [&str; 3] = ["lifecycle", "signup", "queue"];
 
-/// Stores that use another one, with the reason.
+/// Stores that may import another store, each with a comment that gives the reason.
 const ACCEPTED_IMPORTS: [(&str, &str); 6] = [
-    // A snapshot of the mappings belongs to a position in the feed.
+    // A snapshot of the mappings includes its feed position.
     ("account_mappings", "feed"),
-    // A fleet hold is on the work of a slot.
+    // A fleet hold pauses the work of a quota's slots.
     ("fleet_holds", "quotas"),
     // An operation is read together with its journal.
     ("operations", "steps"),
-    // A slot is granted together with a token of the call's rate.
+    // A slot is granted together with a token of the rate limit.
     ("quotas", "rates"),
     // Deliveries are created from the feed.
     ("webhooks", "feed"),
@@ -34,13 +34,13 @@ const ACCEPTED_IMPORTS: [(&str, &str); 6] = [
     ("webhooks", "idempotency"),
 ];
 
-/// The modules of a crate by path (`db::lifecycle::cancel`; the root is empty), each with the modules that it uses.
+/// Import graph: the modules of a crate by path (`db::lifecycle::cancel`; the root is empty), each with its imports.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The text of a crate's modules, without comments and tests.
+/// Source text of a crate's modules, without comments and tests.
 struct Sources {
     text: BTreeMap<Vec<String>, String>,
-    /// A module and a name that it re-exports, with the path of the original.
+    /// Re-exports: module and re-exported name, with the path of the original item.
     exports: BTreeMap<(Vec<String>, String), Vec<String>>,
 }
 
@@ -73,8 +73,8 @@ fn reachable<'a>(imports: &'a Imports, from: &String) -> BTreeSet<&'a String> {
     found
 }
 
-/// Returns the import graph of the crate whose `lib.rs` or `main.rs` is in `source_dir`. It is read from `use` declarations
-/// and from paths that start with `crate`, `self` or `super`.
+/// Returns the import graph of the crate whose `lib.rs` or `main.rs` is in `source_dir`. The imports are read from
+/// `use` declarations and from paths that start with `crate`, `self` or `super`.
 fn imports(source_dir: &Path) -> Imports {
     let mut sources = Sources { text: BTreeMap::new(), exports: BTreeMap::new() };
     read(source_dir, &[], &mut sources.text);
@@ -141,7 +141,7 @@ impl Sources {
         Some(base)
     }
 
-    /// Returns the module that defines what an absolute path names.
+    /// Returns the module that defines the item at an absolute path.
     fn module_of(&self, path: Vec<String>) -> Vec<String> {
         let mut module = Vec::new();
         for (index, segment) in path.iter().enumerate() {
@@ -164,7 +164,7 @@ impl Sources {
 
 struct UsedPath {
     segments: Vec<String>,
-    /// The name under which a `pub use` offers it.
+    /// Name of the item in a `pub use` declaration.
     exported_as: Option<String>,
 }
 
@@ -199,7 +199,7 @@ fn paths(code: &str) -> Vec<UsedPath> {
     found
 }
 
-/// Returns each path of a `use` tree with the name that it binds: `a::{b, c as d}` is `a::b` as `b` and `a::c` as `d`.
+/// Returns each path of a `use` tree with the imported name: `a::{b, c as d}` gives `a::b` as `b` and `a::c` as `d`.
 fn leaves(tree: &str) -> Vec<(Vec<String>, String)> {
     let tree = tree.trim();
     let Some((before, group)) = tree.split_once('{') else {

@@ -1,6 +1,6 @@
-//! Counts of language faults, which may only fall.
+//! Counts language faults in the code; the counts must not rise.
 //!
-//! `language.toml` holds the allowed counts. After a count has fallen, lower the allowed one:
+//! `language.toml` contains the allowed counts. After a count has fallen, lower the allowed count:
 //! `FREEHOLD_UPDATE_COUNTS=1 cargo test --workspace --test main -- tidy::language`.
 //! Each run lists all faults, with file and line, in `target/tmp/language.txt`.
 
@@ -15,7 +15,7 @@ use super::{root, sources};
 
 const CRATES: &[&str] = &["api", "cli", "fuzz", "sandbox", "tenancy", "tests", "worker"];
 
-/// This file contains the words that it searches for.
+/// Path of this file, in which person words are not counted, because it contains their list.
 const THIS_FILE: &str = "tests/tests/tidy/language.rs";
 
 const WH_WORDS: &[&str] =
@@ -26,21 +26,21 @@ const SHORT_DOC_COMMENT: usize = 3;
 const LONGEST_LINE: usize = 120;
 const LONGEST_TEST_NAME: usize = 70;
 
-/// Keys below which an OpenAPI document holds data rather than texts.
+/// Keys of an OpenAPI document with data, not texts, as values.
 const OPENAPI_DATA: &[&str] = &["example", "examples", "default", "enum", "const"];
 
 const HEADER: &str = "# Allowed counts of language faults. They may only fall; tests/tests/tidy/language.rs counts.\n";
 
-/// The acceptable number of faults.
+/// Maximum acceptable number of faults.
 enum Goal {
     Count(usize),
-    /// Percent of everything that was examined.
+    /// Percentage of the examined places.
     Share(usize),
 }
 
 struct Fault {
     name: &'static str,
-    /// Location and text of each occurrence.
+    /// Location and text of each occurrence of the fault.
     found: Vec<String>,
     examined: usize,
     goal: Goal,
@@ -70,7 +70,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// A run of consecutive `///` or `//!` lines.
+/// Consecutive `///` or `//!` lines.
 struct DocComment {
     line: usize,
     text: String,
@@ -95,7 +95,7 @@ fn doc_comments(source: &str) -> Vec<DocComment> {
 }
 
 fn opens_with_wh_word(text: &str) -> bool {
-    // A quoted identifier is not a word.
+    // A quoted identifier is not a wh-word.
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '`');
     let first = text.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
     WH_WORDS.contains(&first.to_lowercase().as_str())
@@ -105,7 +105,7 @@ fn is_short(text: &str) -> bool {
     text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count() <= SHORT_DOC_COMMENT
 }
 
-/// Returns the words of prose and of identifiers in snake_case or CamelCase, in lower case.
+/// Splits a line into words in lower case. Identifiers in snake_case and CamelCase are also split.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut previous = ' ';

@@ -1,4 +1,4 @@
-//! Step and quota names in SQL text are names that the program knows.
+//! Test that the step and quota names in SQL texts are defined in the code.
 
 use std::path::{Path, PathBuf};
 

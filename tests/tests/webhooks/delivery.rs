@@ -1,4 +1,5 @@
-//! Deliveries: the events of the feed, signed, sent to the endpoints that select them, without avoidable duplicates.
+//! Tests of webhook deliveries: events of the feed are signed and sent to the endpoints that select them, without
+//! avoidable duplicates.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ async fn a_delivery_is_the_signed_event_and_the_attempt_is_logged() {
     assert_eq!(received.signatures(), [received.expected_signature(endpoint["secret"].as_str().unwrap())]);
     let timestamp: i64 = received.headers["webhook-timestamp"].parse().unwrap();
     assert!((freehold_tenancy::Clock::real().now().timestamp() - timestamp).abs() < 60, "{timestamp}");
-    // Events from before the endpoint are not sent. The body is the event of the feed.
+    // Events that are older than the endpoint are not sent. The body is the same as in the feed.
     let feed = hooks.api.get("/v1/events").await.json();
     assert_eq!(feed["events"].as_array().unwrap().len(), 2);
     assert_eq!(received.json(), feed["events"][1]);
@@ -68,7 +69,7 @@ async fn concurrent_workers_send_each_selected_event_once() {
     assert_eq!(sent.into_iter().sum::<usize>(), feed_ids.len() + 6);
 }
 
-/// Runs several workers concurrently.
+/// Helper for concurrent runs of workers.
 struct Worker;
 
 impl Worker {

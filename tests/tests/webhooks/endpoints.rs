@@ -1,4 +1,4 @@
-//! Webhook endpoints in the API.
+//! Tests of webhook endpoints in the API.
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::DbError;

@@ -1,4 +1,4 @@
-//! Cost of webhooks in an installation without endpoints.
+//! Test of the database queries that webhooks cause in an installation without endpoints.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ async fn relay(listener: UnixListener, server: PathBuf, queries: Arc<AtomicU64>)
                 while let Some((kind, rest)) = message(&pending, is_first) {
                     queries.fetch_add(u64::from(kind == b'E' || kind == b'Q'), Ordering::SeqCst);
                     pending = rest.to_vec();
-                    // A request for TLS precedes the first message.
+                    // A TLS request precedes the first message.
                     is_first = is_first && kind == SSL_REQUEST;
                 }
                 to_server.write_all(&buffer[..read]).await?;
@@ -67,11 +67,11 @@ async fn relay(listener: UnixListener, server: PathBuf, queries: Arc<AtomicU64>)
     }
 }
 
-/// Stands for the kind of a TLS request.
+/// Message kind that represents a TLS request, which has no kind in the protocol.
 const SSL_REQUEST: u8 = 1;
 
-/// Splits off the first message. Returns its kind and the remaining bytes. The first message of a connection has no
-/// kind (PostgreSQL documentation, "Message Formats").
+/// Reads the first message in `bytes`; returns its kind and the bytes after it. The first message of a connection has
+/// no kind (PostgreSQL documentation, "Message Formats").
 fn message(bytes: &[u8], is_first: bool) -> Option<(u8, &[u8])> {
     let (kind, bytes) = if is_first { (0, bytes) } else { bytes.split_first().map(|(kind, rest)| (*kind, rest))? };
     let length = u32::from_be_bytes(*bytes.first_chunk()?);

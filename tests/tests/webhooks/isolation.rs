@@ -1,4 +1,4 @@
-//! A dead or slow receiver does not delay other receivers.
+//! Tests that silent or slow webhook receivers do not delay other receivers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const EVENTS: usize = 40;
 async fn many_silent_receivers_do_not_delay_the_others() {
     let hooks = WebhookFixture::new().await;
     let mut silent = Vec::new();
-    // No receiver has failed before, and together they fill all concurrent deliveries.
+    // No receiver has failed before. Together, the receivers use all concurrent deliveries.
     for _ in 0..20 {
         let receiver = Receiver::start().await;
         receiver.set_reply(Reply::NoResponse);
@@ -46,7 +46,7 @@ async fn slow_and_dead_receivers_delay_neither_others_nor_operations() {
     let (silent, slow, healthy) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
     silent.set_reply(Reply::NoResponse);
     slow.set_reply(Reply::Delayed(Duration::from_secs(2)));
-    // More dead receivers than concurrent deliveries.
+    // There are more silent receivers than concurrent deliveries.
     let mut dead = Vec::new();
     for _ in 0..25 {
         let receiver = Receiver::start().await;

@@ -1,4 +1,4 @@
-//! Failed deliveries: retries, pauses and disabled endpoints.
+//! Tests of failed webhook deliveries: retries, pauses and disabled endpoints.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use freehold_tests::receiver::{Receiver, Reply};
 use freehold_tests::webhook_fixture::{WebhookFixture, id, parse_time};
 use serde_json::json;
 
-/// Delay of each attempt after the previous one, in seconds (Standard Webhooks 1.0).
+/// Delay of each attempt after the previous attempt, in seconds (Standard Webhooks 1.0).
 const INTERVALS: [i64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_delivery_has_ten_attempts_and_failing_endpoints_are_disabled() {
     let shown = hooks.get(&endpoint, "").await;
     assert_eq!((&shown["state"], parse_time(&shown["failing_since"])), (&json!("enabled"), start));
 
-    // More deliveries fail until the endpoint has had only failures for five days.
+    // Further deliveries fail, until the endpoint has had only failures for five days.
     hooks.sign_up_tenant().await;
     let mut attempts = 0;
     while hooks.get(&endpoint, "").await["state"] == "enabled" {

@@ -1,4 +1,4 @@
-//! Secrets are stored encrypted and never appear in logs, responses or metrics.
+//! Tests that webhook secrets are stored encrypted and never appear in logs, responses or metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn the_key_can_be_rotated_and_a_missing_key_costs_no_attempt() {
     let endpoint = hooks.create_endpoint(&receiver.url(), &[]).await;
     let other = STANDARD.encode([7; 32]);
     hooks.sign_up_tenant().await;
-    // A worker without the key of the secret cannot sign. That does not count as an attempt of the receiver.
+    // A worker without the encryption key of the secret cannot sign. The delivery then uses up no attempt.
     let without_old_key = Arc::new(hooks.worker_with(&config(&format!("key = \"{other}\""))));
     assert_eq!(without_old_key.drain_webhooks().await.unwrap(), 1);
     assert_eq!((receiver.connections(), &hooks.deliveries(&endpoint).await[0]["attempt_count"]), (0, &Value::from(0)));

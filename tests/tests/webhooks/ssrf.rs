@@ -1,4 +1,5 @@
-//! Webhooks reach public addresses only, in every spelling of a URL and after every change of a DNS record.
+//! Tests that webhooks are sent to public addresses only, for every notation of an address and after changes of DNS
+//! records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde_json::json;
 
 /// Hosts in loopback, private or reserved networks; `{}` is the port of a URL.
 const HOSTS: &[&str] = &[
-    // Loopback in every spelling.
+    // Loopback addresses in every notation.
     "127.0.0.1",
     "127.1",
     "127.0.1",
@@ -110,7 +111,7 @@ const HOSTS: &[&str] = &[
     "unresolvable.example.com",
 ];
 
-/// URLs with other faults; `{}` is the allowed port.
+/// URLs that are invalid for other reasons; `{}` is the allowed port.
 const URLS: &[&str] = &[
     "http://good.example.com:{}/",
     "ftp://good.example.com:{}/",
@@ -147,8 +148,8 @@ const URLS: &[&str] = &[
     "https://0x100000000:{}/",
 ];
 
-/// Creates a real installation. Its valid addresses are public but unassigned (IANA, "IPv6 Global Unicast Address
-/// Assignments"), so that even a faulty worker reaches no host.
+/// Creates an installation of the kind `real`. The valid addresses in the tests are public but unassigned (IANA, "IPv6
+/// Global Unicast Address Assignments"), so that even a faulty worker cannot connect to a host.
 async fn real_installation(receiver: &Receiver) -> WebhookFixture {
     let config = format!("[secrets]\nkey = \"{SECRETS_KEY}\"\n[webhooks]\nallowed_ports = [{}]", receiver.port);
     let hooks = WebhookFixture::with_config(InstallationKind::Real, &config).await;

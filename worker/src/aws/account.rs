@@ -1,4 +1,4 @@
-//! AWS Account Management: the opt-in regions of an account.
+//! AWS Account Management calls that read and enable the opt-in regions of an account.
 
 use aws_sdk_account::Client;
 use aws_sdk_account::types::RegionOptStatus;
@@ -9,7 +9,7 @@ use super::call::missing_field;
 use super::sts::Session;
 use crate::cloud::{RegionStatus, Result, Target};
 
-/// Region of the only endpoint of Account Management.
+/// Region of the single endpoint of AWS Account Management.
 const REGION: &str = "us-east-1";
 
 pub(super) fn client(session: &Session) -> Client {
@@ -30,7 +30,7 @@ fn status(status: &RegionOptStatus) -> RegionStatus {
         RegionOptStatus::Enabled | RegionOptStatus::EnabledByDefault => RegionStatus::Enabled,
         RegionOptStatus::Disabling => RegionStatus::Disabling,
         RegionOptStatus::Disabled => RegionStatus::Disabled,
-        // A state unknown to this version is polled until the step's deadline.
+        // A status that this version does not know is polled until the step's deadline.
         _ => RegionStatus::Enabling,
     }
 }

@@ -1,4 +1,5 @@
-//! Audit entries of AWS calls that change something: opened before the call, completed with its outcome.
+//! Audit entries for AWS calls that change something. An entry is opened before the call and completed with the
+//! outcome.
 
 use aws_sdk_sts::operation::RequestId;
 use freehold_tenancy::audit::{Actor, AuditEntry, AuditKind, AuditOutcome, AuditResult, AuditWriter, OpenEntry};
@@ -9,7 +10,7 @@ use crate::cloud::{CloudError, CloudErrorKind, Result, Role};
 use crate::current_step::RunningStep;
 use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
 
-/// The audit trail, and the process in whose name calls are recorded.
+/// Writer of the audit entries for AWS calls, with the name of the process that makes the calls.
 #[derive(Debug, Clone)]
 pub(super) struct Audited {
     audit_writer: AuditWriter,
@@ -18,17 +19,18 @@ pub(super) struct Audited {
 
 const READ_PREFIXES: [&str; 3] = ["Describe", "List", "Get"];
 
-/// Services of which Freehold makes no call that changes something: assuming a role and calling a Function URL do not.
+/// Services that Freehold uses for reads only. Assuming a role and calling a Function URL do not change anything.
 const READ_ONLY_SERVICES: [&str; 2] = ["sts", "lambda"];
 
-/// Returns whether a call, such as `organizations:MoveAccount`, changes something.
+/// Returns whether an AWS call, such as `organizations:MoveAccount`, changes something.
 fn is_write(call: &str) -> bool {
     let (service, operation) = call.split_once(':').unwrap_or(("", call));
     !READ_ONLY_SERVICES.contains(&service) && !READ_PREFIXES.iter().any(|prefix| operation.starts_with(prefix))
 }
 
 impl Aws {
-    /// Makes `call`, with an audit entry if it changes something. If the entry cannot be written, the call is not made.
+    /// Makes the AWS call `call`, with an audit entry if the call changes something. If the entry cannot be written,
+    /// the call is not made.
     pub(super) async fn audited_call<T: RequestId>(
         &self,
         session: &Session,
@@ -42,7 +44,7 @@ impl Aws {
         response
     }
 
-    /// Returns the role under which a call is made.
+    /// Returns the IAM role that makes the calls of `identity`, for the audit entry.
     fn role_of(&self, identity: &Identity) -> String {
         let organization = &self.config.organization;
         match identity {
@@ -75,7 +77,7 @@ impl Audited {
             ..AuditEntry::new(AuditKind::AwsCall, call, actor)
         };
         let tenant = work.map(|work| work.tenant);
-        // The database may be available again soon.
+        // This error is temporary, because the database may be available again soon.
         self.audit_writer.begin(&entry, tenant).await.map_err(|error| CloudError {
             kind: CloudErrorKind::NotYet,
             call,

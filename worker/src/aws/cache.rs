@@ -1,4 +1,4 @@
-//! Cache of AWS responses, so that a thousand onboardings do not make the same call a thousand times.
+//! Cache of AWS responses, so that concurrent onboardings do not repeat the same calls.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,28 +10,33 @@ use futures::future::{BoxFuture, FutureExt};
 
 use crate::cloud::Result;
 
-/// Lifetime of a response that a person may change by hand: short, so that the change is noticed soon.
+/// Cache lifetime of a response whose data can be changed manually in AWS. It is short, so that a change is noticed
+/// quickly.
 pub(super) const STATE_TTL: TimeDelta = TimeDelta::seconds(60);
 
-/// Lifetime of a partial result until the rest is read: long, because rate limits may delay the rest.
+/// Cache lifetime of a partial result, until the remaining calls are made. It is long, because rate limits may delay
+/// these calls.
 pub(super) const PARTIAL_TTL: TimeDelta = TimeDelta::minutes(15);
 
-/// Lifetime of ids of permission sets and groups. A stale id does no harm, because assignments are verified afterwards.
+/// Cache lifetime of the ids of permission sets and groups. An outdated id does no harm, because assignments are
+/// verified afterwards.
 pub(super) const NAME_TTL: TimeDelta = TimeDelta::minutes(5);
 
-/// A value and its expiry time.
+/// Cached value and its expiry time.
 type Entry<V> = (V, DateTime<Utc>);
 
-/// The entry of one key. The lock is held while the value is fetched.
+/// Cache slot of one key; empty before the first fetch. The mutex stays locked while the value is fetched.
 type Slot<V> = Arc<tokio::sync::Mutex<Option<Entry<V>>>>;
 
-/// Values by key. Concurrent callers with the same key share one fetch; a missing value is not cached.
+/// Cache with a limited number of entries. Concurrent callers with the same key share one fetch; a missing value is not
+/// cached.
 pub(super) struct Cache<K, V> {
     capacity: usize,
     slots: Mutex<Slots<K, V>>,
 }
 
-/// Slots by key, each with the number of its last use.
+/// Cache slots by key. Each slot has the value of `uses` at its last use, so that the least recently used slot can be
+/// evicted.
 struct Slots<K, V> {
     by_key: HashMap<K, (Slot<V>, u64)>,
     uses: u64,
@@ -45,7 +50,7 @@ impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Cache<K, V> {
 
     /// Returns the cached value of `key`, or fetches and caches it.
     ///
-    /// Boxed, because most calls find a cached value and need no space for the future of `fetch`.
+    /// The future is boxed, because most calls find a cached value and need no memory for the future of `fetch`.
     pub(super) fn get_or_fetch<'a>(
         &'a self,
         key: &'a K,
@@ -76,7 +81,7 @@ impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Cache<K, V> {
     where
         V: PartialEq,
     {
-        // A locked slot is being fetched.
+        // A value whose slot is locked is being fetched, so it cannot be compared.
         let matches =
             |slot: &Slot<V>| slot.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|(held, _)| held == value));
         self.slots().by_key.retain(|_, (slot, _)| !matches(slot));
@@ -85,7 +90,7 @@ impl<K: Clone + Eq + Hash + Send + Sync, V: Clone + Send + Sync> Cache<K, V> {
     fn slot(&self, key: &K, now: DateTime<Utc>) -> Slot<V> {
         let mut slots = self.slots();
         if slots.by_key.len() >= self.capacity && !slots.by_key.contains_key(key) {
-            // A locked slot is being fetched.
+            // The value of a locked slot is being fetched, so the slot is kept.
             slots.by_key.retain(|_, (slot, _)| match slot.try_lock() {
                 Ok(held) => held.as_ref().is_some_and(|(_, until)| now < *until),
                 Err(_) => true,

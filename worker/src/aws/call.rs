@@ -1,4 +1,4 @@
-//! The single path of all AWS calls: waits for the rate limit, measures the call, logs it with AWS's request id and
+//! Common path of all AWS calls. It applies the rate limit, measures the call, logs the call with AWS's request id and
 //! classifies its error.
 
 use std::time::Instant;
@@ -18,9 +18,10 @@ use super::sts::Session;
 use crate::cloud::{CloudError, CloudErrorKind, Result};
 
 impl Aws {
-    /// Makes `call`, such as `organizations:MoveAccount`, in `session`. The request is sent when it is awaited here.
+    /// Makes the AWS call `call`, such as `organizations:MoveAccount`, with the credentials of `session`. The SDK sends
+    /// the request when this function awaits it.
     ///
-    /// Boxed, because the SDK's futures are large and every step's future would contain all of them.
+    /// The future is boxed, because the SDK's futures are large and the future of every step would contain all of them.
     pub(super) fn send<'a, T, E>(
         &'a self,
         session: &'a Session,
@@ -44,7 +45,7 @@ impl Aws {
         .boxed()
     }
 
-    /// Takes a token of the rate limit for `call`, then makes, measures and logs the call.
+    /// Takes a token from the rate limit of `call`, then makes the call, measures it and logs it.
     pub(super) async fn measured<T: RequestId>(
         &self,
         call: &'static str,
@@ -86,8 +87,8 @@ impl Aws {
     }
 }
 
-/// Creates the span of a call, named as in OpenTelemetry's "Semantic conventions for AWS SDK". A call outside a step
-/// belongs to no trace and gets no span.
+/// Creates the tracing span of an AWS call. Its names follow OpenTelemetry's "Semantic conventions for AWS SDK". A call
+/// outside a step belongs to no trace and gets no span.
 fn span(service: &str, operation: &str) -> Span {
     if !trace::installed() || Span::current().is_none() {
         return Span::none();
@@ -107,12 +108,12 @@ fn span(service: &str, operation: &str) -> Span {
     span
 }
 
-/// Returns whether a quota error is about the rate of calls, as opposed to the number of resources.
+/// Returns whether a quota error means that calls are too frequent. Other quota errors limit the number of resources.
 fn is_throttle(code: &str) -> bool {
     !matches!(code, "ConstraintViolationException" | "ServiceQuotaExceededException" | "LimitExceededException")
 }
 
-/// Returns the metric label of an error kind.
+/// Returns the value of the metric label `outcome` for an error kind.
 fn label(kind: &CloudErrorKind) -> &'static str {
     match kind {
         CloudErrorKind::Unknown => "unknown",
@@ -124,7 +125,7 @@ fn label(kind: &CloudErrorKind) -> &'static str {
     }
 }
 
-/// Converts an error of the SDK: an error response of AWS, or no response at all.
+/// Converts an error of the AWS SDK. It contains either AWS's error response or the reason for a missing response.
 fn from_sdk_error<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> CloudError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -151,7 +152,8 @@ where
     CloudError { kind: errors::kind(&response), call, code, message, request_id: error.request_id().map(str::to_owned) }
 }
 
-/// Creates the error of a call without a readable response. Its effect is unknown, unless the request was never sent.
+/// Creates the error for a call without a readable response. The effect of the call is unknown, unless the request was
+/// never sent.
 pub(super) fn no_response<E>(call: &'static str, error: &SdkError<E, HttpResponse>) -> CloudError
 where
     E: std::error::Error + Send + Sync + 'static,
@@ -172,7 +174,7 @@ where
     }
 }
 
-/// Returns an error and its causes in one line.
+/// Returns the messages of an error and of its causes in one line.
 pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut messages: Vec<String> = causes.map(ToString::to_string).collect();
@@ -180,7 +182,7 @@ pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     messages.join(": ")
 }
 
-/// Creates the error of a response that lacks a required field; the effect of the call is unknown.
+/// Creates the error for an AWS response without a required field. The effect of the call is unknown.
 pub(super) fn missing_field(call: &'static str, missing: &str) -> CloudError {
     CloudError {
         kind: CloudErrorKind::Unknown,
@@ -191,7 +193,7 @@ pub(super) fn missing_field(call: &'static str, missing: &str) -> CloudError {
     }
 }
 
-/// Treats a conflict as success: the object exists, or the change is made, already.
+/// Converts a conflict to success, because the object already exists or the change has already been made.
 pub(super) fn ok_if_conflict<T>(response: Result<T>) -> Result<()> {
     match response {
         Err(error) if error.kind == CloudErrorKind::Conflict => Ok(()),
@@ -199,7 +201,7 @@ pub(super) fn ok_if_conflict<T>(response: Result<T>) -> Result<()> {
     }
 }
 
-/// Returns `None` instead of an error with the code `not_found`.
+/// Converts an error with the code `not_found` to `None`.
 pub(super) fn none_if<T>(response: Result<T>, not_found: &str) -> Result<Option<T>> {
     match response {
         Err(error) if error.code == not_found => Ok(None),
@@ -207,7 +209,7 @@ pub(super) fn none_if<T>(response: Result<T>, not_found: &str) -> Result<Option<
     }
 }
 
-/// Returns the field `Reason` of an error response in JSON.
+/// Returns the field `Reason` of an AWS error response in JSON, or `None` if the field is missing.
 fn reason_in(body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     body.get("Reason").or_else(|| body.get("reason"))?.as_str().map(str::to_owned)

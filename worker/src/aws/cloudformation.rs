@@ -70,7 +70,7 @@ pub(super) async fn update_stack(
         .client_request_token(&stack.token);
     match aws.send(&inside, "cloudformation:UpdateStack", request.send()).await {
         Ok(_) => Ok(true),
-        // "No updates are to be performed."
+        // AWS reports "No updates are to be performed." if template and parameters are unchanged.
         Err(error) if error.kind == CloudErrorKind::Conflict => Ok(false),
         Err(error) => Err(error),
     }
@@ -112,7 +112,7 @@ pub(super) async fn force_delete_stack(
 pub(super) async fn delete_stack(aws: &Aws, account: &Target, role: Role, region: Region, name: &str) -> Result<()> {
     let inside = aws.inside(account, role).await?;
     let request = client(&inside, region).delete_stack().stack_name(name);
-    // CloudFormation reports success if there is no such stack.
+    // CloudFormation reports success if the stack does not exist.
     aws.send(&inside, "cloudformation:DeleteStack", request.send()).await.map(drop)
 }
 
@@ -140,11 +140,12 @@ pub(super) async fn stack_failure(
 
 pub(super) async fn read_in_region(aws: &Aws, account: &Target, region: Region) -> Result<()> {
     let inside = aws.inside(account, Role::Verify).await?;
-    // The only regional read that freehold-verify is allowed (stacks/baseline.yaml). One page is enough.
+    // Freehold's verify role has no permission for other regional reads (stacks/baseline.yaml). One page is sufficient.
     aws.send(&inside, "cloudformation:ListStacks", client(&inside, region).list_stacks().send()).await.map(drop)
 }
 
-/// Returns the earliest failure of a resource, or of the stack if no resource failed. `events` is latest first.
+/// Returns the earliest failure of a resource, or of the stack if no resource failed. `events` starts with the latest
+/// event.
 fn first_failure(events: Vec<StackEvent>) -> Option<StackFailure> {
     let mut failures: Vec<StackEvent> = events.into_iter().rev().filter(is_failure).collect();
     let of_resource = failures.iter().position(|event| event.physical_resource_id != event.stack_id).unwrap_or(0);
@@ -185,7 +186,7 @@ fn status(text: &str) -> StackStatus {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => StackStatus::Complete,
         // A rolled-back update or import leaves the previous version in place.
         "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => StackStatus::Complete,
-        // These stacks were never complete, so deleting them loses nothing.
+        // These stacks have never been complete, so no data is lost when they are deleted.
         "ROLLBACK_COMPLETE" | "CREATE_FAILED" | "ROLLBACK_FAILED" => StackStatus::RolledBack,
         "UPDATE_ROLLBACK_FAILED" => StackStatus::UpdateStuck,
         "DELETE_FAILED" => StackStatus::DeleteStuck,

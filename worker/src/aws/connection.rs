@@ -1,7 +1,8 @@
-//! Connections to AWS: the real AWS, configured as for the `aws` command, or a simulated one on loopback or in process.
+//! Connections to the real AWS, configured like the `aws` command, or to a simulated AWS on loopback or in this
+//! process.
 //!
-//! The two never mix. A real installation rejects every endpoint override. A simulated one reads no ambient AWS
-//! configuration and does not use TLS, so it cannot reach AWS.
+//! A real installation rejects every endpoint override. A simulated one ignores the AWS configuration of the machine
+//! and does not use TLS, so it cannot reach AWS.
 
 use std::time::Duration;
 
@@ -21,29 +22,29 @@ use super::call::error_chain;
 /// Timeout for opening a connection, in real time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Timeout of a call, in real time. Calls are not retried.
+/// Timeout of one AWS call, in real time. The SDK does not retry calls.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A configuration with which AWS cannot be reached.
+/// Error in the AWS configuration that prevents a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// An endpoint override in a real installation.
+    /// Endpoint override in a real installation, with the name of its variable.
     #[error(
         "{0} redirects AWS calls. A real installation must call AWS directly: unset it. To try Freehold without AWS, \
          use `freehold sandbox`."
     )]
     EndpointOverride(String),
-    /// Neither the environment nor the profile names a region.
+    /// No region in the environment variables or in the AWS profile.
     #[error("no AWS region is configured; set AWS_REGION to the region in which Freehold runs")]
     NoRegion,
     #[error("no AWS credentials are configured; set AWS_PROFILE, or run on a machine with an IAM role")]
     NoCredentials,
-    /// A simulated AWS that is not on this machine.
+    /// Endpoint of a simulated AWS that is not on this machine.
     #[error("{0} must be a loopback address such as http://127.0.0.1:4566; a simulated AWS must run on this machine")]
     NotLoopback(String),
 }
 
-/// The region, credentials and HTTP client for AWS calls.
+/// Region, credentials and HTTP client for AWS calls.
 #[derive(Debug, Clone)]
 pub struct Connection {
     region: Region,
@@ -54,26 +55,26 @@ pub struct Connection {
     use_dual_stack: Option<bool>,
 }
 
-/// The destination of AWS calls.
+/// Destination of AWS calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Aws,
-    /// A base URL on this machine, for all services.
+    /// Base URL of a simulated AWS on this machine, used for all services.
     Loopback(String),
-    /// An HTTP client that simulates AWS, under AWS's own host names.
+    /// HTTP client that simulates AWS in this process. Requests have AWS's own host names.
     InProcess,
 }
 
-/// An access key of a simulated account.
+/// Access key for a simulated AWS.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessKey<'a> {
     /// Access key id, which starts with `AKIA`.
     pub id: &'a str,
-    /// Secret access key; a simulated AWS accepts any.
+    /// Secret access key. A simulated AWS accepts any value.
     pub secret: &'a str,
 }
 
-/// Fails if an environment variable (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_…`) redirects AWS calls.
+/// Returns an error if an environment variable (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_…`) redirects AWS calls.
 pub fn refuse_endpoint_override() -> Result<(), ConnectError> {
     let name = std::env::vars_os().filter(|(_, value)| !value.is_empty()).find_map(|(name, _)| {
         let name = name.into_string().ok()?;
@@ -87,7 +88,8 @@ fn is_endpoint_override(name: &str) -> bool {
 }
 
 impl Connection {
-    /// Connects to the real AWS, with the credentials and region of the environment, the profile or the machine's role.
+    /// Connects to the real AWS, with the credentials and region from environment variables, the AWS profile or the
+    /// machine's IAM role.
     pub async fn ambient() -> Result<Self, ConnectError> {
         refuse_endpoint_override()?;
         let ambient = aws_config::load_defaults(BehaviorVersion::latest()).await;
@@ -99,7 +101,7 @@ impl Connection {
             .proxy_config(ProxyConfig::from_env())
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
             .build();
-        // Nothing else of the ambient configuration is used: a profile may also set endpoints of single services.
+        // The rest of the AWS configuration is ignored, because a profile may also set endpoints of single services.
         Ok(Self {
             region: ambient.region().cloned().ok_or(ConnectError::NoRegion)?,
             credentials: ambient.credentials_provider().ok_or(ConnectError::NoCredentials)?,
@@ -120,12 +122,12 @@ impl Connection {
         Ok(Self::simulated(key, region, http, Endpoint::Loopback(endpoint)))
     }
 
-    /// Connects to a simulated AWS in this process: the HTTP client `http` handles every call.
+    /// Connects to a simulated AWS in this process. The HTTP client `http` handles every call.
     pub fn in_process(key: AccessKey<'_>, region: &str, http: SharedHttpClient) -> Self {
         Self::simulated(key, region, http, Endpoint::InProcess)
     }
 
-    /// Wraps the HTTP client. Tests use this to lose responses.
+    /// Replaces the HTTP client by a wrapper around it. Tests use this to simulate lost responses.
     #[must_use]
     pub fn through(mut self, wrap: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> Self {
         self.http = wrap(self.http);
@@ -157,13 +159,13 @@ impl Connection {
         self.http.clone()
     }
 
-    /// Returns the process's credentials, or the error message of their provider.
+    /// Returns the process's credentials, or the error message of the credentials provider.
     pub(super) async fn credentials(&self) -> Result<Credentials, String> {
         let credentials = self.credentials.provide_credentials().await;
         credentials.map_err(|error| error_chain(&error))
     }
 
-    /// Returns the configuration of an SDK client. The SDK does not retry, because Freehold does.
+    /// Returns the configuration for an SDK client. The SDK does not retry, because Freehold does.
     pub(super) fn sdk(&self, credentials: Credentials, region: &str) -> SdkConfig {
         let mut sdk = SdkConfig::builder();
         sdk.set_endpoint_url(match &self.endpoint {
@@ -184,7 +186,7 @@ impl Connection {
     }
 }
 
-/// Returns the timeouts of a call. They also cover stalled responses, because responses are small.
+/// Returns the timeouts of an AWS call. They also limit stalled responses, because responses are small.
 pub(super) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(CALL_TIMEOUT).build()
 }
@@ -193,7 +195,7 @@ fn settings() -> HttpConnectorSettings {
     HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build()
 }
 
-/// Creates a client with one connector, so that all SDK clients share its connection pool.
+/// Creates an HTTP client with one connector, so that all SDK clients share its connection pool.
 fn shared_client(connector: Connector) -> SharedHttpClient {
     let connector = SharedHttpConnector::new(connector);
     http_client_fn(move |_, _| connector.clone())

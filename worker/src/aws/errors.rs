@@ -1,4 +1,4 @@
-//! Table of known AWS errors and the kind of each.
+//! Table that maps known AWS errors to error kinds.
 
 use crate::cloud::CloudErrorKind;
 use crate::first_match::FirstMatch;
@@ -11,7 +11,7 @@ pub(super) struct AwsErrorResponse<'a> {
     pub(super) service: &'a str,
     /// Error code, such as `ConstraintViolationException`.
     pub(super) code: &'a str,
-    /// `Reason` field of some errors, such as `ACCOUNT_NUMBER_LIMIT_EXCEEDED`; otherwise empty.
+    /// Field `Reason` of some errors, such as `ACCOUNT_NUMBER_LIMIT_EXCEEDED`; otherwise empty.
     pub(super) reason: &'a str,
     pub(super) message: &'a str,
     pub(super) status: u16,
@@ -25,15 +25,15 @@ struct Row {
     kind: CloudErrorKind,
 }
 
-/// Further condition of a row.
+/// Condition on an error response, in addition to service and error code.
 #[derive(Debug)]
 enum More {
     Any,
     Reason(&'static str),
-    /// Text that the message contains.
+    /// Text that AWS's error message must contain.
     Words(&'static str),
     Status(u16),
-    /// HTTP status of at least this value.
+    /// Minimum HTTP status.
     From(u16),
 }
 
@@ -44,10 +44,10 @@ const DENIED: CloudErrorKind = CloudErrorKind::Denied { explicit: false };
 const FORBIDDEN: CloudErrorKind = CloudErrorKind::Denied { explicit: true };
 const UNKNOWN: CloudErrorKind = CloudErrorKind::Unknown;
 
-/// An error that no row matches is permanent.
+/// Rows in order of precedence. An error that no row matches is permanent.
 #[rustfmt::skip]
 static TABLE: FirstMatch<Row> = FirstMatch(&[
-    // Rate limits, for which each service has its own code.
+    // Rate limits. Each service has its own error code for them.
     row("*", "TooManyRequestsException", Any, QUOTA),
     row("*", "Throttling", Any, QUOTA),
     row("*", "ThrottlingException", Any, QUOTA),
@@ -55,7 +55,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "RequestLimitExceeded", Any, QUOTA),
     row("*", "SlowDown", Any, QUOTA),
 
-    // Quotas that become free again or that AWS raises. A quota that does not reset by itself has no row.
+    // Quotas that become free after some time or that AWS raises. Errors of other quotas have no row and are permanent.
     row("organizations", "ConstraintViolationException", Reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED"), QUOTA),
     row("organizations", "ConstraintViolationException", Reason("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED"), QUOTA),
     row("organizations", "ConstraintViolationException", Reason("CLOSE_ACCOUNT_QUOTA_EXCEEDED"), QUOTA),
@@ -72,9 +72,9 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("sso", "ConflictException", Words("already"), CONFLICT),
     row("identitystore", "ConflictException", Reason("CONCURRENT_MODIFICATION"), WAIT),
     row("identitystore", "ConflictException", Any, CONFLICT),
-    row("*", "ConflictException", Any, WAIT), // and 30, 47
+    row("*", "ConflictException", Any, WAIT),
     row("*", "OperationInProgressException", Any, WAIT),
-    row("sso", "ResourceNotFoundException", Any, WAIT), // Identity Center learns of a new account late
+    row("sso", "ResourceNotFoundException", Any, WAIT), // Identity Center does not know a new account at first
 
     // A new account or region denies calls for some minutes, with various codes.
     row("*", "InvalidClientTokenId", Any, WAIT),
@@ -84,11 +84,11 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "RegionDisabled", Any, WAIT),
     row("*", "OptInRequired", Any, WAIT),
     row("*", "SubscriptionRequiredException", Any, WAIT),
-    // The session is dropped; the next call opens another.
+    // The session has expired. It is removed from the cache, and the next call opens another session.
     row("*", "ExpiredToken", Any, WAIT),
     row("*", "ExpiredTokenException", Any, WAIT),
 
-    // The object exists, or the change is made, already.
+    // The object already exists, or the change has already been made.
     row("organizations", "DuplicateAccountException", Any, CONFLICT),
     row("organizations", "DuplicateOrganizationalUnitException", Any, CONFLICT),
     row("organizations", "DuplicatePolicyException", Any, CONFLICT),
@@ -99,7 +99,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "TokenAlreadyExistsException", Any, CONFLICT),
     row("cloudformation", "ValidationError", Words("No updates are to be performed"), CONFLICT),
 
-    // Denied by a policy, or for lack of a permission.
+    // Explicit deny in a policy, or missing permission.
     row("*", "*", Words("explicit deny"), FORBIDDEN),
     row("*", "AccessDenied", Any, DENIED),
     row("*", "AccessDeniedException", Any, DENIED),
@@ -116,7 +116,7 @@ static TABLE: FirstMatch<Row> = FirstMatch(&[
     row("*", "ServiceUnavailableException", Any, UNKNOWN),
     row("*", "RequestTimeout", Any, UNKNOWN),
 
-    // All other errors, by HTTP status.
+    // All other errors are classified by their HTTP status.
     row("*", "*", Status(429), QUOTA),
     row("*", "*", Status(403), DENIED),
     row("*", "*", From(500), UNKNOWN),
@@ -141,7 +141,7 @@ impl Row {
     }
 }
 
-/// Returns the kind of an error, which decides on the reaction.
+/// Returns the kind of an AWS error. The kind determines how a step continues.
 pub(super) fn kind(response: &AwsErrorResponse<'_>) -> CloudErrorKind {
     kind_of(TABLE.find(|row| row.applies(response)))
 }
@@ -150,7 +150,7 @@ fn kind_of(row: Option<&Row>) -> CloudErrorKind {
     row.map_or(CloudErrorKind::Failed, |row| row.kind.clone())
 }
 
-/// Returns whether an error code means that the session can no longer be used.
+/// Returns whether an error code means that AWS no longer accepts the session.
 pub(super) fn ends_session(code: &str) -> bool {
     matches!(code, "ExpiredToken" | "ExpiredTokenException" | "InvalidClientTokenId" | "UnrecognizedClientException")
 }

@@ -1,6 +1,7 @@
-//! Signed call of a stack's Function URL, in the tenant's verify role.
+//! Signed call of the Function URL of a tenant stack, with the role `freehold-verify`.
 //!
-//! The call uses the same HTTP client as all AWS calls: it follows no redirect, and a simulated AWS handles it too.
+//! The call uses the same HTTP client as all AWS calls. The client does not follow redirects, and a simulated AWS
+//! handles this call too.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -23,10 +24,10 @@ use crate::cloud::{CloudError, CloudErrorKind, Result, Role, Target};
 
 const CALL: &str = "lambda:InvokeFunctionUrl";
 
-/// Timeout of the call in real time; a cold start takes one or two seconds.
+/// Timeout of the call in real time. A cold start of the function takes one or two seconds.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// HTTP response of the function.
+/// HTTP response of the called function.
 #[derive(Debug)]
 struct Response {
     status: u16,
@@ -54,8 +55,8 @@ pub(super) async fn call_function_url(
         .map_err(|invalid| error(CloudErrorKind::Failed, "NotJson", invalid.to_string(), None))
 }
 
-/// Checks that `url` is a Function URL in `region`, because the request carries a session of the tenant's account and
-/// a stack's outputs are not trusted.
+/// Checks that `url` is a Function URL in `region`, because the request contains a session token of the tenant's
+/// account and the outputs of a stack are not trusted.
 fn check_url(endpoint: &Endpoint, region: Region, url: &str) -> Result<()> {
     let is_function_url = || {
         let url = url.parse::<http::Uri>().ok()?;
@@ -89,7 +90,7 @@ async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<
         .no_retry()
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(TIMEOUT).build())
         .serializer(|request: SignedHeaders| {
-            // The SDK puts the endpoint in front of the path.
+            // The SDK prepends the endpoint to this path.
             let mut http = HttpRequest::get("/")?;
             for (name, value) in request.0 {
                 http.headers_mut().try_insert(name, value)?;
@@ -107,7 +108,7 @@ async fn send(aws: &Aws, inside: &Session, region: Region, url: &str) -> Result<
     operation.invoke(request).await.map_err(|error| no_response(CALL, &error))
 }
 
-/// Headers of a signed request.
+/// HTTP headers of a signed request.
 #[derive(Debug)]
 struct SignedHeaders(Vec<(&'static str, String)>);
 
@@ -117,7 +118,7 @@ fn signed_headers(inside: &Session, region: Region, url: &str) -> std::result::R
         .identity(&identity)
         .region(region.as_str())
         .name("lambda")
-        // Signatures need real time, also if the sandbox's clock differs.
+        // AWS checks signatures against real time, from which the sandbox's clock may differ.
         .time(Clock::real().now().into())
         .settings(SigningSettings::default())
         .build()

@@ -1,4 +1,4 @@
-//! IAM Identity Center's Identity Store: users, groups and memberships.
+//! Users, groups and memberships in the Identity Store of IAM Identity Center.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const NOT_FOUND: &str = "ResourceNotFoundException";
 /// `UserType` of users that Freehold created. Only these may be deleted.
 const FREEHOLD_USER_TYPE: &str = "freehold";
 
-/// The Identity Store of the instance, with a session and a client for it.
+/// Id of the Identity Store, with the session and the client for its calls.
 struct Store {
     session: Arc<Session>,
     id: String,
@@ -90,8 +90,8 @@ pub(super) async fn ensure_user(aws: &Aws, person: &Person<'_>) -> Result<String
     id_of_created(aws, &aws.known.users, &name, &missing, created, user_named(aws, person.email)).await
 }
 
-/// Returns whether `find` finds nothing. The result is cached: if the rate limit stops the caller between this check
-/// and the creation, the next attempt goes straight to the creation instead of spending the tokens on this check again.
+/// Returns whether `find` finds nothing. The result is cached: if a rate limit interrupts the caller between this check
+/// and the creation, the next attempt creates the object without repeating the check.
 async fn is_missing(
     aws: &Aws,
     what: &String,
@@ -101,7 +101,7 @@ async fn is_missing(
     Ok(aws.known.missing.get_or_fetch(what, &aws.clock, fetch).await?.is_some())
 }
 
-/// Returns the id of the created or already existing object, and caches the id of a created one.
+/// Returns the id of a user or group that was created or already exists. The id of a created object is cached.
 async fn id_of_created(
     aws: &Aws,
     known: &Cache<String, String>,
@@ -188,7 +188,7 @@ pub(super) async fn user(aws: &Aws, user_id: &str) -> Result<Option<User>> {
         .list_group_memberships_for_member()
         .identity_store_id(&store.id)
         .member_id(MemberId::UserId(user_id.to_owned()));
-    // One page is enough: callers only need to know whether there is more than one membership.
+    // One page is sufficient, because callers only need to know whether the user has more than one membership.
     let groups = aws.send(&store.session, "identitystore:ListGroupMembershipsForMember", request.send()).await?;
     Ok(Some(User {
         made_here: response.user_type.as_deref() == Some(FREEHOLD_USER_TYPE),
@@ -217,7 +217,7 @@ fn unique(path: &str, value: &str) -> Option<AlternateIdentifier> {
     attribute.ok().map(AlternateIdentifier::UniqueAttribute)
 }
 
-/// Splits a name into given and family name, which are both mandatory. A single word is used for both.
+/// Splits a display name into given name and family name. AWS requires both, so a single word is used for both.
 fn split_name(display_name: &str) -> (&str, &str) {
     display_name.trim().split_once(' ').unwrap_or((display_name, display_name))
 }

@@ -1,4 +1,4 @@
-//! AWS Organizations: accounts, OUs and the policies on them.
+//! AWS Organizations calls for accounts, OUs and policies.
 
 mod creations;
 mod ous;
@@ -15,7 +15,7 @@ use crate::cloud::{ListedAccount, Result, Tags, Target};
 pub(super) use creations::{create_account, creation_status, creations_in_progress, find_creation};
 pub(super) use ous::{ous_in, parent_of_ous, policies_on, policy_content, quarantine_ou, residency_ou};
 
-/// Region of the only endpoint of Organizations.
+/// Region of the single endpoint of AWS Organizations.
 pub(super) const REGION: &str = "us-east-1";
 
 pub(super) fn client(session: &Session) -> Client {
@@ -108,7 +108,8 @@ fn tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect()
 }
 
-/// `State` was named `Status` before 2026-09; some simulators only know the old name.
+/// Returns the state of an account. AWS named this field `Status` before 2026-09, and some simulators have only the old
+/// field.
 fn state_of(account: &Account) -> String {
     match (&account.state, &account.status) {
         (Some(state), _) => state.as_str().to_owned(),
@@ -119,7 +120,7 @@ fn state_of(account: &Account) -> String {
 
 pub(super) fn listed(account: Account) -> Option<ListedAccount> {
     let state = state_of(&account);
-    // `o-…/r-…/ou-…/{account}/`; a recent field, which some simulators do not have.
+    // The format is `o-…/r-…/ou-…/{account}/`. Some simulators do not have this recent field.
     let path = account.paths.as_deref().and_then(<[String]>::first);
     let parent = path.and_then(|path| path.trim_end_matches('/').rsplit('/').nth(1)).map(str::to_owned);
     Some(ListedAccount {

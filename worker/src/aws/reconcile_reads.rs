@@ -1,4 +1,4 @@
-//! Reads of the reconciler: long lists, page by page.
+//! Paginated AWS reads of the reconciler.
 
 use aws_sdk_organizations::types::PolicyType;
 use freehold_tenancy::AwsAccountId;
@@ -8,7 +8,7 @@ use super::organizations::{client, listed, ous_in, parent_of_ous, policies_on, p
 use super::ssoadmin::sso;
 use crate::cloud::{GuardedOu, ListedAccount, Page, PolicyAttachment, Principal, Result, Target};
 
-/// Largest page of Identity Center (`MaxResults`); its default may be smaller.
+/// Maximum page size of Identity Center (`MaxResults`). The default page size may be smaller.
 const MAX_PAGE_SIZE: i32 = 100;
 
 pub(super) async fn accounts(aws: &Aws, page: Option<&str>) -> Result<Page<ListedAccount>> {

@@ -1,20 +1,20 @@
-//! Long lists that are read page by page. A list that a rate limit interrupts continues at the same page later: an
-//! organisation may have 50,000 accounts, with 20 per page.
+//! Lists that are read page by page. After an interruption by a rate limit, the next attempt continues at the same
+//! page, because an organisation may have 50,000 accounts, with 20 per page.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::cloud::{CloudError, CloudErrorKind};
 
-/// Maximum number of interrupted lists. A list beyond it starts again at its first page.
+/// Maximum number of stored cursors. An interrupted list without a stored cursor starts again at its first page.
 const MAX_CURSORS: usize = 256;
 
-/// The position within a list that is being read.
+/// Position within a list that is read page by page.
 #[derive(Debug)]
 pub(super) struct ListCursor<T> {
     /// Token of the next page; `None` for the first page.
     pub(super) token: Option<String>,
-    /// Matches on the pages read so far.
+    /// Matching items on the pages read so far.
     pub(super) found: Vec<T>,
 }
 
@@ -29,7 +29,7 @@ impl<T> Default for ListCursors<T> {
 }
 
 impl<T> ListCursors<T> {
-    /// Returns the cursor of an interrupted search, or one at the first page.
+    /// Removes and returns the cursor of an interrupted search, or returns a cursor at the first page.
     pub(super) fn resume(&self, search: &str) -> ListCursor<T> {
         let cursor = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(search);
         cursor.unwrap_or(ListCursor { token: None, found: Vec::new() })

@@ -1,4 +1,4 @@
-//! IAM Identity Center: the instance, permission sets and account assignments.
+//! IAM Identity Center calls for the instance, permission sets and account assignments.
 
 pub(super) mod assignments;
 pub(super) mod permission_sets;
@@ -10,21 +10,20 @@ use super::Aws;
 use super::sts::Session;
 use crate::cloud::{CloudError, CloudErrorKind, Result};
 
-/// An instance does not move; asking once an hour is plenty.
+/// Cache lifetime of the instance, whose ids and region never change.
 const INSTANCE_HOLDS: TimeDelta = TimeDelta::hours(1);
 
-/// The organisation's instance of Identity Center.
+/// Instance of IAM Identity Center in the organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// `arn:aws:sso:::instance/ssoins-…`
+    /// Format: `arn:aws:sso:::instance/ssoins-…`
     pub arn: String,
-    /// `d-…`
+    /// Format: `d-…`
     pub identity_store_id: String,
-    /// Where it lives.
     pub region: String,
 }
 
-/// A way to Identity Center: as whom, which instance, and through what.
+/// Session, instance and client for calls to Identity Center.
 pub(super) struct Sso {
     pub(super) session: std::sync::Arc<Session>,
     pub(super) instance: Instance,
@@ -38,7 +37,8 @@ pub(super) async fn sso(aws: &Aws) -> Result<Sso> {
     Ok(Sso { session, instance, client })
 }
 
-/// The instance: from configuration, else the one that answers in the region where it is said, or thought, to live.
+/// Returns the instance of Identity Center. If the configuration does not name it, the instance is searched for in the
+/// configured region, by default the region in which Freehold runs.
 pub(super) async fn instance(aws: &Aws) -> Result<Instance> {
     const CALL: &str = "sso:ListInstances";
     let configured = &aws.config.identity_center;

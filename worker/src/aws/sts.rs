@@ -1,4 +1,4 @@
-//! Sessions: the process's credentials assume the control role, which assumes the roles in tenants' accounts.
+//! AWS sessions. The process's credentials assume the control role, which assumes the roles in tenants' accounts.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -16,25 +16,26 @@ use super::{Aws, to_chrono};
 use crate::cloud::{CloudError, CloudErrorKind, Result, Role, Target};
 use crate::guardrail::{ACCESS_ROLE, VERIFY_ROLE};
 
-/// With role chaining, a session lasts at most one hour (IAM, "Role chaining").
+/// Duration of a session. AWS allows at most one hour with role chaining (IAM, "Role chaining").
 const SESSION_SECONDS: i32 = 3_600;
 
-/// A session is replaced this long before it expires.
+/// Time before the expiry of a session at which the session is replaced.
 const EXPIRY_MARGIN: TimeDelta = TimeDelta::minutes(5);
 
-/// Maximum number of cached sessions: a few for each account with a running operation. An evicted session is reopened.
+/// Maximum number of cached sessions. Each account with a running operation needs a few; an evicted session is opened
+/// again.
 pub(super) const MAX_SESSIONS: usize = 512;
 
-/// Session name in CloudTrail.
+/// Name of Freehold's sessions in CloudTrail.
 pub(super) const SESSION_NAME: &str = "freehold";
 
-/// Session name in CloudTrail for calls of `freehold bootstrap`.
+/// Name of the sessions of `freehold bootstrap` in CloudTrail.
 const BOOTSTRAP_SESSION_NAME: &str = "freehold-bootstrap";
 
 const ASSUME_ROLE: &str = "sts:AssumeRole";
 const GET_CALLER_IDENTITY: &str = "sts:GetCallerIdentity";
 
-/// The identity under which a call is made.
+/// Identity that makes an AWS call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Identity {
     /// The credentials of the process itself.
@@ -58,7 +59,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Returns the client of one service in `region`. Clients are cached, because `new` is slow.
+    /// Returns the SDK client of type `C` for `region`. Clients are cached, because creating one is slow.
     pub(super) fn client<C: Clone + Send + Sync + 'static>(&self, region: &str, new: fn(&SdkConfig) -> C) -> C {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (TypeId::of::<C>(), region.to_owned());
@@ -70,14 +71,14 @@ impl Session {
         client
     }
 
-    /// Returns the STS client of Freehold's own region: tokens of a regional endpoint are valid in all regions, opt-in
-    /// regions included.
+    /// Returns the STS client of Freehold's own region, because tokens of a regional endpoint are valid in all regions,
+    /// including opt-in regions.
     fn sts(&self) -> aws_sdk_sts::Client {
         self.client(self.connection.region(), aws_sdk_sts::Client::new)
     }
 }
 
-/// The result of GetCallerIdentity.
+/// Response of the call GetCallerIdentity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub account: String,
@@ -86,7 +87,7 @@ pub struct Caller {
 }
 
 impl Aws {
-    /// Returns the session for calls on the organisation.
+    /// Returns the session for calls in the management account.
     pub(super) async fn control(&self) -> Result<Arc<Session>> {
         if self.acts_directly {
             return self.process_session().await;
@@ -124,7 +125,8 @@ impl Aws {
                 message,
                 request_id: None,
             })?;
-            // The credentials expire in real time, which this clock may not show. Reading them again soon is free.
+            // The credentials expire in real time, from which this clock may differ. Reading them again every minute is
+            // cheap.
             Ok((credentials, self.clock.now() + TimeDelta::minutes(1)))
         })
         .await
@@ -146,7 +148,7 @@ impl Aws {
         session.ok_or_else(|| missing_field(ASSUME_ROLE, "credentials"))
     }
 
-    /// Assumes a role. Returns the credentials and the time until which to use them.
+    /// Assumes a role. Returns the credentials and the time until which they are used.
     async fn assume(
         &self,
         from: &Session,
@@ -168,7 +170,7 @@ impl Aws {
         Ok((Credentials::new(id, secret, Some(token), None, "freehold"), until))
     }
 
-    /// Returns the identity that AWS reports for a session.
+    /// Returns the identity that AWS reports for the credentials of a session.
     async fn caller_of(&self, session: &Session) -> Result<Caller> {
         let response = self.send(session, GET_CALLER_IDENTITY, session.sts().get_caller_identity().send()).await?;
         let account = response.account.ok_or_else(|| missing_field(GET_CALLER_IDENTITY, "account"))?;
@@ -180,13 +182,13 @@ impl Aws {
         self.caller_of(&*self.process_session().await?).await
     }
 
-    /// Returns the ARN under which calls on the organisation are made.
+    /// Returns the ARN of the identity that makes the calls in the management account.
     pub(crate) async fn acting_as(&self) -> Result<String> {
         Ok(self.caller_of(&*self.control().await?).await?.arn)
     }
 
-    /// Returns a client for preparing the organisation. An administrator of the management account acts directly; any
-    /// other identity goes through the control role.
+    /// Returns a client for `freehold bootstrap`. Credentials of the management account are used directly; other
+    /// credentials assume the control role.
     pub async fn as_administrator(&self) -> Result<Self> {
         let caller = self.caller().await?;
         let mut administrator = self.clone();

@@ -1,4 +1,4 @@
-//! Plans permission sets and their policies, and checks that the configured groups exist.
+//! Plans changes of permission sets and their policies, and checks that the configured groups exist.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,8 @@ fn put(set: &PermissionSet, policy: &str) -> Action {
     Action::PutInlinePolicy { set: set.name.clone(), policy: policy.to_owned() }
 }
 
-/// Warns about missing groups. They are not created here, because the identity provider would not fill them.
+/// Adds a warning for each missing group. Bootstrap does not create groups, because the identity provider would not add
+/// members to them.
 async fn check_groups(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {
     let names: BTreeSet<&str> = config.access.iter().map(|access| access.group.as_str()).collect();
     for name in names {

@@ -1,8 +1,8 @@
-//! The actions of bootstrap.
+//! Changes that `freehold bootstrap` can make to the organisation.
 
 use std::fmt;
 
-/// One change to the organisation; its `Display` is one line for the operator.
+/// Change to the organisation. `Display` describes the change to the operator in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     EnableScps { root: String },

@@ -1,4 +1,4 @@
-//! Execution of a plan.
+//! Execution of the plan of `freehold bootstrap`.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::cloud::{AssignmentState, CloudErrorKind};
 /// Interval between two polls of a provisioning request.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Maximum number of polls: ten minutes.
+/// Maximum number of polls, which corresponds to ten minutes.
 const MAX_POLLS: usize = 200;
 
-/// Executes `plan` one action after the other, and calls `progress` after each. The next run of bootstrap completes a
-/// plan that failed.
+/// Executes the actions of `plan` one after the other and calls `progress` after each. If an action fails, the next run
+/// of bootstrap executes the rest.
 pub async fn apply(aws: &Aws, plan: Plan, mut progress: impl FnMut(&Action)) -> Result<(), Problem> {
     let aws = aws.as_administrator().await?;
     let mut known = plan.known;

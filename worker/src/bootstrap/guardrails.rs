@@ -1,4 +1,4 @@
-//! Plans OUs, their policies and trusted access.
+//! Plans changes of OUs, their policies and trusted access.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ const ACCOUNT_MANAGEMENT: &str = "account.amazonaws.com";
 /// Service that lets Identity Center create roles in member accounts.
 const IDENTITY_CENTER: &str = "sso.amazonaws.com";
 
-/// A required OU and its policy.
+/// Required OU with its policy.
 struct Wanted {
     ou: String,
     policy: String,

@@ -1,4 +1,4 @@
-//! Retries while AWS is busy, because bootstrap has no queue.
+//! Retries of AWS calls for bootstrap, which has no queue.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ const MAX_RETRY_TIME: TimeDelta = TimeDelta::minutes(5);
 
 const MAX_PAUSE: Duration = Duration::from_secs(20);
 
-/// Repeats `call` while AWS throttles it or reports that it is too early. A call with unknown effect is not repeated:
-/// the next run of bootstrap reads before it writes.
+/// Repeats `call` while AWS throttles it or reports that it is too early. A call with unknown effect is not repeated,
+/// because the next run of bootstrap reads the state before it writes.
 pub(super) async fn retry_while_busy<T, F>(clock: &Clock, mut call: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,

@@ -5,7 +5,7 @@ use freehold_tenancy::Config;
 use super::{Plan, Problem, retry_while_busy};
 use crate::aws::{Aws, Contact};
 
-/// Account limit of a new organisation (AWS Organizations quotas, "Default maximum number of accounts").
+/// Default account quota of a new organisation (AWS Organizations quotas, "Default maximum number of accounts").
 const DEFAULT_ACCOUNTS: usize = 10;
 
 pub(super) async fn collect(aws: &Aws, config: &Config, plan: &mut Plan) -> Result<(), Problem> {

@@ -1,8 +1,8 @@
-//! IAM Identity Center: assignments of permission sets, users and groups.
+//! Types of IAM Identity Center: assignments of permission sets, users and groups.
 
 use serde::{Deserialize, Serialize};
 
-/// The assignment of a permission set to a group.
+/// Assignment of a permission set to a group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Grant {
     pub permission_set_arn: String,
@@ -10,24 +10,24 @@ pub struct Grant {
     pub group_id: String,
 }
 
-/// A request to create or delete an account assignment.
+/// Request to create or delete an account assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// Id of the request; a UUID.
+    /// Id of the request, which is a UUID.
     pub request_id: String,
     pub state: AssignmentState,
 }
 
-/// The status of a request to create or delete an account assignment.
+/// Status of a request to create or delete an account assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssignmentState {
     InProgress,
     Succeeded,
-    /// The failure reason that AWS gives.
+    /// Contains AWS's failure reason.
     Failed(String),
 }
 
-/// The administrator of a tenant.
+/// Administrator of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person<'a> {
     /// E-mail address, which is also the user name.
@@ -35,20 +35,20 @@ pub struct Person<'a> {
     pub display_name: &'a str,
 }
 
-/// The membership of a user in a group.
+/// Membership of a user in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     pub id: String,
     pub user_id: String,
 }
 
-/// A user of the Identity Store, with the facts that decide whether it may be deleted.
+/// User of the Identity Store, with the properties that decide whether Freehold may delete the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Whether Freehold created the user.
     pub made_here: bool,
-    /// Number of groups of the user; exact up to one page.
+    /// Number of groups of the user. Only the first page of memberships is counted.
     pub groups: usize,
-    /// Whether permission sets are assigned to the user directly, besides those of its groups.
+    /// Whether permission sets are assigned to the user directly, not through a group.
     pub has_assignments: bool,
 }

@@ -1,4 +1,4 @@
-//! AWS accounts: requests, their status, and accounts as listed by the organisation.
+//! Types of AWS accounts: creation requests and their status, listed accounts, OUs and regions.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;
@@ -6,18 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 
-/// The parameters of a CreateAccount request.
+/// Parameters of a CreateAccount request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAccount {
-    /// 1 to 50 printable ASCII characters. Contains the environment's id, by which the request is found again.
+    /// Account name of 1 to 50 printable ASCII characters. It contains the environment's id, so that a lost request can
+    /// be found.
     pub name: String,
-    /// Unique per account and never reused, so that the account can be found by it.
+    /// E-mail address of the root user. It is unique and never reused, so that the account can be found by it.
     pub email: String,
     /// Tags that identify the installation and the environment.
     pub tags: Tags,
 }
 
-/// The status of a CreateAccount request.
+/// Status of a CreateAccount request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
     /// Id of the request: `car-…`.
@@ -26,35 +27,35 @@ pub struct Creation {
     pub account_name: String,
     /// Time at which AWS accepted the request.
     pub requested_at: DateTime<Utc>,
-    /// Time at which the request succeeded or failed; `None` before.
+    /// Time at which the request succeeded or failed; `None` while the request is in progress.
     pub completed_at: Option<DateTime<Utc>>,
     pub state: CreationState,
 }
 
-/// The state of a CreateAccount request.
+/// State of a CreateAccount request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreationState {
     InProgress,
-    /// The account has been created.
+    /// The account with this id has been created.
     Succeeded(AwsAccountId),
-    /// Failure reason of AWS, such as `EMAIL_ALREADY_EXISTS`.
+    /// Contains AWS's failure reason, such as `EMAIL_ALREADY_EXISTS`.
     Failed(String),
 }
 
-/// An account as the organisation lists it.
+/// Account in AWS's list of the organisation's accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedAccount {
     pub id: AwsAccountId,
     /// E-mail address of the root user.
     pub email: String,
     pub name: String,
-    /// State in AWS's terms, such as `ACTIVE` or `SUSPENDED`.
+    /// State as reported by AWS, such as `ACTIVE` or `SUSPENDED`.
     pub state: String,
     /// Id of the OU or root that contains the account; `None` if AWS does not report it.
     pub parent: Option<String>,
 }
 
-/// The OU of a residency and the state of its guardrail.
+/// OU of a residency and the state of its guardrail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResidencyOu {
     pub ou_id: String,
@@ -62,13 +63,13 @@ pub struct ResidencyOu {
     pub guarded: bool,
 }
 
-/// The opt-in status of a region in an account.
+/// Opt-in status of a region in an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegionStatus {
     Enabled,
     /// Opt-in has started; the region is not usable yet.
     Enabling,
-    /// Not usable before an opt-in.
+    /// The region is usable only after an opt-in.
     Disabled,
     /// Opt-out has started.
     Disabling,

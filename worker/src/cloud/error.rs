@@ -4,28 +4,29 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-/// A call that failed or whose response was lost.
+/// Error of a cloud call that failed or whose response was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudError {
-    /// Kind of error, which decides how to continue.
+    /// Kind of the error, which determines how a step continues.
     pub kind: CloudErrorKind,
-    /// Name of the call, such as `organizations:MoveAccount`.
+    /// Name of the AWS call, such as `organizations:MoveAccount`.
     pub call: &'static str,
     /// Error code of AWS, or of Freehold if the call did not reach AWS (`Timeout`, `RateReached`).
     pub code: String,
     pub message: String,
-    /// AWS's request id, which AWS support asks for.
+    /// Request id of AWS, which AWS support needs.
     pub request_id: Option<String>,
 }
 
-/// The kind of a cloud error.
+/// Kind of a cloud error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloudErrorKind {
-    /// The effect is unknown, for example after a timeout, a connection reset or a 5xx: read the state before a retry.
+    /// The effect of the call is unknown, for example after a timeout, a lost connection or a 5xx response. The state
+    /// must be read before a retry.
     Unknown,
-    /// Not possible yet, for example in a new account or during another change: retry later.
+    /// The call is not possible yet, for example in a new account or during another change. It can be retried later.
     NotYet,
-    /// The object exists, or the change is made, already.
+    /// The object already exists, or the change has already been made.
     Conflict,
     Denied {
         /// Whether AWS reports an explicit deny in a policy.
@@ -33,15 +34,15 @@ pub enum CloudErrorKind {
     },
     /// A rate limit or quota is exhausted; the call had no effect.
     Throttled {
-        /// Time of the next attempt, if known.
+        /// Time at which the call can be retried, if known.
         until: Option<DateTime<Utc>>,
     },
-    /// Permanent: a retry would fail for the same reason.
+    /// The error is permanent, so a retry would fail for the same reason.
     Failed,
 }
 
 impl CloudError {
-    /// Returns whether AWS gave this reason. The message starts with the reason.
+    /// Returns whether AWS's failure reason is `reason`. The error message starts with AWS's reason.
     pub fn has_reason(&self, reason: &str) -> bool {
         self.message.starts_with(reason)
     }
@@ -54,7 +55,7 @@ impl CloudError {
 
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The request id is only logged, so that repeated failures have identical messages.
+        // The request id is left out, so that repeated failures have identical messages.
         write!(f, "{} answered {}", self.call, self.code)?;
         if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }

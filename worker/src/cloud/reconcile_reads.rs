@@ -1,38 +1,38 @@
 //! Types of the reconciler's paginated reads.
 
-/// One page of a list.
+/// Page of a paginated list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// Items of the page. It may be empty although more pages follow.
+    /// Items of the page. A page can be empty although more pages follow.
     pub items: Vec<T>,
     /// Token of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// An OU of Freehold and the state of its policy.
+/// Id of one of Freehold's OUs, with the state of its policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardedOu {
     pub ou_id: String,
-    /// State of the requested policy on this OU.
+    /// State of the guardrail policy of this OU.
     pub policy: PolicyAttachment,
 }
 
-/// The relation of a policy to an OU.
+/// State of a policy with regard to one OU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyAttachment {
-    /// Attached to the OU, with this content.
+    /// The policy is attached to the OU. Contains the content of the policy.
     Attached(String),
-    /// Exists, but is not attached to this OU.
+    /// The policy exists, but it is not attached to this OU.
     Detached,
-    /// No policy of this name exists.
+    /// No policy with this name exists.
     Missing,
 }
 
-/// A user or group with a permission set in an account.
+/// User or group to which a permission set is assigned in an account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Principal {
-    /// Type in AWS's terms: `GROUP` or `USER`.
+    /// Type as reported by AWS: `GROUP` or `USER`.
     pub kind: String,
-    /// Id in the Identity Store.
+    /// Id of the user or group in the Identity Store.
     pub id: String,
 }

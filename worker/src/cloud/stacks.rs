@@ -1,4 +1,4 @@
-//! CloudFormation stacks, and the roles in a tenant's account.
+//! Types of CloudFormation stacks, and the roles in a tenant's account.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 
-/// A role in a tenant's account.
+/// Role in a tenant's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// The role that Organizations creates. It installs the baseline and is not used afterwards.
+    /// Role that AWS Organizations creates in a new account. Freehold uses it to deploy and delete the baseline stack.
     Organization,
     /// `freehold-access`, which deploys stacks.
     Access,
-    /// `freehold-verify`, which only reads. The guardrail restricts it like the tenant.
+    /// `freehold-verify`, which has only read permissions. The guardrail applies to it as it does to the tenant.
     Verify,
 }
 
-/// A CloudFormation stack to be created or updated.
+/// CloudFormation stack to be created or updated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewStack {
     pub name: String,
@@ -26,16 +26,16 @@ pub struct NewStack {
     pub template: String,
     pub parameters: BTreeMap<String, String>,
     pub tags: Tags,
-    /// Client request token of this attempt: 1 to 128 letters, digits and hyphens.
+    /// Client request token, which makes a repeated call idempotent: 1 to 128 letters, digits and hyphens.
     pub token: String,
 }
 
-/// The current state of a CloudFormation stack.
+/// Current state of a CloudFormation stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackState {
     pub id: String,
     pub status: StackStatus,
-    /// Status in CloudFormation's terms, such as `CREATE_IN_PROGRESS`.
+    /// Status as reported by CloudFormation, such as `CREATE_IN_PROGRESS`.
     pub status_text: String,
     /// Status reason of CloudFormation, if there is one.
     pub reason: Option<String>,
@@ -46,24 +46,24 @@ pub struct StackState {
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// The statuses of CloudFormation, grouped by how a step continues.
+/// Status of a stack. Each value combines the CloudFormation statuses that a step handles in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StackStatus {
     InProgress,
     Complete,
-    /// The creation failed. Delete the rest of the stack, then create it again.
+    /// The creation failed. The stack must be deleted before it can be created again.
     RolledBack,
     /// An update and its rollback failed.
     UpdateStuck,
-    /// The deletion failed because of at least one resource.
+    /// The deletion failed because at least one resource could not be deleted.
     DeleteStuck,
     Deleting,
     Deleted,
-    /// A final state that needs a person.
+    /// The stack is in a final status that a person must resolve.
     Broken,
 }
 
-/// The first failure in a stack.
+/// First resource of a stack that failed, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackFailure {
     /// Logical id of the resource in the template.

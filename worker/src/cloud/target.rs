@@ -1,21 +1,21 @@
-//! The accounts that Freehold may act on.
+//! AWS accounts in which Freehold may make calls.
 
 use std::fmt;
 
 use freehold_tenancy::config::Organization;
 use freehold_tenancy::{AwsAccountId, EnvironmentId};
 
-/// An account that Freehold may act on, on behalf of one environment.
+/// AWS account in which Freehold may make calls for one environment.
 ///
-/// The roles in the account have the environment's id as external id, so a session for one environment cannot be opened
-/// for another by mistake.
+/// The roles in the account require the environment's id as external id, so that a session for one environment cannot
+/// be opened for another environment by mistake.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     account: AwsAccountId,
     environment: EnvironmentId,
 }
 
-/// The error for an account that Freehold must not act on.
+/// Error for an account in which Freehold must not make calls.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Freehold must not act on account {account}: {why}")]
 pub struct ProtectedAccount {
@@ -24,8 +24,8 @@ pub struct ProtectedAccount {
 }
 
 impl Target {
-    /// Creates a target, unless the account is the management account or Freehold's own. The database ensures that
-    /// the account does not belong to another environment: at most one open mapping per account.
+    /// Creates a target. Fails for the management account and for Freehold's own account. The database ensures that the
+    /// account does not belong to another environment, because an account has at most one open mapping.
     pub fn new(
         account: AwsAccountId,
         environment: EnvironmentId,

@@ -1,15 +1,15 @@
-//! Attention for work that is late.
+//! Attention for operations whose work is late.
 
 use chrono::TimeDelta;
 use freehold_tenancy::attention::{Attention, AttentionCode};
 
-/// Returns the attention for work that takes longer than allowed. Polling goes on meanwhile.
+/// Returns the attention for work that takes longer than allowed. Polling continues.
 pub(crate) fn deadline_passed(problem: &str) -> Attention {
     let message = format!("{problem}. Freehold keeps polling. Check the state in AWS; a retry polls immediately.");
     Attention::new(AttentionCode::DeadlinePassed, message)
 }
 
-/// Formats a span in the largest unit of which it has at least two.
+/// Formats a duration in the largest unit in which its value is at least two.
 pub(crate) fn format_duration(span: TimeDelta) -> String {
     match (span.num_seconds(), span.num_minutes(), span.num_hours()) {
         (seconds @ ..120, ..) => format!("{seconds} seconds"),

@@ -1,4 +1,4 @@
-//! Reads of the database that steps need besides the journal.
+//! Database queries of steps, except those of the journal.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::AwsAccountId;
@@ -24,7 +24,7 @@ impl StepContext {
         Ok(tenants::is_on_legal_hold(&self.services.pool, self.tenant().id).await?)
     }
 
-    /// Returns the approvals of this operation, the oldest first.
+    /// Returns the approvals of this operation, with the oldest first.
     pub(crate) async fn approvals(&self) -> Result<Vec<Approval>, StepError> {
         Ok(approvals::list_for_operation(&self.services.pool, self.operation_id()).await?)
     }
@@ -35,12 +35,12 @@ impl StepContext {
         Ok(())
     }
 
-    /// Returns the number of operations that are going to close an account before this one.
+    /// Returns the number of operations that will close an account before this one does.
     pub(crate) async fn closures_ahead(&self) -> Result<i64, StepError> {
         Ok(closures::ahead(&self.services.pool, self.operation_id()).await?)
     }
 
-    /// Returns the times at which accounts were closed since `since`, the oldest first.
+    /// Returns the times of the account closures since `since`, with the oldest first.
     pub(crate) async fn closures_since(&self, since: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>, StepError> {
         Ok(closures::since(&self.services.pool, since).await?)
     }

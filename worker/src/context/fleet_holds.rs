@@ -1,5 +1,5 @@
-//! Fleet holds: an account request that AWS would refuse for every tenant is paused for the whole fleet. One alert is
-//! raised, and one operation probes on behalf of all.
+//! Fleet holds. Account requests that AWS would reject for every tenant are paused for the whole fleet. One alert is
+//! raised, and one operation probes for all.
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::fleet_holds::{self, Admission, ProbeBackoff};
@@ -11,17 +11,17 @@ use super::StepContext;
 use crate::cloud::CloudError;
 use crate::step_outcome::StepError;
 
-/// Delay after which the next operation in the queue probes, if the first does not.
+/// Delay after which the next operation in the queue probes, if the first one has not probed.
 const PROBE_TAKEOVER_DELAY: TimeDelta = TimeDelta::minutes(1);
 
-/// Time after its deadline at which a probing creation counts as failed.
+/// Time by which a probe may exceed the deadline of its account creation before the probe counts as failed.
 const PROBE_GRACE: TimeDelta = TimeDelta::minutes(1);
 
-/// Queue position up to which operations retry a minute apart; the ones behind it retry together.
+/// Queue position up to which operations retry one minute apart. Operations behind it retry at the same time.
 const MAX_ORDERED_POSITION: i64 = 60;
 
-/// Pause between the wake-ups of queued operations, so that they keep their order. AWS allows a creation each ten
-/// seconds.
+/// Interval between the wake-ups of queued operations, so that they keep their order. It causes no delay, because AWS
+/// allows only one account creation every ten seconds.
 const WAKE_SPACING: TimeDelta = TimeDelta::milliseconds(500);
 
 /// Permission to request an account.
@@ -29,11 +29,11 @@ const WAKE_SPACING: TimeDelta = TimeDelta::milliseconds(500);
 pub(crate) enum CreationPermit {
     /// No hold is active; the operation still needs a slot.
     Free,
-    /// The operation has a slot and requests despite a hold, to find out whether the hold is still needed.
+    /// The operation has a slot and requests an account despite the hold, to test whether AWS accepts requests again.
     Probe,
 }
 
-/// Returns the pauses between probes.
+/// Returns the first and the longest interval between the probes of a fleet hold.
 fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
     match kind {
         // Fifteen minutes at first, because the quota may be raised soon; later an hourly call is sufficient.
@@ -43,7 +43,8 @@ fn probe_backoff(kind: HoldKind) -> ProbeBackoff {
     }
 }
 
-/// Returns the fleet hold for an error that every tenant would get, or `None` for an error of one tenant.
+/// Returns the kind of fleet hold for an error that affects every tenant, or `None` for an error that affects one
+/// tenant only.
 pub(crate) fn hold_kind(error: &CloudError) -> Option<HoldKind> {
     if error.has_reason("ACCOUNT_NUMBER_LIMIT_EXCEEDED") {
         Some(HoldKind::AccountQuotaReached)
@@ -55,7 +56,8 @@ pub(crate) fn hold_kind(error: &CloudError) -> Option<HoldKind> {
 }
 
 impl StepContext {
-    /// Permits the account request of `slot`, or queues the operation without a slot while a hold is active.
+    /// Returns a permit for the account request of `slot`. While a fleet hold is active, queues the operation without a
+    /// slot.
     pub(crate) async fn admit_account_request(&self, slot: &QuotaSlot) -> Result<CreationPermit, StepError> {
         let now = self.now();
         let creation = self.config().timeouts.account_creation_seconds;
@@ -64,7 +66,7 @@ impl StepContext {
             Admission::Free => Ok(CreationPermit::Free),
             Admission::Probe => Ok(CreationPermit::Probe),
             Admission::Held { kind, probe_at, ahead } => {
-                // A running probe wakes the queue when it ends.
+                // A running probe wakes the queued operations when it finishes.
                 let next_probe = if probe_at > now { probe_at } else { now + PROBE_TAKEOVER_DELAY };
                 let until =
                     next_probe + PROBE_TAKEOVER_DELAY * i32::try_from(ahead.min(MAX_ORDERED_POSITION)).unwrap_or(0);
@@ -73,8 +75,8 @@ impl StepContext {
         }
     }
 
-    /// Starts a hold, because AWS rejects the request of `slot` for every tenant. Raises the alert once.
-    /// Returns the error with which the step waits.
+    /// Starts a hold, because AWS rejects the request of `slot` for every tenant. Raises one alert per hold. Returns
+    /// the error that makes the step wait.
     pub(crate) async fn start_fleet_hold(&self, slot: &QuotaSlot, kind: HoldKind) -> Result<StepError, StepError> {
         let started =
             fleet_holds::start(&self.services.pool, &self.claim, slot, kind, probe_backoff(kind), self.now()).await?;
@@ -86,8 +88,8 @@ impl StepContext {
         Ok(StepError::Blocked { reason: WaitReason::FleetHold(kind), until: Some(started.probe_at), at_most: None })
     }
 
-    /// Lifts the hold that this operation was probing, because AWS has granted its request, and wakes the queue. `only`
-    /// restricts that to one kind of hold.
+    /// Lifts the hold that this operation is probing, because AWS has accepted the request, and wakes the queue. `only`
+    /// restricts this to one kind of hold.
     pub(crate) async fn lift_fleet_hold(&self, slot: &QuotaSlot, only: Option<HoldKind>) -> Result<(), StepError> {
         if let Some(kind) = fleet_holds::lift(&self.services.pool, &self.claim, slot.quota, only).await? {
             let (code, work) = (kind.as_str(), slot.quota.as_str());
@@ -97,7 +99,8 @@ impl StepContext {
         Ok(())
     }
 
-    /// Lets the next operation in the queue probe, because the outcome of this probe says nothing about the hold.
+    /// Transfers the probe to the next operation in the queue, because the result of this operation does not show
+    /// whether AWS still rejects requests.
     pub(crate) async fn hand_over_probe(&self, slot: &QuotaSlot) -> Result<(), StepError> {
         if fleet_holds::hand_over(&self.services.pool, &self.claim, slot.quota).await? {
             self.wake_in_order(slot).await?;

@@ -18,7 +18,8 @@ impl StepContext {
         self.journal.iter().find(|entry| entry.name == self.step)
     }
 
-    /// Returns a fact of this step, else of this operation, else of the latest earlier operation on the environment.
+    /// Returns a fact of this step. If it is missing, returns the fact of another step of this operation, or else of
+    /// the latest earlier operation on the environment.
     pub fn fact<T: DeserializeOwned>(&self, fact: &str) -> Option<T> {
         let own = self.entry().and_then(|entry| entry.facts.get(fact));
         let others = || self.journal.iter().chain(&self.data.history).find_map(|entry| entry.facts.get(fact));
@@ -31,7 +32,7 @@ impl StepContext {
         serde_json::from_value(value.clone()).ok()
     }
 
-    /// Returns the entries of a step in earlier operations on the environment, the latest first.
+    /// Returns the journal entries of a step in earlier operations on the environment, with the latest first.
     pub fn earlier_entries(&self, step: StepName) -> impl Iterator<Item = &JournalEntry> {
         self.data.history.iter().filter(move |entry| entry.name == step)
     }
@@ -46,12 +47,12 @@ impl StepContext {
         self.entry().and_then(|entry| entry.started_at).unwrap_or_else(|| self.now())
     }
 
-    /// Returns the time at which another step of this operation was done.
+    /// Returns the time at which another step of this operation finished.
     pub fn done_at(&self, step: StepName) -> Option<DateTime<Utc>> {
         self.journal.iter().find(|entry| entry.name == step).and_then(|entry| entry.finished_at)
     }
 
-    /// Returns the intent of this step and its time, if there is one whose outcome is unknown.
+    /// Returns the intent of this step and the time of the intent, if the outcome of the intent is unknown.
     pub fn pending_intent<T: DeserializeOwned>(&self) -> Option<(T, DateTime<Utc>)> {
         let entry = self.entry()?;
         let intent = serde_json::from_value(entry.intent.clone()?).ok()?;
@@ -64,8 +65,8 @@ impl StepContext {
         serde_json::from_value(entry.intent.clone()?).ok()
     }
 
-    /// Journals the values of the next call and renews the lease, which must outlast the call. Required before every
-    /// call that is not safe to repeat.
+    /// Writes an intent with the values of the next AWS call to the journal and renews the lease, which must outlast
+    /// the call. It is required before every call that is not safe to repeat.
     pub async fn record_intent(&self, intent: &impl Serialize) -> Result<(), StepError> {
         let intent = serde_json::to_value(intent).map_err(|error| StepError::Retry(error.to_string()))?;
         let now = self.now();
@@ -74,13 +75,13 @@ impl StepContext {
         Ok(())
     }
 
-    /// Deletes the intent, because the call certainly had no effect.
+    /// Deletes the intent of this step, because the call certainly had no effect.
     pub async fn withdraw_intent(&self) -> Result<(), StepError> {
         steps::withdraw(&self.services.pool, &self.claim, self.step).await?;
         Ok(())
     }
 
-    /// Journals the outcome of a run and wakes the operations that its released slots admit.
+    /// Writes the outcome of a run to the journal and wakes the queued operations that can use its released slots.
     pub(crate) async fn record(&self, record: &StepRecord) -> Result<(), DbError> {
         let services = &self.services;
         lifecycle::record_step(&services.pool, &self.claim, record, self.now()).await?;

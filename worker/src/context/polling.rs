@@ -10,12 +10,12 @@ use super::{StepContext, seconds_of};
 use crate::poll_schedule;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Longest pause between two polls of late work.
+/// Maximum interval between two polls of late work.
 const MAX_PAUSE: TimeDelta = TimeDelta::hours(1);
 
 impl StepContext {
-    /// Waits for work that AWS accepted at `since`. Earlier durations of such work, at first `expected_seconds`, decide
-    /// the time of the next poll.
+    /// Returns the wait until the next poll of work that AWS accepted at `since`. Earlier durations of the same work
+    /// determine the time of the poll; without them, `expected_seconds` does.
     ///
     /// After `at_most` seconds the work is late: it needs attention, and polling continues.
     pub async fn poll_later(
@@ -29,8 +29,8 @@ impl StepContext {
         Ok(self.wait_for(reason, since, at_most, poll_schedule::next_poll_delay(self.now() - since, expected)))
     }
 
-    /// Waits like [`Self::poll_later`] for work that a shared poll covers. The shared poll wakes the operation; the
-    /// step polls for itself only if that does not happen.
+    /// Returns the wait like [`Self::poll_later`], for work that a shared poll covers. The shared poll wakes the
+    /// operation; the step polls by itself only if that does not happen.
     pub async fn wait_for_shared_poll(
         &self,
         reason: WaitReason,
@@ -42,7 +42,7 @@ impl StepContext {
         Ok(self.wait_for(reason, since, at_most, poll_schedule::no_later_than(self.now() - since, expected)))
     }
 
-    /// Waits for `pause`, at most until the deadline. After the deadline, the outcome has an attention too.
+    /// Returns the wait for `pause`, at most until the deadline. After the deadline, the outcome also has an attention.
     fn wait_for(&self, reason: WaitReason, since: DateTime<Utc>, at_most: u64, pause: TimeDelta) -> StepOutcome {
         let (now, deadline) = (self.now(), self.deadline(since, at_most));
         let (late, check_at) = if now < deadline {
@@ -62,14 +62,14 @@ impl StepContext {
         retried.map_or(since, |at| at.max(since)) + seconds_of(at_most)
     }
 
-    /// Returns whether a first poll is useless, because hardly any such work has finished this soon after `since`.
+    /// Returns whether the first poll would be too early, because such work rarely finishes so soon after `since`.
     pub async fn is_too_early_to_poll(&self, since: DateTime<Utc>, expected_seconds: u64) -> bool {
         let now = self.now();
         let was_polled = self.entry().is_some_and(|entry| entry.facts.contains_key("looked_at"));
         !was_polled && self.services.durations.expected(self.step, expected_seconds, now).await.is_too_soon(now - since)
     }
 
-    /// Estimates the duration of finished work in seconds: it finished between the last poll and this one.
+    /// Estimates the duration of finished work in seconds. The work finished between the previous poll and this one.
     pub fn took_seconds(&self, since: DateTime<Utc>) -> f64 {
         let elapsed = (self.now() - since).as_seconds_f64();
         let last_poll: Option<DateTime<Utc>> = self.step_fact("looked_at");
@@ -77,7 +77,7 @@ impl StepContext {
         f64::midpoint(before.max(0.3 * elapsed), elapsed)
     }
 
-    /// Returns an attention if AWS has refused the step for longer than `at_most`.
+    /// Returns an attention if AWS has blocked the step for longer than `at_most`.
     pub(crate) fn blocked_too_long(&self, reason: &WaitReason, at_most: Option<TimeDelta>) -> Option<Attention> {
         let blocked = self.now() - self.entry()?.blocked_since?;
         let at_most = at_most.filter(|at_most| blocked > *at_most)?;
@@ -88,7 +88,7 @@ impl StepContext {
         )))
     }
 
-    /// Returns a pause of 15 s to five minutes, which grows with the time since the first refusal.
+    /// Returns a pause of 15 s to five minutes. The pause grows with the time since the first refusal.
     pub(crate) fn pause_while_blocked(&self) -> TimeDelta {
         let blocked = self
             .entry()

@@ -11,16 +11,16 @@ use crate::shared_poller;
 use crate::step_outcome::StepError;
 
 impl StepContext {
-    /// Returns the slot of this step for `item` under `quota`.
+    /// Returns the slot that this step uses for `item` under `quota`.
     pub fn slot(&self, quota: Quota, item: impl Into<String>) -> QuotaSlot {
         QuotaSlot { quota, step: self.step, item: item.into() }
     }
 
-    /// Acquires a slot, including a token of the rate limit if slot and rate have one queue. Without a free slot,
-    /// returns the wait in the queue.
+    /// Acquires a slot. If the quota and its AWS call share one queue, also takes a token from the call's rate limit.
+    /// Without a free slot, returns an error that keeps the operation in the queue.
     pub async fn acquire_slot(&self, slot: &QuotaSlot, limit: u16) -> Result<(), StepError> {
         let result = match self.try_acquire(slot, limit).await? {
-            // Other programs in the organisation use slots too, so that the work in progress is counted first.
+            // Other programs in the organisation use slots too, so the requests in progress at AWS are counted first.
             SlotResult::UsageUnknown if shared_poller::refresh_usage(&self.services, slot.quota).await?? => {
                 self.try_acquire(slot, limit).await?
             }
@@ -29,7 +29,7 @@ impl StepContext {
         let quota = slot.quota;
         let (reason, until) = match result {
             SlotResult::Granted => return Ok(()),
-            // The check covers a lost wake-up: a released slot wakes the next operation in the queue.
+            // A released slot wakes the next operation in the queue. The check is needed only if that wake-up is lost.
             SlotResult::Queued { ahead } => {
                 (WaitReason::Quota { quota, limit }, self.now() + queue_check_interval(ahead, limit))
             }
@@ -68,7 +68,8 @@ impl StepContext {
         Ok(())
     }
 
-    /// Returns those of `requests` that no slot has recorded: one of them may be the request whose response was lost.
+    /// Returns the `requests` that are not recorded for any slot. The request whose response was lost may be one of
+    /// them.
     pub async fn unclaimed_requests(&self, slot: &QuotaSlot, requests: &[String]) -> Result<Vec<String>, StepError> {
         Ok(quotas::unclaimed(&self.services.pool, &self.claim, slot, requests).await?)
     }
@@ -80,7 +81,7 @@ impl StepContext {
     }
 }
 
-/// Returns the pause until a queued operation checks the queue without a wake-up. It grows with the queue position.
+/// Returns the time until a queued operation checks the queue without a wake-up. It grows with the queue position.
 fn queue_check_interval(ahead: i64, limit: u16) -> TimeDelta {
     let ahead = (ahead - i64::from(limit)).clamp(0, 1_000);
     TimeDelta::seconds((30 + 5 * ahead).min(15 * 60))

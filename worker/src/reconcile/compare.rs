@@ -1,11 +1,12 @@
-//! Compares the observed state of AWS with the database and the configuration. Pure: no call, no clock.
+//! Compares the observed state of AWS with the database and the configuration. The comparison is a pure function
+//! without calls and without a clock.
 //!
-//! An environment is compared in full if it is ready and has no open operation. For an environment with an operation,
-//! only the existence of its account is checked. Accounts whose mapping has ended are in the quarantine OU or closed,
-//! and cause no finding.
+//! An environment is compared in full if it is ready and has no open operation. For an environment with an open
+//! operation, only the existence of its account is checked. Accounts whose mapping has ended are in the quarantine OU
+//! or closed, and cause no finding.
 //!
-//! Not detected: changes of a stack's resources made outside CloudFormation (a function's code, a role's policy). Only
-//! CloudFormation's drift detection finds these, at a call and some minutes per stack.
+//! Changes of a stack's resources outside CloudFormation, such as a function's code or a role's policy, are not
+//! detected. Only CloudFormation's drift detection finds them, which takes a call and some minutes per stack.
 
 mod access;
 mod organization;
@@ -21,20 +22,20 @@ use freehold_tenancy::{AwsAccountId, Config, InstallationId};
 
 use super::observe::{Inside, Observed};
 
-/// The states to compare.
+/// Input of a comparison of AWS with the database.
 pub(super) struct CompareInput<'a> {
-    /// State of AWS, read since `started_at`.
+    /// State of AWS. All reads were made after `started_at`.
     pub(super) seen: &'a Observed,
-    /// State of the database, read after AWS, so that it includes changes made meanwhile.
+    /// State of the database. It was read after AWS, so that it includes changes made in the meantime.
     pub(super) known: &'a ExpectedState,
     pub(super) config: &'a Config,
-    /// The installation, whose tags mark its accounts.
+    /// Id of this installation, which the tags of its accounts contain.
     pub(super) installation: InstallationId,
-    /// Time of the first read.
+    /// Start of the comparison, before the first read of AWS.
     pub(super) started_at: DateTime<Utc>,
 }
 
-/// The result of a comparison.
+/// Result of a comparison of AWS with the database.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Comparison {
     /// Differences between AWS and the expected state.
@@ -43,7 +44,7 @@ pub(super) struct Comparison {
     unseen: BTreeSet<(AwsAccountId, Aspect)>,
 }
 
-/// A part of an account's state. The aspects are read independently of each other.
+/// Part of an account's state. The parts are read independently of each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Aspect {
     Organization,
@@ -96,7 +97,7 @@ pub(super) fn compare(sides: &CompareInput<'_>) -> Comparison {
     comparison
 }
 
-/// Returns whether the environment was ready, without open operation, during all reads.
+/// Returns whether the environment was ready and had no open operation during all reads of the comparison.
 fn is_settled(sides: &CompareInput<'_>, environment: &MappedEnvironment) -> bool {
     environment.settled_at.is_some_and(|at| at < sides.started_at)
 }
@@ -114,7 +115,8 @@ impl Comparison {
         });
     }
 
-    /// Adds a finding about an environment. `detail` distinguishes several findings of the same kind there.
+    /// Adds a finding about an environment. `detail` distinguishes several findings of the same kind in the same
+    /// environment.
     fn environment(
         &mut self,
         kind: FindingKind,
@@ -130,19 +132,19 @@ impl Comparison {
             aws_account_id: Some(account.clone()),
             environment: Some((of.tenant_id, of.id)),
             message,
-            // Only kinds that are safe to repair may be repaired, whichever remedy the rule requests.
+            // Findings of other kinds are never repaired automatically, even if the caller requests it.
             remedy: if kind.is_safe_to_repair() { remedy } else { FindingRemedy::Person },
         });
     }
 
-    /// Returns whether an open finding would have been found again if it still existed.
+    /// Returns whether this comparison would have found an open finding again if the difference still existed.
     pub(super) fn would_have_found(&self, finding: &Finding) -> bool {
         let aspect = Aspect::of(finding.kind);
         finding.aws_account_id.as_ref().is_none_or(|account| !self.unseen.contains(&(account.clone(), aspect)))
     }
 }
 
-/// Returns the environment's name for messages.
+/// Returns the names of the environment and the company, for messages.
 fn called(environment: &MappedEnvironment) -> String {
     format!("{} of {}", environment.name, environment.company_name)
 }

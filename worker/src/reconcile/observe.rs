@@ -6,14 +6,14 @@
 //! | tags of accounts without mapping | one `ListTagsForResource` each | 5 |
 //! | OUs and guardrails | three per residency | |
 //! | accounts with a permission set | one per 100, for each set | 10, shared |
-//! | principals with the set there | one `ListAccountAssignments` for each account and set | 10, shared |
+//! | principals with the set in an account | one `ListAccountAssignments` for each account and set | 10, shared |
 //! | stacks | one `AssumeRole` and two `DescribeStacks` per account, 16 accounts at a time | |
 //!
-//! The rates are half of AWS's ([`super::throttle`]). The OU of an account comes with the list of accounts; only if AWS
-//! omits it, the lists of the OUs are read. Access and stacks are read concurrently, after the accounts. For 5,000
+//! The rates are half of AWS's ([`super::throttle`]). The list of accounts contains the OU of each account; if AWS
+//! omits it, the accounts of each OU are listed. Access and stacks are read concurrently, after the accounts. For 5,000
 //! accounts with one permission set each, this takes 250 / 4 s + (50 + 5,000) / 10 s: **about nine and a half
-//! minutes**; with two sets each, eighteen. Meanwhile the stacks take less than three minutes, at 16 accounts at a time
-//! and half a second for the three calls. A test checks the same formula with a smaller organisation.
+//! minutes**; with two sets each, eighteen. In the meantime, the stacks take less than three minutes, at 16 accounts at
+//! a time and half a second for the three calls. A test checks the same formula with a smaller organisation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,18 +29,18 @@ use crate::cloud::{
 };
 use crate::guardrail;
 
-/// Accounts whose stacks are read concurrently.
+/// Maximum number of accounts whose stacks are read concurrently.
 const STACKS_CONCURRENCY: usize = 16;
 
-/// Accounts whose assignments are read concurrently; the rate limit is usually lower.
+/// Maximum number of accounts whose assignments are read concurrently. The rate limit is usually lower.
 const ACCESS_CONCURRENCY: usize = 8;
 
-/// The observed state of AWS.
+/// Observed state of AWS.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observed {
     /// All accounts of the organisation.
     pub(super) accounts: BTreeMap<AwsAccountId, ListedAccount>,
-    /// Tags of the active accounts without mapping.
+    /// Tags of the active accounts without account mapping.
     pub(super) tags: BTreeMap<AwsAccountId, Tags>,
     /// Freehold's OUs by name; `None` if missing.
     pub(super) ous: BTreeMap<String, Option<GuardedOu>>,
@@ -56,22 +56,23 @@ pub(super) struct Observed {
     pub(super) unseen: Vec<(AwsAccountId, String)>,
 }
 
-/// The stacks in an account, or the reason for which they cannot be read.
+/// Freehold's stacks in an account, or the reason for which they cannot be read.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every account can be read")]
 pub(super) enum Inside {
-    /// The stacks; `None` for a missing one.
+    /// The account could be read. A missing stack is `None`.
     Stacks {
-        /// The stack with Freehold's roles.
+        /// Stack with Freehold's roles.
         baseline: Option<StackState>,
-        /// The stack with the tenant's resources.
+        /// Stack with the tenant's resources.
         stack: Option<StackState>,
     },
-    /// The role cannot be assumed or may not read. Holds the error message.
+    /// The role cannot be assumed or has no permission to read. Contains the error message.
     AccessDenied(String),
 }
 
-/// Reads AWS. A failed read of the organisation is an error; a failed read of a single account is noted in `unseen`.
+/// Reads the state of AWS. Fails if a read of the organisation fails. A failed read of a single account is recorded in
+/// `unseen`.
 pub(super) async fn observe(
     cloud: &dyn Cloud,
     config: &Config,
@@ -206,7 +207,7 @@ async fn access(
     Ok(Access { permission_sets, groups, principals, unseen })
 }
 
-/// The stacks by account, and the accounts that could not be read.
+/// Stacks by account, and the accounts that could not be read.
 type Insides = (BTreeMap<AwsAccountId, Inside>, Vec<(AwsAccountId, String)>);
 
 async fn inside(
@@ -244,7 +245,7 @@ async fn read_account(
     }
 }
 
-/// Returns the stack with the name of a deployed one.
+/// Returns the current stack that has the name of a deployed stack.
 async fn stack(
     cloud: &dyn Cloud,
     target: &Target,
@@ -252,7 +253,7 @@ async fn stack(
     throttle: &ReadThrottle,
 ) -> Result<Option<StackState>, ObserveError> {
     let Some(deployed) = deployed else { return Ok(None) };
-    // By name, so that a stack that replaced it is found too.
+    // The stack is searched by name, so that a stack that replaced the deployed one is found too.
     let name = deployed.stack_id.split('/').nth(1).unwrap_or(&deployed.stack_id);
     throttle.read("cloudformation:DescribeStacks", || cloud.stack(target, Role::Access, deployed.region, name)).await
 }
@@ -291,7 +292,8 @@ async fn all_pages<'a, T>(
 }
 
 impl Observed {
-    /// Returns the id of an OU and whether its policy is attached with the wanted content. `None`: the OU is missing.
+    /// Returns the id of an OU and whether its policy is attached with the required content, or `None` if the OU is
+    /// missing.
     pub(super) fn ou(&self, name: &str, wanted: &str) -> Option<(&str, bool)> {
         let ou = self.ous.get(name)?.as_ref()?;
         let guarded = matches!(&ou.policy, PolicyAttachment::Attached(text) if guardrail::same(text, wanted));

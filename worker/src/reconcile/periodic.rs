@@ -1,6 +1,6 @@
 //! Periodic comparison of AWS with the database, by one worker at a time.
 //!
-//! A worker sleeps until the comparison is due before it accesses the database, which costs two statements an hour.
+//! Between comparisons a worker sleeps, so that this loop executes only two database statements per hour.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use super::throttle::about;
 use super::{ObserveError, ReconcileError, Reconciler, RepairMode};
 use crate::services::Services;
 
-/// Real time until the next attempt, if another worker compares or the database is unavailable.
+/// Real time until the next attempt, if another worker is comparing or the database is unavailable.
 const RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// Longest sleep, after which a changed schedule takes effect.
+/// Maximum sleep. A changed schedule takes effect at the latest after this time.
 const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
 
 pub(crate) struct PeriodicReconciler {
-    /// Name of the worker, which claims carry.
+    /// Name of the worker, which is stored in its claims.
     name: String,
     services: Arc<Services>,
     reconciler: Reconciler,
@@ -33,7 +33,7 @@ impl PeriodicReconciler {
         Self { name, reconciler: Reconciler::new(Arc::clone(&services)), services }
     }
 
-    /// Runs due comparisons until `shutdown`.
+    /// Runs due comparisons until `shutdown` is cancelled.
     pub(crate) async fn run(&self, shutdown: &CancellationToken) {
         let every = Duration::from_secs(self.services.config.reconcile.interval_seconds);
         if every.is_zero() {
@@ -41,7 +41,7 @@ impl PeriodicReconciler {
         }
         while !shutdown.is_cancelled() {
             let waited = tokio::select! {
-                // Safe to drop, because the future only reads and sleeps.
+                // This future can be dropped safely, because it only reads and sleeps.
                 due = self.until_due(every) => due,
                 () = shutdown.cancelled() => return,
             };
@@ -74,7 +74,7 @@ impl PeriodicReconciler {
         Ok(())
     }
 
-    /// Compares if that is due and no other worker does it. Returns whether it did.
+    /// Runs the comparison if it is due and no other worker is running it. Returns whether it was run.
     pub(crate) async fn compare_if_due(&self, shutdown: &CancellationToken) -> Result<bool, ReconcileError> {
         let settings = &self.services.config.reconcile;
         let Some(claim) =
@@ -89,7 +89,7 @@ impl PeriodicReconciler {
         };
         let now = self.services.clock.now();
         let next = match &result {
-            // A worker that still runs compares instead.
+            // Another worker, which is not stopping, takes over the comparison.
             Err(ReconcileError::Aws(ObserveError::Stopped)) => now,
             _ => now + about(Duration::from_secs(settings.interval_seconds)),
         };

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{RepairMode, Reported};
 use crate::services::Services;
 
-/// Starts a repair of each environment with findings that are safe to repair, and records it in these findings.
+/// Starts a repair of each environment with findings that are safe to repair, and records the repair in these findings.
 pub(super) async fn start_repairs(
     services: &Services,
     mode: RepairMode,
@@ -56,7 +56,8 @@ pub(super) async fn start_repairs(
     Ok(())
 }
 
-/// Creates a repair of an environment because of these findings, or returns `None` if another operation is open there.
+/// Creates a repair operation for an environment with these findings. Returns `None` if the environment has another
+/// open operation.
 async fn open(
     pool: &PgPool,
     environment: EnvironmentId,

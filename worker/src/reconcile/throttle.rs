@@ -1,4 +1,5 @@
-//! Throttles the reads of a comparison to half of AWS's rates, so that operations have the other half.
+//! Rate limiter that restricts the reads of a comparison to half of AWS's rates, so that operations can use the other
+//! half.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,22 +13,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{self, CloudError, CloudErrorKind};
 
-/// Share of each rate that a comparison uses.
+/// Share of each AWS rate limit that a comparison uses.
 const SHARE: f64 = 0.5;
 
-/// Maximum number of attempts of a read that AWS does not respond to.
+/// Maximum number of attempts of a read that fails temporarily.
 const MAX_ATTEMPTS: u32 = 4;
 
 /// Maximum time that a read waits for a rate limit.
 const MAX_WAIT: TimeDelta = TimeDelta::minutes(5);
 
-/// The reason for which a read failed.
+/// Error of an AWS read during a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
     /// The process is stopping.
     #[error("the comparison was interrupted, because the process is stopping")]
     Stopped,
-    /// AWS does not respond or rejected the call.
+    /// AWS did not respond or rejected the call.
     #[error("{0}")]
     Cloud(#[from] CloudError),
 }
@@ -42,13 +43,13 @@ pub(super) struct ReadThrottle {
 }
 
 impl ReadThrottle {
-    /// Creates a limiter. Reads fail once `stop` is cancelled.
+    /// Creates a rate limiter. Reads fail after `stop` is cancelled.
     pub(super) fn new(clock: Clock, quotas: Quotas, stop: CancellationToken) -> Self {
         Self { clock, quotas, stop, next_calls: Mutex::default() }
     }
 
-    /// Runs `read`, which makes `call`, within the rate limit. It is retried also if the response was lost, because
-    /// reading changes nothing.
+    /// Runs `read`, which makes the AWS call `call`, within the rate limit of the call. It is also retried if its
+    /// response was lost, because reading changes nothing.
     pub(super) async fn read<T, F>(&self, call: &'static str, mut read: impl FnMut() -> F) -> Result<T, ObserveError>
     where
         F: Future<Output = cloud::Result<T>>,
@@ -74,7 +75,7 @@ impl ReadThrottle {
         }
     }
 
-    /// Waits until `call` may be made.
+    /// Waits until the rate limit allows `call`.
     async fn wait_for_rate_limit(&self, call: &'static str) -> Result<(), ObserveError> {
         let now = self.clock.now();
         let at = match self.quotas.bucket(call) {

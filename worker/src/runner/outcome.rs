@@ -12,10 +12,11 @@ use crate::context::StepContext;
 use crate::step::Step;
 use crate::step_outcome::{StepError, StepOutcome, Wait};
 
-/// Failures in a row without progress after which the operation needs attention. It is retried all the same.
+/// Number of consecutive failures without progress after which the operation needs attention. Retries continue.
 const MAX_SILENT_FAILURES: u32 = 12;
 
-/// Converts the result of a run of `step`. A [`StepError::Journal`] is returned, because it cannot be journaled.
+/// Converts the result of a run of `step` into a journal record. Returns a [`StepError::Journal`] as an error, because
+/// it cannot be written to the journal.
 pub(super) fn to_record(
     context: &StepContext,
     step: &'static Step,
@@ -58,7 +59,8 @@ pub(super) fn to_record(
     })
 }
 
-/// Shortens texts of AWS to a readable length and removes control characters, which PostgreSQL does not store.
+/// Shortens texts of AWS to 1,000 characters and removes control characters, because PostgreSQL cannot store all of
+/// them.
 pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
     let clean = |text: &mut String| *text = text.chars().filter(|c| !c.is_control()).take(1000).collect();
     match &mut record.ending {
@@ -73,7 +75,7 @@ pub(super) fn sanitize_texts(mut record: StepRecord) -> StepRecord {
     record
 }
 
-/// Adds the remedy to cancel to each attention of an onboarding.
+/// Adds the remedy `cancel` to the attention of an onboarding.
 pub(super) fn add_cancel(context: &StepContext, mut record: StepRecord) -> StepRecord {
     if context.operation_kind() == OperationKind::Onboard {
         if let StepDisposition::Parked(attention) = &mut record.ending {
@@ -86,7 +88,8 @@ pub(super) fn add_cancel(context: &StepContext, mut record: StepRecord) -> StepR
     record
 }
 
-/// Returns 2 s, 4 s, 8 s, … at most five minutes, less up to a quarter so that simultaneous failures spread out.
+/// Returns the pause before a retry: 2 s, 4 s, 8 s, up to five minutes. A random share of up to a quarter is
+/// subtracted, so that simultaneous failures are not retried at the same time.
 fn retry_pause(failures: u32) -> TimeDelta {
     let longest = f64::from(2_u32.saturating_pow(failures.min(16) + 1)).min(300.0);
     seconds(longest * (1.0 - 0.25 * rand::random::<f64>()))

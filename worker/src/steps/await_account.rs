@@ -11,10 +11,10 @@ use crate::cloud::{CreationState, NewAccount};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Failed creations after which the operation needs attention.
+/// Number of failed account creations after which the operation needs attention.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Time after the request in which no creation has finished yet.
+/// Time after the request during which a poll is too early, because no account is created so quickly.
 const TOO_EARLY_TO_POLL: TimeDelta = TimeDelta::seconds(2);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
@@ -23,8 +23,8 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
         return account_request::mapped(context, id).await;
     }
     let Some(request) = context.fact::<Option<String>>("creation_request_id").flatten() else {
-        // The last creation failed with an error that a new request may fix, or AWS has created the account all the
-        // same.
+        // After a failed creation, the account may exist nevertheless. It is adopted before another account is
+        // requested.
         if context.step_fact::<u32>("creation_failures").unwrap_or(0) > 0
             && context.pending_intent::<NewAccount>().is_none()
             && let Some(found) = context.cloud().find_account(&account_request::email(context)).await?
@@ -69,7 +69,7 @@ async fn still_in_progress(context: &StepContext, request: &str, since: DateTime
     Ok(outcome.with("creation_request_id", request))
 }
 
-/// Looks for the account itself, because AWS does not know the request: not yet, or not any more.
+/// Searches for the account itself, because AWS does not know the request yet or no longer knows it.
 async fn unknown_request(context: &StepContext, request: &str, since: DateTime<Utc>) -> StepResult {
     match context.cloud().find_account(&account_request::email(context)).await? {
         Some(found) => account_request::adopt(context, found).await,
@@ -86,7 +86,7 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
     let failures = context.step_fact::<u32>("creation_failures").unwrap_or(0) + 1;
     let action = creation_failure(reason);
     if let CreationFailureAction::Hold(kind) = action {
-        // The operation keeps its queue position, not its slot.
+        // The operation keeps its position in the queue, but not its slot.
         return Ok(forget_request(StepOutcome::failed(context.start_fleet_hold(&slot, kind).await?)));
     }
     if let CreationFailureAction::AdoptOrNeedsAttention | CreationFailureAction::AdoptOrRequestAgain = action
@@ -121,7 +121,8 @@ async fn failed(context: &StepContext, reason: &str) -> StepResult {
     Ok(forget_request(StepOutcome::failed(error)).releasing(slot).with("creation_failures", 0))
 }
 
-/// Returns an attention that also offers another e-mail address or an existing account.
+/// Returns an attention that also has the remedies `correct` (another e-mail address) and `adopt` (an existing
+/// account).
 fn permanent_failure(code: AttentionCode, message: String) -> StepError {
     StepError::NeedsAttention(Attention::new(code, message).with_remedy(Remedy::Correct).with_remedy(Remedy::Adopt))
 }

@@ -1,5 +1,5 @@
-//! Closes the account if that was requested and a second person has approved it. Waits while AWS's 30-day limit is used
-//! up.
+//! Closes the AWS account if the closure was requested and a second person has approved it. Waits while AWS's 30-day
+//! limit on closures is exhausted.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::approval::{ApprovalAction, ApprovalState};
@@ -12,10 +12,10 @@ use super::shared::{approval, preconditions};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Period of the limit of closures ("Quotas for AWS Organizations").
+/// Period of AWS's limit on account closures ("Quotas for AWS Organizations").
 const WINDOW: TimeDelta = TimeDelta::days(30);
 
-/// Fact: time at which AWS was requested to close the account.
+/// Name of the fact with the time at which Freehold requested the closure.
 pub(super) const REQUESTED_AT: &str = "closure_asked_at";
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     }
     let state = context.cloud().account(account.id()).await?.map(|account| account.state);
     if state.as_deref() != Some("ACTIVE") {
-        // Already closing, or no longer in the organisation.
+        // The account is already being closed, or it is no longer in the organisation.
         let requested_at = context.pending_intent::<String>().map_or_else(|| context.now(), |(_, at)| at);
         return Ok(StepOutcome::done().with(REQUESTED_AT, requested_at.to_rfc3339()));
     }
@@ -71,7 +71,8 @@ async fn is_approved(context: &StepContext) -> Result<bool, StepError> {
     }
 }
 
-/// Returns the wait for a limit that others in the organisation have used up. AWS does not report until when.
+/// Returns the wait for a closure limit that other programs in the organisation have used up. AWS does not report the
+/// time at which a closure is possible again.
 fn limit_used_by_others(context: &StepContext) -> StepError {
     StepError::Blocked {
         reason: WaitReason::ClosureLimit { free_at: None },
@@ -80,7 +81,8 @@ fn limit_used_by_others(context: &StepContext) -> StepError {
     }
 }
 
-/// Returns the expected time of the closure, `earliest` at the earliest, or `None` if no closure was requested.
+/// Returns the expected time of the account closure, but not before `earliest`. Returns `None` if no closure was
+/// requested.
 pub(super) async fn expected_at(
     context: &StepContext,
     earliest: DateTime<Utc>,
@@ -92,18 +94,19 @@ pub(super) async fn expected_at(
     Ok(Some(next_closure_at(context, ahead).await?.map_or(earliest, |free_at| free_at.max(earliest))))
 }
 
-/// Returns the time at which the limit allows a closure behind `ahead` others, or `None` if it allows one now.
+/// Returns the time at which AWS's limit allows a closure behind `ahead` others, or `None` if it allows one now.
 async fn next_closure_at(context: &StepContext, ahead: i64) -> Result<Option<DateTime<Utc>>, StepError> {
     let closures = context.closures_since(context.now() - WINDOW).await?;
     let allowed = monthly_quota(context.known_accounts().await?);
     let used = i64::try_from(closures.len()).unwrap_or(i64::MAX);
     let excess = used + ahead - allowed;
-    // Closures leave the window in the order in which they entered it.
+    // The oldest closure is the first to leave the window.
     let index = usize::try_from(excess).ok().map(|index| index.min(closures.len().saturating_sub(1)));
     Ok(index.and_then(|index| closures.get(index)).map(|at| *at + WINDOW))
 }
 
-/// Returns 20 % of the accounts, at least 250 and at most 1,000 ("Quotas for AWS Organizations").
+/// Returns AWS's limit of closures in 30 days: 20 % of the accounts, at least 250 and at most 1,000 ("Quotas for AWS
+/// Organizations").
 fn monthly_quota(accounts: i64) -> i64 {
     (accounts / 5).clamp(250, 1_000)
 }

@@ -1,4 +1,4 @@
-//! Waits for the end of the cooling-off period, until which the environment can be restored.
+//! Waits for the end of the cooling-off period. The environment can be restored until then.
 
 use chrono::TimeDelta;
 use freehold_tenancy::step::StepName;
@@ -8,7 +8,8 @@ use super::{StepResult, close_account};
 use crate::context::StepContext;
 use crate::step_outcome::StepOutcome;
 
-/// Expected time between the end of the cooling-off period and the closure, in which two stacks are deleted.
+/// Expected time between the end of the cooling-off period and the account closure. Two stacks are deleted in this
+/// time.
 const STACK_DELETIONS: TimeDelta = TimeDelta::minutes(15);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {

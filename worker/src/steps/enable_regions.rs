@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             context.record_intent(&region).await?;
             match context.cloud().enable_region(&account, region).await {
                 Ok(()) => Ok(wait(context, context.now()).await?.with("asked_at", context.now().to_rfc3339())),
-                // After a concurrent change of the region, the next run sees the new status.
+                // After a concurrent change of the region, the next run reads the new status.
                 Err(error) => Err(error.into()),
             }
         }

@@ -20,10 +20,10 @@ use crate::cloud::{Assignment, AssignmentState, Grant, Person, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Failures of one assignment after which the operation needs attention.
+/// Number of failures of one assignment after which the operation needs attention.
 const MAX_ATTEMPTS: u32 = 4;
 
-/// Progress of one grant. The fact `grants` holds it by permission set and group.
+/// Progress of one grant, stored in the fact `grants` by permission set and group.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Progress {
     #[serde(flatten)]
@@ -33,7 +33,7 @@ pub(super) struct Progress {
     asked_at: Option<DateTime<Utc>>,
     done: bool,
     failures: u32,
-    /// Failures that only occur in a new account. They are not counted as attempts.
+    /// Number of failures that occur only in a new account. They do not count as attempts.
     #[serde(default)]
     early_failures: u32,
 }
@@ -68,7 +68,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
             (context.config().expected_durations.assignment_seconds, context.config().timeouts.assignment_seconds);
         let outcome = context.wait_for_shared_poll(WaitReason::AccessAssignment, since, expected, at_most).await?;
         match blocked {
-            // One grant is queued, or its status could not be read.
+            // At least one grant is queued, or its status could not be read.
             Some(StepError::Blocked { until: Some(until), .. }) => outcome.no_later_than(until),
             _ => outcome,
         }
@@ -87,7 +87,7 @@ fn with_grants(outcome: StepOutcome, released: Vec<QuotaSlot>, grants: &BTreeMap
     StepOutcome { released, ..outcome }.with("grants", json!(grants))
 }
 
-/// Drops requests made before the last manual retry, so that the step first reads which grants exist.
+/// Discards requests made before the last manual retry, so that the step first reads which grants exist.
 fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progress>) {
     let retried = context.entry().and_then(|entry| entry.retried_at);
     for progress in grants.values_mut().filter(|progress| !progress.done && progress.asked_at < retried) {
@@ -95,7 +95,7 @@ fn reset_late_grants(context: &StepContext, grants: &mut BTreeMap<String, Progre
     }
 }
 
-/// Returns the progress of the grants of the latest earlier operation.
+/// Returns the progress of the grants of the latest earlier operation on the environment.
 pub(super) fn of_earlier(context: &StepContext) -> BTreeMap<String, Progress> {
     let facts = context.earlier_entries(StepName::GrantAccess).find_map(|entry| entry.facts.get("grants"));
     facts.and_then(|grants| serde_json::from_value(grants.clone()).ok()).unwrap_or_default()
@@ -106,7 +106,7 @@ impl Progress {
         self.done
     }
 
-    /// Returns the outstanding request and its time.
+    /// Returns the id and the time of the request in progress, or `None` without a request.
     pub(super) fn request(&self) -> Option<(&str, DateTime<Utc>)> {
         Some((self.request_id.as_deref()?, self.asked_at?))
     }
@@ -115,7 +115,7 @@ impl Progress {
         &self.grant.permission_set_arn
     }
 
-    /// Returns the time of the outstanding request, if there is one.
+    /// Returns the time of the request in progress, or `None` without a request.
     fn outstanding_since(&self) -> Option<DateTime<Utc>> {
         self.request_id.as_ref().and(self.asked_at)
     }
@@ -156,7 +156,7 @@ async fn advance(
             Ok(assignment) => assignment,
             Err(error) => {
                 if error.had_no_effect() {
-                    // The call had no effect, so that the next run need not search for a lost request.
+                    // The call had no effect, so the next run does not have to search for a lost request.
                     requested.retain(|one| one != name);
                     context.record_intent(requested).await?;
                 }
@@ -186,7 +186,7 @@ async fn advance(
         }
         AssignmentState::Failed(reason) => {
             account_request::check_active(context).await?;
-            // A manual retry starts with a full number of attempts.
+            // After a manual retry, all attempts are available again.
             *progress = new(progress.grant.clone());
             Err(StepError::needs_attention(
                 AttentionCode::AssignmentFailed,
@@ -196,7 +196,7 @@ async fn advance(
     }
 }
 
-/// Records the request id that AWS has returned.
+/// Records the id of the assignment request that AWS has returned.
 async fn record_request(
     context: &StepContext,
     name: &str,
@@ -232,7 +232,7 @@ fn is_new(context: &StepContext) -> bool {
     since.is_some_and(|since| context.now() < context.deadline(since, context.config().timeouts.account_usable_seconds))
 }
 
-/// Returns whether the grant exists in the account.
+/// Returns whether the permission set is assigned to the group in the account.
 pub(super) async fn is_granted(context: &StepContext, account: &Target, grant: &Grant) -> Result<bool, StepError> {
     let groups = context.cloud().assigned_groups(account, &grant.permission_set_arn).await?;
     Ok(groups.contains(&grant.group_id))
@@ -265,7 +265,7 @@ async fn declared_grants(context: &StepContext) -> Result<BTreeMap<String, Progr
     Ok(grants)
 }
 
-/// Returns the name of the grant to the tenant's own group in the journal.
+/// Returns the name in the journal of the grant to the tenant's own group.
 pub(crate) fn own_group_grant(permission_set: &str) -> String {
     format!("{permission_set} to the tenant's own group")
 }

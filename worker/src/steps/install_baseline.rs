@@ -16,7 +16,7 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     deployment(context).run(context).await
 }
 
-/// Returns the baseline stack with its account role and region.
+/// Returns the deployment of the baseline stack.
 pub(super) fn deployment(context: &StepContext) -> StackDeployment {
     let parameters = BTreeMap::from([
         ("ControlRoleArn".to_owned(), context.config().organization.control_role_arn.clone()),
@@ -41,7 +41,7 @@ fn region(context: &StepContext) -> Region {
         .chain(candidates)
         .find(|region| !region.is_opt_in())
         .copied()
-        // The organisation's role is exempt from the guardrail, so that this region works for every residency.
+        // This region works for every residency, because the organisation's role is exempt from the guardrail.
         .or_else(|| "us-east-1".parse().ok())
         .unwrap_or(home)
 }

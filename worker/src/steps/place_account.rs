@@ -1,4 +1,4 @@
-//! Moves the account from the root, the default of Organizations, into the OU of its residency.
+//! Moves the account into the OU of its residency. AWS Organizations creates accounts in the root.
 
 use freehold_tenancy::attention::AttentionCode;
 

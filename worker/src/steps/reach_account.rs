@@ -10,7 +10,7 @@ use crate::cloud::{self, CloudErrorKind};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Time after which the account may be closed rather than new, so that its state is checked.
+/// Time after which the state of the account is checked, because the account may be closed rather than new.
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {

@@ -19,7 +19,7 @@ use crate::cloud::{Assignment, AssignmentState, Grant, Target};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Failures of one revocation after which the operation needs attention.
+/// Number of failures of one revocation after which the operation needs attention.
 const MAX_ATTEMPTS: u32 = 4;
 
 /// Progress of the revocation of one assignment.
@@ -81,14 +81,14 @@ pub(crate) async fn run(context: &StepContext) -> StepResult {
     Ok(release_slots(with_revocations(StepOutcome::done()), context))
 }
 
-/// Releases the slots of assignments that the onboarding held.
+/// Releases the slots that the onboarding acquired for assignments.
 fn release_slots(mut outcome: StepOutcome, context: &StepContext) -> StepOutcome {
     let granted = grant_access::of_earlier(context).into_keys();
     outcome.released.extend(granted.map(|name| context.slot(Quota::Assignments, name)));
     outcome
 }
 
-/// Waits for the requests of earlier operations, because an assignment that finishes later would remain.
+/// Waits for the requests of earlier operations, because an assignment that finishes later would not be revoked.
 async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>, StepError> {
     for progress in grant_access::of_earlier(context).into_values().filter(|progress| !progress.is_done()) {
         if let Some((request, since)) = progress.request()
@@ -107,7 +107,7 @@ async fn unfinished_grants(context: &StepContext) -> Result<Option<StepOutcome>,
     Ok(certain_at.map(|at| StepOutcome::wait(WaitReason::LostResponse(RequestedWork::Assignment), at)))
 }
 
-/// Returns all assignments of Freehold's permission sets in the account, including those of other programs.
+/// Returns all assignments of Freehold's permission sets in the account, including those that other programs created.
 async fn assignments(context: &StepContext, account: &Target) -> Result<BTreeMap<String, Revocation>, StepError> {
     let config = context.config();
     let mut sets: BTreeSet<String> = grant_access::of_earlier(context)
@@ -182,7 +182,7 @@ async fn remove_tenant_users(context: &StepContext) -> Result<(), StepError> {
     let Some(group) = cloud.group(&name).await? else { return Ok(()) };
     for membership in cloud.members(&group).await? {
         let user = cloud.user(&membership.user_id).await?;
-        // A user loses the membership last, because a repeated run finds the user through it.
+        // The membership is deleted last, because a repeated run finds the user through it.
         if user.is_some_and(|user| user.made_here && user.groups <= 1 && !user.has_assignments) {
             cloud.delete_user(&membership.user_id).await?;
         } else {

@@ -1,4 +1,4 @@
-//! Finds the account that the onboarding may have requested, so that no account remains unknown.
+//! Searches for the account that the onboarding may have requested, so that no account remains unknown.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::step::{JournalEntry, StepName};
@@ -11,12 +11,12 @@ use crate::cloud::{Creation, CreationState, NewAccount};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Account request that the onboarding has left.
+/// Account request in the journal of the earlier onboarding.
 enum LeftoverAccount {
     NotRequested,
-    /// A request with this id.
+    /// An account was requested. Contains the id of the request.
     Request(String),
-    /// An intent whose outcome is unknown.
+    /// The outcome of the intent is unknown. Contains the intent and its time.
     Unknown(NewAccount, DateTime<Utc>),
 }
 
@@ -60,7 +60,7 @@ async fn requested_account(context: &StepContext, creation: Creation) -> StepRes
     }
 }
 
-/// Treats an account of another owner as no account, because there is nothing of this environment to offboard.
+/// Treats an account of another owner as no account, because it contains nothing of this environment to offboard.
 fn ours_or_none(context: &StepContext, adopted: StepResult) -> StepResult {
     match adopted {
         Err(StepError::NeedsAttention(_)) => Ok(no_account(context)),
@@ -72,8 +72,8 @@ fn no_account(context: &StepContext) -> StepOutcome {
     StepOutcome::done().with("account_id", Value::Null).releasing(account_request::slot(context))
 }
 
-/// Returns the account request in the journal of the onboarding. `await-account` takes precedence over the earlier
-/// step.
+/// Returns the account request in the journal of the onboarding. The entry of `await-account` takes precedence over
+/// that of `request-account`.
 fn leftover_account(context: &StepContext) -> LeftoverAccount {
     if let Some(request) = context.step_fact::<String>("creation_request_id") {
         return LeftoverAccount::Request(request);

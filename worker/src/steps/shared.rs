@@ -1,4 +1,4 @@
-//! Parts that several steps share.
+//! Code that several steps share.
 
 pub(super) mod account_request;
 pub(super) mod approval;

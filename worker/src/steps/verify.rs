@@ -15,16 +15,16 @@ use crate::cloud::{CloudErrorKind, Grant};
 use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 
-/// Checks in the order in which they run.
+/// Checks of this step in the order in which they run.
 const CHECKS: [Check; 4] =
     [Check::HomeRegionAllowed, Check::OtherRegionsDenied, Check::StackResponds, Check::AccessAssigned];
 
-/// Time for which a passed check stays valid while other checks wait.
+/// Time for which a passed check remains valid while other checks wait.
 const VALIDITY: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Check {
-    // The keys of the fact `proofs` stay as they are: running operations have them in their journal.
+    // The keys of the fact `proofs` must not change, because running operations have them in their journal.
     #[serde(rename = "home_is_open")]
     HomeRegionAllowed,
     #[serde(rename = "elsewhere_is_shut")]
@@ -35,7 +35,7 @@ enum Check {
     AccessAssigned,
 }
 
-/// Time after which the account may be closed, so that its state is checked.
+/// Time after which the state of the account is checked, because the account may be closed.
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 pub(crate) async fn run(context: &StepContext) -> StepResult {
@@ -94,7 +94,8 @@ async fn check_home_region(context: &StepContext) -> Result<Option<WaitReason>, 
     }
 }
 
-/// Checks that the guardrail denies the same read outside the residency. A missing permission is not sufficient.
+/// Checks that the guardrail denies the same read outside the residency. A denial for lack of a permission is not
+/// sufficient.
 async fn check_other_regions(context: &StepContext) -> Result<Option<WaitReason>, StepError> {
     let Some(region) = outside_region(context) else { return Ok(None) };
     let pending = Some(WaitReason::GuardrailDenial { region });
@@ -157,8 +158,8 @@ async fn check_stack(context: &StepContext) -> Result<Option<WaitReason>, StepEr
 
 /// Checks that every declared assignment is visible in AWS.
 ///
-/// `visible` keeps the assignments already seen: each check is a call, and a run that reaches the rate limit continues
-/// after them.
+/// `visible` contains the assignments that earlier runs have found. Each check is a call, so a run that a rate limit
+/// interrupts does not repeat these checks.
 async fn check_access(
     context: &StepContext,
     visible: &mut BTreeMap<String, DateTime<Utc>>,

@@ -5,22 +5,23 @@ use std::collections::HashMap;
 use freehold_tenancy::WebhookEndpointId;
 use freehold_tenancy::db::webhooks::claims::Claim;
 
-/// Concurrent deliveries of one worker. Each costs a connection and a timer.
+/// Maximum number of concurrent deliveries of one worker. Each needs a connection and a timer.
 const MAX_DELIVERIES: i64 = 100;
 
-/// Share reserved for endpoints without a delivery in progress, so that slow endpoints cannot delay all others.
+/// Number of concurrent deliveries that are reserved for endpoints without a delivery in progress, so that slow
+/// endpoints cannot delay all others.
 const RESERVED: i64 = 50;
 
-/// Concurrent deliveries to failing endpoints, which mostly wait for timeouts.
+/// Maximum number of concurrent deliveries to all failing endpoints, which mostly wait for timeouts.
 const MAX_SENDS_TO_FAILING_ENDPOINTS: i64 = 40;
 
-/// Concurrent deliveries to one endpoint.
+/// Maximum number of concurrent deliveries to one endpoint.
 const MAX_PER_ENDPOINT: i64 = 5;
 
-/// Concurrent deliveries to one failing endpoint: enough to notice its recovery.
+/// Maximum number of concurrent deliveries to one failing endpoint. One is sufficient to detect its recovery.
 const MAX_PER_FAILING_ENDPOINT: i64 = 1;
 
-/// A group of endpoints with its own limits.
+/// Group of endpoints with its own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pool {
     /// Endpoints that do not fail.
@@ -40,7 +41,7 @@ impl Pool {
     }
 }
 
-/// The number of deliveries in progress.
+/// Numbers of deliveries in progress.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryConcurrency {
     busy: HashMap<WebhookEndpointId, i64>,
@@ -48,7 +49,7 @@ pub(super) struct DeliveryConcurrency {
     healthy: i64,
 }
 
-/// One delivery in progress.
+/// Permit of one delivery in progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Permit {
     endpoint_id: WebhookEndpointId,
@@ -56,7 +57,7 @@ pub(super) struct Permit {
 }
 
 impl DeliveryConcurrency {
-    /// Returns how many more deliveries a pool allows: in total, and per endpoint.
+    /// Returns the number of deliveries that a pool still allows, in total and per endpoint.
     pub(super) fn room(&self, pool: Pool) -> (i64, i64) {
         let left = MAX_DELIVERIES - self.failing - self.healthy;
         match pool {
@@ -71,14 +72,14 @@ impl DeliveryConcurrency {
         self.busy.iter().map(|(id, count)| (*id, *count)).collect()
     }
 
-    /// Counts a delivery as started.
+    /// Registers the start of a delivery.
     pub(super) fn enter(&mut self, claim: &Claim, failing: bool) -> Permit {
         *self.busy.entry(claim.endpoint_id).or_default() += 1;
         *self.count(failing) += 1;
         Permit { endpoint_id: claim.endpoint_id, failing }
     }
 
-    /// Counts a delivery as finished.
+    /// Registers the end of a delivery.
     pub(super) fn leave(&mut self, permit: Permit) {
         *self.count(permit.failing) -= 1;
         if let Some(count) = self.busy.get_mut(&permit.endpoint_id) {

@@ -1,4 +1,4 @@
-//! One attempt of a delivery: sign, send and record it.
+//! Attempts of deliveries. An attempt signs a message, sends it and records the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use freehold_tenancy::db::Result;
 use freehold_tenancy::db::installation::Installation;
 use freehold_tenancy::db::webhooks::attempts::{self, Outcome, RecordResult};
 use freehold_tenancy::db::webhooks::claims::{self, Claim};
-use freehold_tenancy::feed::CloudEvent;
+use freehold_tenancy::feed::FeedEvent;
 use freehold_tenancy::secrets::Keyring;
 use freehold_tenancy::webhook::{AttemptError, DestinationPolicy, DisabledReason, Resolver};
 use reqwest::StatusCode;
@@ -21,10 +21,10 @@ use super::sender::{Message, SendError, Sender};
 use super::{retry, secret_rotation};
 use crate::services::Services;
 
-/// Longest real time from the address lookup to the head of the receiver's response.
+/// Maximum real time from the DNS lookup to the headers of the receiver's response.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Database writes of attempts at a time, so that connections are left to operations.
+/// Maximum number of attempts that are written to the database concurrently, so that connections remain for operations.
 const MAX_WRITES: usize = 4;
 
 /// Maximum size of a payload in bytes (Standard Webhooks 1.0 requires less than 20 kB).
@@ -41,7 +41,7 @@ pub(super) struct Deliverer {
 }
 
 impl Deliverer {
-    /// Creates a deliverer. `resolver` replaces the system's address lookup.
+    /// Creates a deliverer. `resolver` replaces the DNS lookup of the system.
     pub(super) fn new(
         services: Arc<Services>,
         installation: &Installation,
@@ -86,7 +86,7 @@ impl Deliverer {
                 self.record(&claim, &outcome).await
             }
         };
-        // After the lease has expired, another worker sends the delivery again: at least once.
+        // Deliveries are sent at least once. After the lease has expired, another worker sends this delivery again.
         if let Err(error) = recorded {
             let delivery = claim.id;
             tracing::warn!(%delivery, %error, "cannot record the attempt of delivery {delivery}; it is sent again");
@@ -97,7 +97,7 @@ impl Deliverer {
     fn message(&self, claim: &Claim) -> std::result::Result<Message, PrepareError> {
         let gone = "Nothing was sent: the feed no longer contains this event.";
         let entry = claim.entry.clone().ok_or(PrepareError::Permanent(gone))?;
-        let body = serde_json::to_string(&CloudEvent::of(entry, &self.services.config)).unwrap_or_default();
+        let body = serde_json::to_string(&FeedEvent::of(entry, &self.services.config)).unwrap_or_default();
         if body.is_empty() || body.len() >= MAX_PAYLOAD {
             return Err(PrepareError::Permanent(
                 "Nothing was sent: the event is too large for a webhook. Read it with GET /v1/events.",
@@ -192,10 +192,10 @@ impl Deliverer {
     }
 }
 
-/// A reason for which a message cannot be created.
+/// Error in the preparation of a message.
 enum PrepareError {
-    /// The secret cannot be decrypted; a correct configuration solves this.
+    /// The secret cannot be decrypted. A correct configuration fixes this.
     Temporary(String),
-    /// The event can never be sent.
+    /// The event can never be sent, for this reason.
     Permanent(&'static str),
 }

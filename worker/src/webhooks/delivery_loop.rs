@@ -1,4 +1,5 @@
-//! The loop that fans out events, claims due deliveries and sends them. Notifications and due times wake it.
+//! Loop that creates deliveries for new events, claims due deliveries and sends them. Notifications and due times wake
+//! the loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +18,14 @@ use super::deliver::Deliverer;
 use super::secret_rotation;
 use crate::services::Services;
 
-/// Longest real time between two checks while endpoints exist, in case every wake-up is lost.
+/// Maximum real time between two checks while endpoints exist, in case every wake-up is lost.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// Real time after a wake-up in which further events join the same batch.
+/// Real time after a wake-up during which further events are added to the same batch.
 const BATCH_DELAY: Duration = Duration::from_millis(100);
 
-/// Real time until the next check if a due delivery cannot be sent yet: the limit of concurrent deliveries is reached,
-/// or another worker has claimed it.
+/// Real time until the next check if a due delivery cannot be sent yet, because the limit of concurrent deliveries is
+/// reached or another worker has claimed the delivery.
 const BUSY_DELAY: Duration = Duration::from_millis(500);
 
 /// Interval between deletions of old deliveries and secrets.
@@ -33,13 +34,13 @@ const CLEANUP_INTERVAL: TimeDelta = TimeDelta::hours(1);
 #[derive(Default)]
 struct State {
     concurrency: DeliveryConcurrency,
-    /// Whether secrets encrypted with an older key were encrypted again.
+    /// Whether secrets that were encrypted with an older key have been encrypted with the current key.
     secrets_reencrypted: bool,
     cleaned_up_at: Option<DateTime<Utc>>,
 }
 
 enum NextWakeup {
-    /// At a notification only, because no endpoint exists.
+    /// The loop is woken only by a notification, because no endpoint exists.
     OnSignal,
     At(DateTime<Utc>),
     Shortly,
@@ -60,7 +61,7 @@ impl DeliveryLoop {
         Self { services, deliverer }
     }
 
-    /// Sends webhooks until `shutdown`; then waits for the deliveries in progress.
+    /// Sends webhooks until `shutdown` is cancelled. Then waits for the deliveries in progress.
     pub(crate) async fn run(&self, shutdown: &CancellationToken) {
         let (mut state, mut in_flight) = (State::default(), JoinSet::new());
         while !shutdown.is_cancelled() {
@@ -95,7 +96,7 @@ impl DeliveryLoop {
         while in_flight.join_next().await.is_some() {}
     }
 
-    /// Sends one attempt of each due delivery and returns the number of attempts; for tests that move the clock.
+    /// Sends one attempt of each due delivery and returns the number of attempts. Tests that move the clock use this.
     pub(crate) async fn drain(&self) -> Result<usize> {
         let (mut state, mut in_flight, mut count) = (State::default(), JoinSet::new(), 0);
         loop {
@@ -106,7 +107,7 @@ impl DeliveryLoop {
         }
     }
 
-    /// Returns the number of requests for which a connection was opened or tried; for tests.
+    /// Returns the number of requests for which opening a connection was attempted, for tests.
     pub(crate) fn sent(&self) -> u64 {
         self.deliverer.sender.sent()
     }

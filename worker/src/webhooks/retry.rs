@@ -22,16 +22,16 @@ const INTERVALS: [TimeDelta; 9] = [
 /// Random variation of the pauses as a fraction, so that deliveries that failed together are not retried together.
 const JITTER: f64 = 0.1;
 
-/// Upper limit for a receiver's Retry-After: the longest pause.
+/// Maximum pause that a receiver can request with Retry-After. It equals the longest regular pause.
 const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 
-/// An endpoint is disabled if all attempts have failed for this long …
+/// Time for which all attempts to an endpoint must have failed before the endpoint is disabled.
 const DISABLE_AFTER: TimeDelta = TimeDelta::days(5);
 
-/// … and the delivery that fails now was tried for this long.
+/// Minimum age of the failing delivery before the endpoint is disabled, unless its last attempt has failed.
 const MIN_DELIVERY_AGE: TimeDelta = TimeDelta::days(3);
 
-/// Returns the time of the next attempt after `tries` failed ones, or `None` after the last.
+/// Returns the time of the next attempt after `tries` failed attempts, or `None` after the last attempt.
 pub(super) fn next(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let interval = INTERVALS.get(usize::try_from(tries.checked_sub(1)?).ok()?)?;
     let jitter = rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER);
@@ -40,7 +40,7 @@ pub(super) fn next(tries: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     Some(now + TimeDelta::milliseconds(interval))
 }
 
-/// Returns the time until which the receiver asks for a pause, or `None` if it does not ask for one.
+/// Returns the time until which the receiver requests a pause with Retry-After, or `None` without such a request.
 pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         return None;
@@ -49,13 +49,14 @@ pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime
     let time = |text: &str| DateTime::parse_from_rfc2822(text).ok().map(|time| time.to_utc());
     let wait = match text.parse::<u32>() {
         Ok(seconds) => TimeDelta::seconds(seconds.into()),
-        // Relative to the receiver's own clock if the response has a Date header.
+        // The time is relative to the receiver's own clock if the response has a Date header.
         Err(_) => time(text)? - headers.get(DATE).and_then(|date| time(date.to_str().ok()?)).unwrap_or(now),
     };
     (wait > TimeDelta::zero()).then(|| now + wait.min(MAX_RETRY_AFTER))
 }
 
-/// Returns the time since which the endpoint must have failed to be disabled now, or `None` to keep it enabled.
+/// Returns the time since which all attempts must have failed for the endpoint to be disabled, or `None` to keep it
+/// enabled.
 pub(super) fn failing_before(started_at: DateTime<Utc>, is_last: bool, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     (is_last || started_at <= now - MIN_DELIVERY_AGE).then(|| now - DISABLE_AFTER)
 }

@@ -7,14 +7,14 @@ use freehold_tenancy::secrets::{Keyring, SealError};
 use freehold_tenancy::webhook::WebhookSecret;
 use secrecy::ExposeSecret;
 
-/// Decrypts the secrets of an endpoint, the current one first.
+/// Decrypts the secrets of an endpoint. The current secret is the first.
 pub(super) fn open(keyring: &Keyring, sealed: &EncryptedSecrets) -> std::result::Result<Vec<WebhookSecret>, SealError> {
     let context = sealed.endpoint_id.to_string();
     let all = std::iter::once(&sealed.secret).chain(&sealed.previous);
     all.map(|one| keyring.open(one, &context).map(WebhookSecret::from_bytes)).collect()
 }
 
-/// Encrypts secrets of an older key with the current one, so that the older key can be removed from the configuration.
+/// Encrypts secrets of an older key with the current key, so that the older key can be removed from the configuration.
 pub(super) async fn reencrypt_secrets(pool: &PgPool, keyring: &Keyring) -> Result<()> {
     let Some(current) = keyring.current() else { return Ok(()) };
     let mut count = 0;

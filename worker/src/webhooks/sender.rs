@@ -1,4 +1,4 @@
-//! Sends one request to one receiver: only to addresses that the policy allows, without redirects and proxies.
+//! Sends webhook requests. A request goes only to addresses that the policy allows, without redirects and proxies.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,14 +30,14 @@ pub(super) struct Message {
     pub(super) body: String,
 }
 
-/// A failure without a response.
+/// Error of a request without a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SendError {
     pub(super) error: AttemptError,
     pub(super) message: String,
 }
 
-/// Resolves a host only to the addresses that the policy has allowed for it.
+/// DNS resolver that returns only the addresses that the policy has allowed for a host.
 #[derive(Clone, Default)]
 struct PinnedResolver(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
 
@@ -84,7 +84,8 @@ impl Sender {
 
     /// Posts a message. Returns status and headers of the response; the body is not read.
     pub(super) async fn post(&self, url: &str, message: Message) -> Result<(StatusCode, HeaderMap), SendError> {
-        // The URL was checked when it was saved, but the policy and its addresses may have changed since.
+        // The URL was checked when it was saved, but the policy or the addresses of the host may have changed since
+        // then.
         let url: ReceiverUrl = url.parse().map_err(|why: &str| SendError {
             error: AttemptError::Refused,
             message: format!("Nothing was sent: {why}."),
@@ -130,7 +131,8 @@ fn destination_error(reason: DestinationError) -> SendError {
     SendError { error, message: format!("Nothing was sent: {reason}.") }
 }
 
-/// Converts an error of the HTTP client. Its own text is not used, because it may contain the URL and secrets in it.
+/// Converts an error of the HTTP client. The client's error text is not used, because it may contain the URL and
+/// secrets in it.
 fn no_response(error: &reqwest::Error) -> SendError {
     let (error, message) = if error.is_connect() {
         (AttemptError::Unreachable, "Cannot connect to the receiver, or its certificate is not valid for its name.")

@@ -1,6 +1,6 @@
 //! Export of all account mappings for billing, as NDJSON or CSV with the column names of FOCUS 1.2.
 //!
-//! The export streams the output of PostgreSQL's COPY and is never held in memory as a whole.
+//! The output of PostgreSQL's `COPY` is streamed, so that the whole export is never in memory.
 
 use std::borrow::Cow;
 use std::io;
@@ -20,13 +20,13 @@ use super::format::Format;
 use crate::app::App;
 use crate::problem::{ApiError, Code};
 
-/// Chunks that are buffered for a slow caller.
+/// Maximum number of chunks that are buffered for a slow client.
 const CHANNEL_CAPACITY: usize = 4;
 
 /// Size of the buffer of a CSV row. A longer row is written in several parts.
 const CSV_BUFFER_BYTES: usize = 512;
 
-/// Marks the end of a complete export.
+/// Empty chunk that marks the end of a complete export.
 const END_OF_STREAM: Vec<u8> = Vec::new();
 
 /// Account mapping with the column names of FOCUS 1.2; custom columns start with `x_`.
@@ -99,8 +99,8 @@ impl Row<'_> {
     }
 }
 
-/// Responds with all mappings. If the export fails halfway, the connection is aborted, so that a complete response is a
-/// complete export. HTTP/1.0 is refused, because it cannot distinguish the two.
+/// Responds with all account mappings. If the export fails halfway, the connection is aborted, so that the client
+/// detects an incomplete export. HTTP/1.0 requests are refused, because HTTP/1.0 cannot signal an incomplete response.
 pub(super) fn respond(app: &App, version: Version, format: Format, snapshot: Snapshot) -> Result<Response, ApiError> {
     if version < Version::HTTP_11 {
         return Err(ApiError::new(

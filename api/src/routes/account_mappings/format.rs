@@ -1,4 +1,4 @@
-//! Content negotiation of the account mappings (RFC 9110, 12.5.1).
+//! Content negotiation for the list of account mappings (RFC 9110, 12.5.1).
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -6,10 +6,10 @@ use axum::http::request::Parts;
 
 use crate::problem::{ApiError, Code};
 
-/// Format of the account mappings.
+/// Response format of the list of account mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Pages of JSON.
+    /// JSON, one page per response.
     Json,
     /// All mappings, one JSON object per line.
     NdJson,
@@ -28,7 +28,8 @@ impl Format {
         }
     }
 
-    /// Returns the format with the highest quality in `Accept`, or `None`. Ties go to the first in `ALL`.
+    /// Returns the format with the highest quality value in the `Accept` header, or `None` if no format is acceptable.
+    /// If several formats have the same quality value, the first of them in `ALL` is returned.
     fn accepted(accept: &str) -> Option<Self> {
         let quality = |format: Self| {
             let ranges = accept.split(',').filter_map(|range| Range::read(range, format.media_type()));
@@ -39,11 +40,11 @@ impl Format {
     }
 }
 
-/// Media range of `Accept` that matches a media type.
+/// Media range in the `Accept` header that matches a media type.
 struct Range {
-    /// Specificity: 1 for any type, 3 for an exact match.
+    /// Specificity of the media range: 1 for `*/*`, 2 for `type/*`, 3 for an exact match.
     precision: u8,
-    /// Quality in thousandths.
+    /// Quality value `q` in thousandths.
     quality: u16,
 }
 

@@ -1,4 +1,4 @@
-//! Remedies of an operation: retry, correct, cancel, adopt.
+//! Routes for the remedies of an operation: retry, correct, cancel and adopt.
 
 use axum::Extension;
 use axum::extract::State;
@@ -78,13 +78,13 @@ pub(crate) async fn retry_operation(
         return request_approval(&app, &caller, id, ApprovalAction::Correct, request).await;
     }
     match db::lifecycle::retry(&app.pool, id, &caller.subject, app.clock.now()).await? {
-        RetryResult::Yes => app.work_notifier.notify(),
-        RetryResult::Unknown => return Err(ApiError::no_operation()),
+        RetryResult::Scheduled => app.work_notifier.notify(),
+        RetryResult::NotFound => return Err(ApiError::no_operation()),
         RetryResult::NotOffered => {
             let detail = "The operation does not offer the remedy `retry`; see attention.remedies of the operation.";
             return Err(ApiError::new(Code::RemedyNotOffered, detail));
         }
-        RetryResult::Not(state) => {
+        RetryResult::NotNeeded(state) => {
             return Err(ApiError::new(
                 Code::OperationNotParked,
                 format!("The operation does not need attention; its state is {state}."),
@@ -94,7 +94,7 @@ pub(crate) async fn retry_operation(
     accepted(&app, id).await
 }
 
-/// E-mail address that AWS Organizations accepts.
+/// Valid e-mail address for an AWS account.
 struct AccountEmail(String);
 
 impl std::str::FromStr for AccountEmail {
@@ -109,8 +109,8 @@ impl std::str::FromStr for AccountEmail {
 
 /// Cancel an onboarding
 ///
-/// Until the AWS account is requested, the operation just ends. After that the account cannot be undone: the operation
-/// ends, and an `offboard` operation removes what was created.
+/// Before the AWS account is requested, the operation ends and nothing was created. Afterwards the operation ends too,
+/// and an `offboard` operation removes what was created, because AWS cannot undo the creation of an account.
 #[utoipa::path(
     post,
     path = "/v1/operations/{id}/cancel",
@@ -140,16 +140,16 @@ pub(crate) async fn cancel_operation(
 ) -> Result<Response, ApiError> {
     let id = id.ok_or_else(ApiError::no_operation)?;
     match db::lifecycle::cancel(&app.pool, id, &caller.requester(), app.clock.now()).await? {
-        LifecycleResult::Yes(followed_by) => {
+        LifecycleResult::Started(followed_by) => {
             app.work_notifier.notify();
             accepted(&app, followed_by.first().copied().unwrap_or(id)).await
         }
-        LifecycleResult::Unknown => Err(ApiError::no_operation()),
+        LifecycleResult::NotFound => Err(ApiError::no_operation()),
         LifecycleResult::LegalHold(reason) => Err(ApiError::legal_hold(&reason)),
-        LifecycleResult::Gone => {
+        LifecycleResult::AlreadyOffboarded => {
             Err(ApiError::new(Code::OperationNotCancelable, "The operation cannot be canceled: it has finished."))
         }
-        LifecycleResult::Not(reason) => {
+        LifecycleResult::NotAllowed(reason) => {
             Err(ApiError::new(Code::OperationNotCancelable, format!("The operation cannot be canceled: {reason}.")))
         }
     }
@@ -191,7 +191,7 @@ pub(crate) async fn adopt_account(
     let id = id.ok_or_else(ApiError::no_operation)?;
     let account: Option<AwsAccountId> = fields.required("aws_account_id");
     let account = fields.finish(account)?;
-    // The worker checks this as well; here the caller gets the error at once.
+    // The worker checks this too; the check here returns the error to the caller immediately.
     if let Some(reason) = app.config.organization.protects(&account) {
         return Err(ApiError::new(Code::AccountProtected, format!("Account {account} is protected: {reason}.")));
     }
@@ -212,13 +212,13 @@ async fn request_approval(
 ) -> Result<Response, ApiError> {
     match db::lifecycle::request_approval(&app.pool, id, action, &request, &caller.requester(), app.clock.now()).await?
     {
-        RequestResult::Yes(_) => accepted(app, id).await,
-        RequestResult::Unknown => Err(ApiError::no_operation()),
-        RequestResult::Another(pending) => Err(ApiError::new(
+        RequestResult::Created(_) => accepted(app, id).await,
+        RequestResult::NotFound => Err(ApiError::no_operation()),
+        RequestResult::AlreadyPending(pending) => Err(ApiError::new(
             Code::ApprovalPending,
             format!("The request `{}` is waiting for approval; approve or reject it first.", pending.action),
         )),
-        RequestResult::Not => Err(ApiError::new(
+        RequestResult::NotApplicable => Err(ApiError::new(
             Code::RemedyNotOffered,
             format!("The operation does not offer the remedy `{action}`; see attention.remedies of the operation."),
         )),

@@ -1,4 +1,4 @@
-//! Operations from the database, with their queue position, as the routes answer them.
+//! Loading of operations and their queue positions for responses.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::problem::ApiError;
 use crate::routes::schema::operation::{Approval, Operation, Queue};
 
-/// Adds the queue positions to operations.
+/// Converts operations into response bodies and adds their queue positions.
 pub(super) async fn with_queue_positions(
     app: &App,
     operations: Vec<operation::Operation>,

@@ -7,7 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Declares a schema with the description and the values of an enum.
+/// Declares an OpenAPI schema with the description and the values of an enum.
 macro_rules! enum_schemas {
     ($(#[doc = $doc:literal] $name:ident = $values:expr;)+) => {$(
         #[doc = $doc]

@@ -1,4 +1,4 @@
-//! Operations with their steps and approvals.
+//! Response schemas of operations, steps and approvals.
 
 use chrono::{DateTime, Utc};
 use freehold_tenancy::{approval, attention, operation, step, wait_estimate};
@@ -88,7 +88,7 @@ pub struct Attention {
     /// Description of the cause, for people.
     #[schema(example = "The e-mail address of the new AWS account belongs to an account that is not ours.")]
     pub message: String,
-    /// Available remedies: `retry`, `correct`, `adopt`, `approve`, `reject` or `cancel`.
+    /// Actions that resolve the problem: `retry`, `correct`, `adopt`, `approve`, `reject` or `cancel`.
     #[schema(example = json!(["retry"]))]
     pub remedies: Vec<String>,
 }

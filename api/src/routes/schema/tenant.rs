@@ -1,4 +1,4 @@
-//! Tenants and environments.
+//! Response schemas of tenants and environments.
 
 use std::collections::BTreeMap;
 

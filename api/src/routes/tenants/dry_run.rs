@@ -1,4 +1,4 @@
-//! Dry run of a signup: validates it and shows its effects, without creating anything.
+//! Dry run of a signup, which validates the request and returns a preview without creating anything.
 
 use std::path::Path;
 
@@ -69,7 +69,7 @@ pub struct Collision {
     /// Name of the field.
     #[schema(example = "external_id")]
     pub field: String,
-    /// `true` if the signup would be refused because of it.
+    /// `true` if this collision makes the API refuse the signup.
     pub refused: bool,
     /// Description, for people.
     #[schema(example = "an active tenant has this external_id")]
@@ -111,7 +111,7 @@ pub(super) async fn dry_run(app: &App, caller: &Caller, tenant: &tenant::Tenant)
     })
 }
 
-/// Returns the file name of the template, without its directory, which is not for callers.
+/// Returns the file name of the template. The directory is internal and not shown to callers.
 fn template(config: &Config) -> Option<String> {
     let path: &Path = config.stack.template.as_deref()?;
     Some(path.file_name()?.to_string_lossy().into_owned())

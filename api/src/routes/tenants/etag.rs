@@ -1,4 +1,4 @@
-//! ETags of tenants.
+//! ETags and `If-Match` checks of tenants.
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ pub(super) fn etag_of(tenant: tenant::Tenant) -> Result<ETag, ApiError> {
     serde_json::to_string(&Tenant::from(tenant)).map(|json| ETag::of(&json)).map_err(|_| ApiError::internal())
 }
 
-/// Fails if `If-Match` is present and the tenant has changed since.
+/// Fails if the request has an `If-Match` header that does not contain the current ETag of the tenant.
 pub(in crate::routes) async fn check_if_match(
     app: &App,
     id: TenantId,
@@ -25,7 +25,7 @@ pub(in crate::routes) async fn check_if_match(
     if_match.check(&etag_of(tenant)?)
 }
 
-/// Responds with a tenant and its ETag.
+/// Returns a response with a tenant and its ETag.
 pub(super) fn with_etag(tenant: &Tenant) -> Result<Response, ApiError> {
     let body = serde_json::to_string(tenant).map_err(|_| ApiError::internal())?;
     let headers = [

@@ -1,4 +1,4 @@
-//! Parsing of a signup into a tenant.
+//! Parsing and validation of signup requests.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -16,19 +16,19 @@ use crate::problem::ApiError;
 /// Route name under which idempotency keys of signups are stored.
 pub(super) const IDEMPOTENCY_ROUTE: &str = "POST /v1/tenants";
 
-/// Limit of environments in a signup.
+/// Maximum number of environments in a signup.
 const MAX_ENVIRONMENTS: usize = 5;
 
-/// Limit of labels per tenant.
+/// Maximum number of labels per tenant.
 const MAX_LABELS: usize = 32;
 
-/// Longest key of a label, in characters.
+/// Maximum length of a label key, in characters.
 const MAX_KEY_CHARS: usize = 63;
 
-/// Longest value of a label, in characters.
+/// Maximum length of a label value, in characters.
 const MAX_VALUE_CHARS: usize = 255;
 
-/// Environment of a signup without `environments`.
+/// Name of the environment that is created if a signup does not contain `environments`.
 const DEFAULT_ENVIRONMENT: &str = "production";
 
 /// Signup of a tenant. Unknown fields are refused.
@@ -67,7 +67,7 @@ pub struct Signup {
     pub labels: Option<BTreeMap<String, String>>,
 }
 
-/// Parses a signup into a tenant with new ids. Fails with all invalid fields.
+/// Parses a signup and returns a tenant with new ids. The error lists all invalid fields.
 pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> Result<Tenant, ApiError> {
     let company_name = fields.required("company_name");
     let admin_email = fields.required("admin_email");
@@ -115,12 +115,12 @@ pub(crate) fn read(mut fields: Fields, config: &Config, now: DateTime<Utc>) -> R
     })
 }
 
-/// Returns the number of signups per client and day, or `None` without a limit.
+/// Returns the maximum number of signups per client and day, or `None` if it is unlimited.
 pub(super) fn daily_limit(config: &Config) -> Option<NonZeroU32> {
     NonZeroU32::new(config.api.signups_per_day)
 }
 
-/// Returns the requested residency, or that of the region.
+/// Returns the residency of the home region. Records an error if the request contains another residency.
 fn residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Option<ResidencyName> {
     let requested: Option<ResidencyName> = fields.optional("residency");
     if let Some(name) = &requested
@@ -140,7 +140,7 @@ fn residency(fields: &mut Fields, config: &Config, region: Option<Region>) -> Op
     Some(of_region)
 }
 
-/// Returns the residency of a home region. Adds an error if it has none.
+/// Returns the residency of a home region. Records an error if no residency contains the region.
 pub(in crate::routes) fn residency_of(fields: &mut Fields, config: &Config, region: Region) -> Option<ResidencyName> {
     let residency = config.residency_of(region);
     if residency.is_none() {
@@ -189,7 +189,7 @@ fn labels(fields: &mut Fields) -> Labels {
     labels
 }
 
-/// Adds the errors of invalid labels.
+/// Records an error for each invalid label.
 pub(super) fn check_labels(fields: &mut Fields, labels: &Labels) {
     if labels.len() > MAX_LABELS {
         fields.error("labels", "too_many", format!("a tenant can have at most {MAX_LABELS} labels"));

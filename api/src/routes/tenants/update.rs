@@ -1,4 +1,4 @@
-//! Changing a tenant.
+//! Route that updates a tenant.
 
 use std::collections::BTreeMap;
 
@@ -93,7 +93,7 @@ pub(crate) async fn update_tenant(
     if !db::tenants::update(&app.pool, &tenant, &changed, app.clock.now()).await? {
         return Err(precondition_failed());
     }
-    // The change is in the feed, so webhooks have work.
+    // The change adds a feed event, which may have to be delivered to webhook endpoints.
     app.work_notifier.notify();
     let tenant = db::tenants::get(&app.pool, id).await?.ok_or_else(ApiError::no_tenant)?;
     with_etag(&tenant.into())
@@ -116,7 +116,7 @@ pub(crate) fn read(mut fields: Fields, config: &Config, tenant: &tenant::Tenant)
     fields.finish(Some(change))
 }
 
-/// Applies the patch to the current labels.
+/// Returns the labels after the patch is applied to the current labels.
 fn labels(fields: &mut Fields, before: &Labels) -> Labels {
     let mut labels = before.clone();
     for name in fields.take_null_keys("labels") {

@@ -1,4 +1,4 @@
-//! Deliveries of a webhook endpoint, their attempts, and replays.
+//! Routes that list and replay the deliveries of a webhook endpoint.
 
 use axum::Json;
 use axum::extract::State;

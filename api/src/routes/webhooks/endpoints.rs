@@ -1,4 +1,4 @@
-//! Webhook endpoints: create, read and delete.
+//! Routes that create, return and delete webhook endpoints.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -117,34 +117,34 @@ pub struct WebhookEndpointPage {
     pub next_page_token: Option<String>,
 }
 
-/// Returns the ETag of an endpoint. It changes with the declared fields, not with the results of deliveries.
+/// Returns the ETag of an endpoint. The ETag changes when the endpoint is updated, but not when a delivery succeeds or
+/// fails.
 pub(super) fn etag(endpoint: &webhook::Endpoint) -> ETag {
     ETag::of(&format!("{} {}", endpoint.id, endpoint.updated_at.timestamp_micros()))
 }
 
-/// Responds with an endpoint and its ETag.
+/// Returns a response with an endpoint and its ETag.
 pub(super) fn with_etag(endpoint: webhook::Endpoint) -> Result<Response, ApiError> {
     let tag = etag(&endpoint).header()?;
     Ok(([(header::ETAG, tag)], Json(WebhookEndpoint::from(endpoint))).into_response())
 }
 
-/// Responds with an endpoint and its secret, which is shown only once.
+/// Returns a response with an endpoint and its secret, which is shown only once.
 pub(super) fn with_secret(endpoint: webhook::Endpoint, secret: &WebhookSecret) -> Response {
     let secret = Some(secret.to_text().expose_secret().to_owned());
     Json(WebhookEndpoint { secret, ..WebhookEndpoint::from(endpoint) }).into_response()
 }
 
-/// Returns the response that is stored under the idempotency key.
+/// Returns the response body that is stored with the idempotency key. It does not contain the secret.
 pub(super) fn without_secret(endpoint: &webhook::Endpoint) -> String {
     serde_json::to_string(&WebhookEndpoint::from(endpoint.clone())).unwrap_or_default()
 }
 
 /// Create a webhook endpoint
 ///
-/// From now on each event of the feed is sent to the URL, in the format of `GET /v1/events`, signed as in Standard
-/// Webhooks
-/// 1.0. The secret is shown only in this response; if the response was lost, rotate the secret. An event can arrive
-/// more than once, always with the same `webhook-id`, and out of the order of `sequence`.
+/// Each later event of the feed is sent to the URL, in the format of `GET /v1/events`, signed according to Standard
+/// Webhooks 1.0. The secret is shown only in this response; if the response was lost, rotate the secret. An event can
+/// arrive more than once, always with the same `webhook-id`, and out of the order of `sequence`.
 #[utoipa::path(
     post,
     path = "/v1/webhook-endpoints",

@@ -1,4 +1,4 @@
-//! Changing a webhook endpoint: update, disable, enable, and rotation of its secret.
+//! Routes that update, disable and enable a webhook endpoint and rotate its secret.
 
 use axum::Extension;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use crate::etag::{IfMatch, precondition_failed};
 use crate::extract::{Fields, JsonFields, PathParam};
 use crate::problem::{ApiError, MEDIA_TYPE, Problem};
 
-/// Time for which the previous secret stays valid after a rotation.
+/// Time for which the previous secret is still used to sign deliveries after a rotation.
 const PREVIOUS_SECRET_VALIDITY: TimeDelta = TimeDelta::hours(24);
 
 /// Changes of a webhook endpoint, as a JSON merge patch (RFC 7396): omitted fields stay unchanged.

@@ -1,4 +1,4 @@
-//! Summary of the demo: each environment with data of the API and of the simulated AWS.
+//! Summary of the demo, a table of all environments with data from the API and the simulated AWS.
 
 use freehold_api::schema::{Environment, Operation, Tenant};
 use serde_json::Value;
@@ -76,7 +76,8 @@ fn string_fact<'a>(operation: &'a Operation, step: &str, name: &str) -> Option<&
     fact(operation, step, name)?.as_str()
 }
 
-/// Returns the granted permission sets, one per line. The journal names a grant "PERMISSION SET to GROUP".
+/// Returns the names of the granted permission sets, one per line. In the journal, the name of a grant is "PERMISSION
+/// SET to GROUP".
 fn granted_permission_sets(operation: &Operation) -> String {
     let grants = fact(operation, "grant-access", "grants").and_then(Value::as_object);
     let done = grants.into_iter().flatten().filter(|(_, grant)| grant["done"] == true);

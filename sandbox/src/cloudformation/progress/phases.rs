@@ -1,4 +1,4 @@
-//! Transitions between the phases of a stack operation, and failures of resources.
+//! Transitions between the phases of a stack operation, and handling of failed resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,7 +86,7 @@ impl StackRun<'_> {
         self.start_phase(work, phase, status, Some(reason), tasks);
     }
 
-    /// Starts deleting the resources that the update removed or replaced.
+    /// Starts the cleanup phase, which deletes the resources that the update removed or replaced.
     fn start_cleanup(&mut self, mut work: Work) {
         self.stack.previous_definition = None;
         let defined = self.defined_resources().unwrap_or_default();
@@ -96,7 +96,7 @@ impl StackRun<'_> {
         self.start_phase(work, Phase::Cleanup, Status::UpdateCompleteCleanupInProgress, None, tasks);
     }
 
-    /// Starts undoing the changes of a failed update, in reverse order.
+    /// Starts the rollback of a failed update. The changes are undone in reverse order.
     fn start_update_rollback(&mut self, mut work: Work) {
         let created = self.failure_reason("create", Status::CreateFailed);
         let updated = self.failure_reason("update", Status::UpdateFailed);
@@ -125,7 +125,7 @@ impl StackRun<'_> {
         self.start_phase(work, Phase::UpdateRollback, Status::UpdateRollbackInProgress, Some(reason), tasks);
     }
 
-    /// Starts deleting the resources that the failed update created.
+    /// Starts the cleanup phase of a rollback, which deletes the resources that the failed update created.
     fn start_update_rollback_cleanup(&mut self, mut work: Work) {
         let created: BTreeSet<String> =
             work.undo.iter().filter(|(_, before)| before.is_none()).map(|(id, _)| id.clone()).collect();
@@ -141,7 +141,7 @@ impl StackRun<'_> {
         self.stack.work = Some(Work { phase, tasks, injected_fault: None, ..work });
     }
 
-    /// Resolves the outputs and finishes. A complete stack lists only the resources that exist.
+    /// Removes resources that do not exist, resolves the outputs and finishes the stack operation.
     fn complete(&mut self, work: Work, status: Status) {
         self.stack.resources.retain(|_, resource| {
             resource.physical_id.is_some()
@@ -152,7 +152,7 @@ impl StackRun<'_> {
                 self.stack.outputs = outputs;
                 self.finish(work, status, None);
             }
-            // An output may use an attribute that a resource does not have. AWS then rolls the creation back.
+            // AWS rolls back the creation if an output refers to an attribute that the resource does not have.
             Err(error) if work.phase == Phase::Create => {
                 let tasks = deletion_tasks(&self.stack.resources);
                 self.start_phase(work, Phase::Rollback, Status::RollbackInProgress, Some(error.0), tasks);
@@ -211,7 +211,7 @@ fn failure_reason(stack: &Stack, verb: &str, status: Status) -> String {
     format!("The following resource(s) failed to {verb}: [{}]. ", failed.join(", "))
 }
 
-/// Returns the tasks that delete resources which the stack no longer lists.
+/// Returns the tasks that delete resources which an update has replaced.
 fn discard_tasks(leftovers: Vec<Resource>) -> impl Iterator<Item = Task> {
     leftovers
         .into_iter()

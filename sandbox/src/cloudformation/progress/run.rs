@@ -1,4 +1,5 @@
-//! Progress of one stack: starts the tasks that are ready and finishes those that are due.
+//! Processing of the tasks of one stack: starts tasks whose dependencies have finished, and finishes tasks that are
+//! due.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,8 @@ use crate::faults::Fault;
 use crate::template::{BoundTemplate, Declaration, Template, TemplateError};
 use crate::world::{Caller, Ctx, State};
 
-/// A stack taken out of the world state while its tasks are processed.
+/// A stack whose tasks are being processed. The stack is temporarily removed from the state, so that both can be
+/// modified.
 pub(super) struct StackRun<'a> {
     pub(super) state: &'a mut State,
     pub(super) stack: &'a mut Stack,
@@ -59,7 +61,7 @@ impl<'a> StackRun<'a> {
         }
     }
 
-    /// Starts every task whose dependencies are finished. Returns whether there was one.
+    /// Starts all tasks whose dependencies have finished. Returns whether any task was started.
     fn start_ready_tasks(&mut self, work: &mut Work) -> bool {
         let unfinished: BTreeSet<String> = work
             .tasks
@@ -75,7 +77,7 @@ impl<'a> StackRun<'a> {
             }
             let is_blocked = match (&work.tasks[index].action, self.dependencies(&id)) {
                 (TaskAction::Build, Ok(Some(needs))) => needs.iter().any(|need| unfinished.contains(need)),
-                // The condition of the resource is false: there is nothing to create.
+                // The resource is not created, because its condition is false.
                 (TaskAction::Build, Ok(None)) => {
                     work.tasks[index].state = TaskState::Done;
                     started = true;
@@ -130,7 +132,7 @@ impl<'a> StackRun<'a> {
         self.stack.record_event(&resource, work.token.clone());
         match &work.tasks[index].action {
             TaskAction::Discard(_) => {}
-            // The stack also lists resources whose creation has only started; they have no physical id yet.
+            // A resource is listed as soon as its creation starts, although it has no physical id yet.
             _ => drop(self.stack.resources.insert(id, resource)),
         }
     }
@@ -160,7 +162,7 @@ impl<'a> StackRun<'a> {
         }
     }
 
-    /// Creates a resource, or updates it to the stack's definition.
+    /// Creates a resource, or updates an existing resource to match the stack's definition.
     fn build(&mut self, work: &mut Work, id: &str) -> Result<(), String> {
         let (declaration, needs, properties) = self.desired_resource(id).map_err(|error| error.0)?;
         let before = self.stack.resources.get(id).filter(|resource| resource.physical_id.is_some()).cloned();
@@ -229,8 +231,8 @@ impl<'a> StackRun<'a> {
         Ok(())
     }
 
-    /// Returns the fault injected into this task. Fault rules name a resource type for creations and updates,
-    /// `Delete AWS::…` for deletions and `Restore AWS::…` for rollbacks.
+    /// Returns the fault to inject into a task, if a fault rule matches. The operation in the rule is a resource type
+    /// for creations and updates, `Delete AWS::…` for deletions and `Restore AWS::…` for rollbacks.
     fn injected_fault(&mut self, action: &TaskAction, resource: &Resource, id: &str) -> Option<InjectedFault> {
         let kind = &resource.kind;
         let work = match action {
@@ -267,13 +269,14 @@ impl<'a> StackRun<'a> {
         }
     }
 
-    /// Returns the dependencies of a resource of the definition, or `None` if its condition is false.
+    /// Returns the logical ids of the resources that a resource depends on, or `None` if the condition of the resource
+    /// is false.
     fn dependencies(&mut self, id: &str) -> Result<Option<BTreeSet<String>>, TemplateError> {
         let bound_template = self.bound_template()?;
         Ok(bound_template.resource(id).map(|resource| bound_template.dependencies(resource)))
     }
 
-    /// Returns a resource of the definition with its dependencies and resolved properties.
+    /// Returns a resource as defined in the stack's template, with its dependencies and its resolved properties.
     fn desired_resource(&mut self, id: &str) -> Result<(Declaration, BTreeSet<String>, Value), TemplateError> {
         self.bound_template()?;
         let declared = self
@@ -286,7 +289,8 @@ impl<'a> StackRun<'a> {
         Ok((resource.clone(), bound_template.dependencies(resource), properties))
     }
 
-    /// Returns the definition parsed and bound to its parameters. The result is cached until the definition changes.
+    /// Returns the stack's template, parsed and bound to its parameters. The result is cached until the definition
+    /// changes.
     pub(super) fn bound_template(&mut self) -> Result<&BoundTemplate, TemplateError> {
         if self.bound_template.is_none() {
             let template = Template::parse(&self.stack.definition.template)?;
@@ -296,7 +300,7 @@ impl<'a> StackRun<'a> {
         self.bound_template.as_ref().ok_or_else(|| TemplateError("The template is missing".into()))
     }
 
-    /// Restores the definition from before the update.
+    /// Restores the definition that the stack had before the update.
     pub(super) fn restore_definition(&mut self) {
         if let Some(previous_definition) = self.stack.previous_definition.take() {
             self.stack.definition = previous_definition;

@@ -47,7 +47,7 @@ pub(super) fn update_role(
     let name = before.physical_id.as_deref().unwrap_or_default();
     let mut role = find_role(state, target, name)?.clone();
     target.authorize(state, "iam:UpdateRole", &role.arn)?;
-    // Policies that other resources attached to the role must stay.
+    // Policies that other resources attached to the role are kept.
     let own_policies: Vec<String> = inline_policy_names(&before.properties);
     role.inline.retain(|name, _| !own_policies.contains(name));
     apply_properties(state, target, &mut role, properties)?;
@@ -71,7 +71,7 @@ pub(super) fn delete_role(state: &mut State, target: &ResourceContext<'_>, resou
     Ok(())
 }
 
-/// Applies the properties to a role: trust policy, session duration, policies and tags.
+/// Sets the trust policy, session duration, policies and tags of a role from the properties of the resource.
 fn apply_properties(
     state: &State,
     target: &ResourceContext<'_>,
@@ -195,7 +195,7 @@ fn detach(state: &mut State, target: &ResourceContext<'_>, resource: &Resource) 
     Ok(())
 }
 
-/// Returns the key under which roles store the policy.
+/// Returns the key of a policy in `Role::inline`: the ARN of a managed policy, or the name of an inline policy.
 fn policy_key(resource: &Resource, properties: &Value) -> String {
     match resource.kind.as_str() {
         "AWS::IAM::ManagedPolicy" => resource.physical_id.clone().unwrap_or_default(),
@@ -203,7 +203,7 @@ fn policy_key(resource: &Resource, properties: &Value) -> String {
     }
 }
 
-/// Returns the customer managed policies of the account, from stacks in all regions.
+/// Returns the customer managed policies that the stacks of the account have created in all regions.
 fn customer_policies(state: &State, target: &ResourceContext<'_>) -> BTreeMap<String, Document> {
     let regions = state.accounts.get(target.account()).into_iter().flat_map(|account| account.regions.values());
     regions.flat_map(|region| region.stacks.policies.clone()).collect()
@@ -251,7 +251,7 @@ fn check_principals_exist(state: &State, trust: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns `false` if `arn` is a role ARN and the role does not exist.
+/// Returns `false` if `arn` is the ARN of a role that does not exist, and otherwise `true`.
 pub(super) fn role_exists(state: &State, arn: &str) -> bool {
     let Some((account, path)) = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/")) else {
         return true;

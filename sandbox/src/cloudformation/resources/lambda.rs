@@ -12,13 +12,13 @@ use crate::policy::{AccessRequest, Decision, Keys, Principal, evaluate};
 use crate::world::State;
 use crate::world::ids::ALPHANUMERIC;
 
-/// Concurrency of a new account. AWS requires as much to stay unreserved, so no function can reserve any.
+/// Concurrency that AWS keeps unreserved. A new account has exactly this concurrency, so no function can reserve any.
 const MIN_UNRESERVED_CONCURRENCY: i64 = 10;
 
 /// Maximum size of all environment variables together, in bytes (AWS Lambda quotas).
 const MAX_ENVIRONMENT_BYTES: usize = 4_096;
 
-/// Environment variables that Lambda sets itself.
+/// Environment variables that Lambda sets and that a template must not contain.
 const RESERVED_VARIABLES: [&str; 6] = [
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
@@ -76,7 +76,7 @@ pub(super) fn delete_function(
     Ok(())
 }
 
-/// Returns the function described by the properties.
+/// Validates the properties of an `AWS::Lambda::Function` and returns the function.
 fn function_from_properties(
     state: &State,
     target: &ResourceContext<'_>,

@@ -18,7 +18,7 @@ const RETENTIONS: [i64; 22] =
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogGroup {
     pub name: String,
-    /// Retention period in days; `None` keeps log events forever.
+    /// Retention period in days; `None` means that log events are never deleted.
     pub retention_days: Option<i64>,
     pub tags: BTreeMap<String, String>,
     pub created_at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! Deployment of Freehold's two stacks up to a working Function URL.
+//! Tests that deploy Freehold's baseline and tenant stacks and call the Function URL.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn both_stacks_deploy_and_the_function_url_names_the_environment() {
     assert_eq!(unauthorized.0, 403);
     assert!(unauthorized.1["Message"].as_str().unwrap().starts_with("Forbidden"));
 
-    // If the world is served over HTTP, outputs contain that address and it works.
+    // If the simulated AWS is served over HTTP, stack outputs contain the address of the HTTP server.
     world.set_base_url("http://127.0.0.1:4566");
     let url = access.output("freehold-tenant", "FunctionUrl");
     assert!(url.starts_with("http://127.0.0.1:4566/lambda-url/eu-central-1/"), "{url}");

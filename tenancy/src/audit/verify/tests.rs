@@ -8,7 +8,7 @@ fn day(number: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(number * 86_400, 0).unwrap()
 }
 
-/// Trail with its anchors. The last record may document a deletion.
+/// Audit trail in memory, with the anchors of its heads.
 struct Trail {
     records: Vec<Record>,
     anchors: Vec<Anchor>,
@@ -43,7 +43,7 @@ impl Trail {
         self.anchors.push(self.signer.sign(InstallationId::new(at), self.head(), at));
     }
 
-    /// Creates a trail with one record per day, anchored in the evening.
+    /// Creates a trail with one record per day and one anchor 20 hours after each record.
     fn with_daily_records(days: std::ops::RangeInclusive<i64>) -> Self {
         let mut trail = Self::new();
         for number in days {
@@ -53,7 +53,7 @@ impl Trail {
         trail
     }
 
-    /// Deletes the records before `from` and adds a record of that at `at`.
+    /// Deletes the records before the position `from` and adds a record at `at` that documents the deletion.
     fn drop_before(&mut self, from: i64, at: DateTime<Utc>) -> ChainHead {
         let dropped = ChainHead { position: from - 1, hash: self.hash(from - 1) };
         let hash = hex::encode(dropped.hash);

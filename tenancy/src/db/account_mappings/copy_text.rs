@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Decodes a column; `None` means null.
+/// Decodes one column. Returns `None` for an SQL null.
 pub(super) fn unescaped(column: &str) -> Option<Cow<'_, str>> {
     if !column.contains('\\') {
         return Some(Cow::Borrowed(column));

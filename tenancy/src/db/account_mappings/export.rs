@@ -1,4 +1,4 @@
-//! Export of all mappings of a snapshot in constant memory: PostgreSQL copies them out row by row.
+//! Exports all mappings of a snapshot in constant memory, because PostgreSQL sends them row by row.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,33 +12,34 @@ use super::copy_text::unescaped;
 use crate::TenantId;
 use crate::db::{DbError, PgPool, Result, parsed};
 
-/// A mapping that borrows from the row being read.
+/// Account mapping with fields that borrow from the row that is being read.
 #[derive(Debug)]
 pub struct Exported<'a> {
     pub aws_account_id: &'a str,
-    /// Name that Freehold gave the account; `None` for an adopted one.
+    /// Name that Freehold gave the account; `None` for an adopted account.
     pub account_name: Option<&'a str>,
     pub tenant_id: TenantId,
-    /// Id of the customer in the SaaS.
+    /// Id of the tenant in the SaaS.
     pub external_id: Option<&'a str>,
     pub tier: &'a str,
     /// Name of the environment.
     pub environment: &'a str,
     pub home_region: &'a str,
-    /// Start in UTC: `2026-10-31 00:00:00.5`.
+    /// Start of the mapping in UTC, such as `2026-10-31 00:00:00.5`.
     pub valid_from: &'a str,
-    /// End in UTC; `None` while the mapping is valid.
+    /// End of the mapping in UTC; `None` while the mapping is valid.
     pub valid_to: Option<&'a str>,
 }
 
-/// Size of a chunk in bytes.
+/// Minimum size of a chunk in bytes, except for the last chunk.
 const CHUNK: usize = 64 * 1024;
 
-/// Time after which a stalled export is aborted. A stalled copy occupies a connection and blocks vacuum.
+/// Time after which an export is aborted if its receiver stalls, because the copy occupies a connection and blocks
+/// vacuum.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Passes every mapping of the snapshot, oldest first, to `write`, and sends the written chunks to `out`. Returns
-/// whether the receiver took all of them.
+/// Passes every mapping of the snapshot, oldest first, to `write`, and sends the written chunks to `out`. Returns false
+/// if the receiver stopped or stalled.
 pub async fn export(
     pool: &PgPool,
     snapshot: &Snapshot,
@@ -51,7 +52,7 @@ pub async fn export(
     let mut copy_text = connection.copy_out_raw(&statement(snapshot)).await?;
     let (mut rest, mut written) = (Vec::new(), Vec::with_capacity(CHUNK + 1024));
     while let Some(bytes) = copy_text.try_next().await? {
-        // PostgreSQL usually sends one row per message but does not promise it.
+        // PostgreSQL usually sends one row per message, but this is not guaranteed.
         let mut left: &[u8] = &bytes;
         if !rest.is_empty() {
             rest.extend_from_slice(left);
@@ -72,7 +73,7 @@ pub async fn export(
     Ok(out.send_timeout(Ok(written), PATIENCE).await.is_ok())
 }
 
-/// Columns of a row, decoded.
+/// Decoded columns of a row.
 struct Fields<'a>([Option<Cow<'a, str>>; COLUMNS]);
 
 const COLUMNS: usize = 9;
@@ -111,7 +112,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// `COPY` takes no parameters; the inserted values are numbers, a time and an id, all parsed before.
+/// Builds the `COPY` statement. `COPY` has no parameters, so the values are inserted as text. They are safe: a number,
+/// a time and an id.
 fn statement(snapshot: &Snapshot) -> String {
     let Snapshot { position, at, tenant } = snapshot;
     let at = at.map_or("null".to_owned(), |at| format!("'{}'", at.to_rfc3339()));

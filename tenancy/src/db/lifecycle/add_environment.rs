@@ -11,19 +11,19 @@ use crate::environment::Environment;
 use crate::event::EventType;
 use crate::operation::{OperationKind, OperationState, Requester};
 
-/// Environments per tenant, at most; each one is an AWS account.
+/// Maximum number of environments per tenant, because each environment needs an AWS account.
 pub const MAX_ENVIRONMENTS: i64 = 20;
 
 /// Result of [`add_environment`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddResult {
-    Accepted,
+    Created,
     ExistingKey(ExistingKey),
-    UnknownTenant,
+    TenantNotFound,
     /// The tenant has been offboarded.
-    TenantGone,
+    TenantOffboarded,
     /// The tenant has [`MAX_ENVIRONMENTS`] already.
-    TooMany,
+    TooManyEnvironments,
 }
 
 /// Writes the environment, its onboarding and the response under `key`, or nothing.
@@ -39,7 +39,7 @@ pub async fn add_environment(
 ) -> Result<AddResult> {
     let mut tx = pool.begin().await?;
     let added = add_environment_in_tx(&mut tx, key, request_hash, environment, by, answer).await;
-    finish_transaction(tx, added, |added| *added == AddResult::Accepted).await
+    finish_transaction(tx, added, |added| *added == AddResult::Created).await
 }
 
 async fn add_environment_in_tx(
@@ -61,7 +61,7 @@ async fn add_environment_in_tx(
         return Ok(AddResult::ExistingKey(known));
     }
     lock_tenant(&mut *tx, environment.tenant_id).await?;
-    // The row lock keeps a worker that finishes the last environment from offboarding the tenant at the same time.
+    // The row lock prevents a worker that finishes the last environment from offboarding the tenant at the same time.
     sqlx::query!(
         "/* db::lifecycle::add_environment */ select 1 as one from tenants where id = $1 for no key update",
         environment.tenant_id.as_uuid(),
@@ -78,14 +78,14 @@ async fn add_environment_in_tx(
     .fetch_optional(&mut *tx)
     .await?;
     match tenant {
-        None => return Ok(AddResult::UnknownTenant),
-        Some(tenant) if tenant.gone => return Ok(AddResult::TenantGone),
-        Some(tenant) if tenant.count >= MAX_ENVIRONMENTS => return Ok(AddResult::TooMany),
+        None => return Ok(AddResult::TenantNotFound),
+        Some(tenant) if tenant.gone => return Ok(AddResult::TenantOffboarded),
+        Some(tenant) if tenant.count >= MAX_ENVIRONMENTS => return Ok(AddResult::TooManyEnvironments),
         Some(_) => {}
     }
     insert_environment(&mut *tx, environment, by, environment.created_at).await?;
     idempotency::insert(tx, key, request_hash, answer, environment.created_at).await?;
-    Ok(AddResult::Accepted)
+    Ok(AddResult::Created)
 }
 
 async fn insert_environment(

@@ -1,4 +1,4 @@
-//! Derives whether an operation needs attention from its steps: it does while one of them is parked or late.
+//! Derives the attention of an operation from its steps: the operation needs attention while a step is parked or late.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Cancels an operation. What an onboarding has created is deleted by an offboarding.
+//! Cancels an operation. An offboarding then deletes the resources that an onboarding has created.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -13,11 +13,12 @@ use crate::event::{EventType, NewEvent};
 use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentId, OperationId};
 
-/// Cancels an onboarding. If an account was already requested, an offboarding deletes what the onboarding has created.
+/// Cancels an onboarding. If an account was already requested, an offboarding deletes everything that the onboarding
+/// has created.
 pub async fn cancel(pool: &PgPool, id: OperationId, by: &Requester, now: DateTime<Utc>) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
     let answer = cancel_in_tx(&mut tx, id, by, now).await;
-    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
 }
 
 async fn cancel_in_tx(
@@ -26,22 +27,22 @@ async fn cancel_in_tx(
     by: &Requester,
     now: DateTime<Utc>,
 ) -> Result<LifecycleResult> {
-    let Some((tenant, environment)) = owner_of_operation(tx, id).await? else { return Ok(LifecycleResult::Unknown) };
+    let Some((tenant, environment)) = owner_of_operation(tx, id).await? else { return Ok(LifecycleResult::NotFound) };
     lock_tenant(tx, tenant).await?;
     let Some(open) = open(tx, environment).await?.filter(|open| open.id == id) else {
-        return Ok(LifecycleResult::Not("it has ended"));
+        return Ok(LifecycleResult::NotAllowed("it has ended"));
     };
     if open.kind != OperationKind::Onboard {
-        return Ok(LifecycleResult::Not(match open.kind {
+        return Ok(LifecycleResult::NotAllowed(match open.kind {
             OperationKind::Offboard => "an offboarding is undone by restoring the environment",
-            _ => "only an onboarding is canceled; to get rid of the environment, offboard it",
+            _ => "only an onboarding can be canceled; offboard the environment instead",
         }));
     }
     if let Some(reason) = legal_hold(tx, tenant).await? {
         return Ok(LifecycleResult::LegalHold(reason));
     }
     let followed_by = cancel_operation(tx, environment, &open, by, now).await?;
-    Ok(LifecycleResult::Yes(followed_by.into_iter().collect()))
+    Ok(LifecycleResult::Started(followed_by.into_iter().collect()))
 }
 
 /// Cancels an operation that is still open. A legal hold is ignored, because the operation has created nothing. The
@@ -59,8 +60,8 @@ pub(super) async fn cancel_if_open(
     Ok(())
 }
 
-/// Cancels an open operation and opens the offboarding of what it has created. Returns `None` if no account
-/// was requested.
+/// Cancels an open operation and opens an offboarding that deletes everything it has created. Returns the id of the
+/// offboarding, or `None` if no account was requested.
 pub(super) async fn cancel_operation(
     tx: &mut PgConnection,
     environment: EnvironmentId,
@@ -89,7 +90,8 @@ pub(super) async fn cancel_operation(
         return Ok(None);
     }
     let id = open_operation(&mut *tx, OperationKind::Offboard, environment, &json!({}), by, now, from).await?;
-    // Work in progress at AWS still counts against its quotas; queued slots are deleted.
+    // The slots of work in progress move to the offboarding, because AWS still counts that work against its quotas.
+    // Queued slots are deleted.
     sqlx::query!(
         r#"/* db::lifecycle::cancel_operation */
         with gone as (delete from slots where operation_id = $1 and granted_at is null)
@@ -103,8 +105,8 @@ pub(super) async fn cancel_operation(
     Ok(Some(id))
 }
 
-/// Marks an open operation as canceled and returns the time from which its successor may run. By then, no call that the
-/// worker of the canceled operation has started is still in progress.
+/// Marks an open operation as cancelled. Returns the earliest start time of the next operation, which is late enough
+/// that no AWS call of the cancelled operation is still in progress.
 pub(super) async fn mark_canceled(
     tx: &mut PgConnection,
     open: &Open,
@@ -125,7 +127,7 @@ pub(super) async fn mark_canceled(
     approvals::withdraw(&mut *tx, open.id, by, now).await?;
     let news = [NewEvent { event_type: EventType::OperationCanceled, data: json!({ "by": by.subject }) }];
     events::append(tx, open.id, &news, now).await?;
-    // The lease is extended after each third of its length; a call takes less than one lease.
+    // A lease is extended after each third of its duration, and an AWS call takes less than one lease.
     let left =
         open.lease_until.map_or_else(chrono::TimeDelta::zero, |until| (until - now).max(chrono::TimeDelta::zero()));
     Ok(now + left + left / 2)

@@ -17,14 +17,14 @@ use crate::operation::{OperationKind, Requester};
 #[derive(Debug, Clone, PartialEq)]
 pub enum DecisionResult {
     /// The decision was recorded.
-    Yes(Approval),
+    Recorded(Approval),
     /// The operation has no pending request.
-    Nothing,
+    NonePending,
     /// The pending request has another hash.
-    Other(Approval),
+    HashMismatch(Approval),
     /// Requester and approver are the same person.
     SamePerson,
-    Unknown,
+    NotFound,
 }
 
 /// Approves or rejects the pending request with this `hash`.
@@ -38,7 +38,7 @@ pub async fn decide(
 ) -> Result<DecisionResult> {
     let mut tx = pool.begin().await?;
     let answer = decide_in_tx(&mut tx, id, hash, approve, by, now).await;
-    finish_transaction(tx, answer, |decision| matches!(decision, DecisionResult::Yes(_))).await
+    finish_transaction(tx, answer, |decision| matches!(decision, DecisionResult::Recorded(_))).await
 }
 
 async fn decide_in_tx(
@@ -51,16 +51,16 @@ async fn decide_in_tx(
 ) -> Result<DecisionResult> {
     // A rejection can cancel the operation, so the tenant is locked first.
     if !lock_tenant_of(tx, id).await? {
-        return Ok(DecisionResult::Unknown);
+        return Ok(DecisionResult::NotFound);
     }
     match lock_operation(tx, id).await? {
-        None => return Ok(DecisionResult::Unknown),
-        Some(false) => return Ok(DecisionResult::Nothing),
+        None => return Ok(DecisionResult::NotFound),
+        Some(false) => return Ok(DecisionResult::NonePending),
         Some(true) => {}
     }
-    let Some(pending) = pending(tx, id).await? else { return Ok(DecisionResult::Nothing) };
+    let Some(pending) = pending(tx, id).await? else { return Ok(DecisionResult::NonePending) };
     if pending.request_hash != hash {
-        return Ok(DecisionResult::Other(pending));
+        return Ok(DecisionResult::HashMismatch(pending));
     }
     if approve && pending.requested_by == *by {
         return Ok(DecisionResult::SamePerson);
@@ -71,13 +71,13 @@ async fn decide_in_tx(
     append_event(tx, event_type, &pending, by, now).await?;
     match (approve, pending.action) {
         (true, _) => apply_approved_values(tx, &pending, by, now).await?,
-        // No account was requested yet.
+        // The operation has not requested an account yet, so that it can be cancelled.
         (false, ApprovalAction::Vend) => cancel_if_open(tx, id, by, now).await?,
         // The offboarding continues without closing the account.
         (false, ApprovalAction::Close) => retry_if_parked(tx, &pending, by, now).await?,
         (false, ApprovalAction::Adopt | ApprovalAction::Correct) => {}
     }
-    Ok(DecisionResult::Yes(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
+    Ok(DecisionResult::Recorded(Approval { state, decided_by: Some(by.clone()), decided_at: Some(now), ..pending }))
 }
 
 /// Adds the approved values to the facts of the step and retries the step if it is parked.
@@ -98,7 +98,7 @@ async fn apply_approved_values(
     retry_if_parked(tx, approval, by, now).await
 }
 
-/// Retries the step that waits for this decision if it is parked.
+/// Retries the step that needs the decision if the step is parked.
 async fn retry_if_parked(tx: &mut PgConnection, approval: &Approval, by: &Requester, now: DateTime<Utc>) -> Result<()> {
     let parked = sqlx::query_scalar!(
         r#"/* db::lifecycle::retry_if_parked */

@@ -1,4 +1,4 @@
-//! Finishes an operation, its environment, and the tenant if that was its last environment.
+//! Completes an operation and updates its environment. Marks the tenant as offboarded with its last environment.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -58,7 +58,7 @@ pub async fn succeed(pool: &PgPool, claim: &Claim, now: DateTime<Utc>) -> Result
     Ok(())
 }
 
-/// Marks the tenant of an operation as offboarded if all its environments are, and erases its personal data.
+/// Marks the tenant of an operation as offboarded if all its environments are offboarded, and erases its personal data.
 pub(super) async fn close_tenant(tx: &mut PgConnection, id: OperationId, now: DateTime<Utc>) -> Result<()> {
     // `add_environment` locks the same row: it has either committed before the check below, or finds the tenant
     // offboarded.

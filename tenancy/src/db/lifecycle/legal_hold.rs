@@ -22,8 +22,8 @@ async fn set_legal_hold_in_tx(
     now: DateTime<Utc>,
 ) -> Result<bool> {
     lock_tenant(tx, tenant).await?;
-    // Offboardings that wait for the hold, or are about to delete something, run at once. Operations are locked before
-    // the tenant's row, in the same order as when the last operation finishes.
+    // Offboardings that wait for the end of the hold, or are about to delete something, run immediately. Operations are
+    // locked before the row of the tenant, in the same order as when the last operation of a tenant finishes.
     sqlx::query!(
         r#"/* db::lifecycle::set_legal_hold */
         with held as (

@@ -13,8 +13,8 @@ use crate::db::{PgPool, Result, finish_transaction};
 use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentName, TenantId};
 
-/// Offboards all environments of a tenant, or the one called `name`. Their open operations are canceled. Environments
-/// that are already being offboarded count as a success.
+/// Offboards all environments of a tenant, or the environment called `name`, and cancels their open operations. For an
+/// environment that is already being offboarded, returns the open operation.
 pub async fn offboard(
     pool: &PgPool,
     tenant: TenantId,
@@ -25,7 +25,7 @@ pub async fn offboard(
 ) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
     let answer = offboard_in_tx(&mut tx, tenant, name, close_account, by, now).await;
-    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
 }
 
 async fn offboard_in_tx(
@@ -42,10 +42,10 @@ async fn offboard_in_tx(
     }
     let active_environments = active_environments(tx, tenant, name).await?;
     if active_environments.is_empty() && !exists(tx, tenant, name).await? {
-        return Ok(LifecycleResult::Unknown);
+        return Ok(LifecycleResult::NotFound);
     }
     if close_account && active_environments.is_empty() && has_unclosed_account(tx, tenant, name).await? {
-        return Ok(LifecycleResult::Gone);
+        return Ok(LifecycleResult::AlreadyOffboarded);
     }
     let mut operations = Vec::new();
     for environment in active_environments {
@@ -61,5 +61,5 @@ async fn offboard_in_tx(
             operations.push(id);
         }
     }
-    Ok(LifecycleResult::Yes(operations))
+    Ok(LifecycleResult::Started(operations))
 }

@@ -9,20 +9,20 @@ use crate::operation::OperationKind;
 use crate::step::StepName;
 use crate::{EnvironmentId, EnvironmentName, OperationId, TenantId};
 
-/// An environment that is not offboarded, with its open operation.
+/// Environment that is not offboarded, with its open operation.
 pub(super) struct ActiveEnvironment {
     pub(super) id: EnvironmentId,
     pub(super) open: Option<Open>,
 }
 
-/// An open operation, its row locked.
+/// Open operation of an environment. The row of the operation is locked.
 pub(super) struct Open {
     pub(super) id: OperationId,
     pub(super) kind: OperationKind,
     pub(super) lease_until: Option<DateTime<Utc>>,
 }
 
-/// Takes the advisory lock of a tenant, so that decisions about it run one after the other.
+/// Takes the advisory lock of a tenant, so that its transitions run one after the other.
 pub(super) async fn lock_tenant(tx: &mut PgConnection, tenant: TenantId) -> Result<()> {
     sqlx::query!(
         "/* db::lifecycle::lock_tenant */ select pg_advisory_xact_lock(hashtextextended($1, 1))",
@@ -83,7 +83,7 @@ pub(super) async fn exists(tx: &mut PgConnection, tenant: TenantId, name: Option
     Ok(exists.fetch_one(tx).await?)
 }
 
-/// Returns whether a finished offboarding has kept its account open.
+/// Returns whether an offboarding has finished without closing the account.
 pub(super) async fn has_unclosed_account(
     tx: &mut PgConnection,
     tenant: TenantId,
@@ -136,7 +136,7 @@ pub(super) async fn open(tx: &mut PgConnection, environment: EnvironmentId) -> R
     Ok(row.map(|row| Open { id: row.id.into(), kind: row.kind, lease_until: row.lease_until }))
 }
 
-/// Returns whether an onboarding has not requested an account and will not find one.
+/// Returns whether an onboarding has neither requested nor found an account.
 pub(super) async fn account_never_requested(tx: &mut PgConnection, id: OperationId) -> Result<bool> {
     let nothing = sqlx::query_scalar!(
         r#"/* db::lifecycle::account_never_requested */

@@ -1,4 +1,4 @@
-//! Records the outcome of a step with all its consequences.
+//! Records the outcome of a step, together with the changes that result from it.
 
 use std::borrow::Cow;
 
@@ -16,20 +16,20 @@ use crate::quota::Quota;
 use crate::step::{Facts, StepName, StepState};
 use crate::{AwsAccountId, OperationId};
 
-/// Outcome of a run of a step, as it is recorded.
+/// Outcome of one run of a step, as it is written to the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepRecord {
     pub step: StepName,
     pub ending: StepDisposition,
-    /// Set if the step is past its deadline; it keeps polling.
+    /// Attention of a step that is past its deadline but keeps polling; `None` for other steps.
     pub late: Option<Attention>,
-    /// New facts, merged into the known ones.
+    /// New facts, which are merged into the facts in the journal.
     pub facts: Facts,
-    /// Slots that the step no longer needs.
+    /// Slots to release, because the step no longer needs them.
     pub released: Vec<quotas::QuotaSlot>,
-    /// Quota of the step. A parked step keeps no slot under it.
+    /// Quota that limits the step. If the step parks, all its slots of this quota are released.
     pub quota: Option<Quota>,
-    /// Account to map to the environment.
+    /// Account to map to the environment of the operation.
     pub mapped: Option<AwsAccountId>,
 }
 
@@ -37,7 +37,7 @@ pub struct StepRecord {
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepDisposition {
     Done,
-    /// Polls again at `check_at`.
+    /// The step polls again at `check_at`.
     Waiting {
         why: String,
         check_at: DateTime<Utc>,
@@ -47,12 +47,12 @@ pub enum StepDisposition {
         why: String,
         check_at: DateTime<Utc>,
     },
-    /// Failed; retries at `check_at`.
+    /// The step failed and will be retried at `check_at`.
     Retrying {
         error: String,
         check_at: DateTime<Utc>,
     },
-    /// Stopped until a person acts.
+    /// The step is stopped until a person acts.
     Parked(Attention),
 }
 
@@ -103,7 +103,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
             if before.last_error.as_ref() != Some(error) {
                 journal.push(step_event(EventType::StepRetrying, outcome.step, json!({ "error": error })));
             }
-            (StepState::Waiting, Some("another try".to_owned()), Some(*check_at), Some(error.clone()))
+            (StepState::Waiting, Some("the next attempt".to_owned()), Some(*check_at), Some(error.clone()))
         }
         StepDisposition::Parked(attention) => (StepState::Parked, None, None, Some(attention.message.clone())),
     };
@@ -159,7 +159,7 @@ pub async fn record_step(pool: &PgPool, claim: &Claim, outcome: &StepRecord, now
     Ok(())
 }
 
-/// Turns a step that would park for an approval into a waiting one if the approval was decided while the step ran.
+/// Changes a step from parked to waiting if its approval was decided while the step ran.
 async fn recheck_approval<'a>(
     tx: &mut PgConnection,
     id: OperationId,
@@ -171,7 +171,7 @@ async fn recheck_approval<'a>(
     if !waits || approvals::pending(tx, id).await?.is_some() {
         return Ok(Cow::Borrowed(outcome));
     }
-    let ending = StepDisposition::Waiting { why: "what was decided just now".to_owned(), check_at: now };
+    let ending = StepDisposition::Waiting { why: "the decision that was just recorded".to_owned(), check_at: now };
     Ok(Cow::Owned(StepRecord { ending, ..outcome.clone() }))
 }
 

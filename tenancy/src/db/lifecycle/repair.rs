@@ -11,7 +11,8 @@ use crate::environment::EnvironmentState;
 use crate::operation::{OperationKind, Requester};
 use crate::{EnvironmentId, OperationId};
 
-/// Opens a repair. Returns `None` if the environment has an open operation, is offboarded or does not exist.
+/// Opens a repair of an environment. Returns `None` if the environment has an open operation, is offboarded or does not
+/// exist.
 pub async fn open_repair(
     pool: &PgPool,
     environment: EnvironmentId,

@@ -17,15 +17,15 @@ use crate::step::StepName;
 #[derive(Debug, Clone, PartialEq)]
 pub enum RequestResult {
     /// The request is pending.
-    Yes(Approval),
+    Created(Approval),
     /// Another request is already pending for the operation.
-    Another(Approval),
-    /// No step of the operation is parked with this remedy.
-    Not,
-    Unknown,
+    AlreadyPending(Approval),
+    /// No parked step of the operation offers this remedy.
+    NotApplicable,
+    NotFound,
 }
 
-/// Requests approval of `action` on an operation with a parked step that offers the action as a remedy.
+/// Requests approval of `action` on an operation. A parked step of the operation must offer the action as a remedy.
 pub async fn request_approval(
     pool: &PgPool,
     id: OperationId,
@@ -36,7 +36,7 @@ pub async fn request_approval(
 ) -> Result<RequestResult> {
     let mut tx = pool.begin().await?;
     let answer = request_approval_in_tx(&mut tx, id, action, request, by, now).await;
-    finish_transaction(tx, answer, |asked| matches!(asked, RequestResult::Yes(_))).await
+    finish_transaction(tx, answer, |asked| matches!(asked, RequestResult::Created(_))).await
 }
 
 async fn request_approval_in_tx(
@@ -48,14 +48,14 @@ async fn request_approval_in_tx(
     now: DateTime<Utc>,
 ) -> Result<RequestResult> {
     match lock_operation(tx, id).await? {
-        None => return Ok(RequestResult::Unknown),
-        // The steps of a finished operation keep their attention.
-        Some(false) => return Ok(RequestResult::Not),
+        None => return Ok(RequestResult::NotFound),
+        // A finished operation is excluded explicitly, because its steps keep their attention.
+        Some(false) => return Ok(RequestResult::NotApplicable),
         Some(true) => {}
     }
     if let Some(pending) = pending(tx, id).await? {
         let same = pending.request_hash == request_hash(id, action, request);
-        return Ok(if same { RequestResult::Yes(pending) } else { RequestResult::Another(pending) });
+        return Ok(if same { RequestResult::Created(pending) } else { RequestResult::AlreadyPending(pending) });
     }
     let step = sqlx::query_scalar!(
         r#"/* db::lifecycle::request_approval */
@@ -66,12 +66,12 @@ async fn request_approval_in_tx(
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(step) = step else { return Ok(RequestResult::Not) };
+    let Some(step) = step else { return Ok(RequestResult::NotApplicable) };
     let approval = insert(tx, id, action, &step, request, by, now).await?;
-    Ok(RequestResult::Yes(approval))
+    Ok(RequestResult::Created(approval))
 }
 
-/// Requests approval of an account creation by `step`, on behalf of the requester of the operation.
+/// Requests approval of the account creation that `step` performs, in the name of the requester of the operation.
 pub async fn request_vending(
     pool: &PgPool,
     claim: &Claim,

@@ -1,4 +1,4 @@
-//! Restores environments in their cooling-off period.
+//! Restores environments that are in their cooling-off period.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::operation::{OperationKind, Requester};
 use crate::step::StepName;
 use crate::{EnvironmentName, TenantId};
 
-/// Restores all environments of a tenant that are in their cooling-off period, or the one called `name`.
+/// Restores all environments of a tenant that are in their cooling-off period, or only the environment called `name`.
 pub async fn restore(
     pool: &PgPool,
     tenant: TenantId,
@@ -23,7 +23,7 @@ pub async fn restore(
 ) -> Result<LifecycleResult> {
     let mut tx = pool.begin().await?;
     let answer = restore_in_tx(&mut tx, tenant, name, by, now).await;
-    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Yes(_))).await
+    finish_transaction(tx, answer, |decided| matches!(decided, LifecycleResult::Started(_))).await
 }
 
 async fn restore_in_tx(
@@ -36,7 +36,7 @@ async fn restore_in_tx(
     lock_tenant(tx, tenant).await?;
     let active_environments = active_environments(tx, tenant, name).await?;
     if active_environments.is_empty() && !exists(tx, tenant, name).await? {
-        return Ok(LifecycleResult::Unknown);
+        return Ok(LifecycleResult::NotFound);
     }
     let mut operations = Vec::new();
     for environment in active_environments {
@@ -45,7 +45,7 @@ async fn restore_in_tx(
                 if open.kind == OperationKind::Offboard && !is_step_done(tx, open.id, StepName::CoolOff).await? =>
             {
                 if !has_account(tx, environment.id).await? {
-                    return Ok(LifecycleResult::Not("it never had an account; sign it up anew"));
+                    return Ok(LifecycleResult::NotAllowed("it never had an account; create a new signup"));
                 }
                 let from = mark_canceled(tx, &open, by, now).await?;
                 let kind = OperationKind::Restore;
@@ -56,7 +56,7 @@ async fn restore_in_tx(
         }
     }
     if operations.is_empty() {
-        return Ok(LifecycleResult::Not("nothing of it is in a cooling-off period"));
+        return Ok(LifecycleResult::NotAllowed("none of its environments is in its cooling-off period"));
     }
-    Ok(LifecycleResult::Yes(operations))
+    Ok(LifecycleResult::Started(operations))
 }

@@ -14,16 +14,16 @@ use crate::operation::{OperationKind, OperationState};
 /// Result of [`retry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryResult {
-    /// The operation is due now.
-    Yes,
-    /// The operation does not need attention; it is in this state.
-    Not(OperationState),
-    /// A retry is not among the remedies.
+    /// The operation will run again immediately.
+    Scheduled,
+    /// The operation does not need attention, because it is in this state.
+    NotNeeded(OperationState),
+    /// The operation does not accept a retry as a remedy.
     NotOffered,
-    Unknown,
+    NotFound,
 }
 
-/// Retries the steps that are parked or late.
+/// Retries the steps of an operation that are parked or late.
 pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>) -> Result<RetryResult> {
     let mut tx = pool.begin().await?;
     let found = sqlx::query!(
@@ -38,9 +38,9 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
     .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = found.as_ref().filter(|row| row.state == OperationState::NeedsAttention) else {
-        // The rollback is explicit because a claim skips the row until the lock is released.
+        // The rollback is explicit, because a worker skips the locked row when it claims operations.
         tx.rollback().await?;
-        return Ok(found.map_or(RetryResult::Unknown, |row| RetryResult::Not(row.state)));
+        return Ok(found.map_or(RetryResult::NotFound, |row| RetryResult::NotNeeded(row.state)));
     };
     if !row.offered {
         tx.rollback().await?;
@@ -48,10 +48,10 @@ pub async fn retry(pool: &PgPool, id: OperationId, by: &str, now: DateTime<Utc>)
     }
     retry_in_tx(&mut tx, id, row.kind, by, now).await?;
     tx.commit().await?;
-    Ok(RetryResult::Yes)
+    Ok(RetryResult::Scheduled)
 }
 
-/// Like [`retry`]; the caller must have locked the operation.
+/// Retries an operation like [`retry`]. The caller must have locked the operation.
 pub(super) async fn retry_in_tx(
     tx: &mut PgConnection,
     id: OperationId,

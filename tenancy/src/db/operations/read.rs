@@ -1,4 +1,4 @@
-//! Reads operations.
+//! Reads operations and their properties from the database.
 
 use crate::attention::{Attention, Remedy};
 use crate::db::{PgPool, Result, parse_json, parsed, steps};
@@ -8,16 +8,16 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Filter of operations; `None` fields do not restrict.
+/// Filter for operations; a field that is `None` matches all operations.
 #[derive(Debug, Clone, Default)]
 pub struct OperationFilter {
     pub state: Option<OperationState>,
-    /// Attention code.
+    /// Attention code of the operation.
     pub code: Option<String>,
     pub tenant: Option<TenantId>,
 }
 
-/// Returns the tenant of an operation, `None` if the operation does not exist.
+/// Returns the tenant of an operation, or `None` if the operation does not exist.
 pub async fn tenant_of(pool: &PgPool, id: OperationId) -> Result<Option<TenantId>> {
     let tenant = sqlx::query_scalar!(
         "/* db::operations::tenant_of */ select tenant_id from operations where id = $1",
@@ -89,7 +89,7 @@ pub struct Subject {
     pub traceparent: Option<String>,
 }
 
-/// Returns the properties of an operation that a worker needs.
+/// Returns the properties of an operation that a worker needs to run it.
 pub async fn subject(pool: &PgPool, id: OperationId) -> Result<Option<Subject>> {
     let row = sqlx::query!(
         r#"/* db::operations::subject */

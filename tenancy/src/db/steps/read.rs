@@ -1,4 +1,4 @@
-//! Reads the journal.
+//! Reads the journal entries of operations.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::db::{PgPool, Result, parse_json};
 use crate::step::{Facts, JournalEntry, StepName, StepState};
 use crate::{EnvironmentId, OperationId};
 
-/// Returns the journal of an operation, in the order of its workflow.
+/// Returns the journal of an operation, with the steps in the order of the workflow.
 pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>> {
     let rows = sqlx::query_as!(
         Row,
@@ -22,7 +22,7 @@ pub async fn journal(pool: &PgPool, id: OperationId) -> Result<Vec<JournalEntry>
     rows.into_iter().map(Row::entry).collect()
 }
 
-/// Returns the journals of the environment's operations before `id`, latest operation first.
+/// Returns the journal entries of all other operations of the environment, latest operation first.
 pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId) -> Result<Vec<JournalEntry>> {
     let rows = sqlx::query_as!(
         Row,
@@ -40,7 +40,7 @@ pub async fn history(pool: &PgPool, environment: EnvironmentId, id: OperationId)
     rows.into_iter().map(Row::entry).collect()
 }
 
-/// Returns the durations in seconds of the latest runs of a step, at most `limit`.
+/// Returns the durations, in seconds, of the latest runs of a step, at most `limit`.
 pub async fn recent_durations(pool: &PgPool, step: StepName, limit: i64) -> Result<Vec<f64>> {
     let rows = sqlx::query_scalar!(
         r#"/* db::steps::recent_durations */

@@ -1,4 +1,4 @@
-//! Results of delivery attempts.
+//! Stores the results of delivery attempts.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -8,25 +8,25 @@ use crate::WebhookDeliveryId;
 use crate::db::{PgPool, Result, finish_transaction};
 use crate::webhook::{Attempt, AttemptError, DeliveryState, DisabledReason};
 
-/// Result of an attempt.
+/// Result of an attempt to send a delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub started_at: DateTime<Utc>,
-    /// Duration in real milliseconds.
+    /// Duration in milliseconds of real time, also in a sandbox with a faster clock.
     pub duration_ms: i32,
-    /// HTTP status of the receiver; `None` without a response.
+    /// HTTP status of the receiver; `None` if it did not respond.
     pub response_status: Option<u16>,
-    /// Error; `None` after a success.
+    /// Error of the attempt; `None` if it succeeded.
     pub error: Option<AttemptError>,
-    /// Result in plain words, at most 500 characters.
+    /// Result as a message for operators, at most 500 characters.
     pub message: String,
-    /// Time of the next attempt; `None` if none follows.
+    /// Time of the next attempt; `None` if no attempt follows.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// Time until which the receiver asked to pause.
+    /// End of the pause that the receiver requested, if it requested one.
     pub paused_until: Option<DateTime<Utc>>,
-    /// Reason to disable the endpoint immediately; `None` to keep it enabled.
+    /// Reason to disable the endpoint immediately, or `None` to keep it enabled.
     pub disable: Option<DisabledReason>,
-    /// Disables the endpoint if every attempt since this time has failed.
+    /// The endpoint is disabled if all attempts since this time have failed; `None` to keep it enabled.
     pub failing_before: Option<DateTime<Utc>>,
 }
 
@@ -37,12 +37,12 @@ pub enum RecordResult {
     LeaseLost,
     /// The attempt was recorded.
     Written {
-        /// Reason for disabling the endpoint, if it was.
+        /// Reason why the endpoint was disabled, or `None` if it was not.
         disabled: Option<DisabledReason>,
     },
 }
 
-/// Records an attempt if the claim is still valid.
+/// Records the result of an attempt if the claim is still valid.
 pub async fn record(pool: &PgPool, claim: &Claim, outcome: &Outcome, now: DateTime<Utc>) -> Result<RecordResult> {
     let mut tx = pool.begin().await?;
     let settled = write(&mut tx, claim, outcome, now).await;
@@ -87,7 +87,7 @@ async fn write(tx: &mut PgConnection, claim: &Claim, outcome: &Outcome, now: Dat
     Ok(RecordResult::Written { disabled })
 }
 
-/// Clears the failure state of the endpoint; usually there is none.
+/// Clears the failure state of the endpoint after a successful attempt.
 async fn recovered(tx: &mut PgConnection, claim: &Claim) -> Result<Option<DisabledReason>> {
     sqlx::query!(
         r#"/* db::webhooks::attempts::recovered */
@@ -121,7 +121,7 @@ async fn failed(
     if outcome.disable.is_none() && outcome.failing_before.is_none() {
         return Ok(None);
     }
-    // An endpoint whose URL has changed is another receiver.
+    // If the URL of the endpoint has changed, the failed attempt concerns another receiver.
     let disabled = sqlx::query_scalar!(
         r#"/* db::webhooks::attempts::failed */
         update webhook_endpoints set disabled_at = $2, disabled_reason = coalesce($3, $5),

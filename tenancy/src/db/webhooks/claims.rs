@@ -1,4 +1,4 @@
-//! Claims due deliveries: a lease, a fence, and a limit per endpoint.
+//! Claims due deliveries with a lease and a fence, up to a limit per endpoint.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,38 +9,38 @@ use crate::db::{PgPool, Result};
 use crate::feed::{Entry, OperationEventRef};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-/// Claimed delivery.
+/// Claim of a worker on a due delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     pub id: WebhookDeliveryId,
-    /// Fence; a write with an older fence is refused.
+    /// Fence of the delivery. A write with an older fence is refused.
     pub fence: i64,
     pub endpoint_id: WebhookEndpointId,
-    /// Attempts since creation or replay.
+    /// Number of attempts since the delivery was created or replayed.
     pub tries: i32,
-    /// Time of creation or replay.
+    /// Time at which the delivery was created or last replayed.
     pub started_at: DateTime<Utc>,
     pub url: String,
     /// Encrypted signing secrets.
     pub sealed: EncryptedSecrets,
-    /// Event to send; `None` if it was deleted from the feed or is unknown to this version.
+    /// Event to send; `None` if the event was deleted from the feed or this version does not support its type.
     pub entry: Option<Entry>,
 }
 
-/// Limits of a claim.
+/// Limits for claiming deliveries.
 #[derive(Debug, Clone)]
 pub struct ClaimLimits<'a> {
-    /// Whether to claim from failing endpoints or from healthy ones.
+    /// True to claim from failing endpoints only, false to claim from healthy endpoints only.
     pub failing: bool,
-    /// Maximum number of deliveries.
+    /// Maximum number of deliveries to claim.
     pub together: i64,
-    /// Maximum number per endpoint.
+    /// Maximum number of deliveries in progress per endpoint.
     pub each: i64,
-    /// Deliveries in progress per endpoint.
+    /// Number of deliveries in progress for each endpoint.
     pub busy: &'a [(WebhookEndpointId, i64)],
 }
 
-/// Claims due deliveries until `lease_until`, endpoints with the fewest in progress first.
+/// Claims due deliveries until `lease_until`. Endpoints with the fewest deliveries in progress come first.
 pub async fn claim(
     pool: &PgPool,
     room: &ClaimLimits<'_>,
@@ -123,7 +123,7 @@ pub async fn claim(
     Ok(claims.collect())
 }
 
-/// Postpones a delivery that Freehold itself could not send; not counted as an attempt.
+/// Postpones a delivery that could not be sent because of an error in Freehold. This does not count as an attempt.
 pub async fn postpone(pool: &PgPool, claim: &Claim, until: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::claims::postpone */

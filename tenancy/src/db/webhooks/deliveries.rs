@@ -1,4 +1,4 @@
-//! Reads, replays and deletes deliveries.
+//! Reads, replays and deletes webhook deliveries.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -10,13 +10,13 @@ use crate::db::{PgPool, Result, finish_transaction};
 use crate::webhook::{Delivery, DeliveryState};
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-/// Retention of deliveries and their attempts.
+/// Retention period of deliveries and their attempts.
 pub const KEPT_FOR: TimeDelta = TimeDelta::days(30);
 
-/// Batch size of writes and deletes.
+/// Maximum number of deliveries written or deleted in one transaction.
 const AT_ONCE: i64 = 1000;
 
-/// Filter of deliveries.
+/// Filter for the deliveries of one endpoint; a field that is `None` matches all deliveries.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryFilter {
     pub endpoint_id: WebhookEndpointId,
@@ -74,8 +74,8 @@ pub async fn replay(pool: &PgPool, id: WebhookDeliveryId, now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// Sends, or sends again, all events since `since` that the endpoint selects, in order, even if it was disabled then.
-/// Returns their number.
+/// Schedules a delivery of every event since `since` that matches the endpoint, in order. Includes events that were
+/// delivered before and events during which the endpoint was disabled. Returns the number of events.
 pub async fn replay_since(
     pool: &PgPool,
     id: WebhookEndpointId,
@@ -138,7 +138,7 @@ async fn replay_some(
     Ok(positions)
 }
 
-/// Deletes a batch of expired deliveries. Returns their number.
+/// Deletes a batch of expired deliveries. Returns the number of deleted deliveries.
 pub async fn drop_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64> {
     let dropped = sqlx::query!(
         r#"/* db::webhooks::deliveries::drop_old */

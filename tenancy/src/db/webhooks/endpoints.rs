@@ -1,4 +1,4 @@
-//! Creates, reads, updates and deletes endpoints.
+//! Creates, reads, updates and deletes webhook endpoints.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
@@ -10,7 +10,7 @@ use crate::db::{PgPool, Result, feed, finish_transaction, parsed};
 use crate::feed::FeedType;
 use crate::webhook::{DisabledReason, Endpoint};
 
-/// Maximum number of endpoints, because each event is matched against each of them.
+/// Maximum number of endpoints. The number is limited because each event is compared with each endpoint.
 pub const MOST: i64 = 100;
 
 struct Row {
@@ -33,7 +33,7 @@ impl Row {
             id: self.id.into(),
             url: parsed(self.url)?,
             description: self.description,
-            // Types of a newer version are left out.
+            // Event types that only a newer version defines are left out.
             types: self.types.map(|types| types.iter().filter_map(|name| name.parse().ok()).collect()),
             disabled: self.disabled_at.zip(self.disabled_reason),
             failing_since: self.failing_since,
@@ -49,8 +49,8 @@ fn words(types: Option<&[FeedType]>) -> Option<Vec<String>> {
     types.map(|types| types.iter().map(ToString::to_string).collect())
 }
 
-/// Creates an endpoint that receives the events after the current end of the feed, with the stored response. Returns
-/// false if the maximum is reached.
+/// Creates an endpoint that receives the events after the current end of the feed, and stores the response. Returns
+/// false if the maximum number of endpoints is reached.
 pub async fn create(
     pool: &PgPool,
     endpoint: &Endpoint,
@@ -104,7 +104,6 @@ pub async fn list(pool: &PgPool, before: Option<WebhookEndpointId>, limit: i64) 
     rows.fetch_all(pool).await?.into_iter().map(Row::read).collect()
 }
 
-/// Returns an endpoint.
 pub async fn get(database: impl PgExecutor<'_>, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
     let row = sqlx::query_as!(
         Row,
@@ -117,8 +116,8 @@ pub async fn get(database: impl PgExecutor<'_>, id: WebhookEndpointId) -> Result
     row.fetch_optional(database).await?.map(Row::read).transpose()
 }
 
-/// Writes the changed fields of an endpoint. Returns false if another change came in between. A new URL resets the
-/// failure state.
+/// Writes the changed fields of an endpoint. Returns false if the endpoint was changed in the meantime. A new URL
+/// resets the failure state.
 pub async fn update(pool: &PgPool, endpoint: &Endpoint, now: DateTime<Utc>) -> Result<bool> {
     let types = words(endpoint.types.as_deref());
     let done = sqlx::query!(
@@ -145,7 +144,7 @@ pub async fn delete(pool: &PgPool, id: WebhookEndpointId) -> Result<bool> {
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Disables an endpoint. Its pending deliveries wait.
+/// Disables an endpoint. Its pending deliveries are kept until the endpoint is enabled again.
 pub async fn disable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::endpoints::disable */
@@ -161,7 +160,7 @@ pub async fn disable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -
     Ok(())
 }
 
-/// Enables an endpoint: it receives its waiting deliveries and the events after the current end of the feed.
+/// Enables an endpoint, which then receives its pending deliveries and the events after the current end of the feed.
 pub async fn enable(pool: &PgPool, id: WebhookEndpointId, now: DateTime<Utc>) -> Result<()> {
     feed::advance(pool, now).await?;
     let mut tx = pool.begin().await?;
@@ -186,7 +185,7 @@ async fn enable_from_here(tx: &mut PgConnection, id: WebhookEndpointId, now: Dat
     Ok(())
 }
 
-/// Returns the number of endpoints per reason of disabling; `None` counts the enabled ones.
+/// Returns the number of endpoints for each reason why they are disabled; `None` is the key of enabled endpoints.
 pub async fn counts(pool: &PgPool) -> Result<Vec<(Option<DisabledReason>, i64)>> {
     let rows = sqlx::query!(
         r#"/* db::webhooks::endpoints::counts */

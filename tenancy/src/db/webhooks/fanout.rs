@@ -1,4 +1,4 @@
-//! Turns feed events into deliveries; one transaction writes them and moves the cursor.
+//! Creates deliveries for feed events. One transaction writes the deliveries and moves the cursor.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -9,16 +9,16 @@ use crate::feed::FeedType;
 use crate::webhook::DeliveryState;
 use crate::{WebhookDeliveryId, WebhookEndpointId};
 
-/// Maximum number of events per transaction.
+/// Maximum number of events that one transaction processes.
 const AT_ONCE: i64 = 1000;
 
-/// Delivery to write.
+/// Delivery that has not been written yet.
 pub(super) struct Wanted {
     pub(super) endpoint_id: Uuid,
     pub(super) position: i64,
 }
 
-/// Writes deliveries for new feed events. Returns the number of events processed.
+/// Writes deliveries for new feed events. Returns the number of processed events.
 pub async fn fan_out(pool: &PgPool, now: DateTime<Utc>) -> Result<usize> {
     feed::advance(pool, now).await?;
     let mut through = 0;
@@ -34,7 +34,8 @@ pub async fn fan_out(pool: &PgPool, now: DateTime<Utc>) -> Result<usize> {
 }
 
 async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
-    // Serialises the fan-out. A waiter re-reads the cursor in its next statement.
+    // The row lock serialises the fan-out. A transaction that had to wait sees the committed changes in its next
+    // statement.
     let cursor = sqlx::query_scalar!("/* db::webhooks::fan_out */ select position from webhook_cursor for update");
     let cursor = cursor.fetch_one(&mut *tx).await?;
     // The endpoints cannot be deleted until the transaction ends.
@@ -43,7 +44,7 @@ async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
         select id, types, after_position from webhook_endpoints where disabled_at is null order by id for key share"#
     );
     let endpoints = endpoints.fetch_all(&mut *tx).await?;
-    // Without an enabled endpoint the events are skipped.
+    // If no endpoint is enabled, the events are skipped.
     let Some(first) = endpoints.iter().map(|endpoint| endpoint.after_position).min() else { return Ok(0) };
     let entries = sqlx::query!(
         "/* db::webhooks::fan_out */ select position, type as name from feed
@@ -52,7 +53,7 @@ async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
         AT_ONCE,
     );
     let entries = entries.fetch_all(&mut *tx).await?;
-    // Stop before an event of a newer version, which continues from there.
+    // Stop before an event that only a newer version supports. A process of that version continues from there.
     let known: Vec<_> = entries.into_iter().take_while(|entry| entry.name.parse::<FeedType>().is_ok()).collect();
     let Some(last) = known.last() else { return Ok(0) };
     let mut wanted = Vec::new();
@@ -70,7 +71,7 @@ async fn go_on(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<usize> {
     Ok(known.len())
 }
 
-/// Writes deliveries that are due now. An existing one, created by a replay, is left unchanged.
+/// Writes deliveries that are due now. A delivery that already exists, because of a replay, is left unchanged.
 async fn write(tx: &mut PgConnection, wanted: &[Wanted], now: DateTime<Utc>) -> Result<()> {
     if wanted.is_empty() {
         return Ok(());
@@ -91,10 +92,11 @@ async fn write(tx: &mut PgConnection, wanted: &[Wanted], now: DateTime<Utc>) -> 
     Ok(())
 }
 
-/// Returns the columns of the new deliveries.
+/// Returns the columns of the new deliveries as arrays.
 pub(super) fn columns(wanted: &[Wanted], now: DateTime<Utc>) -> (Vec<Uuid>, Vec<Uuid>, Vec<i64>) {
     let mut ids: Vec<_> = wanted.iter().map(|_| WebhookDeliveryId::new(now).as_uuid()).collect();
-    // Ids of one millisecond have no order; deliveries are listed in the order of their events.
+    // Ids that are generated in the same millisecond have a random order. They are sorted so that deliveries are listed
+    // in the order of their events.
     ids.sort_unstable();
     let endpoints = wanted.iter().map(|one| WebhookEndpointId::from(one.endpoint_id).as_uuid()).collect();
     (ids, endpoints, wanted.iter().map(|one| one.position).collect())

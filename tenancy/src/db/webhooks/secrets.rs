@@ -1,4 +1,4 @@
-//! Encrypted secrets of endpoints; this module never decrypts one.
+//! Stores the encrypted secrets of webhook endpoints. This module never decrypts a secret.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -14,14 +14,14 @@ use crate::webhook::Endpoint;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncryptedSecrets {
     pub endpoint_id: WebhookEndpointId,
-    /// Current secret.
+    /// Current secret, which signs all deliveries.
     pub secret: Vec<u8>,
-    /// Previous secret; valid until it expires.
+    /// Previous secret, which is used until it expires.
     pub previous: Option<Vec<u8>>,
 }
 
-/// Replaces the secret; the previous one stays valid until `until`. Stores the response. Returns the endpoint, `None`
-/// if it does not exist.
+/// Replaces the secret of an endpoint and stores the response. The previous secret stays valid until `until`. Returns
+/// the endpoint, or `None` if it does not exist.
 pub async fn rotate(
     pool: &PgPool,
     id: WebhookEndpointId,
@@ -66,7 +66,7 @@ async fn replace_secret(
     Ok(done.execute(tx).await?.rows_affected() == 1)
 }
 
-/// Returns endpoints with a secret that was encrypted with a key other than `current`.
+/// Returns the endpoints with a secret that was encrypted with a key other than `current`.
 pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<EncryptedSecrets>> {
     // The id of the key follows the version byte, see secrets.rs.
     let rows = sqlx::query!(
@@ -84,7 +84,7 @@ pub async fn sealed_otherwise(pool: &PgPool, current: KeyId) -> Result<Vec<Encry
     Ok(sealed.collect())
 }
 
-/// Replaces secrets by re-encrypted ones, unless they have changed since.
+/// Replaces the secrets of an endpoint by re-encrypted ones, unless they have changed since.
 pub async fn replace(pool: &PgPool, before: &EncryptedSecrets, after: &EncryptedSecrets) -> Result<bool> {
     let done = sqlx::query!(
         r#"/* db::webhooks::secrets::replace */
@@ -99,7 +99,7 @@ pub async fn replace(pool: &PgPool, before: &EncryptedSecrets, after: &Encrypted
     Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Deletes expired previous secrets. Returns their number.
+/// Deletes all previous secrets that have expired.
 pub async fn forget(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         r#"/* db::webhooks::secrets::forget */

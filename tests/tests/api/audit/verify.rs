@@ -1,4 +1,4 @@
-//! `freehold audit verify` detects every manipulation of the trail.
+//! Tests that `freehold audit verify` detects every manipulation of the audit trail.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::KEY;
 
-/// Runs `freehold audit verify`. Returns whether the trail is valid, and the output.
+/// Runs `freehold audit verify`. Returns whether the command succeeded, and its output.
 fn verify(freehold: &Freehold, directory: &Path) -> (bool, String) {
     let config = directory.join("freehold.toml");
     let anchors = directory.join("anchors.jsonl");
@@ -123,7 +123,7 @@ async fn edited_removed_reordered_and_truncated_records_are_detected() {
     let (valid, output_text) = verify(&freehold, directory.path());
     assert!(!valid && output_text.contains("was rewritten"), "{output_text}");
 
-    // An anchor with a signature of another key is invalid.
+    // An anchor that is signed with another key is invalid.
     let other = Signer::new(&"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=".to_owned().into()).expect("a key");
     file.append(&other.sign(freehold.installation.id, head, freehold.clock.now())).expect("an anchor");
     let (valid, output_text) = verify(&freehold, directory.path());
@@ -148,7 +148,7 @@ async fn a_forged_end_of_retention_is_detected() {
         audit::note(pool, &entry, None, &done, clock.now()).await.expect("an audit entry");
         chain().await;
     }
-    // A torn line, as after a full disk, does not invalidate the other anchors.
+    // An incomplete line, as after a full disk, does not invalidate the other anchors.
     let path = directory.path().join("anchors.jsonl");
     let mut lines = std::fs::read_to_string(&path).expect("anchors");
     lines.truncate(lines.len() - 20);
@@ -194,7 +194,7 @@ async fn abandoned_entries_become_unknown_and_old_records_are_dropped() {
     assert_eq!(advance(10).await.position, 1);
     let records = audit::list(pool, &audit::AuditFilter::default(), 0, 10).await.expect("the trail");
     assert!(records[0].text.contains(r#""outcome":{"result":"unknown"}"#), "{}", records[0].text);
-    // A later result changes nothing.
+    // A result that arrives later is ignored.
     let outcome = freehold_tenancy::audit::AuditOutcome::of(freehold_tenancy::audit::AuditResult::Succeeded);
     audit::end(pool, open_entry, &outcome).await.expect("an answer");
 

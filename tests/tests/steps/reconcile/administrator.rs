@@ -1,4 +1,4 @@
-//! An administrator of the management account who changes resources by hand.
+//! Administrator of the management account, who changes AWS resources without Freehold.
 
 use aws_credential_types::Credentials;
 use aws_sdk_cloudformation::types::Capability;
@@ -22,7 +22,7 @@ impl Administrator {
         })
     }
 
-    /// Creates an account with one tag. Returns its id.
+    /// Creates an account with one tag. Returns the account id.
     pub(crate) async fn create_account_tagged(&self, key: &str, value: &str) -> String {
         let tag = Tag::builder().key(key).value(value).build().expect("a tag");
         let organizations = self.0.organizations();
@@ -123,7 +123,7 @@ impl Administrator {
         self.inside(account).await.delete_stack().stack_name(name).send().await.expect("a deletion");
     }
 
-    /// Replaces all tags of a stack by one tag of the administrator.
+    /// Replaces all tags of a stack with one tag that Freehold does not use.
     pub(crate) async fn retag_stack(&self, account: &str, name: &str) {
         let inside = self.inside(account).await;
         let stacks = inside.describe_stacks().stack_name(name).send().await.expect("stacks").stacks;

@@ -1,4 +1,4 @@
-//! `freehold reconcile` as a process.
+//! Test of `freehold reconcile` as a process.
 
 use freehold_tenancy::db::audit::{self, AuditFilter};
 use freehold_tests::fixture::{CONFIG, Freehold};
@@ -6,7 +6,7 @@ use freehold_tests::fixture::{CONFIG, Freehold};
 use super::{break_ten_things, ready};
 use crate::cli::process::{freehold as program, text};
 
-/// Runs the command against this installation. Returns exit code and report.
+/// Runs `freehold reconcile` with this installation. Returns the exit code and the printed report.
 async fn reconcile(freehold: &Freehold, more: &[&str]) -> (Option<i32>, String) {
     let files = tempfile::tempdir().expect("a directory");
     let config = files.path().join("freehold.toml");
@@ -49,7 +49,7 @@ async fn the_command_prints_findings_and_sets_the_exit_code() {
     let findings = report["findings"].as_array().expect("findings");
     assert_eq!(findings.len(), 10);
     assert!(findings.iter().all(|one| one["new"] == false && one["state"] == "open"), "{output}");
-    // A comparison is not audited; the start of a repair is.
+    // A reconcile without repairs is not audited; the start of a repair is audited.
     let filter = AuditFilter { action: Some("reconcile --repair".to_owned()), ..AuditFilter::default() };
     let recorded = async || audit::list(freehold.pool(), &filter, 0, 10).await.expect("the trail");
     assert!(recorded().await.is_empty());

@@ -1,4 +1,4 @@
-//! Reconcile with many accounts: duration under AWS's rate limits and number of calls.
+//! Test of reconcile with many accounts: duration under AWS's rate limits, and number of calls.
 //!
 //! `FREEHOLD_ACCOUNTS=5000 cargo test --workspace --test main -- reconcile::many --nocapture` compares 5,000 accounts,
 //! which takes some minutes. The clock is simulated and advances only while all tasks wait.
@@ -26,7 +26,7 @@ use super::account;
 /// Default number of accounts.
 const DEFAULT_ACCOUNTS: usize = 300;
 
-/// Half of AWS's rate limits: ListAccounts, and Identity Center in total.
+/// Half of AWS's rate limit of ListAccounts, in calls per second.
 const ACCOUNTS_A_SECOND: f64 = 4.0;
 const ACCESS_A_SECOND: f64 = 10.0;
 
@@ -81,7 +81,8 @@ async fn many_accounts_are_compared_at_half_of_the_rate_limits() {
     assert!(took <= 1.2 * minimum(count) + 5.0, "{count} accounts took {took:.0} s");
 }
 
-/// Advances the clock while no call is running, so that the speed of the machine does not count.
+/// Advances the clock only while no call is in progress, so that the result does not depend on the speed of the
+/// machine.
 async fn pass_idle_time(freehold: &Freehold) {
     let calls = || freehold.world.state().calls.by_operation().values().map(|count| count.calls).sum::<u64>();
     let (mut last_calls, mut quiet) = (calls(), 0);
@@ -97,7 +98,8 @@ async fn pass_idle_time(freehold: &Freehold) {
     }
 }
 
-/// Copies a ready tenant in AWS and in the database, each copy with its own account and resources.
+/// Creates `count` copies of a ready tenant in the simulated AWS and in the database, each with its own account and
+/// resources.
 async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
     let environment = &tenant.environments[0];
     let from = account(tenant);
@@ -156,7 +158,7 @@ async fn copy(freehold: &Freehold, tenant: &Tenant, count: usize) {
     sqlx::query("analyze").execute(freehold.pool()).await.expect("statistics");
 }
 
-/// Replacements that turn a tenant into its copy.
+/// Text replacements that turn the data of a tenant into the data of its copy.
 struct Replacements(Vec<(String, String)>);
 
 impl Replacements {

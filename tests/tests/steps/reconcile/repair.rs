@@ -1,4 +1,4 @@
-//! Safe findings are fixed by a repair operation of the environment, once.
+//! Tests of repair operations, which fix findings if that is safe.
 
 use chrono::TimeDelta;
 use freehold_tenancy::db::operations;

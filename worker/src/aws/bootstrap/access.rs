@@ -1,4 +1,4 @@
-//! Permission sets: their content, and provisioning changes to accounts.
+//! AWS calls of `freehold bootstrap` that read, create, change and provision permission sets.
 
 use std::collections::BTreeSet;
 
@@ -13,24 +13,24 @@ use crate::cloud::{AssignmentState, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PermissionSetFacts {
     pub(crate) description: String,
-    /// Duration in ISO 8601.
+    /// Session duration in ISO 8601 format, such as `PT8H`.
     pub(crate) session_duration: String,
     pub(crate) managed_policies: BTreeSet<String>,
-    /// Empty if there is none.
+    /// Empty if the permission set has no inline policy.
     pub(crate) inline_policy: String,
     /// Whether the permission set is provisioned in any account.
     pub(crate) provisioned: bool,
-    /// Whether any account has an older version.
+    /// Whether any account has an outdated version of the permission set.
     pub(crate) outdated: bool,
 }
 
-// Reads.
+// Calls that only read.
 impl Aws {
     pub(crate) async fn identity_center(&self) -> Result<Instance> {
         instance(self).await
     }
 
-    /// Returns the ARN of a permission set, without using the cache.
+    /// Returns the ARN of the permission set `name`, or `None` if it does not exist. Cached ARNs are not used.
     pub(crate) async fn find_permission_set(&self, name: &str) -> Result<Option<String>> {
         find_permission_set(self, name).await
     }
@@ -103,7 +103,7 @@ impl Aws {
         }
     }
 
-    /// Returns the status of a provisioning request.
+    /// Returns the status of a request to provision a permission set.
     pub(crate) async fn provisioning(&self, request_id: &str) -> Result<AssignmentState> {
         const CALL: &str = "sso:DescribePermissionSetProvisioningStatus";
         let sso = sso(self).await?;
@@ -122,7 +122,7 @@ impl Aws {
     }
 }
 
-// Writes.
+// Calls that change something.
 impl Aws {
     pub(crate) async fn create_permission_set(&self, name: &str, description: &str, duration: &str) -> Result<String> {
         const CALL: &str = "sso:CreatePermissionSet";
@@ -193,7 +193,7 @@ impl Aws {
         self.send(&sso.session, "sso:DeleteInlinePolicyFromPermissionSet", request.send()).await.map(drop)
     }
 
-    /// Provisions a permission set in every account that has it. Returns the request id.
+    /// Provisions a permission set again in every account that already has it. Returns the id of the request.
     pub(crate) async fn provision_permission_set(&self, arn: &str) -> Result<String> {
         const CALL: &str = "sso:ProvisionPermissionSet";
         let sso = sso(self).await?;
@@ -208,7 +208,7 @@ impl Aws {
     }
 }
 
-/// Returns `None` for an empty text, because AWS rejects an empty description but accepts a missing one.
+/// Converts an empty text to `None`, because AWS rejects an empty description but accepts a missing one.
 fn not_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Alternate contacts, to which AWS writes besides the root user.
+//! Alternate contacts of the management account, to which AWS sends e-mail in addition to the root user.
 
 use aws_sdk_account::types::AlternateContactType;
 

@@ -1,4 +1,4 @@
-//! The organisation: its features, OUs, policies and trusted services.
+//! AWS calls of `freehold bootstrap` for the organisation: its features, OUs, policies and trusted services.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::cloud::Result;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrganizationFacts {
     pub(crate) management_account_id: String,
-    /// Whether all features are enabled (they include policies), as opposed to consolidated billing only.
+    /// Whether the organisation has all features. An organisation with consolidated billing only has no policies.
     pub(crate) all_features: bool,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct RootFacts {
     pub(crate) scps_enabled: bool,
 }
 
-// Reads.
+// Calls that only read.
 impl Aws {
     pub(crate) async fn organization_facts(&self) -> Result<OrganizationFacts> {
         const CALL: &str = "organizations:DescribeOrganization";
@@ -92,12 +92,12 @@ impl Aws {
         parent_of_ous(self).await
     }
 
-    /// Returns the ids of the OUs directly in `parent`, by name.
+    /// Returns a map from the name to the id of each OU directly in `parent`.
     pub(crate) async fn ous(&self, parent: &str) -> Result<BTreeMap<String, String>> {
         Ok(ous_in(self, parent).await?.into_iter().collect())
     }
 
-    /// Returns the ids of all service control policies, by name.
+    /// Returns a map from the name to the id of each service control policy.
     pub(crate) async fn policies(&self) -> Result<BTreeMap<String, String>> {
         const CALL: &str = "organizations:ListPolicies";
         let control = self.control().await?;
@@ -126,7 +126,7 @@ impl Aws {
     }
 }
 
-// Writes.
+// Calls that change something.
 impl Aws {
     pub(crate) async fn enable_scps(&self, root: &str) -> Result<()> {
         let control = self.control().await?;

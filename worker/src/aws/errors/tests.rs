@@ -1,8 +1,8 @@
-//! The table of AWS errors has the intended kinds, and every row is needed.
+//! Tests that each known AWS error has the intended kind and that every row of the table is needed.
 
 use super::*;
 
-/// Failures of AWS: service, code, reason, message and expected kind.
+/// Each tuple contains service, code, reason, message and expected kind of an AWS error.
 #[test]
 fn every_known_failure_has_its_kind() {
     let another = "AWS Organizations can't complete your request because another request is already in progress.";
@@ -106,7 +106,7 @@ fn the_status_decides_on_an_unknown_error() {
     }
 }
 
-/// Returns the simplest response that the row matches.
+/// Returns a minimal response that matches `row`.
 fn example(row: &Row) -> AwsErrorResponse<'static> {
     let mut response = AwsErrorResponse {
         service: if row.service == "*" { "service" } else { row.service },

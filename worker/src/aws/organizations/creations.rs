@@ -8,7 +8,7 @@ use crate::aws::call::missing_field;
 use crate::aws::{Aws, to_chrono};
 use crate::cloud::{Creation, CreationState, NewAccount, Result};
 
-/// AWS's clock may be behind Freehold's by this much.
+/// Maximum time by which AWS's clock is assumed to be behind Freehold's.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
 pub(in crate::aws) async fn create_account(aws: &Aws, account: &NewAccount) -> Result<Creation> {
@@ -42,7 +42,7 @@ pub(in crate::aws) async fn creations_in_progress(aws: &Aws) -> Result<Vec<Strin
         let page = aws.send(&control, CALL, request.send()).await?;
         found.extend(page.create_account_statuses.unwrap_or_default().into_iter().filter_map(|status| status.id));
         token = page.next_token;
-        // AWS allows five at a time, so there is one page unless AWS returns empty pages.
+        // AWS allows five creations at a time, so there is one page unless AWS returns empty pages.
         if token.is_none() {
             return Ok(found);
         }
@@ -68,7 +68,7 @@ pub(in crate::aws) async fn find_creation(aws: &Aws, name: &str, since: DateTime
     }
 }
 
-/// Returns the latest creation that AWS accepted at or after `since`, apart from clock skew.
+/// Returns the latest creation that AWS accepted at or after `since`, with a tolerance of [`CLOCK_SKEW`].
 fn latest(creations: Vec<Creation>, since: DateTime<Utc>) -> Option<Creation> {
     let recent = creations.into_iter().filter(|creation| creation.requested_at >= since - CLOCK_SKEW);
     recent.max_by_key(|creation| creation.requested_at)
@@ -80,7 +80,7 @@ fn creation_of(status: CreateAccountStatus) -> Option<Creation> {
         Some(CreateAccountState::Failed) => CreationState::Failed(
             status.failure_reason.map_or_else(|| "UNKNOWN".to_owned(), |reason| reason.as_str().to_owned()),
         ),
-        // A state unknown to this version is polled until the step's deadline.
+        // A state that this version does not know is polled until the step's deadline.
         _ => CreationState::InProgress,
     };
     Some(Creation {

@@ -1,4 +1,4 @@
-//! OUs and the service control policies attached to them.
+//! AWS Organizations calls for OUs and the service control policies attached to them.
 
 use aws_sdk_organizations::types::PolicyType;
 use chrono::TimeDelta;
@@ -11,7 +11,7 @@ use crate::aws::call::missing_field;
 use crate::cloud::{CloudError, CloudErrorKind, ResidencyOu, Result};
 use crate::guardrail;
 
-/// The root of an organisation never changes.
+/// Cache lifetime of the root's id, which never changes.
 const ROOT_TTL: TimeDelta = TimeDelta::hours(1);
 
 pub(in crate::aws) async fn residency_ou(aws: &Aws, residency: &Residency) -> Result<Option<ResidencyOu>> {
@@ -36,7 +36,7 @@ pub(in crate::aws) async fn quarantine_ou(aws: &Aws) -> Result<Option<String>> {
     ou(aws, &aws.config.organization.quarantine_ou).await
 }
 
-/// Returns the id of one of Freehold's OUs, or `None` if there is no such OU.
+/// Returns the id of Freehold's OU `name`, or `None` if it does not exist.
 async fn ou(aws: &Aws, name: &str) -> Result<Option<String>> {
     let fetch = async {
         let parent = parent_of_ous(aws).await?;
@@ -71,7 +71,7 @@ async fn root(aws: &Aws) -> Result<String> {
     aws.known.root.get_or_fetch(&(), &aws.clock, fetch).await?.ok_or_else(|| missing_field(CALL, "root"))
 }
 
-/// Returns names and ids of the OUs directly in `parent`.
+/// Returns the name and the id of each OU directly in `parent`.
 pub(in crate::aws) async fn ous_in(aws: &Aws, parent: &str) -> Result<Vec<(String, String)>> {
     const CALL: &str = "organizations:ListOrganizationalUnitsForParent";
     let control = aws.control().await?;
@@ -97,14 +97,15 @@ async fn policy_on(aws: &Aws, target: &str, name: &str) -> Result<Option<String>
         Some((_, id)) => policy_content(aws, &id).await.map(Some),
         None => Ok(None),
     };
-    // A detached guardrail must be noticed soon, so the list is only kept for a read that a rate limit interrupted.
+    // The list is cached only if a rate limit interrupted the read, because a detached guardrail must be noticed
+    // quickly.
     if !content.as_ref().is_err_and(|error| matches!(error.kind, CloudErrorKind::Throttled { .. })) {
         aws.known.attached_policies.forget(&target.to_owned());
     }
     content
 }
 
-/// Returns names and ids of the service control policies attached directly to `target`.
+/// Returns the name and the id of each service control policy attached directly to `target`.
 pub(in crate::aws) async fn policies_on(aws: &Aws, target: &str) -> Result<Vec<(String, String)>> {
     const CALL: &str = "organizations:ListPoliciesForTarget";
     let control = aws.control().await?;

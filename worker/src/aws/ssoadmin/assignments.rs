@@ -10,7 +10,7 @@ use crate::aws::Aws;
 use crate::aws::call::missing_field;
 use crate::cloud::{Assignment, AssignmentState, Grant, Result, Target};
 
-/// Most entries that Identity Center lists per page.
+/// Maximum page size of Identity Center.
 const PAGE_SIZE: i32 = 100;
 
 pub(in crate::aws) async fn assign(aws: &Aws, account: &Target, grant: &Grant) -> Result<Assignment> {
@@ -108,7 +108,7 @@ pub(in crate::aws) async fn assigned_groups(
     }
 }
 
-/// Whether permission sets are assigned to a user as such.
+/// Returns whether permission sets are assigned to a user directly, not through a group.
 pub(in crate::aws) async fn is_assigned_directly(aws: &Aws, user_id: &str) -> Result<bool> {
     const CALL: &str = "sso:ListAccountAssignmentsForPrincipal";
     let sso = sso(aws).await?;
@@ -122,7 +122,7 @@ pub(in crate::aws) async fn is_assigned_directly(aws: &Aws, user_id: &str) -> Re
             .principal_type(PrincipalType::User)
             .set_next_token(token);
         let page = aws.send(&sso.session, CALL, request.send()).await?;
-        // What a user has through a group names the group.
+        // The principal of an assignment through a group is the group.
         let direct = |assignment: &AccountAssignmentForPrincipal| assignment.principal_id.as_deref() == Some(user_id);
         if page.account_assignments.unwrap_or_default().iter().any(direct) {
             return Ok(true);
@@ -173,7 +173,7 @@ fn state_of(status: AccountAssignmentOperationStatus) -> AssignmentState {
         Some(StatusValues::Failed) => {
             AssignmentState::Failed(status.failure_reason.unwrap_or_else(|| "AWS gave no reason".to_owned()))
         }
-        // A state that AWS invents later is, at the worst, looked at until the step's deadline.
+        // A status that this version does not know is polled until the step's deadline.
         _ => AssignmentState::InProgress,
     }
 }

@@ -15,8 +15,10 @@ pub(in crate::aws) async fn permission_set(aws: &Aws, name: &str) -> Result<Opti
     aws.known.permission_sets.get_or_fetch(&name.to_owned(), &aws.clock, look).await
 }
 
-/// Lists ARNs and asks for the name of each that is not known yet. A name never changes, so it is kept for good, and the
-/// list for as long as it takes: a walk that ran out of its rate goes on where it stopped.
+/// Returns the ARN of the permission set `name`, or `None` if it does not exist.
+///
+/// AWS lists only ARNs, so each name is read with a call of its own. Names never change and are cached without limit.
+/// The list of ARNs is cached until the search is complete, so that an interrupted search can continue.
 pub(in crate::aws) async fn find_permission_set(aws: &Aws, name: &str) -> Result<Option<String>> {
     let sso = sso(aws).await?;
     let look = async { Ok(Some((permission_set_arns(aws, &sso).await?, aws.clock.now() + PARTIAL_TTL))) };
@@ -28,7 +30,7 @@ pub(in crate::aws) async fn find_permission_set(aws: &Aws, name: &str) -> Result
             break;
         }
     }
-    // What was made since is found the next time.
+    // The next search lists the permission sets again, so that it finds new ones.
     aws.known.permission_set_arns.forget(&());
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! Compares assignments of permission sets.
+//! Compares the assignments of permission sets in AWS with the configuration.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use super::{CompareInput, Comparison, called};
 use crate::cloud::Principal;
 use crate::steps::grant_access::own_group_grant;
 
-/// Reports configured permission sets and groups that Identity Center does not have: one finding each, not one per
-/// account.
+/// Reports configured permission sets and groups that do not exist in Identity Center. Each causes one finding, not one
+/// per account.
 pub(super) fn check_identity_center(sides: &CompareInput<'_>, comparison: &mut Comparison) {
     for (set, _) in sides.seen.permission_sets.iter().filter(|(_, arn)| arn.is_none()) {
         let message = format!(
@@ -28,7 +28,7 @@ pub(super) fn check_identity_center(sides: &CompareInput<'_>, comparison: &mut C
     }
 }
 
-/// An assignment that should exist.
+/// Assignment that should exist in an account.
 struct Wanted<'a> {
     set: &'a str,
     /// Display name of the group.

@@ -1,4 +1,4 @@
-//! Compares accounts, OUs and guardrails.
+//! Compares accounts, OUs and guardrails in AWS with the expected state.
 
 use chrono::TimeDelta;
 use freehold_tenancy::EnvironmentId;
@@ -10,7 +10,7 @@ use super::{CompareInput, Comparison, called};
 use crate::cloud::{GuardedOu, PolicyAttachment};
 use crate::guardrail::{self, QUARANTINE_POLICY};
 
-/// A new account may take this long to appear in all lists of AWS.
+/// Maximum time until a new account appears in all lists of AWS.
 const LISTING_DELAY: TimeDelta = TimeDelta::minutes(10);
 
 /// Reports accounts that have this installation's tag but no environment.
@@ -50,7 +50,7 @@ pub(super) fn unknown_accounts(sides: &CompareInput<'_>, comparison: &mut Compar
     }
 }
 
-/// Reports a missing or suspended account. Returns whether the account is active, so that there is more to compare.
+/// Reports a missing or suspended account. Returns whether the account is active; only then is the rest of it compared.
 pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment, comparison: &mut Comparison) -> bool {
     let (account, called) = (&environment.aws_account_id, called(environment));
     match sides.seen.accounts.get(account) {
@@ -63,7 +63,7 @@ pub(super) fn account(sides: &CompareInput<'_>, environment: &MappedEnvironment,
             comparison.environment(FindingKind::AccountMissing, environment, "", Person, message);
             false
         }
-        // Freehold itself closes the account at the end of offboarding.
+        // At the end of offboarding, Freehold itself closes the account, which is not a finding.
         Some(listed) if listed.state != "ACTIVE" && environment.settled_at.is_some() => {
             let message = format!(
                 "Account {account} ({called}) is {}, but Freehold did not close it: the tenant is without service. \

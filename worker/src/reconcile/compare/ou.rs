@@ -1,4 +1,4 @@
-//! Compares the OU of each account.
+//! Checks that each account is in the OU of its residency.
 
 use freehold_tenancy::db::reconcile::MappedEnvironment;
 use freehold_tenancy::finding::FindingKind;
@@ -9,7 +9,7 @@ use crate::guardrail;
 
 pub(super) fn check(sides: &CompareInput<'_>, environment: &MappedEnvironment, comparison: &mut Comparison) {
     let account = &environment.aws_account_id;
-    // A residency that is no longer configured has no OU. A missing OU is a finding of its own.
+    // A residency that is no longer configured has no OU. A missing OU is reported separately.
     let Some(residency) = sides.config.residency(&environment.residency) else { return };
     let Ok(wanted) = guardrail::of_residency(residency, &sides.config.organization) else { return };
     let Some((ou_id, guarded)) = sides.seen.ou(&residency.ou_name(), &wanted) else { return };
@@ -27,7 +27,7 @@ pub(super) fn check(sides: &CompareInput<'_>, environment: &MappedEnvironment, c
         (None, None) => "outside Freehold's OUs".to_owned(),
     };
     let (remedy, advice) = if in_quarantine {
-        // An account does not get there by accident.
+        // An account is not moved to the quarantine OU by accident.
         (Person, "It may have been suspended on purpose: find out, then move it back or offboard the environment")
     } else if guarded {
         (Repair, "A repair of the environment moves it back")

@@ -1,4 +1,4 @@
-//! Compares the stacks in an account.
+//! Compares Freehold's stacks in an account with the deployed stacks.
 
 use freehold_tenancy::db::reconcile::{Deployed, MappedEnvironment};
 use freehold_tenancy::finding::FindingKind;
@@ -21,7 +21,7 @@ pub(super) fn check(
     }
 }
 
-/// Reports that Freehold's role in the account cannot be used; then the stacks cannot be read either.
+/// Reports that Freehold cannot use its role in the account. In this case the stacks cannot be read either.
 pub(super) fn report_lost_access(environment: &MappedEnvironment, why: &str, comparison: &mut Comparison) {
     let message = format!(
         "Freehold has no access to account {} ({}): {why}. A repair of the environment reinstalls its roles.",
@@ -72,8 +72,8 @@ fn check_stack(
     }
 }
 
-/// Returns the signs of a change outside Freehold. A changed template is noticed too, because it requires an update,
-/// which has a time.
+/// Returns a description of each change of a stack that was made outside Freehold. A changed template is detected by
+/// the time of the stack's last update.
 fn differences(
     sides: &CompareInput<'_>,
     environment: &MappedEnvironment,
@@ -99,7 +99,7 @@ fn differences(
             differences.push(format!("its tag {tag} is {found}"));
         }
     }
-    // Parameters of Freehold that identify the environment, if the stack has them.
+    // Parameters that identify the environment are compared only if the stack has them.
     for (parameter, wanted) in
         [("TenantId", &ids.0), ("EnvironmentId", &ids.1), ("HomeRegion", &environment.home_region.to_string())]
     {

@@ -1,4 +1,4 @@
-//! Each kind of finding, from a consistent state with a single difference.
+//! Tests of each kind of finding. Each test makes a single change to a consistent state.
 
 mod scene;
 
@@ -10,7 +10,7 @@ use scene::{ACCOUNT, Scene, account, group, listed, now};
 use super::*;
 use crate::cloud::{PolicyAttachment, Principal, StackState, StackStatus, Tags};
 
-/// Returns the findings after `change`.
+/// Returns the findings after `change` to a consistent state.
 fn after(change: impl FnOnce(&mut Scene)) -> Vec<(&'static str, String, &'static str)> {
     let mut scene = Scene::consistent();
     change(&mut scene);
@@ -165,7 +165,7 @@ fn an_assignment_that_is_not_configured_needs_a_person() {
     };
     let found = after(|scene| assign(scene, "tenant-admin", group("g-helpers")));
     assert_eq!(found, one("assignment_extra", &format!("{ACCOUNT}/tenant-admin/GROUP/g-helpers"), "person"));
-    // A user with the id of a group is not that group.
+    // A user with the same id as a group must not be treated as the group.
     let user = Principal { kind: "USER".to_owned(), id: "g-helpers".to_owned() };
     let found = after(|scene| assign(scene, "support", user));
     assert_eq!(found, one("assignment_extra", &format!("{ACCOUNT}/support/USER/g-helpers"), "person"));
@@ -218,7 +218,7 @@ fn an_account_without_access_gets_its_roles_repaired() {
     assert_eq!(found, one("access_lost", ACCOUNT, "repair"));
 }
 
-/// Returns an open finding.
+/// Returns an open finding of this kind.
 fn open(kind: FindingKind) -> Finding {
     Finding {
         id: freehold_tenancy::FindingId::new(now()),

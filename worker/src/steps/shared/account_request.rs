@@ -1,4 +1,4 @@
-//! Account requests that never create a second account, and adoption of existing accounts.
+//! Requests the account of an environment without ever creating a second one, and adopts existing accounts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use freehold_tenancy::attention::{Attention, AttentionCode, Remedy};
@@ -15,17 +15,18 @@ use crate::context::{CreationPermit, StepContext, hold_kind};
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
-/// Time after a lost response during which both searches must find nothing before the account is requested again.
+/// Time after a lost response until the account may be requested again, if neither the request nor the account is
+/// found.
 pub(in crate::steps) const RECREATE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Requests the environment's account, or finds the outcome of an earlier request.
 ///
-/// When the step is done, its facts contain the id of the creation or of the account.
+/// When the step is done, its facts contain the id of the account or of the creation request.
 pub(in crate::steps) async fn find_or_request(context: &StepContext) -> StepResult {
     if let Some(id) = context.step_fact::<AwsAccountId>("adopt_account_id") {
         return adopt_approved(context, id).await;
     }
-    // Without an intent no request was made, and there is nothing to search for.
+    // Without an intent no account was requested, so there is nothing to search for.
     if let Some((account, at)) = context.pending_intent::<NewAccount>() {
         if let Some(creation) = context.cloud().find_creation(&account.name, at).await? {
             return requested(context, &creation).await;
@@ -81,8 +82,8 @@ async fn request(context: &StepContext) -> StepResult {
     }
 }
 
-/// Returns the e-mail address of the environment's account. A change of the configuration does not change it after the
-/// first request.
+/// Returns the e-mail address of the environment's account. After the first request, a change of the configuration no
+/// longer changes the address.
 pub(in crate::steps) fn email(context: &StepContext) -> String {
     let pending_intent = || context.pending_intent::<NewAccount>().map(|(account, _)| account.email);
     let first_intent =
@@ -91,7 +92,7 @@ pub(in crate::steps) fn email(context: &StepContext) -> String {
     context.fact("account_email").or_else(pending_intent).or_else(first_intent).unwrap_or_else(configured)
 }
 
-/// Returns the environment's slot among the creations in progress. It is the same for every step.
+/// Returns the environment's slot of the quota for account creations.
 pub(in crate::steps) fn slot(context: &StepContext) -> QuotaSlot {
     context.slot(Quota::AccountCreations, "")
 }
@@ -116,7 +117,7 @@ pub(in crate::steps) async fn mapped(context: &StepContext, account: AwsAccountI
         .releasing(slot(context)))
 }
 
-/// Adopts an account with this environment's e-mail address, if its tags prove that it is this environment's.
+/// Adopts an account with this environment's e-mail address, if its tags prove that it belongs to this environment.
 pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount) -> StepResult {
     let tags = context.cloud().account_tags(&found.id).await?;
     let is_mapped_to_other = context.is_mapped_to_other(&found.id).await?;
@@ -132,7 +133,7 @@ pub(in crate::steps) async fn adopt(context: &StepContext, found: ListedAccount)
     Err(email_taken(&found.email, &format!("{reason} (account {})", found.id)))
 }
 
-/// Adopts the account that two people have approved. It need not have the environment's tags, which are added.
+/// Adopts the account that two people have approved. The account may lack the environment's tags, which are added.
 async fn adopt_approved(context: &StepContext, id: AwsAccountId) -> StepResult {
     let environment = context.environment().id;
     let target = Target::new(id.clone(), environment, &context.config().organization)?;
@@ -170,7 +171,7 @@ pub(in crate::steps) async fn check_active(context: &StepContext) -> Result<(), 
     Err(StepError::needs_attention(AttentionCode::AccountNotActive, message))
 }
 
-/// Returns the attention for an e-mail address of an account that is not this environment's.
+/// Returns the attention for an e-mail address that belongs to an account other than this environment's.
 pub(in crate::steps) fn email_taken(email: &str, detail: &str) -> StepError {
     let message = format!(
         "The e-mail address {email} is in use by an account that is not this environment's: {detail}. Adopt that \
@@ -188,8 +189,8 @@ pub(in crate::steps) fn requested_at(context: &StepContext) -> DateTime<Utc> {
     context.fact("creation_requested_at").unwrap_or_else(|| context.now())
 }
 
-/// Returns the account name: the company name in ASCII and the environment's id, at most 50 characters. The id
-/// identifies a creation, whose status contains neither e-mail address nor tags.
+/// Returns the account name, which has at most 50 characters: the company name in ASCII and the environment's id. The
+/// id identifies the creation, because AWS reports neither the e-mail address nor the tags of a creation.
 fn account_name(company: &CompanyName, environment: EnvironmentId) -> String {
     const MAX_LENGTH: usize = 50;
     let id = environment.to_string();

@@ -18,8 +18,8 @@ pub(in crate::steps) fn required(message: &str) -> StepError {
 /// Checks that the account may be requested: the tenant's tier requires no approval, or a second person has approved
 /// exactly this request. Otherwise requests the approval. A rejection cancels the onboarding.
 ///
-/// A requested approval stays required after the tier has changed, because a change of the tier must not avoid it. It
-/// ceases to be required when no tier requires approval any more.
+/// Once requested, an approval remains required when the tenant's tier changes, because a change of the tier must not
+/// bypass the approval. It is no longer required if no configured tier requires approval.
 pub(in crate::steps) async fn check_account_creation(context: &StepContext) -> Result<(), StepError> {
     let requires_approval = |tier: &TierConfig| tier.approval == VendingApproval::Required;
     if context.operation_kind() != OperationKind::Onboard || !context.config().tiers.iter().any(requires_approval) {

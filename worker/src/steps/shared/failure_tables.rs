@@ -1,4 +1,5 @@
-//! Reactions to failures that AWS reports in the status of accepted work: account creations, stacks and assignments.
+//! Tables of the reactions to failures that AWS reports after it has accepted a request: account creations, stacks and
+//! assignments.
 
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::fleet_hold::HoldKind;
@@ -8,9 +9,10 @@ use crate::first_match::FirstMatch;
 /// Reaction to a failed account creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::steps) enum CreationFailureAction {
-    /// The e-mail address is in use: adopts the environment's own account; any other account needs attention.
+    /// Adopts the account with the requested e-mail address if it belongs to the environment. Any other account needs
+    /// attention.
     AdoptOrNeedsAttention,
-    /// Adopts the environment's own account if it exists; otherwise requests another.
+    /// Adopts the environment's own account if it exists. Otherwise requests another account.
     AdoptOrRequestAgain,
     /// Starts a fleet hold.
     Hold(HoldKind),
@@ -80,7 +82,7 @@ const fn creation(reason: &'static str, action: CreationFailureAction) -> Creati
 /// Reaction to a failed stack or assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::steps) enum FailureAction {
-    /// Retries a few times.
+    /// Retries up to the maximum number of attempts.
     Retry,
     /// Retries without limit while the account is new; the attempt does not count.
     RetryWhileNew,
@@ -92,7 +94,7 @@ pub(in crate::steps) enum FailureAction {
 
 #[derive(Debug)]
 struct WorkFailure {
-    /// Text that the reason of AWS contains.
+    /// Text that AWS's failure reason must contain.
     words: &'static str,
     action: FailureAction,
 }

@@ -1,4 +1,4 @@
-//! Checks directly before a deletion: the account is this environment's, and no legal hold is in force.
+//! Checks directly before a deletion: the account belongs to this environment, and the tenant has no legal hold.
 
 use freehold_tenancy::attention::AttentionCode;
 use freehold_tenancy::wait_reason::WaitReason;
@@ -9,10 +9,10 @@ use crate::cloud::Target;
 use crate::context::StepContext;
 use crate::step_outcome::StepError;
 
-/// Interval of checks under a legal hold, in case the wake-up after its removal is lost.
+/// Interval of checks under a legal hold, in case the wake-up after the end of the hold is lost.
 const CHECK_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
-/// Checks that both the mapping and the tags of the account name this environment.
+/// Checks that the account mapping and the tags of the account both name this environment.
 pub(in crate::steps) async fn check_ownership(context: &StepContext, account: &Target) -> Result<(), StepError> {
     let mapped = context.is_mapped(account.id()).await?;
     if mapped && context.is_ours(&context.cloud().account_tags(account.id()).await?) {
@@ -29,7 +29,7 @@ pub(in crate::steps) async fn check_ownership(context: &StepContext, account: &T
     ))
 }
 
-/// Checks that the tenant has no legal hold, then the ownership of the account.
+/// Checks that the tenant has no legal hold and that the account belongs to this environment.
 pub(in crate::steps) async fn check_deletion_allowed(context: &StepContext, account: &Target) -> Result<(), StepError> {
     if context.is_on_legal_hold().await? {
         let until = Some(context.now() + CHECK_INTERVAL);

@@ -12,7 +12,7 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
-/// Expected duration of a deletion, about that of a creation.
+/// Expected duration of a stack deletion, which is about that of a creation.
 const EXPECTED_SECONDS: u64 = 60;
 
 pub(in crate::steps) struct StackDeletion {
@@ -35,7 +35,7 @@ impl StackDeletion {
         let id = entry.facts.get("stack_id").and_then(serde_json::Value::as_str).unwrap_or(&self.name);
         let stack = match context.cloud().stack(&account, self.role, self.region, id).await {
             Ok(Some(stack)) if context.is_ours(&stack.tags) => stack,
-            // No stack, or a stack of that name that Freehold has not created.
+            // There is no such stack, or Freehold has not created it.
             Ok(_) => return Ok(StepOutcome::done()),
             Err(error) => return self.access_denied(context, &account, error).await,
         };
@@ -95,7 +95,8 @@ impl StackDeletion {
         ))
     }
 
-    /// Finishes the step in a closed account, where nothing is left to delete. Waits for access to an active account.
+    /// Handles a denied call. In a closed account nothing is left to delete, so the step is done. For an active
+    /// account, waits until calls are allowed.
     async fn access_denied(&self, context: &StepContext, account: &Target, error: CloudError) -> StepResult {
         if !matches!(error.kind, CloudErrorKind::NotYet | CloudErrorKind::Denied { .. }) {
             return Err(error.into());

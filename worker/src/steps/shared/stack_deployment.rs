@@ -17,10 +17,10 @@ use crate::context::StepContext;
 use crate::step_outcome::{StepError, StepOutcome};
 use crate::steps::StepResult;
 
-/// Failed creations of a stack after which the operation needs attention.
+/// Number of failed creations of a stack after which the operation needs attention.
 const MAX_ATTEMPTS: u64 = 3;
 
-/// Time of denied calls after which the account may be closed, so that its state is checked.
+/// Time of denied calls after which the state of the account is checked, because the account may be closed.
 const CHECK_ACTIVE_AFTER: TimeDelta = TimeDelta::minutes(2);
 
 pub(in crate::steps) struct StackDeployment {
@@ -30,7 +30,7 @@ pub(in crate::steps) struct StackDeployment {
     pub name: String,
     pub template: String,
     pub parameters: BTreeMap<String, String>,
-    /// Expected duration of the deployment.
+    /// Expected duration of the deployment in seconds.
     pub expected_seconds: u64,
 }
 
@@ -58,14 +58,14 @@ impl StackDeployment {
         }
     }
 
-    /// Returns the stack that this environment has requested, or `None` if it does not exist.
+    /// Returns the stack that this environment has requested, or `None` if the stack does not exist.
     async fn existing(&self, context: &StepContext) -> Result<Option<StackState>, StepError> {
         let earlier =
             || context.earlier_entries(context.step_name()).find_map(|entry| entry.facts.get("stack_id")?.as_str());
         let id: Option<String> = context.step_fact("stack_id").or_else(|| earlier().map(ToOwned::to_owned));
         let is_onboarding = context.operation_kind() == OperationKind::Onboard;
         if id.is_none() && is_onboarding && context.pending_intent::<Value>().is_none() {
-            // Without an intent there is nothing to search for.
+            // Without an intent no stack was requested, so there is nothing to search for.
             return Ok(None);
         }
         let account = context.account()?;

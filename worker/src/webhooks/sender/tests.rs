@@ -1,5 +1,5 @@
-//! Certificates and proxies: a webhook is sent only to a receiver with a trusted certificate for its name, and never
-//! through a proxy. Both are configured in the environment of a process, so the test runs in a separate process.
+//! Tests that a webhook is sent only to a receiver with a trusted certificate for its name, and never through a proxy.
+//! Environment variables configure certificates and proxies, so the test runs in a separate process.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
@@ -16,10 +16,10 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::*;
 
-/// Variable with the path of the trusted certificates.
+/// Environment variable with the path of the trusted certificates.
 const TRUST_FILE: &str = "SSL_CERT_FILE";
 
-/// Variable with the same path, set only for the test process that writes the file.
+/// Environment variable with the same path. It is set only for the test process that writes the file.
 const WRITE_FILE: &str = "FREEHOLD_TEST_CERTIFICATES";
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -67,7 +67,7 @@ async fn in_a_separate_process() {
     }
 }
 
-/// A certificate authority.
+/// Certificate authority for the certificates of receivers.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -95,7 +95,7 @@ impl Authority {
     }
 }
 
-/// A TLS server that counts and accepts all requests.
+/// TLS server that accepts and counts requests.
 struct Receiver {
     address: SocketAddr,
     requests: Arc<AtomicU64>,
@@ -120,7 +120,8 @@ impl Receiver {
         Self { address, requests }
     }
 
-    /// Lets `sender` post to this receiver. Returns the status of the response and the number of requests so far.
+    /// Posts a message with `sender` to this receiver. Returns the status of the response and the number of requests so
+    /// far.
     async fn receive_from(&self, sender: &Sender) -> (Option<u16>, u64) {
         let url = format!("https://{HOST}:{}/hook", self.address.port()).parse().unwrap();
         let message =

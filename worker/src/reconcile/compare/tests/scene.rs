@@ -1,4 +1,4 @@
-//! A consistent state of AWS and the database, which tests change.
+//! Consistent state of AWS and the database, which tests change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ const CONFIG: &str = r#"
 
 pub(super) const ACCOUNT: &str = "777788889999";
 
-/// The input of a comparison.
+/// Input of a comparison, with a consistent state that tests can change.
 pub(super) struct Scene {
     pub(super) seen: Observed,
     pub(super) known: ExpectedState,
@@ -55,7 +55,7 @@ pub(super) fn group(id: &str) -> Principal {
 }
 
 impl Scene {
-    /// Creates a state without differences.
+    /// Creates a state without differences between AWS and the database.
     pub(super) fn consistent() -> Self {
         let config = Config::parse(CONFIG).unwrap();
         let installation = InstallationId::new(now());
