@@ -9,7 +9,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Version, header};
 use axum::response::{IntoResponse, Response};
-use csv::Terminator;
 use freehold_tenancy::db::account_mappings::{self, Exported, Snapshot};
 use futures::stream;
 use serde::Serialize;
@@ -22,9 +21,6 @@ use crate::problem::{ApiError, Code};
 
 /// Maximum number of chunks that are buffered for a slow client.
 const CHANNEL_CAPACITY: usize = 4;
-
-/// Size of the buffer of a CSV row. A longer row is written in several parts.
-const CSV_BUFFER_BYTES: usize = 512;
 
 /// Empty chunk that marks the end of a complete export.
 const END_OF_STREAM: Vec<u8> = Vec::new();
@@ -173,16 +169,16 @@ fn write_row(out: &mut Vec<u8>, format: Format, mapping: &Exported<'_>, billing_
 }
 
 pub(crate) fn write_csv_row<'a>(out: &mut Vec<u8>, fields: impl IntoIterator<Item = &'a str>) {
-    let mut writer =
-        csv::WriterBuilder::new().terminator(Terminator::CRLF).buffer_capacity(CSV_BUFFER_BYTES).from_writer(out);
-    // Writing to memory cannot fail.
+    let mut builder = csv::WriterBuilder::new();
+    let mut writer = builder.terminator(csv::Terminator::CRLF).buffer_capacity(512).from_writer(out);
+    // Most rows fit into the buffer of 512 bytes, and writing to memory cannot fail.
     _ = writer.write_record(fields.into_iter().map(without_formula));
 }
 
-/// Prefixes a value that a spreadsheet could read as a formula with `'`, because names come from customers.
+/// Prefixes a value that a spreadsheet could interpret as a formula with `'`, because names come from customers.
 fn without_formula(field: &str) -> Cow<'_, [u8]> {
     if field.starts_with(['=', '+', '-', '@']) {
-        ["'", field].concat().into_bytes().into()
+        format!("'{field}").into_bytes().into()
     } else {
         field.as_bytes().into()
     }
